@@ -1,0 +1,204 @@
+"""The bundled world: what a clip of coloured shapes is, and which clips training may see.
+
+A clip shows one or two shapes on a plain ground. Each shape stands still, moves along an axis, grows, shrinks or turns. All
+lengths are fractions of the frame's shorter side and all times are seconds, so one spec renders at any size and rate.
+"""
+
+import random
+import zlib
+from dataclasses import dataclass
+
+COLOURS: dict[str, tuple[int, int, int]] = {
+    "red": (225, 45, 40),
+    "orange": (245, 140, 30),
+    "yellow": (250, 220, 60),
+    "green": (50, 170, 75),
+    "blue": (50, 95, 230),
+    "purple": (150, 60, 190),
+}
+"""Colours of shapes, sRGB 0..255."""
+
+GROUNDS: dict[str, tuple[int, int, int]] = {
+    "black": (18, 18, 18),
+    "white": (240, 240, 240),
+    "gray": (122, 122, 122),
+    "pink": (250, 185, 205),
+}
+"""Colours of grounds, sRGB 0..255; none of them is a shape's colour."""
+
+SHAPES: tuple[str, ...] = ("circle", "square", "triangle", "star", "ring")
+MOTIONS: tuple[str, ...] = ("still", "left", "right", "up", "down", "grow", "shrink", "turn")
+RELATIONS: tuple[str, ...] = ("left", "right", "above", "below")
+"""`a` stands left of / right of / above / below `b`."""
+
+ROUND_SHAPES = frozenset({"circle", "ring"})
+"""Shapes that look the same at every angle, so never turn."""
+
+SPEED_PER_S = 12 / 64
+"""Travel of a moving shape, in frame sides a second."""
+TURN_PER_S = 45.0
+"""Turning of a turning shape, in degrees a second."""
+GROWTH = 2.0
+"""Final over initial radius of a growing shape (its inverse for a shrinking one), over the whole clip."""
+
+STEP = 1 / 32
+"""Centres lie on a grid of this many frame sides."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectSpec:
+    """One shape: what it is, where it starts, how it moves."""
+
+    shape: str
+    colour: str
+    motion: str = "still"
+    x: float = 0.5
+    """Centre at the first frame, from the left, in frame widths."""
+    y: float = 0.5
+    """Centre at the first frame, from the top, in frame heights."""
+    radius: float = 0.2
+    """Radius at the first frame, in shorter frame sides."""
+
+    def __post_init__(self) -> None:
+        for name, value, allowed in (
+            ("shape", self.shape, SHAPES),
+            ("colour", self.colour, tuple(COLOURS)),
+            ("motion", self.motion, MOTIONS),
+        ):
+            if value not in allowed:
+                raise ValueError(f"{name}={value!r} is not one of {', '.join(allowed)}")
+        if self.motion == "turn" and self.shape in ROUND_SHAPES:
+            raise ValueError(f"a {self.shape} looks the same at every angle: motion='turn' needs another shape")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShapeSpec:
+    """A whole clip: one or two objects on a ground, for a number of seconds."""
+
+    objects: tuple[ObjectSpec, ...]
+    ground: str
+    duration_s: float = 2.0
+
+    def __post_init__(self) -> None:
+        if self.ground not in GROUNDS:
+            raise ValueError(f"ground={self.ground!r} is not one of {', '.join(GROUNDS)}")
+        if len(self.objects) not in (1, 2):
+            raise ValueError(f"a clip holds one or two objects, not {len(self.objects)}")
+
+    @property
+    def relation(self) -> str | None:
+        """Where the first object stands relative to the second, or None for a single object."""
+        if len(self.objects) < 2:
+            return None
+        a, b = self.objects
+        if abs(a.x - b.x) >= abs(a.y - b.y):
+            return "left" if a.x < b.x else "right"
+        return "above" if a.y < b.y else "below"
+
+    @property
+    def held_out(self) -> bool:
+        """Whether any object is a combination that training never shows."""
+        return any(is_held_out(o.colour, o.shape, o.motion) for o in self.objects)
+
+
+def is_held_out(colour: str, shape: str, motion: str) -> bool:
+    """Whether training never shows this colour, shape and motion together (about one combination in seven).
+
+    >>> is_held_out("green", "circle", "still"), is_held_out("red", "circle", "still")
+    (True, False)
+    """
+    number = list(COLOURS).index(colour) + 2 * SHAPES.index(shape) + 3 * MOTIONS.index(motion)
+    return number % 7 == 3
+
+
+def is_reserved(caption: str) -> bool:
+    """Whether this wording is kept for evaluation: one wording in ten, by a hash of its letters."""
+    letters = "".join(c for c in caption.lower() if c.isalnum())
+    return zlib.crc32(letters.encode()) % 10 == 0
+
+
+def sample_spec(
+    rng: random.Random, *, num_objects: int | None = None, moving: bool = True, held_out: bool | None = False
+) -> ShapeSpec:
+    """A random clip, drawn from `rng`.
+
+    Args:
+        rng: owns the randomness.
+        num_objects: 1 or 2; None draws one.
+        moving: False leaves every object still, as in an image.
+        held_out: False draws only what training may see, True only clips with a held-out combination, None any.
+    """
+    while True:
+        count = num_objects or rng.choice((1, 2))
+        ground = rng.choice(tuple(GROUNDS))
+        objects = _single(rng, moving=moving) if count == 1 else _pair(rng, moving=moving)
+        spec = ShapeSpec(objects=objects, ground=ground)
+        if held_out is None or spec.held_out == held_out:
+            return spec
+
+
+def _motion_for(rng: random.Random, shape: str, allowed: tuple[str, ...]) -> str:
+    return rng.choice([m for m in allowed if not (m == "turn" and shape in ROUND_SHAPES)])
+
+
+def _snap(value: float) -> float:
+    return round(value / STEP) * STEP
+
+
+def _start_range(motion: str, axis: str, radius: float, duration_s: float = 2.0) -> tuple[float, float]:
+    """Lowest and highest first coordinate that keep the object inside the frame for the whole clip."""
+    reach = radius * (GROWTH if motion == "grow" else 1.0) + 1 / 64
+    low, high = reach, 1.0 - reach
+    travel = SPEED_PER_S * duration_s
+    if (motion, axis) in (("left", "x"), ("up", "y")):
+        low += travel
+    if (motion, axis) in (("right", "x"), ("down", "y")):
+        high -= travel
+    return low, high
+
+
+def _coordinate(rng: random.Random, low: float, high: float) -> float:
+    first, last = -(-low // STEP), high // STEP
+    if last < first:
+        return _snap((low + high) / 2)
+    return rng.randint(int(first), int(last)) * STEP
+
+
+def _single(rng: random.Random, *, moving: bool) -> tuple[ObjectSpec, ...]:
+    shape, colour = rng.choice(SHAPES), rng.choice(tuple(COLOURS))
+    motion = _motion_for(rng, shape, MOTIONS) if moving else "still"
+    radius = {"grow": 0.125, "shrink": 0.25}.get(motion) or rng.choice((11 / 64, 13 / 64, 15 / 64))
+    x = _coordinate(rng, *_start_range(motion, "x", radius))
+    y = _coordinate(rng, *_start_range(motion, "y", radius))
+    return (ObjectSpec(shape=shape, colour=colour, motion=motion, x=x, y=y, radius=radius),)
+
+
+def _pair(rng: random.Random, *, moving: bool) -> tuple[ObjectSpec, ...]:
+    """Two objects side by side or one above the other; at most one of them moves, never towards the other."""
+    side_by_side = rng.random() < 0.5
+    lanes = ("still", "up", "down", "turn", "grow", "shrink") if side_by_side else ("still", "left", "right", "turn")
+    mover = rng.choice((0, 1, None)) if moving else None
+    near, far = _coordinate(rng, 0.22, 0.28), _coordinate(rng, 0.72, 0.78)
+    places = [near, far] if rng.random() < 0.5 else [far, near]
+    objects = []
+    for index in range(2):
+        shape, colour = rng.choice(SHAPES), rng.choice(tuple(COLOURS))
+        if index == 1 and rng.random() < 0.3:
+            shape = objects[0].shape
+            colour = objects[0].colour if rng.random() < 0.5 else colour
+        motion = _motion_for(rng, shape, lanes[1:]) if index == mover else "still"
+        radius = {"grow": 6 / 64, "shrink": 12 / 64}.get(motion) or rng.choice((9 / 64, 11 / 64))
+        along = places[index]
+        across = _coordinate(rng, *_start_range(motion, "y" if side_by_side else "x", radius))
+        x, y = (along, across) if side_by_side else (across, along)
+        objects.append(ObjectSpec(shape=shape, colour=colour, motion=motion, x=x, y=y, radius=radius))
+    if not _apart(objects, side_by_side=side_by_side):
+        return _pair(rng, moving=moving)
+    return tuple(objects)
+
+
+def _apart(objects: list[ObjectSpec], *, side_by_side: bool) -> bool:
+    """Whether the pair's relation is beyond doubt: along its axis the centres are clearly further apart than across it."""
+    a, b = objects
+    along, across = (abs(a.x - b.x), abs(a.y - b.y)) if side_by_side else (abs(a.y - b.y), abs(a.x - b.x))
+    return across <= 0.55 * along

@@ -1,0 +1,1 @@
+"""The training engine: tensors, ranks, shards, steps; no token id and no model."""
