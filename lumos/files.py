@@ -1,0 +1,48 @@
+"""Files that are either whole or absent: written under a temporary name in their folder, then renamed."""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+TEMPORARY_SUFFIX = ".tmp"
+
+
+@contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """Yields a temporary path beside `path`; on success it is renamed to `path`, on any failure it is removed.
+
+    The folder is made if needed. A reader sees the old file or the new one, never a part. A disk that is full, a folder
+    that may not be written and the like end as a `ValueError` that names the file and the remedy.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY_SUFFIX}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise ValueError(f"cannot write {path}: {_reason(error)}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def remove_temporaries(folder: str | Path) -> None:
+    """Removes what killed runs of `replacing` left in `folder`; call it where no other process writes there."""
+    for temporary in Path(folder).glob(f".*{TEMPORARY_SUFFIX}"):
+        temporary.unlink(missing_ok=True)
+
+
+def _reason(error: OSError) -> str:
+    """One line: what happened and what to do about it."""
+    match error.errno:
+        case errno.ENOSPC | errno.EDQUOT | errno.EFBIG:
+            return f"{error.strerror}; free some space or choose another folder"
+        case errno.EACCES | errno.EPERM | errno.EROFS:
+            return f"{error.strerror}; choose a folder you may write to"
+        case errno.ENOTDIR | errno.EEXIST:
+            return f"{error.strerror}; a file stands where a folder is needed"
+    return error.strerror or str(error)
