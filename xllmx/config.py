@@ -1,0 +1,175 @@
+"""Settings: frozen dataclasses, filled from their defaults, then a YAML file, then `key=value` words.
+
+The dataclass is the schema: every key is checked against its fields, every value against its type, so a slip of the
+finger stops the run before it costs anything.
+"""
+
+import dataclasses
+import difflib
+import types
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from xllmx.files import write_text
+
+Config = TypeVar("Config")
+
+
+def load_config(cls: type[Config], path: Path | str | None = None, overrides: Sequence[str] = ()) -> Config:
+    """Returns an instance of the dataclass `cls`: its defaults, then the YAML file, then the overrides.
+
+    Args:
+        cls: a dataclass, possibly with dataclasses as fields (keys are then dotted: `optim.lr=1e-4`).
+        path: a YAML file whose keys are fields of `cls`; None for none.
+        overrides: words of the form `key=value`, the value in YAML notation; a mapping given here is merged key by key
+            into the file's.
+
+    Raises:
+        ValueError: an unreadable file, an unknown key (with the nearest known one), a value of the wrong type, a
+            required setting left out, or a rule of the dataclass's own `__post_init__`.
+    """
+    tree: Any = OmegaConf.create({})
+    try:
+        if path is not None:
+            tree = OmegaConf.load(_existing(Path(path)))
+        for word in overrides:
+            key, equals, _ = word.partition("=")
+            if not equals or not key.strip():
+                raise ValueError(f"override {word!r} is not of the form key=value; write for example trainer.seed=1")
+        merged = OmegaConf.merge(tree, OmegaConf.from_dotlist(list(overrides)))
+        data = OmegaConf.to_container(merged, resolve=True)
+    except (OmegaConfBaseException, YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"cannot read the settings of {path} with overrides {list(overrides)}: {reason}") from error
+    if not isinstance(data, Mapping):
+        raise ValueError(f"{path} holds a {type(data).__name__} at the top; settings are `key: value` lines")
+    return cast(Config, _build(cls, data, ""))
+
+
+def save_config(config: Any, path: Path | str) -> None:
+    """Returns nothing; writes the dataclass as YAML that `load_config` reads back to an equal one."""
+    write_text(Path(path), OmegaConf.to_yaml(OmegaConf.create(to_plain(config))))
+
+
+def to_plain(value: Any) -> Any:
+    """Returns the value with dataclasses as dicts, paths as text, tuples as lists: what YAML and JSON can hold."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: to_plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {key: to_plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def _existing(path: Path) -> Path:
+    if not path.is_file():
+        raise ValueError(f"settings file {path} does not exist; give the path of a YAML file")
+    return path
+
+
+def _build(cls: type, data: Mapping[Any, Any], prefix: str, base: Any = None) -> Any:
+    """Returns `cls` with the given values over those of `base` (or over the field defaults)."""
+    hints = get_type_hints(cls)
+    fields = {field.name: field for field in dataclasses.fields(cls) if field.init}
+    for key in data:
+        if key not in fields:
+            raise ValueError(_unknown(prefix, str(key), list(fields)))
+    values = {}
+    for key, value in data.items():
+        default = getattr(base, key) if base is not None else _default(fields[key])
+        values[key] = _convert(hints[key], value, prefix + key, default)
+    if base is not None:
+        return dataclasses.replace(base, **values)
+    missing = [name for name, field in fields.items() if name not in values and _is_required(field)]
+    if missing:
+        raise ValueError(f"required setting left out: {', '.join(prefix + name for name in missing)}; give it a value")
+    return cls(**values)
+
+
+def _unknown(prefix: str, key: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    hint = f"did you mean {prefix}{near[0]}?" if near else f"known here: {', '.join(known)}"
+    return f"unknown setting {prefix}{key}; {hint}"
+
+
+def _is_required(field: dataclasses.Field) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+def _default(field: dataclasses.Field) -> Any:
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return None if field.default is dataclasses.MISSING else field.default
+
+
+def _convert(hint: Any, value: Any, name: str, default: Any = None) -> Any:
+    """Returns the value as the annotated type; ValueError naming the setting where it is not one."""
+    origin = get_origin(hint)
+    if hint is Any:
+        return value
+    if origin in (Union, types.UnionType):
+        return _convert_union(get_args(hint), value, name, default)
+    if origin is Literal:
+        return _accept(value in get_args(hint), value, name, f"one of {', '.join(map(str, get_args(hint)))}")
+    if dataclasses.is_dataclass(hint):
+        _accept(isinstance(value, Mapping), value, name, "a group of settings")
+        return _build(cast(type, hint), value, f"{name}.", default)
+    if origin is not None or hint in (list, tuple, dict):
+        return _convert_container(origin or hint, get_args(hint), value, name)
+    return _convert_scalar(hint, value, name)
+
+
+def _convert_union(options: tuple[Any, ...], value: Any, name: str, default: Any) -> Any:
+    if value is None and type(None) in options:
+        return None
+    options = tuple(option for option in options if option is not type(None))
+    if len(options) == 1:
+        return _convert(options[0], value, name, default)
+    for option in sorted(options, key=lambda option: option is not type(value)):  # an exact type first
+        try:
+            return _convert(option, value, name, default)
+        except ValueError:
+            continue
+    return _accept(False, value, name, " or ".join(getattr(option, "__name__", str(option)) for option in options))
+
+
+def _convert_container(kind: Any, items: tuple[Any, ...], value: Any, name: str) -> Any:
+    if issubclass(kind, Mapping):
+        _accept(isinstance(value, Mapping), value, name, "a mapping {key: value}")
+        key_hint, item_hint = items or (Any, Any)
+        return {_convert(key_hint, k, name): _convert(item_hint, v, f"{name}.{k}") for k, v in value.items()}
+    _accept(isinstance(value, list | tuple), value, name, "a list [a, b, ...]")
+    fixed = kind is tuple and bool(items) and items[-1] is not Ellipsis
+    if fixed:
+        _accept(len(value) == len(items), value, name, f"a list of {len(items)} values")
+    hints = items if fixed else (items[0] if items else Any,) * len(value)
+    return (tuple if kind is tuple else list)(
+        _convert(hint, item, f"{name}[{i}]") for i, (hint, item) in enumerate(zip(hints, value, strict=True))
+    )
+
+
+def _convert_scalar(hint: Any, value: Any, name: str) -> Any:
+    if hint is float:
+        return float(_accept(isinstance(value, int | float) and not isinstance(value, bool), value, name, "a number"))
+    if hint is int:
+        return _accept(isinstance(value, int) and not isinstance(value, bool), value, name, "a whole number")
+    if hint is bool:
+        return _accept(isinstance(value, bool), value, name, "true or false")
+    if hint is str:
+        readable = isinstance(value, str | int | float) and not isinstance(value, bool)
+        return str(_accept(readable, value, name, "text"))
+    if hint is Path:
+        return Path(_accept(isinstance(value, str | Path), value, name, "a path"))
+    return _accept(isinstance(value, hint), value, name, f"a {hint.__name__}")
+
+
+def _accept(holds: bool, value: Any, name: str, rule: str) -> Any:
+    if not holds:
+        raise ValueError(f"setting {name} is {value!r}; it must be {rule}")
+    return value

@@ -1,0 +1,96 @@
+"""The one protocol between the engine and a model: what a trainer asks of a task."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+from xllmx.loss import LossOutput
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A batch ready for the model; the trainer moves the tensors of `inputs` and `targets` to the device."""
+
+    inputs: Any
+    """What the model is called with: a tensor, or tensors in dicts, lists, tuples."""
+    targets: Any
+    """What the loss compares with, in the same way."""
+    num_targets: int
+    """How many targets carry loss; summed over ranks and accumulation before the first backward."""
+    num_tokens: int = 0
+    """How many tokens the model reads, for the throughput; 0 if not counted."""
+
+
+class SizedDataset(Protocol):
+    """A map-style dataset. `bucket_keys`, where it has one, says which samples may share a batch (equal keys)."""
+
+    lengths: Sequence[int]
+    """Cost of each sample, in tokens: batches hold samples of similar length."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Any: ...
+
+
+class TrainTask(Protocol):
+    """A model, its data and its loss.
+
+    `prepare` is apart from `loss` because the number of targets is drawn there, and that number is summed over ranks
+    and accumulation before the first backward.
+    """
+
+    def build_model(self) -> nn.Module:
+        """Returns the model on the meta device: shapes and names only."""
+        ...
+
+    def init_weights(self, model: nn.Module, *, device: torch.device, seed: int) -> None:
+        """Returns nothing; materialises the model on the device, fresh from the seed or from a checkpoint."""
+        ...
+
+    def shard_units(self, model: nn.Module) -> Sequence[nn.Module]:
+        """Returns the modules to shard, compile and checkpoint activations by: usually the blocks."""
+        ...
+
+    def build_dataset(self, split: str) -> Mapping[str, SizedDataset]:
+        """Returns the named streams of the split, `train` or `eval`; an empty mapping for no such split."""
+        ...
+
+    def collate(self, samples: list[Any]) -> Any:
+        """Returns a batch; runs in a loader worker, without randomness."""
+        ...
+
+    def prepare(self, batch: Any, generator: torch.Generator) -> Prepared:
+        """Returns the batch with all its random choices made, on the CPU.
+
+        Draw with `rng.sample_generator(generator, i)` for sample i: what it draws then does not depend on how the
+        global batch is cut into ranks and accumulation.
+        """
+        ...
+
+    def loss(self, model: nn.Module, prepared: Prepared) -> LossOutput:
+        """Returns the summed loss over the targets; the trainer divides by the global count."""
+        ...
+
+
+@runtime_checkable
+class ExportingTask(Protocol):
+    """A task that can write its model in a format for others."""
+
+    def export(self, model: nn.Module, folder: Path) -> None:
+        """Returns nothing; fills the (empty, temporary) folder."""
+        ...
+
+
+def move(tree: Any, device: torch.device) -> Any:
+    """Returns the tensors of nested dicts, lists and tuples on the device; everything else as it is."""
+    if isinstance(tree, Tensor):
+        return tree.to(device, non_blocking=True)
+    if isinstance(tree, Mapping):
+        return {key: move(value, device) for key, value in tree.items()}
+    if isinstance(tree, list | tuple) and not hasattr(tree, "_fields"):
+        return type(tree)(move(value, device) for value in tree)
+    return tree
