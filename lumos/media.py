@@ -73,7 +73,7 @@ def crop_sizes(target: int) -> list[tuple[int, int]]:
 
 
 def nearest_crop(width: int, height: int, target: int) -> tuple[int, int]:
-    """Bucket size (width, height) for a picture of `width` x `height` pixels: the nearest aspect, or the larger of two."""
+    """Bucket size (width, height) in pixels for a picture of `width` x `height`: nearest aspect, ties to the larger."""
 
     def closeness(size: tuple[int, int]) -> tuple[float, tuple[int, int]]:
         ratios = size[0] / width, size[1] / height
