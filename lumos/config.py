@@ -1,0 +1,199 @@
+"""Settings of the model, of sampling and of AR-DF training."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from transformers import PretrainedConfig
+
+from lumos.vocab import Vocab
+
+MASK_TYPES = ("tube", "random", "tube_decay", "diffusion_forcing")
+SCHEDULES = ("cosine", "linear", "pow", "sigmoid")
+CONFIDENCE_TEMPERATURES = ("released", "per_frame")
+
+
+class LumosConfig(PretrainedConfig):
+    """The model's settings, as the released `config.json` spells them (`model_type: chameleon`).
+
+    Beside the fields of a Llama-style model: `model_parallel_size` rows of the query/key norms, `swin_norm` (both
+    RMSNorms after their sublayer), residual `dropout`, `mm_rope`, `z_loss_weight`, `mask_image_logits`, and `vocab`,
+    the token ids as `Vocab.to_dict()` (None = the released ids). Fields that only the original needs (`vq_config`,
+    `vocabulary_map`, ...) are kept and written back.
+
+    Raises:
+        ValueError: a combination that no Lumos model has; the message says which.
+    """
+
+    model_type = "chameleon"
+
+    def __init__(
+        self,
+        *,
+        vocab_size: int = 129536,
+        hidden_size: int = 2048,
+        intermediate_size: int = 8192,
+        num_hidden_layers: int = 16,
+        num_attention_heads: int = 32,
+        num_key_value_heads: int | None = None,
+        hidden_act: str = "silu",
+        max_position_embeddings: int = 65536,
+        initializer_range: float = 0.02,
+        rms_norm_eps: float = 1e-5,
+        rope_theta: float | None = None,
+        rope_scaling: dict[str, Any] | None = None,
+        attention_bias: bool = False,
+        attention_dropout: float = 0.0,
+        mlp_bias: bool = False,
+        tie_word_embeddings: bool = False,
+        model_parallel_size: int = 1,
+        swin_norm: bool = False,
+        mm_rope: bool = True,
+        dropout: float = 0.0,
+        z_loss_weight: float = 0.0,
+        mask_image_logits: bool = False,
+        vocab: dict[str, Any] | None = None,
+        rope_parameters: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self.vocab_size = vocab_size
+        self.hidden_size = hidden_size
+        self.intermediate_size = intermediate_size
+        self.num_hidden_layers = num_hidden_layers
+        self.num_attention_heads = num_attention_heads
+        self.num_key_value_heads = num_key_value_heads or num_attention_heads
+        self.hidden_act = hidden_act
+        self.max_position_embeddings = max_position_embeddings
+        self.initializer_range = initializer_range
+        self.rms_norm_eps = rms_norm_eps
+        # transformers 5 writes a standardised `rope_parameters`; such a file is read too.
+        self.rope_theta = rope_theta or (rope_parameters or {}).get("rope_theta", 10000.0)
+        self.attention_bias = attention_bias
+        self.attention_dropout = attention_dropout
+        self.mlp_bias = mlp_bias
+        self.tie_word_embeddings = tie_word_embeddings
+        self.model_parallel_size = model_parallel_size
+        self.swin_norm = swin_norm
+        self.mm_rope = mm_rope
+        self.dropout = dropout
+        self.z_loss_weight = z_loss_weight
+        self.mask_image_logits = mask_image_logits
+        self.vocab = vocab
+        super().__init__(**kwargs)
+        if rope_scaling is not None:  # not kept: the name is a deprecated property of transformers' configs
+            raise ValueError(f"rope_scaling is {rope_scaling!r}, but Lumos models have none; set it to null")
+        self._check()
+
+    @property
+    def head_dim(self) -> int:
+        """Channels per attention head, E."""
+        return self.hidden_size // self.num_attention_heads
+
+    @property
+    def vocabulary(self) -> Vocab:
+        """The token ids of this model."""
+        return Vocab() if self.vocab is None else Vocab.from_dict(self.vocab)
+
+    def _check(self) -> None:
+        offered = {
+            "hidden_act": "silu",
+            "attention_dropout": 0.0,
+            "tie_word_embeddings": False,
+            "mm_rope": True,
+        }
+        for name, value in offered.items():
+            if getattr(self, name) != value:
+                raise ValueError(f"{name} is {getattr(self, name)!r}, but Lumos models have {value!r}; set it so")
+        heads = self.num_attention_heads
+        for name, number, divisor in (
+            ("hidden_size", self.hidden_size, 2 * heads),
+            ("num_attention_heads", heads, self.num_key_value_heads),
+            ("num_attention_heads", heads, self.model_parallel_size),
+            ("num_key_value_heads", self.num_key_value_heads, self.model_parallel_size),
+        ):
+            if number % divisor:
+                raise ValueError(f"{name} is {number} and must be a multiple of {divisor} in this config; change one")
+        if self.vocab is not None and self.vocabulary.size != self.vocab_size:
+            raise ValueError(
+                f"vocab.size is {self.vocabulary.size} but vocab_size is {self.vocab_size}: set them equal"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplerConfig:
+    """How a frame is drawn: parallel refinements with guidance and confidence-based re-masking (paper section 3.3).
+
+    Raises:
+        ValueError: a value outside its range.
+    """
+
+    num_steps: int = 50
+    """Refinement steps per latent frame."""
+    guidance_scale: float = 15.0
+    """g of u + g (c - u); 1 uses the conditional branch alone."""
+    mask_history_ratio: float = 0.7
+    """Share of a finished frame's content that is masked in the history; 0 keeps it whole."""
+    confidence_temperature: str = "released"
+    """Of the confidence noise. `released`: decays to 0 in the first frame and stays; `per_frame`: anew in each."""
+    mask_given_frames: bool = False
+    """Whether given frames (image-to-video) enter the history partially masked too."""
+    random_history: bool = False
+    """Whether the history's pattern is a random tube instead of the released periodic one."""
+    temperature: float = 1.0
+    """Temperature of the softmax that tokens are drawn from."""
+    top_k: int | None = None
+    """Draw among the k likeliest codes only; None draws among all."""
+
+    def __post_init__(self) -> None:
+        _require(self.num_steps >= 1, "num_steps", self.num_steps, "1 or more")
+        _require(self.guidance_scale >= 0, "guidance_scale", self.guidance_scale, "0 or more")
+        _require(0 <= self.mask_history_ratio <= 1, "mask_history_ratio", self.mask_history_ratio, "in 0..1")
+        _require(self.temperature > 0, "temperature", self.temperature, "above 0")
+        _require(self.top_k is None or self.top_k >= 1, "top_k", self.top_k, "1 or more, or unset")
+        _require_one_of("confidence_temperature", self.confidence_temperature, CONFIDENCE_TEMPERATURES)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ARDFConfig:
+    """Autoregressive discrete diffusion forcing, the training task (paper section 3.3).
+
+    Raises:
+        ValueError: a value outside its range.
+    """
+
+    mask_type: str = "tube"
+    """`tube` masks the same positions in every frame; `random`, `tube_decay`, `diffusion_forcing` are ablations."""
+    schedule: str = "cosine"
+    """From the drawn u to the mask ratio: `cosine`, `linear`, `pow`, `sigmoid`."""
+    min_mask_ratio: float = 0.7
+    """The mask ratio is at least this."""
+    cfg_drop: float = 0.1
+    """Probability that a sample loses its text, for guidance."""
+    modes: tuple[str, ...] = ("text_to_video",)
+    """Drawn from per sample: `text_to_video`, `video_next_frame`, `video_prediction_{r}` (the first int(r*T) given)."""
+
+    def __post_init__(self) -> None:
+        _require_one_of("mask_type", self.mask_type, MASK_TYPES)
+        _require_one_of("schedule", self.schedule, SCHEDULES)
+        _require(0 <= self.min_mask_ratio <= 1, "min_mask_ratio", self.min_mask_ratio, "in 0..1")
+        _require(0 <= self.cfg_drop <= 1, "cfg_drop", self.cfg_drop, "in 0..1")
+        _require(len(self.modes) > 0, "modes", self.modes, "at least one mode")
+        for mode in self.modes:
+            _require(
+                _is_mode(mode), "modes", mode, "text_to_video, video_next_frame or video_prediction_{r}, 0 < r < 1"
+            )
+
+
+def _is_mode(mode: str) -> bool:
+    if mode in ("text_to_video", "video_next_frame"):
+        return True
+    ratio = mode.removeprefix("video_prediction_")
+    return ratio != mode and ratio.replace(".", "", 1).isdigit() and 0 < float(ratio) < 1
+
+
+def _require(holds: bool, name: str, value: object, rule: str) -> None:
+    if not holds:
+        raise ValueError(f"{name} is {value!r}; it must be {rule}")
+
+
+def _require_one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
+    _require(value in choices, name, value, f"one of {', '.join(choices)}")
