@@ -1,0 +1,106 @@
+"""Ranks and reductions. Every function works in a single process too, where it does nothing or returns its input."""
+
+import os
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+
+def init_distributed(device: str = "auto") -> torch.device:
+    """Returns this process's device; joins the process group if a launcher (torchrun) started several.
+
+    Args:
+        device: `auto` is the GPU of the local rank where there is one, otherwise the CPU; or a torch device name.
+
+    Raises:
+        ValueError: a device this machine does not have.
+    """
+    chosen = _device(device)
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
+        backend = "cpu:gloo,cuda:nccl" if chosen.type == "cuda" else "gloo"
+        dist.init_process_group(backend, timeout=timedelta(minutes=30))
+    return chosen
+
+
+def _device(name: str) -> torch.device:
+    local_rank = int(os.environ.get("LOCAL_RANK", "0"))
+    if name == "auto":
+        name = f"cuda:{local_rank}" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ValueError(f"device is {name!r}; it must be auto, cpu or cuda") from error
+    if device.type != "cuda":
+        return device
+    if not torch.cuda.is_available():
+        raise ValueError(f"device is {name!r} but torch sees no GPU here; use device=cpu or install torch with CUDA")
+    device = torch.device("cuda", local_rank if device.index is None else device.index)
+    torch.cuda.set_device(device)
+    return device
+
+
+def rank() -> int:
+    """Returns this process's number, 0 in a single process."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def num_ranks() -> int:
+    """Returns how many processes train together."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def is_main() -> bool:
+    """Returns whether this process writes the files that exist once."""
+    return rank() == 0
+
+
+def barrier() -> None:
+    """Returns when every rank has come here."""
+    if dist.is_initialized():
+        dist.barrier()
+
+
+def all_reduce_sum(tensor: Tensor) -> Tensor:
+    """Returns the sum of the tensor over ranks, in place."""
+    if dist.is_initialized():
+        dist.all_reduce(tensor)
+    return tensor
+
+
+def any_rank(flag: bool) -> bool:
+    """Returns whether the flag is set on any rank: the same answer on all of them."""
+    if not dist.is_initialized():
+        return flag
+    return bool(all_reduce_sum(torch.tensor(int(flag))).item())
+
+
+def gather_names(names: list[str]) -> list[str]:
+    """Returns the sorted union of the names over ranks, so that what is reduced by name lines up."""
+    gathered: list[list[str]] = [names]
+    if dist.is_initialized():
+        gathered = [[] for _ in range(num_ranks())]
+        dist.all_gather_object(gathered, names)
+    return sorted({name for part in gathered for name in part})
+
+
+def all_reduce_gradients(model: nn.Module) -> None:
+    """Returns nothing; replaces each gradient by its sum over ranks.
+
+    A parameter without a gradient on this rank (its batch did not use it) counts as zero.
+    """
+    if not dist.is_initialized():
+        return
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+            all_reduce_sum(parameter.grad)
+
+
+def shutdown() -> None:
+    """Returns nothing; leaves the process group."""
+    if dist.is_initialized():
+        dist.barrier()
+        dist.destroy_process_group()

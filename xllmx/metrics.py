@@ -1,0 +1,109 @@
+"""What a run reports: means kept as (sum, count) on the device, rows of jsonl, and trackers when asked for."""
+
+import json
+import resource
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from xllmx.distributed import all_reduce_sum, gather_names, is_main
+from xllmx.files import write_text
+
+Tracker = Callable[[Mapping[str, float], int], None]
+
+
+class Sums:
+    """Named (sum, count) pairs; nothing leaves the device before `means`."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._pairs: dict[str, Tensor] = {}
+
+    def add(self, name: str, total: Tensor | float, count: Tensor | float = 1.0) -> None:
+        """Returns nothing; adds to both parts of the pair."""
+        pair = torch.stack([self._scalar(total), self._scalar(count)])
+        self._pairs[name] = self._pairs[name] + pair if name in self._pairs else pair
+
+    def means(self) -> dict[str, float]:
+        """Returns sum / count over all ranks for each name (left out where the count is 0), and starts again."""
+        names = gather_names(sorted(self._pairs))
+        zero = torch.zeros(2, dtype=torch.float64, device=self._device)
+        table = torch.stack([self._pairs.get(name, zero) for name in names]) if names else zero[None]
+        values = all_reduce_sum(table).tolist()
+        self._pairs = {}
+        return {name: total / count for name, (total, count) in zip(names, values, strict=False) if count}
+
+    def _scalar(self, value: Tensor | float) -> Tensor:
+        if isinstance(value, Tensor):
+            return value.detach().to(device=self._device, dtype=torch.float64)
+        return torch.full((), value, dtype=torch.float64, device=self._device)
+
+
+class MetricLogger:
+    """Writes rows {"kind", "step", name: value} to metrics.jsonl and to trackers, on the main rank."""
+
+    def __init__(self, folder: Path, *, step: int = 0, trackers: Sequence[str] = ()) -> None:
+        """Rows after `step`, of a run that went further than its last checkpoint, are dropped."""
+        self._path = folder / "metrics.jsonl"
+        self._trackers: list[Tracker] = []
+        if is_main():
+            folder.mkdir(parents=True, exist_ok=True)
+            _drop_after(self._path, step)
+            self._trackers = [_open_tracker(name, folder) for name in trackers]
+
+    def write(self, kind: str, step: int, values: Mapping[str, float]) -> None:
+        """Returns nothing; one row, on disk when this returns."""
+        if not is_main():
+            return
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"kind": kind, "step": step, **values}) + "\n")
+        for track in self._trackers:
+            track({f"{kind}/{name}": value for name, value in values.items()}, step)
+
+
+def read_metrics(folder: Path, kind: str = "train") -> list[dict[str, Any]]:
+    """Returns the rows of one kind of a run's metrics.jsonl, in order."""
+    rows = map(json.loads, (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines())
+    return [row for row in rows if row["kind"] == kind]
+
+
+def peak_memory_bytes(device: torch.device) -> int:
+    """Returns the most memory used so far: of the GPU's allocator, or resident in this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    unit = 1 if sys.platform == "darwin" else 1024  # getrusage counts bytes on macOS, KiB elsewhere
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _drop_after(path: Path, step: int) -> None:
+    if path.exists():
+        whole = [line for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
+        kept = [line for line in whole if json.loads(line)["step"] <= step]
+        write_text(path, "".join(line + "\n" for line in kept))
+
+
+def _open_tracker(name: str, folder: Path) -> Tracker:
+    """Returns a function that sends values; the library is imported only here."""
+    if name not in ("tensorboard", "wandb"):
+        raise ValueError(f"tracker {name!r} is unknown; trainer.trackers takes tensorboard and wandb")
+    try:
+        if name == "wandb":
+            import wandb
+
+            run = wandb.init(dir=folder, name=folder.name, resume="allow")
+            return lambda values, step: run.log(dict(values), step=step)
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise ValueError(f"tracker {name} is not installed; pip install 'lumos-open[track]' or drop it") from error
+    writer = SummaryWriter(str(folder / "tensorboard"))
+
+    def track(values: Mapping[str, float], step: int) -> None:
+        for key, value in values.items():
+            writer.add_scalar(key, value, step)
+        writer.flush()
+
+    return track

@@ -1,0 +1,105 @@
+"""AdamW and the learning rate: schedules are pure functions of progress, so there is no schedule state to save."""
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimConfig:
+    """Optimiser and learning-rate schedule; the defaults are those of the released recipes (SPEC §8.7)."""
+
+    lr: float = 5e-5
+    """Learning rate after the warm-up."""
+    min_lr: float | None = None
+    """Learning rate at the end of the cosine; None is `lr`, that is: constant after the warm-up, as released."""
+    betas: tuple[float, float] = (0.9, 0.95)
+    """Decay of the running mean of the gradient and of its square."""
+    eps: float = 1e-8
+    """Added to the root of the running square."""
+    weight_decay: float = 0.1
+    """Decoupled weight decay."""
+    decay_norms: bool = True
+    """Whether parameters of one dimension (norms, biases) decay too, as released."""
+    schedule: Literal["cosine", "constant"] = "cosine"
+    """Half a cosine from `lr` to `min_lr`, or `lr` throughout; both after the warm-up."""
+    warmup_steps: float | None = None
+    """Linear warm-up counted in steps; or give `warmup_epochs`."""
+    warmup_epochs: float | None = None
+    """Linear warm-up counted in epochs (released: 0.0025)."""
+
+    def __post_init__(self) -> None:
+        if self.lr <= 0:
+            raise ValueError(f"optim.lr is {self.lr}; it must be positive")
+        if not 0 <= self.floor <= 1:
+            raise ValueError(f"optim.min_lr is {self.min_lr}; it must lie between 0 and optim.lr={self.lr}")
+        if self.warmup_steps is not None and self.warmup_epochs is not None:
+            raise ValueError(
+                "optim.warmup_steps and optim.warmup_epochs are both set; set one and leave the other null"
+            )
+        if min(self.warmup_steps or 0, self.warmup_epochs or 0) < 0:
+            raise ValueError("optim.warmup_steps and optim.warmup_epochs must not be negative; use 0 for no warm-up")
+
+    @property
+    def floor(self) -> float:
+        """The last learning rate as a part of the highest."""
+        return 1.0 if self.min_lr is None else self.min_lr / self.lr
+
+
+def warmup_cosine(progress: float, *, warmup: float, total: float, floor: float = 0.0) -> float:
+    """Returns the factor on the learning rate: 0 to 1 along a line, then half a cosine down to `floor`, then `floor`.
+
+    Args:
+        progress: how far training is, in any unit (steps, epochs); 0 at the first step.
+        warmup: length of the line, in the same unit.
+        total: end of the cosine, in the same unit.
+        floor: the factor at the end.
+    """
+    if progress < warmup:
+        return progress / warmup
+    done = min((progress - warmup) / max(total - warmup, 1e-12), 1.0)
+    return floor + (1.0 - floor) * 0.5 * (1.0 + math.cos(math.pi * done))
+
+
+def warmup_constant(progress: float, *, warmup: float) -> float:
+    """Returns the factor on the learning rate: 0 to 1 along a line, then 1."""
+    return progress / warmup if progress < warmup else 1.0
+
+
+def learning_rate(config: OptimConfig, step: int, *, max_steps: float, steps_per_epoch: float) -> float:
+    """Returns the learning rate of the step (from 0), with the warm-up in steps or epochs as configured."""
+    warmup = config.warmup_steps or (config.warmup_epochs or 0.0) * steps_per_epoch
+    if config.schedule == "constant":
+        return config.lr * warmup_constant(step, warmup=warmup)
+    return config.lr * warmup_cosine(step, warmup=warmup, total=max_steps, floor=config.floor)
+
+
+def build_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.AdamW:
+    """Returns AdamW over the trainable parameters, fused where every one of them is on a device that has the kernel.
+
+    Raises:
+        ValueError: a model in which nothing is trainable.
+    """
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    if not parameters:
+        raise ValueError("the model has no trainable parameter; nothing to optimise")
+    groups: list[dict[str, Any]] = [{"params": parameters, "weight_decay": config.weight_decay}]
+    if not config.decay_norms:
+        matrices = [parameter for parameter in parameters if parameter.ndim > 1]
+        vectors = [parameter for parameter in parameters if parameter.ndim <= 1]
+        groups = [
+            {"params": part, "weight_decay": decay}
+            for part, decay in ((matrices, config.weight_decay), (vectors, 0.0))
+            if part
+        ]
+    fused = all(p.device.type in ("cpu", "cuda") and p.is_floating_point() for p in parameters)
+    return torch.optim.AdamW(groups, lr=config.lr, betas=config.betas, eps=config.eps, fused=fused)
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    """Returns nothing; every group of the optimiser uses this learning rate from now on."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr
