@@ -1,0 +1,48 @@
+"""Training from a config: `python -m lumos.train --config configs/train/debug.yaml trainer.max_steps=100`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from xllmx.trainer import Trainer, TrainerConfig
+
+from lumos.task import LumosTask, LumosTaskConfig
+from xllmx.config import load_config
+from xllmx.optim import OptimConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """Everything a training run is made from; written into the run folder as it was resolved."""
+
+    trainer: TrainerConfig
+    """Steps, batches, precision, checkpoints, logs."""
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    """Optimiser and learning rate."""
+    task: LumosTaskConfig = field(default_factory=LumosTaskConfig)
+    """Model, data, masks, loss."""
+
+
+def run(config: RunConfig) -> Path:
+    """Trains as the config says, resuming from the newest checkpoint of its run folder; returns that folder."""
+    raise NotImplementedError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Returns the exit status: 0, or 1 after one line that says what to mend."""
+    parser = argparse.ArgumentParser(prog="lumos.train", description=__doc__)
+    parser.add_argument("--config", help="YAML file with settings of RunConfig")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings that win over the file's")
+    options = parser.parse_args(arguments)
+    try:
+        run(load_config(RunConfig, options.config, options.overrides))
+    except ValueError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
