@@ -1,7 +1,7 @@
 """Words for a clip of shapes: a small grammar of phrasings, and what a phrasing claims about the clip.
 
-A caption mentions only part of what is seen, as people do: GenEval's tags (single object, two objects, counting, colours,
-position, colour attribution) and motion name which part.
+A caption mentions only part of what is seen, as people do: GenEval's tags (single object, two objects, counting,
+colours, position, colour attribution) and motion name which part.
 """
 
 import random
@@ -47,10 +47,11 @@ _MOTION_WORDS = {
     "turn": ("turns", "rotates", "spins", "turns around"),
 }
 _GERUNDS = {
-    "stands": "standing", "does": "not moving", "stays": "staying", "rests": "resting", "moves": "moving", "slides": "sliding",
-    "drifts": "drifting", "travels": "travelling", "goes": "going", "rises": "rising", "floats": "floating", "falls": "falling",
-    "sinks": "sinking", "grows": "growing", "gets": "getting", "becomes": "becoming", "expands": "expanding",
-    "shrinks": "shrinking", "contracts": "contracting", "turns": "turning", "rotates": "rotating", "spins": "spinning",
+    "stands": "standing", "does": "not moving", "stays": "staying", "rests": "resting", "moves": "moving",
+    "slides": "sliding", "drifts": "drifting", "travels": "travelling", "goes": "going", "rises": "rising",
+    "floats": "floating", "falls": "falling", "sinks": "sinking", "grows": "growing", "gets": "getting",
+    "becomes": "becoming", "expands": "expanding", "shrinks": "shrinking", "contracts": "contracting",
+    "turns": "turning", "rotates": "rotating", "spins": "spinning",
 }  # fmt: skip
 _RELATION_WORDS = {
     "left": ("to the left of", "left of", "on the left of"),

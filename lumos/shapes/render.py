@@ -29,7 +29,7 @@ def silhouette(shape: str, *, size: int, radius: float, angle: float = 0.0) -> n
 
 
 def pose(item: ObjectSpec, times: np.ndarray, *, duration_s: float) -> tuple[np.ndarray, ...]:
-    """Centre x, centre y (frame sides), radius (shorter sides) and angle (degrees) of an object at each time in seconds."""
+    """Centre x and y (frame sides), radius (shorter sides) and angle (degrees) of an object at each time in seconds."""
     dx, dy = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}.get(item.motion, (0, 0))
     travel = SPEED_PER_S * times
     progress = times / duration_s

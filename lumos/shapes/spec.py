@@ -1,7 +1,7 @@
 """The bundled world: what a clip of coloured shapes is, and which clips training may see.
 
-A clip shows one or two shapes on a plain ground. Each shape stands still, moves along an axis, grows, shrinks or turns. All
-lengths are fractions of the frame's shorter side and all times are seconds, so one spec renders at any size and rate.
+A clip shows one or two shapes on a plain ground. Each shape stands still, moves along an axis, grows, shrinks or turns.
+Lengths are fractions of the frame's shorter side and times are seconds, so one spec renders at any size and rate.
 """
 
 import random
@@ -180,7 +180,7 @@ def _pair(rng: random.Random, *, moving: bool) -> tuple[ObjectSpec, ...]:
     mover = rng.choice((0, 1, None)) if moving else None
     near, far = _coordinate(rng, 0.22, 0.28), _coordinate(rng, 0.72, 0.78)
     places = [near, far] if rng.random() < 0.5 else [far, near]
-    objects = []
+    objects: list[ObjectSpec] = []
     for index in range(2):
         shape, colour = rng.choice(SHAPES), rng.choice(tuple(COLOURS))
         if index == 1 and rng.random() < 0.3:
@@ -198,7 +198,7 @@ def _pair(rng: random.Random, *, moving: bool) -> tuple[ObjectSpec, ...]:
 
 
 def _apart(objects: list[ObjectSpec], *, side_by_side: bool) -> bool:
-    """Whether the pair's relation is beyond doubt: along its axis the centres are clearly further apart than across it."""
+    """Whether the pair's relation is beyond doubt: its centres are clearly further apart along its axis than across."""
     a, b = objects
     along, across = (abs(a.x - b.x), abs(a.y - b.y)) if side_by_side else (abs(a.y - b.y), abs(a.x - b.x))
     return across <= 0.55 * along
