@@ -77,7 +77,7 @@ class ClipDataset(Dataset[Clip]):
 
     `path` is a folder of shards or of released pickles, an `index.json`, a released `merge-record.json` or
     `*-record.jsonl`, a single `.parquet` or `.pkl`, or a data YAML `META: [{path, ratio}]`, whose paths are relative to
-    the YAML or to the working directory. A ratio of 2.5 takes every clip twice and half of them, evenly spread, once more.
+    the YAML or to the working directory. A ratio of 2.5 takes every clip twice and every other one once more.
     Raises `ValueError` that names the file for whatever cannot be read.
     """
 

@@ -69,7 +69,9 @@ def num_clips(path: str | Path) -> int:
 def write_index(path: str | Path, shards: Sequence[Path]) -> int:
     """Writes the index of a finished set of shards (their paths relative to it); returns the number of clips in it."""
     path = Path(path)
-    entries = [{"file": shard.relative_to(path.parent).as_posix(), "num_clips": num_clips(shard)} for shard in shards]
+    entries: list[dict[str, Any]] = [
+        {"file": shard.relative_to(path.parent).as_posix(), "num_clips": num_clips(shard)} for shard in shards
+    ]
     total = sum(int(entry["num_clips"]) for entry in entries)
     index = {"format": INDEX_FORMAT, "version": 1, "num_clips": total, "shards": entries}
     with replacing(path) as temporary:
