@@ -1,0 +1,1 @@
+"""The transformer: rotary positions, frame-causal attention, cache, blocks, and the model around them."""

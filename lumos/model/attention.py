@@ -1,0 +1,228 @@
+"""The frame-causal rule: a token sees everything before it and its whole frame (paper section 3.3).
+
+One vector of block numbers says it all: query q sees key k iff block[k] <= block[q]. Three ways give the same
+numbers: the literal mask (the reference), one unmasked attention per frame against the keys up to that frame's end
+(half the work and none of the L x L memory), and FlexAttention.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+BACKENDS = ("per_frame", "mask", "flex")
+
+
+class Segment(NamedTuple):
+    """Columns [start, stop): one frame, or text, where every token is its own block."""
+
+    start: int
+    stop: int
+    is_frame: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowGroup:
+    """Neighbouring rows of a batch whose frames stand in the same columns."""
+
+    rows: slice
+    segments: tuple[Segment, ...]
+    padded: bool
+    """Whether a row of the group begins with padding."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class AttentionPlan:
+    """What `plan_of` found in the block numbers of a batch; made once a forward pass, used by every layer."""
+
+    blocks: Tensor
+    groups: tuple[RowGroup, ...]
+
+    @cached_property
+    def mask(self) -> Tensor:
+        """The literal mask, Bool [B, 1, L, L]; True = may attend."""
+        return frame_causal_mask(self.blocks)[:, None]
+
+    @cached_property
+    def real(self) -> Tensor:
+        """The tokens that are no padding, Bool [B, 1, 1, L]."""
+        return (self.blocks >= 0)[:, None, None]
+
+    @cached_property
+    def block_mask(self) -> Any:
+        """The rule as FlexAttention takes it."""
+        from torch.nn.attention.flex_attention import create_block_mask
+
+        blocks = self.blocks
+
+        def visible(b: Tensor, _head: Tensor, q: Tensor, k: Tensor) -> Tensor:
+            return ((blocks[b, k] <= blocks[b, q]) & (blocks[b, k] >= 0)) | (q == k)
+
+        batch, length = blocks.shape
+        return create_block_mask(visible, batch, None, length, length, device=str(blocks.device))
+
+
+def frame_causal_mask(blocks: Int[Tensor, "B L"]) -> Bool[Tensor, "B L L"]:
+    """Return the mask [query, key], True where the query may attend to the key.
+
+    Padding (block -1) sees itself alone and is seen by none. A pad, one text token, a frame of 2 tokens, one token::
+
+        blocks -1  0  1  1  2
+               x   .  .  .  .
+               .   x  .  .  .
+               .   x  x  x  .
+               .   x  x  x  .
+               .   x  x  x  x
+    """
+    query, key = blocks[:, :, None], blocks[:, None, :]
+    itself = torch.eye(blocks.shape[1], dtype=torch.bool, device=blocks.device)
+    return ((key <= query) & (key >= 0)) | itself
+
+
+def plan_of(blocks: Int[Tensor, "B L"]) -> AttentionPlan:
+    """Return which columns are frames and which are text, for runs of rows that agree on it.
+
+    `blocks` rise along each row after leading -1s (padding). Reads their values: on an accelerator it waits once.
+
+    ::
+
+        blocks [-1, -1, 0, 1, 2, 2, 2, 3, 3, 3, 4]  ->  one group: text 0..4, frames 4..7 and 7..10, text 10..11
+               [ 0,  1, 2, 3, 4, 4, 4, 5, 5, 5, 6]
+    """
+    numbers = blocks.cpu()
+    joined = (numbers[:, 1:] == numbers[:, :-1]) & (numbers[:, 1:] >= 0)
+    breaks = (joined[1:] != joined[:-1]).any(1).nonzero().flatten() + 1
+    bounds = [0, *breaks.tolist(), len(numbers)]
+    groups = [
+        RowGroup(
+            rows=slice(first, last), segments=_segments(joined[first]), padded=bool((numbers[first:last] < 0).any())
+        )
+        for first, last in pairwise(bounds)
+    ]
+    return AttentionPlan(blocks=blocks, groups=tuple(groups))
+
+
+def frame_causal_attention(
+    q: Float[Tensor, "B N L E"],
+    k: Float[Tensor, "B K L E"],
+    v: Float[Tensor, "B K L E"],
+    plan: AttentionPlan | Int[Tensor, "B L"],
+    *,
+    backend: str = "per_frame",
+) -> Float[Tensor, "B N L E"]:
+    """Return softmax(q k^T / sqrt(E)) v under the frame-causal rule; N query heads share K key/value heads.
+
+    Args:
+        q: queries.
+        k: keys.
+        v: values.
+        plan: `plan_of` the block numbers, or these themselves.
+        backend: `per_frame`, `mask` (the literal rule) or `flex` (needs a compiler; on a CPU forward only).
+
+    Raises:
+        ValueError: an unknown backend.
+    """
+    if isinstance(plan, Tensor):
+        plan = plan_of(plan)
+    if backend == "mask":
+        return _sdpa(q, k, v, mask=plan.mask)
+    if backend == "flex":
+        return _compiled_flex()(q, k, v, block_mask=plan.block_mask, enable_gqa=q.shape[1] != k.shape[1])
+    if backend != "per_frame":
+        raise ValueError(f"attention backend is {backend!r}; choose one of {', '.join(BACKENDS)}")
+    outputs = []
+    for group in plan.groups:
+        q_rows, k_rows, v_rows = q[group.rows], k[group.rows], v[group.rows]
+        real = plan.real[group.rows] if group.padded else None
+        parts = []
+        for start, stop, is_frame in group.segments:
+            keys_real = None if real is None else real[..., :stop]
+            mask = keys_real if is_frame else _text_mask(start, stop, real=keys_real, device=q.device)
+            parts.append(_sdpa(q_rows[:, :, start:stop], k_rows[:, :, :stop], v_rows[:, :, :stop], mask=mask))
+        outputs.append(_join(parts, dim=2))
+    return _join(outputs, dim=0)
+
+
+def cached_attention(
+    q: Float[Tensor, "B N L E"],
+    k: Float[Tensor, "B K S E"],
+    v: Float[Tensor, "B K S E"],
+    plan: AttentionPlan,
+    *,
+    starts: Sequence[int],
+) -> Float[Tensor, "B N L E"]:
+    """Return the attention of the last L of S tokens to all S, under the frame-causal rule.
+
+    Row b is real from column `starts[b]` of the S on. Rows that agree on that and on `plan` (of the L new tokens)
+    share a call on just their real keys, so no padding is ever attended to and a frame needs no mask. Queries in the
+    padding give 0.
+    """
+    past = k.shape[2] - q.shape[2]
+    outputs = []
+    for group in plan.groups:
+        for rows, start in _equal_runs(starts, group.rows):
+            q_rows, k_rows, v_rows = q[rows], k[rows, :, start:], v[rows, :, start:]
+            padding = max(0, start - past)
+            parts = [q_rows.new_zeros(q_rows[:, :, :padding].shape)] if padding else []
+            for first, stop, is_frame in group.segments:
+                begin, end = max(first, padding) + past - start, stop + past - start
+                if begin < end:
+                    mask = None if is_frame else _text_mask(begin, end, device=q.device)
+                    queries = q_rows[:, :, max(first, padding) : stop]
+                    parts.append(_sdpa(queries, k_rows[:, :, :end], v_rows[:, :, :end], mask=mask))
+            outputs.append(_join(parts, dim=2))
+    return _join(outputs, dim=0)
+
+
+def _segments(joined: Tensor) -> tuple[Segment, ...]:
+    """Return the frames, and the text between them, of a row; `joined[i]`: tokens i and i + 1 share a block."""
+    edges = torch.diff(joined.int(), prepend=joined.new_zeros(1, dtype=torch.int), append=joined.new_zeros(1).int())
+    starts, stops = (edges > 0).nonzero().flatten(), (edges < 0).nonzero().flatten() + 1
+    segments, column = [], 0
+    for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
+        if start > column:
+            segments.append(Segment(column, start, is_frame=False))
+        segments.append(Segment(start, stop, is_frame=True))
+        column = stop
+    if column <= len(joined):
+        segments.append(Segment(column, len(joined) + 1, is_frame=False))
+    return tuple(segments)
+
+
+def _text_mask(start: int, stop: int, *, device: torch.device, real: Tensor | None = None) -> Tensor | None:
+    """Return the causal mask of queries [start, stop) on keys [0, stop); None where a lone query sees every key."""
+    if stop - start == 1 and real is None:
+        return None
+    mask = torch.ones(stop - start, stop, dtype=torch.bool, device=device).tril(start)
+    if real is None:
+        return mask
+    itself = torch.ones_like(mask).tril(start).triu(start)
+    return (mask & real) | itself
+
+
+def _equal_runs(starts: Sequence[int], rows: slice) -> list[tuple[slice, int]]:
+    """Return (rows, start) for every run of equal starts among `rows`."""
+    bounds = [rows.start, *(b for b in range(rows.start + 1, rows.stop) if starts[b] != starts[b - 1]), rows.stop]
+    return [(slice(first, last), starts[first]) for first, last in pairwise(bounds)]
+
+
+def _sdpa(q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor | None) -> Tensor:
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=q.shape[1] != k.shape[1])
+
+
+def _join(parts: list[Tensor], *, dim: int) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=dim)
+
+
+@cache
+def _compiled_flex() -> Callable[..., Tensor]:
+    from torch.nn.attention.flex_attention import flex_attention
+
+    # Without fixed shapes a change of length recompiles into a kernel measured ten times slower.
+    return torch.compile(flex_attention, dynamic=False)
