@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lumos.config import ARDFConfig
 
-_SMALLEST_RATIO = 1e-6
+_SMALLEST_RATIO = 1e-6  # of every schedule but the cosine, as released
 _SIGMOID_REACH = 3.0
 
 
@@ -39,7 +39,8 @@ def mask_ratio(
         ratio = (high - torch.sigmoid((2 * u - 1) * _SIGMOID_REACH)) / (high - low)
     else:
         raise ValueError(f"schedule is {schedule!r}; use one of cosine, linear, pow, sigmoid")
-    return ratio.clamp(max(_SMALLEST_RATIO, min_ratio), 1.0)
+    smallest = 0.0 if schedule == "cosine" else _SMALLEST_RATIO
+    return ratio.clamp(max(smallest, min_ratio), 1.0)
 
 
 def _exponent(schedule: str) -> float:
@@ -95,7 +96,7 @@ def diffusion_forcing_mask(
 def draw_mask(
     config: ARDFConfig, num_frames: int, *, positions_per_frame: int, generator: torch.Generator
 ) -> Bool[Tensor, "T P"]:
-    """True where a content position of a training sample is masked: the ratio is drawn, then the positions (SPEC §8.3)."""
+    """True where a position of a training sample is masked: draws the ratio, then the positions (SPEC §8.3)."""
     num_ratios = num_frames if config.mask_type == "diffusion_forcing" else 1
     u = torch.rand(num_ratios, generator=generator)
     ratios = mask_ratio(u, config.schedule, min_ratio=config.min_mask_ratio)

@@ -4,13 +4,12 @@ import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-
-from xllmx.trainer import Trainer, TrainerConfig
 
 from lumos.task import LumosTask, LumosTaskConfig
 from xllmx.config import load_config
 from xllmx.optim import OptimConfig
+from xllmx.parallel import ParallelConfig
+from xllmx.trainer import FitResult, Trainer, TrainerConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,13 +20,16 @@ class RunConfig:
     """Steps, batches, precision, checkpoints, logs."""
     optim: OptimConfig = field(default_factory=OptimConfig)
     """Optimiser and learning rate."""
+    parallel: ParallelConfig = field(default_factory=ParallelConfig)
+    """Activation checkpointing, compilation."""
     task: LumosTaskConfig = field(default_factory=LumosTaskConfig)
     """Model, data, masks, loss."""
 
 
-def run(config: RunConfig) -> Path:
-    """Trains as the config says, resuming from the newest checkpoint of its run folder; returns that folder."""
-    raise NotImplementedError
+def run(config: RunConfig) -> FitResult:
+    """Returns how the run ended; trains as the config says, on from the newest checkpoint in its run folder."""
+    task = LumosTask(config.task)
+    return Trainer(task, config.trainer, config.optim, config.parallel, record=config).fit()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
