@@ -1,0 +1,157 @@
+"""`python -m pre_tokenize`: one process of a pre-tokenisation; run_tokenization.sh starts several."""
+
+import argparse
+import hashlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from lumos.tokenizer.text import TextTokenizer
+from lumos.tokenizer.visual import VisualTokenizer
+from tqdm import tqdm
+
+from pre_tokenize.encode import Encoder, Limits, Target
+from pre_tokenize.ledger import REPORT, Ledger, claimed, rank_folder, summary, write_json
+from pre_tokenize.table import Table, part_of, read_table
+
+_DTYPES = {
+    "float32": torch.float32,
+    "fp32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "bf16": torch.bfloat16,
+    "float16": torch.float16,
+    "fp16": torch.float16,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one process; the exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        run(options)
+    except ValueError as error:
+        print(f"pre_tokenize: error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("pre_tokenize: stopped; run the same command again to go on", file=sys.stderr)
+        return 130
+    return 0
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    """Does what is left of this process's rows; returns its report, which is also written and printed."""
+    task, rank = (options.task_id, options.all_tasks), (options.rank, options.splits)
+    _require_place(task, rank)
+    target = Target(
+        modality=options.modality,
+        size=options.target_size,
+        fps=options.target_fps,
+        duration=options.target_duration,
+    )
+    limits = Limits(
+        shard_rows=options.shard_rows or (64 if target.modality == "video" else 512),
+        batch_size=options.batch_size or (1 if target.modality == "video" else 8),
+        num_workers=options.num_workers,
+    )
+    table = read_table(options.input_file)
+    visual, text = _tokenizer_files(options.visual_tokenizer, options.text_tokenizer)
+    rows = part_of(part_of(range(len(table.items)), task[1], task[0] - 1), rank[1], rank[0])
+    folder = rank_folder(options.output_dir, task=task, rank=rank)
+    with claimed(folder, _manifest(table, rows, target, visual, text, options.cosmos_dtype)):
+        ledger = Ledger(folder, rows)
+        if ledger.missing:
+            encoder = _encoder(table, target, limits, visual=visual, text=text, options=options)
+            with tqdm(total=len(rows), initial=ledger.num_done, unit="item", desc=folder.name) as bar:
+                encoder.run(ledger, on_row=bar.update)
+        report = ledger.report()
+        write_json(folder / REPORT, report)
+    print(f"{folder}: {summary(report)}")
+    return report
+
+
+def _encoder(
+    table: Table, target: Target, limits: Limits, *, visual: Path, text: Path, options: argparse.Namespace
+) -> Encoder:
+    device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    dtype = _DTYPES[options.cosmos_dtype] if options.cosmos_dtype else None
+    return Encoder(
+        table,
+        target,
+        text=TextTokenizer.from_file(text),
+        visual=VisualTokenizer.from_pretrained(visual, device=device, dtype=dtype),
+        limits=limits,
+    )
+
+
+def _require_place(task: tuple[int, int], rank: tuple[int, int]) -> None:
+    if not 1 <= task[0] <= task[1]:
+        raise ValueError(f"--task_id is {task[0]}; it counts from 1 to --all_tasks {task[1]}")
+    if not 0 <= rank[0] < rank[1]:
+        raise ValueError(f"--rank is {rank[0]}; it counts from 0 to --splits {rank[1]} less 1")
+
+
+def _tokenizer_files(visual: str, text: str | None) -> tuple[Path, Path]:
+    """The folder of the visual tokenizer and the file of the text tokenizer, from paths or from a model's name."""
+    for folder in (Path(visual), Path(visual) / "visual_tokenizer"):
+        if (folder / "encoder.jit").is_file():
+            beside = [folder.parent / "text_tokenizer.json", folder.parent / "tokenizer" / "text_tokenizer.json"]
+            found = Path(text) if text else next((path for path in beside if path.is_file()), None)
+            break
+    else:
+        from lumos.hub import resolve
+
+        files = resolve(visual)
+        folder, found = files.visual_tokenizer, Path(text) if text else files.text_tokenizer
+    if found is None or not found.is_file():
+        raise ValueError(f"--text_tokenizer: {found or 'none beside ' + str(folder)}; give a text_tokenizer.json")
+    return folder, found
+
+
+def _manifest(table: Table, rows: range, target: Target, visual: Path, text: Path, dtype: str | None) -> dict[str, Any]:
+    """What an output must agree on from its first row to its last."""
+    return {
+        "input_sha256": table.sha256,
+        "input_rows": len(table.items),
+        "rows": [rows.start, rows.stop],
+        "modality": target.modality,
+        "target_size": target.size,
+        "target_fps": target.fps,
+        "target_duration": target.duration,
+        "visual_tokenizer": _sha256(visual / "encoder.jit"),
+        "text_tokenizer": _sha256(text),
+        "cosmos_dtype": str(_DTYPES[dtype]).removeprefix("torch.") if dtype else "default",
+    }
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m pre_tokenize", description="CSV of media and captions -> shards.")
+    add = parser.add_argument
+    add("--input_file", required=True, help="CSV with the columns path,text (others are let be)")
+    add("--output_dir", required=True, help="where {task}-in-{tasks}/{rank}-of-{splits}/ are made")
+    add("--modality", choices=["image", "video"], required=True)
+    add("--target_size", type=int, default=352, help="352 is 256p, 528 is 384p, 656 is 480p")
+    add("--target_fps", type=int, default=12, help="frames per second of videos")
+    add("--target_duration", type=int, default=7, help="seconds of videos; shorter ones are skipped")
+    add("--splits", type=int, default=1, help="processes that share this task")
+    add("--rank", type=int, default=0, help="which of them this is, from 0")
+    add("--all_tasks", type=int, default=1, help="machines that share the CSV")
+    add("--task_id", type=int, default=1, help="which of them this is, from 1")
+    add("--visual_tokenizer", default="lumos-tiny", help="folder with encoder.jit and decoder.jit, or a model's name")
+    add("--text_tokenizer", help="text_tokenizer.json; the same model's if not given")
+    add("--cosmos_dtype", choices=list(_DTYPES), help="precision of the visual tokenizer; its own if not given")
+    add("--device", help="cuda when there is one, else cpu")
+    add("--batch_size", type=int, help="clips of equal size encoded together: 8 images, 1 video")
+    add("--shard_rows", type=int, help="rows per shard, what a kill can cost: 512 images, 64 videos")
+    add("--num_workers", type=int, default=2, help="threads that decode ahead")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

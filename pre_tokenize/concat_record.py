@@ -1,0 +1,86 @@
+"""Merges what all tasks and processes made into `index.json`, which data YAMLs point to."""
+
+import argparse
+import re
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+if not __package__:  # run as a file: the folder above holds the package
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from lumos.shards import INDEX_NAME, num_clips, write_index
+from pre_tokenize.ledger import REPORT, Ledger, rank_folder, read_manifest, summary, write_json
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Writes the index and the report of a pre-tokenisation; the exit status."""
+    parser = argparse.ArgumentParser(description="Merge the shards of a pre-tokenisation into one index.")
+    parser.add_argument("--output_dir", type=Path, required=True, help="the --output_dir of the pre-tokenisation")
+    folder = parser.parse_args(arguments).output_dir
+    try:
+        report = concat(folder)
+    except ValueError as error:
+        print(f"concat_record: error: {error}", file=sys.stderr)
+        return 1
+    print(f"{folder / INDEX_NAME}: {summary(report)}")
+    return 0
+
+
+def concat(folder: Path) -> dict[str, Any]:
+    """Writes `index.json` over the shards of every process, in the order of the CSV's rows; returns the merged report.
+
+    Raises `ValueError`, and leaves any index as it is, where a process is missing or unfinished, or where processes
+    were not run under the same settings on the same CSV.
+    """
+    ranks = _ranks(folder)
+    manifests = [read_manifest(rank) for rank in ranks]
+    settings = [{**manifest, "rows": None} for manifest in manifests]
+    for rank, setting in zip(ranks, settings, strict=True):
+        if different := sorted(name for name in setting if setting[name] != settings[0].get(name)):
+            raise ValueError(f"{rank} and {ranks[0]} were made with different {', '.join(different)}; make one again")
+    ledgers = [Ledger(rank, range(*manifest["rows"])) for rank, manifest in zip(ranks, manifests, strict=True)]
+    unfinished = [f"{x.folder} ({x.num_done} of {len(x.rows)} rows)" for x in ledgers if x.missing]
+    if unfinished:
+        raise ValueError(f"not finished: {'; '.join(unfinished)}; run these again, they go on where they stopped")
+    if sum(len(ledger.rows) for ledger in ledgers) != manifests[0]["input_rows"]:
+        raise ValueError(f"{folder}: the processes' rows are not those of the CSV; delete what is of another run")
+    reports = [ledger.report() for ledger in ledgers]
+    report = {name: sum(each[name] for each in reports) for name in ("rows", "done", "clips")}
+    report["skipped"] = dict(sum((Counter(each["skipped"]) for each in reports), Counter()))
+    report["skipped_items"] = [item for each in reports for item in each["skipped_items"]]
+    write_json(folder / REPORT, report)
+    write_index(folder / INDEX_NAME, [path for x in ledgers for path in x.shards if num_clips(path)])
+    return report
+
+
+def _ranks(folder: Path) -> list[Path]:
+    """The folder of every process of every task, in order. Raises `ValueError` where one is missing."""
+    tasks = _numbered(folder, "in")
+    found: list[Path] = []
+    for task in tasks:
+        ranks = _numbered(folder / f"{task[0]}-in-{task[1]}", "of")
+        found += [rank_folder(folder, task=task, rank=rank) for rank in ranks]
+    return found
+
+
+def _numbered(folder: Path, word: str) -> list[tuple[int, int]]:
+    """(index, number) of all the folders `{index}-{word}-{number}`: each of one number, none missing."""
+    first = 1 if word == "in" else 0
+    matches = [re.fullmatch(rf"(\d+)-{word}-(\d+)", path.name) for path in folder.glob(f"*-{word}-*") if path.is_dir()]
+    found = sorted((int(match[1]), int(match[2])) for match in matches if match)
+    if not found:
+        raise ValueError(f"{folder}: nothing was pre-tokenised here (no folder N-{word}-M); give its --output_dir")
+    if len(totals := sorted({total for _, total in found})) > 1:
+        raise ValueError(f"{folder}: holds runs in {totals} parts side by side; delete all but one")
+    missing = sorted({(first + k, totals[0]) for k in range(totals[0])} - set(found))
+    if missing:
+        names = ", ".join(f"{index}-{word}-{total}" for index, total in missing)
+        raise ValueError(f"{folder}: not begun: {names}; run these first")
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())

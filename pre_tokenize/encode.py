@@ -1,0 +1,161 @@
+"""The work of one process: decode, crop and encode the items of its rows, shard by shard."""
+
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from typing import Literal, Protocol, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lumos.media import MediaError, crop_to_bucket, read_clip, read_image, to_tensor
+from lumos.sequence import Clip
+from lumos.vocab import Vocab
+from pre_tokenize.ledger import Ledger, Skip
+from pre_tokenize.table import Item, Table
+
+EMPTY_CAPTION = "empty caption"
+
+_I = TypeVar("_I")
+_O = TypeVar("_O")
+
+
+class TextEncoder(Protocol):
+    """What is asked of a text tokenizer."""
+
+    vocab: Vocab
+
+    def prompt_ids(self, caption: str, *, width: int, height: int) -> list[int]:
+        """Ids of the prompt, frames and fps left open."""
+
+
+class VideoEncoder(Protocol):
+    """What is asked of a visual tokenizer."""
+
+    def encode(self, video: Tensor) -> Tensor:
+        """Codes [B, T, H, W] of pixels [B, 3, F, Hpx, Wpx] in [-1, 1]."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """What items are made into. Raises `ValueError` for a setting that makes no clip."""
+
+    modality: Literal["image", "video"]
+    """Images are clips of one frame, fps 1 and duration 1, whatever the next two say."""
+    size: int
+    """Target size in pixels, see `crop_sizes`."""
+    fps: int
+    """Frames per second."""
+    duration: int
+    """Seconds."""
+
+    def __post_init__(self) -> None:
+        for name in ("fps", "duration"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"--target_{name} is {getattr(self, name)}; it must be at least 1")
+        if self.size < 32:
+            raise ValueError(f"--target_size is {self.size} px; it must be at least 32")
+        if self.modality == "image":
+            object.__setattr__(self, "fps", 1)
+            object.__setattr__(self, "duration", 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """How much is held at once."""
+
+    shard_rows: int = 64
+    """Rows a shard accounts for: what a kill can cost."""
+    batch_size: int = 1
+    """Clips of equal shape that go through the encoder together."""
+    num_workers: int = 2
+    """Threads that decode ahead."""
+
+    def __post_init__(self) -> None:
+        for name in ("shard_rows", "batch_size", "num_workers"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"--{name} is {getattr(self, name)}; it must be at least 1")
+
+
+class Encoder:
+    """Turns items into clips with a pair of tokenizers."""
+
+    def __init__(
+        self, table: Table, target: Target, *, text: TextEncoder, visual: VideoEncoder, limits: Limits
+    ) -> None:
+        self._table, self._target, self._limits = table, target, limits
+        self._text, self._visual = text, visual
+
+    def run(self, ledger: Ledger, *, on_row: Callable[[], None]) -> None:
+        """Accounts for every row that `ledger` misses, one shard after the other; `on_row` is called once a row."""
+        for gap in ledger.missing:
+            for start in range(gap.start, gap.stop, self._limits.shard_rows):
+                rows = range(start, min(start + self._limits.shard_rows, gap.stop))
+                clips, skipped = self._shard(rows, on_row)
+                ledger.write(rows, clips, skipped)
+
+    def _shard(self, rows: range, on_row: Callable[[], None]) -> tuple[list[Clip], list[Skip]]:
+        """Clips and skips of `rows`, in their order."""
+        clips: dict[int, Clip] = {}
+        skipped: list[Skip] = []
+        waiting: dict[tuple[int, ...], list[tuple[Item, np.ndarray]]] = defaultdict(list)
+        with ThreadPoolExecutor(self._limits.num_workers) as pool:
+            decoded = _ahead(pool, self._decode, (self._table.items[row] for row in rows), self._limits.num_workers)
+            for item, outcome in decoded:
+                on_row()
+                if isinstance(outcome, Skip):
+                    skipped.append(outcome)
+                    continue
+                batch = waiting[outcome.shape]
+                batch.append((item, outcome))
+                if len(batch) == self._limits.batch_size:
+                    clips |= self._encode(waiting.pop(outcome.shape))
+        for batch in waiting.values():
+            clips |= self._encode(batch)
+        return [clips[row] for row in sorted(clips)], skipped
+
+    def _decode(self, item: Item) -> tuple[Item, np.ndarray | Skip]:
+        if not item.text:
+            return item, Skip(row=item.row, path=item.path, reason=EMPTY_CAPTION)
+        path, target = self._table.locate(item), self._target
+        try:
+            if target.modality == "image":
+                return item, crop_to_bucket(read_image(path)[None], target.size)
+            return item, read_clip(path, fps=target.fps, duration=target.duration, size=target.size)
+        except MediaError as error:
+            return item, Skip(row=item.row, path=item.path, reason=error.reason, detail=error.detail)
+
+    def _encode(self, batch: list[tuple[Item, np.ndarray]]) -> dict[int, Clip]:
+        video = torch.stack([to_tensor(frames) for _, frames in batch])
+        with torch.inference_mode():
+            codes = self._visual.encode(video).cpu().numpy()
+        if (num_codes := self._text.vocab.num_codes) <= codes.max():
+            raise ValueError(
+                f"the visual tokenizer made code {codes.max()}, but the text tokenizer knows codes 0..{num_codes - 1}; "
+                "give --visual_tokenizer and --text_tokenizer of one model"
+            )
+        height, width = video.shape[-2:]
+        return {
+            item.row: Clip(
+                prompt_ids=np.array(self._text.prompt_ids(item.text, width=width, height=height), dtype=np.int32),
+                caption=item.text,
+                codes=codes[index].astype(np.uint16),
+                fps=self._target.fps,
+                duration=self._target.duration,
+                source=item.path,
+            )
+            for index, (item, _) in enumerate(batch)
+        }
+
+
+def _ahead(pool: ThreadPoolExecutor, work: Callable[[_I], _O], inputs: Iterable[_I], depth: int) -> Iterator[_O]:
+    """Results of `work` in order, at most `depth` of them made ahead."""
+    remaining = iter(inputs)
+    pending: deque[Future[_O]] = deque(pool.submit(work, item) for item in islice(remaining, depth))
+    while pending:
+        result = pending.popleft().result()
+        pending.extend(pool.submit(work, item) for item in islice(remaining, 1))
+        yield result

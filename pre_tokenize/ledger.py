@@ -1,0 +1,168 @@
+"""What is done, read off the shards themselves: each says by its name which rows of the CSV it accounts for.
+
+    D/1-in-1/                          task 1 of 1
+        0-of-2/                        process 0 of 2
+            manifest.json              the settings and the rows [start, stop) that are this process's
+            rows-000000000-000000256.parquet    clips of rows [0, 256); in its footer, the rows skipped and why
+            report.json                written when all rows are accounted for
+    D/index.json                       written by concat_record, last
+
+A row is done when it lies in the range of a shard that has its name, and a shard gets its name by one rename, when it
+is whole: so whenever the process dies, each row is either done, with its clip or its reason, or not begun.
+"""
+
+import fcntl
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from lumos.files import remove_temporaries, replacing
+from lumos.sequence import Clip
+from lumos.shards import num_clips, shard_metadata, write_shard
+
+MANIFEST, REPORT = "manifest.json", "report.json"
+
+_SHARD = re.compile(r"rows-(\d+)-(\d+)\.parquet")
+_SKIPPED = "lumos.skipped"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Skip:
+    """A row that gave no clip."""
+
+    row: int
+    path: str
+    reason: str
+    """A few words that can be counted."""
+    detail: str = ""
+    """What exactly was found."""
+
+
+def rank_folder(output_dir: str | Path, *, task: tuple[int, int], rank: tuple[int, int]) -> Path:
+    """The folder of process `rank` = (index from 0, number) of task `task` = (index from 1, number)."""
+    return Path(output_dir) / f"{task[0]}-in-{task[1]}" / f"{rank[0]}-of-{rank[1]}"
+
+
+class Ledger:
+    """The folder of one process: which of its `rows` are done, and a place for the next shard."""
+
+    def __init__(self, folder: Path, rows: range) -> None:
+        self.folder, self.rows = folder, rows
+        self._shards = dict(sorted(_shards_in(folder)))
+        reached = rows.start
+        for (start, stop), path in self._shards.items():
+            if start < reached or stop > rows.stop:
+                raise ValueError(
+                    f"{path}: its rows overlap another shard's or are not of {rows.start}-{rows.stop}; "
+                    "delete it and run again"
+                )
+            reached = stop
+
+    @property
+    def shards(self) -> list[Path]:
+        """The shards there are, in the order of their rows."""
+        return list(self._shards.values())
+
+    @property
+    def missing(self) -> list[range]:
+        """The runs of rows no shard accounts for."""
+        gaps, reached = [], self.rows.start
+        for start, stop in [*self._shards, (self.rows.stop, self.rows.stop)]:
+            if start > reached:
+                gaps.append(range(reached, start))
+            reached = stop
+        return gaps
+
+    @property
+    def num_done(self) -> int:
+        """Rows that are accounted for."""
+        return len(self.rows) - sum(map(len, self.missing))
+
+    def write(self, rows: range, clips: Sequence[Clip], skipped: Sequence[Skip]) -> None:
+        """Accounts for `rows`: their clips and the reasons of those without one, in one rename."""
+        path = self.folder / f"rows-{rows.start:09d}-{rows.stop:09d}.parquet"
+        assert len(clips) + len(skipped) == len(rows)
+        write_shard(path, clips, metadata={_SKIPPED: json.dumps([asdict(skip) for skip in skipped])})
+        self._shards = dict(sorted([*self._shards.items(), ((rows.start, rows.stop), path)]))
+
+    def report(self) -> dict[str, Any]:
+        """Counts of rows, clips and skips by reason, and every skipped row; from the shards alone."""
+        skipped = [skip for path in self.shards for skip in json.loads(shard_metadata(path).get(_SKIPPED, "[]"))]
+        return {
+            "rows": len(self.rows),
+            "done": self.num_done,
+            "clips": sum(num_clips(path) for path in self.shards),
+            "skipped": dict(sorted(Counter(skip["reason"] for skip in skipped).items())),
+            "skipped_items": skipped,
+        }
+
+
+def summary(report: Mapping[str, Any]) -> str:
+    """One line for people."""
+    reasons = ", ".join(f"{reason}: {count}" for reason, count in report["skipped"].items())
+    num_skipped = sum(report["skipped"].values())
+    return f"{report['done']} of {report['rows']} rows done, {report['clips']} clips, {num_skipped} skipped" + (
+        f" ({reasons})" if reasons else ""
+    )
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Writes a JSON file, whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def claimed(folder: Path, manifest: Mapping[str, Any]) -> Iterator[None]:
+    """Holds `folder` for this process, which works under `manifest`; a killed process holds nothing.
+
+    Raises `ValueError` while another process works there, or where the folder was begun under other settings.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / ".lock").open("w")
+    except OSError as error:
+        raise ValueError(f"--output_dir: cannot write to {folder}: {error.strerror}") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ValueError(f"another process is at work in {folder}; wait for it, or give another --rank") from error
+        remove_temporaries(folder)
+        _require_same(folder, manifest)
+        yield
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The settings a process's folder was begun under. Raises `ValueError` where there are none."""
+    try:
+        return dict(json.loads((folder / MANIFEST).read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{folder / MANIFEST}: missing or damaged ({error}); delete {folder} and run again") from error
+
+
+def _require_same(folder: Path, manifest: Mapping[str, Any]) -> None:
+    if not (folder / MANIFEST).exists():
+        for other in folder.parent.glob("*-of-*"):
+            if other.name.partition("-of-")[2] != folder.name.partition("-of-")[2] and list(_shards_in(other)):
+                raise ValueError(f"{other} was made with another --splits; give the same, or another --output_dir")
+        write_json(folder / MANIFEST, manifest)
+        return
+    begun = read_manifest(folder)
+    for name, value in manifest.items():
+        if begun.get(name) != value:
+            what = (
+                "the CSV has changed" if name == "input_sha256" else f"--{name} is {value!r}, was {begun.get(name)!r}"
+            )
+            raise ValueError(f"{folder} was begun with other settings: {what}; undo that, or give another --output_dir")
+
+
+def _shards_in(folder: Path) -> Iterator[tuple[tuple[int, int], Path]]:
+    for path in folder.glob("rows-*.parquet"):
+        if match := _SHARD.fullmatch(path.name):
+            yield (int(match[1]), int(match[2])), path

@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# Pre-tokenise a CSV with several processes on this machine, one per GPU where there are GPUs:
+#
+#   bash pre_tokenize/run_tokenization.sh --input_file clips.csv --output_dir data/clips --modality video --splits 4
+#
+# All options go to `python -m pre_tokenize` (see --help). Stopped or killed: run the same again, it goes on. One machine
+# writes the index at the end; of several (--all_tasks N --task_id I), run pre_tokenize/concat_record.py after the last.
+set -euo pipefail
+repo=$(cd "$(dirname "$0")/.." && pwd)
+export PYTHONPATH="$repo${PYTHONPATH:+:$PYTHONPATH}"
+python=python3
+if [[ -x "$repo/.venv/bin/python" ]]; then python="$repo/.venv/bin/python"; fi
+
+splits=1 all_tasks=1 output_dir=
+arguments=("$@")
+for ((i = 0; i < $#; i++)); do
+    case "${arguments[i]}" in
+        --splits) splits=${arguments[i + 1]} ;;
+        --splits=*) splits=${arguments[i]#*=} ;;
+        --all_tasks) all_tasks=${arguments[i + 1]} ;;
+        --all_tasks=*) all_tasks=${arguments[i]#*=} ;;
+        --output_dir) output_dir=${arguments[i + 1]} ;;
+        --output_dir=*) output_dir=${arguments[i]#*=} ;;
+    esac
+done
+export OMP_NUM_THREADS="${OMP_NUM_THREADS:-$((($(nproc) + splits - 1) / splits))}"
+gpus=0
+if command -v nvidia-smi > /dev/null; then gpus=$(nvidia-smi -L | wc -l); fi
+
+pids=()
+trap 'kill "${pids[@]}" 2> /dev/null || true' EXIT
+for ((rank = 0; rank < splits; rank++)); do
+    if ((gpus > 0)); then export CUDA_VISIBLE_DEVICES=$((rank % gpus)); fi
+    "$python" -m pre_tokenize "$@" --rank "$rank" &
+    pids+=($!)
+done
+failed=0
+for pid in "${pids[@]}"; do wait "$pid" || failed=1; done
+if ((failed)); then exit 1; fi
+if ((all_tasks == 1)); then "$python" -m pre_tokenize.concat_record --output_dir "$output_dir"; fi

@@ -1,0 +1,72 @@
+"""The CSV of items and its parts for tasks and processes."""
+
+import csv
+import hashlib
+import io
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+COLUMNS = ("path", "text")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Item:
+    """One row of the CSV."""
+
+    row: int
+    """Number of the row, from 0, without the header."""
+    path: str
+    """The file as the CSV names it."""
+    text: str
+    """The caption."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A CSV with the columns `path` and `text`; others are let be."""
+
+    file: Path
+    items: Sequence[Item]
+    sha256: str
+    """Of the file's bytes: a changed CSV cannot go on into an output that an earlier one began."""
+
+    def locate(self, item: Item) -> Path:
+        """The item's file: relative paths count from the CSV's folder, or else from the working directory."""
+        beside = self.file.parent / item.path
+        return beside if beside.exists() else Path(item.path)
+
+
+def read_table(file: str | Path) -> Table:
+    """The items of a CSV. Raises `ValueError` for a missing file, one that is no CSV, and one without the columns."""
+    file = Path(file)
+    if not file.is_file():
+        raise ValueError(f"--input_file {file}: no such file; give a CSV with the columns {','.join(COLUMNS)}")
+    content = file.read_bytes()
+    csv.field_size_limit(sys.maxsize)
+    try:
+        reader = csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
+        found = reader.fieldnames or []
+        if missing := [name for name in COLUMNS if name not in found]:
+            raise ValueError(
+                f"--input_file {file}: lacks the column(s) {', '.join(missing)} "
+                f"(it has: {', '.join(found) or 'nothing'}); the first line must name {','.join(COLUMNS)}, further columns are welcome"
+            )
+        items = [
+            Item(row=row, path=(line["path"] or "").strip(), text=(line["text"] or "").strip())
+            for row, line in enumerate(reader)
+        ]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"--input_file {file}: not a CSV in UTF-8 ({error})") from error
+    return Table(file=file, items=items, sha256=hashlib.sha256(content).hexdigest())
+
+
+def part_of(rows: range, parts: int, index: int) -> range:
+    """The `index`-th of `parts` contiguous pieces of `rows`; where they cannot be equal, the first are longer by one.
+
+    10 rows in 4 parts: [0, 3) [3, 6) [6, 8) [8, 10).
+    """
+    size, longer = divmod(len(rows), parts)
+    start = index * size + min(index, longer)
+    return rows[start : start + size + (index < longer)]
