@@ -8,7 +8,8 @@ import json
 import re
 import shutil
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,8 @@ class CheckpointManager:
                 self._remove_unfinished()
                 temporary.mkdir(parents=True)
             barrier()
-            dcp.save(state, checkpoint_id=temporary, no_dist=num_ranks() == 1)
+            with _one_process_is_meant():
+                dcp.save(state, checkpoint_id=temporary, no_dist=num_ranks() == 1)
             if is_main():
                 _publish(temporary, target, {"step": step, "ranks": num_ranks(), **(record or {})})
             barrier()
@@ -84,8 +86,7 @@ class CheckpointManager:
             CheckpointError: the checkpoint lacks something of `state`, or holds another shape.
         """
         try:
-            with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", message=".*torch.distributed is disabled.*")
+            with _one_process_is_meant():
                 dcp.load(state, checkpoint_id=path, no_dist=num_ranks() == 1)
         except (OSError, RuntimeError, ValueError, CheckpointException) as error:
             raise CheckpointError(
@@ -105,6 +106,14 @@ def step_of(path: Path) -> int:
     if match is None:
         raise ValueError(f"{path} is not a checkpoint; its folder is named step-NNNNNNNN")
     return int(match.group(1))
+
+
+@contextmanager
+def _one_process_is_meant() -> Iterator[None]:
+    """Returns a context without the warning that one process without a group saves on its own: it is meant to."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*torch.distributed is disabled.*")
+        yield
 
 
 def _publish(temporary: Path, target: Path, record: Mapping[str, Any]) -> None:

@@ -69,11 +69,14 @@ def all_reduce_sum(tensor: Tensor) -> Tensor:
     return tensor
 
 
+def sum_over_ranks(number: int) -> int:
+    """Returns the sum of a number known on the CPU; the device is not waited for."""
+    return int(all_reduce_sum(torch.tensor(number)).item())
+
+
 def any_rank(flag: bool) -> bool:
     """Returns whether the flag is set on any rank: the same answer on all of them."""
-    if not dist.is_initialized():
-        return flag
-    return bool(all_reduce_sum(torch.tensor(int(flag))).item())
+    return sum_over_ranks(int(flag)) > 0
 
 
 def gather_names(names: list[str]) -> list[str]:

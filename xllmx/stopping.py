@@ -1,8 +1,10 @@
-"""Reasons for a run to end before its last step: a signal, or the time it was given."""
+"""The run's clocks: when to end before the last step (a signal, the time given), and what the steps cost."""
 
 import signal
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -51,3 +53,32 @@ class StopWatch:
         for name, handler in self._former.items():
             signal.signal(name, handler)
         self._former = {}
+
+
+class LapClock:
+    """Time of training steps between two looks, without what is not training, and the part of it spent on waiting."""
+
+    def __init__(self) -> None:
+        self._began = time.perf_counter()
+        self._waited_s = 0.0
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Returns a context whose time counts as waiting for data."""
+        began = time.perf_counter()
+        yield
+        self._waited_s += time.perf_counter() - began
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Returns a context whose time does not count (evaluation, saving)."""
+        began = time.perf_counter()
+        yield
+        self._began += time.perf_counter() - began
+
+    def lap(self) -> tuple[float, float]:
+        """Returns seconds since the last lap and the part of them spent waiting; starts the next."""
+        now = time.perf_counter()
+        elapsed_s = max(now - self._began, 1e-9)
+        waited_s, self._waited_s, self._began = self._waited_s, 0.0, now
+        return elapsed_s, waited_s / elapsed_s

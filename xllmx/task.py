@@ -1,6 +1,6 @@
 """The one protocol between the engine and a model: what a trainer asks of a task."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -26,7 +26,7 @@ class Prepared:
 
 
 class SizedDataset(Protocol):
-    """A map-style dataset. `bucket_keys`, where it has one, says which samples may share a batch (equal keys)."""
+    """A map-style dataset."""
 
     lengths: Sequence[int]
     """Cost of each sample, in tokens: batches hold samples of similar length."""
@@ -34,6 +34,13 @@ class SizedDataset(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> Any: ...
+
+
+@runtime_checkable
+class KeyedDataset(Protocol):
+    """A dataset that says which samples may share a batch: those with equal keys (a size, an aspect ratio)."""
+
+    bucket_keys: Sequence[Hashable]
 
 
 class TrainTask(Protocol):
@@ -88,7 +95,8 @@ class ExportingTask(Protocol):
 def move(tree: Any, device: torch.device) -> Any:
     """Returns the tensors of nested dicts, lists and tuples on the device; everything else as it is."""
     if isinstance(tree, Tensor):
-        return tree.to(device, non_blocking=True)
+        pinned = tree.pin_memory() if device.type == "cuda" and tree.device.type == "cpu" else tree
+        return pinned.to(device, non_blocking=True)
     if isinstance(tree, Mapping):
         return {key: move(value, device) for key, value in tree.items()}
     if isinstance(tree, list | tuple) and not hasattr(tree, "_fields"):

@@ -1,0 +1,389 @@
+"""The training loop: `fit` says what a run does, `train_step` what a step does; everything else has its own file."""
+
+import json
+import math
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.checkpoint import state_dict as dcp_state
+from tqdm import tqdm
+
+from xllmx.checkpoint import CheckpointManager, step_of
+from xllmx.config import save_config, to_plain
+from xllmx.data.loader import CyclicLoader, StreamCycle, build_loader
+from xllmx.data.sampler import BucketedSampler
+from xllmx.distributed import all_reduce_gradients, barrier, init_distributed, is_main, num_ranks, rank, sum_over_ranks
+from xllmx.ema import WeightAverage
+from xllmx.environment import environment
+from xllmx.files import atomic_folder, write_text
+from xllmx.loss import LossOutput
+from xllmx.metrics import MetricLogger, Sums, peak_memory_bytes
+from xllmx.optim import OptimConfig, build_optimizer, learning_rate, set_learning_rate
+from xllmx.parallel import ParallelConfig, parallelize
+from xllmx.rng import generator_at, seed_for
+from xllmx.stopping import LapClock, StopWatch
+from xllmx.task import ExportingTask, KeyedDataset, Prepared, SizedDataset, TrainTask, move
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainerConfig:
+    """How long, how much at a time, and where to."""
+
+    run_dir: Path
+    """Folder of the run: config.yaml, environment.json, metrics.jsonl, checkpoints/."""
+    seed: int = 0
+    """Initial weights, order of the data, and with the step all other randomness."""
+    max_steps: int | None = None
+    """Optimiser steps in all; or give `epochs`."""
+    epochs: float | None = None
+    """Passes over `epoch_stream`."""
+    epoch_stream: str | None = None
+    """The stream whose passes are epochs; None is the last of the schedule."""
+    batch_size: dict[str, int] = field(default_factory=dict)
+    """Samples of a batch on one rank, for each stream; a stream left out has 1."""
+    schedule: dict[str, int] = field(default_factory=dict)
+    """How many steps in turn draw from each stream: {image: 1, video: 2}; empty is 1 for each stream there is."""
+    grad_accumulation: int = 1
+    """Batches of one optimiser step on one rank."""
+    clip_grad_norm: float = 4.0
+    """Gradients are scaled down to this norm; 0 leaves them."""
+    precision: Literal["bf16", "fp32"] = "bf16"
+    """What the model computes in; weights, gradients and loss are fp32 in either case."""
+    device: str = "auto"
+    """auto, cpu or cuda."""
+    num_workers: int = 0
+    """Processes that read data ahead, for each stream."""
+    max_minutes: float = 0.0
+    """Save and stop cleanly after this time; 0 is no limit."""
+    save_every: int = 1000
+    """Steps between checkpoints; the last step has one in any case. 0 is only the last."""
+    keep: int = 20
+    """Checkpoints kept."""
+    resume: bool = True
+    """Go on from the newest checkpoint in the run folder, if there is one."""
+    eval_every: int = 0
+    """Steps between evaluations on held-out batches; 0 is never."""
+    eval_batches: int = 8
+    """Held-out batches of each stream on each rank; the same ones each time."""
+    ema_decay: float = 0.0
+    """Average of the weights over training, used for evaluation and export; 0 is none."""
+    log_every: int = 10
+    """Steps between rows of metrics."""
+    progress: bool = True
+    """A progress bar on the main rank."""
+    trackers: tuple[str, ...] = ()
+    """tensorboard, wandb: in addition to metrics.jsonl."""
+
+    def __post_init__(self) -> None:
+        if (self.max_steps is None) == (self.epochs is None):
+            raise ValueError("set one of trainer.max_steps and trainer.epochs, and leave the other out")
+        for name in ("grad_accumulation", "log_every", "eval_batches", "keep"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"trainer.{name} is {getattr(self, name)}; it must be at least 1")
+        for name in ("clip_grad_norm", "max_minutes", "save_every", "eval_every", "num_workers"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"trainer.{name} is {getattr(self, name)}; it must be 0 or more")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitResult:
+    """How a run ended."""
+
+    step: int
+    """Steps done."""
+    stopped: str | None
+    """None: the last step was reached. Otherwise the signal's name, or `time`."""
+    metrics: dict[str, float]
+    """The last row of training metrics; empty if there was none."""
+
+
+class Trainer:
+    """A task in training; made ready (model, data, newest checkpoint) when constructed."""
+
+    def __init__(
+        self,
+        task: TrainTask,
+        config: TrainerConfig,
+        optim: OptimConfig | None = None,
+        parallel: ParallelConfig | None = None,
+        *,
+        record: Any = None,
+    ) -> None:
+        """`record` is the whole resolved configuration, a dataclass, for the run folder; None is `config`."""
+        self.task, self.config = task, config
+        self.optim, self.parallel = optim or OptimConfig(), parallel or ParallelConfig()
+        self._record = config if record is None else record
+        self._watch = StopWatch(config.max_minutes)
+        self.device = init_distributed(config.device)
+        self._train_data = _checked(config, task.build_dataset("train"))
+        self._samplers = {name: self._sampler(name, data) for name, data in self._train_data.items()}
+        self.cycle = StreamCycle(config.schedule or dict.fromkeys(self._train_data, 1))
+        self.steps_per_epoch, self.max_steps = self._length()
+        self.model = self._build_model()
+        self.optimizer = build_optimizer(self.model, self.optim)
+        self.average = WeightAverage(self.model, config.ema_decay) if config.ema_decay else None
+        self.checkpoints = CheckpointManager(config.run_dir / "checkpoints", config.keep)
+        self.step = self._saved_step = self._logged_step = 0
+        self._bad_step = torch.zeros((), dtype=torch.long, device=self.device)
+        self._sums, self._clock = Sums(self.device), LapClock()
+        self._logger: MetricLogger | None = None
+        self._restore()
+
+    # ---------------------------------------------------------------- a run
+
+    def fit(self) -> FitResult:
+        """Returns how the run ended; trains from the newest checkpoint to the last step, or until told to stop.
+
+        Raises:
+            ValueError: the loss is not finite (nothing is saved from then on), or a checkpoint cannot be written.
+        """
+        self._open_run_folder()
+        batches, self._clock = self._train_batches(), LapClock()
+        stopped, row = None, {}
+        with self._watch as watch, self._progress_bar() as bar:
+            while self.step < self.max_steps and not (stopped := watch.reason()):
+                with self._clock.waiting():
+                    stream, micro_batches = next(batches)
+                self.train_step(stream, micro_batches)
+                bar.update()
+                if self._is_due(self.config.log_every) or self.step == self.max_steps:
+                    row = self._log(bar)
+                with self._clock.stopped():
+                    if self._is_due(self.config.eval_every):
+                        self.evaluate()
+                    if self._is_due(self.config.save_every):
+                        self.save()
+            if self.step > self._saved_step:
+                self.save()
+        return FitResult(step=self.step, stopped=stopped, metrics=row)
+
+    def train_step(self, stream: str, micro_batches: list[Any]) -> None:
+        """Returns nothing; one optimiser step on this rank's batches of the stream.
+
+        loss = sum over the targets of all ranks and micro-batches / their number, however they are cut.
+        """
+        torch.manual_seed(seed_for(self.config.seed, self.step, rank=rank(), stream="model"))  # dropout and the like
+        self.model.train()
+        prepared = [self._prepare(stream, micro, batch) for micro, batch in enumerate(micro_batches)]
+        num_targets = max(sum_over_ranks(sum(batch.num_targets for batch in prepared)), 1)
+        total = torch.zeros((), device=self.device)
+        for batch in prepared:
+            output = self._loss(batch)
+            (output.sum / num_targets).backward()
+            total += output.sum.detach() / num_targets
+            _add_metrics(self._sums, stream, output)
+        all_reduce_gradients(self.model)
+        limit = self.config.clip_grad_norm or math.inf
+        grad_norm = nn.utils.clip_grad_norm_(self.model.parameters(), limit)
+        lr = learning_rate(self.optim, self.step, max_steps=self.max_steps, steps_per_epoch=self.steps_per_epoch)
+        set_learning_rate(self.optimizer, lr)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.average:
+            self.average.update(self.model, self.step)
+        self.step += 1
+        self._watch_finite(total, grad_norm)
+        self._sums.add("loss", total, 1 / num_ranks())
+        self._sums.add("grad_norm", grad_norm)
+        self._sums.add("tokens", sum(batch.num_tokens or batch.num_targets for batch in prepared), 1 / num_ranks())
+
+    @torch.no_grad()
+    def evaluate(self) -> dict[str, float]:
+        """Returns the mean metrics of each held-out stream, with the averaged weights where there are any.
+
+        The batches and their randomness are the same every time and do not touch the training's.
+        """
+        sums = Sums(self.device)
+        self.model.eval()
+        with self._averaged():
+            for name, data in self._eval_data.items():
+                sampler = self._sampler(name, data, accumulation=1)
+                for number in range(min(self.config.eval_batches, sampler.batches_per_epoch)):
+                    batch = self.task.collate([data[index] for index in sampler.batch(number)])
+                    generator = generator_at(self.config.seed, number, slot=sampler.slot(0), stream=f"eval/{name}")
+                    prepared = self._placed(self.task.prepare(batch, generator))
+                    _add_metrics(sums, name, self._loss(prepared))
+        values = sums.means()
+        if self._logger:
+            self._logger.write("eval", self.step, values)
+        return values
+
+    def save(self) -> None:
+        """Returns nothing; writes the checkpoint of this step.
+
+        Raises:
+            ValueError: the loss was not finite at some step since the last look, or the disk is full.
+        """
+        self._raise_if_not_finite()
+        self.checkpoints.save(self.step, self._state(), record={"config": to_plain(self._record)})
+        self._saved_step = self.step
+
+    def export(self, folder: Path) -> None:
+        """Returns nothing; the task writes the model (averaged, where there is an average) as `folder`, whole or not.
+
+        Raises:
+            ValueError: a task that does not export.
+        """
+        if not isinstance(self.task, ExportingTask):
+            raise ValueError(f"task {type(self.task).__name__} has no export(model, folder)")
+        if is_main():
+            with self._averaged(), atomic_folder(folder) as temporary:
+                self.task.export(self.model, temporary)
+        barrier()
+
+    def ema_state(self) -> dict[str, Tensor]:
+        """Returns the averaged parameters by name, fp32; empty without `ema_decay`."""
+        return self.average.state if self.average else {}
+
+    # ---------------------------------------------------------------- a step's parts
+
+    def _prepare(self, stream: str, micro: int, batch: Any) -> Prepared:
+        slot = self._samplers[stream].slot(micro)
+        return self._placed(self.task.prepare(batch, generator_at(self.config.seed, self.step, slot=slot)))
+
+    def _placed(self, prepared: Prepared) -> Prepared:
+        inputs, targets = move(prepared.inputs, self.device), move(prepared.targets, self.device)
+        return replace(prepared, inputs=inputs, targets=targets)
+
+    def _loss(self, prepared: Prepared) -> LossOutput:
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
+            return self.task.loss(self.model, prepared)
+
+    def _watch_finite(self, loss: Tensor, grad_norm: Tensor) -> None:
+        """Returns nothing; remembers the first bad step on the device, and looks only where that costs nothing."""
+        bad = ~(torch.isfinite(loss) & torch.isfinite(grad_norm)) & (self._bad_step == 0)
+        self._bad_step = torch.where(bad, self.step, self._bad_step)
+        if self.device.type == "cpu":
+            self._raise_if_not_finite()
+
+    def _raise_if_not_finite(self) -> None:
+        if bad_step := int(self._bad_step):
+            raise ValueError(
+                f"loss or gradient is not finite at step {bad_step} (stream {self.cycle.at(bad_step - 1)}); the "
+                f"checkpoint of step {self._saved_step} is the last: lower optim.lr or look at that step's data, and resume"
+            )
+
+    def _log(self, bar: tqdm) -> dict[str, float]:
+        self._raise_if_not_finite()
+        means = self._sums.means()
+        elapsed_s, wait_share = self._clock.lap()
+        step_s = elapsed_s / (self.step - self._logged_step)
+        self._logged_step = self.step
+        row = {
+            **means,
+            "lr": self.optimizer.param_groups[0]["lr"],
+            "epoch": self.step / self.steps_per_epoch,
+            "tokens_per_s": means.pop("tokens") / step_s,
+            "step_time_s": step_s,
+            "data_wait_share": wait_share,
+            "peak_memory_bytes": peak_memory_bytes(self.device),
+            "elapsed_s": self._watch.elapsed_s,
+        }
+        assert self._logger is not None
+        self._logger.write("train", self.step, row)
+        bar.set_postfix(loss=f"{row['loss']:.4f}", lr=f"{row['lr']:.1e}", refresh=False)
+        return row
+
+    # ---------------------------------------------------------------- making ready
+
+    def _build_model(self) -> nn.Module:
+        model = self.task.build_model()
+        parallelize(model, self.task.shard_units(model), self.parallel)
+        self.task.init_weights(model, device=self.device, seed=self.config.seed)
+        left = [name for name, parameter in model.named_parameters() if parameter.is_meta]
+        assert not left, f"init_weights left on meta: {left}"
+        return model.to(torch.float32)  # master weights; autocast computes in bf16
+
+    def _restore(self) -> None:
+        newest = self.checkpoints.latest()
+        if newest is None:
+            return
+        if not self.config.resume:
+            raise ValueError(f"{self.checkpoints.folder} holds checkpoints; use trainer.resume=true or another run_dir")
+        state = self.checkpoints.load(newest, self._state())
+        options = {"model_state_dict": state["model"], "optim_state_dict": state["optimizer"]}
+        dcp_state.set_state_dict(self.model, self.optimizer, **options)
+        self.step = self._saved_step = self._logged_step = step_of(newest)
+
+    def _state(self) -> dict[str, Any]:
+        model, optimizer = dcp_state.get_state_dict(self.model, self.optimizer)
+        average = {"average": self.average.state} if self.average else {}
+        return {"model": model, "optimizer": optimizer, **average}
+
+    def _sampler(self, name: str, data: SizedDataset, *, accumulation: int | None = None) -> BucketedSampler:
+        return BucketedSampler(
+            lengths=data.lengths,
+            bucket_keys=data.bucket_keys if isinstance(data, KeyedDataset) else None,
+            batch_size=self.config.batch_size.get(name, 1),
+            accumulation=accumulation or self.config.grad_accumulation,
+            seed=seed_for(self.config.seed, stream=name),
+            rank=rank(),
+            num_ranks=num_ranks(),
+        )
+
+    def _length(self) -> tuple[float, int]:
+        """Returns steps of an epoch and of the run."""
+        name = self.config.epoch_stream or self.cycle.names[-1]
+        if not self.cycle.counts.get(name):
+            raise ValueError(f"trainer.epoch_stream is {name!r}; the schedule has {', '.join(self.cycle.counts)}")
+        per_epoch = self._samplers[name].groups_per_epoch * self.cycle.steps_per_draw(name)
+        if self.config.max_steps is not None:
+            return per_epoch, self.config.max_steps
+        assert self.config.epochs is not None
+        return per_epoch, math.ceil(self.config.epochs * per_epoch)
+
+    def _train_batches(self) -> CyclicLoader:
+        loaders = {
+            name: build_loader(
+                data, self._samplers[name], collate=self.task.collate, num_workers=self.config.num_workers
+            )
+            for name, data in self._train_data.items()
+            if self.cycle.counts.get(name)
+        }
+        return CyclicLoader(loaders, self.cycle, step=self.step, accumulation=self.config.grad_accumulation)
+
+    def _open_run_folder(self) -> None:
+        if self.config.eval_every and not self._eval_data:
+            raise ValueError(
+                f"trainer.eval_every is {self.config.eval_every} but the task has no eval data; set it to 0"
+            )
+        self._logger = MetricLogger(self.config.run_dir, step=self.step, trackers=self.config.trackers)
+        if is_main():
+            save_config(self._record, self.config.run_dir / "config.yaml")
+            write_text(self.config.run_dir / "environment.json", json.dumps(environment(), indent=1))
+
+    def _progress_bar(self) -> tqdm:
+        shown = self.config.progress and is_main()
+        return tqdm(total=self.max_steps, initial=self.step, desc="train", disable=not shown, dynamic_ncols=True)
+
+    def _is_due(self, every: int) -> bool:
+        return every > 0 and self.step % every == 0
+
+    def _averaged(self) -> AbstractContextManager[None]:
+        return self.average.applied(self.model) if self.average else nullcontext()
+
+    @cached_property
+    def _eval_data(self) -> Mapping[str, SizedDataset]:
+        return self.task.build_dataset("eval")
+
+
+def _add_metrics(sums: Sums, stream: str, output: LossOutput) -> None:
+    sums.add(f"{stream}/loss", output.sum, output.count)
+    for name, (total, count) in output.metrics.items():
+        sums.add(f"{stream}/{name}", total, count)
+
+
+def _checked(config: TrainerConfig, streams: Mapping[str, SizedDataset]) -> Mapping[str, SizedDataset]:
+    """Returns the streams of the task; ValueError if there is none, or the schedule names another."""
+    if not streams:
+        raise ValueError("the task has no training data; name at least one data set for it")
+    for name in config.schedule:
+        if name not in streams:
+            raise ValueError(f"trainer.schedule names {name!r}; the task's streams are {', '.join(streams)}")
+    return streams
