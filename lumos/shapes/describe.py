@@ -22,7 +22,7 @@ OTHER = "other"
 COLOUR_TOLERANCE = 75.0
 """RGB distance to the nearest colour of the palette above which a colour is unknown."""
 GROUND_TOLERANCE = 60.0
-SHAPE_TOLERANCE = 0.16
+SHAPE_TOLERANCE = 0.13
 """Error of the best silhouette above which a shape is unknown."""
 AGREEMENT = 0.6
 """Share of the clip through which an object must be there, keep its shape and keep its colour."""
@@ -139,7 +139,7 @@ def _read(track: list[Blob], *, num_frames: int, height: int, width: int) -> Obj
 
 
 def _shape_of(track: list[Blob], areas: np.ndarray) -> tuple[str, np.ndarray]:
-    """The shape that fits best through the clip and in most of it, and its angle in each frame; large blobs weigh more."""
+    """The best-fitting shape if it fits most of the clip, and its angle in each frame; large blobs weigh more."""
     errors, angles = errors_and_angles(track)
     weights = areas / areas.sum()
     best = int((weights @ errors).argmin())
