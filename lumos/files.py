@@ -1,4 +1,4 @@
-"""Files that are either whole or absent: written under a temporary name in their folder, then renamed."""
+"""Files that are either whole or absent, with errors for people: a layer over the engine's atomic files."""
 
 import errno
 import os
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-TEMPORARY_SUFFIX = ".tmp"
+from xllmx.files import atomic_path
 
 
 @contextmanager
@@ -17,22 +17,18 @@ def replacing(path: str | Path) -> Iterator[Path]:
     that may not be written and the like end as a `ValueError` that names the file and the remedy.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY_SUFFIX}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        with atomic_path(path) as temporary:
+            yield temporary
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
     except OSError as error:
         raise ValueError(f"cannot write {path}: {_reason(error)}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def remove_temporaries(folder: str | Path) -> None:
     """Removes what killed runs of `replacing` left in `folder`; call it where no other process writes there."""
-    for temporary in Path(folder).glob(f".*{TEMPORARY_SUFFIX}"):
+    for temporary in Path(folder).glob(".*.tmp"):
         temporary.unlink(missing_ok=True)
 
 

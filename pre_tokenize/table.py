@@ -51,7 +51,7 @@ def read_table(file: str | Path) -> Table:
         if missing := [name for name in COLUMNS if name not in found]:
             raise ValueError(
                 f"--input_file {file}: lacks the column(s) {', '.join(missing)} "
-                f"(it has: {', '.join(found) or 'nothing'}); the first line must name {','.join(COLUMNS)}, further columns are welcome"
+                f"(it has: {', '.join(found) or 'nothing'}); the header must name path,text"
             )
         items = [
             Item(row=row, path=(line["path"] or "").strip(), text=(line["text"] or "").strip())
