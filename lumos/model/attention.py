@@ -137,15 +137,11 @@ def frame_causal_attention(
     if backend != "per_frame":
         raise ValueError(f"attention backend is {backend!r}; choose one of {', '.join(BACKENDS)}")
     outputs = []
-    for group in plan.groups:
-        q_rows, k_rows, v_rows = q[group.rows], k[group.rows], v[group.rows]
+    # Splits rather than slices: their gradients are joined, not added up in buffers of full size.
+    rows = [group.rows.stop - group.rows.start for group in plan.groups]
+    for group, *qkv in zip(plan.groups, *(_split(x, rows, dim=0) for x in (q, k, v)), strict=True):
         real = plan.real[group.rows] if group.padded else None
-        parts = []
-        for start, stop, is_frame in group.segments:
-            keys_real = None if real is None else real[..., :stop]
-            mask = keys_real if is_frame else _text_mask(start, stop, real=keys_real, device=q.device)
-            parts.append(_sdpa(q_rows[:, :, start:stop], k_rows[:, :, :stop], v_rows[:, :, :stop], mask=mask))
-        outputs.append(_join(parts, dim=2))
+        outputs.append(_per_frame(*qkv, segments=group.segments, real=real))
     return _join(outputs, dim=0)
 
 
@@ -178,6 +174,17 @@ def cached_attention(
                     parts.append(_sdpa(queries, k_rows[:, :, :end], v_rows[:, :, :end], mask=mask))
             outputs.append(_join(parts, dim=2))
     return _join(outputs, dim=0)
+
+
+def _per_frame(q: Tensor, k: Tensor, v: Tensor, *, segments: tuple[Segment, ...], real: Tensor | None) -> Tensor:
+    """Return the attention of rows that agree on their segments; a mask only in text and where there is padding."""
+    queries = _split(q, [segment.stop - segment.start for segment in segments], dim=2)
+    parts = []
+    for part, (start, stop, is_frame) in zip(queries, segments, strict=True):
+        keys_real = None if real is None else real[..., :stop]
+        mask = keys_real if is_frame else _text_mask(start, stop, real=keys_real, device=q.device)
+        parts.append(_sdpa(part, k[:, :, :stop], v[:, :, :stop], mask=mask))
+    return _join(parts, dim=2)
 
 
 def _segments(joined: Tensor) -> tuple[Segment, ...]:
@@ -213,7 +220,15 @@ def _equal_runs(starts: Sequence[int], rows: slice) -> list[tuple[slice, int]]:
 
 
 def _sdpa(q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor | None) -> Tensor:
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=q.shape[1] != k.shape[1])
+    groups = q.shape[1] // k.shape[1]
+    if mask is not None and groups > 1 and q.is_cuda:
+        # No fused CUDA kernel takes both a mask and grouped heads; unfused, the scores would fill the memory.
+        k, v, groups = k.repeat_interleave(groups, 1), v.repeat_interleave(groups, 1), 1
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=groups > 1)
+
+
+def _split(x: Tensor, sizes: list[int], *, dim: int) -> Sequence[Tensor]:
+    return [x] if len(sizes) == 1 else x.split(sizes, dim=dim)
 
 
 def _join(parts: list[Tensor], *, dim: int) -> Tensor:
