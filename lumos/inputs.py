@@ -1,0 +1,127 @@
+"""What a caller may hand to the pipeline, in its many forms -> one form: device, dtype, lists, seeds, pixels."""
+
+import operator
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from lumos.media import read_image
+
+ImageInput = Image.Image | np.ndarray | Tensor | str | Path
+"""A picture: Pillow's, uint8 or [0, 1] pixels [H, W, 3], or a file."""
+
+_DTYPES = {"float32": torch.float32, "fp32": torch.float32, "bfloat16": torch.bfloat16, "bf16": torch.bfloat16}
+
+
+def choose_device(device: str | torch.device | None) -> torch.device:
+    """The device asked for; None is a GPU where there is one, else the CPU. ValueError if it cannot be had."""
+    if device is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(f"device is {device!r}; it must be cpu, cuda or cuda:N") from error
+    if chosen.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"device is {device!r}, but PyTorch finds no CUDA GPU here; use cpu, or install a CUDA build")
+    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
+        raise ValueError(f"device is {device!r}, but there are {torch.cuda.device_count()} GPUs; count from cuda:0")
+    return chosen
+
+
+def choose_dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch.dtype:
+    """The dtype asked for, bf16 or fp32; None is bf16 on a GPU and fp32 on a CPU. ValueError for another."""
+    if dtype is None:
+        return torch.bfloat16 if device.type == "cuda" else torch.float32
+    chosen = _DTYPES.get(dtype) if isinstance(dtype, str) else dtype
+    if chosen not in (torch.float32, torch.bfloat16):
+        raise ValueError(f"dtype is {dtype!r}; it must be bfloat16 or float32")
+    return chosen
+
+
+def together(
+    prompt: str | Sequence[str],
+    image: ImageInput | Sequence[ImageInput | None] | None,
+    negative: str | Sequence[str | None] | None,
+) -> tuple[list[str], list[ImageInput | None], list[str | None]]:
+    """Prompts, images and negative prompts of equal number; a single one is repeated. ValueError if they differ."""
+    lists: dict[str, list[Any]] = {
+        name: list(value) if isinstance(value, list | tuple) else [value]
+        for name, value in (("prompt", prompt), ("image", image), ("negative_prompt", negative))
+    }
+    number = max(len(values) for values in lists.values())
+    for name, values in lists.items():
+        if len(values) not in (1, number):
+            raise ValueError(
+                f"{name} has {len(values)} entries where there are {number} samples; give one, or {number}"
+            )
+    prompts, images, negatives = (values * number if len(values) == 1 else values for values in lists.values())
+    for text in [*prompts, *(text for text in negatives if text is not None)]:
+        if not isinstance(text, str):
+            raise ValueError(f"the prompt {text!r} is no text; give a string, or a list of strings")
+    return prompts, images, negatives
+
+
+def choose_seeds(
+    number: int,
+    *,
+    seed: int | Sequence[int] | None = None,
+    generator: torch.Generator | Sequence[torch.Generator] | None = None,
+) -> list[int]:
+    """One seed a sample: counted on from `seed`, or drawn by `generator`, or counted on from the system's chance.
+
+    Raises ValueError for both at once, for other numbers of entries, for a seed that is no whole number in range.
+    """
+    if seed is not None and generator is not None:
+        raise ValueError("both seed and generator are given; give one of them")
+    if generator is not None:
+        generators = [generator] * number if isinstance(generator, torch.Generator) else list(generator)
+        _require_number("generator", len(generators), number)
+        return [int(torch.randint(2**31, (), generator=one, device=one.device)) for one in generators]
+    if isinstance(seed, Sequence):
+        _require_number("seed", len(seed), number)
+        return [_seed(one) for one in seed]
+    first = secrets.randbelow(2**31) if seed is None else _seed(seed)
+    return [first + index for index in range(number)]
+
+
+def _seed(seed: Any) -> int:
+    try:
+        number = operator.index(seed)
+    except TypeError:
+        number = -1
+    if not 0 <= number < 2**63:
+        raise ValueError(f"seed is {seed!r}; it must be a whole number from 0 to 2^63 - 1")
+    return number
+
+
+def _require_number(name: str, number: int, wanted: int) -> None:
+    if number != wanted:
+        raise ValueError(f"{name} has {number} entries where there are {wanted} samples; give one for each")
+
+
+def pixels_of(image: ImageInput) -> UInt8[np.ndarray, "H W 3"]:
+    """A picture as uint8 [H, W, 3], upright, transparency on white; ValueError if it is none."""
+    if isinstance(image, str | Path):
+        return read_image(image)
+    if isinstance(image, Image.Image):
+        upright = ImageOps.exif_transpose(image)
+        if upright.has_transparency_data:
+            upright = upright.convert("RGBA")
+            upright = Image.alpha_composite(Image.new("RGBA", upright.size, "white"), upright)
+        return np.array(upright.convert("RGB"))
+    array = image.detach().cpu().float().numpy() if isinstance(image, Tensor) else image
+    if not isinstance(array, np.ndarray) or array.ndim != 3 or array.shape[2] != 3 or 0 in array.shape:
+        shape = getattr(array, "shape", type(array).__name__)
+        raise ValueError(f"the image is {shape}; give a PIL image, a file, or an array of shape [H, W, 3]")
+    if array.dtype == np.uint8:
+        return array
+    if not np.issubdtype(array.dtype, np.floating) or array.min() < 0 or array.max() > 1:
+        raise ValueError(f"the image is an array of {array.dtype} outside 0..1; give uint8, or floats in [0, 1]")
+    return (array * 255).round().astype(np.uint8)

@@ -1,0 +1,105 @@
+"""What stands beside every output: a json from which the same output can be made again.
+
+clip.mp4
+clip.mp4.json    prompt, seed, every setting, model and its weights' hash, code version, hash of clip.mp4
+"""
+
+import hashlib
+import json
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lumos import __version__
+from lumos.files import replacing
+from lumos.hub import ModelFiles, read_json, weight_files
+
+IDENTITY = ("prompt", "negative_prompt", "image_hash", "seed", "settings", "model_hash", "dtype")
+"""The entries of a record that decide what is made; the others tell how it was."""
+
+_WHOLE_BYTES = 64 * 2**20
+_NUM_SAMPLES = 64
+_SAMPLE_BYTES = 2**16
+
+
+def record_path(output: Path) -> Path:
+    """Where the record of an output lies: `<output>.json`."""
+    return output.with_name(f"{output.name}.json")
+
+
+def read_record(output: Path) -> dict[str, Any] | None:
+    """The record beside an output, or None where there is none; ValueError if it is unreadable."""
+    path = record_path(output)
+    return read_json(path) if path.is_file() else None
+
+
+def write_record(output: Path, record: Mapping[str, Any]) -> None:
+    """Writes the record of an output, whole or not at all."""
+    with replacing(record_path(output)) as temporary:
+        temporary.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def differences(record: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    """What a record says otherwise than is wanted, as `name: recorded -> wanted`; an open seed (None) wants any."""
+    names = [name for name in IDENTITY if name != "seed" or wanted.get("seed") is not None]
+    return _differences({name: record.get(name) for name in names}, {name: wanted.get(name) for name in names})
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file, as hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def model_hash(files: ModelFiles, *, full: bool = False) -> str:
+    """SHA-256 over a model's config, tokenizers and weights, with the way it was taken before it.
+
+    Of a file beyond 64 MiB only the size, the beginning and 64 stretches spread over it are hashed, so that a model of
+    many GB is told from its fine-tuned sister in well under a second; `full` hashes every byte.
+    """
+    state = hashlib.sha256()
+    tokenizers = [files.text_tokenizer, files.visual_tokenizer / "encoder.jit", files.visual_tokenizer / "decoder.jit"]
+    for path in (files.model / "config.json", *weight_files(files.model), *tokenizers):
+        state.update(f"{path.name} {path.stat().st_size}\n".encode())
+        _hash_into(state, path, full=full)
+    return f"sha256{'' if full else '-sampled'}:{state.hexdigest()}"
+
+
+def code_version() -> str:
+    """Version of the package, and the git revision where it runs from a checkout: `0.1.0+1a2b3c4d5e6f`.
+
+    `.dirty` follows when files under version control were changed.
+    """
+    checkout = Path(__file__).resolve().parent.parent
+    if not (checkout / ".git").exists():
+        return __version__
+    command = ["git", "-C", str(checkout), "describe", "--always", "--dirty=.dirty", "--abbrev=12", "--exclude=*"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):  # no git here, or not our checkout: the version alone is true too
+        return __version__
+    return f"{__version__}+{done.stdout.strip()}"
+
+
+def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    found = []
+    for name in {**old, **new}:
+        before, after = old.get(name), new.get(name)
+        if isinstance(before, Mapping) and isinstance(after, Mapping):
+            found += _differences(before, after)
+        elif before != after:
+            found.append(f"{name}: {before} -> {after}")
+    return found
+
+
+def _hash_into(state: "hashlib._Hash", path: Path, *, full: bool) -> None:
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        if full or size <= _WHOLE_BYTES:
+            while chunk := file.read(2**22):
+                state.update(chunk)
+            return
+        for index in range(_NUM_SAMPLES):
+            file.seek(index * (size - _SAMPLE_BYTES) // (_NUM_SAMPLES - 1))
+            state.update(file.read(_SAMPLE_BYTES))

@@ -1,0 +1,182 @@
+"""The settings of one generation: what was asked for, filled up from the model's defaults and the released ones."""
+
+import difflib
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from lumos.config import SamplerConfig
+from lumos.media import crop_sizes
+from lumos.sequence import GRID_PX, grid_of, num_frames_of, num_latent_frames
+from lumos.vocab import Vocab
+
+RELEASED_DEFAULTS: Mapping[str, Any] = {
+    "width": 672,
+    "height": 384,
+    "image_width": 448,
+    "image_height": 256,
+    "fps": 12,
+    "duration": 2,
+    "num_inference_steps": 50,
+    "guidance_scale": 15.0,
+    "image_guidance_scale": 16.0,
+    "mask_history_ratio": 0.7,
+}
+"""What the release was sampled with; `image_*` is for images (one frame)."""
+
+SIZE_NAMES = ("width", "height")
+CLIP_NAMES = ("num_frames", "fps", "duration")
+_SAMPLER_NAMES = {"num_inference_steps": "num_steps"} | {
+    item.name: item.name for item in fields(SamplerConfig) if item.name != "num_steps"
+}
+SETTING_NAMES = (*SIZE_NAMES, *CLIP_NAMES, *_SAMPLER_NAMES)
+"""Every name a caller, a `generation_config.json` or a side-car may set."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """One generation, with nothing left open.
+
+    Raises:
+        ValueError: a side that is no multiple of 32, a count that is not whole or below 1.
+    """
+
+    width: int
+    """Pixels, a multiple of 32."""
+    height: int
+    """Pixels, a multiple of 32."""
+    num_frames: int
+    """The number of frames the prompt names."""
+    fps: int
+    """Frames per second; 1 for an image."""
+    duration: int
+    """Seconds; 1 for an image."""
+    exact: bool = True
+    """Whether exactly `num_frames` frames come out, or all that were decoded (25 for 24, as released)."""
+    sampler: SamplerConfig = field(default_factory=SamplerConfig)
+    """How each frame is drawn."""
+
+    def __post_init__(self) -> None:
+        grid_of(self.width, self.height)
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Latent rows and columns (H, W)."""
+        return grid_of(self.width, self.height)
+
+    @property
+    def num_latent_frames(self) -> int:
+        """T."""
+        return num_latent_frames(self.num_frames)
+
+    @property
+    def num_output_frames(self) -> int:
+        """Frames of the finished clip."""
+        return self.num_frames if self.exact else num_frames_of(self.num_latent_frames)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values under the names callers use; `resolve_settings` makes the same settings of them again."""
+        sampler = {name: getattr(self.sampler, inner) for name, inner in _SAMPLER_NAMES.items()}
+        clip = {"num_frames": self.num_frames if self.exact else None, "fps": self.fps, "duration": self.duration}
+        return {"width": self.width, "height": self.height, **clip, **sampler}
+
+    def check(self, vocab: Vocab) -> None:
+        """Raises ValueError when a number has no token in `vocab`: sides in units of 32 pixels, fps, seconds."""
+        units = {"width": GRID_PX, "height": GRID_PX, "fps": 1, "duration": 1}
+        for name, unit in units.items():
+            value, largest = getattr(self, name), (vocab.num_numbers - 1) * unit
+            if value > largest:
+                raise ValueError(
+                    f"{name} is {value}, more than this model has a token for; it must be at most {largest}"
+                )
+
+
+def resolve_settings(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> Settings:
+    """The settings of a call: `given` (None = not given), else the model's `defaults`, else the released ones.
+
+    One frame, asked for as such or as 1 fps x 1 s, is an image: fps 1, duration 1, `image_*` defaults.
+    Raises ValueError that names the setting, its value, the rule and the remedy.
+    """
+    given = {name: value for name, value in given.items() if value is not None}
+    _check_names(given)
+    num_frames, fps, duration, exact = _clip_length(defaults, given)
+    prefixes = ("image_", "") if num_frames == 1 else ("",)
+
+    def value_of(name: str) -> Any:
+        if name in given:
+            return given[name]
+        for source in (defaults, RELEASED_DEFAULTS):
+            for prefix in prefixes:
+                if prefix + name in source:
+                    return source[prefix + name]
+        return None
+
+    sampler = {inner: value_of(name) for name, inner in _SAMPLER_NAMES.items() if value_of(name) is not None}
+    return Settings(
+        width=_whole("width", value_of("width")),
+        height=_whole("height", value_of("height")),
+        num_frames=num_frames,
+        fps=fps,
+        duration=duration,
+        exact=exact,
+        sampler=SamplerConfig(**{**sampler, "num_steps": _whole("num_inference_steps", sampler["num_steps"])}),
+    )
+
+
+def sizes_for_images(defaults: Mapping[str, Any]) -> list[tuple[int, int]]:
+    """The sizes (width, height) a picture may be cropped to: the model's `sizes`, else the crops of its target size.
+
+    Without `target_size` that is the smallest one whose crops reach the default size: 352 for 448x256, 528 for 672x384.
+    """
+    if "sizes" in defaults:
+        return [(_whole("sizes", width), _whole("sizes", height)) for width, height in defaults["sizes"]]
+    settings = resolve_settings(defaults, {"num_frames": 2})
+    num_patches = settings.width * settings.height // GRID_PX**2
+    return crop_sizes(defaults.get("target_size") or math.isqrt(num_patches - 1) * GRID_PX + GRID_PX)
+
+
+def nearest_size(width: int, height: int, sizes: Iterable[tuple[int, int]]) -> tuple[int, int]:
+    """The size of the nearest aspect for a picture of `width` x `height` pixels; the larger of two as near."""
+
+    def closeness(size: tuple[int, int]) -> tuple[float, tuple[int, int]]:
+        ratios = size[0] / width, size[1] / height
+        return min(ratios) / max(ratios), size
+
+    return max(sizes, key=closeness)
+
+
+def _clip_length(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[int, int, int, bool]:
+    """(frames named in the prompt, fps, seconds, whether exactly so many frames come out)."""
+    model = {**RELEASED_DEFAULTS, **defaults}
+    asked = given.get("num_frames")
+    if asked is None and "fps" not in given and "duration" not in given:
+        asked = defaults.get("num_frames")
+    fps = _whole("fps", given.get("fps", model["fps"]))
+    if asked is None:
+        duration = _whole("duration", given.get("duration", model["duration"]))
+        return fps * duration, fps, duration, fps * duration == 1
+    num_frames = _whole("num_frames", asked)
+    if num_frames == 1:
+        return 1, 1, 1, True
+    duration = _whole("duration", given.get("duration", max(1, round(num_frames / fps))))
+    return num_frames, fps, duration, True
+
+
+def _whole(name: str, value: Any) -> int:
+    """`value` as a whole number of at least 1; ValueError otherwise."""
+    try:
+        number = int(value)
+    except (TypeError, ValueError, OverflowError):
+        number = 0
+    if number < 1 or number != value or isinstance(value, (bool, str)):
+        raise ValueError(f"{name} is {value!r}; it must be a whole number of at least 1")
+    return number
+
+
+def _check_names(given: Mapping[str, Any]) -> None:
+    for name in given:
+        if name not in SETTING_NAMES:
+            near = difflib.get_close_matches(name, SETTING_NAMES, n=1)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            raise ValueError(f"there is no setting {name!r}; {hint}the settings are {', '.join(SETTING_NAMES)}")
