@@ -11,6 +11,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+Quantity = Tensor | float | int
+"""A number on the device or off it."""
+
 _CHUNK_ROWS = {"cpu": 256, "cuda": 2048}
 """Rows at a time where none is asked: on a CPU the logits should stay in reach, on a GPU the products be large."""
 
@@ -23,7 +26,7 @@ class LossOutput:
     """Scalar, differentiable, fp32."""
     count: int | Tensor
     """Number of targets in the sum."""
-    metrics: dict[str, tuple[Tensor | float, Tensor | float]] = field(default_factory=dict)
+    metrics: dict[str, tuple[Quantity, Quantity]] = field(default_factory=dict)
     """Name -> (sum, count) of quantities to report as a mean; detached."""
     row_losses: Tensor | None = None
     """Cross entropy of each row [M], unweighted, detached, fp32."""
@@ -69,7 +72,7 @@ def chunked_cross_entropy(
     options = _Options(chunk=chunk or _CHUNK_ROWS.get(device, 1024), z_loss=z_loss, gamma=focal_gamma, dtype=dtype)
     total, rows, lse, correct = _ChunkedCrossEntropy.apply(hidden, weight, targets, row_weights, options)
     count = targets.numel()
-    metrics: dict[str, tuple[Tensor | float, Tensor | float]] = {
+    metrics: dict[str, tuple[Quantity, Quantity]] = {
         "ce": (rows.sum(), count),
         "accuracy": (correct.sum(), count),
     }

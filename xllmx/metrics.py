@@ -12,8 +12,9 @@ from torch import Tensor
 
 from xllmx.distributed import all_reduce_sum, gather_names, is_main
 from xllmx.files import write_text
+from xllmx.loss import Quantity
 
-Tracker = Callable[[Mapping[str, float], int], None]
+Tracker = Callable[[Mapping[str, float | int], int], None]
 
 
 class Sums:
@@ -23,7 +24,7 @@ class Sums:
         self._device = device
         self._pairs: dict[str, Tensor] = {}
 
-    def add(self, name: str, total: Tensor | float, count: Tensor | float = 1.0) -> None:
+    def add(self, name: str, total: Quantity, count: Quantity = 1) -> None:
         """Returns nothing; adds to both parts of the pair."""
         pair = torch.stack([self._scalar(total), self._scalar(count)])
         self._pairs[name] = self._pairs[name] + pair if name in self._pairs else pair
@@ -37,7 +38,7 @@ class Sums:
         self._pairs = {}
         return {name: total / count for name, (total, count) in zip(names, values, strict=False) if count}
 
-    def _scalar(self, value: Tensor | float) -> Tensor:
+    def _scalar(self, value: Quantity) -> Tensor:
         if isinstance(value, Tensor):
             return value.detach().to(device=self._device, dtype=torch.float64)
         return torch.full((), value, dtype=torch.float64, device=self._device)
@@ -55,7 +56,7 @@ class MetricLogger:
             _drop_after(self._path, step)
             self._trackers = [_open_tracker(name, folder) for name in trackers]
 
-    def write(self, kind: str, step: int, values: Mapping[str, float]) -> None:
+    def write(self, kind: str, step: int, values: Mapping[str, float | int]) -> None:
         """Returns nothing; one row, on disk when this returns."""
         if not is_main():
             return
@@ -101,7 +102,7 @@ def _open_tracker(name: str, folder: Path) -> Tracker:
         raise ValueError(f"tracker {name} is not installed; pip install 'lumos-open[track]' or drop it") from error
     writer = SummaryWriter(str(folder / "tensorboard"))
 
-    def track(values: Mapping[str, float], step: int) -> None:
+    def track(values: Mapping[str, float | int], step: int) -> None:
         for key, value in values.items():
             writer.add_scalar(key, value, step)
         writer.flush()

@@ -26,7 +26,7 @@ class OptimConfig:
     """Whether parameters of one dimension (norms, biases) decay too, as released."""
     schedule: Literal["cosine", "constant"] = "cosine"
     """Half a cosine from `lr` to `min_lr`, or `lr` throughout; both after the warm-up."""
-    warmup_steps: float | None = None
+    warmup_steps: int | None = None
     """Linear warm-up counted in steps; or give `warmup_epochs`."""
     warmup_epochs: float | None = None
     """Linear warm-up counted in epochs (released: 0.0025)."""
@@ -49,7 +49,7 @@ class OptimConfig:
         return 1.0 if self.min_lr is None else self.min_lr / self.lr
 
 
-def warmup_cosine(progress: float, *, warmup: float, total: float, floor: float = 0.0) -> float:
+def warmup_cosine(progress: float | int, *, warmup: float | int, total: float | int, floor: float | int = 0.0) -> float:
     """Returns the factor on the learning rate: 0 to 1 along a line, then half a cosine down to `floor`, then `floor`.
 
     Args:
@@ -64,12 +64,12 @@ def warmup_cosine(progress: float, *, warmup: float, total: float, floor: float 
     return floor + (1.0 - floor) * 0.5 * (1.0 + math.cos(math.pi * done))
 
 
-def warmup_constant(progress: float, *, warmup: float) -> float:
+def warmup_constant(progress: float | int, *, warmup: float | int) -> float:
     """Returns the factor on the learning rate: 0 to 1 along a line, then 1."""
     return progress / warmup if progress < warmup else 1.0
 
 
-def learning_rate(config: OptimConfig, step: int, *, max_steps: float, steps_per_epoch: float) -> float:
+def learning_rate(config: OptimConfig, step: int, *, max_steps: int, steps_per_epoch: float) -> float:
     """Returns the learning rate of the step (from 0), with the warm-up in steps or epochs as configured."""
     warmup = config.warmup_steps or (config.warmup_epochs or 0.0) * steps_per_epoch
     if config.schedule == "constant":

@@ -25,6 +25,7 @@ class Prepared:
     """How many tokens the model reads, for the throughput; 0 if not counted."""
 
 
+@runtime_checkable
 class SizedDataset(Protocol):
     """A map-style dataset."""
 
@@ -43,6 +44,7 @@ class KeyedDataset(Protocol):
     bucket_keys: Sequence[Hashable]
 
 
+@runtime_checkable
 class TrainTask(Protocol):
     """A model, its data and its loss.
 

@@ -265,8 +265,8 @@ class Trainer:
     def _raise_if_not_finite(self) -> None:
         if bad_step := int(self._bad_step):
             raise ValueError(
-                f"loss or gradient is not finite at step {bad_step} (stream {self.cycle.at(bad_step - 1)}); the "
-                f"checkpoint of step {self._saved_step} is the last: lower optim.lr or look at that step's data, and resume"
+                f"loss or gradient is not finite at step {bad_step} (stream {self.cycle.at(bad_step - 1)}); the last "
+                f"checkpoint of step {self._saved_step} is kept: lower optim.lr or look at that step's data, and resume"
             )
 
     def _log(self, bar: tqdm) -> dict[str, float]:
@@ -383,7 +383,9 @@ def _checked(config: TrainerConfig, streams: Mapping[str, SizedDataset]) -> Mapp
     """Returns the streams of the task; ValueError if there is none, or the schedule names another."""
     if not streams:
         raise ValueError("the task has no training data; name at least one data set for it")
-    for name in config.schedule:
-        if name not in streams:
-            raise ValueError(f"trainer.schedule names {name!r}; the task's streams are {', '.join(streams)}")
+    for setting, names in (("schedule", config.schedule), ("batch_size", config.batch_size)):
+        if unknown := set(names) - set(streams):
+            raise ValueError(
+                f"trainer.{setting} names {sorted(unknown)[0]!r}; the task's streams are {', '.join(streams)}"
+            )
     return streams
