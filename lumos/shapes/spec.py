@@ -6,7 +6,7 @@ Lengths are fractions of the frame's shorter side and times are seconds, so one 
 
 import random
 import zlib
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 COLOURS: dict[str, tuple[int, int, int]] = {
     "red": (225, 45, 40),
@@ -99,6 +99,16 @@ class ShapeSpec:
     def held_out(self) -> bool:
         """Whether any object is a combination that training never shows."""
         return any(is_held_out(o.colour, o.shape, o.motion) for o in self.objects)
+
+    def to_dict(self) -> dict:
+        """A json-able record of the clip."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, record: dict) -> "ShapeSpec":
+        """The clip of a record made by `to_dict`."""
+        objects = tuple(ObjectSpec(**item) for item in record["objects"])
+        return cls(**{**record, "objects": objects})
 
 
 def is_held_out(colour: str, shape: str, motion: str) -> bool:

@@ -1,0 +1,1 @@
+"""Evaluations: what a model makes, scored; run from the repository, never installed."""

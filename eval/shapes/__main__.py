@@ -1,0 +1,89 @@
+"""`python -m eval.shapes prompts|score|run`: see README.md beside this file."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from eval.shapes.outputs import score_folder
+from eval.shapes.prompts import KINDS, load_prompts, make_prompts, save_prompts
+from eval.shapes.run import RunConfig, run, write_json
+from eval.shapes.score import summarise, table
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit status: 0, or 1 after one line that says what is wrong."""
+    args = _parser().parse_args(arguments)
+    try:
+        args.command(args)
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m eval.shapes", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="prompts|score|run")
+
+    prompts = commands.add_parser("prompts", help="write a file of prompts, and the first frames for i2v")
+    prompts.add_argument("--kind", choices=KINDS, required=True)
+    prompts.add_argument("--out", type=Path, required=True, help="json file to write")
+    prompts.add_argument("--size", type=int, nargs=2, default=(64, 64), metavar=("WIDTH", "HEIGHT"), help="of pngs")
+    prompts.set_defaults(command=_prompts)
+
+    scoring = commands.add_parser("score", help="score a folder of clips named by the prompts' numbers")
+    scoring.add_argument("--prompts", type=Path, required=True, help="json file of `prompts`")
+    scoring.add_argument("--folder", type=Path, required=True, help="holds 00000.mp4, .gif, .png or .npz, 00001...")
+    scoring.add_argument("--report", type=Path, help="json file to write (default: report.json in the folder)")
+    scoring.set_defaults(command=_score)
+
+    whole = commands.add_parser("run", help="generate with a model, save and score; starts again where it stopped")
+    whole.add_argument("--model", default="lumos-tiny", help="name, hub id or folder (default: the bundled one)")
+    whole.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
+    whole.add_argument("--out", type=Path, required=True, help="folder to write")
+    whole.add_argument("--batch-size", type=int, default=32)
+    whole.add_argument("--steps", type=int, dest="num_inference_steps")
+    whole.add_argument("--guidance-scale", type=float)
+    whole.add_argument("--mask-history-ratio", type=float)
+    whole.set_defaults(command=_run)
+
+    for command in (prompts, whole):
+        command.add_argument("--num", type=int, default=280, help="prompts (of each kind)")
+        command.add_argument("--seed", type=int, default=0)
+    return parser
+
+
+def _prompts(args: argparse.Namespace) -> None:
+    width, height = args.size
+    records = make_prompts(args.kind, args.num, args.seed)
+    save_prompts(records, args.out, width=width, height=height)
+    print(f"{len(records)} {args.kind} prompts in {args.out}")
+
+
+def _score(args: argparse.Namespace) -> None:
+    if not args.folder.is_dir():
+        raise ValueError(f"--folder {args.folder} is no folder: give the one that holds the generated clips")
+    report = summarise(score_folder(load_prompts(args.prompts), args.folder))
+    print(table(report))
+    write_json(args.report or args.folder / "report.json", report.to_dict())
+
+
+def _run(args: argparse.Namespace) -> None:
+    names = ("num_inference_steps", "guidance_scale", "mask_history_ratio")
+    config = RunConfig(
+        model=args.model,
+        out=args.out,
+        kinds=tuple(args.kinds),
+        num=args.num,
+        batch_size=args.batch_size,
+        seed=args.seed,
+        settings={name: getattr(args, name) for name in names if getattr(args, name) is not None},
+    )
+    for report in run(config).values():
+        print(table(report))
+    print(f"clips, sheets and report.json in {args.out}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

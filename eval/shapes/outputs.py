@@ -1,0 +1,69 @@
+"""Generated clips on disk: one file a record, named by its number."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import av
+import numpy as np
+from PIL import Image, ImageSequence
+
+from eval.shapes.prompts import Record
+from eval.shapes.score import Result, score
+from lumos.media import MediaError, read_image, write_image, write_video
+from lumos.shapes import describe
+
+SUFFIXES: tuple[str, ...] = (".mp4", ".gif", ".png", ".npz")
+"""What is looked for, in this order; an npz holds uint8 `frames` [F, H, W, 3]."""
+
+
+def find_output(folder: Path, record: Record) -> Path | None:
+    """The file of a record's output, e.g. `00012.mp4`, or None."""
+    candidates = (folder / (record.name + suffix) for suffix in SUFFIXES)
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def save_output(folder: Path, record: Record, frames: np.ndarray, *, fps: float) -> Path:
+    """The file written: a png for an image, else an mp4, whole or not at all."""
+    if record.moving:
+        path = folder / f"{record.name}.mp4"
+        write_video(path, frames, fps=fps)
+    else:
+        path = folder / f"{record.name}.png"
+        write_image(path, frames[0])
+    return path
+
+
+def read_output(path: Path) -> np.ndarray:
+    """All frames of an output, uint8 [F, H, W, 3]; `MediaError` if it cannot be read."""
+    if path.suffix == ".png":
+        return read_image(path)[None]
+    try:
+        if path.suffix == ".npz":
+            return np.load(path)["frames"]
+        if path.suffix == ".gif":
+            with Image.open(path) as file:
+                return np.stack([np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(file)])
+        with av.open(str(path)) as container:
+            return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+    except (OSError, KeyError, ValueError, IndexError) as error:
+        raise MediaError(path, "undecodable", str(error)) from error
+
+
+def frames_of(folder: Path, record: Record) -> np.ndarray | None:
+    """The frames of a record's output, None if there is none that can be read."""
+    path = find_output(folder, record)
+    if path is None:
+        return None
+    try:
+        return read_output(path)
+    except MediaError:
+        return None
+
+
+def score_folder(records: Sequence[Record], folder: Path) -> list[Result]:
+    """The result of every record, its output read from `folder`; what is missing or broken is wrong, and listed."""
+    results = []
+    for record in records:
+        frames = frames_of(folder, record)
+        results.append(score(record, None if frames is None else describe(frames)))
+    return results

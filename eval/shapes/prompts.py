@@ -1,0 +1,137 @@
+"""Prompts for evaluation: reserved wordings of clips, so that training has seen none of them."""
+
+import json
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lumos.files import replacing
+from lumos.media import write_image
+from lumos.shapes import (
+    MOTIONS,
+    TAGS,
+    Prompt,
+    ShapeSpec,
+    is_held_out,
+    is_reserved,
+    prompt_for,
+    render,
+    sample_spec,
+    tags_of,
+)
+
+KINDS: tuple[str, ...] = ("t2v", "t2i", "i2v", "held_out")
+"""Videos from text, images from text, videos from text and first frame, and videos of held-out combinations."""
+
+TAGS_OF_KIND: dict[str, tuple[str, ...]] = {"t2v": TAGS, "t2i": TAGS[:-1], "i2v": ("motion",), "held_out": ("motion",)}
+_OBJECTS_OF_TAG = {"single_object": 1, "colors": 1, "two_object": 2, "position": 2, "color_attr": 2}
+_MOST_DRAWS = 100_000  # per prompt; the rarest (held out, one motion) takes a few thousand
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """One prompt of an evaluation and the clip it was drawn from."""
+
+    id: int
+    kind: str
+    prompt: Prompt
+    spec: ShapeSpec
+    """For i2v its first frame is the picture given; otherwise only one of many clips that would be right."""
+
+    @property
+    def name(self) -> str:
+        """The stem of the output's file."""
+        return f"{self.id:05d}"
+
+    @property
+    def moving(self) -> bool:
+        """Whether a video is asked for."""
+        return self.kind != "t2i"
+
+    def first_frame(self, *, width: int, height: int) -> np.ndarray:
+        """The clip's first frame, uint8 [height, width, 3]."""
+        return render(self.spec, width=width, height=height, num_frames=1)[0]
+
+    def to_dict(self) -> dict:
+        """A json-able record."""
+        return {"id": self.id, "kind": self.kind, "prompt": self.prompt.to_dict(), "spec": self.spec.to_dict()}
+
+    @classmethod
+    def from_dict(cls, record: dict) -> "Record":
+        """The record made by `to_dict`."""
+        prompt, spec = Prompt.from_dict(record["prompt"]), ShapeSpec.from_dict(record["spec"])
+        return cls(id=record["id"], kind=record["kind"], prompt=prompt, spec=spec)
+
+
+def make_prompts(kind: str, num: int, seed: int = 0) -> list[Record]:
+    """`num` records of a kind, its tags and, under motion, motions in turn; every wording is reserved and used once.
+
+    held_out: the text itself names a colour, shape and motion that training never shows together. Every other kind is
+    drawn from the combinations that training may show. The same arguments give the same records at any time.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"kind={kind!r} is not one of {', '.join(KINDS)}")
+    rng = random.Random(f"{kind}-{seed}")
+    tags = TAGS_OF_KIND[kind]
+    used: set[str] = set()
+    records = []
+    for index in range(num):
+        tag, motion = tags[index % len(tags)], MOTIONS[index // len(tags) % len(MOTIONS)]
+        spec, prompt = _draw(rng, kind, tag, motion=motion if tag == "motion" else None, used=used)
+        used.add(_letters(prompt.text))
+        records.append(Record(id=index, kind=kind, prompt=prompt, spec=spec))
+    return records
+
+
+def names_held_out(prompt: Prompt) -> bool:
+    """Whether the text names a colour, shape and motion that training never shows together."""
+    return any(c.colour and c.motion and is_held_out(c.colour, c.shape, c.motion) for c in prompt.include)
+
+
+def save_prompts(records: Sequence[Record], path: Path, *, width: int = 64, height: int = 64) -> None:
+    """Writes the records as json; for i2v also the first frames, as pngs in a folder beside it (`first_frames_of`)."""
+    folder = first_frames_of(path)
+    for record in records:
+        if record.kind == "i2v":
+            folder.mkdir(parents=True, exist_ok=True)
+            write_image(folder / f"{record.name}.png", record.first_frame(width=width, height=height))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps([record.to_dict() for record in records], indent=1) + "\n")
+
+
+def load_prompts(path: Path) -> list[Record]:
+    """The records of a file written by `save_prompts`; `ValueError` if it is none."""
+    try:
+        return [Record.from_dict(record) for record in json.loads(path.read_text())]
+    except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
+        remedy = "make one with: python -m eval.shapes prompts --kind t2v --num 280 --out FILE.json"
+        raise ValueError(f"{path} is no file of shapes prompts ({type(error).__name__}: {error}); {remedy}") from error
+
+
+def first_frames_of(path: Path) -> Path:
+    """The folder of first frames beside a file of prompts."""
+    return path.with_name(path.stem + "_first_frames")
+
+
+def _draw(rng: random.Random, kind: str, tag: str, *, motion: str | None, used: set[str]) -> tuple[ShapeSpec, Prompt]:
+    """A clip and an unused reserved wording of it under `tag`, asking for `motion` if one is given."""
+    moving, held_out = kind != "t2i", kind == "held_out"
+    for _ in range(_MOST_DRAWS):
+        spec = sample_spec(rng, num_objects=_OBJECTS_OF_TAG.get(tag), moving=moving, held_out=held_out)
+        if tag not in tags_of(spec, moving=moving) or motion not in (None, *(o.motion for o in spec.objects)):
+            continue
+        prompt = prompt_for(spec, rng, tag=tag)
+        if motion not in (None, *(claim.motion for claim in prompt.include)) or _letters(prompt.text) in used:
+            continue
+        if is_reserved(prompt.text) and (not held_out or names_held_out(prompt)):
+            return spec, prompt
+    raise ValueError(f"no more unused wordings of tag {tag!r} for kind {kind!r}: ask for fewer prompts")
+
+
+def _letters(text: str) -> str:
+    """What two wordings must differ in: letters only, as `is_reserved` reads them."""
+    return "".join(c for c in text.lower() if c.isalnum())

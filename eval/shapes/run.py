@@ -1,0 +1,151 @@
+"""Generate, save, read back, score: a whole evaluation of one model, resumable at every clip."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from eval.shapes.outputs import find_output, save_output, score_folder
+from eval.shapes.prompts import KINDS, Record, make_prompts, save_prompts
+from eval.shapes.score import Report, Result, score, summarise
+from eval.shapes.sheet import write_sheet
+from lumos.files import remove_temporaries, replacing
+from lumos.shapes import describe
+
+Generate = Callable[[Sequence[Record]], list[np.ndarray]]
+"""Makes the clips of some records, each uint8 frames [F, H, W, 3]; an image has one frame."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """What an evaluation generates, and where to."""
+
+    model: str
+    """A name, hub id or folder, as for `lumos generate --model`."""
+    out: Path
+    kinds: tuple[str, ...] = KINDS
+    num: int = 280
+    """Prompts of each kind."""
+    batch_size: int = 32
+    seed: int = 0
+    """Draws the prompts; clip i of a kind is made with seed + i."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """What else the pipeline is called with, e.g. num_inference_steps; the model's own defaults otherwise."""
+
+    def __post_init__(self) -> None:
+        for kind in self.kinds:
+            if kind not in KINDS:
+                raise ValueError(f"kinds has {kind!r}: choose from {', '.join(KINDS)}")
+        for name in ("num", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)} must be at least 1")
+
+
+def evaluate(records: Sequence[Record], generate: Generate, *, batch_size: int = 32) -> list[Result]:
+    """The results of clips that are generated and read back in memory, e.g. within a training run."""
+    results = []
+    for batch in _batches(records, batch_size):
+        clips = generate(batch)
+        results += [score(record, describe(frames)) for record, frames in zip(batch, clips, strict=True)]
+    return results
+
+
+def run(config: RunConfig) -> dict[str, Report]:
+    """Reports by kind; writes `out/KIND/{prompts.json,*.mp4|*.png,sheet.png,wrong.png}` and `out/report.json`."""
+    from lumos.pipeline import LumosPipeline  # torch and a model: only where clips are made
+
+    pipeline = LumosPipeline.from_pretrained(config.model)
+    _claim_folder(config, weights=_fingerprint(pipeline.files.model if pipeline.files else None))
+    reports = {}
+    for kind in config.kinds:
+        folder = config.out / kind
+        records = make_prompts(kind, config.num, config.seed)
+        generator = PipelineGenerator(pipeline, seed=config.seed, settings=config.settings)
+        save_prompts(records, folder / "prompts.json", width=generator.width, height=generator.height)
+        fill_folder(records, generator, folder, batch_size=config.batch_size, fps=generator.fps)
+        results = score_folder(records, folder)
+        reports[kind] = summarise(results)
+        write_sheet(folder / "sheet.png", results, folder)
+        write_sheet(folder / "wrong.png", [result for result in results if not result.verdict.correct], folder)
+        write_json(config.out / "report.json", {name: report.to_dict() for name, report in reports.items()})
+    return reports
+
+
+def fill_folder(
+    records: Sequence[Record], generate: Generate, folder: Path, *, batch_size: int = 32, fps: float = 6
+) -> None:
+    """Makes and saves the clips that `folder` does not have yet."""
+    folder.mkdir(parents=True, exist_ok=True)
+    remove_temporaries(folder)
+    todo = [record for record in records if find_output(folder, record) is None]
+    with tqdm(total=len(records), initial=len(records) - len(todo), desc=folder.name, unit="clip") as progress:
+        for batch in _batches(todo, batch_size):
+            for record, frames in zip(batch, generate(batch), strict=True):
+                save_output(folder, record, frames, fps=fps)
+                progress.update()
+
+
+class PipelineGenerator:
+    """Clips of a `LumosPipeline`: one frame for t2i, the picture's first frame given for i2v."""
+
+    def __init__(self, pipeline: Any, *, seed: int = 0, settings: Mapping[str, Any] | None = None) -> None:
+        from lumos.settings import resolve_settings
+
+        self.pipeline, self.seed, self.settings = pipeline, seed, dict(settings or {})
+        video = resolve_settings(pipeline.defaults, self.settings)
+        self.width, self.height, self.fps = video.width, video.height, video.fps
+
+    def __call__(self, records: Sequence[Record]) -> list[np.ndarray]:
+        """Frames of each record, uint8 [F, H, W, 3]; a clip does not depend on the batch it is made in."""
+        settings = dict(self.settings)
+        kinds = {record.kind for record in records}
+        if "t2i" in kinds:
+            settings |= {"num_frames": 1}
+        if "i2v" in kinds:
+            pictures = [record.first_frame(width=self.width, height=self.height) for record in records]
+            settings |= {"image": pictures, "width": self.width, "height": self.height}
+        assert len(kinds) == 1, "images, videos and videos of a picture are generated apart"
+        seeds = [self.seed + record.id for record in records]
+        output = self.pipeline([record.prompt.text for record in records], seed=seeds, **settings)
+        return [np.stack([np.asarray(frame) for frame in frames]) for frames in output.frames]
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes json, whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def _batches(records: Sequence[Record], size: int) -> list[Sequence[Record]]:
+    return [records[first : first + size] for first in range(0, len(records), size)]
+
+
+def _claim_folder(config: RunConfig, *, weights: str | None) -> None:
+    """Writes what makes the clips of `out`; `ValueError` if clips made otherwise are there already."""
+    makes = {"model": config.model, "weights": weights, "num": config.num, "seed": config.seed}
+    makes |= {"settings": dict(config.settings)}
+    path = config.out / "run.json"
+    if path.is_file():
+        before = json.loads(path.read_text())
+        differ = [
+            f"{name} was {before.get(name)!r}, is {makes[name]!r}" for name in makes if before.get(name) != makes[name]
+        ]
+        if differ:
+            raise ValueError(f"{config.out} holds clips of another run ({'; '.join(differ)}): choose another --out")
+    write_json(path, makes)
+
+
+def _fingerprint(folder: Path | None) -> str | None:
+    """A hash of the weights in a model folder, so that clips of a retrained model are not taken for the old one's."""
+    if folder is None:
+        return None
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.iterdir() if path.suffix in (".safetensors", ".bin")):
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()[:16]
