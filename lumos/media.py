@@ -1,5 +1,6 @@
 """Images and videos in and out: reading, choosing frames, cropping to a bucket, writing (SPEC §3)."""
 
+import io
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, cast
@@ -13,6 +14,9 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from lumos.files import replacing
+
+Rate = int | float | Fraction
+"""Frames per second, or seconds: containers state them as fractions."""
 
 PATCH_PX = 32
 MAX_ASPECT = 4
@@ -33,7 +37,7 @@ class MediaError(ValueError):
 # --- which frames, which crop -----------------------------------------------------------------------------------------
 
 
-def frame_indices(num_frames: int, source_fps: Fraction | float, *, fps: float, duration: float) -> range:
+def frame_indices(num_frames: int, source_fps: Rate, *, fps: Rate, duration: Rate) -> range:
     """Indices of the source frames that make a clip of `duration` seconds at `fps`: every `step`-th of the middle.
 
     n = round(fps * duration) frames, step = int(source_fps / fps), starting at the first multiple of the step that is
@@ -41,13 +45,15 @@ def frame_indices(num_frames: int, source_fps: Fraction | float, *, fps: float, 
     """
     n, step = round(fps * duration), int(source_fps / fps)
     if step == 0:
-        raise MediaError("source", SLOW_SOURCE, f"{float(source_fps):g} fps, asked for {fps:g}")
+        raise MediaError("source", SLOW_SOURCE, f"{float(source_fps):g} fps, asked for {float(fps):g}")
     start = max(0, num_frames // 2 - n * step // 2)
     first = -(-start // step) * step
     last = first + (n - 1) * step
     if num_frames < duration * source_fps - 1e-6 or last >= num_frames:
         seconds = float(num_frames / source_fps)
-        raise MediaError("source", TOO_SHORT, f"{num_frames} frames are {seconds:.2f} s, asked for {duration:g} s")
+        raise MediaError(
+            "source", TOO_SHORT, f"{num_frames} frames are {seconds:.2f} s, asked for {float(duration):g} s"
+        )
     return range(first, last + 1, step)
 
 
@@ -136,7 +142,7 @@ def read_image(path: str | Path) -> UInt8[np.ndarray, "H W 3"]:
 
 
 def read_clip(
-    path: str | Path, *, fps: float, duration: float, size: int | tuple[int, int] | None = None
+    path: str | Path, *, fps: Rate, duration: Rate, size: int | tuple[int, int] | None = None
 ) -> UInt8[np.ndarray, "F H W 3"]:
     """The n = round(fps * duration) frames of a video that `frame_indices` names, cropped to `size` if one is given.
 
@@ -211,7 +217,7 @@ def write_image(path: str | Path, image: UInt8[np.ndarray, "H W 3"]) -> None:
         Image.fromarray(image).save(temporary, format=Image.registered_extensions()[suffix])
 
 
-def write_video(path: str | Path, frames: UInt8[np.ndarray, "F H W 3"], *, fps: float) -> None:
+def write_video(path: str | Path, frames: UInt8[np.ndarray, "F H W 3"], *, fps: Rate) -> None:
     """Writes an mp4 (H.264, yuv420p) or a gif, by suffix, whole or not at all; exactly F frames at `fps` come back.
 
     H.264 in yuv420p needs even sides: an odd one is repeated once at its edge. Raises `ValueError` for another suffix,
@@ -228,13 +234,15 @@ def write_video(path: str | Path, frames: UInt8[np.ndarray, "F H W 3"], *, fps: 
         raise ValueError(f"cannot write {path}: this FFmpeg has no encoder {_ENCODERS[suffix]}; {remedy}")
     if suffix == ".mp4":
         frames = np.pad(frames, ((0, 0), (0, frames.shape[1] % 2), (0, frames.shape[2] % 2), (0, 0)), mode="edge")
+    content = _encode(frames, fps=Fraction(fps).limit_denominator(1001), suffix=suffix)
     with replacing(path) as temporary:
-        _encode(temporary, frames, fps=Fraction(fps).limit_denominator(1001), suffix=suffix)
+        temporary.write_bytes(content)
 
 
-def _encode(path: Path, frames: np.ndarray, *, fps: Fraction, suffix: str) -> None:
-    """Encodes through a Python file, so that a failed write is raised here and not merely logged by FFmpeg."""
-    with path.open("wb") as file, av.open(file, "w", format=suffix.removeprefix(".")) as container:
+def _encode(frames: np.ndarray, *, fps: Fraction, suffix: str) -> bytes:
+    """The file's bytes, made in memory: FFmpeg itself does not say plainly that a disk is full."""
+    file = io.BytesIO()
+    with av.open(file, "w", format=suffix.removeprefix(".")) as container:
         stream = cast(av.VideoStream, container.add_stream(_ENCODERS[suffix], rate=fps))
         stream.height, stream.width = frames.shape[1:3]
         if suffix == ".mp4":
@@ -246,6 +254,7 @@ def _encode(path: Path, frames: np.ndarray, *, fps: Fraction, suffix: str) -> No
             frame.pts, frame.time_base = index, 1 / fps
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
+    return file.getvalue()
 
 
 def _palette_frame(pixels: np.ndarray) -> av.VideoFrame:
