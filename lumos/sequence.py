@@ -227,9 +227,9 @@ def labels_of(ids: Int[Tensor, "B L"], masked: Bool[Tensor, "B L"], vocab: Vocab
 
     ::
 
-        ids     VSTART dur fps FSTART h w  a  b ROWEND FEND
-        masked       .   .   .      . . .  x  .      x    .
-        labels    -100   ...                a -100   -100 -100
+        ids     VSTART  dur  fps FSTART    h    w    a    b ROWEND FEND
+        masked       .    .    .      .    .    .    x    .      x    .
+        labels    -100 -100 -100   -100 -100 -100    a -100   -100 -100
     """
     answer = masked & vocab.is_code(ids) & (content_index_of(ids, vocab) >= 0)
     return torch.where(answer, ids.long(), IGNORED_LABEL)

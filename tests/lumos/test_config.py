@@ -1,0 +1,105 @@
+"""The released config.json is read as it is; settings no Lumos model has are refused."""
+
+import json
+
+import pytest
+
+from lumos.config import ARDFConfig, LumosConfig, SamplerConfig
+from lumos.vocab import Vocab
+
+
+@pytest.fixture
+def released(golden) -> dict:
+    """The fields of a config.json, from the golden numbers."""
+    return json.loads((golden / "configs.json").read_text())["A"]["config"]
+
+
+def write(folder, fields) -> None:
+    (folder / "config.json").write_text(json.dumps({"model_type": "chameleon", **fields}))
+
+
+def test_released_config_json_is_read(tmp_path, released):
+    write(tmp_path, {**released, "rope_theta": 5000.0, "vq_config": {"embed_dim": 256}, "torch_dtype": "bfloat16"})
+    config = LumosConfig.from_pretrained(tmp_path)
+    assert (config.hidden_size, config.num_attention_heads, config.head_dim) == (64, 2, 32)
+    assert config.rope_theta == 5000.0
+    assert config.vq_config == {"embed_dim": 256}
+    assert config.vocabulary == Vocab()
+
+
+def test_save_and_load_keep_every_field(tmp_path, released):
+    config = LumosConfig(**{**released, "rope_theta": 5000.0, "swin_norm": True, "vocab": {"mask": 9002}})
+    config.save_pretrained(tmp_path)
+    again = LumosConfig.from_pretrained(tmp_path)
+    assert again.to_dict() == config.to_dict()
+    assert again.rope_theta == 5000.0
+    assert again.vocabulary.mask == 9002
+    assert json.loads((tmp_path / "config.json").read_text())["model_type"] == "chameleon"
+
+
+def test_rope_parameters_of_transformers_5_are_read():
+    assert LumosConfig(rope_parameters={"rope_theta": 500.0, "rope_type": "default"}).rope_theta == 500.0
+
+
+def test_vocab_round_trips_through_the_config():
+    vocab = Vocab(mask=31, code_base=400, num_codes=50, size=20000)
+    assert LumosConfig(vocab_size=20000, vocab=vocab.to_dict()).vocabulary == vocab
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"hidden_act": "gelu"}, "hidden_act is 'gelu'"),
+        ({"mm_rope": False}, "mm_rope"),
+        ({"rope_scaling": {"factor": 2.0}}, "rope_scaling"),
+        ({"tie_word_embeddings": True}, "tie_word_embeddings"),
+        ({"hidden_size": 100, "num_attention_heads": 8}, "hidden_size is 100"),
+        ({"num_attention_heads": 32, "num_key_value_heads": 5}, "multiple of 5"),
+        ({"num_key_value_heads": 2, "model_parallel_size": 4}, "num_key_value_heads is 2"),
+        ({"vocab": {"size": 129600}}, "vocab.size is 129600"),
+    ],
+)
+def test_settings_no_lumos_model_has_are_refused(fields, message):
+    with pytest.raises(ValueError, match=message):
+        LumosConfig(**fields)
+
+
+@pytest.mark.parametrize("size", ["0.5B", "1B", "3B"])
+def test_yaml_configs_are_read(repo, size):
+    config = LumosConfig.from_yaml(repo / "configs" / "model" / f"{size}.yaml")
+    assert config.vocabulary == Vocab()
+    assert config.num_key_value_heads == 8
+
+
+def test_unknown_setting_in_yaml_is_refused_with_the_nearest_name(tmp_path):
+    (tmp_path / "model.yaml").write_text("hiden_size: 12\n")
+    with pytest.raises(ValueError, match="did you mean hidden_size"):
+        LumosConfig.from_yaml(tmp_path / "model.yaml")
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: SamplerConfig(num_steps=0), "num_steps is 0"),
+        (lambda: SamplerConfig(guidance_scale=-1.0), "guidance_scale"),
+        (lambda: SamplerConfig(mask_history_ratio=1.5), "mask_history_ratio"),
+        (lambda: SamplerConfig(confidence_temperature="warm"), "one of released, per_frame"),
+        (lambda: SamplerConfig(temperature=0.0), "temperature"),
+        (lambda: SamplerConfig(top_k=0), "top_k"),
+        (lambda: ARDFConfig(mask_type="tub"), "one of tube"),
+        (lambda: ARDFConfig(schedule="square"), "one of cosine"),
+        (lambda: ARDFConfig(min_mask_ratio=-0.1), "min_mask_ratio"),
+        (lambda: ARDFConfig(cfg_drop=2.0), "cfg_drop"),
+        (lambda: ARDFConfig(modes=()), "at least one"),
+        (lambda: ARDFConfig(modes=("text_to_video", "video_prediction_2")), "video_prediction_2"),
+    ],
+)
+def test_sampling_and_training_settings_out_of_range_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_defaults_are_the_published_settings():
+    sampler, task = SamplerConfig(), ARDFConfig(modes=("text_to_video", "video_next_frame", "video_prediction_0.5"))
+    assert (sampler.num_steps, sampler.mask_history_ratio, sampler.confidence_temperature) == (50, 0.7, "released")
+    assert (task.mask_type, task.schedule, task.min_mask_ratio, task.cfg_drop) == ("tube", "cosine", 0.7, 0.1)
