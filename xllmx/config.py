@@ -37,6 +37,8 @@ def load_config(cls: type[Config], path: Path | str | None = None, overrides: Se
     try:
         if path is not None:
             tree = OmegaConf.load(_existing(Path(path)))
+        if not OmegaConf.is_dict(tree):
+            raise ValueError(f"{path} holds a list at the top; settings are `key: value` lines")
         for word in overrides:
             key, equals, _ = word.partition("=")
             if not equals or not key.strip():
@@ -46,9 +48,7 @@ def load_config(cls: type[Config], path: Path | str | None = None, overrides: Se
     except (OmegaConfBaseException, YAMLError) as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"cannot read the settings of {path} with overrides {list(overrides)}: {reason}") from error
-    if not isinstance(data, Mapping):
-        raise ValueError(f"{path} holds a {type(data).__name__} at the top; settings are `key: value` lines")
-    return cast(Config, _build(cls, data, ""))
+    return cast(Config, _build(cls, cast(Mapping, data), ""))
 
 
 def save_config(config: Any, path: Path | str) -> None:

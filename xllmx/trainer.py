@@ -46,7 +46,7 @@ class TrainerConfig:
     epoch_stream: str | None = None
     """The stream whose passes are epochs; None is the last of the schedule."""
     batch_size: dict[str, int] = field(default_factory=dict)
-    """Samples of a batch on one rank, for each stream; a stream left out has 1."""
+    """Samples of a batch on one rank, for each stream; a stream left out has 1, a held-out stream `a/b` that of `a`."""
     schedule: dict[str, int] = field(default_factory=dict)
     """How many steps in turn draw from each stream: {image: 1, video: 2}; empty is 1 for each stream there is."""
     grad_accumulation: int = 1
@@ -320,7 +320,7 @@ class Trainer:
         return BucketedSampler(
             lengths=data.lengths,
             bucket_keys=data.bucket_keys if isinstance(data, KeyedDataset) else None,
-            batch_size=self.config.batch_size.get(name, 1),
+            batch_size=self.config.batch_size.get(name.partition("/")[0], 1),
             accumulation=accumulation or self.config.grad_accumulation,
             seed=seed_for(self.config.seed, stream=name),
             rank=rank(),

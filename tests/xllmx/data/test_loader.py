@@ -1,0 +1,83 @@
+"""Streams take turns, and a loader started at a step yields what one that ran there would."""
+
+import pytest
+import torch
+
+from xllmx.data.loader import CyclicLoader, StreamCycle, build_loader
+from xllmx.data.mixture import Mixture
+from xllmx.data.sampler import BucketedSampler
+
+
+class Numbers:
+    def __init__(self, size: int, offset: int = 0) -> None:
+        self.lengths = [10 + index for index in range(size)]
+        self.offset = offset
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __getitem__(self, index: int) -> int:
+        return self.offset + index
+
+
+def loader_at(step: int, *, num_workers: int = 0) -> CyclicLoader:
+    loaders = {
+        name: build_loader(
+            data,
+            BucketedSampler(lengths=data.lengths, batch_size=size, accumulation=2),
+            collate=torch.tensor,
+            num_workers=num_workers,
+        )
+        for name, data, size in (("image", Numbers(13), 3), ("video", Numbers(7, 100), 1))
+    }
+    return CyclicLoader(loaders, StreamCycle({"image": 1, "video": 2}), step=step, accumulation=2)
+
+
+def drawn(loader: CyclicLoader, steps: int) -> list[tuple[str, list[list[int]]]]:
+    return [(name, [batch.tolist() for batch in batches]) for name, batches in (next(loader) for _ in range(steps))]
+
+
+def test_streams_take_turns() -> None:
+    cycle = StreamCycle({"image": 1, "video": 2})
+    assert [cycle.at(step) for step in range(5)] == ["image", "video", "video", "image", "video"]
+    assert [cycle.draws("video", step) for step in range(6)] == [0, 0, 1, 2, 2, 3]
+    assert [cycle.draws("image", step) for step in range(6)] == [0, 1, 1, 1, 2, 2]
+    assert cycle.steps_per_draw("video") == 1.5
+
+
+def test_a_count_of_zero_leaves_a_stream_out() -> None:
+    assert StreamCycle({"image": 0, "video": 1}).names == ["video"]
+    for counts in ({}, {"image": 0}, {"image": 1, "video": -1}):
+        with pytest.raises(ValueError, match="count of at least 1"):
+            StreamCycle(counts)
+
+
+def test_each_stream_has_its_own_batches() -> None:
+    for name, batches in drawn(loader_at(0), 6):
+        assert len(batches) == 2
+        assert all(len(batch) == (3 if name == "image" else 1) for batch in batches)
+        assert all((number >= 100) == (name == "video") for batch in batches for number in batch)
+
+
+@pytest.mark.parametrize("step", [1, 2, 5, 11])
+def test_a_loader_started_at_a_step_goes_on_as_one_that_ran_there(step: int) -> None:
+    assert drawn(loader_at(step), 14 - step) == drawn(loader_at(0), 14)[step:]
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")
+def test_workers_change_nothing() -> None:
+    assert drawn(loader_at(4, num_workers=2), 5) == drawn(loader_at(4), 5)
+
+
+def test_a_mixture_holds_each_part_in_its_ratio() -> None:
+    mixture = Mixture([Numbers(4), Numbers(6, 100), Numbers(3, 200)], [1.0, 0.5, 2.0])
+    assert len(mixture) == 4 + 3 + 6
+    samples = [mixture[index] for index in range(len(mixture))]
+    assert samples == [0, 1, 2, 3, 100, 102, 104, 200, 200, 201, 201, 202, 202]
+    assert mixture.lengths.tolist() == [10 + sample % 100 for sample in samples]
+
+
+def test_bad_mixtures_are_named() -> None:
+    for datasets, ratios in (([Numbers(2)], [1.0, 2.0]), ([], []), ([Numbers(2)], [-1.0])):
+        with pytest.raises(ValueError, match="ratio"):
+            Mixture(datasets, ratios)

@@ -1,0 +1,115 @@
+"""A checkpoint is whole or not there, whatever happens while it is written."""
+
+import json
+import resource
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import torch
+
+from xllmx.checkpoint import CheckpointError, CheckpointManager, step_of
+
+
+def state(value: float) -> dict:
+    return {"model": {"weight": torch.full((3, 5), value), "bias": torch.full((2,), -value)}, "name": f"at {value}"}
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> CheckpointManager:
+    return CheckpointManager(tmp_path / "checkpoints", keep=2)
+
+
+def test_what_is_loaded_is_what_was_saved(manager: CheckpointManager) -> None:
+    manager.save(4, state(4.5), record={"config": {"lr": 1}})
+    target = state(0.0)
+    loaded = manager.load(manager.latest(), target)
+    assert loaded["name"] == "at 4.5"
+    assert torch.equal(target["model"]["weight"], torch.full((3, 5), 4.5))  # in place
+    record = json.loads((manager.latest() / "checkpoint.json").read_text())
+    assert (record["step"], record["config"]) == (4, {"lr": 1})
+
+
+def test_the_newest_are_kept_in_order(manager: CheckpointManager) -> None:
+    assert manager.latest() is None
+    for step in (9, 10, 100):
+        manager.save(step, state(step))
+    assert [step_of(path) for path in manager.valid()] == [10, 100]
+    assert sorted(path.name for path in manager.folder.iterdir()) == ["step-00000010", "step-00000100"]
+
+
+def test_half_checkpoints_are_passed_over(manager: CheckpointManager) -> None:
+    manager.keep = 9
+    for step in (1, 2, 3, 4):
+        manager.save(step, state(step))
+    (manager.folder / "step-00000004" / "checkpoint.json").unlink()
+    data = next((manager.folder / "step-00000003").glob("*.distcp"))
+    data.write_bytes(data.read_bytes()[:-1])
+    (manager.folder / "step-00000002" / "checkpoint.json").write_text("[")
+    (manager.folder / "step-00000009").mkdir()
+    assert step_of(manager.latest()) == 1
+
+
+def test_what_a_killed_save_left_is_never_read_and_then_removed(manager: CheckpointManager) -> None:
+    manager.save(1, state(1.0))
+    (manager.folder / ".step-00000002.tmp").mkdir()
+    assert step_of(manager.latest()) == 1
+    manager.save(3, state(3.0))
+    assert not list(manager.folder.glob(".*"))
+
+
+def test_the_same_step_can_be_saved_again(manager: CheckpointManager) -> None:
+    manager.save(5, state(1.0))
+    manager.save(5, state(2.0))
+    assert manager.load(manager.latest(), state(0.0))["name"] == "at 2.0"
+
+
+def test_a_full_disk_is_one_clear_error_and_costs_nothing(manager: CheckpointManager) -> None:
+    manager.save(1, state(1.0))
+    large = {"weight": torch.zeros(1000, 1000)}
+    with (
+        _files_at_most(100_000),
+        pytest.raises(CheckpointError, match=r"step 2 .*earlier checkpoints are intact") as info,
+    ):
+        manager.save(2, large)
+    assert "\n" not in str(info.value)
+    assert [path.name for path in manager.folder.iterdir()] == ["step-00000001"]
+    assert manager.load(manager.latest(), state(0.0))["name"] == "at 1.0"
+    manager.save(2, large)
+    assert step_of(manager.latest()) == 2
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"model": {"weight": torch.zeros(5, 3)}},
+        {"model": {"weight": torch.zeros(3, 5), "extra": torch.zeros(1)}},
+    ],
+)
+def test_a_checkpoint_of_another_model_is_refused(manager: CheckpointManager, other: dict) -> None:
+    manager.save(1, state(1.0))
+    with pytest.raises(CheckpointError, match="does not fit this model") as info:
+        manager.load(manager.latest(), other)
+    assert "\n" not in str(info.value)
+
+
+def test_bad_arguments_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="keep is 0"):
+        CheckpointManager(tmp_path, keep=0)
+    with pytest.raises(ValueError, match="step-NNNNNNNN"):
+        step_of(tmp_path)
+
+
+@contextmanager
+def _files_at_most(size_bytes: int) -> Iterator[None]:
+    """A disk that is full, as far as one process can make one: writing past the limit is an OSError."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)

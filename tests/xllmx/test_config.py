@@ -1,0 +1,106 @@
+"""Settings come from defaults, file and words, in this order, and nothing unknown gets in."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from xllmx.config import load_config, save_config
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inner:
+    lr: float = 0.1
+    steps: int | None = None
+    kind: Literal["cosine", "constant"] = "cosine"
+
+    def __post_init__(self) -> None:
+        if self.lr <= 0:
+            raise ValueError(f"lr is {self.lr}; it must be positive")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outer:
+    run_dir: Path
+    inner: Inner = field(default_factory=lambda: Inner(lr=0.5))
+    other: Inner | None = None
+    betas: tuple[float, float] = (0.9, 0.95)
+    tags: tuple[str, ...] = ()
+    batch: dict[str, int] = field(default_factory=dict)
+    name: str = "toy"
+    fast: bool = False
+    scale: float | str = 1.0
+
+
+def yaml_of(folder: Path, text: str) -> Path:
+    path = folder / "settings.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_words_win_over_file_and_file_over_defaults(tmp_path: Path) -> None:
+    path = yaml_of(tmp_path, "run_dir: runs/a\ninner: {kind: constant, steps: 3}\nbatch: {image: 4}\nname: file\n")
+    config = load_config(Outer, path, ["inner.steps=7", "batch.video=2", "betas=[0.8, 1]", "fast=true", "scale=auto"])
+    assert config == Outer(
+        run_dir=Path("runs/a"),
+        inner=Inner(lr=0.5, kind="constant", steps=7),  # lr: of the field's own default, not of the class
+        batch={"image": 4, "video": 2},
+        betas=(0.8, 1.0),
+        name="file",
+        fast=True,
+        scale="auto",
+    )
+
+
+def test_scientific_notation_is_a_number() -> None:
+    assert load_config(Outer, None, ["run_dir=x", "inner.lr=1e-4"]).inner.lr == 1e-4
+
+
+def test_saved_settings_load_as_equal_ones(tmp_path: Path) -> None:
+    config = Outer(run_dir=Path("a b"), other=Inner(lr=1e-5, steps=2), tags=("x", "y"), batch={"image": 1})
+    save_config(config, tmp_path / "deep" / "config.yaml")
+    assert load_config(Outer, tmp_path / "deep" / "config.yaml") == config
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["config.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["iner.lr=1"], r"unknown setting iner; did you mean inner\?"),
+        (["inner.lrr=1"], r"unknown setting inner.lrr; did you mean inner.lr\?"),
+        (["inner.zzz=1"], r"unknown setting inner.zzz; known here: lr, steps, kind"),
+        (["inner.lr=fast"], r"setting inner.lr is 'fast'; it must be a number"),
+        (["inner.lr=-1"], "lr is -1.0; it must be positive"),
+        (["inner.steps=1.5"], "inner.steps is 1.5; it must be a whole number"),
+        (["inner.kind=linear"], "inner.kind is 'linear'; it must be one of cosine, constant"),
+        (["inner=3"], "inner is 3; it must be a group of settings"),
+        (["betas=[1]"], "betas is .1.; it must be a list of 2 values"),
+        (["batch=3"], "batch is 3; it must be a mapping"),
+        (["batch.image=big"], "batch.image is 'big'; it must be a whole number"),
+        (["tags=a"], "tags is 'a'; it must be a list"),
+        (["fast=1"], "fast is 1; it must be true or false"),
+        (["name=[1]"], r"name is \[1\]; it must be text"),
+        (["name"], "'name' is not of the form key=value"),
+        (["name=[1"], "cannot read the settings"),
+        (["name=${nowhere}"], "cannot read the settings"),
+    ],
+)
+def test_bad_words_are_named(words: list[str], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        load_config(Outer, None, ["run_dir=x", *words])
+
+
+def test_what_is_required_is_asked_for() -> None:
+    with pytest.raises(ValueError, match="left out: run_dir"):
+        load_config(Outer)
+
+
+def test_bad_files_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"missing.yaml does not exist"):
+        load_config(Outer, tmp_path / "missing.yaml")
+    with pytest.raises(ValueError, match="cannot read the settings of"):
+        load_config(Outer, yaml_of(tmp_path, "a: [1"))
+    with pytest.raises(ValueError, match="`key: value` lines"):
+        load_config(Outer, yaml_of(tmp_path, "- a\n- b\n"))
+    load_config(Outer, yaml_of(tmp_path, ""), ["run_dir=x"])
