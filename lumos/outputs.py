@@ -161,7 +161,7 @@ def _write(output: Path, frames: np.ndarray, plan: Settings, record: Mapping[str
     The file is finished under another name, then its record, which holds the file's hash, then it gets its name.
     """
     staged = output.with_name(f".{output.stem}.staged{output.suffix}")
-    for left_over in output.parent.glob(f"*{glob.escape(staged.name)}*"):  # of a run that was killed
+    for left_over in output.parent.glob(f".{glob.escape(staged.name)}.*.tmp"):  # of a run that was killed
         left_over.unlink()
     try:
         if output.suffix == ".png":

@@ -72,7 +72,7 @@ class LumosPipeline:
         self.model, self.text, self.visual = model, text, visual
         self.defaults = dict(defaults or {})
         self.files = files
-        self.vocab = _agreed_vocabulary(model, text)
+        self.vocab = agreed_vocabulary(model.vocab, text.vocab)
         model.vocab = self.vocab
 
     @classmethod
@@ -269,11 +269,18 @@ class LumosPipeline:
         return [codes[index] for index in range(len(samples))]
 
 
-def _agreed_vocabulary(model: LumosForCausalLM, text: TextTokenizer) -> Vocab:
-    """The vocabulary of the model in the order of codes the tokenizer file names; ValueError when they disagree."""
-    ours, theirs = model.vocab, text.vocab
-    if replace(ours, code_table=None) != replace(theirs, code_table=None):
-        mine, other = ours.to_dict(), theirs.to_dict()
-        differ = [f"{name} {mine[name]} and {other[name]}" for name in mine if mine[name] != other.get(name)]
+def agreed_vocabulary(model: Vocab, text: Vocab) -> Vocab:
+    """The vocabulary of a model, with its codes in the order the tokenizer file names them; ValueError if they differ.
+
+    The tokenizer may know fewer tokens than the model has rows, but not more.
+    """
+    mine, other = model.to_dict(), text.to_dict()
+    compared = mine.keys() - {"code_table", "size", "num_numbers"}
+    differ = [
+        f"{name} {mine[name]} and {other[name]}" for name in mine if name in compared and mine[name] != other[name]
+    ]
+    if text.size > model.size:
+        differ.append(f"size {model.size} and {text.size}")
+    if differ:
         raise ValueError(f"model and text tokenizer disagree ({', '.join(differ)}); use the tokenizer of this model")
-    return theirs
+    return replace(model, code_table=text.code_table)

@@ -45,7 +45,7 @@ def read_prompts(path: str | Path, *, images: str | Path | None = None) -> list[
     prompts = [_prompt(entry, f"{path}, entry {number}", folders) for number, entry in enumerate(_entries(path), 1)]
     if not prompts:
         raise ValueError(f"{path} holds no prompt; write one a line")
-    return _distinct(prompts)
+    return distinct(prompts)
 
 
 def name_of(text: str) -> str:
@@ -134,7 +134,7 @@ def _stem(name: str) -> str:
     return bare.replace("\0", "") or "prompt"
 
 
-def _distinct(prompts: Iterable[Prompt]) -> list[Prompt]:
+def distinct(prompts: Iterable[Prompt]) -> list[Prompt]:
     """The prompts with a number after each name that was there before, so that no two outputs are one file."""
     taken: set[str] = set()
     distinct = []

@@ -1,0 +1,81 @@
+"""A training run -> a model folder that `lumos generate --model` takes: weights, tokenizers, defaults of generation."""
+
+import json
+import shutil
+from pathlib import Path
+
+import torch
+
+from lumos.hub import TEXT_TOKENIZER, VISUAL_PAIR, ModelFiles, resolve
+from lumos.inputs import choose_dtype
+from lumos.model.modeling import LumosForCausalLM
+from lumos.task import LumosTask
+from lumos.train import RunConfig
+from xllmx.checkpoint import CheckpointManager
+from xllmx.config import load_config
+from xllmx.files import atomic_folder
+
+
+def export_run(
+    run: Path,
+    folder: Path,
+    *,
+    tokenizers: str | Path | None = None,
+    dtype: str = "float32",
+    ckpts: str | Path | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """The folder, filled with the newest checkpoint of a run (its averaged weights where it kept any).
+
+    Args:
+        run: the run's folder, with `config.yaml` and `checkpoints/`.
+        folder: where the model goes; appears whole or not at all.
+        tokenizers: a model whose tokenizers and `generation_config.json` are copied; None is the one the run started
+            from.
+        dtype: of the weights on disk, `float32` or `bfloat16`.
+        ckpts: where named models lie.
+        overwrite: whether a folder that is there is replaced.
+
+    Raises:
+        ValueError: no run, no checkpoint, no tokenizers, or a folder that is there already.
+    """
+    if folder.exists() and not overwrite:
+        raise ValueError(f"{folder} is there already; choose another folder, or use --overwrite")
+    if not (run / "config.yaml").is_file():
+        raise ValueError(f"{run} is no training run: it has no config.yaml; give the trainer.run_dir of one")
+    config = load_config(RunConfig, run / "config.yaml")
+    source = tokenizers or config.task.init_from
+    parts = resolve(source, ckpts) if source else None
+    task = LumosTask(config.task)
+    part = "average" if config.trainer.ema_decay else "model"
+    model = _newest(task, run, part=part, dtype=choose_dtype(dtype, torch.device("cpu")))
+    with atomic_folder(folder) as temporary:
+        task.export(model, temporary)
+        if parts is not None:
+            _copy_parts(parts, temporary)
+    return folder
+
+
+def _newest(task: LumosTask, run: Path, *, part: str, dtype: torch.dtype) -> LumosForCausalLM:
+    """The model of the newest complete checkpoint, or the average kept there, on the CPU."""
+    manager = CheckpointManager(run / "checkpoints")
+    newest = manager.latest()
+    if newest is None:
+        raise ValueError(f"{manager.folder} holds no complete checkpoint; train at least trainer.save_every steps")
+    shapes = task.build_model().state_dict()
+    state = {part: {name: torch.empty(tensor.shape, dtype=torch.float32) for name, tensor in shapes.items()}}
+    weights = manager.load(newest, state)[part]
+    return LumosForCausalLM.from_weights(task.model_config, {name: weights[name].to(dtype) for name in shapes})
+
+
+def _copy_parts(parts: ModelFiles, folder: Path) -> None:
+    """Copies defaults, and the tokenizers that lie in their model's folder; shared ones are found in ckpts again."""
+    if parts.text_tokenizer.is_relative_to(parts.model):
+        shutil.copyfile(parts.text_tokenizer, folder / TEXT_TOKENIZER)
+    if parts.visual_tokenizer.is_relative_to(parts.model):
+        (folder / "visual_tokenizer").mkdir()
+        for name in VISUAL_PAIR:
+            shutil.copyfile(parts.visual_tokenizer / name, folder / "visual_tokenizer" / name)
+    if parts.defaults:
+        text = json.dumps(parts.defaults, indent=2) + "\n"
+        (folder / "generation_config.json").write_text(text, encoding="utf-8")
