@@ -7,7 +7,7 @@ import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any
 
 import numpy as np
 import torch
@@ -56,7 +56,7 @@ class ClipWriter:
             self._flush()
         return write_index(self._folder / INDEX_NAME, self._shards)
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "ClipWriter":
         return self
 
     def __exit__(
@@ -85,7 +85,7 @@ class ClipDataset(Dataset[Clip]):
     """Number of tokens of each packed sample (placeholders still one token each)."""
 
     def __init__(self, path: str | Path, *, vocab: Vocab | None = None) -> None:
-        self._parts: list[_Clips] = []
+        self._parts: list[ClipShards | _Released] = []
         items, lengths = [np.zeros((0, 2), np.int64)], [np.zeros(0, np.int64)]
         for part_path, ratio in _entries(Path(path)):
             part = _open(part_path, vocab or Vocab())
@@ -125,12 +125,6 @@ def read_released(path: str | Path, vocab: Vocab) -> Clip:
 # --- what a path may be -----------------------------------------------------------------------------------------------
 
 
-class _Clips(Protocol):
-    lengths: np.ndarray
-
-    def __getitem__(self, index: int) -> Clip: ...
-
-
 def _entries(path: Path) -> list[tuple[Path, float]]:
     """Paths and ratios: of a data YAML, or the path itself once."""
     if path.suffix not in (".yaml", ".yml"):
@@ -168,7 +162,7 @@ def _repeat(length: int, ratio: float) -> np.ndarray:
     return np.concatenate([np.tile(np.arange(length), whole), spread]).astype(np.int64)
 
 
-def _open(path: Path, vocab: Vocab) -> _Clips:
+def _open(path: Path, vocab: Vocab) -> "ClipShards | _Released":
     if path.is_dir():
         return _open_folder(path, vocab)
     if not path.is_file():
@@ -183,7 +177,7 @@ def _open(path: Path, vocab: Vocab) -> _Clips:
     raise ValueError(f"{path}: cannot read clips from it; give {_READABLE}")
 
 
-def _open_folder(folder: Path, vocab: Vocab) -> _Clips:
+def _open_folder(folder: Path, vocab: Vocab) -> "ClipShards | _Released":
     for name in (INDEX_NAME, "merge-record.json"):
         if (folder / name).is_file():
             return _open_json(folder / name, vocab)
@@ -195,7 +189,7 @@ def _open_folder(folder: Path, vocab: Vocab) -> _Clips:
     return _Released.of_files(pickles, vocab)
 
 
-def _open_json(path: Path, vocab: Vocab) -> _Clips:
+def _open_json(path: Path, vocab: Vocab) -> "ClipShards | _Released":
     try:
         text = path.read_text(encoding="utf-8")
         content = [json.loads(line) for line in text.splitlines()] if path.suffix == ".jsonl" else json.loads(text)

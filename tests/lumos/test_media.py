@@ -231,7 +231,7 @@ def test_released_media_are_read(shared_data: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".gif"])
-@pytest.mark.parametrize(("num_frames", "fps"), [(2, 1), (13, 7), (25, 12)])
+@pytest.mark.parametrize(("num_frames", "fps"), [(5, 1), (13, 7), (25, 12)])
 def test_exactly_the_frames_written_come_back(tmp_path: Path, suffix: str, num_frames: int, fps: int) -> None:
     path = tmp_path / f"a{suffix}"
     write_video(path, numbered(num_frames), fps=fps)
