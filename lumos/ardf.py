@@ -17,7 +17,7 @@ _SIGMOID_REACH = 3.0
 
 
 def mask_ratio(
-    u: Float[Tensor, "*shape"], schedule: str = "cosine", *, min_ratio: float = 0.0
+    u: Float[Tensor, "*shape"], schedule: str = "cosine", *, min_ratio: int | float = 0.0
 ) -> Float[Tensor, "*shape"]:
     """The share of positions to mask at time ``u`` in [0, 1]: 1 at u = 0, falling to ``min_ratio`` at u = 1.
 
@@ -51,7 +51,7 @@ def _exponent(schedule: str) -> float:
 
 
 def tube_mask(
-    num_frames: int, positions_per_frame: int, ratio: float, *, generator: torch.Generator
+    num_frames: int, positions_per_frame: int, ratio: int | float, *, generator: torch.Generator
 ) -> Bool[Tensor, "T P"]:
     """True where a content position is masked: one random choice of positions, the same in every frame (a tube).
 
@@ -66,14 +66,14 @@ def tube_mask(
 
 
 def random_mask(
-    num_frames: int, positions_per_frame: int, ratio: float, *, generator: torch.Generator
+    num_frames: int, positions_per_frame: int, ratio: int | float, *, generator: torch.Generator
 ) -> Bool[Tensor, "T P"]:
     """True where a content position is masked: round(ratio * T * P) of the whole clip, at least one (an ablation)."""
     return _choose(num_frames * positions_per_frame, ratio, generator).view(num_frames, positions_per_frame)
 
 
 def tube_decay_mask(
-    num_frames: int, positions_per_frame: int, ratio: float, *, generator: torch.Generator
+    num_frames: int, positions_per_frame: int, ratio: int | float, *, generator: torch.Generator
 ) -> Bool[Tensor, "T P"]:
     """True where a content position is masked: a tube that widens linearly until the last frame is wholly masked.
 
@@ -106,7 +106,7 @@ def draw_mask(
     return draw(num_frames, positions_per_frame, ratios.item(), generator=generator)
 
 
-def history_pattern(positions_per_frame: int, ratio: float) -> Int[Tensor, "n"]:
+def history_pattern(positions_per_frame: int, ratio: int | float) -> Int[Tensor, "n"]:
     """Which content positions of a finished frame are masked when it becomes history: a periodic pattern, sorted.
 
     n = max(1, round(ratio * P)) positions at round(k * P / n) (SPEC §10.4); the same in every frame and both branches.
@@ -125,11 +125,11 @@ def history_pattern(positions_per_frame: int, ratio: float) -> Int[Tensor, "n"]:
     return pattern.clamp_(max=positions_per_frame - 1)
 
 
-def _choose(num_positions: int, ratio: float, generator: torch.Generator) -> Tensor:
+def _choose(num_positions: int, ratio: int | float, generator: torch.Generator) -> Tensor:
     chosen = torch.zeros(num_positions, dtype=torch.bool)
     chosen[torch.randperm(num_positions, generator=generator)[: _count(num_positions, ratio)]] = True
     return chosen
 
 
-def _count(num_positions: int, ratio: float) -> int:
+def _count(num_positions: int, ratio: int | float) -> int:
     return max(1, round(ratio * num_positions))

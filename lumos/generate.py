@@ -57,7 +57,7 @@ def generate_codes(
     """
     vocab, guided = model.vocab, sampler.guidance_scale != 1
     header = video_header(vocab, fps=fps, duration=duration)
-    _check_batch(len(prompt_ids), noise=noise, negative_ids=negative_ids)
+    _check_batch(len(prompt_ids), num_latent_frames, noise=noise, negative_ids=negative_ids)
     texts = [_text(ids, header, vocab) for ids in prompt_ids]
     if guided:
         texts += [header] * len(texts) if negative_ids is None else [_text(ids, header, vocab) for ids in negative_ids]
@@ -184,9 +184,13 @@ def _place_given(codes: Tensor, given: Tensor | None, *, grid: tuple[int, int], 
     return shape[1]
 
 
-def _check_batch(batch: int, *, noise: Sequence[NoiseSource], negative_ids: Sequence[Tensor] | None) -> None:
+def _check_batch(
+    batch: int, num_latent_frames: int, *, noise: Sequence[NoiseSource], negative_ids: Sequence[Tensor] | None
+) -> None:
     if batch == 0:
         raise ValueError("prompt_ids is empty; give at least one prompt")
+    if num_latent_frames < 1:
+        raise ValueError(f"num_latent_frames is {num_latent_frames}; a clip has at least 1, which is an image")
     for name, items in (("noise", noise), ("negative_ids", negative_ids)):
         if items is not None and len(items) != batch:
             raise ValueError(f"{name} has {len(items)} entries for {batch} prompts; give one for each")

@@ -6,7 +6,7 @@ All chance comes from a `NoiseSource`, one per sample, so that a sample is the s
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -25,6 +25,7 @@ _BLOCK = 256
 _TINY = 1e-20
 
 
+@runtime_checkable
 class NoiseSource(Protocol):
     """Where a sample's randomness comes from. `frame` counts latent frames from 0, given ones included."""
 
@@ -86,7 +87,7 @@ class Step:
     """Whether this is the first frame that is generated."""
 
 
-def guide(cond: Float[Tensor, "*B D"], uncond: Float[Tensor, "*B D"], *, scale: float) -> Float[Tensor, "*B D"]:
+def guide(cond: Float[Tensor, "*B D"], uncond: Float[Tensor, "*B D"], *, scale: int | float) -> Float[Tensor, "*B D"]:
     """Returns uncond + scale (cond - uncond) in the dtype given; the difference is taken in fp32 and rounded once.
 
     On hidden states before the head this is guidance of the logits, for the head is linear: W(u + g(c - u)) =

@@ -1,0 +1,61 @@
+"""Models for the tests of this folder: one with the golden weights, and a tiny one with a vocabulary of its own."""
+
+import json
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lumos.config import LumosConfig
+from lumos.model.modeling import LumosForCausalLM
+
+
+def golden_tensor(name: str, shape: list[int]) -> torch.Tensor:
+    """The weight that tests/golden/README.md derives from a name."""
+    seed = zlib.crc32(name.encode()) & 0xFFFFFFFF
+    x = np.random.RandomState(seed).standard_normal(shape).astype(np.float32)
+    if "norm" not in name:
+        x = 0.02 * x
+    else:
+        x = 1 + 0.1 * x if name.endswith("weight") else 0.1 * x
+    return torch.from_numpy(x.astype(np.float32))
+
+
+@pytest.fixture(scope="session")
+def golden_model(golden: Path) -> LumosForCausalLM:
+    """Configuration A of tests/golden with its weights; leave it unchanged."""
+    stored = json.loads((golden / "configs.json").read_text())["A"]
+    weights = {name: golden_tensor(name, shape) for name, shape in stored["state_dict"].items()}
+    return LumosForCausalLM.from_weights(LumosConfig(**stored["config"]), weights)
+
+
+TINY_VOCAB = {
+    "bos": 256, "pad": 257, "eos": 258, "frame_end": 259, "frame_start": 260, "separator": 261, "row_end": 262,
+    "mask": 263, "video_start": 264, "video_end": 265, "number_base": 266, "num_numbers": 40, "digit_base": 48,
+    "code_base": 310, "num_codes": 50, "size": 360,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def tiny_config() -> LumosConfig:
+    return LumosConfig(
+        vocab=TINY_VOCAB,
+        vocab_size=360,
+        hidden_size=48,
+        intermediate_size=80,
+        num_hidden_layers=2,
+        num_attention_heads=6,
+        num_key_value_heads=2,
+        max_position_embeddings=400,
+        initializer_range=0.3,
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tiny_config: LumosConfig) -> LumosForCausalLM:
+    """A random model whose logits differ enough for a changed token to show; leave it unchanged."""
+    model = LumosForCausalLM(tiny_config).eval()
+    model.reset_parameters(generator=torch.Generator().manual_seed(1))
+    return model
