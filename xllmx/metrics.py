@@ -22,26 +22,27 @@ class Sums:
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
-        self._pairs: dict[str, Tensor] = {}
+        self._pairs: dict[str, tuple[Quantity, Quantity]] = {}
 
     def add(self, name: str, total: Quantity, count: Quantity = 1) -> None:
         """Returns nothing; adds to both parts of the pair."""
-        pair = torch.stack([self._scalar(total), self._scalar(count)])
-        self._pairs[name] = self._pairs[name] + pair if name in self._pairs else pair
+        old_total, old_count = self._pairs.get(name, (0.0, 0.0))
+        self._pairs[name] = old_total + _detached(total), old_count + _detached(count)
 
     def means(self) -> dict[str, float]:
         """Returns sum / count over all ranks for each name (left out where the count is 0), and starts again."""
         names = gather_names(sorted(self._pairs))
-        zero = torch.zeros(2, dtype=torch.float64, device=self._device)
-        table = torch.stack([self._pairs.get(name, zero) for name in names]) if names else zero[None]
-        values = all_reduce_sum(table).tolist()
+        flat = [part for name in names for part in self._pairs.get(name, (0.0, 0.0))]
         self._pairs = {}
-        return {name: total / count for name, (total, count) in zip(names, values, strict=False) if count}
+        if not names:
+            return {}
+        table = torch.stack([torch.as_tensor(part, dtype=torch.float64, device=self._device) for part in flat])
+        values = all_reduce_sum(table).view(-1, 2).tolist()
+        return {name: total / count for name, (total, count) in zip(names, values, strict=True) if count}
 
-    def _scalar(self, value: Quantity) -> Tensor:
-        if isinstance(value, Tensor):
-            return value.detach().to(device=self._device, dtype=torch.float64)
-        return torch.full((), value, dtype=torch.float64, device=self._device)
+
+def _detached(value: Quantity) -> Quantity:
+    return value.detach() if isinstance(value, Tensor) else value
 
 
 class MetricLogger:

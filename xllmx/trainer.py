@@ -2,7 +2,6 @@
 
 import json
 import math
-from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -16,8 +15,8 @@ from tqdm import tqdm
 
 from xllmx.checkpoint import CheckpointManager, step_of
 from xllmx.config import save_config, to_plain
-from xllmx.data.loader import CyclicLoader, StreamCycle, build_loader
-from xllmx.data.sampler import BucketedSampler
+from xllmx.data.loader import CyclicLoader
+from xllmx.data.streams import Streams
 from xllmx.distributed import all_reduce_gradients, barrier, init_distributed, is_main, num_ranks, rank, sum_over_ranks
 from xllmx.ema import WeightAverage
 from xllmx.environment import environment
@@ -28,7 +27,7 @@ from xllmx.optim import OptimConfig, build_optimizer, learning_rate, set_learnin
 from xllmx.parallel import ParallelConfig, parallelize
 from xllmx.rng import generator_at, seed_for
 from xllmx.stopping import LapClock, StopWatch
-from xllmx.task import ExportingTask, KeyedDataset, Prepared, SizedDataset, TrainTask, move
+from xllmx.task import ExportingTask, Prepared, TrainTask, move
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,10 +120,12 @@ class Trainer:
         self._record = config if record is None else record
         self._watch = StopWatch(config.max_minutes)
         self.device = init_distributed(config.device)
-        self._train_data = _checked(config, task.build_dataset("train"))
-        self._samplers = {name: self._sampler(name, data) for name, data in self._train_data.items()}
-        self.cycle = StreamCycle(config.schedule or dict.fromkeys(self._train_data, 1))
-        self.steps_per_epoch, self.max_steps = self._length()
+        self.streams = self._streams("train")
+        if unknown := sorted(set(config.batch_size) - set(self.streams.datasets)):
+            names = ", ".join(self.streams.datasets)
+            raise ValueError(f"trainer.batch_size names {unknown[0]!r}; the task's streams are {names}")
+        self.steps_per_epoch = self.streams.steps_per_epoch(config.epoch_stream)
+        self.max_steps = config.max_steps or math.ceil((config.epochs or 0) * self.steps_per_epoch)
         self.model = self._build_model()
         self.optimizer = build_optimizer(self.model, self.optim)
         self.average = WeightAverage(self.model, config.ema_decay) if config.ema_decay else None
@@ -144,7 +145,7 @@ class Trainer:
             ValueError: the loss is not finite (nothing is saved from then on), or a checkpoint cannot be written.
         """
         self._open_run_folder()
-        batches, self._clock = self._train_batches(), LapClock()
+        batches, self._clock = self._batches(), LapClock()
         stopped, row = None, {}
         with self._watch as watch, self._progress_bar() as bar:
             while self.step < self.max_steps and not (stopped := watch.reason()):
@@ -202,8 +203,8 @@ class Trainer:
         sums = Sums(self.device)
         self.model.eval()
         with self._averaged():
-            for name, data in self._eval_data.items():
-                sampler = self._sampler(name, data, accumulation=1)
+            for name, data in self._held_out.datasets.items():
+                sampler = self._held_out.samplers[name]
                 for number in range(min(self.config.eval_batches, sampler.batches_per_epoch)):
                     batch = self.task.collate([data[index] for index in sampler.batch(number)])
                     generator = generator_at(self.config.seed, number, slot=sampler.slot(0), stream=f"eval/{name}")
@@ -244,7 +245,7 @@ class Trainer:
     # ---------------------------------------------------------------- a step's parts
 
     def _prepare(self, stream: str, micro: int, batch: Any) -> Prepared:
-        slot = self._samplers[stream].slot(micro)
+        slot = self.streams.samplers[stream].slot(micro)
         return self._placed(self.task.prepare(batch, generator_at(self.config.seed, self.step, slot=slot)))
 
     def _placed(self, prepared: Prepared) -> Prepared:
@@ -264,9 +265,10 @@ class Trainer:
 
     def _raise_if_not_finite(self) -> None:
         if bad_step := int(self._bad_step):
+            stream = self.streams.cycle.at(bad_step - 1)
             raise ValueError(
-                f"loss or gradient is not finite at step {bad_step} (stream {self.cycle.at(bad_step - 1)}); the last "
-                f"checkpoint of step {self._saved_step} is kept: lower optim.lr or look at that step's data, and resume"
+                f"loss or gradient is not finite at step {bad_step} (stream {stream}); the last checkpoint, of step "
+                f"{self._saved_step}, is kept: lower optim.lr or look at that step's data, and start again to resume"
             )
 
     def _log(self, bar: tqdm) -> dict[str, float]:
@@ -316,43 +318,22 @@ class Trainer:
         average = {"average": self.average.state} if self.average else {}
         return {"model": model, "optimizer": optimizer, **average}
 
-    def _sampler(self, name: str, data: SizedDataset, *, accumulation: int | None = None) -> BucketedSampler:
-        return BucketedSampler(
-            lengths=data.lengths,
-            bucket_keys=data.bucket_keys if isinstance(data, KeyedDataset) else None,
-            batch_size=self.config.batch_size.get(name.partition("/")[0], 1),
-            accumulation=accumulation or self.config.grad_accumulation,
-            seed=seed_for(self.config.seed, stream=name),
-            rank=rank(),
-            num_ranks=num_ranks(),
+    def _streams(self, split: Literal["train", "eval"]) -> Streams:
+        train = split == "train"
+        return Streams(
+            self.task.build_dataset(split),
+            batch_size=self.config.batch_size,
+            schedule=self.config.schedule if train else None,
+            accumulation=self.config.grad_accumulation if train else 1,
+            seed=self.config.seed,
         )
 
-    def _length(self) -> tuple[float, int]:
-        """Returns steps of an epoch and of the run."""
-        name = self.config.epoch_stream or self.cycle.names[-1]
-        if not self.cycle.counts.get(name):
-            raise ValueError(f"trainer.epoch_stream is {name!r}; the schedule has {', '.join(self.cycle.counts)}")
-        per_epoch = self._samplers[name].groups_per_epoch * self.cycle.steps_per_draw(name)
-        if self.config.max_steps is not None:
-            return per_epoch, self.config.max_steps
-        assert self.config.epochs is not None
-        return per_epoch, math.ceil(self.config.epochs * per_epoch)
-
-    def _train_batches(self) -> CyclicLoader:
-        loaders = {
-            name: build_loader(
-                data, self._samplers[name], collate=self.task.collate, num_workers=self.config.num_workers
-            )
-            for name, data in self._train_data.items()
-            if self.cycle.counts.get(name)
-        }
-        return CyclicLoader(loaders, self.cycle, step=self.step, accumulation=self.config.grad_accumulation)
+    def _batches(self) -> CyclicLoader:
+        return self.streams.loader(step=self.step, collate=self.task.collate, num_workers=self.config.num_workers)
 
     def _open_run_folder(self) -> None:
-        if self.config.eval_every and not self._eval_data:
-            raise ValueError(
-                f"trainer.eval_every is {self.config.eval_every} but the task has no eval data; set it to 0"
-            )
+        if self.config.eval_every:
+            _ = self._held_out  # made now, so that missing data is found now
         self._logger = MetricLogger(self.config.run_dir, step=self.step, trackers=self.config.trackers)
         if is_main():
             save_config(self._record, self.config.run_dir / "config.yaml")
@@ -369,23 +350,11 @@ class Trainer:
         return self.average.applied(self.model) if self.average else nullcontext()
 
     @cached_property
-    def _eval_data(self) -> Mapping[str, SizedDataset]:
-        return self.task.build_dataset("eval")
+    def _held_out(self) -> Streams:
+        return self._streams("eval")
 
 
 def _add_metrics(sums: Sums, stream: str, output: LossOutput) -> None:
     sums.add(f"{stream}/loss", output.sum, output.count)
     for name, (total, count) in output.metrics.items():
         sums.add(f"{stream}/{name}", total, count)
-
-
-def _checked(config: TrainerConfig, streams: Mapping[str, SizedDataset]) -> Mapping[str, SizedDataset]:
-    """Returns the streams of the task; ValueError if there is none, or the schedule names another."""
-    if not streams:
-        raise ValueError("the task has no training data; name at least one data set for it")
-    for setting, names in (("schedule", config.schedule), ("batch_size", config.batch_size)):
-        if unknown := set(names) - set(streams):
-            raise ValueError(
-                f"trainer.{setting} names {sorted(unknown)[0]!r}; the task's streams are {', '.join(streams)}"
-            )
-    return streams

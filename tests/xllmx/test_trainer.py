@@ -126,7 +126,7 @@ def test_activation_checkpointing_changes_no_number_and_no_name(tmp_path: Path) 
 
 def test_non_finite_loss_names_the_step_and_saves_nothing_more(tmp_path: Path) -> None:
     trainer = trainer_of(tmp_path, task=ToyTask(streams=STREAMS, bad_step=5), save_every=2)
-    with pytest.raises(ValueError, match=r"not finite at step 5 \(stream video\).*last checkpoint of step 4"):
+    with pytest.raises(ValueError, match=r"not finite at step 5 \(stream video\).*last checkpoint, of step 4"):
         trainer.fit()
     assert [path.name for path in trainer.checkpoints.valid()] == ["step-00000002", "step-00000004"]
     with pytest.raises(ValueError, match="not finite"):

@@ -1,0 +1,59 @@
+"""Named data sets, their batches and their epochs."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from xllmx.data.streams import Streams
+
+
+class Numbers:
+    def __init__(self, size: int) -> None:
+        self.lengths = [1] * size
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __getitem__(self, index: int) -> int:
+        return index
+
+
+class Keyed(Numbers):
+    bucket_keys = ("wide", "tall") * 5
+
+
+def streams_of(**settings: Any) -> Streams:
+    return Streams({"image": Numbers(13), "video": Keyed(10)}, **{"batch_size": {"image": 3}, **settings})
+
+
+def test_steps_of_an_epoch_count_the_turns_of_the_others() -> None:
+    assert streams_of().steps_per_epoch("image") == 4 * 2
+    assert streams_of(schedule={"image": 1, "video": 2}).steps_per_epoch() == 10 * 1.5
+    assert streams_of(schedule={"image": 1, "video": 0}).steps_per_epoch("image") == 4
+    assert streams_of(accumulation=2).steps_per_epoch("image") == 2 * 2
+
+
+def test_held_out_streams_have_the_batch_of_their_first_name() -> None:
+    streams = Streams({"image/a": Numbers(9), "image/b": Numbers(9), "video": Numbers(9)}, batch_size={"image": 3})
+    assert [sampler.batch_size for sampler in streams.samplers.values()] == [3, 3, 1]
+
+
+def test_keys_of_a_data_set_are_kept_apart() -> None:
+    sampler = streams_of(batch_size={"video": 5}).samplers["video"]
+    assert sorted(sampler.batch(0) + sampler.batch(1)) == list(range(10))
+    assert len({index % 2 for index in sampler.batch(0)}) == 1
+
+
+def test_a_stream_never_drawn_from_is_not_loaded() -> None:
+    loader = streams_of(schedule={"video": 1}).loader(step=0, collate=torch.tensor, num_workers=0)
+    assert {next(loader)[0] for _ in range(5)} == {"video"}
+
+
+def test_bad_settings_are_named() -> None:
+    with pytest.raises(ValueError, match="names no data set"):
+        Streams({}, batch_size={})
+    with pytest.raises(ValueError, match="names 'audio'; the task's streams are image, video"):
+        streams_of(schedule={"audio": 1})
+    with pytest.raises(ValueError, match="epoch_stream is 'image'; the schedule has video"):
+        streams_of(schedule={"video": 1}).steps_per_epoch("image")

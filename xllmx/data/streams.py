@@ -1,0 +1,74 @@
+"""The named data sets of a run: in what turns they are drawn from, in what batches, and how long an epoch is."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from xllmx.data.loader import CyclicLoader, StreamCycle, build_loader
+from xllmx.data.sampler import BucketedSampler
+from xllmx.distributed import num_ranks, rank
+from xllmx.rng import seed_for
+from xllmx.task import KeyedDataset, SizedDataset
+
+
+class Streams:
+    """Data sets by name, each with the sampler of this rank."""
+
+    def __init__(
+        self,
+        datasets: Mapping[str, SizedDataset],
+        *,
+        batch_size: Mapping[str, int],
+        schedule: Mapping[str, int] | None = None,
+        accumulation: int = 1,
+        seed: int = 0,
+    ) -> None:
+        """Samplers are made here; nothing is read.
+
+        Args:
+            datasets: at least one.
+            batch_size: samples of a batch on this rank by stream; `a/b` has that of `a`, one that is left out 1.
+            schedule: how many steps in turn draw from each; None or empty is one for each.
+            accumulation: batches of one step.
+            seed: with the name, seeds the order of each stream.
+
+        Raises:
+            ValueError: no data set, or a stream in the schedule that is none of them.
+        """
+        if not datasets:
+            raise ValueError("the task names no data set here; name one, or for evaluation set trainer.eval_every=0")
+        if unknown := sorted(set(schedule or {}) - set(datasets)):
+            raise ValueError(f"trainer.schedule names {unknown[0]!r}; the task's streams are {', '.join(datasets)}")
+        self.datasets = datasets
+        self.cycle = StreamCycle(schedule or dict.fromkeys(datasets, 1))
+        self.samplers = {
+            name: BucketedSampler(
+                lengths=data.lengths,
+                bucket_keys=data.bucket_keys if isinstance(data, KeyedDataset) else None,
+                batch_size=batch_size.get(name.partition("/")[0], 1),
+                accumulation=accumulation,
+                seed=seed_for(seed, stream=name),
+                rank=rank(),
+                num_ranks=num_ranks(),
+            )
+            for name, data in datasets.items()
+        }
+
+    def steps_per_epoch(self, name: str | None = None) -> float:
+        """Returns how many steps of the cycle pass over the stream once; None is the last of the schedule.
+
+        Raises:
+            ValueError: a stream the schedule does not draw from.
+        """
+        name = self.cycle.names[-1] if name is None else name
+        if not self.cycle.counts.get(name):
+            raise ValueError(f"trainer.epoch_stream is {name!r}; the schedule has {', '.join(self.cycle.counts)}")
+        return self.samplers[name].groups_per_epoch * self.cycle.steps_per_draw(name)
+
+    def loader(self, *, step: int, collate: Callable[[list[Any]], Any], num_workers: int) -> CyclicLoader:
+        """Returns the batches of each step from `step` on, without end."""
+        loaders = {
+            name: build_loader(self.datasets[name], self.samplers[name], collate=collate, num_workers=num_workers)
+            for name in dict.fromkeys(self.cycle.names)
+        }
+        accumulation = next(iter(self.samplers.values())).accumulation
+        return CyclicLoader(loaders, self.cycle, step=step, accumulation=accumulation)
