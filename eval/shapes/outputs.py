@@ -22,11 +22,11 @@ def find_output(folder: Path, record: Record) -> Path | None:
     return next((path for path in candidates if path.is_file()), None)
 
 
-def save_output(folder: Path, record: Record, frames: np.ndarray, *, fps: float) -> Path:
+def save_output(folder: Path, record: Record, frames: np.ndarray, *, fps: int | float) -> Path:
     """The file written: a png for an image, else an mp4, whole or not at all."""
     if record.moving:
         path = folder / f"{record.name}.mp4"
-        write_video(path, frames, fps=fps)
+        write_video(path, frames, fps=float(fps))
     else:
         path = folder / f"{record.name}.png"
         write_image(path, frames[0])

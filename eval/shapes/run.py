@@ -77,7 +77,7 @@ def run(config: RunConfig) -> dict[str, Report]:
 
 
 def fill_folder(
-    records: Sequence[Record], generate: Generate, folder: Path, *, batch_size: int = 32, fps: float = 6
+    records: Sequence[Record], generate: Generate, folder: Path, *, batch_size: int = 32, fps: int | float = 6
 ) -> None:
     """Makes and saves the clips that `folder` does not have yet."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -127,7 +127,7 @@ def _batches(records: Sequence[Record], size: int) -> list[Sequence[Record]]:
 
 def _claim_folder(config: RunConfig, *, weights: str | None) -> None:
     """Writes what makes the clips of `out`; `ValueError` if clips made otherwise are there already."""
-    makes = {"model": config.model, "weights": weights, "num": config.num, "seed": config.seed}
+    makes: dict[str, Any] = {"model": config.model, "weights": weights, "num": config.num, "seed": config.seed}
     makes |= {"settings": dict(config.settings)}
     path = config.out / "run.json"
     if path.is_file():

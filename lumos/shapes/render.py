@@ -10,7 +10,9 @@ _STAR_INNER = 0.45  # inner over outer radius of a star
 _RING_HOLE = 0.5  # hole over outer radius of a ring
 
 
-def render(spec: ShapeSpec, *, width: int = 64, height: int = 64, num_frames: int = 13, fps: float = 6) -> np.ndarray:
+def render(
+    spec: ShapeSpec, *, width: int = 64, height: int = 64, num_frames: int = 13, fps: int | float = 6
+) -> np.ndarray:
     """The clip as uint8 RGB frames [num_frames, height, width, 3]; frame i shows time i / fps seconds."""
     times = np.minimum(np.arange(num_frames) / fps, spec.duration_s)
     ground = np.asarray(GROUNDS[spec.ground], dtype=np.float64)
