@@ -60,12 +60,12 @@ class AttentionPlan:
         from torch.nn.attention.flex_attention import create_block_mask
 
         blocks = self.blocks
-
-        def visible(b: Tensor, _head: Tensor, q: Tensor, k: Tensor) -> Tensor:
-            return ((blocks[b, k] <= blocks[b, q]) & (blocks[b, k] >= 0)) | (q == k)
-
         batch, length = blocks.shape
-        return create_block_mask(visible, batch, None, length, length, device=str(blocks.device))
+        return create_block_mask(
+            lambda b, _, q, k: ((blocks[b, k] <= blocks[b, q]) & (blocks[b, k] >= 0)) | (q == k),
+            *(batch, None, length, length),
+            device=str(blocks.device),
+        )
 
 
 def frame_causal_mask(blocks: Int[Tensor, "B L"]) -> Bool[Tensor, "B L L"]:

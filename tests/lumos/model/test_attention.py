@@ -1,0 +1,155 @@
+"""Every way to compute frame-causal attention equals the literal mask."""
+
+import os
+import shutil
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from lumos.model.attention import (
+    RowGroup,
+    Segment,
+    cached_attention,
+    frame_causal_attention,
+    frame_causal_mask,
+    plan_of,
+)
+from lumos.sequence import blocks_of
+from lumos.vocab import Vocab
+
+
+class Row(NamedTuple):
+    pads: int
+    spans: str  # "t" a text token, "f" a frame of 4 tokens, "g" a frame of 6
+
+
+def blocks_from(*rows: Row) -> torch.Tensor:
+    """Return the block numbers of rows that are equally long."""
+    batch = []
+    for pads, spans in rows:
+        sizes = [{"t": 1, "f": 4, "g": 6}[span] for span in spans]
+        batch.append([-1] * pads + [block for block, size in enumerate(sizes) for _ in range(size)])
+    return torch.tensor(batch)
+
+
+BATCHES = {
+    "text_and_frames": [Row(0, "tttfffttt")],
+    "text_only": [Row(0, "ttttt"), Row(0, "ttttt")],
+    "frames_only": [Row(0, "gg")],
+    "text_between_frames": [Row(0, "fttgtf")],
+    "left_padded": [Row(0, "tttttfft"), Row(3, "ttfft"), Row(4, "tfft")],
+    "mixed_structures": [Row(0, "ttfftt"), Row(1, "ttgttt"), Row(0, "ttfftt"), Row(2, "fftt"), Row(4, "tttttttt")],
+}
+
+
+def qkv(blocks: torch.Tensor, *, heads=6, kv_heads=3, head_dim=8):
+    generator = torch.Generator().manual_seed(1)
+    batch, length = blocks.shape
+    return [
+        torch.randn(batch, n, length, head_dim, generator=generator, requires_grad=True)
+        for n in (heads, kv_heads, kv_heads)
+    ]
+
+
+def literal(q, k, v, blocks):
+    """Softmax of the scores under the literal rule, the reference of this file."""
+    groups = q.shape[1] // k.shape[1]
+    k, v = k.repeat_interleave(groups, 1), v.repeat_interleave(groups, 1)
+    scores = q @ k.transpose(2, 3) / q.shape[-1] ** 0.5
+    visible = (blocks[:, None, :] <= blocks[:, :, None]) & (blocks[:, None, :] >= 0)
+    visible |= torch.eye(blocks.shape[1], dtype=torch.bool)
+    return scores.masked_fill(~visible[:, None], -torch.inf).softmax(-1) @ v
+
+
+def test_mask_is_the_drawing():
+    lines = [line.split() for line in frame_causal_mask.__doc__.splitlines()]
+    blocks = next(line[1:] for line in lines if line[:1] == ["blocks"])
+    drawing = [[mark == "x" for mark in line] for line in lines if line and set(line) <= {"x", "."}]
+    mask = frame_causal_mask(torch.tensor([[int(block) for block in blocks]]))
+    assert mask[0].tolist() == drawing
+
+
+@pytest.mark.parametrize("name", ["S1", "S2"])
+def test_golden_mask(golden, name):
+    numbers = np.load(golden / "forward.npz")
+    blocks = blocks_of(torch.from_numpy(numbers[f"{name}_full_ids"])[None], Vocab())
+    allowed = np.unpackbits(numbers[f"{name}_attn_allowed_packbits"], axis=1)[:, : blocks.shape[1]]
+    assert np.array_equal(frame_causal_mask(blocks)[0], allowed.astype(bool))
+
+
+def test_plan_is_the_drawing():
+    blocks = torch.tensor([[-1, -1, 0, 1, 2, 2, 2, 3, 3, 3, 4], [0, 1, 2, 3, 4, 4, 4, 5, 5, 5, 6]])
+    segments = (Segment(0, 4, False), Segment(4, 7, True), Segment(7, 10, True), Segment(10, 11, False))
+    assert plan_of(blocks).groups == (RowGroup(rows=slice(0, 2), segments=segments, padded=True),)
+    assert plan_of(blocks[1:]).groups == (RowGroup(rows=slice(0, 1), segments=segments, padded=False),)
+
+
+def test_rows_of_other_structure_are_groups_of_their_own():
+    plan = plan_of(blocks_from(Row(0, "tttf"), Row(1, "ttf"), Row(0, "ftt" + "t")))
+    assert [group.rows for group in plan.groups] == [slice(0, 2), slice(2, 3)]
+    assert [group.padded for group in plan.groups] == [True, False]
+
+
+def equal_length(rows: list[Row]) -> torch.Tensor:
+    """Return the rows' blocks, shorter ones padded further on the left."""
+    singles = [blocks_from(row)[0] for row in rows]
+    length = max(map(len, singles))
+    return torch.stack([F.pad(row, (length - len(row), 0), value=-1) for row in singles])
+
+
+@pytest.mark.parametrize("name", BATCHES)
+@pytest.mark.parametrize("backend", ["per_frame", "mask"])
+@pytest.mark.parametrize("kv_heads", [3, 6])
+def test_output_and_gradients_equal_the_literal_rule(name, backend, kv_heads):
+    blocks = equal_length(BATCHES[name])
+    tensors = qkv(blocks, kv_heads=kv_heads)
+    results = []
+    for attend in (lambda *args: frame_causal_attention(*args, backend=backend), literal):
+        output = attend(*tensors, blocks)
+        results.append([output, *torch.autograd.grad((output * output.detach().cos()).sum(), tensors)])
+    for ours, reference in zip(*results, strict=True):
+        torch.testing.assert_close(ours, reference, atol=2e-6, rtol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    shutil.which(os.environ.get("CXX", "g++")) is None, reason="FlexAttention on a CPU needs a C++ compiler"
+)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+@pytest.mark.parametrize("name", ["left_padded"])
+def test_flex_equals_the_literal_rule(name):
+    blocks = equal_length(BATCHES[name])
+    q, k, v = (tensor.detach() for tensor in qkv(blocks, head_dim=16))
+    output = frame_causal_attention(q, k, v, blocks, backend="flex")
+    torch.testing.assert_close(output, literal(q, k, v, blocks), atol=2e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", BATCHES)
+@pytest.mark.parametrize("past", [0, 2, 5, 9])
+def test_cached_attention_equals_the_literal_rule_on_the_last_tokens(name, past):
+    # The rule is about real tokens; queries in the padding give 0.
+    blocks = equal_length(BATCHES[name])
+    past = min(past, blocks.shape[1] - 1)
+    past = next(p for p in range(past, -1, -1) if p == 0 or (blocks[:, p] != blocks[:, p - 1]).all())
+    starts = (blocks < 0).sum(1).tolist()
+    q, k, v = qkv(blocks)
+    output = cached_attention(q[:, :, past:], k, v, plan_of(blocks[:, past:]), starts=starts)
+    expected = torch.where((blocks >= 0)[:, None, :, None], literal(q, k, v, blocks), 0)[:, :, past:]
+    torch.testing.assert_close(output, expected, atol=2e-6, rtol=1e-5)
+
+
+def test_padding_is_never_read_from_the_cache():
+    blocks = torch.tensor([[-1, -1, 0, 1, 1, 1]])
+    q, k, v = (tensor.detach() for tensor in qkv(blocks))
+    k[:, :, :2], v[:, :, :2] = torch.nan, torch.nan
+    output = cached_attention(q[:, :, 3:], k, v, plan_of(blocks[:, 3:]), starts=[2])
+    assert output.isfinite().all()
+
+
+def test_unknown_backend_is_refused():
+    blocks = torch.tensor([[0, 1]])
+    with pytest.raises(ValueError, match="per_frame, mask, flex"):
+        frame_causal_attention(*qkv(blocks), blocks, backend="magic")
