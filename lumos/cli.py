@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status of one command."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        with _terminating():
+        with terminating():
             if words[:1] == ["tokenize"]:  # its options are its own
                 return tokenize(words[1:])
             options = _parser().parse_args(words)
@@ -223,7 +223,7 @@ def _outputs(options: argparse.Namespace, prompts: Sequence[Prompt], *, image: b
 
 
 @contextmanager
-def _terminating() -> Iterator[None]:
+def terminating() -> Iterator[None]:
     """Within it SIGTERM ends the process the orderly way, so that no temporary file is left."""
 
     def stop(number: int, frame: FrameType | None) -> None:

@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# One process per GPU (one on the CPU where there is none), each with its part of the list:
+#   bash eval/launch.sh custom t2v --model 1B/stage-2-joint     runs `python -m eval.custom t2v --part i,n ...`
+# Stop it and give the same command again: what is finished is skipped.
+set -euo pipefail
+root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+python="$root/.venv/bin/python"
+[ -x "$python" ] || python=python3
+export PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}"
+
+driver="eval.$1"
+shift
+gpus="$("$python" -c 'import torch; print(torch.cuda.device_count())')"
+parts=$((gpus > 0 ? gpus : 1))
+pids=()
+trap 'kill "${pids[@]}" 2>/dev/null || true' INT TERM
+for ((part = 1; part <= parts; part++)); do
+  device=()
+  if ((gpus > 0)); then device=(--device "cuda:$((part - 1))"); fi
+  "$python" -m "$driver" "$@" --part "$part,$parts" "${device[@]}" &
+  pids+=($!)
+done
+status=0
+for pid in "${pids[@]}"; do wait "$pid" || status=$?; done
+exit "$status"
