@@ -25,6 +25,7 @@ class StopWatch:
         self._former: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> "StopWatch":
+        self._signal = ""
         if threading.current_thread() is threading.main_thread():
             for name in (signal.SIGTERM, signal.SIGINT):
                 self._former[name] = signal.signal(name, self._on_signal)

@@ -39,6 +39,9 @@ def test_two_ranks_give_the_losses_and_weights_of_one(tmp_path: Path) -> None:
     names = ("loss", "grad_norm", "image/loss", "image/accuracy", "tokens")
     for first, second in zip(read_metrics(tmp_path / "one"), read_metrics(tmp_path / "two"), strict=True):
         assert [second[name] for name in names] == pytest.approx([first[name] for name in names], rel=1e-5)
+    (first,), (second,) = (read_metrics(tmp_path / name, "eval") for name in ("one", "two"))
+    assert (first.pop("kind"), second.pop("kind")) == ("eval", "eval")
+    assert second == pytest.approx(first, rel=1e-5)
     (checkpoint,) = CheckpointManager(tmp_path / "two" / "checkpoints").valid()
     weights = {name: torch.zeros_like(value) for name, value in one.model.state_dict().items()}
     CheckpointManager(tmp_path / "two" / "checkpoints").load(checkpoint, {"model": weights})

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -124,6 +125,16 @@ def test_activation_checkpointing_changes_no_number_and_no_name(tmp_path: Path) 
     assert_equal(weights_of(plain), weights_of(saved))
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile on a CPU needs g++, which is not here")
+def test_compiled_units_give_the_same_losses(tmp_path: Path) -> None:
+    trainer_of(tmp_path / "plain", task=ToyTask(), batch_size={"image": 3}, schedule={}).fit()
+    config = config_of(tmp_path / "compiled", batch_size={"image": 3}, schedule={})
+    Trainer(ToyTask(), config, OptimConfig(lr=1e-2), ParallelConfig(compile=True)).fit()
+    assert losses_of(tmp_path / "compiled") == pytest.approx(losses_of(tmp_path / "plain"), rel=1e-4)
+
+
 def test_non_finite_loss_names_the_step_and_saves_nothing_more(tmp_path: Path) -> None:
     trainer = trainer_of(tmp_path, task=ToyTask(streams=STREAMS, bad_step=5), save_every=2)
     with pytest.raises(ValueError, match=r"not finite at step 5 \(stream video\).*last checkpoint, of step 4"):
@@ -141,6 +152,12 @@ def test_sigterm_saves_and_stops(tmp_path: Path) -> None:
     assert (result.step, result.stopped) == (2, "SIGTERM")
     assert trainer_of(tmp_path).step == 2
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_stopped_run_can_go_on_in_the_same_process(tmp_path: Path) -> None:
+    trainer = trainer_of(tmp_path)
+    _stop_after(trainer, 2)
+    assert trainer.fit().step == 6
 
 
 def test_time_limit_saves_and_stops(tmp_path: Path) -> None:
@@ -208,6 +225,7 @@ def test_epochs_count_the_passes_over_the_last_stream(tmp_path: Path) -> None:
         ({"batch_size": {"vido": 1}}, "names 'vido'"),
         ({"ema_decay": 1.5}, "ema_decay is 1.5"),
         ({"trackers": ("tensorbord",)}, "takes tensorboard and wandb"),
+        ({"device": "gpu"}, "must be auto, cpu or cuda"),
         ({"device": "cuda"}, "torch sees no GPU"),
     ],
 )
@@ -216,6 +234,15 @@ def test_bad_settings_are_named(tmp_path: Path, settings: dict[str, Any], messag
         pytest.skip("this machine has a GPU")
     with pytest.raises(ValueError, match=message):
         trainer_of(tmp_path, **settings).fit()
+
+
+def test_evaluation_without_data_is_an_error_before_the_first_step(tmp_path: Path) -> None:
+    task = ToyTask(streams=STREAMS)
+    trainer = trainer_of(tmp_path, task=task, eval_every=1)
+    task.streams = ()
+    with pytest.raises(ValueError, match=r"names no data set.*eval_every=0"):
+        trainer.fit()
+    assert trainer.step == 0
 
 
 def test_resume_false_refuses_a_folder_with_checkpoints(tmp_path: Path) -> None:

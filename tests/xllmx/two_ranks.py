@@ -12,7 +12,7 @@ from xllmx.trainer import Trainer, TrainerConfig
 
 config = TrainerConfig(
     run_dir=Path(sys.argv[1]), max_steps=4, batch_size={"image": 2}, log_every=1, device="cpu", precision="fp32",
-    eval_every=4, eval_batches=1, progress=False,
+    eval_every=4, eval_batches=2, progress=False,
 )  # fmt: skip
 Trainer(ToyTask(), config, OptimConfig(lr=1e-2)).fit()
 dist.barrier()
