@@ -13,8 +13,8 @@ class KVCache:
     """Keys and values of every layer, [B, K, capacity, E] each, for frame-by-frame decoding.
 
     A step writes its tokens after the `length` kept ones and attends to all of them; they are scratch, overwritten by
-    the next step, until `advance` keeps them. Shorter rows are padded on the left: row b is real from column
-    `starts[b]` on, and all rows share one `length`.
+    the next step, until `advance` keeps them. No gradient passes through. Shorter rows are padded on the left: row b
+    is real from column `starts[b]` on, and all rows share one `length`.
     """
 
     def __init__(
@@ -46,9 +46,9 @@ class KVCache:
         end = self.length + k.shape[2]
         if end > self.capacity:
             raise ValueError(f"the cache holds {self.capacity} tokens and {end} are needed; make capacity larger")
-        keys, values = self._kv[layer]
-        keys[:, :, self.length : end] = k
-        values[:, :, self.length : end] = v
+        keys, values = self._kv[layer, 0], self._kv[layer, 1]
+        keys[:, :, self.length : end] = k.detach()
+        values[:, :, self.length : end] = v.detach()
         return keys[:, :, :end], values[:, :, :end]
 
     def advance(self, num_tokens: int) -> None:

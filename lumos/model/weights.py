@@ -3,9 +3,11 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 _IGNORED = "model.vqmodel."  # the image tokenizer of the text model, of no use to video
@@ -20,7 +22,7 @@ def read_weights(folder: Path | str, *, dtype: torch.dtype | None = None) -> dic
     `model.vqmodel.*` is left out.
 
     Raises:
-        ValueError: there are no weights, or a shard of the index is missing.
+        ValueError: there are no weights, a file is broken, or a shard of the index is missing.
     """
     weights: dict[str, Tensor] = {}
     for file in _weight_files(Path(folder)):
@@ -92,7 +94,9 @@ def _weight_files(folder: Path) -> list[Path]:
 
 
 def _read_file(file: Path) -> dict[str, Tensor]:
-    if file.suffix == ".bin":
-        return torch.load(file, map_location="cpu", weights_only=True, mmap=True)
-    with safe_open(str(file), framework="pt") as tensors:
-        return {name: tensors.get_tensor(name) for name in tensors.keys()}  # noqa: SIM118 (not a dict)
+    try:
+        if file.suffix == ".bin":
+            return torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+        return load_file(file)
+    except (SafetensorError, RuntimeError, UnpicklingError) as error:
+        raise ValueError(f"{file} cannot be read ({error}); download the model again") from error
