@@ -16,11 +16,8 @@ def golden_tensor(name: str, shape: list[int]) -> torch.Tensor:
     """The weight that tests/golden/README.md derives from a name."""
     seed = zlib.crc32(name.encode()) & 0xFFFFFFFF
     x = np.random.RandomState(seed).standard_normal(shape).astype(np.float32)
-    if "norm" not in name:
-        x = 0.02 * x
-    else:
-        x = 1 + 0.1 * x if name.endswith("weight") else 0.1 * x
-    return torch.from_numpy(x.astype(np.float32))
+    mean, scale = (float(name.endswith("weight")), 0.1) if "norm" in name else (0.0, 0.02)
+    return torch.from_numpy((mean + scale * x).astype(np.float32))
 
 
 @pytest.fixture(scope="session")

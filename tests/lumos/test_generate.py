@@ -19,6 +19,7 @@ from lumos.sequence import content_positions, frame_content, frame_ids, video_he
 
 GRID = (8, 4)
 CONFIG = SamplerConfig(num_steps=3, guidance_scale=3.0)
+NONE = torch.empty(0, *GRID, dtype=torch.long)
 PROMPTS = [torch.tensor(ids) for ids in ([256, 70, 71], [256, 80, 81, 82, 83, 84], [256, 90, 91])]
 
 
@@ -54,7 +55,7 @@ def uncached(
     *,
     noise: NoiseSource,
     sampler: SamplerConfig,
-    given: Tensor,
+    given: Tensor = NONE,
 ) -> Tensor:
     """One sample by a forward of the whole sequence at every step: the reference of the cached decoding."""
     vocab, (height, width) = model.vocab, GRID
@@ -152,8 +153,7 @@ def test_negative_prompt_is_the_text_of_the_other_branch(tiny_model: LumosForCau
     with torch.inference_mode():
         for row, (prompt, other) in enumerate(zip(PROMPTS, negative, strict=True)):
             texts = [torch.cat([ids, separator, header]) for ids in (prompt, other)]
-            nothing = torch.empty(0, *GRID, dtype=torch.long)
-            own = uncached(tiny_model, *texts, noise=GeneratorNoise(row), sampler=CONFIG, given=nothing)
+            own = uncached(tiny_model, *texts, noise=GeneratorNoise(row), sampler=CONFIG)
             assert own.equal(cached[row])
 
 
@@ -174,8 +174,7 @@ def test_guidance_1_is_the_conditional_branch(tiny_model: LumosForCausalLM) -> N
     cached = generate(tiny_model, PROMPTS[:1], sampler=sampler)
     text = torch.cat([PROMPTS[0], separator, header])
     with torch.inference_mode():
-        nothing = torch.empty(0, *GRID, dtype=torch.long)
-        assert uncached(tiny_model, text, text, noise=GeneratorNoise(0), sampler=sampler, given=nothing).equal(
+        assert uncached(tiny_model, text, text, noise=GeneratorNoise(0), sampler=sampler).equal(
             cached[0]
         )
 
@@ -209,7 +208,7 @@ def test_no_pass_is_made_after_the_last_frame(tiny_model: LumosForCausalLM, monk
     assert len(calls) == 1 + 3 * CONFIG.num_steps + 2
 
 
-def test_bf16_works(tiny_config: object, tiny_model: LumosForCausalLM) -> None:
+def test_bf16_works(tiny_model: LumosForCausalLM) -> None:
     weights = {name: tensor.bfloat16() for name, tensor in tiny_model.state_dict().items()}
     codes = generate(LumosForCausalLM.from_weights(tiny_model.config, weights))
     assert codes.shape == (3, 3, *GRID)
