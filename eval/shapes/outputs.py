@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from zipfile import BadZipFile
 
 import av
 import numpy as np
@@ -45,7 +46,7 @@ def read_output(path: Path) -> np.ndarray:
                 return np.stack([np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(file)])
         with av.open(str(path)) as container:
             return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
-    except (OSError, KeyError, ValueError, IndexError) as error:
+    except (av.error.FFmpegError, OSError, EOFError, BadZipFile, KeyError, ValueError, IndexError) as error:
         raise MediaError(path, "undecodable", str(error)) from error
 
 

@@ -28,7 +28,8 @@ KINDS: tuple[str, ...] = ("t2v", "t2i", "i2v", "held_out")
 
 TAGS_OF_KIND: dict[str, tuple[str, ...]] = {"t2v": TAGS, "t2i": TAGS[:-1], "i2v": ("motion",), "held_out": ("motion",)}
 _OBJECTS_OF_TAG = {"single_object": 1, "colors": 1, "two_object": 2, "position": 2, "color_attr": 2}
-_MOST_DRAWS = 100_000  # per prompt; the rarest (held out, one motion) takes a few thousand
+_MOST_CLIPS = 20_000  # drawn for one prompt; the rarest (held out, one motion) takes some hundreds
+_WORDINGS = 10  # tried on a clip: one in ten is reserved
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,15 +121,16 @@ def first_frames_of(path: Path) -> Path:
 def _draw(rng: random.Random, kind: str, tag: str, *, motion: str | None, used: set[str]) -> tuple[ShapeSpec, Prompt]:
     """A clip and an unused reserved wording of it under `tag`, asking for `motion` if one is given."""
     moving, held_out = kind != "t2i", kind == "held_out"
-    for _ in range(_MOST_DRAWS):
+    for _ in range(_MOST_CLIPS):
         spec = sample_spec(rng, num_objects=_OBJECTS_OF_TAG.get(tag), moving=moving, held_out=held_out)
         if tag not in tags_of(spec, moving=moving) or motion not in (None, *(o.motion for o in spec.objects)):
             continue
-        prompt = prompt_for(spec, rng, tag=tag)
-        if motion not in (None, *(claim.motion for claim in prompt.include)) or _letters(prompt.text) in used:
-            continue
-        if is_reserved(prompt.text) and (not held_out or names_held_out(prompt)):
-            return spec, prompt
+        for _ in range(_WORDINGS):
+            prompt = prompt_for(spec, rng, tag=tag)
+            if not is_reserved(prompt.text) or _letters(prompt.text) in used:
+                continue
+            if motion in (None, *(c.motion for c in prompt.include)) and (not held_out or names_held_out(prompt)):
+                return spec, prompt
     raise ValueError(f"no more unused wordings of tag {tag!r} for kind {kind!r}: ask for fewer prompts")
 
 
