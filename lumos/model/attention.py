@@ -7,7 +7,7 @@ numbers: the literal mask (the reference), one unmasked attention per frame agai
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -27,45 +27,25 @@ class Segment(NamedTuple):
     is_frame: bool
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class RowGroup:
     """Neighbouring rows of a batch whose frames stand in the same columns."""
 
     rows: slice
     segments: tuple[Segment, ...]
-    padded: bool
-    """Whether a row of the group begins with padding."""
+    real: Tensor | None
+    """True where a token is no padding, Bool [rows, 1, 1, L]; None: there is none."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class AttentionPlan:
-    """What `plan_of` found in the block numbers of a batch; made once a forward pass, used by every layer."""
+    """How to compute the attention of a batch; `plan_of` makes it once a forward pass, every layer uses it."""
 
-    blocks: Tensor
     groups: tuple[RowGroup, ...]
-
-    @cached_property
-    def mask(self) -> Tensor:
-        """The literal mask, Bool [B, 1, L, L]; True = may attend."""
-        return frame_causal_mask(self.blocks)[:, None]
-
-    @cached_property
-    def real(self) -> Tensor:
-        """The tokens that are no padding, Bool [B, 1, 1, L]."""
-        return (self.blocks >= 0)[:, None, None]
-
-    @cached_property
-    def block_mask(self) -> Any:
-        """The rule as FlexAttention takes it."""
-        from torch.nn.attention.flex_attention import create_block_mask
-
-        blocks = self.blocks
-        batch, length = blocks.shape
-        return create_block_mask(
-            lambda b, _, q, k: ((blocks[b, k] <= blocks[b, q]) & (blocks[b, k] >= 0)) | (q == k),
-            *(batch, None, length, length),
-            device=str(blocks.device),
-        )
+    mask: Tensor | None = None
+    """The literal mask, Bool [B, 1, L, L], to be used instead of the groups."""
+    block_mask: Any = None
+    """FlexAttention's form of the mask, to be used instead of the groups."""
 
 
 def frame_causal_mask(blocks: Int[Tensor, "B L"]) -> Bool[Tensor, "B L L"]:
@@ -85,7 +65,7 @@ def frame_causal_mask(blocks: Int[Tensor, "B L"]) -> Bool[Tensor, "B L L"]:
     return ((key <= query) & (key >= 0)) | itself
 
 
-def plan_of(blocks: Int[Tensor, "B L"]) -> AttentionPlan:
+def plan_of(blocks: Int[Tensor, "B L"], *, backend: str = "per_frame") -> AttentionPlan:
     """Return which columns are frames and which are text, for runs of rows that agree on it.
 
     `blocks` rise along each row after leading -1s (padding). Reads their values: on an accelerator it waits once.
@@ -94,55 +74,44 @@ def plan_of(blocks: Int[Tensor, "B L"]) -> AttentionPlan:
 
         blocks [-1, -1, 0, 1, 2, 2, 2, 3, 3, 3, 4]  ->  one group: text 0..4, frames 4..7 and 7..10, text 10..11
                [ 0,  1, 2, 3, 4, 4, 4, 5, 5, 5, 6]
-    """
-    numbers = blocks.cpu()
-    joined = (numbers[:, 1:] == numbers[:, :-1]) & (numbers[:, 1:] >= 0)
-    breaks = (joined[1:] != joined[:-1]).any(1).nonzero().flatten() + 1
-    bounds = [0, *breaks.tolist(), len(numbers)]
-    groups = [
-        RowGroup(
-            rows=slice(first, last), segments=_segments(joined[first]), padded=bool((numbers[first:last] < 0).any())
-        )
-        for first, last in pairwise(bounds)
-    ]
-    return AttentionPlan(blocks=blocks, groups=tuple(groups))
-
-
-def frame_causal_attention(
-    q: Float[Tensor, "B N L E"],
-    k: Float[Tensor, "B K L E"],
-    v: Float[Tensor, "B K L E"],
-    plan: AttentionPlan | Int[Tensor, "B L"],
-    *,
-    backend: str = "per_frame",
-) -> Float[Tensor, "B N L E"]:
-    """Return softmax(q k^T / sqrt(E)) v under the frame-causal rule; N query heads share K key/value heads.
 
     Args:
-        q: queries.
-        k: keys.
-        v: values.
-        plan: `plan_of` the block numbers, or these themselves.
+        blocks: block numbers.
         backend: `per_frame`, `mask` (the literal rule) or `flex` (needs a compiler; on a CPU forward only).
 
     Raises:
         ValueError: an unknown backend.
     """
-    if isinstance(plan, Tensor):
-        plan = plan_of(plan)
-    if backend == "mask":
-        return _sdpa(q, k, v, mask=plan.mask)
-    if backend == "flex":
-        return _compiled_flex()(q, k, v, block_mask=plan.block_mask, enable_gqa=q.shape[1] != k.shape[1])
-    if backend != "per_frame":
+    if backend not in BACKENDS:
         raise ValueError(f"attention backend is {backend!r}; choose one of {', '.join(BACKENDS)}")
-    outputs = []
+    numbers = blocks.cpu()
+    joined = (numbers[:, 1:] == numbers[:, :-1]) & (numbers[:, 1:] >= 0)
+    breaks = (joined[1:] != joined[:-1]).any(1).nonzero().flatten() + 1
+    bounds = [0, *breaks.tolist(), len(numbers)]
+    groups = []
+    for first, last in pairwise(bounds):
+        rows = slice(first, last)
+        real = (blocks[rows] >= 0)[:, None, None] if bool((numbers[rows] < 0).any()) else None
+        groups.append(RowGroup(rows=rows, segments=_segments(joined[first]), real=real))
+    return AttentionPlan(
+        groups=tuple(groups),
+        mask=frame_causal_mask(blocks)[:, None] if backend == "mask" else None,
+        block_mask=_block_mask(blocks) if backend == "flex" else None,
+    )
+
+
+def frame_causal_attention(
+    q: Float[Tensor, "B N L E"], k: Float[Tensor, "B K L E"], v: Float[Tensor, "B K L E"], plan: AttentionPlan
+) -> Float[Tensor, "B N L E"]:
+    """Return softmax(q k^T / sqrt(E)) v under the frame-causal rule; N query heads share K key/value heads."""
+    if plan.mask is not None:
+        return _sdpa(q, k, v, mask=plan.mask)
+    if plan.block_mask is not None:
+        return _compiled_flex()(q, k, v, block_mask=plan.block_mask, enable_gqa=q.shape[1] != k.shape[1])
     # Splits rather than slices: their gradients are joined, not added up in buffers of full size.
     rows = [group.rows.stop - group.rows.start for group in plan.groups]
-    for group, *qkv in zip(plan.groups, *(_split(x, rows, dim=0) for x in (q, k, v)), strict=True):
-        real = plan.real[group.rows] if group.padded else None
-        outputs.append(_per_frame(*qkv, segments=group.segments, real=real))
-    return _join(outputs, dim=0)
+    parts = zip(plan.groups, _split(q, rows, dim=0), _split(k, rows, dim=0), _split(v, rows, dim=0), strict=True)
+    return _join([_per_frame(q_rows, k_rows, v_rows, group) for group, q_rows, k_rows, v_rows in parts], dim=0)
 
 
 def cached_attention(
@@ -176,12 +145,12 @@ def cached_attention(
     return _join(outputs, dim=0)
 
 
-def _per_frame(q: Tensor, k: Tensor, v: Tensor, *, segments: tuple[Segment, ...], real: Tensor | None) -> Tensor:
-    """Return the attention of rows that agree on their segments; a mask only in text and where there is padding."""
-    queries = _split(q, [segment.stop - segment.start for segment in segments], dim=2)
+def _per_frame(q: Tensor, k: Tensor, v: Tensor, group: RowGroup) -> Tensor:
+    """Return the attention of one group's rows; a mask only in text and where there is padding."""
+    queries = _split(q, [segment.stop - segment.start for segment in group.segments], dim=2)
     parts = []
-    for part, (start, stop, is_frame) in zip(queries, segments, strict=True):
-        keys_real = None if real is None else real[..., :stop]
+    for part, (start, stop, is_frame) in zip(queries, group.segments, strict=True):
+        keys_real = None if group.real is None else group.real[..., :stop]
         mask = keys_real if is_frame else _text_mask(start, stop, real=keys_real, device=q.device)
         parts.append(_sdpa(part, k[:, :, :stop], v[:, :, :stop], mask=mask))
     return _join(parts, dim=2)
@@ -233,6 +202,17 @@ def _split(x: Tensor, sizes: list[int], *, dim: int) -> Sequence[Tensor]:
 
 def _join(parts: list[Tensor], *, dim: int) -> Tensor:
     return parts[0] if len(parts) == 1 else torch.cat(parts, dim=dim)
+
+
+def _block_mask(blocks: Tensor) -> Any:
+    from torch.nn.attention.flex_attention import create_block_mask
+
+    batch, length = blocks.shape
+    return create_block_mask(
+        lambda b, _, q, k: ((blocks[b, k] <= blocks[b, q]) & (blocks[b, k] >= 0)) | (q == k),
+        *(batch, None, length, length),
+        device=str(blocks.device),
+    )
 
 
 @cache

@@ -57,7 +57,7 @@ class LumosForCausalLM(PreTrainedModel):
             input_ids: token ids, shorter rows padded on the left.
             positions: (t, y, x); None derives them from the ids.
             blocks: block numbers or a plan made of them; None derives them from the ids.
-            backend: see `frame_causal_attention`.
+            backend: see `plan_of`; a plan that is given rules.
         """
         hidden = self.hidden(input_ids, positions=positions, blocks=blocks, backend=backend)
         return CausalLMOutput(logits=self.lm_head(hidden).float())
@@ -85,8 +85,8 @@ class LumosForCausalLM(PreTrainedModel):
             positions = positions_of(input_ids, self.vocab)
         if blocks is None:
             blocks = blocks_of(input_ids, self.vocab)
-        plan = blocks if isinstance(blocks, AttentionPlan) else plan_of(blocks)
-        return self.model(input_ids, positions, plan, cache=cache, backend=backend)
+        plan = blocks if isinstance(blocks, AttentionPlan) else plan_of(blocks, backend=backend)
+        return self.model(input_ids, positions, plan, cache=cache)
 
     @property
     def visual_weight(self) -> Float[Tensor, "C D"]:

@@ -68,14 +68,14 @@ class Attention(nn.Module):
         self.k_norm = HeadNorm(config)
 
     def forward(
-        self, x: Float[Tensor, "B L D"], rotation: Rotation, plan: AttentionPlan, *, cache: KVCache | None, backend: str
+        self, x: Float[Tensor, "B L D"], rotation: Rotation, plan: AttentionPlan, *, cache: KVCache | None
     ) -> Float[Tensor, "B L D"]:
         """Return what the tokens gather from those they may see, the cached ones among them."""
         q, k, v = (proj(x).unflatten(-1, (-1, self.head_dim)) for proj in (self.q_proj, self.k_proj, self.v_proj))
         q, k = mm_rope(self.q_norm(q), *rotation), mm_rope(self.k_norm(k), *rotation)
         q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
         if cache is None:
-            gathered = frame_causal_attention(q, k, v, plan, backend=backend)
+            gathered = frame_causal_attention(q, k, v, plan)
         else:
             keys, values = cache.append(self.layer, k, v)
             gathered = cached_attention(q, keys, values, plan, starts=cache.starts)
@@ -120,11 +120,10 @@ class Block(nn.Module):
         plan: AttentionPlan,
         *,
         cache: KVCache | None = None,
-        backend: str = "per_frame",
     ) -> Float[Tensor, "B L D"]:
         """Return the residual stream after this block."""
         norm = self.input_layernorm
-        attended = self.self_attn(x if self.swin_norm else norm(x), rotation, plan, cache=cache, backend=backend)
+        attended = self.self_attn(x if self.swin_norm else norm(x), rotation, plan, cache=cache)
         x = x + self._dropped(norm(attended) if self.swin_norm else attended)
         norm = self.post_attention_layernorm
         expanded = self.mlp(x if self.swin_norm else norm(x))
@@ -151,7 +150,6 @@ class LumosModel(nn.Module):
         plan: AttentionPlan,
         *,
         cache: KVCache | None = None,
-        backend: str = "per_frame",
     ) -> Float[Tensor, "B L D"]:
         """Return the hidden states after the final norm.
 
@@ -160,10 +158,9 @@ class LumosModel(nn.Module):
             positions: (t, y, x) of these tokens.
             plan: their structure; see `plan_of`.
             cache: keys and values of the tokens before; the new ones are written behind.
-            backend: see `frame_causal_attention`; a cache has its own way.
         """
         x = self.embed_tokens(input_ids)
         rotation = mm_rope_angles(positions, head_dim=self.config.head_dim, theta=self.config.rope_theta)
         for block in self.layers:
-            x = block(x, rotation, plan, cache=cache, backend=backend)
+            x = block(x, rotation, plan, cache=cache)
         return self.norm(x)

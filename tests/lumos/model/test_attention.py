@@ -10,7 +10,6 @@ import torch
 import torch.nn.functional as F
 
 from lumos.model.attention import (
-    RowGroup,
     Segment,
     cached_attention,
     frame_causal_attention,
@@ -83,14 +82,17 @@ def test_golden_mask(golden, name):
 def test_plan_is_the_drawing():
     blocks = torch.tensor([[-1, -1, 0, 1, 2, 2, 2, 3, 3, 3, 4], [0, 1, 2, 3, 4, 4, 4, 5, 5, 5, 6]])
     segments = (Segment(0, 4, False), Segment(4, 7, True), Segment(7, 10, True), Segment(10, 11, False))
-    assert plan_of(blocks).groups == (RowGroup(rows=slice(0, 2), segments=segments, padded=True),)
-    assert plan_of(blocks[1:]).groups == (RowGroup(rows=slice(0, 1), segments=segments, padded=False),)
+    (group,) = plan_of(blocks).groups
+    assert (group.rows, group.segments) == (slice(0, 2), segments)
+    assert group.real.squeeze().tolist() == (blocks >= 0).tolist()
+    (alone,) = plan_of(blocks[1:]).groups
+    assert (alone.segments, alone.real) == (segments, None)
 
 
 def test_rows_of_other_structure_are_groups_of_their_own():
-    plan = plan_of(blocks_from(Row(0, "tttf"), Row(1, "ttf"), Row(0, "ftt" + "t")))
+    plan = plan_of(blocks_from(Row(0, "tttf"), Row(1, "ttf"), Row(0, "fttt")))
     assert [group.rows for group in plan.groups] == [slice(0, 2), slice(2, 3)]
-    assert [group.padded for group in plan.groups] == [True, False]
+    assert [group.real is None for group in plan.groups] == [False, True]
 
 
 def equal_length(rows: list[Row]) -> torch.Tensor:
@@ -107,7 +109,7 @@ def test_output_and_gradients_equal_the_literal_rule(name, backend, kv_heads):
     blocks = equal_length(BATCHES[name])
     tensors = qkv(blocks, kv_heads=kv_heads)
     results = []
-    for attend in (lambda *args: frame_causal_attention(*args, backend=backend), literal):
+    for attend in (lambda *args: frame_causal_attention(*args[:3], plan_of(args[3], backend=backend)), literal):
         output = attend(*tensors, blocks)
         results.append([output, *torch.autograd.grad((output * output.detach().cos()).sum(), tensors)])
     for ours, reference in zip(*results, strict=True):
@@ -123,7 +125,7 @@ def test_output_and_gradients_equal_the_literal_rule(name, backend, kv_heads):
 def test_flex_equals_the_literal_rule(name):
     blocks = equal_length(BATCHES[name])
     q, k, v = (tensor.detach() for tensor in qkv(blocks, head_dim=16))
-    output = frame_causal_attention(q, k, v, blocks, backend="flex")
+    output = frame_causal_attention(q, k, v, plan_of(blocks, backend="flex"))
     torch.testing.assert_close(output, literal(q, k, v, blocks), atol=2e-6, rtol=1e-5)
 
 
@@ -150,6 +152,5 @@ def test_padding_is_never_read_from_the_cache():
 
 
 def test_unknown_backend_is_refused():
-    blocks = torch.tensor([[0, 1]])
     with pytest.raises(ValueError, match="per_frame, mask, flex"):
-        frame_causal_attention(*qkv(blocks), blocks, backend="magic")
+        plan_of(torch.tensor([[0, 1]]), backend="magic")
