@@ -113,7 +113,7 @@ def _crop(image: Image.Image, crop: tuple[int, int]) -> Image.Image:
 
 def to_tensor(frames: UInt8[np.ndarray, "F H W 3"]) -> Float[Tensor, "3 F H W"]:
     """Frames as fp32 in [-1, 1]: x / 255 * 2 - 1."""
-    return rearrange(torch.from_numpy(frames).float() / 255 * 2 - 1, "F H W C -> C F H W").contiguous()
+    return rearrange(torch.tensor(frames).float() / 255 * 2 - 1, "F H W C -> C F H W").contiguous()
 
 
 def to_frames(video: Float[Tensor, "3 F H W"]) -> UInt8[np.ndarray, "F H W 3"]:

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lumos.tokenizer.text import TextTokenizer
-from lumos.tokenizer.visual import VisualTokenizer
 from tqdm import tqdm
 
+from lumos.tokenizer.text import TextTokenizer
+from lumos.tokenizer.visual import VisualTokenizer
 from pre_tokenize.encode import Encoder, Limits, Target
 from pre_tokenize.ledger import REPORT, Ledger, claimed, rank_folder, summary, write_json
 from pre_tokenize.table import Table, part_of, read_table

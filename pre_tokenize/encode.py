@@ -88,6 +88,8 @@ class Encoder:
     ) -> None:
         self._table, self._target, self._limits = table, target, limits
         self._text, self._visual = text, visual
+        for number in (target.fps, target.duration):
+            text.vocab.number(number)  # raises for one that no token says
 
     def run(self, ledger: Ledger, *, on_row: Callable[[], None]) -> None:
         """Accounts for every row that `ledger` misses, one shard after the other; `on_row` is called once a row."""

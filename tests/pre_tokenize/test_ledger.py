@@ -1,0 +1,102 @@
+"""Progress is what the shards say it is."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lumos.sequence import Clip
+from pre_tokenize.ledger import Ledger, Skip, claimed, rank_folder, summary
+
+
+def make_clip(number: int) -> Clip:
+    codes = np.full((1, 4, 8), number, np.uint16)
+    return Clip(
+        prompt_ids=np.arange(3, dtype=np.int32), caption="c", codes=codes, fps=1, duration=1, source=str(number)
+    )
+
+
+def account(ledger: Ledger, start: int, stop: int) -> None:
+    """The first of the rows is skipped, the others are clips."""
+    skip = Skip(row=start, path="p", reason="too short")
+    ledger.write(range(start, stop), [make_clip(row) for row in range(start + 1, stop)], [skip])
+
+
+def test_the_folder_is_the_released_one() -> None:
+    assert rank_folder("out", task=(1, 2), rank=(0, 4)) == Path("out/1-in-2/0-of-4")
+
+
+def test_what_is_missing_is_read_off_the_shards(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path, range(10, 20))
+    assert ledger.missing == [range(10, 20)]
+    account(ledger, 12, 15)
+    account(ledger, 15, 18)
+    for each in (ledger, Ledger(tmp_path, range(10, 20))):
+        assert each.missing == [range(10, 12), range(18, 20)]
+        assert each.num_done == 6
+    account(ledger, 10, 12)
+    account(ledger, 18, 20)
+    assert Ledger(tmp_path, range(10, 20)).missing == []
+
+
+def test_the_report_is_read_off_the_shards(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path, range(8))
+    account(ledger, 0, 3)
+    account(ledger, 3, 7)
+    report = Ledger(tmp_path, range(8)).report()
+    assert (report["rows"], report["done"], report["clips"], report["skipped"]) == (8, 7, 5, {"too short": 2})
+    assert [item["row"] for item in report["skipped_items"]] == [0, 3]
+    assert summary(report) == "7 of 8 rows done, 5 clips, 2 skipped (too short: 2)"
+
+
+def test_no_rows_are_done_at_once(tmp_path: Path) -> None:
+    assert Ledger(tmp_path, range(4, 4)).missing == []
+
+
+@pytest.mark.parametrize("name", ["rows-000000002-000000005.parquet", "rows-000000009-000000012.parquet"])
+def test_shards_that_overlap_or_belong_elsewhere_are_refused(tmp_path: Path, name: str) -> None:
+    account(Ledger(tmp_path, range(10)), 0, 3)
+    (tmp_path / name).touch()
+    with pytest.raises(ValueError, match=f"{name}.*delete it and run again"):
+        Ledger(tmp_path, range(10))
+
+
+def test_two_processes_do_not_work_in_one_folder(tmp_path: Path) -> None:
+    with claimed(tmp_path / "a", {}), pytest.raises(ValueError, match="another process is at work"):
+        claimed(tmp_path / "a", {}).__enter__()
+    with claimed(tmp_path / "a", {}):
+        pass
+
+
+def test_leftovers_of_a_killed_write_are_removed(tmp_path: Path) -> None:
+    (tmp_path / ".rows-000000000-000000002.parquet.123.tmp").write_text("half")
+    with claimed(tmp_path, {}):
+        assert not list(tmp_path.glob("*.tmp"))
+        assert not list(tmp_path.glob(".*.tmp"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"target_size": 64, "input_sha256": "b"}, "the CSV has changed"),
+        ({"target_size": 32, "input_sha256": "a"}, "--target_size is 32, was 64"),
+    ],
+)
+def test_other_settings_are_refused(tmp_path: Path, settings: dict, message: str) -> None:
+    with claimed(tmp_path, {"target_size": 64, "input_sha256": "a"}):
+        pass
+    with pytest.raises(ValueError, match=message):
+        claimed(tmp_path, settings).__enter__()
+
+
+def test_another_number_of_splits_is_refused(tmp_path: Path) -> None:
+    with claimed(tmp_path / "0-of-2", {}):
+        account(Ledger(tmp_path / "0-of-2", range(4)), 0, 4)
+    with pytest.raises(ValueError, match="another --splits"):
+        claimed(tmp_path / "0-of-3", {}).__enter__()
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match=r"cannot write to .*file"):
+        claimed(tmp_path / "file" / "0-of-1", {}).__enter__()

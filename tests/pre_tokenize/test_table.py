@@ -1,0 +1,73 @@
+"""The CSV and how it is shared out, as the released system does (tests/golden/data_utils.json)."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pre_tokenize.table import part_of, read_table
+
+
+def test_parts_are_the_released_ones(golden: Path) -> None:
+    cases = json.loads((golden / "data_utils.json").read_text())["get_part_of_dictionary"]
+    assert len(cases) == 16
+    for name, expected in cases.items():
+        total, parts = (int(text) for text in name.removeprefix("n").split("_parts"))
+        assert [list(part_of(range(total), parts, k)) for k in range(parts)] == [
+            list(range(*(e or [0]))) for e in expected
+        ]
+
+
+def test_parts_of_parts_are_the_rows_in_order() -> None:
+    rows = [row for task in range(3) for rank in range(4) for row in part_of(part_of(range(5, 34), 3, task), 4, rank)]
+    assert rows == list(range(5, 34))
+
+
+def test_quotes_line_breaks_and_further_columns_are_read(tmp_path: Path) -> None:
+    content = '\ufefftext,score,path\n"a ""b"",\nc\u2028d",3, x.mp4 \n e ,,y.mp4\n'
+    (tmp_path / "a.csv").write_text(content, encoding="utf-8")
+    items = read_table(tmp_path / "a.csv").items
+    assert [(item.row, item.path, item.text) for item in items] == [
+        (0, "x.mp4", 'a "b",\nc\u2028d'),
+        (1, "y.mp4", "e"),
+    ]
+
+
+def test_a_row_that_is_cut_has_no_caption(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("path,text\nx.mp4\n")
+    assert read_table(tmp_path / "a.csv").items[0].text == ""
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"file,text\na,b\n", r"lacks the column\(s\) path \(it has: file, text\)"),
+        (b"a;b\n", r"lacks the column\(s\) path, text"),
+        (b"", "it has: nothing"),
+        (b"path,text\na,\xff\xfe\n", "not a CSV in UTF-8"),
+        (b'path,text\na,"b\n', "not a CSV"),
+    ],
+)
+def test_a_file_that_is_no_such_csv_is_one_clear_error(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "a.csv").write_bytes(content)
+    with pytest.raises(ValueError, match=message) as caught:
+        read_table(tmp_path / "a.csv")
+    assert "a.csv" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_csv_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"none\.csv: no such file"):
+        read_table(tmp_path / "none.csv")
+
+
+def test_paths_count_from_the_csv_or_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "csv").mkdir()
+    (tmp_path / "csv" / "x.mp4").touch()
+    (tmp_path / "csv" / "a.csv").write_text(f"path,text\nx.mp4,a\ny.mp4,b\n{tmp_path / 'z.mp4'},c\n")
+    table = read_table(tmp_path / "csv" / "a.csv")
+    assert [table.locate(item) for item in table.items] == [
+        tmp_path / "csv" / "x.mp4",
+        Path("y.mp4"),
+        tmp_path / "z.mp4",
+    ]
