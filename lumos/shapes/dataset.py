@@ -1,0 +1,149 @@
+"""Training clips of the shapes world: rendered, captioned, coded and written as shards, or as files with a CSV.
+
+`python -m lumos.shapes.dataset --out data/tiny/video --num 30000 --tokenizer ckpts/lumos-tiny` writes shards of clips;
+with `--files` it writes mp4 or png files and a `clips.csv` instead, as people's own data would come.
+"""
+
+import argparse
+import csv
+import io
+import random
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from lumos.clips import ClipWriter
+from lumos.media import write_image, write_video
+from lumos.sequence import Clip
+from lumos.shapes.caption import caption
+from lumos.shapes.render import render
+from lumos.shapes.spec import ShapeSpec, is_reserved, sample_spec
+from lumos.tokenizer.text import TextTokenizer
+from lumos.tokenizer.visual import VisualTokenizer
+from xllmx.files import write_text
+from xllmx.rng import seed_for
+
+
+@dataclass(frozen=True, kw_only=True)
+class Format:
+    """Size and length of the clips of a data set."""
+
+    size_px: int = 64
+    """Height and width."""
+    fps: int = 6
+    """Frames a second; 1 for images."""
+    duration_s: int = 2
+    """Whole seconds; 1 for images."""
+    moving: bool = True
+    """False for images."""
+
+    @property
+    def num_frames(self) -> int:
+        """Frames of a clip."""
+        return self.fps * self.duration_s if self.moving else 1
+
+
+def training_example(index: int, *, seed: int, moving: bool) -> tuple[ShapeSpec, str]:
+    """Clip number `index` of a training set and its caption: no held-out combination, no reserved wording."""
+    rng = random.Random(seed_for(seed, index, stream="shapes"))
+    while True:
+        spec = sample_spec(rng, moving=moving)
+        text = caption(spec, rng, moving=moving)
+        if not is_reserved(text):
+            return spec, text
+
+
+def write_clips(out: Path, *, num: int, seed: int, form: Format, tokenizer: Path, batch_size: int = 32) -> int:
+    """Renders, codes and writes `num` clips as shards with an index; returns how many."""
+    text = TextTokenizer.from_file(tokenizer / "text_tokenizer.json")
+    visual = VisualTokenizer.from_pretrained(tokenizer / "visual_tokenizer")
+    examples = (training_example(index, seed=seed, moving=form.moving) for index in range(num))
+    with ClipWriter(out) as writer:
+        for batch in _batches(tqdm(examples, total=num, desc=str(out)), batch_size):
+            frames = torch.from_numpy(np.stack([_frames(spec, form) for spec, _ in batch]))
+            codes = visual.encode(frames.permute(0, 4, 1, 2, 3).float() / 127.5 - 1).numpy()
+            for (_, words), clip_codes in zip(batch, codes, strict=True):
+                writer.add(_clip(text, words, clip_codes, form))
+    return num
+
+
+def write_files(out: Path, *, num: int, seed: int, form: Format) -> Path:
+    """Renders `num` clips as mp4 (or png) files beside a `clips.csv` of the columns path and text; returns the CSV."""
+    rows = []
+    for index in tqdm(range(num), desc=str(out)):
+        spec, words = training_example(index, seed=seed, moving=form.moving)
+        path = out / f"{index:05d}.{'mp4' if form.moving else 'png'}"
+        frames = _frames(spec, form)
+        if form.moving:
+            write_video(path, frames, fps=form.fps)
+        else:
+            write_image(path, frames[0])
+        rows.append((str(path), words))
+    table = out / "clips.csv"
+    write_text(table, _csv_text([("path", "text"), *rows]))
+    return table
+
+
+def _frames(spec: ShapeSpec, form: Format) -> np.ndarray:
+    return render(spec, width=form.size_px, height=form.size_px, num_frames=form.num_frames, fps=form.fps)
+
+
+def _clip(text: TextTokenizer, words: str, codes: np.ndarray, form: Format) -> Clip:
+    prompt_ids = text.prompt_ids(words, width=form.size_px, height=form.size_px)
+    return Clip(
+        prompt_ids=np.asarray(prompt_ids, dtype=np.int32),
+        caption=words,
+        codes=codes.astype(np.uint16),
+        fps=form.fps,
+        duration=form.duration_s,
+        source="shapes",
+    )
+
+
+def _batches(examples: Iterator, size: int) -> Iterator[list]:
+    iterator = iter(examples)
+    while batch := list(islice(iterator, size)):
+        yield batch
+
+
+def _csv_text(rows: Sequence[Sequence[str]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Returns the exit status: 0, or 1 after one line that says what to mend."""
+    parser = argparse.ArgumentParser(prog="lumos.shapes.dataset", description=__doc__)
+    parser.add_argument("--out", type=Path, required=True, help="folder to write")
+    parser.add_argument("--num", type=int, default=1000, help="how many clips")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--images", action="store_true", help="single pictures instead of clips")
+    parser.add_argument("--files", action="store_true", help="mp4 or png files and a CSV instead of shards")
+    parser.add_argument("--size", type=int, default=64, help="height and width in pixels")
+    parser.add_argument("--fps", type=int, default=6)
+    parser.add_argument("--duration", type=int, default=2, help="seconds")
+    parser.add_argument("--tokenizer", type=Path, default=Path("ckpts/lumos-tiny"), help="folder with both tokenizers")
+    options = parser.parse_args(arguments)
+    form = Format(size_px=options.size, fps=options.fps, duration_s=options.duration)
+    if options.images:
+        form = Format(size_px=options.size, fps=1, duration_s=1, moving=False)
+    try:
+        if options.files:
+            write_files(options.out, num=options.num, seed=options.seed, form=form)
+        else:
+            write_clips(options.out, num=options.num, seed=options.seed, form=form, tokenizer=options.tokenizer)
+    except (ValueError, OSError) as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Text to ids, video to codes and back."""

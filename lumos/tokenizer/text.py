@@ -1,0 +1,155 @@
+"""Text ids from a `tokenizer.json`-format file, and the vocabulary that the same file names."""
+
+from pathlib import Path
+
+from tokenizers import Tokenizer
+
+from lumos.vocab import Vocab
+
+_BEFORE_FRAMES = "Generate a video with a resolution of {width}x{height}, consisting of "
+_BEFORE_FPS = " frames at "
+_AFTER_FPS = " frames per second, according to the following prompt:\n {caption}"
+
+TOKEN_NAMES: dict[str, str] = {
+    "bos": "<s>",
+    "pad": "<pad>",
+    "eos": "</s>",
+    "frame_end": "<eoss>",
+    "frame_start": "<racm3:break>",
+    "separator": "<reserved08706>",
+    "row_end": "<reserved08799>",
+    "mask": "<reserved08999>",
+    "video_start": "<reserved09000>",
+    "video_end": "<reserved09001>",
+}
+"""Field of `Vocab` -> name in the tokenizer file (SPEC §1)."""
+
+
+def number_name(n: int) -> str:
+    """The name of number token n.
+
+    >>> number_name(12)
+    '<reserved08812>'
+    """
+    return f"<reserved{8800 + n:05d}>"
+
+
+def code_name(code: int) -> str:
+    """The name of a visual code: its number spelled with A..J for 0..9.
+
+    >>> code_name(204)
+    'VIDVIDCAEZ'
+    """
+    return "VIDVID" + "".join(chr(ord("A") + int(digit)) for digit in str(code)) + "Z"
+
+
+class TextTokenizer:
+    """Prompts to ids with a tokenizer of the `tokenizers` library; owns the `Vocab` that the file describes."""
+
+    def __init__(self, tokenizer: Tokenizer, *, source: str = "tokenizer") -> None:
+        """Reads the vocabulary from the token names.
+
+        Raises:
+            ValueError: a token that sequences need is not in the file.
+        """
+        self._tokenizer = tokenizer
+        self._tokenizer.encode_special_tokens = True  # a prompt that spells "<s>" means those letters
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+        self.vocab = _vocab_of(tokenizer, source)
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> "TextTokenizer":
+        """The tokenizer of a file.
+
+        Raises:
+            ValueError: the file is missing, is no tokenizer, or lacks the tokens of SPEC §1.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise ValueError(f"text tokenizer {path} is missing: `lumos download tokenizer` brings the released one")
+        try:
+            tokenizer = Tokenizer.from_file(str(path))
+        except Exception as error:  # the library raises bare Exception
+            raise ValueError(f"{path} is not a tokenizers-library file ({error}); download it again") from error
+        return cls(tokenizer, source=str(path))
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of plain text, without any special token; never fails on any Unicode text."""
+        return self._tokenizer.encode(text.encode("utf-8", "replace").decode(), add_special_tokens=False).ids
+
+    def decode(self, ids: list[int]) -> str:
+        """The text of ids; special tokens are left out."""
+        return self._tokenizer.decode([i for i in ids if i not in self._special_ids()])
+
+    def prompt_ids(
+        self, caption: str, *, width: int, height: int, num_frames: int | None = None, fps: int | None = None
+    ) -> list[int]:
+        """Ids of a prompt from `<s>` up to, not including, the separator (SPEC §2).
+
+        Args:
+            caption: what the video shows.
+            width: pixels.
+            height: pixels.
+            num_frames: frames of the video; None leaves the placeholder, which training fills.
+            fps: frames a second; None leaves the placeholder.
+        """
+        vocab = self.vocab
+        frames_ids = [vocab.frames_placeholder] if num_frames is None else vocab.digits(num_frames)
+        fps_ids = [vocab.fps_placeholder] if fps is None else vocab.digits(fps)
+        return [
+            vocab.bos,
+            *self.encode(_BEFORE_FRAMES.format(width=width, height=height)),
+            *frames_ids,
+            *self.encode(_BEFORE_FPS),
+            *fps_ids,
+            *self.encode(_AFTER_FPS.format(caption=caption)),
+        ]
+
+    def _special_ids(self) -> set[int]:
+        vocab = self.vocab
+        named = {getattr(vocab, field) for field in TOKEN_NAMES}
+        return named | set(range(vocab.number_base, vocab.number_base + vocab.num_numbers))
+
+
+def _vocab_of(tokenizer: Tokenizer, source: str) -> Vocab:
+    ids = {field: tokenizer.token_to_id(name) for field, name in TOKEN_NAMES.items()}
+    missing = [TOKEN_NAMES[field] for field, token_id in ids.items() if token_id is None]
+    if missing:
+        raise ValueError(f"{source} has no token {', '.join(missing)}: it is not a Lumos text tokenizer")
+    codes = _code_table(tokenizer)
+    if not codes:
+        raise ValueError(
+            f"{source} has no visual tokens ({code_name(0)}, {code_name(1)}, ...): it cannot write images or videos; "
+            "use the text_tokenizer.json that belongs to the model"
+        )
+    digits = [tokenizer.token_to_id(str(digit)) for digit in range(10)]
+    number_base = tokenizer.token_to_id(number_name(0))
+    if number_base is None or digits != list(range(digits[0] or 0, (digits[0] or 0) + 10)):
+        raise ValueError(f"{source} has no number tokens ({number_name(0)} ...) or its digits 0-9 are not in a row")
+    base = min(codes)
+    identity = codes == list(range(base, base + len(codes)))
+    return Vocab(
+        **ids,
+        number_base=number_base,
+        num_numbers=_count_numbers(tokenizer, number_base),
+        digit_base=digits[0],
+        code_base=base,
+        num_codes=len(codes),
+        size=max(tokenizer.get_vocab_size(with_added_tokens=True), base + len(codes)),
+        code_table=None if identity else tuple(codes),
+    )
+
+
+def _code_table(tokenizer: Tokenizer) -> list[int]:
+    codes: list[int] = []
+    while (token_id := tokenizer.token_to_id(code_name(len(codes)))) is not None:
+        codes.append(token_id)
+    return codes
+
+
+def _count_numbers(tokenizer: Tokenizer, base: int) -> int:
+    count, mask = 0, tokenizer.token_to_id(TOKEN_NAMES["mask"])
+    while (token_id := tokenizer.token_to_id(number_name(count))) == base + count and token_id != mask:
+        count += 1
+    return count

@@ -1,0 +1,60 @@
+"""A small text tokenizer of our own: byte-level BPE, so that any Unicode prompt has ids, under the released token names."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from lumos.tokenizer.text import TOKEN_NAMES, code_name, number_name
+from xllmx.files import write_text
+
+NUM_NUMBERS = 128
+"""Number tokens of a small tokenizer: grids up to 127 x 32 px, fps and seconds up to 127."""
+
+
+def train_text_tokenizer(texts: Iterable[str], *, num_merges: int, num_codes: int) -> Tokenizer:
+    """A byte-level BPE tokenizer with the special, number and visual tokens of SPEC §1.
+
+    Ids: special tokens, number tokens, the 256 bytes, merges, visual codes. None of the special or visual tokens can come
+    out of text: they are entries of the vocabulary that no merge leads to.
+
+    Args:
+        texts: what the merges are learnt from.
+        num_merges: at most so many merged tokens.
+        num_codes: size of the visual codebook.
+    """
+    special = [*TOKEN_NAMES.values(), *(number_name(n) for n in range(NUM_NUMBERS))]
+    learner = _byte_level(models.BPE())
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    learner.train_from_iterator(
+        texts,
+        trainers.BpeTrainer(
+            vocab_size=len(alphabet) + num_merges, initial_alphabet=alphabet, show_progress=False, min_frequency=5
+        ),
+    )
+    learnt = sorted(learner.get_vocab().items(), key=lambda item: item[1])
+    names = [*special, *(name for name, _ in learnt), *(code_name(code) for code in range(num_codes))]
+    vocab = {name: index for index, name in enumerate(names)}
+    merges = [(left, right) for left, right in _merges(learner)]
+    return _byte_level(models.BPE(vocab=vocab, merges=merges))
+
+
+def save_text_tokenizer(tokenizer: Tokenizer, path: Path) -> None:
+    """Writes the file whole or not at all."""
+    write_text(path, tokenizer.to_str())
+
+
+def _byte_level(model: models.BPE) -> Tokenizer:
+    tokenizer = Tokenizer(model)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    return tokenizer
+
+
+def _merges(tokenizer: Tokenizer) -> list[tuple[str, str]]:
+    import json
+
+    merges = json.loads(tokenizer.to_str())["model"]["merges"]
+    return [tuple(pair.split(" ")) if isinstance(pair, str) else tuple(pair) for pair in merges]

@@ -1,0 +1,121 @@
+"""The visual tokenizer as the rest of the code sees it: a TorchScript encoder and decoder (SPEC §4)."""
+
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from jaxtyping import Float, Int
+from torch import Tensor
+
+ENCODER, DECODER = "encoder.jit", "decoder.jit"
+
+
+class VisualTokenizer:
+    """Video to codes and back; causal in time, so a long clip goes through in windows.
+
+    A pair exported here carries `temporal_reach`, the number of earlier latent frames that a latent frame depends on;
+    windows overlap by it and the result is exactly that of the whole clip. A pair without it (the released one) is run on
+    whole clips.
+    """
+
+    spatial_factor = 8
+    temporal_factor = 4
+
+    def __init__(self, encoder: torch.jit.ScriptModule, decoder: torch.jit.ScriptModule, *, window: int = 24) -> None:
+        """Wraps a pair; `window` is the number of new latent frames of one call."""
+        if window < 1:
+            raise ValueError(f"window={window} must be at least one latent frame")
+        self._encoder, self._decoder, self._window = encoder, decoder, window
+
+    @classmethod
+    def from_pretrained(
+        cls, folder: str | Path, *, device: str | torch.device = "cpu", dtype: torch.dtype | None = None
+    ) -> "VisualTokenizer":
+        """The pair of a folder.
+
+        Args:
+            folder: holds `encoder.jit` and `decoder.jit`.
+            device: where it runs.
+            dtype: what it computes in; None keeps the file's own.
+
+        Raises:
+            ValueError: a file is missing or is not TorchScript.
+        """
+        halves = [_load(Path(folder) / name, torch.device(device), dtype) for name in (ENCODER, DECODER)]
+        return cls(halves[0], halves[1])
+
+    @torch.inference_mode()
+    def encode(self, video: Float[Tensor, "B 3 F Hpx Wpx"]) -> Int[Tensor, "B T H W"]:
+        """Codes of videos in [-1, 1]; frames that do not fill the last latent frame are filled by repeating the last.
+
+        Raises:
+            ValueError: a height or width that is not a multiple of 8.
+        """
+        *_, num_frames, height, width = video.shape
+        if height % self.spatial_factor or width % self.spatial_factor:
+            raise ValueError(f"video of {width}x{height} px: both sides must be multiples of {self.spatial_factor}")
+        num_latent = -(-(num_frames - 1) // self.temporal_factor) + 1
+        missing = 1 + self.temporal_factor * (num_latent - 1) - num_frames
+        video = _repeat_last(video.to(*_placement(self._encoder)), missing)
+        pieces = []
+        for start, stop, first in _windows(num_latent, _reach(self._encoder), self._window):
+            # A window's first frame is coded alone, unlike in the clip: one more latent frame of overlap absorbs it.
+            first = max(0, first - 1)
+            piece = video[:, :, self.temporal_factor * first : self.temporal_factor * (stop - 1) + 1]
+            pieces.append(_first_output(self._encoder(piece))[:, start - first :].long())
+        return torch.cat(pieces, dim=1)
+
+    @torch.inference_mode()
+    def decode(self, codes: Int[Tensor, "B T H W"]) -> Float[Tensor, "B 3 F Hpx Wpx"]:
+        """Videos of 1 + 4(T - 1) frames, fp32, about [-1, 1] (not clamped)."""
+        codes = codes.to(_placement(self._decoder)[0])
+        pieces = []
+        for start, stop, first in _windows(codes.shape[1], _reach(self._decoder), self._window):
+            piece = _first_output(self._decoder(codes[:, first:stop])).float()
+            new_frames = self.temporal_factor * (stop - start) - (3 if start == 0 else 0)
+            pieces.append(piece[:, :, piece.shape[2] - new_frames :])
+        return torch.cat(pieces, dim=2)
+
+
+def _windows(num_latent: int, reach: int | None, window: int) -> list[tuple[int, int, int]]:
+    """(start, stop, first) of each window: it yields latent frames [start, stop) and reads from `first` on.
+
+    >>> _windows(5, 1, 2)
+    [(0, 2, 0), (2, 4, 1), (4, 5, 3)]
+    """
+    if reach is None:
+        return [(0, num_latent, 0)]
+    starts = range(0, num_latent, window)
+    return [(start, min(start + window, num_latent), max(0, start - reach)) for start in starts]
+
+
+def _reach(half: torch.jit.ScriptModule) -> int | None:
+    return int(half.temporal_reach) if hasattr(half, "temporal_reach") else None
+
+
+def _placement(half: torch.jit.ScriptModule) -> tuple[torch.device, torch.dtype]:
+    parameter = next(iter(half.parameters()))
+    return parameter.device, parameter.dtype
+
+
+def _first_output(output: Tensor | tuple[Tensor, ...]) -> Tensor:
+    return output[0] if isinstance(output, tuple) else output
+
+
+def _repeat_last(video: Float[Tensor, "B 3 F Hpx Wpx"], times: int) -> Float[Tensor, "B 3 G Hpx Wpx"]:
+    if not times:
+        return video
+    flat = rearrange(video, "b c f h w -> b (c h w) f")
+    padded = F.pad(flat, (0, times), mode="replicate")
+    return rearrange(padded, "b (c h w) f -> b c f h w", c=3, h=video.shape[-2])
+
+
+def _load(path: Path, device: torch.device, dtype: torch.dtype | None) -> torch.jit.ScriptModule:
+    if not path.is_file():
+        raise ValueError(f"visual tokenizer {path} is missing: `lumos download Cosmos-Tokenizer-DV4x8x8` brings it")
+    try:
+        half = torch.jit.load(str(path), map_location=device).eval()
+    except RuntimeError as error:
+        raise ValueError(f"{path} is not a TorchScript file or is damaged; download it again") from error
+    return half.to(dtype) if dtype is not None else half
