@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from lumos.hub import ckpts_root, resolve
 from lumos.tokenizer.text import TextTokenizer
 from lumos.tokenizer.visual import VisualTokenizer
 from pre_tokenize.encode import Encoder, Limits, Target
@@ -34,6 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValueError as error:
         print(f"pre_tokenize: error: {error}", file=sys.stderr)
         return 1
+    except torch.OutOfMemoryError:
+        print("pre_tokenize: error: the GPU's memory is full; give a smaller --batch_size", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("pre_tokenize: stopped; run the same command again to go on", file=sys.stderr)
         return 130
@@ -57,12 +61,22 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     )
     table = read_table(options.input_file)
     visual, text = _tokenizer_files(options.visual_tokenizer, options.text_tokenizer)
-    rows = part_of(part_of(range(len(table.items)), task[1], task[0] - 1), rank[1], rank[0])
+    rows = part_of(part_of(range(len(table.items)), task[1], index=task[0] - 1), rank[1], index=rank[0])
     folder = rank_folder(options.output_dir, task=task, rank=rank)
-    with claimed(folder, _manifest(table, rows, target, visual, text, options.cosmos_dtype)):
+    manifest = {
+        **_settings(table, target, visual=visual, text=text, dtype=options.cosmos_dtype),
+        "rows": [rows.start, rows.stop],
+    }
+    with claimed(folder, manifest):
         ledger = Ledger(folder, rows)
         if ledger.missing:
-            encoder = _encoder(table, target, limits, visual=visual, text=text, options=options)
+            encoder = Encoder(
+                table,
+                target,
+                text=TextTokenizer.from_file(text),
+                visual=_visual_tokenizer(visual, options.device, options.cosmos_dtype),
+                limits=limits,
+            )
             with tqdm(total=len(rows), initial=ledger.num_done, unit="item", desc=folder.name) as bar:
                 encoder.run(ledger, on_row=bar.update)
         report = ledger.report()
@@ -71,18 +85,12 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     return report
 
 
-def _encoder(
-    table: Table, target: Target, limits: Limits, *, visual: Path, text: Path, options: argparse.Namespace
-) -> Encoder:
-    device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    dtype = _DTYPES[options.cosmos_dtype] if options.cosmos_dtype else None
-    return Encoder(
-        table,
-        target,
-        text=TextTokenizer.from_file(text),
-        visual=VisualTokenizer.from_pretrained(visual, device=device, dtype=dtype),
-        limits=limits,
-    )
+def _visual_tokenizer(folder: Path, device: str | None, dtype: str | None) -> VisualTokenizer:
+    if device is None:
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise ValueError(f"--device is {device}, but PyTorch sees no GPU here; use --device cpu")
+    return VisualTokenizer.from_pretrained(folder, device=device, dtype=_DTYPES[dtype] if dtype else None)
 
 
 def _require_place(task: tuple[int, int], rank: tuple[int, int]) -> None:
@@ -94,27 +102,27 @@ def _require_place(task: tuple[int, int], rank: tuple[int, int]) -> None:
 
 def _tokenizer_files(visual: str, text: str | None) -> tuple[Path, Path]:
     """The folder of the visual tokenizer and the file of the text tokenizer, from paths or from a model's name."""
-    for folder in (Path(visual), Path(visual) / "visual_tokenizer"):
-        if (folder / "encoder.jit").is_file():
-            beside = [folder.parent / "text_tokenizer.json", folder.parent / "tokenizer" / "text_tokenizer.json"]
-            found = Path(text) if text else next((path for path in beside if path.is_file()), None)
-            break
-    else:
-        from lumos.hub import resolve
-
+    roots = [Path(visual), ckpts_root() / visual]
+    folders = [folder for root in roots for folder in (root, root / "visual_tokenizer")]
+    folder = next((folder for folder in folders if (folder / "encoder.jit").is_file()), None)
+    if folder is None:
         files = resolve(visual)
         folder, found = files.visual_tokenizer, Path(text) if text else files.text_tokenizer
-    if found is None or not found.is_file():
-        raise ValueError(f"--text_tokenizer: {found or 'none beside ' + str(folder)}; give a text_tokenizer.json")
+    else:
+        beside = [folder.parent / "text_tokenizer.json", folder.parent / "tokenizer" / "text_tokenizer.json"]
+        found = (
+            Path(text) if text else next((path for path in beside if path.is_file()), folder / "text_tokenizer.json")
+        )
+    if not found.is_file():
+        raise ValueError(f"--text_tokenizer {found}: no such file; give the text_tokenizer.json of the same model")
     return folder, found
 
 
-def _manifest(table: Table, rows: range, target: Target, visual: Path, text: Path, dtype: str | None) -> dict[str, Any]:
+def _settings(table: Table, target: Target, *, visual: Path, text: Path, dtype: str | None) -> dict[str, Any]:
     """What an output must agree on from its first row to its last."""
     return {
         "input_sha256": table.sha256,
         "input_rows": len(table.items),
-        "rows": [rows.start, rows.stop],
         "modality": target.modality,
         "target_size": target.size,
         "target_fps": target.fps,

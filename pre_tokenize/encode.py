@@ -97,7 +97,7 @@ class Encoder:
             for start in range(gap.start, gap.stop, self._limits.shard_rows):
                 rows = range(start, min(start + self._limits.shard_rows, gap.stop))
                 clips, skipped = self._shard(rows, on_row)
-                ledger.write(rows, clips, skipped)
+                ledger.write(rows, clips, skipped=skipped)
 
     def _shard(self, rows: range, on_row: Callable[[], None]) -> tuple[list[Clip], list[Skip]]:
         """Clips and skips of `rows`, in their order."""

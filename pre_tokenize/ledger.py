@@ -83,7 +83,7 @@ class Ledger:
         """Rows that are accounted for."""
         return len(self.rows) - sum(map(len, self.missing))
 
-    def write(self, rows: range, clips: Sequence[Clip], skipped: Sequence[Skip]) -> None:
+    def write(self, rows: range, clips: Sequence[Clip], *, skipped: Sequence[Skip]) -> None:
         """Accounts for `rows`: their clips and the reasons of those without one, in one rename."""
         path = self.folder / f"rows-{rows.start:09d}-{rows.stop:09d}.parquet"
         assert len(clips) + len(skipped) == len(rows)

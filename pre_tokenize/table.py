@@ -62,7 +62,7 @@ def read_table(file: str | Path) -> Table:
     return Table(file=file, items=items, sha256=hashlib.sha256(content).hexdigest())
 
 
-def part_of(rows: range, parts: int, index: int) -> range:
+def part_of(rows: range, parts: int, *, index: int) -> range:
     """The `index`-th of `parts` contiguous pieces of `rows`; where they cannot be equal, the first are longer by one.
 
     10 rows in 4 parts: [0, 3) [3, 6) [6, 8) [8, 10).

@@ -19,7 +19,7 @@ def make_clip(number: int) -> Clip:
 def account(ledger: Ledger, start: int, stop: int) -> None:
     """The first of the rows is skipped, the others are clips."""
     skip = Skip(row=start, path="p", reason="too short")
-    ledger.write(range(start, stop), [make_clip(row) for row in range(start + 1, stop)], [skip])
+    ledger.write(range(start, stop), [make_clip(row) for row in range(start + 1, stop)], skipped=[skip])
 
 
 def test_the_folder_is_the_released_one() -> None:

@@ -13,13 +13,18 @@ def test_parts_are_the_released_ones(golden: Path) -> None:
     assert len(cases) == 16
     for name, expected in cases.items():
         total, parts = (int(text) for text in name.removeprefix("n").split("_parts"))
-        assert [list(part_of(range(total), parts, k)) for k in range(parts)] == [
+        assert [list(part_of(range(total), parts, index=k)) for k in range(parts)] == [
             list(range(*(e or [0]))) for e in expected
         ]
 
 
 def test_parts_of_parts_are_the_rows_in_order() -> None:
-    rows = [row for task in range(3) for rank in range(4) for row in part_of(part_of(range(5, 34), 3, task), 4, rank)]
+    rows = [
+        row
+        for task in range(3)
+        for rank in range(4)
+        for row in part_of(part_of(range(5, 34), 3, index=task), 4, index=rank)
+    ]
     assert rows == list(range(5, 34))
 
 
