@@ -96,7 +96,7 @@ def _weight_files(folder: Path) -> list[Path]:
 def _read_file(file: Path) -> dict[str, Tensor]:
     try:
         if file.suffix == ".bin":
-            return torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+            return torch.load(file, map_location="cpu", weights_only=True)
         return load_file(file)
     except (SafetensorError, RuntimeError, UnpicklingError) as error:
         raise ValueError(f"{file} cannot be read ({error}); download the model again") from error

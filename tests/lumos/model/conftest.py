@@ -6,9 +6,11 @@ import zlib
 import numpy as np
 import pytest
 import torch
+from torch.nn.utils.rnn import pad_sequence
 
 from lumos.config import LumosConfig
 from lumos.model.modeling import LumosForCausalLM
+from lumos.sequence import pack
 from lumos.vocab import Vocab
 
 TINY_VOCAB = Vocab(
@@ -60,6 +62,25 @@ def make_model():
 @pytest.fixture
 def vocab() -> Vocab:
     return TINY_VOCAB
+
+
+@pytest.fixture
+def sample():
+    """Make the ids of a sample in the tiny vocabulary."""
+
+    def make(*, num_prompt_ids=4, grid=(2, 4, 8)) -> torch.Tensor:
+        generator = torch.Generator().manual_seed(num_prompt_ids)
+        prompt = torch.randint(24, 70, (num_prompt_ids,), generator=generator)
+        codes = torch.randint(0, TINY_VOCAB.num_codes, grid, generator=generator)
+        return pack(prompt, codes, vocab=TINY_VOCAB, fps=6, duration=2)
+
+    return make
+
+
+@pytest.fixture
+def left_padded():
+    """Stack rows of ids, shorter ones padded on the left."""
+    return lambda rows: pad_sequence(rows, batch_first=True, padding_value=TINY_VOCAB.pad, padding_side="left")
 
 
 @pytest.fixture(scope="session")

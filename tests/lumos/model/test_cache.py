@@ -9,19 +9,14 @@ from lumos.sequence import content_positions, frame_content, frame_ids, position
 from lumos.vocab import Vocab
 
 
-def left_padded(rows: list[torch.Tensor], vocab: Vocab) -> torch.Tensor:
-    length = max(len(row) for row in rows)
-    return torch.stack([torch.cat([torch.full((length - len(row),), vocab.pad), row]) for row in rows])
-
-
 @torch.no_grad()
-def test_golden_cached_decoding(released, golden):
+def test_golden_cached_decoding(released, golden, left_padded):
     """Two branches in one batch, the unconditional one left-padded; 3 frames, 2 refinements, tokens prescribed."""
     numbers, vocab = np.load(golden / "cached_decode.npz"), Vocab()
     height, width, tokens = 8, 12, 108
     prompt = torch.from_numpy(numbers["prompt_ids_t2v_text"]).long()
     header = video_header(vocab, fps=9, duration=1)
-    context = left_padded([torch.cat([prompt, header]), header], vocab)
+    context = left_padded([torch.cat([prompt, header]), header])
     frames = frame_ids(torch.full((3, height, width), vocab.mask), vocab).flatten()
     positions = positions_of(torch.cat([context, frames.expand(2, -1)], 1), vocab)
     for row, branch in enumerate(["cond", "uncond"]):
@@ -64,12 +59,12 @@ def test_golden_cached_decoding(released, golden):
 
 @torch.no_grad()
 @pytest.mark.parametrize("prompt_lengths", [[5], [3, 3, 3], [6, 2, 2, 0], [1, 4, 2]])
-def test_cached_equals_uncached_row_by_row(make_model, vocab, prompt_lengths):
+def test_cached_equals_uncached_row_by_row(make_model, vocab, prompt_lengths, left_padded):
     model, header = make_model(), video_header(vocab, fps=6, duration=2)
     generator = torch.Generator().manual_seed(3)
     frames = frame_ids(torch.randint(70, 97, (3, 4, 8), generator=generator), vocab)
     prompts = [torch.randint(24, 70, (n,), generator=generator) for n in prompt_lengths]
-    context = left_padded([torch.cat([prompt, header]) for prompt in prompts], vocab)
+    context = left_padded([torch.cat([prompt, header]) for prompt in prompts])
     batch, start = context.shape
     ids = torch.cat([context, frames.flatten().expand(batch, -1)], 1)
     positions = positions_of(ids, vocab)
@@ -91,7 +86,7 @@ def test_cached_equals_uncached_row_by_row(make_model, vocab, prompt_lengths):
 
 
 @torch.no_grad()
-def test_rewind_forgets(make_model, vocab):
+def test_rewind_forgets(make_model):
     model = make_model()
     ids = torch.randint(24, 70, (2, 7))
     cache = KVCache(model.config, batch_size=2, capacity=9)

@@ -8,20 +8,7 @@ import torch
 
 from lumos.config import LumosConfig
 from lumos.model.modeling import LumosForCausalLM
-from lumos.sequence import pack
 from lumos.vocab import Vocab
-
-
-def sample(vocab, *, num_prompt_ids=4, grid=(2, 4, 8)):
-    generator = torch.Generator().manual_seed(num_prompt_ids)
-    prompt = torch.randint(24, 70, (num_prompt_ids,), generator=generator)
-    codes = torch.randint(0, vocab.num_codes, grid, generator=generator)
-    return pack(prompt, codes, vocab=vocab, fps=6, duration=2)
-
-
-def left_padded(rows, vocab):
-    length = max(len(row) for row in rows)
-    return torch.stack([torch.cat([torch.full((length - len(row),), vocab.pad), row]) for row in rows])
 
 
 @pytest.mark.parametrize("name", ["S1", "S2"])
@@ -53,30 +40,30 @@ def test_golden_state_dict_names_and_shapes(released, golden):
 
 @pytest.mark.parametrize("grids", [[(2, 4, 8)] * 3, [(2, 4, 8), (1, 8, 4), (2, 4, 8)]])
 @torch.no_grad()
-def test_a_left_padded_batch_gives_each_row_its_own_numbers(make_model, vocab, grids):
+def test_a_left_padded_batch_gives_each_row_its_own_numbers(make_model, grids, sample, left_padded):
     model = make_model()
-    rows = [sample(vocab, num_prompt_ids=n, grid=grid) for n, grid in zip((4, 9, 1), grids, strict=True)]
-    logits = model(left_padded(rows, vocab)).logits
+    rows = [sample(num_prompt_ids=n, grid=grid) for n, grid in zip((4, 9, 1), grids, strict=True)]
+    logits = model(left_padded(rows)).logits
     for row, together in zip(rows, logits, strict=True):
         torch.testing.assert_close(together[-len(row) :], model(row[None]).logits[0], atol=1e-6, rtol=1e-5)
 
 
 @torch.no_grad()
-def test_another_sample_in_the_batch_changes_nothing(make_model, vocab):
-    model, row = make_model(), sample(vocab, num_prompt_ids=5)
+def test_another_sample_in_the_batch_changes_nothing(make_model, sample, left_padded):
+    model, row = make_model(), sample(num_prompt_ids=5)
     outputs = [
-        model(left_padded([row, other], vocab)).logits[0, -len(row) :]
-        for other in (sample(vocab, num_prompt_ids=2), sample(vocab, grid=(1, 4, 4)))
+        model(left_padded([row, other])).logits[0, -len(row) :]
+        for other in (sample(num_prompt_ids=2), sample(grid=(1, 4, 4)))
     ]
     torch.testing.assert_close(*outputs, atol=1e-6, rtol=1e-5)
 
 
 @pytest.mark.parametrize("table", [None, "reversed"])
-def test_visual_logits_are_the_logits_of_the_codes_in_their_order(make_model, vocab, table):
+def test_visual_logits_are_the_logits_of_the_codes_in_their_order(make_model, vocab, table, sample):
     fields = vocab.to_dict()
     codes = range(vocab.code_base, vocab.code_base + vocab.num_codes)
     model = make_model(vocab=fields if table is None else {**fields, "code_table": tuple(reversed(codes))})
-    ids = sample(vocab)[None]
+    ids = sample()[None]
     ids_of_codes = model.vocab.code_ids(torch.arange(vocab.num_codes))
     hidden = model.hidden(ids)[0]
     torch.testing.assert_close(model.visual_logits(hidden), model(ids).logits[0][:, ids_of_codes])
@@ -84,8 +71,8 @@ def test_visual_logits_are_the_logits_of_the_codes_in_their_order(make_model, vo
 
 
 @torch.no_grad()
-def test_bfloat16_is_close_and_logits_stay_float32(make_model, vocab):
-    model, ids = make_model(), sample(vocab)[None]
+def test_bfloat16_is_close_and_logits_stay_float32(make_model, sample):
+    model, ids = make_model(), sample()[None]
     exact = model(ids).logits
     with torch.autocast("cpu", torch.bfloat16):
         mixed = model(ids).logits
@@ -95,8 +82,8 @@ def test_bfloat16_is_close_and_logits_stay_float32(make_model, vocab):
         assert (logits - exact).norm() < 0.03 * exact.norm()
 
 
-def test_mixed_precision_gradients_are_close(make_model, vocab):
-    model, ids = make_model(), sample(vocab)[None]
+def test_mixed_precision_gradients_are_close(make_model, sample):
+    model, ids = make_model(), sample()[None]
     norms = []
     for enabled in (False, True):
         model.zero_grad()

@@ -8,7 +8,7 @@ from torch.utils.checkpoint import checkpoint
 from lumos.model.attention import frame_causal_mask, plan_of
 from lumos.model.rope import axis_of_channel, mm_rope_angles
 from lumos.model.transformer import HeadNorm, RMSNorm
-from lumos.sequence import blocks_of, pack, positions_of
+from lumos.sequence import blocks_of, positions_of
 
 OPTIONS = {
     "released": {},
@@ -18,13 +18,6 @@ OPTIONS = {
     "multi_head": {"num_key_value_heads": 4},
     "wide_heads": {"hidden_size": 64, "num_attention_heads": 2, "rope_theta": 50.0},
 }
-
-
-def sample(vocab, *, num_prompt_ids=4, grid=(2, 4, 8)):
-    generator = torch.Generator().manual_seed(num_prompt_ids)
-    prompt = torch.randint(24, 70, (num_prompt_ids,), generator=generator)
-    codes = torch.randint(0, vocab.num_codes, grid, generator=generator)
-    return pack(prompt, codes, vocab=vocab, fps=6, duration=2)
 
 
 def plain_forward(model, ids):
@@ -75,16 +68,16 @@ def plain_forward(model, ids):
 
 
 @pytest.mark.parametrize("option", OPTIONS)
-def test_logits_equal_the_plain_restatement(make_model, vocab, option):
+def test_logits_equal_the_plain_restatement(make_model, option, sample):
     model = make_model(**OPTIONS[option])
     with torch.no_grad():
-        for ids in (sample(vocab)[None], sample(vocab, grid=(1, 8, 4))[None]):
+        for ids in (sample()[None], sample(grid=(1, 8, 4))[None]):
             torch.testing.assert_close(model(ids).logits, plain_forward(model, ids), atol=2e-6, rtol=1e-5)
 
 
 @pytest.mark.parametrize("backend", ["per_frame", "mask"])
-def test_gradients_equal_the_plain_restatement(make_model, vocab, backend):
-    model, ids = make_model(), sample(vocab)[None]
+def test_gradients_equal_the_plain_restatement(make_model, backend, sample):
+    model, ids = make_model(), sample()[None]
     model(ids, backend=backend).logits.sin().sum().backward()
     ours = {name: parameter.grad for name, parameter in model.named_parameters()}
     detached = {name: tensor.detach().requires_grad_() for name, tensor in model.state_dict().items()}
@@ -94,8 +87,8 @@ def test_gradients_equal_the_plain_restatement(make_model, vocab, backend):
         assert (ours[name] - gradient).norm() < 1e-5 * gradient.norm(), name
 
 
-def test_activation_checkpointing_from_outside_gives_the_same_gradients(make_model, vocab):
-    model, ids = make_model(), sample(vocab)[None]
+def test_activation_checkpointing_from_outside_gives_the_same_gradients(make_model, sample):
+    model, ids = make_model(), sample()[None]
     gradients = []
     for wrapped in (False, True):
         if wrapped:
@@ -108,8 +101,8 @@ def test_activation_checkpointing_from_outside_gives_the_same_gradients(make_mod
     torch.testing.assert_close(*gradients)
 
 
-def test_dropout_acts_in_training_only(make_model, vocab):
-    model, ids = make_model(dropout=0.5), sample(vocab)[None]
+def test_dropout_acts_in_training_only(make_model, sample):
+    model, ids = make_model(dropout=0.5), sample()[None]
     still = make_model()
     torch.testing.assert_close(model.hidden(ids), still.hidden(ids))
     model.train()
@@ -147,8 +140,8 @@ def test_rows_of_the_head_norm_serve_neighbouring_heads(make_config):
     torch.testing.assert_close(means, torch.tensor([0.0, 0.0, 5.0, 5.0]), atol=1e-5, rtol=0)
 
 
-def test_hidden_takes_a_plan_made_once(make_model, vocab):
-    model, ids = make_model(), sample(vocab)[None]
+def test_hidden_takes_a_plan_made_once(make_model, vocab, sample):
+    model, ids = make_model(), sample()[None]
     blocks = blocks_of(ids, vocab)
     torch.testing.assert_close(model.hidden(ids, blocks=plan_of(blocks)), model.hidden(ids))
     torch.testing.assert_close(model.hidden(ids, blocks=blocks), model.hidden(ids))
