@@ -97,14 +97,18 @@ class LumosTask:
         return list(_lumos(model).model.layers)
 
     def build_dataset(self, split: str) -> Mapping[str, ClipStream]:
-        """Returns the training streams by name, or for `eval` every held-out stream in every mode, `stream/mode`."""
+        """Returns the training streams, or for `eval` the held-out ones, whose text is never dropped.
+
+        With several `eval_modes` there is one held-out stream for each, named `stream/mode`.
+        """
         config = self.config
         if split == "train":
             return {
                 name: self._stream(path, config.ardf.modes, config.ardf.cfg_drop) for name, path in config.data.items()
             }
+        several = len(config.eval_modes) > 1
         return {
-            f"{name}/{mode}": self._stream(path, (mode,), 0.0)
+            f"{name}/{mode}" if several else name: self._stream(path, (mode,), 0.0)
             for name, path in config.eval_data.items()
             for mode in config.eval_modes
         }

@@ -174,9 +174,7 @@ def test_guidance_1_is_the_conditional_branch(tiny_model: LumosForCausalLM) -> N
     cached = generate(tiny_model, PROMPTS[:1], sampler=sampler)
     text = torch.cat([PROMPTS[0], separator, header])
     with torch.inference_mode():
-        assert uncached(tiny_model, text, text, noise=GeneratorNoise(0), sampler=sampler).equal(
-            cached[0]
-        )
+        assert uncached(tiny_model, text, text, noise=GeneratorNoise(0), sampler=sampler).equal(cached[0])
 
 
 def test_separator_may_be_there_or_not(tiny_model: LumosForCausalLM) -> None:

@@ -215,6 +215,8 @@ def test_evaluation_has_a_stream_for_every_mode_and_keeps_the_text(
     assert set(streams) == {f"held_out/{mode}" for mode in modes}
     sample = streams["held_out/video_prediction_0.5"][0]
     assert sample.cfg_drop == 0
+    one_mode = LumosTask(LumosTaskConfig(model=tiny_fields, data=data, eval_data={"held_out": data["video"]}))
+    assert set(one_mode.build_dataset("eval")) == {"held_out"}
     prepared = task.prepare([sample], torch.Generator().manual_seed(0))
     assert set(prepared.inputs["frames"].tolist()) == {2, 3}
 
