@@ -10,15 +10,16 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
 from lumos.cli import STOPPED, USER_ERROR, terminating
-from lumos.hub import DEFAULT_MODEL
-from lumos.outputs import Job, Made, make_outputs
-from lumos.pipeline import LumosPipeline
+from lumos.hub import DEFAULT_MODEL, resolve
 from lumos.prompts import Prompt, read_prompts
+
+if TYPE_CHECKING:  # torch and all: only where outputs are made, so that --help answers at once
+    from lumos.outputs import Job, Made
 
 TASKS = {"t2i": ("custom_t2i.jsonl", "png"), "t2v": ("custom_t2v.json", "mp4"), "i2v": ("custom_i2v.json", "mp4")}
 """Task -> prompt file in eval/prompts, format of the outputs."""
@@ -26,8 +27,8 @@ TASKS = {"t2i": ("custom_t2i.jsonl", "png"), "t2v": ("custom_t2v.json", "mp4"), 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status: 0, 2 after one line that says what to mend, 130 after Ctrl-C."""
-    options = _parser().parse_args(arguments)
     try:
+        options = parse(arguments)
         with terminating():
             made = list(run(options))
     except KeyboardInterrupt:
@@ -41,21 +42,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def run(options: argparse.Namespace) -> Iterator[Made]:
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """The options of a command line; settings may stand anywhere among them."""
+    return _parser().parse_intermixed_args(arguments)
+
+
+def run(options: argparse.Namespace) -> Iterator["Made"]:
     """Yields the outputs of this process's part as they are there."""
-    jobs = jobs_of(options)
-    pipeline = LumosPipeline.from_pretrained(options.model, options.device, options.dtype, ckpts=options.ckpts)
-    settings = dict(map(_setting, options.settings))
+    from lumos.outputs import make_outputs
+    from lumos.pipeline import LumosPipeline
+    from lumos.settings import resolve_settings
+
+    jobs, settings = jobs_of(options), dict(map(_setting, options.settings))
     if options.task == "t2i":
         settings["num_frames"] = 1
+    resolve_settings(resolve(options.model, options.ckpts).defaults, settings)  # before the weights are loaded
+    pipeline = LumosPipeline.from_pretrained(options.model, options.device, options.dtype, ckpts=options.ckpts)
     with tqdm(total=len(jobs), desc=f"{options.task} {options.part[0]}/{options.part[1]}") as bar:
         for one in make_outputs(pipeline, jobs, settings, batch_size=options.batch_size, overwrite=options.overwrite):
             bar.update()
             yield one
 
 
-def jobs_of(options: argparse.Namespace) -> list[Job]:
+def jobs_of(options: argparse.Namespace) -> list["Job"]:
     """The jobs of this process's part; ValueError for a list that is not one of the task."""
+    from lumos.outputs import Job
+
     name, suffix = TASKS[options.task]
     path = options.prompts or Path(__file__).parent / "prompts" / name
     prompts = read_prompts(path, images=options.images)

@@ -52,18 +52,20 @@ def file_hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def model_hash(files: ModelFiles, *, full: bool = False) -> str:
+def model_hash(files: ModelFiles) -> str:
     """SHA-256 over a model's config, tokenizers and weights, with the way it was taken before it.
 
-    Of a file beyond 64 MiB only the size, the beginning and 64 stretches spread over it are hashed, so that a model of
-    many GB is told from its fine-tuned sister in well under a second; `full` hashes every byte.
+    Of a file beyond 64 MiB only the size and 64 stretches spread over it are hashed (`sha256-sampled:`), so that a
+    model of many GB is told from its fine-tuned sister in well under a second.
     """
     state = hashlib.sha256()
     tokenizers = [files.text_tokenizer, files.visual_tokenizer / "encoder.jit", files.visual_tokenizer / "decoder.jit"]
-    for path in (files.model / "config.json", *weight_files(files.model), *tokenizers):
+    paths = [files.model / "config.json", *weight_files(files.model), *tokenizers]
+    for path in paths:
         state.update(f"{path.name} {path.stat().st_size}\n".encode())
-        _hash_into(state, path, full=full)
-    return f"sha256{'' if full else '-sampled'}:{state.hexdigest()}"
+        _hash_into(state, path)
+    sampled = any(path.stat().st_size > _WHOLE_BYTES for path in paths)
+    return f"sha256{'-sampled' if sampled else ''}:{state.hexdigest()}"
 
 
 def code_version() -> str:
@@ -93,13 +95,13 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def _hash_into(state: "hashlib._Hash", path: Path, *, full: bool) -> None:
+def _hash_into(state: "hashlib._Hash", path: Path) -> None:
     size = path.stat().st_size
     with path.open("rb") as file:
-        if full or size <= _WHOLE_BYTES:
+        if size <= _WHOLE_BYTES:
             while chunk := file.read(2**22):
                 state.update(chunk)
             return
         for index in range(_NUM_SAMPLES):
-            file.seek(index * (size - _SAMPLE_BYTES) // (_NUM_SAMPLES - 1))
+            file.seek(index * max(0, size - _SAMPLE_BYTES) // (_NUM_SAMPLES - 1))
             state.update(file.read(_SAMPLE_BYTES))

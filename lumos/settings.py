@@ -30,6 +30,7 @@ CLIP_NAMES = ("num_frames", "fps", "duration")
 _SAMPLER_NAMES = {"num_inference_steps": "num_steps"} | {
     item.name: item.name for item in fields(SamplerConfig) if item.name != "num_steps"
 }
+_FLOATS = {item.name for item in fields(SamplerConfig) if item.type is float}
 SETTING_NAMES = (*SIZE_NAMES, *CLIP_NAMES, *_SAMPLER_NAMES)
 """Every name a caller, a `generation_config.json` or a side-car may set."""
 
@@ -113,6 +114,9 @@ def resolve_settings(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> S
         return None
 
     sampler = {inner: value_of(name) for name, inner in _SAMPLER_NAMES.items() if value_of(name) is not None}
+    sampler["num_steps"] = _whole("num_inference_steps", sampler["num_steps"])
+    for name in _FLOATS & sampler.keys():
+        sampler[name] = _number(name, sampler[name])
     return Settings(
         width=_whole("width", value_of("width")),
         height=_whole("height", value_of("height")),
@@ -120,7 +124,7 @@ def resolve_settings(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> S
         fps=fps,
         duration=duration,
         exact=exact,
-        sampler=SamplerConfig(**{**sampler, "num_steps": _whole("num_inference_steps", sampler["num_steps"])}),
+        sampler=SamplerConfig(**sampler),
     )
 
 
@@ -172,6 +176,13 @@ def _whole(name: str, value: Any) -> int:
     if number < 1 or number != value or isinstance(value, (bool, str)):
         raise ValueError(f"{name} is {value!r}; it must be a whole number of at least 1")
     return number
+
+
+def _number(name: str, value: Any) -> float:
+    """`value` as a float; ValueError if it is no finite number."""
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
+        raise ValueError(f"{name} is {value!r}; it must be a number")
+    return float(value)
 
 
 def _check_names(given: Mapping[str, Any]) -> None:
