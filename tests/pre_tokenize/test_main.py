@@ -107,6 +107,7 @@ def test_an_unfinished_rank_is_not_merged(videos, tmp_path: Path, command: Comma
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_killed_at_any_point_nothing_is_lost_or_doubled(videos, tmp_path: Path, command: Command, start: Start) -> None:
     straight = command(videos.file, tmp_path / "straight")
     assert program.main(straight) == 0
@@ -120,7 +121,7 @@ def test_killed_at_any_point_nothing_is_lost_or_doubled(videos, tmp_path: Path, 
         while process.poll() is None and len(list(shards.glob("rows-*.parquet"))) <= had:
             time.sleep(0.001)
         time.sleep(rng.random() * 0.02)
-        if attempt < 4 and process.poll() is None:
+        if attempt < 3 and process.poll() is None:
             process.send_signal(signal.SIGKILL)
             kills += 1
         process.communicate()
@@ -156,6 +157,7 @@ def test_a_write_that_is_cut_short_is_done_again(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_run_tokenization_starts_every_rank_and_writes_the_index(
     videos, tmp_path: Path, repo: Path, command: Command, environment: dict[str, str]
 ) -> None:
