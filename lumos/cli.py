@@ -134,7 +134,7 @@ def export(options: argparse.Namespace) -> int:
 
 def download(options: argparse.Namespace) -> int:
     """Brings a released model, or one of the hub, and its tokenizers."""
-    print(download_model(options.name, options.ckpts, revision=options.revision).model)
+    print(download_model(options.name, options.ckpts, revision=options.revision))
     return 0
 
 
@@ -264,7 +264,7 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(run=export)
     _add_ckpts(command)
     command = commands.add_parser("download", help="bring released weights, resumed and checked")
-    command.add_argument("name", help=f"{', '.join(RELEASED)}, or a hub id, org/name[/folder]")
+    command.add_argument("name", help=f"{', '.join(RELEASED)}, a hub id (org/name[/folder]), or cosmos")
     command.add_argument("--revision", default="main", help="branch, tag or commit on the hub")
     command.set_defaults(run=download)
     _add_ckpts(command)

@@ -32,6 +32,9 @@ COSMOS_REPO = "nvidia/Cosmos-Tokenizer-DV4x8x8"
 TEXT_TOKENIZER = "text_tokenizer.json"
 SHARED_TEXT_TOKENIZER = Path("cosmos/tokenizer") / TEXT_TOKENIZER
 SHARED_VISUAL_TOKENIZER = Path("cosmos/Cosmos-Tokenizer-DV4x8x8")
+SHARED_NAMES = ("cosmos", SHARED_VISUAL_TOKENIZER.name, COSMOS_REPO)
+"""What `download` calls the tokenizers of the released models."""
+
 VISUAL_PAIR = ("encoder.jit", "decoder.jit")
 
 _P256: dict[str, Any] = {"width": 448, "height": 256}
@@ -55,7 +58,7 @@ class ModelFiles:
     """Where the parts of one model lie, all of them present."""
 
     name: str
-    """The name it was asked for by."""
+    """What finds it again: the name it was asked for by, or the whole path of a folder elsewhere."""
     model: Path
     """Folder with `config.json` and the weights."""
     text_tokenizer: Path
@@ -87,7 +90,7 @@ def resolve(name: str | Path = DEFAULT_MODEL, root: str | Path | None = None) ->
         raise ValueError(_not_here(str(name), ckpts))
     check_weights(folder)
     return ModelFiles(
-        name=str(name),
+        name=str(name) if folder.is_relative_to(ckpts) else str(folder.resolve()),
         model=folder,
         text_tokenizer=_text_tokenizer(folder, ckpts),
         visual_tokenizer=_visual_tokenizer(folder, ckpts),
@@ -113,18 +116,18 @@ def check_weights(folder: Path) -> None:
     if missing:
         raise ValueError(f"{folder} lacks {', '.join(missing)}, which its index names; copy or download them again")
     if not weights:
-        raise ValueError(f"{folder} has no weights (model*.safetensors or pytorch_model*.bin); copy them there")
+        names = "model.safetensors, pytorch_model.bin, or the .index.json of either with its shards"
+        raise ValueError(f"{folder} has no weights ({names}); copy them there")
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The files of weights of a model folder, those of an index first; a file the index names may be absent."""
-    for stem, suffix in (("model", "safetensors"), ("pytorch_model", "bin")):
-        index = folder / f"{stem}.{suffix}.index.json"
+    """The files of weights of a model folder; those an index names may be absent."""
+    for name in ("model.safetensors", "pytorch_model.bin"):
+        if (folder / name).is_file():
+            return [folder / name]
+        index = folder / f"{name}.index.json"
         if index.is_file():
             return [folder / shard for shard in sorted(set(read_json(index).get("weight_map", {}).values()))]
-        files = sorted(folder.glob(f"{stem}*.{suffix}"))
-        if files:
-            return files
     return []
 
 
@@ -139,29 +142,30 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def download(
-    name: str, root: str | Path | None = None, *, revision: str = "main", endpoint: str | None = None
-) -> ModelFiles:
-    """The files of a model brought from the hub, with the tokenizers it needs, each checked; resumes what was cut.
+def download(name: str, root: str | Path | None = None, *, revision: str = "main", endpoint: str | None = None) -> Path:
+    """The folder of a model brought from the hub, with the tokenizers it needs, each checked; resumes what was cut.
 
-    `name` is a released name or a hub id, `org/name` or `org/name/folder`. The host is `endpoint`, else HF_ENDPOINT,
-    else the public hub. Raises ValueError for a name that is none, OSError when the transfer fails.
+    `name` is a released name, a hub id (`org/name` or `org/name/folder`), or `cosmos` for the tokenizers alone. The
+    host is `endpoint`, else HF_ENDPOINT, else the public hub. Raises ValueError for a name that is none, OSError when
+    the transfer fails.
     """
     ckpts = ckpts_root(root)
+    if name in SHARED_NAMES:
+        _download_text(ckpts, endpoint)
+        _download_visual(ckpts, endpoint)
+        return ckpts / SHARED_TEXT_TOKENIZER.parts[0]
     repo, subfolder = repository_of(name)
     folder = ckpts / name
     snapshot = transfer.open_snapshot(repo, revision=revision, endpoint=endpoint)
-    transfer.fetch(
-        snapshot, {path: folder / relative for path, relative in model_files(snapshot.files, subfolder).items()}
-    )
+    wanted = model_files(snapshot.files, subfolder)
+    transfer.fetch(snapshot, {path: folder / relative for path, relative in wanted.items()})
     for path in folder.glob("*.safetensors"):
         transfer.check_safetensors(path)
     if not any(place.is_file() for place in _text_places(folder, ckpts)):
-        _download_shared(LUMOS_REPO, (TEXT_TOKENIZER,), ckpts / SHARED_TEXT_TOKENIZER.parent, endpoint=endpoint)
+        _download_text(ckpts, endpoint)
     if not any(map(_has_pair, _visual_places(folder, ckpts))):
-        wanted = (*VISUAL_PAIR, "autoencoder.jit")
-        _download_shared(COSMOS_REPO, wanted, ckpts / SHARED_VISUAL_TOKENIZER, endpoint=endpoint)
-    return resolve(name, root)
+        _download_visual(ckpts, endpoint)
+    return resolve(name, root).model
 
 
 def model_files(listing: Sequence[str], subfolder: str) -> dict[str, str]:
@@ -181,6 +185,15 @@ def model_files(listing: Sequence[str], subfolder: str) -> dict[str, str]:
     extra = ("generation_config.json", TEXT_TOKENIZER, *(f"visual_tokenizer/{file}" for file in VISUAL_PAIR))
     chosen = [*(path for path in extra if path in inside), *weights, "config.json"]
     return {prefix + path: path for path in chosen}
+
+
+def _download_text(ckpts: Path, endpoint: str | None) -> None:
+    _download_shared(LUMOS_REPO, (TEXT_TOKENIZER,), ckpts / SHARED_TEXT_TOKENIZER.parent, endpoint=endpoint)
+
+
+def _download_visual(ckpts: Path, endpoint: str | None) -> None:
+    wanted = (*VISUAL_PAIR, "autoencoder.jit")
+    _download_shared(COSMOS_REPO, wanted, ckpts / SHARED_VISUAL_TOKENIZER, endpoint=endpoint)
 
 
 def _download_shared(repo: str, names: tuple[str, ...], folder: Path, *, endpoint: str | None) -> None:
@@ -237,7 +250,7 @@ def _text_tokenizer(folder: Path, ckpts: Path) -> Path:
     for place in (own, shared):
         if place.is_file():
             return place
-    raise ValueError(f"no text tokenizer: neither {own} nor {shared} is there; {_fetch_hint(folder, ckpts)}")
+    raise ValueError(f"no text tokenizer: neither {own} nor {shared} is there; run: lumos download {SHARED_NAMES[0]}")
 
 
 def _visual_tokenizer(folder: Path, ckpts: Path) -> Path:
@@ -246,17 +259,13 @@ def _visual_tokenizer(folder: Path, ckpts: Path) -> Path:
         if _has_pair(place):
             return place
     need = " and ".join(VISUAL_PAIR)
-    raise ValueError(f"no visual tokenizer: {need} are neither in {own} nor in {shared}; {_fetch_hint(folder, ckpts)}")
+    raise ValueError(
+        f"no visual tokenizer: {need} are neither in {own} nor in {shared}; run: lumos download {SHARED_NAMES[0]}"
+    )
 
 
 def _has_pair(folder: Path) -> bool:
     return all((folder / file).is_file() for file in VISUAL_PAIR)
-
-
-def _fetch_hint(folder: Path, ckpts: Path) -> str:
-    """The command that brings the shared tokenizers: that of the model itself, or of any released one."""
-    name = _name_under(folder, ckpts)
-    return f"run: lumos download {name if name in RELEASED else next(iter(RELEASED))}"
 
 
 def _name_under(folder: Path, ckpts: Path) -> str | None:

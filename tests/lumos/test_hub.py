@@ -159,6 +159,11 @@ def fake_model(folder: Path) -> Path:
     return folder
 
 
+def without_a_shard(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    (folder / "model.safetensors.index.json").write_bytes(INDEX)
+
+
 # --- names ------------------------------------------------------------------------------------------------------------
 
 
@@ -210,7 +215,7 @@ def test_a_misspelt_name_is_corrected(tmp_path: Path) -> None:
     [
         (lambda folder: (folder / "config.json").unlink(), "has no config.json"),
         (lambda folder: (folder / "model.safetensors").unlink(), "has no weights"),
-        (lambda folder: (folder / "model.safetensors.index.json").write_bytes(INDEX), "lacks model-00001-of-00001"),
+        (without_a_shard, "lacks model-00001-of-00001"),
         (lambda folder: (folder / "model.safetensors.ab.part").touch(), "not finished"),
         (lambda folder: (folder / "text_tokenizer.json").unlink(), "no text tokenizer"),
         (lambda folder: (folder / "visual_tokenizer/decoder.jit").unlink(), "no visual tokenizer"),
@@ -230,10 +235,9 @@ def test_an_incomplete_folder_says_what_it_lacks(spoil: object, message: str, tm
 
 
 def test_a_released_name_lands_in_the_documented_layout(server: Hub, tmp_path: Path) -> None:
-    files = hub.download(NAME, tmp_path, endpoint=server.url)
-    assert files.model == tmp_path / NAME
-    assert (files.model / "model-00001-of-00001.safetensors").read_bytes() == SHARD
-    assert files.text_tokenizer == tmp_path / "cosmos/tokenizer/text_tokenizer.json"
+    assert hub.download(NAME, tmp_path, endpoint=server.url) == tmp_path / NAME
+    assert (tmp_path / NAME / "model-00001-of-00001.safetensors").read_bytes() == SHARD
+    assert hub.resolve(NAME, tmp_path).text_tokenizer == tmp_path / "cosmos/tokenizer/text_tokenizer.json"
     landed = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
     model = {
         f"{NAME}/{file}" for file in ("config.json", "model.safetensors.index.json", "model-00001-of-00001.safetensors")
@@ -250,24 +254,31 @@ def test_a_second_download_only_checks(server: Hub, tmp_path: Path) -> None:
 
 
 def test_a_file_that_was_changed_on_disk_is_replaced(server: Hub, tmp_path: Path) -> None:
-    weights = hub.download(NAME, tmp_path, endpoint=server.url).model / "model-00001-of-00001.safetensors"
+    weights = hub.download(NAME, tmp_path, endpoint=server.url) / "model-00001-of-00001.safetensors"
     weights.write_bytes(b"?" + SHARD[1:])
     hub.download(NAME, tmp_path, endpoint=server.url)
     assert weights.read_bytes() == SHARD
 
 
 def test_a_hub_id_with_a_folder_brings_its_own_tokenizers(server: Hub, tmp_path: Path) -> None:
-    files = hub.download("someone/little/run", tmp_path, endpoint=server.url)
+    hub.download("someone/little/run", tmp_path, endpoint=server.url)
+    files = hub.resolve("someone/little/run", tmp_path)
     assert files.model == tmp_path / "someone/little/run"
     assert files.visual_tokenizer == files.model / "visual_tokenizer"
     assert not (tmp_path / "cosmos").exists()
 
 
+def test_the_shared_tokenizers_are_brought_alone_too(server: Hub, tmp_path: Path) -> None:
+    assert hub.download("cosmos", tmp_path, endpoint=server.url) == tmp_path / "cosmos"
+    assert (tmp_path / "cosmos/Cosmos-Tokenizer-DV4x8x8/decoder.jit").read_bytes() == b"D" * 777
+    assert (tmp_path / "cosmos/tokenizer/text_tokenizer.json").is_file()
+
+
 def test_a_connection_cut_once_is_taken_up_with_a_range_request(server: Hub, tmp_path: Path) -> None:
     server.cut_at = 12_345
-    files = hub.download(NAME, tmp_path, endpoint=server.url)
+    folder = hub.download(NAME, tmp_path, endpoint=server.url)
     assert server.ranges == ["bytes=12345-"]
-    assert (files.model / "model-00001-of-00001.safetensors").read_bytes() == SHARD
+    assert (folder / "model-00001-of-00001.safetensors").read_bytes() == SHARD
 
 
 def test_a_broken_transfer_leaves_a_part_and_the_next_run_resumes_it(server: Hub, tmp_path: Path) -> None:
@@ -301,9 +312,9 @@ def test_a_damaged_file_is_refused_and_never_gets_its_name(server: Hub, tmp_path
 def test_a_part_of_another_version_is_thrown_away(server: Hub, tmp_path: Path) -> None:
     (tmp_path / NAME).mkdir(parents=True)
     (tmp_path / NAME / "model-00001-of-00001.safetensors.0123456789ab.part").write_bytes(b"older")
-    files = hub.download(NAME, tmp_path, endpoint=server.url)
+    folder = hub.download(NAME, tmp_path, endpoint=server.url)
     assert server.ranges == []
-    assert not list(files.model.glob("*.part"))
+    assert not list(folder.glob("*.part"))
 
 
 def test_a_gated_repository_says_how_to_be_let_in(server: Hub, tmp_path: Path) -> None:
@@ -351,7 +362,7 @@ def test_a_disk_that_fills_up_keeps_the_part_and_says_so(
 
 
 def test_hf_endpoint_of_the_environment_is_used(server: Hub, tmp_path: Path) -> None:
-    code = f"from lumos import hub; print(hub.download({NAME!r}, {str(tmp_path)!r}).model)"
+    code = f"from lumos import hub; print(hub.download({NAME!r}, {str(tmp_path)!r}))"
     environment = {**os.environ, "HF_ENDPOINT": server.url, "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
