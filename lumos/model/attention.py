@@ -147,6 +147,8 @@ def cached_attention(
 
 def _per_frame(q: Tensor, k: Tensor, v: Tensor, group: RowGroup) -> Tensor:
     """Return the attention of one group's rows; a mask only in text and where there is padding."""
+    if _is_faster_explicit(q, k):
+        q, k, v = q.contiguous(), k.contiguous(), v.contiguous()  # once here, or in every product
     queries = _split(q, [segment.stop - segment.start for segment in group.segments], dim=2)
     parts = []
     for part, (start, stop, is_frame) in zip(queries, group.segments, strict=True):
@@ -193,7 +195,25 @@ def _sdpa(q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor | None) -> Tensor:
     if mask is not None and groups > 1 and q.is_cuda:
         # No fused CUDA kernel takes both a mask and grouped heads; unfused, the scores would fill the memory.
         k, v, groups = k.repeat_interleave(groups, 1), v.repeat_interleave(groups, 1), 1
+    if _is_faster_explicit(q, k):
+        return _explicit_attention(q, k, v, mask=mask)
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=groups > 1)
+
+
+def _is_faster_explicit(q: Tensor, k: Tensor) -> bool:
+    """Whether plain products beat the fused kernel: bf16 training on a CPU, where the kernel's backward has no bf16.
+
+    Measured 2.4 times faster for 76 queries on 292 keys; scores of long frames would not fit the caches.
+    """
+    on_cpu = q.device.type == "cpu" and q.dtype == torch.bfloat16 and q.requires_grad
+    return on_cpu and q.shape[1] == k.shape[1] and k.shape[2] <= 2**11
+
+
+def _explicit_attention(q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor | None) -> Tensor:
+    scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -torch.inf)
+    return scores.softmax(dim=-1) @ v
 
 
 def _split(x: Tensor, sizes: list[int], *, dim: int) -> Sequence[Tensor]:

@@ -38,10 +38,10 @@ SPEED_PER_S = 12 / 64
 """Travel of a moving shape, in frame sides a second."""
 TURN_PER_S = 45.0
 """Turning of a turning shape, in degrees a second."""
-GROWTH = 2.0
+GROWTH = 1.8
 """Final over initial radius of a growing shape (its inverse for a shrinking one), over the whole clip."""
 
-STEP = 1 / 32
+STEP = 1 / 16
 """Centres lie on a grid of this many frame sides."""
 
 
@@ -177,7 +177,7 @@ def _coordinate(rng: random.Random, low: float, high: float) -> float:
 def _single(rng: random.Random, *, moving: bool) -> tuple[ObjectSpec, ...]:
     shape, colour = rng.choice(SHAPES), rng.choice(tuple(COLOURS))
     motion = _motion_for(rng, shape, MOTIONS) if moving else "still"
-    radius = {"grow": 0.125, "shrink": 0.25}.get(motion) or rng.choice((11 / 64, 13 / 64, 15 / 64))
+    radius = {"grow": 10 / 64, "shrink": 18 / 64}.get(motion) or rng.choice((13 / 64, 16 / 64))
     x = _coordinate(rng, *_start_range(motion, "x", radius))
     y = _coordinate(rng, *_start_range(motion, "y", radius))
     return (ObjectSpec(shape=shape, colour=colour, motion=motion, x=x, y=y, radius=radius),)
@@ -188,8 +188,7 @@ def _pair(rng: random.Random, *, moving: bool) -> tuple[ObjectSpec, ...]:
     side_by_side = rng.random() < 0.5
     lanes = ("still", "up", "down", "turn", "grow", "shrink") if side_by_side else ("still", "left", "right", "turn")
     mover = rng.choice((0, 1, None)) if moving else None
-    near, far = _coordinate(rng, 0.22, 0.28), _coordinate(rng, 0.72, 0.78)
-    places = [near, far] if rng.random() < 0.5 else [far, near]
+    places = [0.25, 0.75] if rng.random() < 0.5 else [0.75, 0.25]
     objects: list[ObjectSpec] = []
     for index in range(2):
         shape, colour = rng.choice(SHAPES), rng.choice(tuple(COLOURS))
@@ -197,7 +196,7 @@ def _pair(rng: random.Random, *, moving: bool) -> tuple[ObjectSpec, ...]:
             shape = objects[0].shape
             colour = objects[0].colour if rng.random() < 0.5 else colour
         motion = _motion_for(rng, shape, lanes[1:]) if index == mover else "still"
-        radius = {"grow": 6 / 64, "shrink": 12 / 64}.get(motion) or rng.choice((9 / 64, 11 / 64))
+        radius = {"grow": 8 / 64, "shrink": 14 / 64}.get(motion) or rng.choice((12 / 64, 13 / 64))
         along = places[index]
         across = _coordinate(rng, *_start_range(motion, "y" if side_by_side else "x", radius))
         x, y = (along, across) if side_by_side else (across, along)

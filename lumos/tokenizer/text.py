@@ -43,6 +43,12 @@ def code_name(code: int) -> str:
     return "VIDVID" + "".join(chr(ord("A") + int(digit)) for digit in str(code)) + "Z"
 
 
+def prompt_text(caption: str, *, width: int, height: int, num_frames: int, fps: int) -> str:
+    """The whole text of a prompt (SPEC §2)."""
+    before = _BEFORE_FRAMES.format(width=width, height=height)
+    return f"{before}{num_frames}{_BEFORE_FPS}{fps}{_AFTER_FPS.format(caption=caption)}"
+
+
 class TextTokenizer:
     """Prompts to ids with a tokenizer of the `tokenizers` library; owns the `Vocab` that the file describes."""
 

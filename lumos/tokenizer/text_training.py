@@ -1,11 +1,19 @@
-"""A small text tokenizer of our own: byte-level BPE, so that any Unicode prompt has ids, under the released token names."""
+"""A small text tokenizer of our own: byte-level BPE, so that any Unicode prompt has ids, under the released token names.
 
-from collections.abc import Iterable
+`python -m lumos.tokenizer.text_training --out ckpts/lumos-tiny/text_tokenizer.json --num-codes 4375` learns it from the
+captions of the shapes world.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from lumos.tokenizer.text import TOKEN_NAMES, code_name, number_name
+from lumos.shapes.dataset import training_example
+from lumos.tokenizer.text import TOKEN_NAMES, code_name, number_name, prompt_text
 from xllmx.files import write_text
 
 NUM_NUMBERS = 128
@@ -54,7 +62,25 @@ def _byte_level(model: models.BPE) -> Tokenizer:
 
 
 def _merges(tokenizer: Tokenizer) -> list[tuple[str, str]]:
-    import json
-
     merges = json.loads(tokenizer.to_str())["model"]["merges"]
     return [tuple(pair.split(" ")) if isinstance(pair, str) else tuple(pair) for pair in merges]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Returns the exit status 0, once the file is written."""
+    parser = argparse.ArgumentParser(prog="lumos.tokenizer.text_training", description=__doc__)
+    parser.add_argument("--out", type=Path, required=True, help="tokenizer file to write")
+    parser.add_argument("--num-codes", type=int, required=True, help="size of the visual codebook")
+    parser.add_argument("--num-captions", type=int, default=5000)
+    parser.add_argument("--num-merges", type=int, default=512)
+    parser.add_argument("--size", type=int, default=64, help="pixels named in the prompts")
+    options = parser.parse_args(arguments)
+    captions = (training_example(i, seed=0, moving=i % 2 == 0)[1] for i in range(options.num_captions))
+    texts = (prompt_text(words, width=options.size, height=options.size, num_frames=0, fps=0) for words in captions)
+    tokenizer = train_text_tokenizer(texts, num_merges=options.num_merges, num_codes=options.num_codes)
+    save_text_tokenizer(tokenizer, options.out)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
