@@ -76,7 +76,17 @@ def code_version() -> str:
     checkout = Path(__file__).resolve().parent.parent
     if not (checkout / ".git").exists():
         return __version__
-    command = ["git", "-C", str(checkout), "describe", "--always", "--dirty=.dirty", "--abbrev=12", "--exclude=*"]
+    command = [
+        "git",
+        "--no-optional-locks",
+        "-C",
+        str(checkout),
+        "describe",
+        "--always",
+        "--dirty=.dirty",
+        "--abbrev=12",
+        "--exclude=*",
+    ]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):  # no git here, or not our checkout: the version alone is true too
