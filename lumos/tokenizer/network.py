@@ -1,7 +1,7 @@
-"""The network behind the visual tokenizer: Haar patching, factorised causal 3-D convolutions, finite scalar quantisation.
+"""The network behind the visual tokenizer: Haar patching, factorised causal 3-D convolutions, scalar quantisation.
 
-Shape of Cosmos-Tokenizer-DV4x8x8 (SPEC §4): the first frame is coded alone, every later code stands for four frames, and no
-code depends on a later frame. This file is compiled to TorchScript, so it holds plain torch only: no jaxtyping, no einops.
+Shape of Cosmos-Tokenizer-DV4x8x8 (SPEC §4): the first frame is coded alone, later codes stand for four frames, no code
+depends on a later frame. This file is compiled to TorchScript, so it holds plain torch only: no jaxtyping, no einops.
 Video tensors are [B, C, frames, height, width] in [-1, 1].
 """
 
@@ -38,7 +38,7 @@ class NetworkConfig:
         if halvings != int(halvings) or not 0 <= halvings < len(self.multipliers):
             raise ValueError(
                 f"spatial_factor={self.spatial_factor} needs {halvings:g} halvings after patches of {PATCH}: "
-                f"it must be {PATCH} times a power of two, with more levels than halvings ({len(self.multipliers)} given)"
+                f"it must be {PATCH} times a power of two, with more levels than halvings ({len(self.multipliers)})"
             )
 
     @property
@@ -53,7 +53,7 @@ class NetworkConfig:
 
 
 def haar_patch(video: Tensor) -> Tensor:
-    """Two orthonormal Haar transforms over frames, height and width, scaled to keep the mean: [B, 64C, F/4, H/4, W/4]."""
+    """Two orthogonal Haar transforms over frames, height, width, scaled to keep the mean: [B, 64C, F/4, H/4, W/4]."""
     for _ in range(2):
         for dim in (2, 3, 4):
             even, odd = _alternate(video, dim)
@@ -196,7 +196,7 @@ class FSQ(nn.Module):
         self.register_buffer("basis", basis, persistent=False)
 
     def quantise(self, z: Tensor) -> Tensor:
-        """z [..., dims] rounded to integers from -(level // 2) up; gradients pass straight through."""
+        """Values z [..., dims] rounded to integers from -(level // 2) up; gradients pass straight through."""
         bounded = torch.tanh(z.float() + self.shift) * self.half_width - self.offset
         return bounded + (bounded.round() - bounded).detach()
 

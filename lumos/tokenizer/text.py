@@ -63,6 +63,7 @@ class TextTokenizer:
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         self.vocab = _vocab_of(tokenizer, source)
+        self._not_text = _ids_of_no_text(self.vocab)
 
     @classmethod
     def from_file(cls, path: str | Path) -> "TextTokenizer":
@@ -81,12 +82,16 @@ class TextTokenizer:
         return cls(tokenizer, source=str(path))
 
     def encode(self, text: str) -> list[int]:
-        """Ids of plain text, without any special token; never fails on any Unicode text."""
-        return self._tokenizer.encode(text.encode("utf-8", "replace").decode(), add_special_tokens=False).ids
+        """Ids of plain text, never of a special or visual token, even where the text spells one's name; never fails."""
+        text = text.encode("utf-8", "replace").decode()
+        ids = self._ids(text)
+        if self._not_text.isdisjoint(ids):
+            return ids
+        return [token_id for character in text for token_id in self._ids(character)]
 
     def decode(self, ids: list[int]) -> str:
-        """The text of ids; special tokens are left out."""
-        return self._tokenizer.decode([i for i in ids if i not in self._special_ids()])
+        """The text of ids; special and visual tokens are left out."""
+        return self._tokenizer.decode([i for i in ids if i not in self._not_text])
 
     def prompt_ids(
         self, caption: str, *, width: int, height: int, num_frames: int | None = None, fps: int | None = None
@@ -112,15 +117,20 @@ class TextTokenizer:
             *self.encode(_AFTER_FPS.format(caption=caption)),
         ]
 
-    def _special_ids(self) -> set[int]:
-        vocab = self.vocab
-        named = {getattr(vocab, field) for field in TOKEN_NAMES}
-        return named | set(range(vocab.number_base, vocab.number_base + vocab.num_numbers))
+    def _ids(self, text: str) -> list[int]:
+        return self._tokenizer.encode(text, add_special_tokens=False).ids
+
+
+def _ids_of_no_text(vocab: Vocab) -> frozenset[int]:
+    numbers = range(vocab.number_base, vocab.number_base + vocab.num_numbers)
+    codes = range(vocab.code_base, vocab.code_base + vocab.num_codes)
+    return frozenset([*(getattr(vocab, field) for field in TOKEN_NAMES), *numbers, *codes])
 
 
 def _vocab_of(tokenizer: Tokenizer, source: str) -> Vocab:
-    ids = {field: tokenizer.token_to_id(name) for field, name in TOKEN_NAMES.items()}
-    missing = [TOKEN_NAMES[field] for field, token_id in ids.items() if token_id is None]
+    known = {field: tokenizer.token_to_id(name) for field, name in TOKEN_NAMES.items()}
+    ids = {field: token_id for field, token_id in known.items() if token_id is not None}
+    missing = [TOKEN_NAMES[field] for field in known if field not in ids]
     if missing:
         raise ValueError(f"{source} has no token {', '.join(missing)}: it is not a Lumos text tokenizer")
     codes = _code_table(tokenizer)
@@ -129,9 +139,9 @@ def _vocab_of(tokenizer: Tokenizer, source: str) -> Vocab:
             f"{source} has no visual tokens ({code_name(0)}, {code_name(1)}, ...): it cannot write images or videos; "
             "use the text_tokenizer.json that belongs to the model"
         )
+    number_base, digit_base = tokenizer.token_to_id(number_name(0)), tokenizer.token_to_id("0") or 0
     digits = [tokenizer.token_to_id(str(digit)) for digit in range(10)]
-    number_base = tokenizer.token_to_id(number_name(0))
-    if number_base is None or digits != list(range(digits[0] or 0, (digits[0] or 0) + 10)):
+    if number_base is None or digits != list(range(digit_base, digit_base + 10)):
         raise ValueError(f"{source} has no number tokens ({number_name(0)} ...) or its digits 0-9 are not in a row")
     base = min(codes)
     identity = codes == list(range(base, base + len(codes)))
@@ -139,7 +149,7 @@ def _vocab_of(tokenizer: Tokenizer, source: str) -> Vocab:
         **ids,
         number_base=number_base,
         num_numbers=_count_numbers(tokenizer, number_base),
-        digit_base=digits[0],
+        digit_base=digit_base,
         code_base=base,
         num_codes=len(codes),
         size=max(tokenizer.get_vocab_size(with_added_tokens=True), base + len(codes)),

@@ -1,4 +1,4 @@
-"""A small text tokenizer of our own: byte-level BPE, so that any Unicode prompt has ids, under the released token names.
+"""A small text tokenizer of our own: byte-level BPE, so that any Unicode prompt has ids; the released token names.
 
 `python -m lumos.tokenizer.text_training --out ckpts/lumos-tiny/text_tokenizer.json --num-codes 4375` learns it from the
 captions of the shapes world.
@@ -23,8 +23,8 @@ NUM_NUMBERS = 128
 def train_text_tokenizer(texts: Iterable[str], *, num_merges: int, num_codes: int) -> Tokenizer:
     """A byte-level BPE tokenizer with the special, number and visual tokens of SPEC §1.
 
-    Ids: special tokens, number tokens, the 256 bytes, merges, visual codes. None of the special or visual tokens can come
-    out of text: they are entries of the vocabulary that no merge leads to.
+    Ids: special tokens, number tokens, the 256 bytes, merges, visual codes. None of the special or visual tokens can
+    come out of text: they are entries of the vocabulary that no merge leads to.
 
     Args:
         texts: what the merges are learnt from.
@@ -43,8 +43,7 @@ def train_text_tokenizer(texts: Iterable[str], *, num_merges: int, num_codes: in
     learnt = sorted(learner.get_vocab().items(), key=lambda item: item[1])
     names = [*special, *(name for name, _ in learnt), *(code_name(code) for code in range(num_codes))]
     vocab = {name: index for index, name in enumerate(names)}
-    merges = [(left, right) for left, right in _merges(learner)]
-    return _byte_level(models.BPE(vocab=vocab, merges=merges))
+    return _byte_level(models.BPE(vocab=vocab, merges=_merges(learner)))
 
 
 def save_text_tokenizer(tokenizer: Tokenizer, path: Path) -> None:
@@ -63,7 +62,8 @@ def _byte_level(model: models.BPE) -> Tokenizer:
 
 def _merges(tokenizer: Tokenizer) -> list[tuple[str, str]]:
     merges = json.loads(tokenizer.to_str())["model"]["merges"]
-    return [tuple(pair.split(" ")) if isinstance(pair, str) else tuple(pair) for pair in merges]
+    pairs = (pair.split(" ") if isinstance(pair, str) else pair for pair in merges)
+    return [(left, right) for left, right in pairs]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

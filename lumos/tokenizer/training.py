@@ -44,7 +44,7 @@ class TokenizerTaskConfig:
     fps: int = 6
     """Frames a second."""
     crop_px: int = 32
-    """Side of the square windows that training sees; edges fill more of them than of whole frames. 0 is whole frames."""
+    """Side of the square windows that training sees: edges fill more of them than of whole frames. 0: whole frames."""
     crop_frames: int = 9
     """Frames of the windows: 1 + 4k."""
     l1_weight: float = 0.1
@@ -65,7 +65,7 @@ class RenderedClips:
     def __init__(self, config: TokenizerTaskConfig, *, num: int, seed: int, windowed: bool) -> None:
         """`windowed` says whether the task may cut windows of these clips."""
         self._config, self._num, self._seed, self._windowed = config, num, seed, windowed
-        self.lengths = [1] * num
+        self.lengths: Sequence[int] = [1] * num
         self._rendered: dict[int, Tensor] = {}
 
     def __len__(self) -> int:
@@ -122,7 +122,7 @@ class TokenizerTask:
         return torch.stack([clip for clip, _ in samples]), samples[0][1]
 
     def prepare(self, batch: tuple[Tensor, bool], generator: torch.Generator) -> Prepared:
-        """Returns windows of the videos in [-1, 1], drawn where there is something to see; whole frames in evaluation."""
+        """Returns windows of the videos in [-1, 1], drawn where there is something to see; in evaluation all of it."""
         clips, windowed = batch
         if windowed:
             generators = [sample_generator(generator, place) for place in range(len(clips))]
@@ -143,7 +143,7 @@ class TokenizerTask:
         return window
 
     def loss(self, model: nn.Module, prepared: Prepared) -> LossOutput:
-        """Returns the squared and absolute error of the pixels, and the penalty on values out of the quantiser's range."""
+        """Returns the squared and absolute error of the pixels, and the penalty on values out of the quantiser."""
         out = model(prepared.inputs)
         video, target = out.video.float(), prepared.targets
         error = video - target

@@ -15,8 +15,8 @@ class VisualTokenizer:
     """Video to codes and back; causal in time, so a long clip goes through in windows.
 
     A pair exported here carries `temporal_reach`, the number of earlier latent frames that a latent frame depends on;
-    windows overlap by it and the result is exactly that of the whole clip. A pair without it (the released one) is run on
-    whole clips.
+    windows overlap by it and the result is exactly that of the whole clip. A pair without it (the released one) is run
+    on whole clips.
     """
 
     spatial_factor = 8
