@@ -1,10 +1,13 @@
-"""Pixels of a clip of shapes: signed distances, one pixel of anti-aliasing, any size and rate."""
+"""Pixels of a clip of shapes: signed distances with soft anti-aliased edges, any size and rate."""
 
 import math
 
 import numpy as np
 
 from lumos.shapes.spec import COLOURS, GROUNDS, GROWTH, SPEED_PER_S, TURN_PER_S, ObjectSpec, ShapeSpec
+
+EDGE_PX = 2.0
+"""Width of an outline's ramp: anti-aliasing with a little softness, so that few codes say where an edge runs."""
 
 _STAR_INNER = 0.45  # inner over outer radius of a star
 _RING_HOLE = 0.5  # hole over outer radius of a ring
@@ -27,7 +30,7 @@ def silhouette(shape: str, *, size: int, radius: float, angle: float = 0.0) -> n
     """Coverage in [0, 1], float [size, size], of one shape of `radius` pixels, centred, turned by `angle` degrees."""
     axis = np.arange(size) + 0.5 - size / 2
     y, x = np.meshgrid(axis, axis, indexing="ij")
-    return np.clip(_signed_distance(shape, x, y, np.float64(radius), np.float64(angle)) + 0.5, 0, 1)
+    return _soft(_signed_distance(shape, x, y, np.float64(radius), np.float64(angle)))
 
 
 def pose(item: ObjectSpec, times: np.ndarray, *, duration_s: float) -> tuple[np.ndarray, ...]:
@@ -45,7 +48,12 @@ def _coverage(item: ObjectSpec, times: np.ndarray, *, width: int, height: int, d
     x = (np.arange(width) + 0.5)[None, None, :] - cx * width
     y = (np.arange(height) + 0.5)[None, :, None] - cy * height
     x, y = np.broadcast_arrays(x, y)
-    return np.clip(_signed_distance(item.shape, x, y, radius * min(width, height), angle) + 0.5, 0, 1)
+    return _soft(_signed_distance(item.shape, x, y, radius * min(width, height), angle))
+
+
+def _soft(distance_px: np.ndarray) -> np.ndarray:
+    """Coverage in [0, 1] of a signed distance: an edge fades over `EDGE_PX` pixels, as through a lens."""
+    return np.clip(distance_px / EDGE_PX + 0.5, 0, 1)
 
 
 def _signed_distance(
