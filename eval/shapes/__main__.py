@@ -1,10 +1,11 @@
-"""`python -m eval.shapes prompts|score|run`: see README.md beside this file."""
+"""`python -m eval.shapes prompts|score|run|look`: see README.md beside this file."""
 
 import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from eval.shapes.look import look
 from eval.shapes.outputs import score_folder
 from eval.shapes.prompts import KINDS, load_prompts, make_prompts, save_prompts
 from eval.shapes.run import RunConfig, run, write_json
@@ -24,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m eval.shapes", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="prompts|score|run")
+    commands = parser.add_subparsers(required=True, metavar="prompts|score|run|look")
 
     prompts = commands.add_parser("prompts", help="write a file of prompts, and the first frames for i2v")
     prompts.add_argument("--kind", choices=KINDS, required=True)
@@ -47,6 +48,13 @@ def _parser() -> argparse.ArgumentParser:
     whole.add_argument("--guidance-scale", type=float)
     whole.add_argument("--mask-history-ratio", type=float)
     whole.set_defaults(command=_run)
+
+    looking = commands.add_parser("look", help="say what clips show, and whether that is what was asked")
+    looking.add_argument("files", type=Path, nargs="+", metavar="FILE", help="mp4, gif, png or npz")
+    looking.add_argument(
+        "--prompt", metavar="TEXT", help="what was asked (default: the prompt of the record beside it)"
+    )
+    looking.set_defaults(command=_look)
 
     for command in (prompts, whole):
         command.add_argument("--num", type=int, default=280, help="prompts (of each kind)")
@@ -83,6 +91,11 @@ def _run(args: argparse.Namespace) -> None:
     for report in run(config).values():
         print(table(report))
     print(f"clips, sheets and report.json in {args.out}")
+
+
+def _look(args: argparse.Namespace) -> None:
+    for path in args.files:
+        print(look(path, args.prompt))
 
 
 if __name__ == "__main__":

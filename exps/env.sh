@@ -1,0 +1,38 @@
+# Sourced by the scripts: leaves the root of the checkout in $repo and an interpreter that runs it in $python, which is
+#   LUMOS_PYTHON             an interpreter or an environment's folder, taken as it is (conda, docker, a cluster), or
+#   the active environment   if lumos is installed in it, or
+#   .venv of the checkout    made if missing (Python >= 3.11), installed into again only when pyproject.toml changed.
+# shellcheck shell=bash
+repo="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+export PYTHONPATH="$repo${PYTHONPATH:+:$PYTHONPATH}"
+
+lumos_has() { # whether interpreter $1 is new enough and has the modules named after it
+    "$1" -I -c 'import importlib.util as u, sys
+sys.exit(sys.version_info < (3, 11) or not all(map(u.find_spec, sys.argv[1:])))' "${@:2}" > /dev/null 2>&1
+}
+
+lumos_venv() { # .venv, ready; an installation that was cut goes on
+    local venv="$repo/.venv" base stamp
+    python="$venv/bin/python" stamp="$repo $(cksum < "$repo/pyproject.toml")"
+    [ "$(cat "$venv/installed" 2> /dev/null)" != "$stamp" ] || ! lumos_has "$python" lumos torch || return 0
+    for base in python3 python python3.13 python3.12 python3.11 none; do lumos_has "$base" pip && break; done
+    if [ "$base" = none ]; then echo "error: no Python >= 3.11 with pip found; install one, or set LUMOS_PYTHON" >&2; return 1; fi
+    echo "installing into $venv (once; takes some minutes)" >&2
+    rm -f "$venv/installed"
+    if ! lumos_has "$python" pip; then # where Python comes without ensurepip, its own pip does
+        "$base" -m venv --clear "$venv" > /dev/null 2>&1 || { "$base" -m venv --clear --without-pip "$venv" &&
+            "$base" -m pip --python "$python" install -qq pip; } || return 1
+    fi
+    if ! "$python" -m pip install -qq --disable-pip-version-check -e "$repo[dev]"; then
+        echo "error: the installation did not finish; run the same command again, it goes on" >&2; return 1
+    fi
+    echo "$stamp" > "$venv/installed"
+}
+
+active="${VIRTUAL_ENV:-${CONDA_PREFIX:-}}" python="${LUMOS_PYTHON:-}"
+if [ -d "$python" ]; then python="$python/bin/python"; fi
+if [ -n "$python" ] && ! lumos_has "$python" torch transformers av omegaconf; then
+    echo "error: LUMOS_PYTHON=$python lacks Python >= 3.11 or packages; run: $python -m pip install -e $repo" >&2; return 1
+elif [ -z "$python" ] && [ -n "$active" ] && [ "$active" != "$repo/.venv" ] && lumos_has "$active/bin/python" lumos torch; then
+    python="$active/bin/python"
+elif [ -z "$python" ]; then lumos_venv || return 1; fi
