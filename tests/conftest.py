@@ -1,13 +1,16 @@
-"""What every test shares: deterministic torch on one thread, and where the optional shared files are."""
+"""What every test shares: torch on one thread, the same examples in every run, and where optional files are."""
 
 import os
 from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 torch.set_num_threads(1)
+settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
+settings.load_profile("repeatable")
 
 REPO = Path(__file__).resolve().parent.parent
 GOLDEN = REPO / "tests" / "golden"

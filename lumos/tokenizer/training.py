@@ -162,7 +162,7 @@ class TokenizerTask:
 def _quality(video: Tensor, target: Tensor, codes: Tensor) -> dict[str, tuple[Tensor | float, Tensor | float]]:
     mse = ((video.clamp(-1, 1) - target) / 2).square().flatten(1).mean(dim=1)
     psnr = -10 * mse.clamp_min(1e-10).log10()
-    return {"psnr_db": (psnr.sum(), len(psnr)), "codes_in_use": (codes.unique().numel(), 1)}
+    return {"psnr_db": (psnr.sum(), float(len(psnr))), "codes_in_use": (float(codes.unique().numel()), 1.0)}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ import torch
 
 from lumos.config import LumosConfig
 from lumos.model.modeling import LumosForCausalLM
+from tests.tiny_data import VOCAB
 
 
 def golden_tensor(name: str, shape: list[int]) -> torch.Tensor:
@@ -28,18 +29,11 @@ def golden_model(golden: Path) -> LumosForCausalLM:
     return LumosForCausalLM.from_weights(LumosConfig(**stored["config"]), weights)
 
 
-TINY_VOCAB = {
-    "bos": 256, "pad": 257, "eos": 258, "frame_end": 259, "frame_start": 260, "separator": 261, "row_end": 262,
-    "mask": 263, "video_start": 264, "video_end": 265, "number_base": 266, "num_numbers": 40, "digit_base": 48,
-    "code_base": 310, "num_codes": 50, "size": 360,
-}  # fmt: skip
-
-
 @pytest.fixture(scope="session")
 def tiny_config() -> LumosConfig:
     return LumosConfig(
-        vocab=TINY_VOCAB,
-        vocab_size=360,
+        vocab=VOCAB,
+        vocab_size=VOCAB["size"],
         hidden_size=48,
         intermediate_size=80,
         num_hidden_layers=2,

@@ -116,6 +116,38 @@ def test_output_and_gradients_equal_the_literal_rule(name, backend, kv_heads):
         torch.testing.assert_close(ours, reference, atol=2e-6, rtol=1e-5)
 
 
+def refuse(*_, **__):
+    raise AssertionError("the fused kernel was called")
+
+
+@pytest.mark.parametrize("name", BATCHES)
+def test_bf16_training_on_a_cpu_is_near_the_literal_rule_in_fp32(name, monkeypatch):
+    """Plain products instead of the fused kernel; padded rows included."""
+    blocks = equal_length(BATCHES[name])
+    exact = [tensor.detach().bfloat16().float().requires_grad_() for tensor in qkv(blocks, kv_heads=6)]
+    rounded = [tensor.detach().bfloat16().requires_grad_() for tensor in exact]
+    weight = torch.randn(exact[0].shape, generator=torch.Generator().manual_seed(2)).bfloat16()
+    expected = literal(*exact, blocks)
+    expected = [expected, *torch.autograd.grad((expected * weight).sum(), exact)]
+    monkeypatch.setattr(F, "scaled_dot_product_attention", refuse)
+    output = frame_causal_attention(*rounded, plan_of(blocks))
+    assert output.dtype == torch.bfloat16
+    for ours, reference in zip([output, *torch.autograd.grad((output * weight).sum(), rounded)], expected, strict=True):
+        assert (ours.float() - reference).norm() < 0.015 * reference.norm()
+
+
+@pytest.mark.parametrize("case", ["no gradient", "fp32", "grouped heads", "long rows"])
+def test_elsewhere_the_fused_kernel_is_called(case, monkeypatch):
+    q, k, v = qkv(torch.zeros(1, 2049 if case == "long rows" else 6, dtype=torch.int64), kv_heads=6, head_dim=2)
+    if case != "fp32":
+        q, k, v = (tensor.detach().bfloat16().requires_grad_(case != "no gradient") for tensor in (q, k, v))
+    if case == "grouped heads":
+        k, v = k[:, :3], v[:, :3]
+    monkeypatch.setattr(F, "scaled_dot_product_attention", refuse)
+    with pytest.raises(AssertionError, match="fused kernel"):
+        frame_causal_attention(q, k, v, plan_of(torch.zeros(1, q.shape[2], dtype=torch.int64)))
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(
     shutil.which(os.environ.get("CXX", "g++")) is None, reason="FlexAttention on a CPU needs a C++ compiler"

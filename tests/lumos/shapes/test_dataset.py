@@ -1,0 +1,104 @@
+"""Data sets of the shapes world: clips as shards, or as files with a CSV; never what is kept for evaluation."""
+
+import csv
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from lumos.clips import ClipDataset
+from lumos.shapes import is_reserved, render
+from lumos.shapes.dataset import Format, main, training_example, write_clips, write_files
+from lumos.tokenizer.text import TextTokenizer
+from lumos.tokenizer.visual import VisualTokenizer
+from tests.model_folder import make_model_folder
+
+VIDEO = Format(size_px=32, fps=4, duration_s=2)
+IMAGE = Format(size_px=32, fps=1, duration_s=1, moving=False)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with both tokenizers."""
+    return make_model_folder(tmp_path_factory.mktemp("ckpts") / "model")
+
+
+@pytest.mark.parametrize("moving", [True, False])
+def test_training_never_sees_what_is_kept_for_evaluation(moving: bool) -> None:
+    examples = [training_example(index, seed=0, moving=moving) for index in range(300)]
+    assert not any(spec.held_out or is_reserved(text) for spec, text in examples)
+    assert len({text for _, text in examples}) > 150
+    if not moving:
+        assert {item.motion for spec, _ in examples for item in spec.objects} == {"still"}
+
+
+def test_an_example_follows_from_its_number_and_the_seed() -> None:
+    first = [training_example(index, seed=3, moving=True) for index in range(5)]
+    assert first == [training_example(index, seed=3, moving=True) for index in range(5)]
+    assert first != [training_example(index, seed=4, moving=True) for index in range(5)]
+    assert len({spec for spec, _ in first}) == 5
+
+
+def test_frames_of_a_format() -> None:
+    assert (VIDEO.num_frames, IMAGE.num_frames, Format().num_frames) == (8, 1, 12)
+
+
+@pytest.mark.parametrize(("form", "num_latent"), [(VIDEO, 3), (IMAGE, 1)])
+def test_shards_hold_the_codes_of_the_rendered_clips(
+    model: Path, tmp_path: Path, form: Format, num_latent: int
+) -> None:
+    assert write_clips(tmp_path / "clips", num=5, seed=2, form=form, tokenizer=model, batch_size=2) == 5
+    text = TextTokenizer.from_file(model / "text_tokenizer.json")
+    visual = VisualTokenizer.from_pretrained(model / "visual_tokenizer")
+    clips = ClipDataset(tmp_path / "clips", vocab=text.vocab)
+    assert len(clips) == 5
+    for index in range(5):
+        spec, words = training_example(index, seed=2, moving=form.moving)
+        frames = render(spec, width=32, height=32, num_frames=form.num_frames, fps=form.fps)
+        video = torch.from_numpy(frames).permute(3, 0, 1, 2)[None].float() / 127.5 - 1
+        clip = clips[index]
+        np.testing.assert_array_equal(clip.codes, visual.encode(video)[0].numpy())
+        assert clip.codes.shape == (num_latent, 4, 4)
+        assert (clip.caption, clip.fps, clip.duration) == (words, form.fps, form.duration_s)
+        assert clip.prompt_ids.tolist() == text.prompt_ids(words, width=32, height=32)
+
+
+def test_files_are_named_in_a_table_with_their_captions(tmp_path: Path) -> None:
+    table = write_files(tmp_path, num=3, seed=2, form=VIDEO)
+    with table.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["text"] for row in rows] == [training_example(i, seed=2, moving=True)[1] for i in range(3)]
+    for row in rows:
+        with av.open(row["path"]) as container:
+            stream = container.streams.video[0]
+            assert (stream.width, stream.height, stream.average_rate) == (32, 32, 4)
+            assert sum(1 for _ in container.decode(stream)) == 8
+
+
+def test_pictures_are_the_rendered_ones(tmp_path: Path) -> None:
+    table = write_files(tmp_path, num=2, seed=1, form=IMAGE)
+    with table.open(newline="", encoding="utf-8") as file:
+        paths = [row["path"] for row in csv.DictReader(file)]
+    for index, path in enumerate(paths):
+        expected = render(training_example(index, seed=1, moving=False)[0], width=32, height=32, num_frames=1, fps=1)
+        np.testing.assert_array_equal(np.asarray(Image.open(path)), expected[0])
+
+
+def test_the_command_writes_clips_and_files(model: Path, tmp_path: Path) -> None:
+    size = ["--num", "2", "--size", "32"]
+    assert main(["--out", str(tmp_path / "clips"), *size, "--images", "--tokenizer", str(model)]) == 0
+    vocab = TextTokenizer.from_file(model / "text_tokenizer.json").vocab
+    assert ClipDataset(tmp_path / "clips", vocab=vocab)[1].codes.shape == (1, 4, 4)
+    assert main(["--out", str(tmp_path / "files"), *size, "--files", "--images"]) == 0
+    assert sorted(path.name for path in (tmp_path / "files").iterdir()) == ["00000.png", "00001.png", "clips.csv"]
+
+
+def test_the_command_names_what_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--out", str(tmp_path / "clips"), "--tokenizer", str(tmp_path / "none")]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: text tokenizer {tmp_path / 'none' / 'text_tokenizer.json'} is missing")
+    assert said.count("\n") == 1
+    assert not (tmp_path / "clips").exists()

@@ -1,0 +1,147 @@
+"""Training of the visual tokenizer: a few steps of a tiny network, its data, its windows and its export."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from lumos.tokenizer.network import NetworkConfig
+from lumos.tokenizer.training import TokenizerRunConfig, TokenizerTask, TokenizerTaskConfig, main, run
+from lumos.tokenizer.visual import VisualTokenizer
+from xllmx.optim import OptimConfig
+from xllmx.rng import generator_for
+from xllmx.task import TrainTask
+from xllmx.trainer import TrainerConfig
+
+TINY = TokenizerTaskConfig(
+    network=NetworkConfig(channels=8, multipliers=(1, 2), num_res_blocks=1, z_channels=6, levels=(7, 5, 5)),
+    num_clips=40,
+    num_eval_clips=4,
+    size_px=32,
+    num_frames=9,
+    crop_px=16,
+    crop_frames=5,
+)
+
+
+@pytest.fixture(scope="module")
+def task() -> TokenizerTask:
+    return TokenizerTask(TINY)
+
+
+def test_training_lowers_the_loss_and_exports_the_pair(tmp_path: Path) -> None:
+    config = TokenizerRunConfig(
+        trainer=TrainerConfig(
+            run_dir=tmp_path / "run",
+            max_steps=40,
+            batch_size={"clips": 4},
+            precision="fp32",
+            log_every=1,
+            eval_batches=1,
+            progress=False,
+            device="cpu",
+            save_every=0,
+        ),
+        optim=OptimConfig(lr=3e-3, warmup_steps=2, weight_decay=0.0),
+        task=TINY,
+        export_to=tmp_path / "visual_tokenizer",
+    )
+    metrics = run(config)
+    rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    losses = [row["loss"] for row in rows if row["kind"] == "train"]
+    assert len(losses) == 40
+    assert sum(losses[-8:]) < 0.7 * sum(losses[:8])
+    tokenizer = VisualTokenizer.from_pretrained(config.export_to)
+    clips = torch.stack([TokenizerTask(TINY).build_dataset("eval")["clips"][i][0] for i in range(4)])
+    video = clips.float() / 127.5 - 1
+    codes = tokenizer.encode(video)
+    assert codes.shape == (4, 3, 4, 4)
+    error = ((tokenizer.decode(codes).clamp(-1, 1) - video) / 2).square().flatten(1).mean(1)
+    (psnr,) = (value for name, value in metrics.items() if name.endswith("psnr_db"))
+    assert psnr == pytest.approx(float(-10 * error.log10().mean()), abs=1e-3)
+
+
+def test_it_is_a_task_of_the_engine(task: TokenizerTask) -> None:
+    assert isinstance(task, TrainTask)
+    model = task.build_model()
+    assert all(weight.is_meta for weight in model.parameters())
+    assert list(task.shard_units(model)) == [model.encoder, model.decoder]
+
+
+def test_weights_follow_from_the_seed_and_the_quantiser_is_whole(task: TokenizerTask) -> None:
+    models = []
+    for seed in (0, 0, 1):
+        models.append(task.build_model())
+        task.init_weights(models[-1], device=torch.device("cpu"), seed=seed)
+    weights = [model.encoder.project.weight for model in models]
+    assert weights[0].equal(weights[1])
+    assert not weights[0].equal(weights[2])
+    assert models[0].fsq.levels.tolist() == [7, 5, 5]
+    assert not any(buffer.is_meta for buffer in models[0].buffers())
+
+
+def test_training_and_held_out_clips_are_others(task: TokenizerTask) -> None:
+    train, held_out = task.build_dataset("train")["clips"], task.build_dataset("eval")["clips"]
+    assert (len(train), len(held_out)) == (40, 4)
+    clips = [train[i][0] for i in range(5)]
+    assert clips[0].shape == (3, 9, 32, 32)
+    assert not any(clip.equal(held_out[i][0]) for clip in clips for i in range(4))
+    assert task.build_dataset("train")["clips"][3][0].equal(clips[3])
+
+
+def test_windows_are_parts_of_the_clips_and_follow_from_the_sample(task: TokenizerTask) -> None:
+    train = task.build_dataset("train")["clips"]
+    batch = task.collate([train[0], train[1]])
+    prepared = task.prepare(batch, generator_for(0))
+    assert prepared.inputs.shape == (2, 3, 5, 16, 16)
+    assert prepared.num_targets == prepared.inputs.numel()
+    assert (prepared.inputs.min() >= -1, prepared.inputs.max() <= 1) == (True, True)
+    pixels = ((prepared.inputs[0] + 1) * 127.5).round()
+    patches = train[0][0].float().unfold(1, 5, 4).unfold(2, 16, 1).unfold(3, 16, 1).permute(1, 2, 3, 0, 4, 5, 6)
+    assert (patches == pixels).flatten(3).all(-1).any()
+    again = task.prepare(task.collate([train[0], train[2]]), generator_for(0))
+    assert again.inputs[0].equal(prepared.inputs[0])
+
+
+def test_held_out_clips_are_seen_whole(task: TokenizerTask) -> None:
+    held_out = task.build_dataset("eval")["clips"]
+    assert task.prepare(task.collate([held_out[0]]), generator_for(0)).inputs.shape == (1, 3, 9, 32, 32)
+
+
+def test_loss_is_the_weighted_error_of_the_pixels(task: TokenizerTask) -> None:
+    """A fresh decoder paints 0, so error and quality are those of the target itself."""
+    model = task.build_model()
+    task.init_weights(model, device=torch.device("cpu"), seed=0)
+    model.encoder.project.weight.data.zero_()  # nothing before the quantiser, so nothing out of its range
+    video = torch.rand(2, 3, 5, 16, 16) - 0.5
+    prepared = task.prepare((((video + 1) * 127.5).to(torch.uint8), False), generator_for(0))
+    output = task.loss(model, prepared)
+    target = prepared.targets
+    torch.testing.assert_close(output.sum, target.square().sum() + 0.1 * target.abs().sum())
+    assert output.count == target.numel()
+    psnr, count = output.metrics["psnr_db"]
+    per_clip = -10 * (target / 2).square().flatten(1).mean(1).log10()
+    torch.testing.assert_close(psnr, per_clip.sum())
+    assert count == 2
+
+
+def test_values_out_of_the_range_of_the_quantiser_cost(task: TokenizerTask) -> None:
+    model = task.build_model()
+    task.init_weights(model, device=torch.device("cpu"), seed=0)
+    model.encoder.project.weight.data.zero_()
+    prepared = task.prepare((torch.full((1, 3, 5, 16, 16), 99, dtype=torch.uint8), False), generator_for(0))
+    within = task.loss(model, prepared).sum
+    model.encoder.project.bias.data.fill_(3.5)
+    beyond = task.loss(model, prepared).sum
+    torch.testing.assert_close(beyond - within, torch.tensor(0.1 * (3.5 - 1.5) ** 2 * prepared.targets.numel()))
+
+
+def test_frames_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"num_frames=12 must be 1 \+ 4k"):
+        TokenizerTaskConfig(num_frames=12)
+
+
+def test_command_line_says_what_to_mend(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["--config", str(tmp_path / "none.yaml")]) == 1
+    assert capsys.readouterr().err.startswith(f"error: settings file {tmp_path / 'none.yaml'} does not exist")

@@ -1,0 +1,165 @@
+"""Every YAML under configs/ is read strictly and does what it is for, on data and models made small."""
+
+import dataclasses
+import json
+import math
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from lumos.clips import ClipDataset
+from lumos.config import LumosConfig, SamplerConfig
+from lumos.generate import generate_codes
+from lumos.model.modeling import LumosForCausalLM
+from lumos.sampler import GeneratorNoise
+from lumos.sequence import pack
+from lumos.tokenizer.training import TokenizerRunConfig
+from lumos.tokenizer.training import run as train_tokenizer
+from lumos.train import RunConfig, run
+from lumos.vocab import Vocab
+from tests.tiny_data import MODEL, VOCAB, make_clip, write_clips
+from xllmx.config import load_config
+
+CONFIGS = Path(__file__).resolve().parent.parent / "configs"
+TOKENIZERS = {"tiny_tokenizer.yaml"}
+"""Those of configs/train that train a visual tokenizer, not a model."""
+
+
+def of(kind: str) -> list[str]:
+    return sorted(path.name for path in (CONFIGS / kind).glob("*.yaml"))
+
+
+def words(**settings: object) -> list[str]:
+    """`key=value` words; `__` stands for the dot."""
+    return [f"{key.replace('__', '.')}={json.dumps(value)}" for key, value in settings.items()]
+
+
+def test_every_file_is_of_a_kind_that_is_executed_here() -> None:
+    kinds = {path.relative_to(CONFIGS).parts[0] for path in CONFIGS.rglob("*") if path.is_file()}
+    assert kinds == {"data", "model", "sampler", "train"}
+    assert all(path.suffix == ".yaml" and path.parent.parent == CONFIGS for path in CONFIGS.rglob("*.*"))
+
+
+# --- configs/train ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def few_steps(tmp_path: Path) -> list[str]:
+    """Words that make any run a short one on the CPU; precision, batches, optimiser stay those of the file."""
+    return words(
+        trainer__run_dir=str(tmp_path / "run"),
+        trainer__epochs=None,
+        trainer__max_steps=2,
+        trainer__device="cpu",
+        trainer__progress=False,
+        trainer__log_every=1,
+        trainer__save_every=0,
+        trainer__eval_every=2,
+        trainer__eval_batches=1,
+    )
+
+
+@pytest.mark.parametrize("name", [name for name in of("train") if name not in TOKENIZERS])
+def test_training_recipe_runs(tmp_path: Path, few_steps: list[str], name: str) -> None:
+    path = CONFIGS / "train" / name
+    model = {**MODEL, "vocab": VOCAB}
+    small = few_steps + words(task__model=model, task__model_config=None, task__init_from=None)
+    task = load_config(RunConfig, path, small).task
+    streams = {"data": task.data or {"image": "", "video": ""}, "eval_data": task.eval_data}
+    for field, named in streams.items():
+        for stream in named:
+            clips = write_clips(tmp_path / field / stream, num_latent=1 if "image" in stream else 4)
+            small.append(f"task.{field}.{stream}={clips}")
+    result = run(load_config(RunConfig, path, small))
+    assert result.step == 2
+    assert 0 < result.metrics["loss"] < 2 * math.log(VOCAB["num_codes"])
+
+
+@pytest.mark.parametrize("name", sorted(TOKENIZERS))
+def test_tokenizer_recipe_runs(few_steps: list[str], name: str) -> None:
+    few = words(task__num_clips=6, task__num_eval_clips=2, task__network__channels=4, trainer__batch_size={"clips": 2})
+    metrics = train_tokenizer(load_config(TokenizerRunConfig, CONFIGS / "train" / name, few_steps + few))
+    assert all(map(math.isfinite, metrics.values()))
+    assert metrics
+
+
+# --- configs/data -----------------------------------------------------------------------------------------------------
+
+
+def write_released(folder: Path) -> None:
+    """A set of two samples as the original release wrote them (SPEC §9)."""
+    records = []
+    (folder / "files").mkdir(parents=True)
+    for index in range(2):
+        clip = make_clip(index, 3)
+        codes, prompt = torch.from_numpy(clip.codes.astype("int64")), torch.from_numpy(clip.prompt_ids).long()
+        tokens = pack(prompt, codes, vocab=Vocab(), fps=clip.fps, duration=clip.duration).tolist()
+        file = folder / "files" / f"{index}.pkl"
+        file.write_bytes(pickle.dumps({"token": tokens, "label": tokens, "id": index}))
+        records.append({"file": str(file), "len": len(tokens), "id": index})
+    (folder / "merge-record.json").write_text(json.dumps(records))
+
+
+@pytest.mark.parametrize("name", of("data"))
+def test_data_sets_are_found_from_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    entries = OmegaConf.to_container(OmegaConf.load(CONFIGS / "data" / name))["META"]
+    expected = 0
+    for entry in entries:
+        path = tmp_path / entry["path"]
+        if path.name == "merge-record.json":
+            write_released(path.parent)
+        else:
+            write_clips(path.parent if path.suffix else path, num_latent=2, num=4)
+        expected += round((2 if path.name == "merge-record.json" else 4) * entry["ratio"])
+    monkeypatch.chdir(tmp_path)
+    clips = ClipDataset(CONFIGS / "data" / name, vocab=Vocab())
+    assert len(clips) == len(clips.lengths) == expected
+    assert {clips[index].codes.shape[1:] for index in range(len(clips))} == {(8, 4)}
+
+
+# --- configs/model ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", of("model"))
+def test_model_is_built_with_the_released_vocabulary(name: str) -> None:
+    """Its parameters are counted in tests/lumos/model."""
+    config = LumosConfig.from_yaml(CONFIGS / "model" / name)
+    assert config.vocabulary == Vocab()
+    with torch.device("meta"):
+        model = LumosForCausalLM(config)
+    assert model.lm_head.weight.shape == (Vocab().size, config.hidden_size)
+    assert len(model.model.layers) == config.num_hidden_layers
+
+
+# --- configs/sampler --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def generate() -> Callable[[SamplerConfig], torch.Tensor]:
+    """Draws two latent frames with a random model."""
+    model = LumosForCausalLM(LumosConfig(**MODEL, vocab=VOCAB)).eval()
+    model.reset_parameters(generator=torch.Generator().manual_seed(0))
+    prompt = torch.arange(40, 45)
+
+    def draw(sampler: SamplerConfig) -> torch.Tensor:
+        noise = [GeneratorNoise(3)]
+        return generate_codes(
+            model, [prompt], grid=(4, 8), num_latent_frames=2, fps=6, duration=1, sampler=sampler, noise=noise
+        )
+
+    return draw
+
+
+@pytest.mark.parametrize("name", of("sampler"))
+def test_sampler_draws(generate: Callable[[SamplerConfig], torch.Tensor], name: str) -> None:
+    sampler = load_config(SamplerConfig, CONFIGS / "sampler" / name)
+    codes = generate(dataclasses.replace(sampler, num_steps=3))
+    assert codes.shape == (1, 2, 4, 8)
+    assert 0 <= codes.min() <= codes.max() < VOCAB["num_codes"]
+    assert codes.unique().numel() > 10
