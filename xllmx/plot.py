@@ -1,0 +1,176 @@
+"""Curves of training runs from their metrics.jsonl: `python -m xllmx.plot RUN [RUN ...] --out curves.png`.
+
+One panel a quantity: the loss of every stream, that of every frame (`STREAM/frame_0`, ...), and whatever else the task
+measures. Training is a line, smoothed over its own faint trace; evaluation has dots. Without `--out` the losses of
+training are written as a table.
+"""
+
+import argparse
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from xllmx.files import atomic_path
+from xllmx.metrics import read_metrics
+
+KINDS = ("train", "eval")
+_COLUMNS = 3
+_TABLE_ROWS = 12
+_TABLE_COLUMNS = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curve:
+    """One quantity of one run over its steps."""
+
+    panel: str
+    """The quantity: where it is drawn."""
+    label: str
+    """What tells it from the others there: run, stream or frame; that of training and that of evaluation are alike."""
+    kind: str
+    """train or eval."""
+    steps: tuple[int, ...]
+    """Steps at which it was measured."""
+    values: tuple[float, ...]
+    """What was measured there."""
+
+
+def read_curves(runs: Sequence[Path]) -> list[Curve]:
+    """Returns the curves of some runs' folders, labelled by run where there are several.
+
+    Raises:
+        ValueError: a folder without metrics.jsonl, or without a row in it.
+    """
+    curves: list[Curve] = []
+    for run in runs:
+        if not (run / "metrics.jsonl").is_file():
+            raise ValueError(f"{run} has no metrics.jsonl; give the trainer.run_dir of a training run")
+        rows = {kind: read_metrics(run, kind) for kind in KINDS}
+        if not rows["train"]:
+            raise ValueError(f"{run / 'metrics.jsonl'} holds no row of training yet; wait for trainer.log_every steps")
+        for kind in KINDS:
+            curves += _curves_of(rows[kind], kind, prefix=f"{run.name} " if len(runs) > 1 else "")
+    return curves
+
+
+def _curves_of(rows: Sequence[dict[str, Any]], kind: str, *, prefix: str) -> list[Curve]:
+    """Returns a curve for each quantity that has a place."""
+    found: dict[str, dict[int, float]] = {}
+    for row in rows:
+        for name, value in row.items():
+            if name == "loss" or "/" in name:
+                found.setdefault(name, {})[row["step"]] = value
+    curves = []
+    for name, points in found.items():
+        if place := _place(name, found):
+            panel, label = place[0], prefix + place[1]
+            steps, values = tuple(points), tuple(points.values())
+            curves.append(Curve(panel=panel, label=label, kind=kind, steps=steps, values=values))
+    return curves
+
+
+def _place(name: str, found: Mapping[str, dict[int, float]]) -> tuple[str, str] | None:
+    """Returns panel and label of a quantity; None for what repeats another: the loss over streams, a lone frame's."""
+    stream, _, quantity = name.rpartition("/")
+    if quantity == "loss":
+        return ("loss", stream or "all") if stream or len(found) == 1 else None
+    if frame := re.fullmatch(r"frame_(\d+)", quantity):
+        return (f"loss of each frame, {stream}", f"frame {frame[1]}") if f"{stream}/frame_1" in found else None
+    return (quantity, stream) if found[name] != found.get(f"{stream}/loss") else None
+
+
+def panels_of(curves: Sequence[Curve]) -> dict[str, list[Curve]]:
+    """Returns the curves of each panel, the loss first."""
+    panels: dict[str, list[Curve]] = {"loss": []}
+    for curve in curves:
+        panels.setdefault(curve.panel, []).append(curve)
+    return panels
+
+
+def smoothed(values: Sequence[float], width: int) -> list[float]:
+    """Returns the mean of each value and up to `width - 1` before it."""
+    windows = (values[max(0, end - width) : end] for end in range(1, len(values) + 1))
+    return [sum(window) / len(window) for window in windows]
+
+
+def table(curves: Sequence[Curve]) -> str:
+    """Returns the losses as lines of text, evenly spaced steps of training and the last."""
+    losses = [curve for curve in curves if curve.panel == "loss" and curve.kind == "train"][:_TABLE_COLUMNS]
+    steps = sorted({step for curve in losses for step in curve.steps})
+    rows = min(_TABLE_ROWS, len(steps))
+    shown = sorted({steps[round(k * (len(steps) - 1) / max(1, rows - 1))] for k in range(rows)})
+    widths = [max(10, len(curve.label) + 2) for curve in losses]
+    lines = ["  step" + "".join(f"{curve.label:>{width}}" for curve, width in zip(losses, widths, strict=True))]
+    for step in shown:
+        cells = [dict(zip(curve.steps, curve.values, strict=True)).get(step) for curve in losses]
+        texts = ["" if cell is None else f"{cell:.4f}" for cell in cells]
+        lines.append(f"{step:6d}" + "".join(f"{text:>{width}}" for text, width in zip(texts, widths, strict=True)))
+    return "\n".join(lines)
+
+
+def draw(curves: Sequence[Curve], out: Path) -> None:
+    """Returns nothing; writes the picture, its format by the suffix of `out`.
+
+    Raises:
+        ValueError: matplotlib is not installed, or knows no format of that suffix.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ValueError(
+            "curves are drawn by matplotlib; pip install 'lumos-open[plot]', or leave --out out"
+        ) from error
+    panels = panels_of(curves)
+    columns = min(_COLUMNS, len(panels))
+    figure = Figure(figsize=(5 * columns, 3.4 * -(-len(panels) // columns)), layout="constrained")
+    for place, (name, members) in enumerate(panels.items(), 1):
+        axes = figure.add_subplot(-(-len(panels) // columns), columns, place)
+        labels = list(dict.fromkeys(curve.label for curve in members))
+        for curve in members:
+            _draw_curve(axes, curve, colour=f"C{labels.index(curve.label) % 10}")
+        axes.set_title(name.replace("_", " "))
+        axes.set_xlabel("step")
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize="small")
+    suffix = out.suffix.removeprefix(".")
+    if suffix not in figure.canvas.get_supported_filetypes():
+        raise ValueError(f"--out {out} has no known picture format; let it end in .png, .svg or .pdf")
+    with atomic_path(out) as temporary:
+        figure.savefig(temporary, format=suffix, dpi=110)
+
+
+def _draw_curve(axes: Any, curve: Curve, *, colour: str) -> None:
+    if curve.kind == "eval":
+        label, style = f"{curve.label} (eval)", {"marker": "o", "markersize": 3, "linestyle": "--"}
+        axes.plot(curve.steps, curve.values, color=colour, label=label, **style)
+        return
+    axes.plot(curve.steps, curve.values, color=colour, alpha=0.2, linewidth=0.8)
+    axes.plot(curve.steps, smoothed(curve.values, 1 + len(curve.values) // 40), color=colour, label=curve.label)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Returns the exit status: 0, or 1 after one line that says what to mend."""
+    parser = argparse.ArgumentParser(prog="xllmx.plot", description=__doc__)
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="folder of a training run (trainer.run_dir)")
+    parser.add_argument(
+        "--out", type=Path, help="picture to write (.png, .svg, .pdf); a table of the losses if not given"
+    )
+    options = parser.parse_args(arguments)
+    try:
+        curves = read_curves(options.runs)
+        if options.out is None:
+            sys.stdout.write(table(curves) + "\n")
+        else:
+            draw(curves, options.out)
+            sys.stdout.write(f"{options.out}\n")
+    except (ValueError, OSError) as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
