@@ -32,10 +32,10 @@ def model(tokenizers: Path) -> Path:
     return tokenizers
 
 
-def test_the_tokenizers_know_the_same_codes(tokenizers: Path) -> None:
-    vocab = TextTokenizer.from_file(tokenizers / "text_tokenizer.json").vocab
+def test_the_tokenizers_know_the_same_codes(model: Path) -> None:
+    vocab = TextTokenizer.from_file(model / "text_tokenizer.json").vocab
     for name in ("encoder.jit", "decoder.jit"):
-        half = torch.jit.load(str(tokenizers / "visual_tokenizer" / name))
+        half = torch.jit.load(str(model / "visual_tokenizer" / name))
         assert math.prod(half.fsq.levels.tolist()) == vocab.num_codes, name
 
 

@@ -58,7 +58,7 @@ def few_steps(tmp_path: Path) -> list[str]:
         trainer__progress=False,
         trainer__log_every=1,
         trainer__save_every=0,
-        trainer__eval_every=2,
+        trainer__eval_every=0,
         trainer__eval_batches=1,
     )
 
@@ -74,6 +74,8 @@ def test_training_recipe_runs(tmp_path: Path, few_steps: list[str], name: str) -
         for stream in named:
             clips = write_clips(tmp_path / field / stream, num_latent=1 if "image" in stream else 4)
             small.append(f"task.{field}.{stream}={clips}")
+    if task.eval_data:
+        small.append("trainer.eval_every=2")
     result = run(load_config(RunConfig, path, small))
     assert result.step == 2
     assert 0 < result.metrics["loss"] < 2 * math.log(VOCAB["num_codes"])

@@ -9,7 +9,7 @@ import csv
 import io
 import random
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -106,7 +106,7 @@ def _clip(text: TextTokenizer, words: str, codes: np.ndarray, form: Format) -> C
     )
 
 
-def _batches(examples: Iterator, size: int) -> Iterator[list]:
+def _batches(examples: Iterable, size: int) -> Iterator[list]:
     iterator = iter(examples)
     while batch := list(islice(iterator, size)):
         yield batch
