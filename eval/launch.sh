@@ -3,10 +3,7 @@
 #   bash eval/launch.sh custom t2v --model 1B/stage-2-joint     runs `python -m eval.custom t2v --part i,n ...`
 # Stop it and give the same command again: what is finished is skipped.
 set -euo pipefail
-root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
-python="$root/.venv/bin/python"
-[ -x "$python" ] || python=python3
-export PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}"
+source "$(dirname "${BASH_SOURCE[0]}")/../exps/env.sh"
 
 driver="eval.$1"
 shift
@@ -17,7 +14,7 @@ trap 'kill "${pids[@]}" 2>/dev/null || true' INT TERM
 for ((part = 1; part <= parts; part++)); do
   device=()
   if ((gpus > 0)); then device=(--device "cuda:$((part - 1))"); fi
-  "$python" -m "$driver" "$@" --part "$part,$parts" "${device[@]}" &
+  "$python" -m "$driver" "$@" --part "$part,$parts" ${device[@]+"${device[@]}"} &
   pids+=($!)
 done
 status=0

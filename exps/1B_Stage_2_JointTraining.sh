@@ -1,18 +1,6 @@
 #!/usr/bin/env bash
 # Trains stage 2 of the 1B recipe: images and videos. Needs ckpts/1B/stage-1-image and configs/data/{image,video}.yaml.
-# Words after the script's name are settings:  bash exps/1B_Stage_2_JointTraining.sh trainer.run_dir=runs/mine trainer.epochs=1
+# Words after the script's name are settings:  bash exps/1B_Stage_2_JointTraining.sh trainer.run_dir=runs/mine
 # Uses every GPU there is; NUM_PROCESSES says otherwise. Started again, it goes on from the newest checkpoint.
 set -euo pipefail
-cd "$(dirname "$0")/.."
-
-python="${PYTHON:-.venv/bin/python}"
-if ! "$python" -c "import lumos, xllmx" 2>/dev/null; then
-    echo "error: $python cannot import lumos; install as INSTALL.md says, or set PYTHON to an interpreter that can" >&2
-    exit 1
-fi
-processes="${NUM_PROCESSES:-$("$python" -c "import torch; print(max(1, torch.cuda.device_count()))")}"
-launcher=()
-if [ "$processes" -gt 1 ]; then
-    launcher=(-m torch.distributed.run --standalone --nproc-per-node "$processes")
-fi
-exec "$python" ${launcher[@]+"${launcher[@]}"} -m lumos.train --config configs/train/1B_stage_2_joint.yaml "$@"
+source "$(dirname "${BASH_SOURCE[0]}")/launch.sh" configs/train/1B_stage_2_joint.yaml "$@"

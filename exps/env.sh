@@ -16,7 +16,7 @@ lumos_venv() { # .venv, ready; an installation that was cut goes on
     python="$venv/bin/python" stamp="$repo $(cksum < "$repo/pyproject.toml")"
     [ "$(cat "$venv/installed" 2> /dev/null)" != "$stamp" ] || ! lumos_has "$python" lumos torch || return 0
     for base in python3 python python3.13 python3.12 python3.11 none; do lumos_has "$base" pip && break; done
-    if [ "$base" = none ]; then echo "error: no Python >= 3.11 with pip found; install one, or set LUMOS_PYTHON" >&2; return 1; fi
+    [ $base != none ] || { echo "error: no Python >= 3.11 with pip: install one, or set LUMOS_PYTHON" >&2; return 1; }
     echo "installing into $venv (once; takes some minutes)" >&2
     rm -f "$venv/installed"
     if ! lumos_has "$python" pip; then # where Python comes without ensurepip, its own pip does
@@ -29,10 +29,12 @@ lumos_venv() { # .venv, ready; an installation that was cut goes on
     echo "$stamp" > "$venv/installed"
 }
 
-active="${VIRTUAL_ENV:-${CONDA_PREFIX:-}}" python="${LUMOS_PYTHON:-}"
+python="${LUMOS_PYTHON:-}" active="${VIRTUAL_ENV:-${CONDA_PREFIX:-}}"
 if [ -d "$python" ]; then python="$python/bin/python"; fi
 if [ -n "$python" ] && ! lumos_has "$python" torch transformers av omegaconf; then
-    echo "error: LUMOS_PYTHON=$python lacks Python >= 3.11 or packages; run: $python -m pip install -e $repo" >&2; return 1
-elif [ -z "$python" ] && [ -n "$active" ] && [ "$active" != "$repo/.venv" ] && lumos_has "$active/bin/python" lumos torch; then
+    echo "error: LUMOS_PYTHON=$python: too old or packages missing; $python -m pip install -e $repo" >&2; return 1
+elif [ -z "$python" ] && [ "$active" != "$repo/.venv" ] && lumos_has "$active/bin/python" lumos torch; then
     python="$active/bin/python"
 elif [ -z "$python" ]; then lumos_venv || return 1; fi
+case "$python" in */*) python="$(cd "$(dirname "$python")" && pwd)/$(basename "$python")" ;; esac
+export LUMOS_PYTHON="$python" # the scripts that this one calls need not look again

@@ -6,10 +6,7 @@
 # All options go to `python -m pre_tokenize` (see --help). Stopped or killed: run the same again, it goes on. One machine
 # writes the index at the end; of several (--all_tasks N --task_id I), run pre_tokenize/concat_record.py after the last.
 set -euo pipefail
-repo=$(cd "$(dirname "$0")/.." && pwd)
-export PYTHONPATH="$repo${PYTHONPATH:+:$PYTHONPATH}"
-python=python3
-if [[ -x "$repo/.venv/bin/python" ]]; then python="$repo/.venv/bin/python"; fi
+source "$(dirname "${BASH_SOURCE[0]}")/../exps/env.sh"
 
 splits=1 all_tasks=1 output_dir=
 arguments=("$@")
@@ -23,7 +20,7 @@ for ((i = 0; i < $#; i++)); do
         --output_dir=*) output_dir=${arguments[i]#*=} ;;
     esac
 done
-export OMP_NUM_THREADS="${OMP_NUM_THREADS:-$((($(nproc) + splits - 1) / splits))}"
+export OMP_NUM_THREADS="${OMP_NUM_THREADS:-$((($(getconf _NPROCESSORS_ONLN) + splits - 1) / splits))}"
 gpus=0
 if command -v nvidia-smi > /dev/null; then gpus=$(nvidia-smi -L | wc -l); fi
 

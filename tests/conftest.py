@@ -1,6 +1,7 @@
 """What every test shares: torch on one thread, the same examples in every run, and where optional files are."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import torch
 from hypothesis import settings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("LUMOS_PYTHON", sys.executable)  # the shell scripts install nothing (exps/env.sh)
 torch.set_num_threads(1)
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
 settings.load_profile("repeatable")
