@@ -45,7 +45,7 @@ def export_run(
         raise ValueError(f"{run} is no training run: it has no config.yaml; give the trainer.run_dir of one")
     config = load_config(RunConfig, run / "config.yaml")
     source = tokenizers or config.task.init_from
-    parts = resolve(source, ckpts) if source else None
+    parts = resolve(source, ckpts, weights=False) if source else None
     task = LumosTask(config.task)
     part = "average" if config.trainer.ema_decay else "model"
     model = _newest(task, run, part=part, dtype=choose_dtype(dtype, torch.device("cpu")))

@@ -79,16 +79,18 @@ def ckpts_root(root: str | Path | None = None) -> Path:
     return Path.cwd() / "ckpts"
 
 
-def resolve(name: str | Path = DEFAULT_MODEL, root: str | Path | None = None) -> ModelFiles:
+def resolve(name: str | Path = DEFAULT_MODEL, root: str | Path | None = None, *, weights: bool = True) -> ModelFiles:
     """The files of a model: a bundled or released name, a hub id (with a folder inside it or without), or a folder.
 
-    Nothing is downloaded. Raises ValueError that names what is missing and the command that brings it.
+    Nothing is downloaded. `weights` False asks for the tokenizers and settings alone. Raises ValueError that names
+    what is missing and the command that brings it.
     """
     ckpts = ckpts_root(root)
     folder = find_folder(name, ckpts)
     if folder is None:
         raise ValueError(_not_here(str(name), ckpts))
-    check_weights(folder)
+    if weights:
+        check_weights(folder)
     return ModelFiles(
         name=str(name) if folder.is_relative_to(ckpts) else str(folder.resolve()),
         model=folder,

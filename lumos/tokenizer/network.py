@@ -7,6 +7,7 @@ Video tensors are [B, C, frames, height, width] in [-1, 1].
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -24,6 +25,11 @@ class NetworkConfig:
     """Base channels."""
     multipliers: tuple[int, ...] = (2, 4, 4)
     """Channels of each level, in base channels; between the first levels the picture is halved."""
+    encoder_channels: int | None = None
+    """Base channels of the encoder where they differ."""
+    encoder_kernel: Literal[1, 3] = 3
+    """Kernel of the encoder's convolutions; 1 codes each block of pixels by itself: plain ground then has one code, and
+    a shape that moves by a block keeps its codes."""
     num_res_blocks: int = 2
     """Residual blocks a level."""
     z_channels: int = 16
@@ -87,26 +93,30 @@ def _alternate(video: Tensor, dim: int) -> tuple[Tensor, Tensor]:
 
 
 class CausalConv(nn.Module):
-    """A 3-D convolution in two factors: 3x3 over each frame, and 3 over this frame and the two before it.
+    """A 3-D convolution in two factors: over each frame, and over this frame and those before it.
 
-    The factor in time stands on the narrower side: the cost is that of the narrower one, the reach the same.
+    The factor in time stands on the narrower side: the cost is that of the narrower one, the reach the same. A kernel
+    of 1 mixes channels only.
     """
 
-    def __init__(self, in_channels: int, out_channels: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int, *, kernel: int = 3) -> None:
         super().__init__()
         narrow = min(in_channels, out_channels)
         self.time_first = in_channels < out_channels
-        self.space = nn.Conv3d(in_channels, out_channels, (1, 3, 3), padding=(0, 1, 1))
-        self.time = nn.Conv3d(narrow, narrow, (3, 1, 1))
+        self.history = kernel - 1
+        self.space = nn.Conv3d(in_channels, out_channels, (1, kernel, kernel), padding=(0, kernel // 2, kernel // 2))
+        self.time = nn.Conv3d(narrow, narrow, (kernel, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the features of every position."""
         if self.time_first:
             return self.space(self._over_time(x))
         return self._over_time(self.space(x))
 
     def _over_time(self, x: Tensor) -> Tensor:
-        first = x[:, :, :1]
-        return self.time(torch.cat([first, first, x], dim=2))
+        if self.history == 0:
+            return self.time(x)
+        return self.time(torch.cat([x[:, :, :1].expand(-1, -1, self.history, -1, -1), x], dim=2))
 
 
 class FrameNorm(nn.Module):
@@ -136,12 +146,12 @@ def keep_variance(root: nn.Module) -> None:
 class ResBlock(nn.Module):
     """x + conv(silu(norm(conv(silu(norm(x))))))."""
 
-    def __init__(self, in_channels: int, out_channels: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int, *, kernel: int = 3) -> None:
         super().__init__()
         self.norm1 = FrameNorm(in_channels)
-        self.conv1 = CausalConv(in_channels, out_channels)
+        self.conv1 = CausalConv(in_channels, out_channels, kernel=kernel)
         self.norm2 = FrameNorm(out_channels)
-        self.conv2 = CausalConv(out_channels, out_channels)
+        self.conv2 = CausalConv(out_channels, out_channels, kernel=kernel)
         self.skip = nn.Conv3d(in_channels, out_channels, 1) if in_channels != out_channels else nn.Identity()
         keep_variance(self)
         nn.init.zeros_(self.conv2.time.weight)  # a fresh block is its skip
@@ -226,16 +236,16 @@ class Encoder(nn.Module):
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
-        width = [config.channels * m for m in config.multipliers]
-        layers: list[nn.Module] = [CausalConv(3 * PATCH**3, config.channels)]
-        current = config.channels
+        kernel, current = config.encoder_kernel, config.encoder_channels or config.channels
+        width = [current * m for m in config.multipliers]
+        layers: list[nn.Module] = [CausalConv(3 * PATCH**3, current, kernel=kernel)]
         for level, channels in enumerate(width):
             for _ in range(config.num_res_blocks):
-                layers.append(ResBlock(current, channels))
+                layers.append(ResBlock(current, channels, kernel=kernel))
                 current = channels
             if level < config.halvings:
                 layers.append(Halve(current))
-        layers += [ResBlock(current, current), CausalConv(current, config.z_channels)]
+        layers += [ResBlock(current, current, kernel=kernel), CausalConv(current, config.z_channels, kernel=kernel)]
         self.layers = nn.Sequential(*layers)
         self.project = nn.Conv3d(config.z_channels, len(config.levels), 1)
         keep_variance(nn.ModuleList([self.project, layers[0], layers[-1]]))
@@ -324,4 +334,4 @@ class CausalVideoTokenizer(nn.Module):
 
 
 def _reach(half: nn.Module) -> int:
-    return 2 * sum(isinstance(module, CausalConv) for module in half.modules())
+    return sum(module.history for module in half.modules() if isinstance(module, CausalConv))

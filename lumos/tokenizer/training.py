@@ -10,18 +10,23 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from lumos.shapes import render, sample_spec
 from lumos.tokenizer.export import export_pair
 from lumos.tokenizer.network import CausalVideoTokenizer, NetworkConfig
 from xllmx.config import load_config
+from xllmx.files import atomic_path
 from xllmx.loss import LossOutput
 from xllmx.optim import OptimConfig
 from xllmx.parallel import ParallelConfig
 from xllmx.rng import sample_generator, seed_for
 from xllmx.task import Prepared
 from xllmx.trainer import Trainer, TrainerConfig
+
+NETWORK_FILE = "network.safetensors"
+"""Weights of a finished run in its folder (averaged where the run averaged), for `init_from`."""
 
 _SEEN = 12.0  # a window whose values deviate by more than this (of 255) shows an edge
 _Z_FREE = 1.5  # |z| up to here is free: tanh still has a gradient there
@@ -33,6 +38,10 @@ class TokenizerTaskConfig:
 
     network: NetworkConfig = field(default_factory=NetworkConfig)
     """Sizes of the network."""
+    init_from: Path | None = None
+    """Weights to start from: the `network.safetensors` of an earlier run's folder; None starts afresh."""
+    freeze_encoder: bool = False
+    """Train the decoder alone: the codes, and every model that speaks them, stay as they are."""
     num_clips: int = 20000
     """Clips of the bundled world, rendered on the fly from their number."""
     num_eval_clips: int = 256
@@ -95,15 +104,19 @@ class TokenizerTask:
             return CausalVideoTokenizer(self.config.network)
 
     def init_weights(self, model: nn.Module, *, device: torch.device, seed: int) -> None:
-        """Returns nothing; fresh weights from the seed."""
+        """Returns nothing; fresh weights from the seed, or those of `init_from`."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             fresh = CausalVideoTokenizer(self.config.network)
+        if self.config.init_from is not None:
+            fresh.load_state_dict(_read_network(self.config.init_from))
         model.load_state_dict(fresh.state_dict(), assign=True)
         for module, source in zip(model.modules(), fresh.modules(), strict=True):
             for name, buffer in source.named_buffers(recurse=False):  # the quantiser's constants are in no state dict
                 module.register_buffer(name, buffer.to(device), persistent=False)
         model.to(device)
+        assert isinstance(model, CausalVideoTokenizer)
+        model.encoder.requires_grad_(not self.config.freeze_encoder)
 
     def shard_units(self, model: nn.Module) -> Sequence[nn.Module]:
         """Returns the encoder and the decoder."""
@@ -159,6 +172,12 @@ class TokenizerTask:
         export_pair(fresh, folder, dtype=self._export_dtype)
 
 
+def _read_network(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise ValueError(f"task.init_from={path} does not exist; give the {NETWORK_FILE} of a finished tokenizer run")
+    return load_file(path)
+
+
 def _quality(video: Tensor, target: Tensor, codes: Tensor) -> dict[str, tuple[Tensor | float, Tensor | float]]:
     mse = ((video.clamp(-1, 1) - target) / 2).square().flatten(1).mean(dim=1)
     psnr = -10 * mse.clamp_min(1e-10).log10()
@@ -187,8 +206,12 @@ def run(config: TokenizerRunConfig) -> dict[str, float]:
     trainer = Trainer(task, config.trainer, config.optim, ParallelConfig(), record=config)
     result = trainer.fit()
     metrics = trainer.evaluate()
-    if config.export_to is not None and result.stopped is None:
-        trainer.export(config.export_to)
+    if result.stopped is None:
+        weights = {**trainer.model.state_dict(), **trainer.ema_state()}
+        with atomic_path(config.trainer.run_dir / NETWORK_FILE) as temporary:
+            save_file(weights, temporary)
+        if config.export_to is not None:
+            trainer.export(config.export_to)
     return metrics
 
 
