@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# Makes the model that is bundled as ckpts/lumos-tiny, from nothing but this code; some hours on 2 cores.
+#   bash exps/lumos_tiny.sh [FOLDER]      (default runs/lumos-tiny/model; ckpts/lumos-tiny replaces the bundled one)
+# Stopped or killed: run it again, it goes on. Clips coded with another tokenizer are refused: delete data/tiny then.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/env.sh"
+cd "$repo"
+out="${1:-runs/lumos-tiny/model}" work=runs/lumos-tiny
+mkdir -p "$out" "$work" data/tiny
+step() { printf '\n[%s s] %s\n' "$SECONDS" "$*"; }
+clips() { # a folder of data/tiny and what goes there; nothing is done twice
+    local folder="data/tiny/$1"
+    [ -f "$folder/index.json" ] || "$python" -m lumos.shapes.dataset --out "$folder" --tokenizer "$out" "${@:2}"
+}
+
+step "1/5 text tokenizer, from the captions"
+"$python" -m lumos.tokenizer.text_training --out "$out/text_tokenizer.json" --num-codes 8000
+
+step "2/5 visual tokenizer"
+[ -f "$work/tokenizer/network.safetensors" ] && [ -d "$out/visual_tokenizer" ] ||
+    "$python" -m lumos.tokenizer.training --config configs/train/tiny_tokenizer.yaml \
+        trainer.run_dir="$work/tokenizer" export_to="$out/visual_tokenizer"
+codes="$(cat "$out/text_tokenizer.json" "$work/tokenizer/network.safetensors" | cksum)"
+[ -f data/tiny/tokenizer ] || echo "$codes" > data/tiny/tokenizer
+[ "$(cat data/tiny/tokenizer)" = "$codes" ] || { echo "error: data/tiny has other codes; delete it" >&2; exit 1; }
+
+step "3/5 clips, two processes at a time"
+clips video/a --num 12000 --seed 1 & clips video/b --num 12000 --seed 2; wait $!
+clips image/a --num 18000 --seed 3 --images & clips image/b --num 18000 --seed 4 --images; wait $!
+clips eval_image --num 512 --seed 5 --images & clips eval_video --num 256 --seed 6; wait $!
+
+step "4/5 model"
+"$python" -m lumos.cli train --config configs/train/tiny.yaml trainer.run_dir="$work/run"
+[ -f "$out/generation_config.json" ] || cp ckpts/lumos-tiny/generation_config.json "$out/"
+"$python" -m lumos.cli export "$work/run" "$work/export" --tokenizers "$out" --overwrite
+cp "$work/export/config.json" "$work/export/model.safetensors" "$out/"
+
+step "5/5 evaluation, and the curves of training"
+"$python" -m eval.shapes run --model "$out" --num 280 --out "$work/eval"
+"$python" -m xllmx.plot "$work/run" --out "$work/curves.png"
