@@ -1,4 +1,4 @@
-"""`python -m eval.shapes prompts|score|run|look`: see README.md beside this file."""
+"""`python -m eval.shapes prompts|score|run|look|codec`: see README.md beside this file."""
 
 import argparse
 import sys
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m eval.shapes", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="prompts|score|run|look")
+    commands = parser.add_subparsers(required=True, metavar="prompts|score|run|look|codec")
 
     prompts = commands.add_parser("prompts", help="write a file of prompts, and the first frames for i2v")
     prompts.add_argument("--kind", choices=KINDS, required=True)
@@ -56,8 +56,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     looking.set_defaults(command=_look)
 
-    for command in (prompts, whole):
-        command.add_argument("--num", type=int, default=280, help="prompts (of each kind)")
+    codec = commands.add_parser("codec", help="PSNR of a model's visual tokenizer on clips never seen in training")
+    codec.add_argument("--model", default="lumos-tiny", help="name, hub id or folder (default: the bundled one)")
+    codec.set_defaults(command=_codec)
+
+    for command in (prompts, whole, codec):
+        command.add_argument("--num", type=int, default=280, help="prompts (of each kind), or clips")
         command.add_argument("--seed", type=int, default=0)
     return parser
 
@@ -96,6 +100,15 @@ def _run(args: argparse.Namespace) -> None:
 def _look(args: argparse.Namespace) -> None:
     for path in args.files:
         print(look(path, args.prompt))
+
+
+def _codec(args: argparse.Namespace) -> None:
+    from eval.shapes.codec import psnr_of  # torch: only where clips are coded
+
+    values = psnr_of(args.model, num=args.num, seed=args.seed)
+    print(
+        f"{args.model}: PSNR {sum(values) / len(values):.2f} dB, mean of {len(values)} clips; lowest {min(values):.2f}"
+    )
 
 
 if __name__ == "__main__":
