@@ -30,16 +30,17 @@ def psnr_of(model: str, *, num: int, seed: int = 0, batch_size: int = 16) -> lis
             specs = [_spec(index, seed) for index in range(first, min(num, first + batch_size))]
             frames = np.stack([render(spec, **size, **length) for spec in specs])
             video = torch.from_numpy(frames).permute(0, 4, 1, 2, 3).float() / 127.5 - 1
-            values += _psnr(frames, visual.decode(visual.encode(video)))
+            values += psnr(frames, visual.decode(visual.encode(video)))
             progress.update(len(specs))
     return values
 
 
-def _spec(index: int, seed: int) -> ShapeSpec:
-    return sample_spec(random.Random(f"codec-{seed}-{index}"), held_out=None)
-
-
-def _psnr(frames: np.ndarray, decoded: torch.Tensor) -> Iterator[float]:
+def psnr(frames: np.ndarray, decoded: torch.Tensor) -> Iterator[float]:
+    """Yields the PSNR of each clip: uint8 [B, F, H, W, 3] against [B, 3, F or more, H, W] in [-1, 1]."""
     for before, after in zip(frames, decoded, strict=True):
         error = np.square(before.astype(np.float64) - to_frames(after.float())[: len(before)]).mean()
         yield float(10 * np.log10(255.0**2 / max(error, 1e-3)))
+
+
+def _spec(index: int, seed: int) -> ShapeSpec:
+    return sample_spec(random.Random(f"codec-{seed}-{index}"), held_out=None)
