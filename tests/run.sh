@@ -26,7 +26,7 @@ check() { # name, command ...
     if "${@:2}"; then summary+="$1 ok, "; else summary+="$1 FAILED, " failed=1; fi
 }
 run_tests() {
-    "$python" -m pytest --jaxtyping-packages="$checked,beartype.beartype" ${words[@]+"${words[@]}"} 2>&1 | tee "$log"
+    "$python" -m pytest ${words[@]+"${words[@]}"} --jaxtyping-packages="$checked,beartype.beartype" 2>&1 | tee "$log"
 }
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT

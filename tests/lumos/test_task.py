@@ -261,7 +261,9 @@ def test_command_line_says_what_to_mend(capsys: pytest.CaptureFixture[str], tmp_
 def test_script_trains(repo: Path, overrides: list[str], data: dict[str, str], tmp_path: Path) -> None:
     words = [*overrides, f"task.data.image={data['image']}"]
     script = ["bash", str(repo / "exps" / "1B_Stage_1_Image.sh"), *words]
-    subprocess.run(script, check=True, env={"PATH": "/usr/bin:/bin", "LUMOS_PYTHON": sys.executable, "NUM_PROCESSES": "1"})
+    subprocess.run(
+        script, check=True, env={"PATH": "/usr/bin:/bin", "LUMOS_PYTHON": sys.executable, "NUM_PROCESSES": "1"}
+    )
     rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert rows[-1]["step"] == 3
 
