@@ -121,7 +121,7 @@ def draw(curves: Sequence[Curve], out: Path) -> None:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ValueError(
-            "curves are drawn by matplotlib; pip install 'lumos-open[plot]', or leave --out out"
+            "curves are drawn by matplotlib; pip install -e '.[plot]', or leave --out out"
         ) from error
     panels = panels_of(curves)
     columns = min(_COLUMNS, len(panels))

@@ -89,7 +89,7 @@ def test_matplotlib_is_asked_for_by_the_name_of_its_extra(tmp_path: Path, monkey
         return find(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", without_matplotlib)
-    with pytest.raises(ValueError, match=r"pip install 'lumos-open\[plot\]'"):
+    with pytest.raises(ValueError, match=r"pip install -e '.\[plot\]'"):
         draw(read_curves([write_run(tmp_path / "run")]), tmp_path / "curves.png")
 
 
