@@ -1,13 +1,21 @@
 """Training of the visual tokenizer: a few steps of a tiny network, its data, its windows and its export."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from lumos.tokenizer.network import NetworkConfig
-from lumos.tokenizer.training import TokenizerRunConfig, TokenizerTask, TokenizerTaskConfig, main, run
+from lumos.tokenizer.training import (
+    NETWORK_FILE,
+    TokenizerRunConfig,
+    TokenizerTask,
+    TokenizerTaskConfig,
+    main,
+    run,
+)
 from lumos.tokenizer.visual import VisualTokenizer
 from xllmx.optim import OptimConfig
 from xllmx.rng import generator_for
@@ -30,11 +38,11 @@ def task() -> TokenizerTask:
     return TokenizerTask(TINY)
 
 
-def test_training_lowers_the_loss_and_exports_the_pair(tmp_path: Path) -> None:
-    config = TokenizerRunConfig(
+def run_config(folder: Path, *, max_steps: int, task: TokenizerTaskConfig = TINY) -> TokenizerRunConfig:
+    return TokenizerRunConfig(
         trainer=TrainerConfig(
-            run_dir=tmp_path / "run",
-            max_steps=40,
+            run_dir=folder / "run",
+            max_steps=max_steps,
             batch_size={"clips": 4},
             precision="fp32",
             log_every=1,
@@ -44,22 +52,59 @@ def test_training_lowers_the_loss_and_exports_the_pair(tmp_path: Path) -> None:
             save_every=0,
         ),
         optim=OptimConfig(lr=3e-3, warmup_steps=2, weight_decay=0.0),
-        task=TINY,
-        export_to=tmp_path / "visual_tokenizer",
+        task=task,
+        export_to=folder / "visual_tokenizer",
     )
-    metrics = run(config)
-    rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, float]]:
+    """A folder with `run` and `visual_tokenizer`, and the metrics on held-out clips."""
+    folder = tmp_path_factory.mktemp("tokenizer")
+    return folder, run(run_config(folder, max_steps=40))
+
+
+@pytest.fixture(scope="module")
+def held_out(task: TokenizerTask) -> torch.Tensor:
+    """The held-out clips in [-1, 1]."""
+    clips = task.build_dataset("eval")["clips"]
+    return torch.stack([clips[i][0] for i in range(4)]).float() / 127.5 - 1
+
+
+def test_training_lowers_the_loss(trained: tuple[Path, dict[str, float]]) -> None:
+    rows = [json.loads(line) for line in (trained[0] / "run" / "metrics.jsonl").read_text().splitlines()]
     losses = [row["loss"] for row in rows if row["kind"] == "train"]
     assert len(losses) == 40
     assert sum(losses[-8:]) < 0.7 * sum(losses[:8])
-    tokenizer = VisualTokenizer.from_pretrained(config.export_to)
-    clips = torch.stack([TokenizerTask(TINY).build_dataset("eval")["clips"][i][0] for i in range(4)])
-    video = clips.float() / 127.5 - 1
-    codes = tokenizer.encode(video)
+
+
+def test_the_exported_pair_has_the_quality_that_was_measured(
+    trained: tuple[Path, dict[str, float]], held_out: torch.Tensor
+) -> None:
+    folder, metrics = trained
+    tokenizer = VisualTokenizer.from_pretrained(folder / "visual_tokenizer")
+    codes = tokenizer.encode(held_out)
     assert codes.shape == (4, 3, 4, 4)
-    error = ((tokenizer.decode(codes).clamp(-1, 1) - video) / 2).square().flatten(1).mean(1)
+    error = ((tokenizer.decode(codes).clamp(-1, 1) - held_out) / 2).square().flatten(1).mean(1)
     (psnr,) = (value for name, value in metrics.items() if name.endswith("psnr_db"))
     assert psnr == pytest.approx(float(-10 * error.log10().mean()), abs=1e-3)
+
+
+def test_a_decoder_is_trained_on_for_codes_that_stay(
+    trained: tuple[Path, dict[str, float]], held_out: torch.Tensor, tmp_path: Path
+) -> None:
+    again = replace(TINY, init_from=trained[0] / "run" / NETWORK_FILE, freeze_encoder=True)
+    run(run_config(tmp_path, max_steps=3, task=again))
+    before, after = (VisualTokenizer.from_pretrained(f / "visual_tokenizer") for f in (trained[0], tmp_path))
+    codes = before.encode(held_out)
+    assert after.encode(held_out).equal(codes)
+    assert not after.decode(codes).equal(before.decode(codes))
+
+
+def test_weights_to_start_from_that_are_not_there_are_named(tmp_path: Path) -> None:
+    task = TokenizerTask(replace(TINY, init_from=tmp_path / "none"))
+    with pytest.raises(ValueError, match=r"init_from=.*none does not exist; give the network\.safetensors"):
+        task.init_weights(task.build_model(), device=torch.device("cpu"), seed=0)
 
 
 def test_it_is_a_task_of_the_engine(task: TokenizerTask) -> None:
