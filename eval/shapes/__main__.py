@@ -1,10 +1,12 @@
-"""`python -m eval.shapes prompts|score|run|look|codec`: see README.md beside this file."""
+"""`python -m eval.shapes prompts|score|run|look|gallery|codec`: see README.md beside this file."""
 
 import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from eval.shapes.gallery import write_gallery
 from eval.shapes.look import look
 from eval.shapes.outputs import score_folder
 from eval.shapes.prompts import KINDS, load_prompts, make_prompts, save_prompts
@@ -25,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m eval.shapes", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="prompts|score|run|look|codec")
+    commands = parser.add_subparsers(required=True, metavar="prompts|score|run|look|gallery|codec")
 
     prompts = commands.add_parser("prompts", help="write a file of prompts, and the first frames for i2v")
     prompts.add_argument("--kind", choices=KINDS, required=True)
@@ -49,6 +51,15 @@ def _parser() -> argparse.ArgumentParser:
     whole.add_argument("--mask-history-ratio", type=float)
     whole.set_defaults(command=_run)
 
+    for command in (prompts, whole):
+        command.add_argument("--num", type=int, default=280, help="prompts (of each kind)")
+        command.add_argument("--seed", type=int, default=0)
+    _add_looking(commands)
+    return parser
+
+
+def _add_looking(commands: Any) -> None:
+    """What is for eyes, and the measure of the visual tokenizer."""
     looking = commands.add_parser("look", help="say what clips show, and whether that is what was asked")
     looking.add_argument("files", type=Path, nargs="+", metavar="FILE", help="mp4, gif, png or npz")
     looking.add_argument(
@@ -56,14 +67,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     looking.set_defaults(command=_look)
 
+    gallery = commands.add_parser("gallery", help="the first clips of evaluations side by side, as gif, mp4 or png")
+    gallery.add_argument("folders", type=Path, nargs="+", metavar="FOLDER", help="what `run` wrote: OUT/KIND")
+    gallery.add_argument("--num", type=int, default=6, help="clips of each")
+    gallery.add_argument("--out", type=Path, required=True, help="file to write")
+    gallery.set_defaults(command=_gallery)
+
     codec = commands.add_parser("codec", help="PSNR of a model's visual tokenizer on clips never seen in training")
     codec.add_argument("--model", default="lumos-tiny", help="name, hub id or folder (default: the bundled one)")
+    codec.add_argument("--num", type=int, default=280, help="clips")
+    codec.add_argument("--seed", type=int, default=0)
     codec.set_defaults(command=_codec)
-
-    for command in (prompts, whole, codec):
-        command.add_argument("--num", type=int, default=280, help="prompts (of each kind), or clips")
-        command.add_argument("--seed", type=int, default=0)
-    return parser
 
 
 def _prompts(args: argparse.Namespace) -> None:
@@ -100,6 +114,10 @@ def _run(args: argparse.Namespace) -> None:
 def _look(args: argparse.Namespace) -> None:
     for path in args.files:
         print(look(path, args.prompt))
+
+
+def _gallery(args: argparse.Namespace) -> None:
+    print(f"{write_gallery(args.out, args.folders, num=args.num)} clips in {args.out}")
 
 
 def _codec(args: argparse.Namespace) -> None:

@@ -1,0 +1,61 @@
+"""Clips of evaluations side by side in one moving picture, each over what was asked: the first ones, none chosen."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from textwrap import wrap
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont, ImageOps
+
+from eval.shapes.outputs import frames_of
+from eval.shapes.prompts import load_prompts
+from lumos.media import write_image, write_video
+
+_SIDE_PX, _GAP_PX, _LINES, _LINE_PX = 144, 8, 4, 14
+_HEIGHT_PX = _SIDE_PX + _LINES * _LINE_PX + _GAP_PX
+_REST = 6  # frames for which the last picture stands before all begins again
+
+
+def write_gallery(path: Path, folders: Sequence[Path], *, num: int, columns: int = 6, fps: int = 6) -> int:
+    """Writes a gif, mp4 or png (first frames) of the first `num` clips of every folder; returns how many there are.
+
+    A folder is one that an evaluation made (`OUT/KIND`). Raises `ValueError` for one without prompts or clips.
+    """
+    tiles = [tile for folder in folders for tile in _tiles(folder, num)]
+    last = max(map(len, tiles)) - 1
+    frames = [[tile[min(index, len(tile) - 1)] for tile in tiles] for index in (*range(last + 1), *[last] * _REST)]
+    video = np.stack([_together(pictures, columns) for pictures in frames])
+    if path.suffix == ".png":
+        write_image(path, video[0])
+    else:
+        write_video(path, video, fps=fps)
+    return len(tiles)
+
+
+def _tiles(folder: Path, num: int) -> list[list[Image.Image]]:
+    """The pictures of each of the first clips of a folder, over the prompt."""
+    tiles = []
+    for record in load_prompts(folder / "prompts.json")[:num]:
+        frames = frames_of(folder, record)
+        if frames is None:
+            raise ValueError(f"{folder} has no clip {record.name}: run the evaluation to its end, or ask for fewer")
+        tiles.append([_tile(frame, record.prompt.text) for frame in frames])
+    return tiles
+
+
+def _tile(frame: np.ndarray, text: str) -> Image.Image:
+    tile = Image.new("RGB", (_SIDE_PX + _GAP_PX, _HEIGHT_PX), "white")
+    tile.paste(ImageOps.contain(Image.fromarray(frame), (_SIDE_PX, _SIDE_PX)), (_GAP_PX // 2, 0))
+    lines = wrap(text, 24)[:_LINES]
+    font = ImageFont.load_default(11)
+    ImageDraw.Draw(tile).multiline_text((_GAP_PX // 2, _SIDE_PX + 2), "\n".join(lines), fill="black", font=font)
+    return tile
+
+
+def _together(pictures: Sequence[Image.Image], columns: int) -> np.ndarray:
+    width, height = pictures[0].size
+    rows = -(-len(pictures) // columns)
+    whole = Image.new("RGB", (min(columns, len(pictures)) * width, rows * height), "white")
+    for place, picture in enumerate(pictures):
+        whole.paste(picture, (place % columns * width, place // columns * height))
+    return np.asarray(whole)

@@ -1,0 +1,71 @@
+"""What the pages for people say is so: links and files lead somewhere, commands are spelt as the programs want them."""
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from eval.custom import parse as parse_custom
+from eval.shapes.__main__ import _parser as shapes_parser
+from lumos.cli import _parser as lumos_parser
+from lumos.train import RunConfig
+from pre_tokenize.__main__ import _parser as pre_tokenize_parser
+from xllmx.config import load_config
+
+REPO = Path(__file__).resolve().parent.parent
+PAGES = [*REPO.glob("*.md"), *(path for folder in REPO.iterdir() if folder.is_dir() for path in folder.rglob("*.md"))]
+PAGES = [path for path in PAGES if path.relative_to(REPO).parts[0] not in (".venv", "runs", "data", "outputs", "tests")]
+NAMES = [str(path.relative_to(REPO)) for path in PAGES]
+
+
+def commands(page: str) -> Iterator[list[str]]:
+    """The words of every command in the page's bash blocks."""
+    for block in re.findall(r"```bash\n(.*?)```", (REPO / page).read_text(encoding="utf-8"), re.DOTALL):
+        for line in block.replace("\\\n", " ").splitlines():
+            words = shlex.split(line, comments=True)
+            while words:
+                end = words.index("&&") if "&&" in words else len(words)
+                yield words[:end]
+                words = words[end + 1 :]
+
+
+def test_there_are_pages() -> None:
+    assert {"README.md", "INSTALL.md", "eval/README.md", "exps/README.md", "ckpts/README.md"} <= set(NAMES)
+
+
+@pytest.mark.parametrize("page", NAMES)
+def test_links_lead_somewhere(page: str) -> None:
+    links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", (REPO / page).read_text(encoding="utf-8"))
+    local = [link for link in links if not link.startswith("http")]
+    assert [link for link in local if not (REPO / page).parent.joinpath(link).exists()] == []
+
+
+@pytest.mark.parametrize("page", ["README.md", "INSTALL.md"])
+def test_files_that_are_named_are_there(page: str) -> None:
+    named = re.findall(r"`((?:lumos|xllmx|eval|exps|configs|tests|pre_tokenize)/[\w./]+)`", (REPO / page).read_text())
+    assert [path for path in named if not (REPO / path).exists()] == []
+
+
+@pytest.mark.parametrize("page", NAMES)
+def test_commands_are_understood(page: str) -> None:
+    for words in commands(page):
+        match words:
+            case ["lumos", "tokenize", *options] | ["python", "-m", "pre_tokenize", *options]:
+                pre_tokenize_parser().parse_args(options)
+            case ["bash", "pre_tokenize/run_tokenization.sh", *options] if "..." not in options:
+                pre_tokenize_parser().parse_args(options)
+            case ["lumos", *options]:
+                parsed = lumos_parser().parse_args(options)
+                if options[0] == "train":
+                    load_config(RunConfig, parsed.config, parsed.overrides)
+            case ["python", "-m", "eval.shapes", *options]:
+                shapes_parser().parse_args(options)
+            case ["bash", script, *options] if script.startswith("eval/inference_custom_"):
+                parse_custom([script[len("eval/inference_custom_") : -len(".sh")], *options])
+            case ["bash", script, *_]:
+                assert (REPO / script).is_file(), script
+            case ["python", "-m", module, *_]:
+                parts = module.split(".")
+                assert any(REPO.joinpath(*parts[:-1], f"{parts[-1]}{end}").exists() for end in (".py", "/__main__.py"))
