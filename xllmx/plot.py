@@ -120,9 +120,7 @@ def draw(curves: Sequence[Curve], out: Path) -> None:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise ValueError(
-            "curves are drawn by matplotlib; pip install -e '.[plot]', or leave --out out"
-        ) from error
+        raise ValueError("curves are drawn by matplotlib; pip install -e '.[plot]', or leave --out out") from error
     panels = panels_of(curves)
     columns = min(_COLUMNS, len(panels))
     figure = Figure(figsize=(5 * columns, 3.4 * -(-len(panels) // columns)), layout="constrained")
