@@ -16,10 +16,11 @@ clips() { # a folder of data/tiny and what goes there; nothing is done twice
 step "1/5 text tokenizer, from the captions"
 "$python" -m lumos.tokenizer.text_training --out "$out/text_tokenizer.json" --num-codes 8000
 
-step "2/5 visual tokenizer"
-[ -f "$work/tokenizer/network.safetensors" ] && [ -d "$out/visual_tokenizer" ] ||
-    "$python" -m lumos.tokenizer.training --config configs/train/tiny_tokenizer.yaml \
-        trainer.run_dir="$work/tokenizer" export_to="$out/visual_tokenizer"
+step "2/5 visual tokenizer, then its decoder alone for longer, which leaves the codes as they are"
+"$python" -m lumos.tokenizer.training --config configs/train/tiny_tokenizer.yaml \
+    trainer.run_dir="$work/tokenizer" export_to="$out/visual_tokenizer"
+"$python" -m lumos.tokenizer.training --config configs/train/tiny_decoder.yaml trainer.run_dir="$work/decoder" \
+    task.init_from="$work/tokenizer/network.safetensors" export_to="$out/visual_tokenizer"
 codes="$(cat "$out/text_tokenizer.json" "$work/tokenizer/network.safetensors" | cksum)"
 [ -f data/tiny/tokenizer ] || echo "$codes" > data/tiny/tokenizer
 [ "$(cat data/tiny/tokenizer)" = "$codes" ] || { echo "error: data/tiny has other codes; delete it" >&2; exit 1; }
