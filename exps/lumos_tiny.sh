@@ -3,7 +3,7 @@
 #   bash exps/lumos_tiny.sh [FOLDER]      (default runs/lumos-tiny/model; ckpts/lumos-tiny replaces the bundled one)
 # Stopped or killed: run it again, it goes on. Clips coded with another tokenizer are refused: delete data/tiny then.
 set -euo pipefail
-source "$(dirname "${BASH_SOURCE[0]}")/env.sh" && cd "$repo"
+source "$(dirname "${BASH_SOURCE[0]}")/env.sh"; cd "$repo"
 out="${1:-runs/lumos-tiny/model}" work=runs/lumos-tiny
 mkdir -p "$out" "$work" data/tiny
 step() { printf '\n[%s s] %s\n' "$SECONDS" "$*"; }
