@@ -25,7 +25,7 @@ from tests.tiny_data import MODEL, VOCAB, make_clip, write_clips
 from xllmx.config import load_config
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
-TOKENIZERS = {"tiny_tokenizer.yaml"}
+TOKENIZERS = {"tiny_tokenizer.yaml", "tiny_decoder.yaml"}
 """Those of configs/train that train a visual tokenizer, not a model."""
 
 
@@ -84,6 +84,7 @@ def test_training_recipe_runs(tmp_path: Path, few_steps: list[str], name: str) -
 @pytest.mark.parametrize("name", sorted(TOKENIZERS))
 def test_tokenizer_recipe_runs(few_steps: list[str], name: str) -> None:
     few = words(task__num_clips=6, task__num_eval_clips=2, task__network__channels=4, trainer__batch_size={"clips": 2})
+    few += words(task__init_from=None)
     metrics = train_tokenizer(load_config(TokenizerRunConfig, CONFIGS / "train" / name, few_steps + few))
     assert all(map(math.isfinite, metrics.values()))
     assert metrics
