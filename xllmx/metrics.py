@@ -100,7 +100,7 @@ def _open_tracker(name: str, folder: Path) -> Tracker:
             return lambda values, step: run.log(dict(values), step=step)
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
-        raise ValueError(f"tracker {name} is not installed; pip install 'lumos-open[track]' or drop it") from error
+        raise ValueError(f"tracker {name} is not installed; pip install -e '.[track]' or drop it") from error
     writer = SummaryWriter(str(folder / "tensorboard"))
 
     def track(values: Mapping[str, float | int], step: int) -> None:
