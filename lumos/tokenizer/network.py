@@ -212,8 +212,11 @@ class FSQ(nn.Module):
 
     def codes(self, z: Tensor) -> Tensor:
         """Integer codes [...] of z [..., dims]."""
-        digits = self.quantise(z).round().long() + self.levels // 2
-        return (digits * self.basis).sum(dim=-1)
+        return self.number(self.quantise(z))
+
+    def number(self, quantised: Tensor) -> Tensor:
+        """Integer codes [...] of quantised integers [..., dims]."""
+        return ((quantised.detach().round().long() + self.levels // 2) * self.basis).sum(dim=-1)
 
     def normalise(self, quantised: Tensor) -> Tensor:
         """Quantised integers as values in [-1, 1]."""
@@ -320,9 +323,8 @@ class CausalVideoTokenizer(nn.Module):
         """Video [B, 3, 1 + 4k, H, W] through its codes and back, with straight-through gradients."""
         z = self.encoder(video)
         quantised = self.fsq.quantise(z)
-        codes = ((quantised.detach().round().long() + self.fsq.levels // 2) * self.fsq.basis).sum(dim=-1)
         values = self.fsq.normalise(quantised).to(video.dtype)
-        return Reconstruction(video=self.decoder(values), codes=codes, z=z)
+        return Reconstruction(video=self.decoder(values), codes=self.fsq.number(quantised), z=z)
 
     def codes(self, video: Tensor) -> Tensor:
         """Integer codes [B, k + 1, H/8, W/8] of a video [B, 3, 1 + 4k, H, W]."""
