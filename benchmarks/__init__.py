@@ -1,0 +1,1 @@
+"""Fast paths against literal ones: see README.md beside this file."""
