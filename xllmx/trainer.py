@@ -3,7 +3,7 @@
 import json
 import math
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -28,66 +28,10 @@ from xllmx.parallel import ParallelConfig, parallelize
 from xllmx.rng import generator_at, seed_for
 from xllmx.stopping import LapClock, StopWatch
 from xllmx.task import ExportingTask, Prepared, TrainTask, move
+from xllmx.trainer_config import TrainerConfig
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrainerConfig:
-    """How long, how much at a time, and where to."""
-
-    run_dir: Path
-    """Folder of the run: config.yaml, environment.json, metrics.jsonl, checkpoints/."""
-    seed: int = 0
-    """Initial weights, order of the data, and with the step all other randomness."""
-    max_steps: int | None = None
-    """Optimiser steps in all; or give `epochs`."""
-    epochs: float | None = None
-    """Passes over `epoch_stream`."""
-    epoch_stream: str | None = None
-    """The stream whose passes are epochs; None is the last of the schedule."""
-    batch_size: dict[str, int] = field(default_factory=dict)
-    """Samples of a batch on one rank, for each stream; a stream left out has 1, a held-out stream `a/b` that of `a`."""
-    schedule: dict[str, int] = field(default_factory=dict)
-    """How many steps in turn draw from each stream: {image: 1, video: 2}; empty is 1 for each stream there is."""
-    grad_accumulation: int = 1
-    """Batches of one optimiser step on one rank."""
-    clip_grad_norm: float = 4.0
-    """Gradients are scaled down to this norm; 0 leaves them."""
-    precision: Literal["bf16", "fp32"] = "bf16"
-    """What the model computes in; weights, gradients and loss are fp32 in either case."""
-    device: str = "auto"
-    """auto, cpu or cuda."""
-    num_workers: int = 0
-    """Processes that read data ahead, for each stream."""
-    max_minutes: float = 0.0
-    """Save and stop cleanly after this time; 0 is no limit."""
-    save_every: int = 1000
-    """Steps between checkpoints; the last step has one in any case. 0 is only the last."""
-    keep: int = 20
-    """Checkpoints kept."""
-    resume: bool = True
-    """Go on from the newest checkpoint in the run folder, if there is one."""
-    eval_every: int = 0
-    """Steps between evaluations on held-out batches; 0 is never."""
-    eval_batches: int = 8
-    """Held-out batches of each stream on each rank; the same ones each time."""
-    ema_decay: float = 0.0
-    """Average of the weights over training, used for evaluation and export; 0 is none."""
-    log_every: int = 10
-    """Steps between rows of metrics."""
-    progress: bool = True
-    """A progress bar on the main rank."""
-    trackers: tuple[str, ...] = ()
-    """tensorboard, wandb: in addition to metrics.jsonl."""
-
-    def __post_init__(self) -> None:
-        if (self.max_steps is None) == (self.epochs is None):
-            raise ValueError("set one of trainer.max_steps and trainer.epochs, and leave the other out")
-        for name in ("grad_accumulation", "log_every", "eval_batches", "keep"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"trainer.{name} is {getattr(self, name)}; it must be at least 1")
-        for name in ("clip_grad_norm", "max_minutes", "save_every", "eval_every", "num_workers"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"trainer.{name} is {getattr(self, name)}; it must be 0 or more")
+__all__ = ["FitResult", "Trainer", "TrainerConfig"]
 
 
 @dataclass(frozen=True, kw_only=True)
