@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from lumos.clips import ClipDataset
 from lumos.config import ARDFConfig, LumosConfig
+from lumos.model.code_init import relate_codes
 from lumos.model.modeling import LumosForCausalLM
 from lumos.model.weights import check_weights, grow_vocabulary
 from lumos.samples import ClipStream, Sample, draw_sample, masked_batch, pad_batch
@@ -42,6 +43,8 @@ class LumosTaskConfig:
     """Fields of LumosConfig given here; they win over the file's."""
     init_from: str | None = None
     """Folder of the checkpoint to start from, its config included; None starts from fresh weights."""
+    code_levels: tuple[int, ...] = ()
+    """FSQ levels of the visual tokenizer: fresh rows of near codes then start near each other; empty is independent."""
     ardf: ARDFConfig = field(default_factory=ARDFConfig)
     """How clips are masked."""
     duration_s: int | None = None
@@ -84,6 +87,8 @@ class LumosTask:
         generator = generator_for(seed, stream="weights")
         if self.config.init_from is None:
             model.reset_parameters(generator=generator)
+            if self.config.code_levels:
+                relate_codes(model, self.config.code_levels, generator=generator)
             return
         config = self.model_config
         weights = grow_vocabulary(
