@@ -1,0 +1,1 @@
+"""Whether a folder of samples is what an official scorer takes: counts, names, files that decode, metadata."""

@@ -1,0 +1,86 @@
+"""Whether a folder of samples may be scored: `python -m eval.check geneval|vbench|vbench_i2v FOLDER`.
+
+Counts, names, every file decoded, metadata equal to the official. Prints exactly what is missing or wrong.
+The exit status is 0 if nothing is, 1 if something is, 2 if the check could not be made.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from eval.check.findings import Findings
+from eval.check.geneval import check_geneval
+from eval.check.media import Expected
+from eval.check.official import BENCHMARKS, official_file, read_geneval, read_videos
+from eval.check.vbench import check_videos
+from lumos.cli import CHECK_FAILED, USER_ERROR
+from lumos.files import replacing
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit status: 0 for a folder that may be scored, 1 for one that may not, 2 after one line of error."""
+    options = _parser().parse_args(arguments)
+    try:
+        findings = check(
+            options.benchmark,
+            options.folder,
+            prompts=options.prompts,
+            expected=Expected(size=options.size, frames=options.frames),
+            workers=options.workers,
+        )
+        if options.json is not None:
+            with replacing(options.json) as temporary:
+                temporary.write_text(json.dumps(findings.to_dict(), indent=1, ensure_ascii=False) + "\n", "utf-8")
+    except (ValueError, OSError) as error:
+        print(f"eval.check: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return USER_ERROR
+    for line in findings.lines(options.most):
+        print(line)
+    return 0 if findings.ok else CHECK_FAILED
+
+
+def check(
+    benchmark: str,
+    folder: Path,
+    *,
+    prompts: Path | None = None,
+    expected: Expected | None = None,
+    workers: int = 4,
+) -> Findings:
+    """What is wrong with a benchmark's folder; `prompts` is the official file (default: the one in eval/prompts)."""
+    if not folder.is_dir():
+        raise ValueError(f"{folder} is no folder: give the one that holds the samples")
+    path = official_file(benchmark, prompts)
+    if benchmark == "geneval":
+        return check_geneval(folder, read_geneval(path), expected=expected, workers=workers)
+    videos = read_videos(path, benchmark)
+    return check_videos(folder, videos, benchmark=benchmark, expected=expected, workers=workers)
+
+
+def _size(text: str) -> tuple[int, int]:
+    try:
+        width, height = (int(number) for number in text.split("x"))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size; write WIDTHxHEIGHT, for example 672x384") from None
+    return width, height
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m eval.check", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("benchmark", choices=BENCHMARKS)
+    parser.add_argument("folder", type=Path, help="what the benchmark's driver wrote")
+    parser.add_argument("--prompts", type=Path, metavar="FILE", help="official prompt file (default: in eval/prompts)")
+    parser.add_argument("--size", type=_size, metavar="WxH", help="of every sample (default: as most of them are)")
+    parser.add_argument("--frames", type=int, help="of every video (default: as most of them have)")
+    parser.add_argument("--workers", type=int, default=4, help="files decoded at a time")
+    parser.add_argument("--most", type=int, default=50, help="problems printed of each sort; 0: all")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the findings there as well")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
