@@ -41,7 +41,7 @@ TURN_PER_S = 45.0
 GROWTH = 1.8
 """Final over initial radius of a growing shape (its inverse for a shrinking one), over the whole clip."""
 
-STEP = 1 / 16
+STEP = 1 / 8
 """Centres lie on a grid of this many frame sides."""
 
 
@@ -177,7 +177,7 @@ def _coordinate(rng: random.Random, low: float, high: float) -> float:
 def _single(rng: random.Random, *, moving: bool) -> tuple[ObjectSpec, ...]:
     shape, colour = rng.choice(SHAPES), rng.choice(tuple(COLOURS))
     motion = _motion_for(rng, shape, MOTIONS) if moving else "still"
-    radius = {"grow": 10 / 64, "shrink": 18 / 64}.get(motion) or rng.choice((13 / 64, 16 / 64))
+    radius = {"grow": 10 / 64, "shrink": 18 / 64}.get(motion) or rng.choice((12 / 64, 15 / 64))
     x = _coordinate(rng, *_start_range(motion, "x", radius))
     y = _coordinate(rng, *_start_range(motion, "y", radius))
     return (ObjectSpec(shape=shape, colour=colour, motion=motion, x=x, y=y, radius=radius),)
@@ -196,7 +196,7 @@ def _pair(rng: random.Random, *, moving: bool) -> tuple[ObjectSpec, ...]:
             shape = objects[0].shape
             colour = objects[0].colour if rng.random() < 0.5 else colour
         motion = _motion_for(rng, shape, lanes[1:]) if index == mover else "still"
-        radius = {"grow": 8 / 64, "shrink": 14 / 64}.get(motion) or rng.choice((12 / 64, 13 / 64))
+        radius = {"grow": 8 / 64, "shrink": 14 / 64}.get(motion) or 12 / 64
         along = places[index]
         across = _coordinate(rng, *_start_range(motion, "y" if side_by_side else "x", radius))
         x, y = (along, across) if side_by_side else (across, along)
