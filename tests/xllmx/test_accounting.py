@@ -1,0 +1,53 @@
+"""Memory of the training state: by hand, and for a real model and its optimiser."""
+
+import pytest
+import torch
+from torch import nn
+
+from xllmx.accounting import StateBytes, device_peak_flops, peak_flops, state_bytes
+from xllmx.optim import OptimConfig, build_optimizer
+
+
+def test_one_gpu_keeps_everything() -> None:
+    state = state_bytes([10, 30, 20], trainable=60, averaged=True)
+    assert state == StateBytes(weights=240, optimizer=480, gradients=240, average=240, working=120)
+    assert state.total == 1320
+    assert state_bytes([10, 30, 20], trainable=60, precision="fp32").working == 0
+
+
+def test_shards_keep_their_share_and_two_gathered_units() -> None:
+    state = state_bytes([10, 30, 21], trainable=61, shards=4)
+    assert (state.weights, state.optimizer, state.gradients, state.average) == (64, 128, 64, 0)
+    assert state.working == 2 * (30 + 21) + 6 * 30
+
+
+def test_frozen_weights_have_no_gradient_and_no_moments() -> None:
+    state = state_bytes([10, 30], trainable=4)
+    assert (state.weights, state.optimizer, state.gradients) == (160, 32, 16)
+
+
+def test_it_is_what_torch_allocates() -> None:
+    model = nn.Linear(7, 5)
+    optimizer = build_optimizer(model, OptimConfig())
+    model(torch.ones(3, 7)).sum().backward()
+    optimizer.step()
+    parameters = list(model.parameters())
+    moments = [t for s in optimizer.state.values() for name, t in s.items() if name != "step"]
+    state = state_bytes([40], trainable=40, precision="fp32")
+    assert state.weights == sum(p.nbytes for p in parameters)
+    assert state.gradients == sum(p.grad.nbytes for p in parameters if p.grad is not None)
+    assert state.optimizer == sum(t.nbytes for t in moments)
+
+
+@pytest.mark.parametrize(("options", "message"), [({"shards": 0}, "0 shards"), ({"trainable": 11}, "11 trainable")])
+def test_impossible_divisions_are_refused(options: dict[str, int], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        state_bytes([10], **{"trainable": 10, **options})
+
+
+def test_peaks_are_found_by_name() -> None:
+    assert peak_flops("NVIDIA H100 80GB HBM3") == 989e12
+    assert peak_flops("NVIDIA A100-SXM4-40GB") == 312e12
+    assert peak_flops("NVIDIA L40S") == 362e12
+    assert peak_flops("NVIDIA GeForce GTX 970") is None
+    assert device_peak_flops(torch.device("cpu")) is None

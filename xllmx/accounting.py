@@ -1,0 +1,108 @@
+"""What training keeps on a GPU, by arithmetic: weights, optimiser, gradients and what is gathered, over shards.
+
+Activations belong to the model that makes them; here is only what any model has.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+MASTER_BYTES = 4
+"""Of a master weight, its gradient, each of AdamW's two moments and its average: fp32."""
+COMPUTE_BYTES = {"bf16": 2, "fp32": 4}
+"""Of a number the model computes with."""
+
+_PEAK_TFLOPS = {
+    "H200": 989.0,
+    "H100": 989.0,
+    "H800": 989.0,
+    "GH200": 989.0,
+    "B200": 2250.0,
+    "A100": 312.0,
+    "A800": 312.0,
+    "L40S": 362.0,
+    "L4": 121.0,
+    "RTX 4090": 165.0,
+    "RTX 3090": 71.0,
+    "A10": 125.0,
+    "V100": 125.0,
+}
+"""Dense bf16 (V100: fp16) tensor-core peak of the makers' data sheets, TFLOP/s; the longest name that fits counts."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StateBytes:
+    """Bytes on one GPU that do not depend on the batch."""
+
+    weights: int
+    """fp32 master weights, this rank's shard."""
+    optimizer: int
+    """AdamW's two moments of the trainable part."""
+    gradients: int
+    """fp32 gradients of the trainable part, this rank's shard."""
+    average: int
+    """The averaged weights, where there are any."""
+    working: int
+    """Weights gathered or cast for computing, and the unsharded gradients of the unit at work."""
+
+    @property
+    def total(self) -> int:
+        """Their sum."""
+        return self.weights + self.optimizer + self.gradients + self.average + self.working
+
+
+def state_bytes(
+    units: Sequence[int],
+    *,
+    trainable: int,
+    shards: int = 1,
+    precision: str = "bf16",
+    averaged: bool = False,
+) -> StateBytes:
+    """Returns the bytes of the training state on each of `shards` GPUs that share it.
+
+    Sharded, two units at most are gathered (the one at work and the next), and one has unsharded gradients, in the
+    computing precision and, for the reduction, in fp32. On one GPU nothing is gathered, but every weight has a copy in
+    the computing precision if that is not fp32.
+
+    Args:
+        units: parameters of each part that is gathered on its own: the embedding, each block, the head.
+        trainable: how many of all parameters are trained; of the others only the weights are kept.
+        shards: GPUs that share one copy of the state.
+        precision: what the model computes in, bf16 or fp32.
+        averaged: whether an average of the weights is kept.
+
+    Raises:
+        ValueError: no shard, or more trainable parameters than there are.
+    """
+    total = sum(units)
+    if shards < 1:
+        raise ValueError(f"{shards} shards; the state lies on 1 GPU or more")
+    if trainable > total:
+        raise ValueError(f"{trainable} trainable parameters of {total}; give the trainable part of the model")
+    compute = COMPUTE_BYTES[precision]
+    if shards > 1:
+        largest = sorted(units)[-2:]
+        working = compute * sum(largest) + (compute + MASTER_BYTES) * (largest[-1] if trainable == total else 0)
+    else:
+        working = compute * total if compute != MASTER_BYTES else 0
+    share = -(-total // shards), -(-trainable // shards)
+    return StateBytes(
+        weights=MASTER_BYTES * share[0],
+        optimizer=2 * MASTER_BYTES * share[1],
+        gradients=MASTER_BYTES * share[1],
+        average=MASTER_BYTES * share[0] if averaged else 0,
+        working=working,
+    )
+
+
+def peak_flops(device_name: str) -> float | None:
+    """Returns the dense bf16 peak of a GPU in FLOP/s by its name; None for one that is not in the table."""
+    fitting = [name for name in _PEAK_TFLOPS if name in device_name]
+    return 1e12 * _PEAK_TFLOPS[max(fitting, key=len)] if fitting else None
+
+
+def device_peak_flops(device: torch.device) -> float | None:
+    """Returns the dense bf16 peak of a device in FLOP/s; None for a CPU or a GPU that is not in the table."""
+    return peak_flops(torch.cuda.get_device_name(device)) if device.type == "cuda" else None
