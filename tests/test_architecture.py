@@ -20,7 +20,7 @@ ARROWS = {
 }
 """Package -> our packages it may import; `eval, pre_tokenize, benchmarks -> lumos -> xllmx -> torch`."""
 
-MODULE_OF = {"pillow": "PIL", "imageio-ffmpeg": "imageio_ffmpeg", "huggingface-hub": "huggingface_hub"}
+MODULE_OF = {"pillow": "PIL", "huggingface-hub": "huggingface_hub"}
 """Distribution -> module, where the names differ."""
 
 BROUGHT = {"yaml", "httpx", "httpx2"}
@@ -34,6 +34,7 @@ HOSTS = {
     "img.shields.io",
     "localhost",
     "pypi.org",
+    "raw.githubusercontent.com",
     "pytorch.org",
     "download.pytorch.org",
     "www.apache.org",

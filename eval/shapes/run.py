@@ -1,6 +1,5 @@
 """Generate, save, read back, score: a whole evaluation of one model, resumable at every clip."""
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from eval.shapes.prompts import KINDS, Record, make_prompts, save_prompts
 from eval.shapes.score import Report, Result, score, summarise
 from eval.shapes.sheet import write_sheet
 from lumos.files import remove_temporaries, replacing
+from lumos.record import model_hash
 from lumos.shapes import describe
 
 Generate = Callable[[Sequence[Record]], list[np.ndarray]]
@@ -60,7 +60,7 @@ def run(config: RunConfig) -> dict[str, Report]:
     from lumos.pipeline import LumosPipeline  # torch and a model: only where clips are made
 
     pipeline = LumosPipeline.from_pretrained(config.model)
-    _claim_folder(config, weights=_fingerprint(pipeline.files.model if pipeline.files else None))
+    _claim_folder(config, model_hash=model_hash(pipeline.files) if pipeline.files else None)
     reports = {}
     for kind in config.kinds:
         folder = config.out / kind
@@ -125,9 +125,9 @@ def _batches(records: Sequence[Record], size: int) -> list[Sequence[Record]]:
     return [records[first : first + size] for first in range(0, len(records), size)]
 
 
-def _claim_folder(config: RunConfig, *, weights: str | None) -> None:
+def _claim_folder(config: RunConfig, *, model_hash: str | None) -> None:
     """Writes what makes the clips of `out`; `ValueError` if clips made otherwise are there already."""
-    makes: dict[str, Any] = {"model": config.model, "weights": weights, "num": config.num, "seed": config.seed}
+    makes: dict[str, Any] = {"model": config.model, "model_hash": model_hash, "num": config.num, "seed": config.seed}
     makes |= {"settings": dict(config.settings)}
     path = config.out / "run.json"
     if path.is_file():
@@ -138,14 +138,3 @@ def _claim_folder(config: RunConfig, *, weights: str | None) -> None:
         if differ:
             raise ValueError(f"{config.out} holds clips of another run ({'; '.join(differ)}): choose another --out")
     write_json(path, makes)
-
-
-def _fingerprint(folder: Path | None) -> str | None:
-    """A hash of the weights in a model folder, so that clips of a retrained model are not taken for the old one's."""
-    if folder is None:
-        return None
-    digest = hashlib.sha256()
-    for path in sorted(path for path in folder.iterdir() if path.suffix in (".safetensors", ".bin")):
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()[:16]
