@@ -69,6 +69,8 @@ def test_training_recipe_runs(tmp_path: Path, few_steps: list[str], name: str) -
     model = {**MODEL, "vocab": VOCAB}
     small = few_steps + words(task__model=model, task__model_config=None, task__init_from=None)
     task = load_config(RunConfig, path, small).task
+    if task.code_levels:
+        small += words(task__code_levels=[10, 5])
     streams = {"data": task.data or {"image": "", "video": ""}, "eval_data": task.eval_data}
     for field, named in streams.items():
         for stream in named:
