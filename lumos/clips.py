@@ -16,7 +16,15 @@ from torch.utils.data import Dataset
 
 from lumos.files import remove_temporaries
 from lumos.sequence import Clip, unpack
-from lumos.shards import INDEX_FORMAT, INDEX_NAME, ClipShards, shards_of_index, write_index, write_shard
+from lumos.shards import (
+    INDEX_FORMAT,
+    INDEX_NAME,
+    ClipShards,
+    packed_lengths,
+    shards_of_index,
+    write_index,
+    write_shard,
+)
 from lumos.vocab import Vocab
 
 _READABLE = (
@@ -83,18 +91,23 @@ class ClipDataset(Dataset[Clip]):
 
     lengths: Sequence[int]
     """Number of tokens of each packed sample (placeholders still one token each)."""
+    shapes: np.ndarray
+    """Int64 [N, 4]: prompt ids, T, H, W of each sample; -1 where only the length is known (a released record)."""
 
     def __init__(self, path: str | Path, *, vocab: Vocab | None = None) -> None:
         self._parts: list[ClipShards | _Released] = []
         items, lengths = [np.zeros((0, 2), np.int64)], [np.zeros(0, np.int64)]
+        shapes = [np.zeros((0, 4), np.int64)]
         for part_path, ratio in _entries(Path(path)):
             part = _open(part_path, vocab or Vocab())
             chosen = _repeat(len(part.lengths), ratio)
             items.append(np.stack([np.full_like(chosen, len(self._parts)), chosen], axis=1))
             lengths.append(np.asarray(part.lengths, dtype=np.int64)[chosen])
+            shapes.append(part.shapes[chosen])
             self._parts.append(part)
         self._items = np.concatenate(items)
         self.lengths = np.concatenate(lengths).tolist()
+        self.shapes = np.concatenate(shapes)
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -208,14 +221,19 @@ def _open_json(path: Path, vocab: Vocab) -> "ClipShards | _Released":
 class _Released:
     """Released pickles, each read when it is asked for."""
 
-    def __init__(self, files: Sequence[Path], lengths: Sequence[int], vocab: Vocab) -> None:
+    def __init__(
+        self, files: Sequence[Path], lengths: Sequence[int], vocab: Vocab, *, shapes: Sequence[tuple[int, ...]] = ()
+    ) -> None:
         self._files, self._vocab = list(files), vocab
         self.lengths = np.array(lengths, dtype=np.int64)
+        self.shapes = np.array(shapes, dtype=np.int64).reshape(-1, 4) if shapes else np.full((len(files), 4), -1)
 
     @classmethod
     def of_files(cls, files: Sequence[Path], vocab: Vocab) -> "_Released":
         """Pickles without a record, which must all be read for their lengths."""
-        return cls(files, [len(_tokens(path)) for path in files], vocab)
+        unpacked = [_unpacked(path, vocab) for path in files]
+        shapes = [(len(prompt_ids), *codes.shape) for prompt_ids, codes, _, _ in unpacked]
+        return cls(files, packed_lengths(np.array(shapes)).tolist(), vocab, shapes=shapes)
 
     @classmethod
     def of_records(cls, path: Path, records: Sequence[Mapping[str, Any]], vocab: Vocab) -> "_Released":

@@ -95,6 +95,9 @@ def shards_of_index(path: Path, index: Mapping[str, Any]) -> list[Path]:
 class ClipShards:
     """The clips of several Parquet files as one sequence; files are memory-mapped and opened when first needed."""
 
+    shapes: np.ndarray
+    """Int64 [N, 4]: prompt ids, T, H, W of each clip."""
+
     def __init__(self, files: Sequence[Path]) -> None:
         self._files = list(files)
         self._open: OrderedDict[int, pq.ParquetFile] = OrderedDict()
@@ -109,7 +112,8 @@ class ClipShards:
                 columns = file.read(columns=_SHAPE_COLUMNS, use_threads=False)
                 shapes.append(np.stack([columns[name].to_numpy() for name in _SHAPE_COLUMNS], axis=1))
         self._groups, self._starts = groups, np.array(starts, dtype=np.int64)
-        self.lengths = _packed_lengths(np.concatenate(shapes))
+        self.shapes = np.concatenate(shapes)
+        self.lengths = packed_lengths(self.shapes)
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -178,8 +182,8 @@ def _clip(table: pa.Table, row: int) -> Clip:
     )
 
 
-def _packed_lengths(shapes: np.ndarray) -> np.ndarray:
-    """Number of tokens of each packed clip, [N], from rows (prompt ids, T, H, W)."""
+def packed_lengths(shapes: np.ndarray) -> np.ndarray:
+    """Number of tokens of each packed clip, int64 [N], from rows (prompt ids, T, H, W)."""
     grids, which = np.unique(shapes[:, 1:], axis=0, return_inverse=True)
     answers = [packed_length(0, (int(T), int(H), int(W))) for T, H, W in grids]
     return shapes[:, 0] + np.array(answers, dtype=np.int64)[which.reshape(-1)]
