@@ -29,10 +29,13 @@ clips video/a --num 12000 --seed 1 & clips video/b --num 12000 --seed 2; wait $!
 clips image/a --num 18000 --seed 3 --images & clips image/b --num 18000 --seed 4 --images; wait $!
 clips eval_image --num 512 --seed 5 --images & clips eval_video --num 256 --seed 6; wait $!
 
-step "4/5 model"
-"$python" -m lumos.cli train --config configs/train/tiny.yaml trainer.run_dir="$work/run"
+step "4/5 model: images, then images and videos"
+"$python" -m lumos.cli train --config configs/train/tiny_images.yaml trainer.run_dir="$work/images"
+[ -d "$work/images/model" ] || "$python" -m lumos.cli export "$work/images" "$work/images/model"
+"$python" -m lumos.cli train --config configs/train/tiny.yaml trainer.run_dir="$work/run" \
+    task.init_from="$work/images/model"
 [ -f "$out/generation_config.json" ] || cp ckpts/lumos-tiny/generation_config.json "$out/"
-"$python" -m lumos.cli export "$work/run" "$work/export" --tokenizers "$out" --overwrite
+"$python" -m lumos.cli export "$work/run" "$work/export" --tokenizers "$out" --dtype bfloat16 --overwrite
 cp "$work/export/config.json" "$work/export/model.safetensors" "$out/"
 
 step "5/5 evaluation, and the curves of training"
