@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> Iterator["Made"]:
     from lumos.pipeline import LumosPipeline
     from lumos.settings import resolve_settings
 
-    jobs, settings = jobs_of(options), dict(map(_setting, options.settings))
+    jobs, settings = jobs_of(options), dict(map(setting, options.settings))
     if options.task == "t2i":
         settings["num_frames"] = 1
     resolve_settings(resolve(options.model, options.ckpts).defaults, settings)  # before the weights are loaded
@@ -100,7 +100,8 @@ def _check_task(task: str, path: Path, prompts: Sequence[Prompt]) -> None:
             raise ValueError(f"{path}: {one.image.name!r} is a picture; use the task i2v")
 
 
-def _setting(word: str) -> tuple[str, Any]:
+def setting(word: str) -> tuple[str, Any]:
+    """The name and value of a word `name=value`; ValueError if it is none."""
     name, equals, value = word.partition("=")
     if not equals:
         raise ValueError(f"{word!r} is no setting; write for example num_inference_steps=20")

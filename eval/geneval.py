@@ -1,0 +1,86 @@
+"""Images for GenEval, in the folder its scorer takes: `OUT/00012/{samples/00003.png, grid.png, metadata.jsonl}`.
+
+    torchrun --nproc-per-node 8 -m eval.geneval --model 1B/stage-2-joint --out outputs/geneval
+    python -m eval.check geneval outputs/geneval
+
+553 prompts, 4 images each. The model sees the rewritten prompts; what is written beside the images is the official
+metadata (`python -m eval.prompts` brings both). The same command goes on where it was stopped.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from eval.check.official import IMAGES_PER_PROMPT, official_file, read_geneval
+from eval.driver.command import Driver, drive
+from eval.prompts import long_path, read_long
+
+if TYPE_CHECKING:
+    from eval.driver.plan import Work
+
+NUM_PROMPTS = 553
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit status: 0, 2 after one line that says what to mend, 130 after Ctrl-C."""
+    return drive(DRIVER, arguments)
+
+
+def work(options: argparse.Namespace, defaults: Mapping[str, Any]) -> "Work":
+    """The images that the options ask for."""
+    from eval.driver.folders import records_folder
+    from eval.driver.plan import Work, texts_of
+    from eval.driver.prompt_folders import PromptFolders
+    from eval.driver.samples import Sample
+
+    path = official_file("geneval", options.prompts)
+    records = read_metadata(path)
+    long = None if options.short else options.long or long_path("geneval")
+    prompts = [record["prompt"] for record in records]
+    texts = texts_of(prompts, long and read_long(long), source=long)
+    num_images = options.samples or IMAGES_PER_PROMPT
+    samples = [
+        Sample(name=f"{number:05d}/{index:05d}.png", prompt=prompt, index=index, text=text)
+        for number, (prompt, text) in enumerate(zip(prompts, texts, strict=True))
+        for index in range(num_images)
+    ]
+    metadata = {f"{number:05d}": json.dumps(record) for number, record in enumerate(records)}
+    folder = PromptFolders(options.out, records_folder(options.out), metadata=metadata, num_images=num_images)
+    if options.num:
+        samples = samples[: options.num * num_images]
+    asked = len(samples) // num_images, num_images
+    scored = NUM_PROMPTS, IMAGES_PER_PROMPT
+    remark = f"{asked[0]} prompts with {asked[1]} images; GenEval's scores are of {scored[0]} with {scored[1]}"
+    return Work(
+        samples=samples,
+        folder=folder,
+        prompt_file=path,
+        settings={**options.settings, "num_frames": 1},
+        remarks=[] if asked == scored else [remark],
+    )
+
+
+def read_metadata(path: Path) -> list[dict[str, Any]]:
+    """The records of GenEval's official metadata; ValueError for the rewritten copy, which lacks what the scorer needs.
+
+    The scorer counts an image of too many objects as right where a counting prompt's record has no `exclude`.
+    """
+    records = read_geneval(path)
+    for number, record in enumerate(records, start=1):
+        rewritten = [key for key in record if key.startswith("prompt_rewrite")]
+        if rewritten or (record["tag"] == "counting" and "exclude" not in record):
+            fault = f"has {rewritten[0]!r}" if rewritten else "asks to count and has no 'exclude'"
+            rule = "it is a rewritten copy, not GenEval's official metadata"
+            raise ValueError(f"{path}, line {number} {fault}: {rule}; run: python -m eval.prompts geneval")
+    return records
+
+
+DRIVER = Driver(
+    name="geneval", description=__doc__, num_samples=IMAGES_PER_PROMPT, batch_size=IMAGES_PER_PROMPT, work=work
+)
+
+if __name__ == "__main__":
+    sys.exit(main())
