@@ -15,8 +15,8 @@ from lumos.clips import ClipDataset
 from lumos.config import ARDFConfig, LumosConfig
 from lumos.model.code_init import relate_codes
 from lumos.model.modeling import LumosForCausalLM
-from lumos.model.weights import check_weights, grow_vocabulary
 from lumos.samples import ClipStream, Sample, draw_sample, masked_batch, pad_batch
+from lumos.start import fresh_weights, stored_weights
 from lumos.vocab import Vocab
 from xllmx.loss import LossOutput, chunked_cross_entropy
 from xllmx.rng import generator_for, sample_generator
@@ -71,6 +71,8 @@ class LumosTaskConfig:
 class LumosTask:
     """The `TrainTask` of Lumos-1: AR-DF on clips."""
 
+    entered_by = ("hidden",)
+
     def __init__(self, config: LumosTaskConfig) -> None:
         self.config = config
         self.model_config = read_model_config(config)
@@ -86,16 +88,11 @@ class LumosTask:
         model = _lumos(model).to_empty(device=device)
         generator = generator_for(seed, stream="weights")
         if self.config.init_from is None:
-            model.reset_parameters(generator=generator)
+            fresh_weights(model, generator=generator)
             if self.config.code_levels:
                 relate_codes(model, self.config.code_levels, generator=generator)
-            return
-        config = self.model_config
-        weights = grow_vocabulary(
-            self.config.init_from, vocab_size=config.vocab_size, std=config.initializer_range, generator=generator
-        )
-        check_weights(model, weights)
-        model.load_state_dict(weights)
+        else:
+            stored_weights(model, self.config.init_from, generator=generator)
 
     def shard_units(self, model: nn.Module) -> Sequence[nn.Module]:
         """Returns the transformer blocks."""

@@ -8,20 +8,30 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 
-def init_distributed(device: str = "auto") -> torch.device:
+def init_distributed(device: str = "auto", *, alone: bool = False) -> torch.device:
     """Returns this process's device; joins the process group if a launcher (torchrun) started several.
 
     Args:
         device: `auto` is the GPU of the local rank where there is one, otherwise the CPU; or a torch device name.
+        alone: make a group of one where there is no launcher (sharding needs one).
 
     Raises:
         ValueError: a device this machine does not have.
     """
     chosen = _device(device)
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
-        backend = "cpu:gloo,cuda:nccl" if chosen.type == "cuda" else "gloo"
+    if dist.is_initialized():
+        return chosen
+    backend = "cpu:gloo,cuda:nccl" if chosen.type == "cuda" else "gloo"
+    if launched_ranks() > 1:
         dist.init_process_group(backend, timeout=timedelta(minutes=30))
+    elif alone:
+        dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
     return chosen
+
+
+def launched_ranks() -> int:
+    """Returns how many processes the launcher started, joined or not; 1 without one."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def _device(name: str) -> torch.device:

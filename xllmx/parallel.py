@@ -1,21 +1,51 @@
 """What is done to a model between building and training it, unit by unit; the model's own code knows nothing of it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any, Literal
 
+import torch
 from torch import nn
-from torch.utils.checkpoint import checkpoint
+from torch.utils.checkpoint import CheckpointPolicy, checkpoint, create_selective_checkpoint_contexts
+
+_KEPT = ("mm", "addmm", "bmm", "_scaled_dot_product", "_flash_attention", "_efficient_attention", "flex_attention")
+"""Operators (by the start of their name) whose results selective checkpointing keeps: matrix products, attention."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ParallelConfig:
-    """How the units of a model (`TrainTask.shard_units`, usually its blocks) are run."""
+    """How the units of a model (`TrainTask.shard_units`, usually its blocks) are run, and where its weights lie."""
 
-    activation_checkpointing: bool = False
-    """Keep only the inputs of each unit and compute the inside again in the backward: less memory, more time."""
+    engine: Literal["native", "deepspeed"] = "native"
+    """PyTorch's own sharding, or DeepSpeed ZeRO (pip install -e '.[deepspeed]')."""
+    sharding: Literal["auto", "full", "none"] = "auto"
+    """full: weights, gradients, optimiser are cut over the ranks; none: every rank has all; auto: full if several."""
+    replicas: int = 1
+    """Groups of ranks that each hold the model once; within a group it is sharded. Must divide the number of ranks."""
+    reshard_after_forward: bool = True
+    """Gather a unit's weights again for the backward; false keeps them gathered: more memory, less traffic."""
+    cpu_offload: bool = False
+    """Weights, gradients and optimiser live in the host's memory, and the optimiser steps there; needs sharding."""
+    zero_stage: Literal[1, 2, 3] = 2
+    """With engine deepspeed: what is cut over the ranks: optimiser (1), and gradients (2), and weights (3)."""
+    activation_checkpointing: bool | Literal["selective"] = False
+    """true: keep only the inputs of each unit and compute the inside again in the backward: less memory, more time.
+    selective: keep the matrix products and the attention too, and compute only what is cheap again."""
     compile: bool = False
     """torch.compile each unit; worth it on a GPU, needs a C++ compiler on a CPU."""
+
+    def __post_init__(self) -> None:
+        if self.replicas < 1:
+            raise ValueError(f"parallel.replicas is {self.replicas}; it must be 1 or more")
+        if self.sharding == "none" and (self.replicas > 1 or self.cpu_offload):
+            name = "cpu_offload" if self.cpu_offload else "replicas"
+            raise ValueError(f"parallel.{name} needs sharded weights; set parallel.sharding=full, or leave it out")
+
+    def is_sharded(self, num_ranks: int) -> bool:
+        """Returns whether the native engine cuts the weights over so many ranks."""
+        cut = self.sharding == "full" or (self.sharding == "auto" and (num_ranks > 1 or self.cpu_offload))
+        return self.engine == "native" and cut
 
 
 def parallelize(model: nn.Module, units: Sequence[nn.Module], config: ParallelConfig) -> nn.Module:
@@ -23,7 +53,20 @@ def parallelize(model: nn.Module, units: Sequence[nn.Module], config: ParallelCo
     for unit in units:
         if config.activation_checkpointing:
             # an attribute over the method: unlike a wrapping module it leaves the names in the state dict alone
-            unit.forward = partial(checkpoint, unit.forward, use_reentrant=False)
+            unit.forward = partial(checkpoint, unit.forward, **_checkpoint_options(config))
         if config.compile:
             unit.compile()
     return model
+
+
+def _checkpoint_options(config: ParallelConfig) -> dict[str, Any]:
+    if config.activation_checkpointing != "selective":
+        return {"use_reentrant": False}
+    contexts: Callable[[], Any] = partial(create_selective_checkpoint_contexts, _keeps)
+    return {"use_reentrant": False, "context_fn": contexts}
+
+
+def _keeps(context: Any, operator: Any, *args: Any, **kwargs: Any) -> CheckpointPolicy:
+    name = operator.name().removeprefix("aten::") if isinstance(operator, torch._ops.OpOverload) else str(operator)
+    kept = name.startswith(_KEPT)
+    return CheckpointPolicy.MUST_SAVE if kept else CheckpointPolicy.PREFER_RECOMPUTE

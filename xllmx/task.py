@@ -86,6 +86,14 @@ class TrainTask(Protocol):
 
 
 @runtime_checkable
+class EnteredTask(Protocol):
+    """A task whose loss calls the model by methods other than `forward`."""
+
+    entered_by: Sequence[str]
+    """Names of these methods: around them sharded weights are gathered."""
+
+
+@runtime_checkable
 class ExportingTask(Protocol):
     """A task that can write its model in a format for others."""
 

@@ -2,34 +2,34 @@
 
 import json
 import math
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
-from torch.distributed.checkpoint import state_dict as dcp_state
+from torch import Tensor
 from tqdm import tqdm
 
 from xllmx.checkpoint import CheckpointManager, step_of
 from xllmx.config import save_config, to_plain
 from xllmx.data.loader import CyclicLoader
 from xllmx.data.streams import Streams
-from xllmx.distributed import all_reduce_gradients, barrier, init_distributed, is_main, num_ranks, rank, sum_over_ranks
+from xllmx.distributed import barrier, init_distributed, is_main, num_ranks, rank, sum_over_ranks
 from xllmx.ema import WeightAverage
+from xllmx.engine import build_engine
 from xllmx.environment import environment
 from xllmx.files import atomic_folder, write_text
 from xllmx.loss import LossOutput
 from xllmx.metrics import MetricLogger, Sums, peak_memory_bytes
-from xllmx.optim import OptimConfig, build_optimizer, learning_rate, set_learning_rate
-from xllmx.parallel import ParallelConfig, parallelize
+from xllmx.optim import OptimConfig, learning_rate
+from xllmx.parallel import ParallelConfig
 from xllmx.rng import generator_at, seed_for
 from xllmx.stopping import LapClock, StopWatch
 from xllmx.task import ExportingTask, Prepared, TrainTask, move
 from xllmx.trainer_config import TrainerConfig
-
 
 __all__ = ["FitResult", "Trainer", "TrainerConfig"]
 
@@ -63,15 +63,16 @@ class Trainer:
         self.optim, self.parallel = optim or OptimConfig(), parallel or ParallelConfig()
         self._record = config if record is None else record
         self._watch = StopWatch(config.max_minutes)
-        self.device = init_distributed(config.device)
+        alone = self.parallel.is_sharded(1) or self.parallel.engine == "deepspeed"
+        self.device = init_distributed(config.device, alone=alone)
         self.streams = self._streams("train")
         if unknown := sorted(set(config.batch_size) - set(self.streams.datasets)):
             names = ", ".join(self.streams.datasets)
             raise ValueError(f"trainer.batch_size names {unknown[0]!r}; the task's streams are {names}")
         self.steps_per_epoch = self.streams.steps_per_epoch(config.epoch_stream)
         self.max_steps = config.max_steps or math.ceil((config.epochs or 0) * self.steps_per_epoch)
-        self.model = self._build_model()
-        self.optimizer = build_optimizer(self.model, self.optim)
+        self.engine = build_engine(task, config, optim=self.optim, parallel=self.parallel, device=self.device)
+        self.model, self.optimizer = self.engine.model, self.engine.optimizer
         self.average = WeightAverage(self.model, config.ema_decay) if config.ema_decay else None
         self.checkpoints = CheckpointManager(config.run_dir / "checkpoints", config.keep)
         self.step = self._saved_step = self._logged_step = 0
@@ -91,7 +92,7 @@ class Trainer:
         self._open_run_folder()
         batches, self._clock = self._batches(), LapClock()
         stopped, row = None, {}
-        with self._watch as watch, self._progress_bar() as bar:
+        with self._watch as watch, self._progress_bar() as bar, self._nothing_half_written():
             while self.step < self.max_steps and not (stopped := watch.reason()):
                 with self._clock.waiting():
                     stream, micro_batches = next(batches)
@@ -103,9 +104,10 @@ class Trainer:
                     if self._is_due(self.config.eval_every):
                         self.evaluate()
                     if self._is_due(self.config.save_every):
-                        self.save()
+                        self.save(wait=not self.config.async_save)
             if self.step > self._saved_step:
                 self.save()
+            self.checkpoints.wait()
         return FitResult(step=self.step, stopped=stopped, metrics=row)
 
     def train_step(self, stream: str, micro_batches: list[Any]) -> None:
@@ -118,18 +120,13 @@ class Trainer:
         prepared = [self._prepare(stream, micro, batch) for micro, batch in enumerate(micro_batches)]
         num_targets = max(sum_over_ranks(sum(batch.num_targets for batch in prepared)), 1)
         total = torch.zeros((), device=self.device)
-        for batch in prepared:
-            output = self._loss(batch)
-            (output.sum / num_targets).backward()
+        for micro, batch in enumerate(prepared, 1):
+            output = self.engine.loss(batch)
+            self.engine.backward(output.sum / num_targets, last=micro == len(prepared))
             total += output.sum.detach() / num_targets
             _add_metrics(self._sums, stream, output)
-        all_reduce_gradients(self.model)
-        limit = self.config.clip_grad_norm or math.inf
-        grad_norm = nn.utils.clip_grad_norm_(self.model.parameters(), limit)
         lr = learning_rate(self.optim, self.step, max_steps=self.max_steps, steps_per_epoch=self.steps_per_epoch)
-        set_learning_rate(self.optimizer, lr)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        grad_norm = self.engine.step(lr, clip=self.config.clip_grad_norm)
         if self.average:
             self.average.update(self.model, self.step)
         self.step += 1
@@ -153,20 +150,22 @@ class Trainer:
                     batch = self.task.collate([data[index] for index in sampler.batch(number)])
                     generator = generator_at(self.config.seed, number, slot=sampler.slot(0), stream=f"eval/{name}")
                     prepared = self._placed(self.task.prepare(batch, generator))
-                    _add_metrics(sums, name, self._loss(prepared))
+                    _add_metrics(sums, name, self.engine.loss(prepared))
+            self.engine.settle()
         values = sums.means()
         if self._logger:
             self._logger.write("eval", self.step, values)
         return values
 
-    def save(self) -> None:
-        """Returns nothing; writes the checkpoint of this step.
+    def save(self, *, wait: bool = True) -> None:
+        """Returns nothing; writes the checkpoint of this step, or without `wait` begins to.
 
         Raises:
             ValueError: the loss was not finite at some step since the last look, or the disk is full.
         """
         self._raise_if_not_finite()
-        self.checkpoints.save(self.step, self._state(), record={"config": to_plain(self._record)})
+        write = self.checkpoints.save if wait else self.checkpoints.start
+        write(self.step, self._state(), record={"config": to_plain(self._record)})
         self._saved_step = self.step
 
     def export(self, folder: Path) -> None:
@@ -177,10 +176,12 @@ class Trainer:
         """
         if not isinstance(self.task, ExportingTask):
             raise ValueError(f"task {type(self.task).__name__} has no export(model, folder)")
-        if is_main():
-            with self._averaged(), atomic_folder(folder) as temporary:
-                self.task.export(self.model, temporary)
-        barrier()
+        with self._averaged():
+            model = self.engine.whole_model()
+            if model is not None:
+                with atomic_folder(folder) as temporary:
+                    self.task.export(model, temporary)
+            barrier()
 
     def ema_state(self) -> dict[str, Tensor]:
         """Returns the averaged parameters by name, fp32; empty without `ema_decay`."""
@@ -195,10 +196,6 @@ class Trainer:
     def _placed(self, prepared: Prepared) -> Prepared:
         inputs, targets = move(prepared.inputs, self.device), move(prepared.targets, self.device)
         return replace(prepared, inputs=inputs, targets=targets)
-
-    def _loss(self, prepared: Prepared) -> LossOutput:
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
-            return self.task.loss(self.model, prepared)
 
     def _watch_finite(self, loss: Tensor, grad_norm: Tensor) -> None:
         """Returns nothing; remembers the first bad step on the device, and looks only where that costs nothing."""
@@ -217,6 +214,7 @@ class Trainer:
 
     def _log(self, bar: tqdm) -> dict[str, float]:
         self._raise_if_not_finite()
+        self.checkpoints.look()
         means = self._sums.means()
         elapsed_s, wait_share = self._clock.lap()
         step_s = elapsed_s / (self.step - self._logged_step)
@@ -238,29 +236,18 @@ class Trainer:
 
     # ---------------------------------------------------------------- making ready
 
-    def _build_model(self) -> nn.Module:
-        model = self.task.build_model()
-        parallelize(model, self.task.shard_units(model), self.parallel)
-        self.task.init_weights(model, device=self.device, seed=self.config.seed)
-        left = [name for name, parameter in model.named_parameters() if parameter.is_meta]
-        assert not left, f"init_weights left on meta: {left}"
-        return model.to(torch.float32)  # master weights; autocast computes in bf16
-
     def _restore(self) -> None:
         newest = self.checkpoints.latest()
         if newest is None:
             return
         if not self.config.resume:
             raise ValueError(f"{self.checkpoints.folder} holds checkpoints; use trainer.resume=true or another run_dir")
-        state = self.checkpoints.load(newest, self._state())
-        options = {"model_state_dict": state["model"], "optim_state_dict": state["optimizer"]}
-        dcp_state.set_state_dict(self.model, self.optimizer, **options)
+        self.engine.load(self.checkpoints.load(newest, self._state()))
         self.step = self._saved_step = self._logged_step = step_of(newest)
 
     def _state(self) -> dict[str, Any]:
-        model, optimizer = dcp_state.get_state_dict(self.model, self.optimizer)
         average = {"average": self.average.state} if self.average else {}
-        return {"model": model, "optimizer": optimizer, **average}
+        return {**self.engine.state(), **average}
 
     def _streams(self, split: Literal["train", "eval"]) -> Streams:
         train = split == "train"
@@ -286,6 +273,15 @@ class Trainer:
     def _progress_bar(self) -> tqdm:
         shown = self.config.progress and is_main()
         return tqdm(total=self.max_steps, initial=self.step, desc="train", disable=not shown, dynamic_ncols=True)
+
+    @contextmanager
+    def _nothing_half_written(self) -> Iterator[None]:
+        """Returns a context in which an error lets the checkpoint that is being written be finished first."""
+        try:
+            yield
+        except BaseException:
+            self.checkpoints.drain()
+            raise
 
     def _is_due(self, every: int) -> bool:
         return every > 0 and self.step % every == 0

@@ -37,6 +37,8 @@ class TrainerConfig:
     """Save and stop cleanly after this time; 0 is no limit."""
     save_every: int = 1000
     """Steps between checkpoints; the last step has one in any case. 0 is only the last."""
+    async_save: bool = True
+    """Train on while a checkpoint is written, from a copy in the host's memory; the last one is waited for."""
     keep: int = 20
     """Checkpoints kept."""
     resume: bool = True

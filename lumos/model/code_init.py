@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from lumos.model.modeling import LumosForCausalLM
+from xllmx.sharding import set_rows
 
 _OFFSET = 0.5  # of each level, against the direction of its dimension
 _NOISE = 0.3  # share of a row's deviation that is its own
@@ -68,4 +69,4 @@ def relate_codes(model: LumosForCausalLM, levels: Sequence[int], *, generator: t
         rows = structured_rows(
             vocab.num_codes, levels, width=config.hidden_size, std=config.initializer_range, generator=generator
         )
-        weight[ids.to(weight.device)] = rows.to(weight)
+        set_rows(weight, ids, rows)

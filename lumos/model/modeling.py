@@ -1,6 +1,6 @@
 """Lumos-1 as a transformers model: loaded and saved under the released names, logits of any slice of the vocabulary."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -102,18 +102,23 @@ class LumosForCausalLM(PreTrainedModel):
         return F.linear(hidden.to(weight.dtype), weight).float()
 
     def reset_parameters(self, *, generator: torch.Generator) -> None:
-        """Draw all weights anew: N(0, initializer_range^2), biases 0, norm weights 1.
+        """Draw all weights anew: N(0, initializer_range^2), biases 0, norm weights 1; see `drawn_parameters`."""
+        with torch.no_grad():
+            for parameter, values in self.drawn_parameters(generator=generator):
+                parameter.copy_(values)
+
+    def drawn_parameters(self, *, generator: torch.Generator) -> Iterator[tuple[nn.Parameter, Tensor]]:
+        """Yield each parameter with the new values of the whole of it, one at a time.
 
         Every tensor is drawn in fp32 on the generator's device, in the order of the names, so that the result depends
-        neither on where the model lies nor on its dtype.
+        neither on where the model lies, nor on its dtype, nor on how it is sharded.
         """
-        with torch.no_grad():
-            for name, parameter in sorted(self.named_parameters()):
-                if "norm" in name or name.endswith("bias"):
-                    parameter.fill_(1.0 if name.endswith("weight") else 0.0)
-                else:
-                    drawn = torch.empty(parameter.shape, device=generator.device)
-                    parameter.copy_(drawn.normal_(0, self.config.initializer_range, generator=generator))
+        for name, parameter in sorted(self.named_parameters()):
+            values = torch.empty(parameter.shape, device=generator.device)
+            if "norm" in name or name.endswith("bias"):
+                yield parameter, values.fill_(1.0 if name.endswith("weight") else 0.0)
+            else:
+                yield parameter, values.normal_(0, self.config.initializer_range, generator=generator)
 
     @classmethod
     def from_pretrained(  # type: ignore[override]  # strict, local and small on purpose

@@ -4,9 +4,11 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
+from typing import Any
+from zipfile import is_zipfile
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -32,19 +34,47 @@ def read_weights(folder: Path | str, *, dtype: torch.dtype | None = None) -> dic
     return weights
 
 
+class StoredWeights:
+    """The weights in a folder, opened and not read: names, shapes, and any rows of any of them.
+
+    A rank that holds a part of the model reads that part alone; the files are mapped into memory.
+
+    Raises:
+        ValueError: as `read_weights`.
+    """
+
+    def __init__(self, folder: Path | str) -> None:
+        self.shapes: dict[str, tuple[int, ...]] = {}
+        """Of every weight by its released name; `model.vqmodel.*` is left out."""
+        self._readers: dict[str, Any] = {}
+        for file in _weight_files(Path(folder)):
+            for name, (shape, reader) in _open_file(file).items():
+                if not name.startswith(_IGNORED):
+                    self.shapes[name], self._readers[name] = shape, reader
+
+    def rows(self, name: str, rows: slice) -> Tensor:
+        """Return these rows of a weight, in the dtype it is stored in."""
+        return self._readers[name][rows]
+
+
 def check_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Check that `weights` are exactly the parameters of `model`, by name and shape.
+    """Check that `weights` are exactly the parameters of `model`, by name and shape; `check_shapes` says how."""
+    check_shapes(model, {name: tuple(tensor.shape) for name, tensor in weights.items()})
+
+
+def check_shapes(model: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Check that `shapes` are exactly those of the parameters of `model`, name by name.
 
     Raises:
         ValueError: names are missing or unexpected, or shapes differ; lists all of them.
     """
     expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    complaints = [f"missing: {name}" for name in sorted(expected.keys() - weights.keys())]
-    complaints += [f"unexpected: {name}" for name in sorted(weights.keys() - expected.keys())]
+    complaints = [f"missing: {name}" for name in sorted(expected.keys() - shapes.keys())]
+    complaints += [f"unexpected: {name}" for name in sorted(shapes.keys() - expected.keys())]
     complaints += [
-        f"shape of {name}: {tuple(weights[name].shape)}, the config says {shape}"
+        f"shape of {name}: {shapes[name]}, the config says {shape}"
         for name, shape in expected.items()
-        if name in weights and tuple(weights[name].shape) != shape
+        if shapes.get(name, shape) != shape
     ]
     if complaints:
         listed = "\n  ".join(complaints)
@@ -54,25 +84,38 @@ def check_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
         )
 
 
+def new_rows(
+    shapes: Mapping[str, tuple[int, ...]], *, vocab_size: int, std: float, generator: torch.Generator
+) -> dict[str, Tensor]:
+    """Return the rows that embedding and head lack to `vocab_size`: N(0, std^2), the embedding's drawn first.
+
+    A Chameleon text model has 65536 rows, Lumos-1 129536.
+
+    Raises:
+        ValueError: there are more rows than `vocab_size` already.
+    """
+    drawn = {}
+    for name in _VOCABULARY_ROWS:
+        if name in shapes:
+            num_old, width = shapes[name]
+            if num_old > vocab_size:
+                raise ValueError(f"{name} has {num_old} rows; vocab_size {vocab_size} cannot be smaller")
+            drawn[name] = torch.empty(vocab_size - num_old, width).normal_(0, std, generator=generator)
+    return drawn
+
+
 def grow_vocabulary(
     weights: Mapping[str, Tensor] | Path | str, *, vocab_size: int, std: float, generator: torch.Generator
 ) -> dict[str, Tensor]:
-    """Return `weights` (or those in a folder) with embedding and head of `vocab_size` rows.
-
-    Old rows are copied, new ones drawn from N(0, std^2) with `generator`, the embedding's before the head's. A
-    Chameleon text model has 65536 rows, Lumos-1 129536.
+    """Return `weights` (or those in a folder) with embedding and head of `vocab_size` rows: old ones, then `new_rows`.
 
     Raises:
         ValueError: there are more rows than `vocab_size` already.
     """
     grown = dict(read_weights(weights) if isinstance(weights, Path | str) else weights)
-    for name in _VOCABULARY_ROWS:
-        old = grown[name]
-        num_new = vocab_size - len(old)
-        if num_new < 0:
-            raise ValueError(f"{name} has {len(old)} rows; vocab_size {vocab_size} cannot be smaller")
-        new = torch.empty(num_new, old.shape[1]).normal_(0, std, generator=generator)
-        grown[name] = torch.cat([old, new.to(old.dtype)])
+    shapes = {name: tuple(tensor.shape) for name, tensor in grown.items()}
+    for name, rows in new_rows(shapes, vocab_size=vocab_size, std=std, generator=generator).items():
+        grown[name] = torch.cat([grown[name], rows.to(grown[name].dtype)])
     return grown
 
 
@@ -96,7 +139,19 @@ def _weight_files(folder: Path) -> list[Path]:
 def _read_file(file: Path) -> dict[str, Tensor]:
     try:
         if file.suffix == ".bin":
-            return torch.load(file, map_location="cpu", weights_only=True)
+            return torch.load(file, map_location="cpu", weights_only=True, mmap=is_zipfile(file))
         return load_file(file)
     except (SafetensorError, RuntimeError, UnpicklingError) as error:
         raise ValueError(f"{file} cannot be read ({error}); download the model again") from error
+
+
+def _open_file(file: Path) -> dict[str, tuple[tuple[int, ...], Any]]:
+    """Return shape and something whose slices are rows, of every tensor in the file."""
+    if file.suffix == ".bin":
+        return {name: (tuple(tensor.shape), tensor) for name, tensor in _read_file(file).items()}
+    try:
+        handle = safe_open(file, framework="pt")
+        slices = {name: handle.get_slice(name) for name in handle.keys()}  # noqa: SIM118  # no mapping
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{file} cannot be read ({error}); download the model again") from error
+    return {name: (tuple(rows.get_shape()), rows) for name, rows in slices.items()}

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from xllmx.loss import LossOutput, chunked_cross_entropy
 from xllmx.rng import generator_for, sample_generator
+from xllmx.sharding import fill_rows
 from xllmx.task import Prepared
 
 WIDTH, CLASSES = 6, 5
@@ -56,7 +57,8 @@ class ToyTask:
         model.to_empty(device=device)
         generator = generator_for(seed, stream="init")
         for parameter in model.parameters():
-            nn.init.normal_(parameter, std=0.5, generator=generator)
+            drawn = torch.empty(parameter.shape).normal_(0, 0.5, generator=generator)
+            fill_rows(parameter, drawn.__getitem__)
 
     def shard_units(self, model: nn.Module) -> Sequence[nn.Module]:
         return [model.inner]

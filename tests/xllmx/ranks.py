@@ -1,0 +1,96 @@
+"""Real processes, gloo between them: `run_ranks` starts them; as a script it is one of them.
+
+A plan is a list of trainings, done one after the other in the same processes:
+[{"run": folder, "task": {...}, "trainer": {...}, "parallel": {...}, "kill_after": step}]
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve()
+TRAINER = {
+    "max_steps": 4, "batch_size": {"image": 2}, "log_every": 1, "device": "cpu", "precision": "fp32", "save_every": 0,
+    "progress": False,
+}  # fmt: skip
+
+
+def start_ranks(script: Path, arguments: list[str], *, num: int) -> list[subprocess.Popen]:
+    """Returns the processes, their output piped."""
+    common = {**os.environ, "WORLD_SIZE": str(num), "OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1"}
+    common["MASTER_PORT"] = str(_free_port())
+    common["PYTHONPATH"] = os.pathsep.join([str(HERE.parents[2]), *sys.path])
+    return [
+        subprocess.Popen(
+            [sys.executable, str(script), *arguments],
+            env={**common, "RANK": str(number), "LOCAL_RANK": str(number)},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for number in range(num)
+    ]
+
+
+def run_ranks(plan: list[dict[str, Any]], *, num: int, fails: bool = False) -> list[str]:
+    """Returns the standard errors of the processes, which must all end well (or all badly, if `fails`)."""
+    workers = start_ranks(HERE, [json.dumps(plan, default=str)], num=num)
+    errors = [worker.communicate(timeout=250)[1] for worker in workers]
+    codes = [worker.returncode for worker in workers]
+    assert all(bool(code) == fails for code in codes), (codes, errors)
+    return errors
+
+
+def train(entry: dict[str, Any]) -> Any:
+    """Returns the trainer after its training; the same in this process and in one of several."""
+    from toy_task import ToyTask
+
+    from xllmx.optim import OptimConfig
+    from xllmx.parallel import ParallelConfig
+    from xllmx.trainer import Trainer, TrainerConfig
+
+    config = TrainerConfig(run_dir=Path(entry["run"]), **{**TRAINER, **entry.get("trainer", {})})
+    parallel = ParallelConfig(**entry.get("parallel", {}))
+    trainer = Trainer(ToyTask(**entry.get("task", {})), config, OptimConfig(lr=1e-2), parallel)
+    if "kill_after" in entry:
+        _kill_after(trainer, entry["kill_after"])
+    trainer.fit()
+    if "export" in entry:
+        trainer.export(Path(entry["export"]))
+    return trainer
+
+
+def _kill_after(trainer: Any, step: int) -> None:
+    original = trainer.train_step
+
+    def train_step(*arguments: Any) -> None:
+        original(*arguments)
+        if trainer.step == step:
+            trainer.checkpoints.wait()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    trainer.train_step = train_step
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+if __name__ == "__main__":
+    warnings.simplefilter("error")
+    warnings.filterwarnings("ignore", category=DeprecationWarning)
+    sys.path.insert(0, str(HERE.parent))
+    from xllmx.distributed import shutdown
+
+    for planned in json.loads(sys.argv[1]):
+        train(planned)
+    shutdown()
+    sys.stderr.flush()
+    os._exit(0)  # gloo's threads now and then abort an ordinary exit

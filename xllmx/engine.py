@@ -1,0 +1,146 @@
+"""What computes a step: losses, gradients over all ranks, the optimiser. DeepSpeed's engine has its own file."""
+
+import math
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.checkpoint import state_dict as dcp_state
+from torch.distributed.checkpoint.state_dict import StateDictOptions
+from torch.distributed.fsdp import FSDPModule
+
+from xllmx.distributed import all_reduce_gradients, is_main, num_ranks
+from xllmx.loss import LossOutput
+from xllmx.optim import OptimConfig, build_optimizer, set_learning_rate
+from xllmx.parallel import ParallelConfig, parallelize
+from xllmx.sharding import shard, whole
+from xllmx.task import EnteredTask, Prepared, TrainTask
+from xllmx.trainer_config import TrainerConfig
+
+
+class Engine(Protocol):
+    """The seam between the training loop and what computes; every method is called on all ranks."""
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+
+    def loss(self, prepared: Prepared) -> LossOutput:
+        """Returns the summed loss of this rank's batch."""
+        ...
+
+    def backward(self, loss: Tensor, *, last: bool) -> None:
+        """Returns nothing; adds the gradient of this rank's share of the loss. Ranks are summed over with the last."""
+        ...
+
+    def step(self, lr: float, *, clip: float) -> Tensor:
+        """Returns the norm of the gradient before it is clipped (0: not); moves the weights, clears the gradient."""
+        ...
+
+    def settle(self) -> None:
+        """Returns nothing; after a loss without a backward, weights are as the optimiser sees them."""
+        ...
+
+    def state(self) -> dict[str, Any]:
+        """Returns `model` and `optimizer` by name, each rank its parts; names do not depend on the number of ranks."""
+        ...
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Returns nothing; takes up what `state` returned, filled from a checkpoint."""
+        ...
+
+    def whole_model(self) -> nn.Module | None:
+        """Returns the model with whole weights on the main rank, to be exported; None on the others."""
+        ...
+
+
+class NativeEngine:
+    """PyTorch's own: one process, replicas, or weights cut over the ranks (`ParallelConfig.sharding`)."""
+
+    def __init__(
+        self,
+        task: TrainTask,
+        config: TrainerConfig,
+        *,
+        optim: OptimConfig,
+        parallel: ParallelConfig,
+        device: torch.device,
+    ) -> None:
+        self._task, self._config, self._device = task, config, device
+        self.model = self._build_model(parallel)
+        self.optimizer: torch.optim.Optimizer = build_optimizer(self.model, optim)
+
+    def loss(self, prepared: Prepared) -> LossOutput:
+        """Returns the summed loss of this rank's batch."""
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._config.precision == "bf16"):
+            return self._task.loss(self.model, prepared)
+
+    def backward(self, loss: Tensor, *, last: bool) -> None:
+        """Returns nothing; ranks exchange gradients in the last backward of a step only."""
+        if isinstance(self.model, FSDPModule):
+            self.model.set_requires_gradient_sync(last)
+            self.model.set_is_last_backward(last)
+        loss.backward()
+        if last and not isinstance(self.model, FSDPModule):
+            all_reduce_gradients(self.model)
+
+    def step(self, lr: float, *, clip: float) -> Tensor:
+        """Returns the norm of the whole gradient before clipping."""
+        grad_norm = nn.utils.clip_grad_norm_(self.model.parameters(), clip or math.inf)
+        set_learning_rate(self.optimizer, lr)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        return whole(grad_norm).to(self._device)
+
+    def settle(self) -> None:
+        """Returns nothing; frees what the forward gathered and no backward will."""
+        for module in self.model.modules():
+            if isinstance(module, FSDPModule):
+                module.reshard()
+
+    def state(self) -> dict[str, Any]:
+        """Returns `model` and `optimizer` by name, each rank its own parts."""
+        model, optimizer = dcp_state.get_state_dict(self.model, self.optimizer)
+        return {"model": model, "optimizer": optimizer}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Returns nothing; takes up a state."""
+        options = {"model_state_dict": state["model"], "optim_state_dict": state["optimizer"]}
+        dcp_state.set_state_dict(self.model, self.optimizer, **options)
+
+    def whole_model(self) -> nn.Module | None:
+        """Returns the model itself, or where it is sharded one with the gathered weights, on the main rank's CPU."""
+        if not isinstance(self.model, FSDPModule):
+            return self.model if is_main() else None
+        options = StateDictOptions(full_state_dict=True, cpu_offload=True)
+        weights = dcp_state.get_model_state_dict(self.model, options=options)
+        if not is_main():
+            return None
+        model = self._task.build_model()
+        model.load_state_dict(weights, assign=True)
+        return model
+
+    def _build_model(self, parallel: ParallelConfig) -> nn.Module:
+        model, place = self._task.build_model(), self._device
+        units = self._task.shard_units(model)
+        parallelize(model, units, parallel)
+        if parallel.is_sharded(num_ranks()):
+            shard(
+                model.to(torch.float32),
+                units,
+                parallel,
+                device=self._device,
+                compute_dtype=torch.bfloat16 if self._config.precision == "bf16" else torch.float32,
+                methods=self._task.entered_by if isinstance(self._task, EnteredTask) else (),
+            )
+            place = torch.device("cpu") if parallel.cpu_offload else place
+        self._task.init_weights(model, device=place, seed=self._config.seed)
+        left = [name for name, parameter in model.named_parameters() if parameter.is_meta]
+        assert not left, f"init_weights left on meta: {left}"
+        return model.to(torch.float32)  # master weights; autocast computes in bf16
+
+
+def build_engine(
+    task: TrainTask, config: TrainerConfig, *, optim: OptimConfig, parallel: ParallelConfig, device: torch.device
+) -> Engine:
+    """Returns the engine that `parallel.engine` names, with the task's model in it."""
+    return NativeEngine(task, config, optim=optim, parallel=parallel, device=device)

@@ -1,0 +1,119 @@
+"""Weights cut over the ranks (FSDP2 on a replicate x shard mesh), and what a rank must know to fill its own part."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
+from torch.distributed.fsdp import (
+    CPUOffloadPolicy,
+    FSDPModule,
+    MixedPrecisionPolicy,
+    OffloadPolicy,
+    fully_shard,
+    register_fsdp_forward_method,
+)
+from torch.distributed.tensor import DTensor
+
+from xllmx.distributed import num_ranks
+from xllmx.parallel import ParallelConfig
+
+
+def replicate_shard_mesh(device_type: str, replicas: int) -> DeviceMesh:
+    """Returns the mesh of all ranks: [shard], or with several replicas [replicate, shard].
+
+    Neighbouring ranks share a replica, so that with 8 GPUs a machine and a replica a machine, weights are gathered
+    within machines and only gradients travel between them.
+
+    Raises:
+        ValueError: the number of replicas does not divide the number of ranks.
+    """
+    ranks = num_ranks()
+    if ranks % replicas:
+        divisors = ", ".join(str(n) for n in range(1, ranks + 1) if ranks % n == 0)
+        raise ValueError(f"parallel.replicas is {replicas}, which does not divide {ranks} processes; use {divisors}")
+    if replicas == 1:
+        return init_device_mesh(device_type, (ranks,), mesh_dim_names=("shard",))
+    return init_device_mesh(device_type, (replicas, ranks // replicas), mesh_dim_names=("replicate", "shard"))
+
+
+def shard(
+    model: nn.Module,
+    units: Sequence[nn.Module],
+    config: ParallelConfig,
+    *,
+    device: torch.device,
+    compute_dtype: torch.dtype,
+    methods: Sequence[str] = (),
+) -> nn.Module:
+    """Returns the model (usually on meta), every parameter cut along its first dimension over the ranks.
+
+    Each unit and each embedding outside of them is gathered when it is run. What is left (the head, the last norm) is
+    gathered when the model is entered and stays so until its backward is done, so that a loss may use the head's weight
+    without a forward of its own.
+
+    Args:
+        model: fp32; these are the master weights.
+        units: its modules to gather one at a time.
+        config: replicas, offload, whether to gather twice.
+        device: where it computes.
+        compute_dtype: what weights are gathered in; gradients are summed (not averaged) in fp32.
+        methods: methods besides `forward` that the model is entered by.
+    """
+    mesh = replicate_shard_mesh(device.type, config.replicas)
+    offload = CPUOffloadPolicy(pin_memory=device.type == "cuda") if config.cpu_offload else OffloadPolicy()
+    policy = MixedPrecisionPolicy(param_dtype=compute_dtype, reduce_dtype=torch.float32, cast_forward_inputs=False)
+    # The residual stream is fp32 as on one rank, where autocast leaves it so.
+    wide = MixedPrecisionPolicy(
+        param_dtype=compute_dtype, reduce_dtype=torch.float32, output_dtype=torch.float32, cast_forward_inputs=False
+    )
+    inside = {module for unit in units for module in unit.modules()}
+    embeddings = [m for m in model.modules() if isinstance(m, nn.Embedding) and m not in inside]
+    for unit in [*embeddings, *units]:
+        own = wide if isinstance(unit, nn.Embedding) else policy
+        again = config.reshard_after_forward
+        fully_shard(unit, mesh=mesh, mp_policy=own, offload_policy=offload, reshard_after_forward=again)
+    fully_shard(model, mesh=mesh, mp_policy=policy, offload_policy=offload, reshard_after_forward=False)
+    for module in model.modules():
+        if isinstance(module, FSDPModule):
+            module.set_gradient_divide_factor(1.0)  # the loss is divided by the global count already
+            module.set_force_sum_reduction_for_comms(True)
+    for method in methods:
+        register_fsdp_forward_method(model, method)
+    return model
+
+
+def local_rows(tensor: Tensor) -> slice:
+    """Returns which rows of the whole tensor this rank holds: all of them where it is not sharded."""
+    num_rows = tensor.shape[0]
+    if not isinstance(tensor, DTensor):
+        return slice(0, num_rows)
+    for dimension, placement in enumerate(tensor.placements):
+        if placement.is_shard():
+            share = -(-num_rows // tensor.device_mesh.size(dimension))
+            first = min(tensor.device_mesh.get_local_rank(dimension) * share, num_rows)
+            return slice(first, min(first + share, num_rows))
+    return slice(0, num_rows)
+
+
+@torch.no_grad()
+def fill_rows(tensor: Tensor, rows: Callable[[slice], Tensor]) -> None:
+    """Returns nothing; what this rank holds of the tensor becomes `rows(slice)` of the whole, nothing else is read."""
+    part = local_rows(tensor)
+    local = tensor.to_local() if isinstance(tensor, DTensor) else tensor
+    if part.stop > part.start:
+        local.copy_(rows(part))
+
+
+@torch.no_grad()
+def set_rows(tensor: Tensor, indices: Tensor, values: Tensor) -> None:
+    """Returns nothing; row indices[i] of the whole tensor becomes values[i], where this rank holds it."""
+    part = local_rows(tensor)
+    local = tensor.to_local() if isinstance(tensor, DTensor) else tensor
+    mine = (indices >= part.start) & (indices < part.stop)
+    local[(indices[mine] - part.start).to(local.device)] = values[mine].to(local)
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """Returns the tensor of which each rank holds a part (called on all ranks), or the tensor itself."""
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
