@@ -11,6 +11,7 @@ shift
 gpus="$("$python" -c 'import torch; print(torch.cuda.device_count())')"
 parts=$((gpus > 0 ? gpus : 1))
 if [ "$driver" != eval.custom ]; then # these find their part by themselves
+  case " $* " in *" --help "* | *" --dry-run "*) parts=1 ;; esac
   if ((parts == 1)); then exec "$python" -m "$driver" "$@"; fi
   "$python" -m "$driver" "$@" --dry-run > /dev/null # a mistake is said once, not once a process
   exec "$python" -m torch.distributed.run --standalone --nproc-per-node "$parts" -m "$driver" "$@"

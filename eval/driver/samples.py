@@ -71,7 +71,7 @@ def parse_part(text: str) -> tuple[int, int]:
 def worker_of(part: tuple[int, int], environment: Mapping[str, str]) -> Worker:
     """This process among all: part i of n is split among the processes that torchrun (RANK, WORLD_SIZE) started.
 
-    Every part must be run with the same number of processes.
+    Machine i may have another number of processes than the others: batches i - 1, i - 1 + n, ... are its own anyway.
     """
     rank, world = int(environment.get("RANK", "0")), int(environment.get("WORLD_SIZE", "1"))
     local_rank = int(environment.get("LOCAL_RANK", "0"))
