@@ -19,6 +19,7 @@ from lumos.sequence import Clip, unpack
 from lumos.shards import (
     INDEX_FORMAT,
     INDEX_NAME,
+    SHAPE_COLUMNS,
     ClipShards,
     packed_lengths,
     shards_of_index,
@@ -92,12 +93,12 @@ class ClipDataset(Dataset[Clip]):
     lengths: Sequence[int]
     """Number of tokens of each packed sample (placeholders still one token each)."""
     shapes: np.ndarray
-    """Int64 [N, 4]: prompt ids, T, H, W of each sample; -1 where only the length is known (a released record)."""
+    """Int64 [N, 6]: `lumos.shards.SHAPE_COLUMNS`; -1 where only the length is known (a released record)."""
 
     def __init__(self, path: str | Path, *, vocab: Vocab | None = None) -> None:
         self._parts: list[ClipShards | _Released] = []
         items, lengths = [np.zeros((0, 2), np.int64)], [np.zeros(0, np.int64)]
-        shapes = [np.zeros((0, 4), np.int64)]
+        shapes = [np.zeros((0, len(SHAPE_COLUMNS)), np.int64)]
         for part_path, ratio in _entries(Path(path)):
             part = _open(part_path, vocab or Vocab())
             chosen = _repeat(len(part.lengths), ratio)
@@ -226,13 +227,13 @@ class _Released:
     ) -> None:
         self._files, self._vocab = list(files), vocab
         self.lengths = np.array(lengths, dtype=np.int64)
-        self.shapes = np.array(shapes, dtype=np.int64).reshape(-1, 4) if shapes else np.full((len(files), 4), -1)
+        self.shapes = np.array(shapes or [(-1,) * len(SHAPE_COLUMNS)] * len(files), dtype=np.int64)
 
     @classmethod
     def of_files(cls, files: Sequence[Path], vocab: Vocab) -> "_Released":
         """Pickles without a record, which must all be read for their lengths."""
         unpacked = [_unpacked(path, vocab) for path in files]
-        shapes = [(len(prompt_ids), *codes.shape) for prompt_ids, codes, _, _ in unpacked]
+        shapes = [(len(prompt), *codes.shape, fps, duration) for prompt, codes, fps, duration in unpacked]
         return cls(files, packed_lengths(np.array(shapes)).tolist(), vocab, shapes=shapes)
 
     @classmethod

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from lumos.ardf import mask_ratio
 from lumos.config import ARDFConfig, LumosConfig
+from lumos.model.attention import samples_of
 from lumos.sequence import packed_length
 from xllmx.accounting import COMPUTE_BYTES, MASTER_BYTES
 
@@ -72,9 +73,11 @@ class BatchLoad:
 
 def attended_pairs(blocks: Int[Tensor, "B L"]) -> int:
     """Returns how many pairs (query, key) of a batch the frame-causal rule allows, padding left out."""
-    rows = blocks.contiguous()
-    seen = torch.searchsorted(rows, rows, right=True) - (rows < 0).sum(1, keepdim=True)
-    return int(seen[rows >= 0].sum())
+    sample = samples_of(blocks)
+    rising = (sample * (int(blocks.max()) + 2) + blocks).contiguous()
+    begins = torch.searchsorted(sample, sample) + torch.where(sample == 0, (blocks < 0).sum(1, keepdim=True), 0)
+    seen = torch.searchsorted(rising, rising, right=True) - begins
+    return int(seen[blocks >= 0].sum())
 
 
 def expected_masked_share(config: ARDFConfig, *, samples: int = 4096) -> float:

@@ -33,7 +33,8 @@ _SCHEMA = pa.schema(
         ("source", pa.string()),
     ]
 )
-_SHAPE_COLUMNS = ["num_prompt_ids", "T", "H", "W"]
+SHAPE_COLUMNS = ("num_prompt_ids", "T", "H", "W", "fps", "duration")
+"""What `shapes` says of each clip."""
 
 
 class UnreadableShardError(ValueError):
@@ -96,21 +97,21 @@ class ClipShards:
     """The clips of several Parquet files as one sequence; files are memory-mapped and opened when first needed."""
 
     shapes: np.ndarray
-    """Int64 [N, 4]: prompt ids, T, H, W of each clip."""
+    """Int64 [N, 6]: `SHAPE_COLUMNS` of each clip."""
 
     def __init__(self, files: Sequence[Path]) -> None:
         self._files = list(files)
         self._open: OrderedDict[int, pq.ParquetFile] = OrderedDict()
         self._cached: tuple[int, pa.Table | None] = (-1, None)
-        groups, starts, shapes, total = [], [], [np.zeros((0, 4), np.int64)], 0
+        groups, starts, shapes, total = [], [], [np.zeros((0, len(SHAPE_COLUMNS)), np.int64)], 0
         for number, path in enumerate(self._files):
             with _reading(path) as file:
                 for group in range(file.num_row_groups):
                     groups.append((number, group))
                     starts.append(total)
                     total += file.metadata.row_group(group).num_rows
-                columns = file.read(columns=_SHAPE_COLUMNS, use_threads=False)
-                shapes.append(np.stack([columns[name].to_numpy() for name in _SHAPE_COLUMNS], axis=1))
+                columns = file.read(columns=list(SHAPE_COLUMNS), use_threads=False)
+                shapes.append(np.stack([columns[name].to_numpy() for name in SHAPE_COLUMNS], axis=1))
         self._groups, self._starts = groups, np.array(starts, dtype=np.int64)
         self.shapes = np.concatenate(shapes)
         self.lengths = packed_lengths(self.shapes)
@@ -183,8 +184,8 @@ def _clip(table: pa.Table, row: int) -> Clip:
 
 
 def packed_lengths(shapes: np.ndarray) -> np.ndarray:
-    """Number of tokens of each packed clip, int64 [N], from rows (prompt ids, T, H, W)."""
-    grids, which = np.unique(shapes[:, 1:], axis=0, return_inverse=True)
+    """Number of tokens of each packed clip, int64 [N], from rows that begin (prompt ids, T, H, W)."""
+    grids, which = np.unique(shapes[:, 1:4], axis=0, return_inverse=True)
     answers = [packed_length(0, (int(T), int(H), int(W))) for T, H, W in grids]
     return shapes[:, 0] + np.array(answers, dtype=np.int64)[which.reshape(-1)]
 

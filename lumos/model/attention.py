@@ -5,7 +5,7 @@ numbers: the literal mask (the reference), one unmasked attention per frame agai
 (half the work and none of the L x L memory), and FlexAttention.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -20,11 +20,15 @@ BACKENDS = ("per_frame", "mask", "flex")
 
 
 class Segment(NamedTuple):
-    """Columns [start, stop): one frame, or text, where every token is its own block."""
+    """Columns [start, stop): one frame, or text, where every token is its own block.
+
+    Keys before `first`, where its sample begins, belong to other samples of a packed row.
+    """
 
     start: int
     stop: int
     is_frame: bool
+    first: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -59,16 +63,32 @@ def frame_causal_mask(blocks: Int[Tensor, "B L"]) -> Bool[Tensor, "B L L"]:
                .   x  x  x  .
                .   x  x  x  .
                .   x  x  x  x
+
+    Numbers that fall begin another sample of a packed row (`samples_of`), which sees nothing of the one before.
     """
     query, key = blocks[:, :, None], blocks[:, None, :]
+    sample = samples_of(blocks)
     itself = torch.eye(blocks.shape[1], dtype=torch.bool, device=blocks.device)
-    return ((key <= query) & (key >= 0)) | itself
+    return ((key <= query) & (key >= 0) & (sample[:, :, None] == sample[:, None, :])) | itself
+
+
+def samples_of(blocks: Int[Tensor, "B L"]) -> Int[Tensor, "B L"]:
+    """Return which of the samples packed into its row each token belongs to: block numbers fall where one begins.
+
+    ::
+
+        blocks   -1  0  1  1  2  0  1  1
+        samples   0  0  0  0  0  1  1  1
+    """
+    falls = blocks[:, 1:] < blocks[:, :-1]
+    return F.pad(falls.long().cumsum(1), (1, 0))
 
 
 def plan_of(blocks: Int[Tensor, "B L"], *, backend: str = "per_frame") -> AttentionPlan:
     """Return which columns are frames and which are text, for runs of rows that agree on it.
 
-    `blocks` rise along each row after leading -1s (padding). Reads their values: on an accelerator it waits once.
+    `blocks` rise along each sample of a row (`samples_of`), after leading -1s (padding). Reads their values: on an
+    accelerator it waits once.
 
     ::
 
@@ -86,13 +106,14 @@ def plan_of(blocks: Int[Tensor, "B L"], *, backend: str = "per_frame") -> Attent
         raise ValueError(f"attention backend is {backend!r}; choose one of {', '.join(BACKENDS)}")
     numbers = blocks.cpu()
     joined = (numbers[:, 1:] == numbers[:, :-1]) & (numbers[:, 1:] >= 0)
-    breaks = (joined[1:] != joined[:-1]).any(1).nonzero().flatten() + 1
+    falls = numbers[:, 1:] < numbers[:, :-1]
+    breaks = ((joined[1:] != joined[:-1]) | (falls[1:] != falls[:-1])).any(1).nonzero().flatten() + 1
     bounds = [0, *breaks.tolist(), len(numbers)]
     groups = []
     for first, last in pairwise(bounds):
         rows = slice(first, last)
         real = (blocks[rows] >= 0)[:, None, None] if bool((numbers[rows] < 0).any()) else None
-        groups.append(RowGroup(rows=rows, segments=_segments(joined[first]), real=real))
+        groups.append(RowGroup(rows=rows, segments=_segments(joined[first], falls[first]), real=real))
     return AttentionPlan(
         groups=tuple(groups),
         mask=frame_causal_mask(blocks)[:, None] if backend == "mask" else None,
@@ -135,7 +156,7 @@ def cached_attention(
             q_rows, k_rows, v_rows = q[rows], k[rows, :, start:], v[rows, :, start:]
             padding = max(0, start - past)
             parts = [q_rows.new_zeros(q_rows[:, :, :padding].shape)] if padding else []
-            for first, stop, is_frame in group.segments:
+            for first, stop, is_frame, _ in group.segments:
                 begin, end = max(first, padding) + past - start, stop + past - start
                 if begin < end:
                     mask = None if is_frame else _text_mask(begin, end, device=q.device)
@@ -151,26 +172,38 @@ def _per_frame(q: Tensor, k: Tensor, v: Tensor, group: RowGroup) -> Tensor:
         q, k, v = q.contiguous(), k.contiguous(), v.contiguous()  # once here, or in every product
     queries = _split(q, [segment.stop - segment.start for segment in group.segments], dim=2)
     parts = []
-    for part, (start, stop, is_frame) in zip(queries, group.segments, strict=True):
-        keys_real = None if group.real is None else group.real[..., :stop]
-        mask = keys_real if is_frame else _text_mask(start, stop, real=keys_real, device=q.device)
-        parts.append(_sdpa(part, k[:, :, :stop], v[:, :, :stop], mask=mask))
+    for part, (start, stop, is_frame, first) in zip(queries, group.segments, strict=True):
+        keys_real = None if group.real is None else group.real[..., first:stop]
+        mask = keys_real if is_frame else _text_mask(start - first, stop - first, real=keys_real, device=q.device)
+        parts.append(_sdpa(part, k[:, :, first:stop], v[:, :, first:stop], mask=mask))
     return _join(parts, dim=2)
 
 
-def _segments(joined: Tensor) -> tuple[Segment, ...]:
-    """Return the frames, and the text between them, of a row; `joined[i]`: tokens i and i + 1 share a block."""
+def _segments(joined: Tensor, falls: Tensor) -> tuple[Segment, ...]:
+    """Return the frames, and the text between them, of a row, sample after sample.
+
+    `joined[i]`: tokens i and i + 1 share a block; `falls[i]`: token i + 1 begins another sample.
+    """
+    bounds = [0, *(falls.nonzero().flatten() + 1).tolist(), len(joined) + 1]
+    return tuple(
+        Segment(first + start, first + stop, is_frame=is_frame, first=first)
+        for first, end in pairwise(bounds)
+        for start, stop, is_frame in _sample_segments(joined[first : end - 1])
+    )
+
+
+def _sample_segments(joined: Tensor) -> Iterator[tuple[int, int, bool]]:
+    """Return (start, stop, is a frame) of each part of one sample."""
     edges = torch.diff(joined.int(), prepend=joined.new_zeros(1, dtype=torch.int), append=joined.new_zeros(1).int())
     starts, stops = (edges > 0).nonzero().flatten(), (edges < 0).nonzero().flatten() + 1
-    segments, column = [], 0
+    column = 0
     for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
         if start > column:
-            segments.append(Segment(column, start, is_frame=False))
-        segments.append(Segment(start, stop, is_frame=True))
+            yield column, start, False
+        yield start, stop, True
         column = stop
     if column <= len(joined):
-        segments.append(Segment(column, len(joined) + 1, is_frame=False))
-    return tuple(segments)
+        yield column, len(joined) + 1, False
 
 
 def _text_mask(start: int, stop: int, *, device: torch.device, real: Tensor | None = None) -> Tensor | None:
@@ -228,8 +261,12 @@ def _block_mask(blocks: Tensor) -> Any:
     from torch.nn.attention.flex_attention import create_block_mask
 
     batch, length = blocks.shape
+    sample = samples_of(blocks)
+
     return create_block_mask(
-        lambda b, _, q, k: ((blocks[b, k] <= blocks[b, q]) & (blocks[b, k] >= 0)) | (q == k),
+        lambda b, _, q, k: (
+            ((blocks[b, k] <= blocks[b, q]) & (blocks[b, k] >= 0) & (sample[b, k] == sample[b, q])) | (q == k)
+        ),
         *(batch, None, length, length),
         device=str(blocks.device),
     )

@@ -15,6 +15,7 @@ from lumos.model.attention import (
     frame_causal_attention,
     frame_causal_mask,
     plan_of,
+    samples_of,
 )
 from lumos.sequence import blocks_of
 from lumos.vocab import Vocab
@@ -186,3 +187,49 @@ def test_padding_is_never_read_from_the_cache():
 def test_unknown_backend_is_refused():
     with pytest.raises(ValueError, match="per_frame, mask, flex"):
         plan_of(torch.tensor([[0, 1]]), backend="magic")
+
+
+# --- several samples in one row ---------------------------------------------------------------------------------------
+
+
+def packed_row(*spans: str, pads: int = 0) -> torch.Tensor:
+    """Block numbers [1, L] of samples one after the other, each counted from 0."""
+    return torch.cat([blocks_from(Row(pads if index == 0 else 0, one)) for index, one in enumerate(spans)], dim=1)
+
+
+def test_samples_are_the_drawing():
+    lines = [line.split() for line in samples_of.__doc__.splitlines()]
+    rows = {line[0]: [int(number) for number in line[1:]] for line in lines if line[:1] in (["blocks"], ["samples"])}
+    assert samples_of(torch.tensor([rows["blocks"]])).tolist() == [rows["samples"]]
+
+
+@pytest.mark.parametrize("backend", ["per_frame", "mask"])
+@pytest.mark.parametrize("pads", [0, 3])
+def test_a_packed_sample_attends_as_if_alone(backend, pads):
+    spans = ("ttfft", "tgt", "tttfftt")
+    blocks = packed_row(*spans, pads=pads)
+    q, k, v = qkv(blocks)
+    packed = frame_causal_attention(q, k, v, plan_of(blocks, backend=backend))
+    upstream = torch.randn(packed.shape, generator=torch.Generator().manual_seed(2))
+    upstream[:, :, :pads] = 0
+    gradients = torch.autograd.grad((packed * upstream).sum(), [q, k, v])
+    stop = pads
+    for one in spans:
+        alone = blocks_from(Row(0, one))
+        start, stop = stop, stop + alone.shape[1]
+        parts = [part[:, :, start:stop].detach().requires_grad_() for part in (q, k, v)]
+        expected = literal(*parts, alone)
+        torch.testing.assert_close(packed[:, :, start:stop], expected)
+        own = torch.autograd.grad((expected * upstream[:, :, start:stop]).sum(), parts)
+        for gradient, wanted in zip(gradients, own, strict=True):
+            torch.testing.assert_close(gradient[:, :, start:stop], wanted)
+
+
+def test_rows_packed_otherwise_are_groups_of_their_own():
+    blocks = torch.cat([packed_row("ttft", "tft"), packed_row("tt", "ftftt")], dim=0)
+    q, k, v = qkv(blocks)
+    torch.testing.assert_close(
+        frame_causal_attention(q, k, v, plan_of(blocks)),
+        frame_causal_attention(q, k, v, plan_of(blocks, backend="mask")),
+    )
+    assert len(plan_of(blocks).groups) == 2
