@@ -260,7 +260,8 @@ class Trainer:
         )
 
     def _batches(self) -> CyclicLoader:
-        return self.streams.loader(step=self.step, collate=self.task.collate, num_workers=self.config.num_workers)
+        workers, share = self.config.num_workers, self.config.max_broken
+        return self.streams.loader(step=self.step, collate=self.task.collate, num_workers=workers, max_broken=share)
 
     def _open_run_folder(self) -> None:
         if self.config.eval_every:

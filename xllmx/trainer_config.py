@@ -33,6 +33,8 @@ class TrainerConfig:
     """auto, cpu or cuda."""
     num_workers: int = 0
     """Processes that read data ahead, for each stream."""
+    max_broken: float = 0.01
+    """Samples that cannot be read are replaced and logged; more than this share of those drawn stops the run."""
     max_minutes: float = 0.0
     """Save and stop cleanly after this time; 0 is no limit."""
     save_every: int = 1000
@@ -62,6 +64,6 @@ class TrainerConfig:
         for name in ("grad_accumulation", "log_every", "eval_batches", "keep"):
             if getattr(self, name) < 1:
                 raise ValueError(f"trainer.{name} is {getattr(self, name)}; it must be at least 1")
-        for name in ("clip_grad_norm", "max_minutes", "save_every", "eval_every", "num_workers"):
+        for name in ("clip_grad_norm", "max_broken", "max_minutes", "save_every", "eval_every", "num_workers"):
             if getattr(self, name) < 0:
                 raise ValueError(f"trainer.{name} is {getattr(self, name)}; it must be 0 or more")

@@ -6,6 +6,7 @@ from typing import Any
 
 from torch.utils.data import DataLoader
 
+from xllmx.data.broken import Drawn, FaultCount
 from xllmx.data.sampler import BucketedSampler
 
 
@@ -63,9 +64,20 @@ class StreamCycle:
 class CyclicLoader:
     """The batches of each step: `accumulation` of them, from the stream whose turn it is."""
 
-    def __init__(self, loaders: Mapping[str, DataLoader], cycle: StreamCycle, *, step: int, accumulation: int) -> None:
-        """Starts before `step`; each loader's sampler is set to the batches drawn by then."""
-        self._cycle = cycle
+    def __init__(
+        self,
+        loaders: Mapping[str, DataLoader],
+        cycle: StreamCycle,
+        *,
+        step: int,
+        accumulation: int,
+        faults: FaultCount | None = None,
+    ) -> None:
+        """Starts before `step`; each loader's sampler is set to the batches drawn by then.
+
+        Loaders of `Drawn` batches have their broken samples counted in `faults`.
+        """
+        self._cycle, self._faults = cycle, faults
         self._accumulation = accumulation
         self._step = step
         self._batches: dict[str, Iterator[Any]] = {}
@@ -79,4 +91,8 @@ class CyclicLoader:
         """Returns the stream of the next step and its batches."""
         name = self._cycle.at(self._step)
         self._step += 1
-        return name, [next(self._batches[name]) for _ in range(self._accumulation)]
+        return name, [self._next_batch(name) for _ in range(self._accumulation)]
+
+    def _next_batch(self, name: str) -> Any:
+        batch = next(self._batches[name])
+        return self._faults.note(name, batch) if self._faults and isinstance(batch, Drawn) else batch

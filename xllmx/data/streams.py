@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from xllmx.data.broken import CollateDrawn, FaultCount, Replacing
 from xllmx.data.loader import CyclicLoader, StreamCycle, build_loader
 from xllmx.data.sampler import BucketedSampler
 from xllmx.distributed import num_ranks, rank
@@ -64,11 +65,21 @@ class Streams:
             raise ValueError(f"trainer.epoch_stream is {name!r}; the schedule has {', '.join(self.cycle.counts)}")
         return self.samplers[name].groups_per_epoch * self.cycle.steps_per_draw(name)
 
-    def loader(self, *, step: int, collate: Callable[[list[Any]], Any], num_workers: int) -> CyclicLoader:
-        """Returns the batches of each step from `step` on, without end."""
+    def loader(
+        self, *, step: int, collate: Callable[[list[Any]], Any], num_workers: int, max_broken: float = 0.0
+    ) -> CyclicLoader:
+        """Returns the batches of each step from `step` on, without end.
+
+        Broken samples (`BrokenSampleError`, `OSError`) are replaced; more than the share `max_broken` of them is a
+        ValueError.
+        """
+        drawn = CollateDrawn(collate)
         loaders = {
-            name: build_loader(self.datasets[name], self.samplers[name], collate=collate, num_workers=num_workers)
+            name: build_loader(
+                Replacing(self.datasets[name]), self.samplers[name], collate=drawn, num_workers=num_workers
+            )
             for name in dict.fromkeys(self.cycle.names)
         }
         accumulation = next(iter(self.samplers.values())).accumulation
-        return CyclicLoader(loaders, self.cycle, step=step, accumulation=accumulation)
+        faults = FaultCount({name: len(self.datasets[name]) for name in loaders}, max_broken)
+        return CyclicLoader(loaders, self.cycle, step=step, accumulation=accumulation, faults=faults)
