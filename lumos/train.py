@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from lumos.task import LumosTask, LumosTaskConfig
 from xllmx.config import load_config
+from xllmx.distributed import launched_rank
+from xllmx.failure import ended_together
 from xllmx.optim import OptimConfig
 from xllmx.parallel import ParallelConfig
 from xllmx.trainer import FitResult, Trainer, TrainerConfig
@@ -26,10 +28,15 @@ class RunConfig:
     """Model, data, masks, loss."""
 
 
+def build_task(config: RunConfig) -> LumosTask:
+    """Returns the task of a run, as it is trained and as its checkpoints are read."""
+    return LumosTask(config.task)
+
+
 def run(config: RunConfig) -> FitResult:
     """Returns how the run ended; trains as the config says, on from the newest checkpoint in its run folder."""
-    task = LumosTask(config.task)
-    return Trainer(task, config.trainer, config.optim, config.parallel, record=config).fit()
+    with ended_together():
+        return Trainer(build_task(config), config.trainer, config.optim, config.parallel, record=config).fit()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,7 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         run(load_config(RunConfig, options.config, options.overrides))
     except ValueError as error:
-        sys.stderr.write(f"error: {error}\n")
+        if launched_rank() == 0:
+            sys.stderr.write(f"error: {error}\n")
         return 1
     return 0
 

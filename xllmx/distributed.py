@@ -34,6 +34,11 @@ def launched_ranks() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
+def launched_rank() -> int:
+    """Returns this process's number among those the launcher started, joined or not; 0 without one."""
+    return int(os.environ.get("RANK", "0"))
+
+
 def _device(name: str) -> torch.device:
     local_rank = int(os.environ.get("LOCAL_RANK", "0"))
     if name == "auto":

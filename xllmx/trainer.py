@@ -22,6 +22,7 @@ from xllmx.ema import WeightAverage
 from xllmx.engine import build_engine
 from xllmx.environment import environment
 from xllmx.files import atomic_folder, write_text
+from xllmx.finite import FiniteWatch
 from xllmx.loss import LossOutput
 from xllmx.metrics import MetricLogger, Sums, peak_memory_bytes
 from xllmx.optim import OptimConfig, learning_rate
@@ -76,7 +77,7 @@ class Trainer:
         self.average = WeightAverage(self.model, config.ema_decay) if config.ema_decay else None
         self.checkpoints = CheckpointManager(config.run_dir / "checkpoints", config.keep)
         self.step = self._saved_step = self._logged_step = 0
-        self._bad_step = torch.zeros((), dtype=torch.long, device=self.device)
+        self._finite = FiniteWatch(self.device)
         self._sums, self._clock = Sums(self.device), LapClock()
         self._logger: MetricLogger | None = None
         self._restore()
@@ -130,7 +131,9 @@ class Trainer:
         if self.average:
             self.average.update(self.model, self.step)
         self.step += 1
-        self._watch_finite(total, grad_norm)
+        self._finite.add(self.step, total, grad_norm)
+        if self.device.type == "cpu":  # where looking costs nothing
+            self._raise_if_not_finite()
         self._sums.add("loss", total, 1 / num_ranks())
         self._sums.add("grad_norm", grad_norm)
         self._sums.add("tokens", sum(batch.num_tokens or batch.num_targets for batch in prepared), 1 / num_ranks())
@@ -197,19 +200,15 @@ class Trainer:
         inputs, targets = move(prepared.inputs, self.device), move(prepared.targets, self.device)
         return replace(prepared, inputs=inputs, targets=targets)
 
-    def _watch_finite(self, loss: Tensor, grad_norm: Tensor) -> None:
-        """Returns nothing; remembers the first bad step on the device, and looks only where that costs nothing."""
-        bad = ~(torch.isfinite(loss) & torch.isfinite(grad_norm)) & (self._bad_step == 0)
-        self._bad_step = torch.where(bad, self.step, self._bad_step)
-        if self.device.type == "cpu":
-            self._raise_if_not_finite()
-
     def _raise_if_not_finite(self) -> None:
-        if bad_step := int(self._bad_step):
+        if bad_step := self._finite.bad_step:
+            path = self.config.run_dir / f"not-finite-step-{bad_step:08d}.json"
+            self._finite.write(path, self.streams)
             stream = self.streams.cycle.at(bad_step - 1)
             raise ValueError(
-                f"loss or gradient is not finite at step {bad_step} (stream {stream}); the last checkpoint, of step "
-                f"{self._saved_step}, is kept: lower optim.lr or look at that step's data, and start again to resume"
+                f"loss or gradient is not finite at step {bad_step} (stream {stream}), whose samples are listed in "
+                f"{path}; the last checkpoint, of step {self._saved_step}, is kept: lower optim.lr or look at these "
+                "samples, and start again to resume"
             )
 
     def _log(self, bar: tqdm) -> dict[str, float]:
@@ -255,7 +254,7 @@ class Trainer:
             self.task.build_dataset(split),
             batch_size=self.config.batch_size,
             schedule=self.config.schedule if train else None,
-            accumulation=self.config.grad_accumulation if train else 1,
+            accumulation=self.config.accumulation(num_ranks()) if train else 1,
             seed=self.config.seed,
         )
 

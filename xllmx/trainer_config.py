@@ -25,6 +25,9 @@ class TrainerConfig:
     """How many steps in turn draw from each stream: {image: 1, video: 2}; empty is 1 for each stream there is."""
     grad_accumulation: int = 1
     """Batches of one optimiser step on one rank."""
+    global_batch_size: dict[str, int] = field(default_factory=dict)
+    """Samples of one optimiser step over all ranks, by stream; `grad_accumulation` then follows from the number of
+    ranks, so that a run is the same on any number that divides it. Empty: ranks x batch_size x grad_accumulation."""
     clip_grad_norm: float = 4.0
     """Gradients are scaled down to this norm; 0 leaves them."""
     precision: Literal["bf16", "fp32"] = "bf16"
@@ -61,9 +64,33 @@ class TrainerConfig:
     def __post_init__(self) -> None:
         if (self.max_steps is None) == (self.epochs is None):
             raise ValueError("set one of trainer.max_steps and trainer.epochs, and leave the other out")
+        if self.global_batch_size and self.grad_accumulation != 1:
+            raise ValueError("set one of trainer.global_batch_size and trainer.grad_accumulation; leave the other out")
         for name in ("grad_accumulation", "log_every", "eval_batches", "keep"):
             if getattr(self, name) < 1:
                 raise ValueError(f"trainer.{name} is {getattr(self, name)}; it must be at least 1")
         for name in ("clip_grad_norm", "max_broken", "max_minutes", "save_every", "eval_every", "num_workers"):
             if getattr(self, name) < 0:
                 raise ValueError(f"trainer.{name} is {getattr(self, name)}; it must be 0 or more")
+
+    def accumulation(self, num_ranks: int) -> int:
+        """Returns the batches of one optimiser step on one of so many ranks.
+
+        Raises:
+            ValueError: `global_batch_size` does not divide among the ranks, or not alike for all streams.
+        """
+        found = {}
+        for name, total in self.global_batch_size.items():
+            at_once = self.batch_size.get(name, 1) * num_ranks
+            found[name], rest = divmod(total, at_once)
+            if rest or not total:
+                raise ValueError(
+                    f"trainer.global_batch_size.{name} is {total}, which {num_ranks} processes with batches of "
+                    f"{at_once // num_ranks} (trainer.batch_size.{name}) do not divide; use a multiple of {at_once}"
+                )
+        if len(set(found.values())) > 1:
+            steps = ", ".join(f"{name} {number}" for name, number in found.items())
+            raise ValueError(
+                f"trainer.global_batch_size makes different numbers of batches a step ({steps}); they must agree"
+            )
+        return next(iter(found.values()), self.grad_accumulation)

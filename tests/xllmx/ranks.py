@@ -1,7 +1,7 @@
 """Real processes, gloo between them: `run_ranks` starts them; as a script it is one of them.
 
 A plan is a list of trainings, done one after the other in the same processes:
-[{"run": folder, "task": {...}, "trainer": {...}, "parallel": {...}, "kill_after": step}]
+[{"run": folder, "task": {...}, "trainer": {...}, "parallel": {...}, "kill_after": step, "export": folder}]
 """
 
 import json
@@ -48,7 +48,7 @@ def run_ranks(plan: list[dict[str, Any]], *, num: int, fails: bool = False) -> l
 
 def train(entry: dict[str, Any]) -> Any:
     """Returns the trainer after its training; the same in this process and in one of several."""
-    from toy_task import ToyTask
+    from faulty_task import FaultyTask
 
     from xllmx.optim import OptimConfig
     from xllmx.parallel import ParallelConfig
@@ -56,22 +56,24 @@ def train(entry: dict[str, Any]) -> Any:
 
     config = TrainerConfig(run_dir=Path(entry["run"]), **{**TRAINER, **entry.get("trainer", {})})
     parallel = ParallelConfig(**entry.get("parallel", {}))
-    trainer = Trainer(ToyTask(**entry.get("task", {})), config, OptimConfig(lr=1e-2), parallel)
+    trainer = Trainer(FaultyTask(**entry.get("task", {})), config, OptimConfig(lr=1e-2), parallel)
     if "kill_after" in entry:
-        _kill_after(trainer, entry["kill_after"])
+        _kill_after(trainer, entry["kill_after"], entry.get("kill_rank"))
     trainer.fit()
     if "export" in entry:
         trainer.export(Path(entry["export"]))
     return trainer
 
 
-def _kill_after(trainer: Any, step: int) -> None:
+def _kill_after(trainer: Any, step: int, rank: int | None) -> None:
+    """SIGKILL to this process, or to that of one rank, when the step is done and what was being saved is written."""
     original = trainer.train_step
 
     def train_step(*arguments: Any) -> None:
         original(*arguments)
         if trainer.step == step:
             trainer.checkpoints.wait()
+        if trainer.step == step and rank in (None, int(os.environ["RANK"])):
             os.kill(os.getpid(), signal.SIGKILL)
 
     trainer.train_step = train_step
@@ -87,10 +89,10 @@ if __name__ == "__main__":
     warnings.simplefilter("error")
     warnings.filterwarnings("ignore", category=DeprecationWarning)
     sys.path.insert(0, str(HERE.parent))
-    from xllmx.distributed import shutdown
+    from xllmx.failure import ended_together
 
-    for planned in json.loads(sys.argv[1]):
-        train(planned)
-    shutdown()
+    with ended_together():
+        for planned in json.loads(sys.argv[1]):
+            train(planned)
     sys.stderr.flush()
     os._exit(0)  # gloo's threads now and then abort an ordinary exit

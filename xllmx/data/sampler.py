@@ -74,11 +74,15 @@ class BucketedSampler:
     def batch(self, number: int) -> list[int]:
         """Returns the sample indices of this rank's batch `number`, counted from the first of training."""
         group, micro = divmod(number, self.accumulation)
+        first = self.slot(micro)
+        return self.global_batch(group)[first : first + self.batch_size].tolist()
+
+    def global_batch(self, group: int) -> np.ndarray:
+        """Returns the sample indices of a whole global batch, `group` counted from the first of training."""
         epoch, place = divmod(group, self.groups_per_epoch)
         if epoch != self._epoch:
             self._groups, self._epoch = self._shuffled(epoch), epoch
-        first = self.slot(micro)
-        return self._groups[place, first : first + self.batch_size].tolist()
+        return self._groups[place]
 
     def slot(self, micro: int) -> int:
         """Returns the place in the global batch of the first sample of this rank's micro-batch."""

@@ -65,6 +65,13 @@ class Streams:
             raise ValueError(f"trainer.epoch_stream is {name!r}; the schedule has {', '.join(self.cycle.counts)}")
         return self.samplers[name].groups_per_epoch * self.cycle.steps_per_draw(name)
 
+    def samples_at(self, step: int) -> list[list[list[int]]]:
+        """Returns the samples of the step (from 0) by rank and micro-batch: their numbers in the stream's data set."""
+        name = self.cycle.at(step)
+        sampler = self.samplers[name]
+        samples = sampler.global_batch(self.cycle.draws(name, step))
+        return samples.reshape(sampler.accumulation, sampler.num_ranks, -1).swapaxes(0, 1).tolist()
+
     def loader(
         self, *, step: int, collate: Callable[[list[Any]], Any], num_workers: int, max_broken: float = 0.0
     ) -> CyclicLoader:

@@ -1,0 +1,111 @@
+"""One error for the whole run: whichever process fails, the main one says so in one line, and all of them end.
+
+A process that fails leaves its message in the launcher's store. In every process a thread looks there, because the
+others wait in a collective that will never be complete (with NCCL for half an hour). Where there is no launcher, errors
+simply pass through.
+"""
+
+import os
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch.distributed as dist
+
+from xllmx.distributed import launched_rank, launched_ranks, shutdown
+
+_LOOK_S = 0.5
+_PATIENCE_S = 15.0
+"""How long a process waits for another to say what the matter is."""
+
+
+@contextmanager
+def ended_together() -> Iterator[None]:
+    """Returns a context after which all processes have left the group; an error on any rank ends all, with status 1.
+
+    The main rank prints `error: ...`; a rank with an error that is not the user's prints its traceback before.
+    """
+    if launched_ranks() == 1:
+        yield
+        return
+    watch = _Watch()
+    watch.start()
+    try:
+        yield
+    except Exception as error:
+        watch.report(error)
+    watch.stop()
+    shutdown()
+
+
+class _Watch:
+    """Looks for the failure of any rank, and tells the others of this one's."""
+
+    def __init__(self) -> None:
+        # of this start of the workers: a launcher that restarts them keeps its store
+        self._key = f"xllmx/failure/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}"
+        self._stopped = threading.Event()
+        self._speaking = threading.Lock()
+
+    def start(self) -> None:
+        """Returns nothing; looks from now on."""
+        threading.Thread(target=self._look, daemon=True).start()
+
+    def stop(self) -> None:
+        """Returns nothing; looks no more."""
+        self._stopped.set()
+
+    def report(self, error: Exception) -> None:
+        """Never returns: the process ends with status 1 when the main rank has spoken."""
+        if not dist.is_initialized():  # the others have found the same in the settings, or will find nobody to join
+            self._end(str(error) if isinstance(error, ValueError) else "".join(traceback.format_exception(error)))
+        if _is_echo(error):
+            time.sleep(_PATIENCE_S)  # the watching thread ends this process sooner, with the cause
+            self._end(f"another process has died ({_line(error)}); see what it said, and start again to resume")
+        if not isinstance(error, ValueError):
+            traceback.print_exception(error)
+        message = str(error) if isinstance(error, ValueError) else _line(error)
+        store = dist.distributed_c10d._get_default_store()
+        if launched_rank() == 0:
+            self._end(message, store)
+        store.set(self._key, f"{message} [process {launched_rank()}]")
+        time.sleep(_PATIENCE_S)
+        self._end("")
+
+    def _look(self) -> None:
+        while not self._stopped.wait(_LOOK_S):
+            if not dist.is_initialized():
+                continue
+            try:
+                store = dist.distributed_c10d._get_default_store()
+                if store.check([f"{self._key}/said"]):
+                    self._end("")
+                if store.check([self._key]) and launched_rank() == 0:
+                    self._end(store.get(self._key).decode(), store)
+            except RuntimeError:  # the store is gone, and the main process with it
+                if not self._stopped.wait(_PATIENCE_S):
+                    self._end("")
+
+    def _end(self, message: str, store: dist.Store | None = None) -> None:
+        self._speaking.acquire()  # never given back: the first to come ends the process
+        if message and launched_rank() == 0:
+            sys.stderr.write(f"error: {message}\n")
+        sys.stdout.flush()
+        sys.stderr.flush()
+        if store is not None:
+            store.set(f"{self._key}/said", "")
+            time.sleep(4 * _LOOK_S)  # the store may live in this process, and the others are to read it
+        os._exit(1)
+
+
+def _is_echo(error: Exception) -> bool:
+    """Returns whether the error only says that another process is gone."""
+    words = ("gloo", "nccl", "connection closed", "connection reset", "store")
+    return isinstance(error, RuntimeError) and any(word in str(error).lower() for word in words)
+
+
+def _line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"

@@ -1,0 +1,51 @@
+"""Whether loss and gradient stay finite: kept on the device, looked at where that is cheap, written down if not."""
+
+import json
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from xllmx.data.streams import Streams
+from xllmx.distributed import all_reduce_sum, is_main, num_ranks
+from xllmx.files import write_text
+
+
+class FiniteWatch:
+    """Remembers the first step with a loss or gradient that is not finite on any rank; the same on all of them."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._step = torch.zeros((), dtype=torch.long, device=device)
+        self._own_loss = torch.zeros((), device=device)
+
+    def add(self, step: int, loss: Tensor, grad_norm: Tensor) -> None:
+        """Returns nothing; takes this rank's loss and the norm of the whole gradient of step `step` (from 1)."""
+        bad = ~(torch.isfinite(loss) & torch.isfinite(grad_norm))
+        first = (all_reduce_sum(bad.long()) > 0) & (self._step == 0)
+        self._step = torch.where(first, step, self._step)
+        self._own_loss = torch.where(first, loss, self._own_loss)
+
+    @property
+    def bad_step(self) -> int:
+        """The first bad step, 0 for none; waits for the device."""
+        return int(self._step)
+
+    def write(self, path: Path, streams: Streams) -> None:
+        """Returns nothing; the bad step's stream and, by rank, its loss and samples, as JSON. Called on all ranks."""
+        losses = [float(self._own_loss)]
+        if dist.is_initialized():
+            gathered: list[float] = [0.0] * num_ranks()
+            dist.all_gather_object(gathered, losses[0])
+            losses = gathered
+        if is_main():
+            step = self.bad_step
+            about = {
+                "step": step,
+                "stream": streams.cycle.at(step - 1),
+                "ranks": [
+                    {"loss": str(loss), "micro_batches": batches}
+                    for loss, batches in zip(losses, streams.samples_at(step - 1), strict=True)
+                ],
+            }
+            write_text(path, json.dumps(about, indent=1))
