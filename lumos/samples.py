@@ -1,9 +1,11 @@
 """Clips as training samples: cut, drawn into modes and masks, padded into a batch (SPEC §8.1-3, §8.5)."""
 
 import dataclasses
-from collections.abc import Sequence
+import logging
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
@@ -23,8 +25,15 @@ from lumos.sequence import (
     packed_length,
     positions_of,
 )
+from lumos.shards import packed_lengths
 from lumos.vocab import Vocab
+from xllmx.data.broken import BrokenSampleError
 from xllmx.task import Prepared
+
+TOO_LONG = ("error", "cut", "drop")
+"""What may become of a clip longer than the longest sequence."""
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,29 +48,131 @@ class Sample:
     """Probability that the text is dropped."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class LengthLimit:
+    """The longest clip and the longest sequence, and what becomes of one that is longer.
+
+    Raises:
+        ValueError: another action.
+    """
+
+    max_length: int
+    """Tokens."""
+    duration_s: int | None = None
+    """Clips are cut to so many seconds first; None leaves them whole."""
+    action: str = "error"
+    """`error` stops the run; `cut` leaves out the last frames, as many as it takes; `drop` leaves the clip out."""
+
+    def __post_init__(self) -> None:
+        if self.action not in TOO_LONG:
+            raise ValueError(f"too_long is {self.action!r}; it must be one of {', '.join(TOO_LONG)}")
+
+
 class ClipStream:
-    """The clips of one stream as the engine's dataset; `lengths` are those of the whole clips, in tokens."""
+    """The clips of one stream as the engine's dataset, cut to the training length.
+
+    `lengths` are in tokens, `bucket_keys` the grids (H, W), so that a batch has one aspect; both of what is trained on,
+    as far as it is known without reading the clips (of a released record only the whole length is).
+    """
 
     def __init__(
-        self, clips: ClipDataset, *, modes: tuple[str, ...], cfg_drop: float, duration_s: int | None, max_length: int
+        self,
+        clips: ClipDataset,
+        *,
+        name: str,
+        modes: tuple[str, ...],
+        cfg_drop: float,
+        limit: LengthLimit,
+        vocab: Vocab,
     ) -> None:
-        self.lengths = clips.lengths
         self._clips, self._modes, self._cfg_drop = clips, modes, cfg_drop
-        self._duration_s, self._max_length = duration_s, max_length
+        self._limit, self._vocab, duration_s = limit, vocab, limit.duration_s
+        shapes = cut_shapes(clips.shapes, duration_s)
+        known = shapes[:, 1] > 0
+        lengths = np.asarray(clips.lengths, dtype=np.int64)
+        lengths[known] = packed_lengths(shapes[known])
+        self._items, self.num_over = self._within(shapes, lengths, name)
+        self.lengths: Sequence[int] = np.minimum(lengths, limit.max_length)[self._items].tolist()
+        grids = [tuple(grid) for grid in shapes[self._items, 2:4].tolist()]
+        self.bucket_keys: Sequence[Hashable] | None = grids if bool(known.all()) and len(set(grids)) > 1 else None
 
     def __len__(self) -> int:
-        return len(self.lengths)
+        return len(self._items)
 
     def __getitem__(self, index: int) -> Sample:
-        """Returns the clip, cut to the training length; ValueError where it is longer than the longest sequence."""
-        clip = cut_clip(self._clips[index], self._duration_s)
+        """Returns the clip, cut to the training length.
+
+        Raises:
+            BrokenSampleError: the clip cannot be read, or is not of this vocabulary, or is too long with action `drop`.
+            ValueError: it is longer than the longest sequence, with action `error`.
+        """
+        try:
+            clip = cut_clip(self._clips[int(self._items[index])], self._limit.duration_s)
+            check_vocabulary(clip, self._vocab)
+        except ValueError as error:
+            raise BrokenSampleError(str(error)) from error
+        return Sample(clip=self._limited(clip), modes=self._modes, cfg_drop=self._cfg_drop)
+
+    def _limited(self, clip: Clip) -> Clip:
         length = packed_length(len(clip.prompt_ids), clip.codes.shape)
-        if length > self._max_length:
+        if length <= self._limit.max_length:
+            return clip
+        fitting = frames_within(len(clip.prompt_ids), clip.codes.shape, self._limit.max_length)
+        if self._limit.action == "cut" and fitting:
+            return dataclasses.replace(clip, codes=clip.codes[:fitting])
+        message = (
+            f"clip {clip.source} ({len(clip.codes)} latent frames) is {length} tokens long, over "
+            f"task.max_length={self._limit.max_length}: lower task.duration_s, leave the clip out "
+            "(task.too_long=drop), cut it (task.too_long=cut), or raise max_length"
+        )
+        raise ValueError(message) if self._limit.action == "error" else BrokenSampleError(message)
+
+    def _within(self, shapes: np.ndarray, lengths: np.ndarray, name: str) -> tuple[np.ndarray, int]:
+        """Returns which clips are used, and how many are over the longest sequence, which is logged."""
+        over, most = lengths > self._limit.max_length, self._limit.max_length
+        if self._limit.action == "error" or not over.any():
+            return np.arange(len(lengths)), int(over.sum())
+        dropped = over.copy()
+        if self._limit.action == "cut":
+            grids = [(int(n), (int(t), int(h), int(w))) for n, t, h, w in shapes[over, :4]]
+            dropped[over] = [grid[0] > 0 and not frames_within(n, grid, most) for n, grid in grids]
+        counts = {"cut": int((over & ~dropped).sum()), "left out": int(dropped.sum())}
+        done = ", ".join(f"{number} {what}" for what, number in counts.items() if number)
+        _LOG.warning("stream %s: of %d clips over task.max_length=%d tokens: %s", name, len(over), most, done)
+        if dropped.all():
             raise ValueError(
-                f"clip {clip.source} ({len(clip.codes)} latent frames) is {length} tokens long, over "
-                f"task.max_length={self._max_length}: lower task.duration_s, leave the clip out, or raise max_length"
+                f"stream {name}: all {len(over)} clips are over task.max_length={most}: raise it, or lower duration_s"
             )
-        return Sample(clip=clip, modes=self._modes, cfg_drop=self._cfg_drop)
+        return np.flatnonzero(~dropped), int(over.sum())
+
+
+def frames_within(num_prompt_ids: int, grid: tuple[int, ...], max_length: int) -> int:
+    """Returns how many whole latent frames of a clip of shape (T, H, W) fit into so many tokens; 0 if not one."""
+    frames, height, width = grid
+    one, two = (packed_length(num_prompt_ids, (count, height, width)) for count in (1, 2))
+    return max(0, min(frames, 1 + (max_length - one) // (two - one)))
+
+
+def cut_shapes(shapes: np.ndarray, duration_s: int | None) -> np.ndarray:
+    """Returns rows of `SHAPE_COLUMNS` as `cut_clip` leaves the clips: fewer frames where one is longer."""
+    cut = shapes.copy()
+    if duration_s is None:
+        return cut
+    for row in np.flatnonzero(shapes[:, 5] > duration_s):
+        cut[row, 1] = min(int(cut[row, 1]), num_latent_frames(int(cut[row, 4]) * duration_s))
+        cut[row, 5] = duration_s
+    return cut
+
+
+def check_vocabulary(clip: Clip, vocab: Vocab) -> None:
+    """Raises ValueError where a clip cannot have been coded with this vocabulary: ids or codes it does not have."""
+    codes, prompt = clip.codes, clip.prompt_ids
+    if codes.size == 0 or int(codes.max()) >= vocab.num_codes:
+        found = f"code {int(codes.max())}" if codes.size else "no code"
+        raise ValueError(f"clip {clip.source} holds {found}, this model has {vocab.num_codes} codes")
+    if len(prompt) == 0 or int(prompt[0]) != vocab.bos or not 0 <= int(prompt.min()) <= int(prompt.max()) < vocab.size:
+        ids = f"ids {int(prompt.min())}..{int(prompt.max())} from {int(prompt[0])} on" if len(prompt) else "no ids"
+        raise ValueError(f"clip {clip.source} has a prompt of {ids}; here it begins with {vocab.bos}, of {vocab.size}")
 
 
 def cut_clip(clip: Clip, duration_s: int | None) -> Clip:

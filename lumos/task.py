@@ -13,9 +13,19 @@ from torch import Tensor, nn
 
 from lumos.clips import ClipDataset
 from lumos.config import ARDFConfig, LumosConfig
+from lumos.cost import BatchLoad, attended_pairs, training_flops
 from lumos.model.code_init import relate_codes
 from lumos.model.modeling import LumosForCausalLM
-from lumos.samples import ClipStream, Sample, draw_sample, masked_batch, pad_batch
+from lumos.packing import pack_batch
+from lumos.samples import (
+    ClipStream,
+    LengthLimit,
+    Sample,
+    check_vocabulary,
+    draw_sample,
+    masked_batch,
+    pad_batch,
+)
 from lumos.start import fresh_weights, stored_weights
 from lumos.vocab import Vocab
 from xllmx.loss import LossOutput, chunked_cross_entropy
@@ -50,7 +60,11 @@ class LumosTaskConfig:
     duration_s: int | None = None
     """Clips longer than this are cut to it; None trains on whole clips."""
     max_length: int = 65536
-    """Longest sequence in tokens; a clip that stays longer after the cut is an error."""
+    """Longest sequence in tokens, after the cut to `duration_s`."""
+    too_long: str = "error"
+    """A clip that is longer still: `error`, `cut` (its last frames are left out) or `drop`; both are counted."""
+    packing: int = 0
+    """Samples of a batch stand one after the other in rows of up to so many tokens; 0 pads each to the longest."""
     z_loss_weight: float = 0.0
     """Weight of mean(logsumexp^2) over the visual logits."""
     focal_gamma: float = 0.0
@@ -65,7 +79,15 @@ class LumosTaskConfig:
             raise ValueError(f"duration_s is {self.duration_s}; give whole seconds, 1 or more, or leave it unset")
         if not 0 < self.frame_decay <= 1:
             raise ValueError(f"frame_decay is {self.frame_decay}; it must lie in (0, 1], and 1 switches it off")
+        if self.packing < 0:
+            raise ValueError(f"packing is {self.packing}; give the tokens of a row, or 0 to pad instead")
+        _ = self.limit
         ARDFConfig(modes=self.eval_modes)
+
+    @property
+    def limit(self) -> LengthLimit:
+        """The longest clip and sequence."""
+        return LengthLimit(max_length=self.max_length, duration_s=self.duration_s, action=self.too_long)
 
 
 class LumosTask:
@@ -105,23 +127,25 @@ class LumosTask:
         """
         config = self.config
         if split == "train":
-            return {
-                name: self._stream(path, config.ardf.modes, config.ardf.cfg_drop) for name, path in config.data.items()
-            }
+            modes, drop = config.ardf.modes, config.ardf.cfg_drop
+            return {name: self._stream(name, path, modes=modes, cfg_drop=drop) for name, path in config.data.items()}
         several = len(config.eval_modes) > 1
         return {
-            f"{name}/{mode}" if several else name: self._stream(path, (mode,), 0.0)
+            f"{name}/{mode}" if several else name: self._stream(name, path, modes=(mode,), cfg_drop=0.0)
             for name, path in config.eval_data.items()
             for mode in config.eval_modes
         }
 
-    def _stream(self, path: str, modes: tuple[str, ...], cfg_drop: float) -> ClipStream:
+    def _stream(self, name: str, path: str, *, modes: tuple[str, ...], cfg_drop: float) -> ClipStream:
+        clips = ClipDataset(path, vocab=self.vocab)
+        check_tokenizer(clips, self.vocab, path)
         return ClipStream(
-            ClipDataset(path, vocab=self.vocab),
+            clips,
+            name=name,
             modes=modes,
             cfg_drop=cfg_drop,
-            duration_s=self.config.duration_s,
-            max_length=self.config.max_length,
+            limit=self.config.limit,
+            vocab=self.vocab,
         )
 
     def collate(self, samples: list[Sample]) -> list[Sample]:
@@ -129,7 +153,7 @@ class LumosTask:
         return samples
 
     def prepare(self, batch: list[Sample], generator: torch.Generator) -> Prepared:
-        """Returns the left-padded batch with its masks drawn.
+        """Returns the batch with its masks drawn, padded on the left or packed.
 
         Inputs: `input_ids`, `positions`, `blocks`; `rows`, the flat indices of the masked codes; `frames`, the latent
         frame of each. Targets: the masked codes.
@@ -138,7 +162,17 @@ class LumosTask:
             draw_sample(sample, self.vocab, ardf=self.config.ardf, generator=sample_generator(generator, place))
             for place, sample in enumerate(batch)
         ]
-        return masked_batch(*pad_batch(drawn, self.vocab), vocab=self.vocab)
+        if self.config.packing:
+            alone = [masked_batch(ids[None], mask[None], vocab=self.vocab) for ids, mask in drawn]
+            prepared = pack_batch(alone, self.config.packing, vocab=self.vocab)
+        else:
+            prepared = masked_batch(*pad_batch(drawn, self.vocab), vocab=self.vocab)
+        load = BatchLoad(
+            num_tokens=prepared.num_tokens,
+            attended_pairs=attended_pairs(prepared.inputs["blocks"]),
+            num_targets=prepared.num_targets,
+        )
+        return dataclasses.replace(prepared, flops=training_flops(self.model_config, load))
 
     def loss(self, model: nn.Module, prepared: Prepared) -> LossOutput:
         """Returns the cross entropy summed over the masked codes, among visual logits, and that of every frame."""
@@ -156,7 +190,8 @@ class LumosTask:
         )
         assert output.row_losses is not None
         per_frame = frame_losses(output.row_losses, frames, inputs["num_frames"])
-        return dataclasses.replace(output, metrics={**output.metrics, **per_frame})
+        saved = {"padding_saved": inputs["padding_saved"]} if "padding_saved" in inputs else {}
+        return dataclasses.replace(output, metrics={**output.metrics, **per_frame, **saved})
 
     def export(self, model: nn.Module, folder: Path) -> None:
         """Returns nothing; writes the model as a folder that `LumosForCausalLM.from_pretrained` reads."""
@@ -166,6 +201,21 @@ class LumosTask:
 def _lumos(model: nn.Module) -> LumosForCausalLM:
     assert isinstance(model, LumosForCausalLM)
     return model
+
+
+def check_tokenizer(clips: ClipDataset, vocab: Vocab, path: str) -> None:
+    """Raises ValueError where clips of a set were coded with another tokenizer: the first, middle and last are read."""
+    for index in sorted({0, len(clips) // 2, len(clips) - 1} & set(range(len(clips)))):
+        try:
+            clip = clips[index]
+        except ValueError:  # a broken sample, which training reports and replaces
+            continue
+        try:
+            check_vocabulary(clip, vocab)
+        except ValueError as error:
+            raise ValueError(
+                f"{path} was made with another tokenizer than this model's: {error}; tokenize it again with the model's"
+            ) from error
 
 
 def frame_losses(

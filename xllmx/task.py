@@ -23,6 +23,8 @@ class Prepared:
     """How many targets carry loss; summed over ranks and accumulation before the first backward."""
     num_tokens: int = 0
     """How many tokens the model reads, for the throughput; 0 if not counted."""
+    flops: int = 0
+    """What forward and backward of the batch need, nothing twice, for the MFU; 0 if not counted."""
 
 
 @runtime_checkable
