@@ -2,6 +2,7 @@
 
 import difflib
 import inspect
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -161,6 +162,28 @@ class SamplerConfig:
     """Temperature of the softmax that tokens are drawn from."""
     top_k: int | None = None
     """Draw among the k likeliest codes only; None draws among all."""
+    accept_probability: float | None = None
+    """Codes drawn with at least this probability are kept, beyond what the schedule keeps; a frame ends when nothing is
+    masked. None follows the schedule."""
+    guidance_every: int | None = None
+    """The branch without text runs in the first of every so many refinements; in between its last difference from the
+    other is reused. None runs it always."""
+    guidance_tolerance: float | None = None
+    """Once the branches differ by no more than this share of their norm, the rest of the frame reuses that difference;
+    None goes on comparing."""
+    later_steps: float | None = None
+    """Refinements of each frame after the first generated one, as a share of num_steps; None: as many."""
+
+    @property
+    def reuses_guidance(self) -> bool:
+        """Whether a refinement may go without the branch without text."""
+        return self.guidance_every is not None or self.guidance_tolerance is not None
+
+    def steps_of(self, *, first: bool) -> int:
+        """Refinements of the first generated frame, or of a later one."""
+        if first or self.later_steps is None:
+            return self.num_steps
+        return max(1, round(self.later_steps * self.num_steps))
 
     def __post_init__(self) -> None:
         _require(self.num_steps >= 1, "num_steps", self.num_steps, "1 or more")
@@ -169,6 +192,16 @@ class SamplerConfig:
         _require(self.temperature > 0, "temperature", self.temperature, "above 0")
         _require(self.top_k is None or self.top_k >= 1, "top_k", self.top_k, "1 or more, or unset")
         _require_one_of("confidence_temperature", self.confidence_temperature, CONFIDENCE_TEMPERATURES)
+        for name, highest in (("accept_probability", 1.0), ("later_steps", 1.0), ("guidance_tolerance", math.inf)):
+            value = getattr(self, name)
+            rule = "above 0, or unset" if highest == math.inf else f"above 0 and at most {highest:g}, or unset"
+            _require(value is None or 0 < value <= highest, name, value, rule)
+        _require(
+            self.guidance_every is None or self.guidance_every >= 1,
+            "guidance_every",
+            self.guidance_every,
+            "1 or more, or unset",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

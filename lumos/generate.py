@@ -1,5 +1,6 @@
 """Prompts to visual codes, frame by frame: prefill -> per frame refine -> history (paper section 3.3, SPEC §10)."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 
 import torch
@@ -9,10 +10,13 @@ from torch.nn.utils.rnn import pad_sequence
 
 from lumos.ardf import history_pattern
 from lumos.config import SamplerConfig
-from lumos.model.attention import plan_of
+from lumos.guidance import Guidance
+from lumos.model.attention import frame_plan, plan_of
 from lumos.model.cache import KVCache
+from lumos.model.graphs import captured
 from lumos.model.modeling import LumosForCausalLM
-from lumos.sampler import MASKED, NoiseSource, Step, guide, refine
+from lumos.model.transformer import columns
+from lumos.sampler import MASKED, NoiseSource, Step, refine, undecided_places
 from lumos.sequence import blocks_of, content_positions, frame_content, frame_ids, positions_of, video_header
 from lumos.vocab import Vocab
 
@@ -33,6 +37,8 @@ def generate_codes(
     given: Int[Tensor, "B G H W"] | None = None,
     negative_ids: Sequence[Int[Tensor, "_"]] | None = None,
     on_frame: OnFrame | None = None,
+    calls: Int[Tensor, "B"] | None = None,
+    graphs: bool = False,
 ) -> Int[Tensor, "B T H W"]:
     """Returns the visual codes (0..num_codes-1) of one clip a prompt, given frames included.
 
@@ -51,6 +57,9 @@ def generate_codes(
         given: codes of the first G < T frames (image-to-video), kept as they are.
         negative_ids: a prompt for the unconditional branch of each sample; None leaves it without text, as released.
         on_frame: called with (index, codes [B, H, W]) as soon as a generated frame is finished.
+        calls: on the CPU; each sample's passes of the model over a frame are added to it, one for each branch that its
+            codes depended on, the passes that write the history included.
+        graphs: whether refinements run as CUDA graphs; on a GPU only.
 
     Raises:
         ValueError: a prompt too long for the model, or arguments that do not fit each other.
@@ -61,28 +70,46 @@ def generate_codes(
     texts = [_text(ids, header, vocab) for ids in prompt_ids]
     if guided:
         texts += [header] * len(texts) if negative_ids is None else [_text(ids, header, vocab) for ids in negative_ids]
-    decoder = FrameDecoder(model, texts, grid=grid, num_latent_frames=num_latent_frames)
+    decoder = FrameDecoder(model, texts, grid=grid, num_latent_frames=num_latent_frames, graphs=graphs)
     codes = torch.full((len(prompt_ids), num_latent_frames, grid[0] * grid[1]), MASKED, device=model.device)
     num_given = _place_given(codes, given, grid=grid, num_codes=vocab.num_codes)
     pattern = _pattern(sampler, noise, num_positions=grid[0] * (grid[1] + 1)).to(model.device)
-    weight = model.visual_weight
+    calls = torch.zeros(len(codes), dtype=torch.long) if calls is None else calls
 
     decoder.read_text()
     for frame in range(num_given):
         masked = pattern if sampler.mask_given_frames else pattern[:, :0]
-        decoder.keep_frame(codes[:, frame], frame=frame, masked_positions=masked)
+        calls += decoder.keep_frame(codes[:, frame], frame=frame, masked_positions=masked)
     for frame in range(num_given, num_latent_frames):
-        for index in range(sampler.num_steps):
-            hidden = decoder.hidden(codes[:, frame], frame=frame)
-            if guided:
-                hidden = guide(*hidden.chunk(2), scale=sampler.guidance_scale)
-            step = Step(frame=frame, index=index, first=frame == num_given)
-            codes[:, frame] = refine(codes[:, frame], hidden, weight=weight, noise=noise, step=step, sampler=sampler)
+        codes[:, frame], made = _sampled(
+            decoder, codes[:, frame], noise=noise, sampler=sampler, start=Step(frame=frame, first=frame == num_given)
+        )
+        calls += made
         if on_frame is not None:
             on_frame(frame, codes[:, frame].unflatten(-1, grid))
         if frame + 1 < num_latent_frames:
-            decoder.keep_frame(codes[:, frame], frame=frame, masked_positions=pattern)
+            calls += decoder.keep_frame(codes[:, frame], frame=frame, masked_positions=pattern)
     return codes.unflatten(-1, grid)
+
+
+def _sampled(
+    decoder: "FrameDecoder", codes: Tensor, *, noise: Sequence[NoiseSource], sampler: SamplerConfig, start: Step
+) -> tuple[Tensor, Tensor]:
+    """Returns the codes [B, N] of a frame, refined until none is masked, and the model's passes [B] over it."""
+    num_steps = sampler.steps_of(first=start.first)
+    sampler = dataclasses.replace(sampler, num_steps=num_steps)
+    guidance = Guidance(sampler, *codes.shape)
+    calls = torch.zeros(len(codes), dtype=torch.long)
+    for index in range(num_steps):
+        places, undecided = undecided_places(codes)
+        if places.shape[1] == 0:
+            break
+        calls += guidance.calls(index) * undecided.any(dim=1).cpu()
+        hidden = decoder.hidden(codes, frame=start.frame, places=places, num_rows=guidance.num_rows(index))
+        hidden = guidance.guided(hidden, places, undecided=undecided)[undecided]
+        step = dataclasses.replace(start, index=index)
+        codes = refine(codes, hidden, weight=decoder.head, noise=noise, step=step, sampler=sampler)
+    return codes, calls
 
 
 class FrameDecoder:
@@ -93,57 +120,110 @@ class FrameDecoder:
     """
 
     def __init__(
-        self, model: LumosForCausalLM, texts: Sequence[Tensor], *, grid: tuple[int, int], num_latent_frames: int
+        self,
+        model: LumosForCausalLM,
+        texts: Sequence[Tensor],
+        *,
+        grid: tuple[int, int],
+        num_latent_frames: int,
+        graphs: bool = False,
     ) -> None:
         vocab, device = model.vocab, model.device
+        self.head = model.visual_weight
         self._model, self._grid = model, grid
         self._code_places = frame_content(*grid).to(device)
         self._content_places = content_positions(*grid).to(device)
         masked = frame_ids(torch.full((num_latent_frames, *grid), vocab.mask), vocab)
         self._frame_length = masked.shape[-1]
         _check_length(texts, masked.numel(), limit=model.config.max_position_embeddings)
-        self._texts = pad_sequence(list(texts), batch_first=True, padding_value=vocab.pad, padding_side="left")
-        whole = torch.cat([self._texts, masked.flatten().expand(len(texts), -1)], dim=1)
-        self._text_plan, self._positions = plan_of(blocks_of(self._texts, vocab)), positions_of(whole, vocab).to(device)
-        self._frame_plan = plan_of(torch.zeros(len(texts), self._frame_length, dtype=torch.long))
-        self._cache = KVCache(
-            model.config,
-            batch_size=len(texts),
-            capacity=whole.shape[1],
-            starts=[self._texts.shape[1] - len(text) for text in texts],
-            device=device,
-            dtype=model.dtype,
-        )
+        self._texts = list(texts)
+        padded = _padded(texts, vocab)
+        whole = torch.cat([padded, masked.flatten().expand(len(texts), -1)], dim=1)
+        self._text_length, self._positions = padded.shape[1], positions_of(whole, vocab).to(device)
+        self._cache = self._new_cache(self._texts, capacity=whole.shape[1])
+        self._graphs: dict[tuple[int, int], Callable[[Tensor], Tensor]] | None = {} if graphs else None
 
     def read_text(self) -> None:
-        """Returns nothing; the texts are in the cache."""
-        width = self._texts.shape[1]
-        ids, positions = self._texts.to(self._model.device), self._positions[..., :width]
-        self._model.hidden(ids, positions=positions, blocks=self._text_plan, cache=self._cache)
-        self._cache.advance(width)
+        """Returns nothing; the texts are in the cache. Equal texts go through the model once."""
+        distinct = {tuple(text.tolist()): text for text in self._texts}
+        rows = {key: row for row, key in enumerate(distinct)}
+        texts = list(distinct.values())
+        ids = _padded(texts, self._model.vocab)
+        read = self._new_cache(texts, capacity=self._text_length)
+        nothing = torch.empty(len(texts), 0, dtype=torch.long, device=self._model.device)
+        plan = plan_of(blocks_of(ids, self._model.vocab))
+        self._model.hidden(ids.to(self._model.device), blocks=plan, cache=read, only=nothing)
+        read.advance(self._text_length)
+        self._cache.copy_rows(read, [rows[tuple(text.tolist())] for text in self._texts])
 
-    def hidden(self, codes: Int[Tensor, "B N"], *, frame: int) -> Float[Tensor, "R N D"]:
-        """Returns the hidden states at a frame's codes (-1 = masked) in every row; the cache keeps nothing of them."""
-        return self._run(self._frame(codes), frame)[:, self._code_places]
+    def hidden(
+        self,
+        codes: Int[Tensor, "B N"],
+        *,
+        frame: int,
+        places: Int[Tensor, "B M"] | None = None,
+        num_rows: int | None = None,
+    ) -> Float[Tensor, "R M D"]:
+        """Returns the hidden states at a frame's codes (-1 = masked); the cache keeps nothing of them.
 
-    def keep_frame(self, codes: Int[Tensor, "B N"], *, frame: int, masked_positions: Int[Tensor, "B n"]) -> None:
-        """Returns nothing; the frame is in the cache, masked at `masked_positions` (0..P-1) of its content."""
+        Args:
+            codes: of the whole frame.
+            frame: which one, the next after those kept.
+            places: the codes (0..N-1) that are wanted; None: all.
+            num_rows: R, the rows that are wanted, the first ones; None: all.
+        """
+        wanted = self._code_places.expand(len(codes), -1) if places is None else self._code_places[places]
+        num_rows = len(self._texts) if num_rows is None else num_rows
+        only = wanted.repeat(num_rows // len(codes), 1)
+        if self._graphs is None:
+            return self._run(self._frame(codes), frame, only=only, num_rows=num_rows)
+        # A graph has fixed shapes: the whole frame, its own for every length of the history.
+        if (frame, num_rows) not in self._graphs:
+            self._graphs = {key: graph for key, graph in self._graphs.items() if key[0] == frame}
+            self._graphs[frame, num_rows] = captured(
+                lambda ids: self._run(ids, frame, num_rows=num_rows), self._frame(codes)
+            )
+        return columns(self._graphs[frame, num_rows](self._frame(codes)), only)
+
+    def keep_frame(self, codes: Int[Tensor, "B N"], *, frame: int, masked_positions: Int[Tensor, "B n"]) -> int:
+        """Returns the number of branches, in whose cache the frame is, masked at `masked_positions` (0..P-1)."""
         ids = self._frame(codes)
         ids.scatter_(1, self._content_places[masked_positions], self._model.vocab.mask)
-        self._run(ids, frame)
+        num_rows = len(self._texts)
+        nothing = torch.empty(num_rows, 0, dtype=torch.long, device=ids.device)
+        self._run(ids, frame, only=nothing, num_rows=num_rows)
         self._cache.advance(self._frame_length)
+        return num_rows // len(codes)
 
     def _frame(self, codes: Tensor) -> Tensor:
         vocab = self._model.vocab
         ids = torch.where(codes == MASKED, vocab.mask, vocab.code_ids(codes.clamp(min=0)))
         return frame_ids(ids.unflatten(-1, self._grid), vocab)
 
-    def _run(self, ids: Tensor, frame: int) -> Tensor:
-        start = self._texts.shape[1] + frame * self._frame_length
+    def _run(self, ids: Tensor, frame: int, *, only: Tensor | None = None, num_rows: int) -> Tensor:
+        start = self._text_length + frame * self._frame_length
         assert self._cache.length == start
-        ids = ids.repeat(len(self._texts) // len(ids), 1)
-        positions = self._positions[..., start : start + self._frame_length]
-        return self._model.hidden(ids, positions=positions, blocks=self._frame_plan, cache=self._cache)
+        return self._model.hidden(
+            ids.repeat(num_rows // len(ids), 1),
+            positions=self._positions[:num_rows, :, start : start + self._frame_length],
+            blocks=frame_plan(num_rows, self._frame_length),
+            cache=self._cache if num_rows == len(self._texts) else self._cache.first_rows(num_rows),
+            only=only,
+        )
+
+    def _new_cache(self, texts: Sequence[Tensor], *, capacity: int) -> KVCache:
+        return KVCache(
+            self._model.config,
+            batch_size=len(texts),
+            capacity=capacity,
+            starts=[self._text_length - len(text) for text in texts],
+            device=self._model.device,
+            dtype=self._model.dtype,
+        )
+
+
+def _padded(texts: Sequence[Tensor], vocab: Vocab) -> Tensor:
+    return pad_sequence(list(texts), batch_first=True, padding_value=vocab.pad, padding_side="left")
 
 
 def _text(prompt_ids: Tensor, header: Tensor, vocab: Vocab) -> Tensor:

@@ -3,6 +3,7 @@
 All chance comes from a `NoiseSource`, one per sample, so that a sample is the same alone and in any batch.
 """
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,11 +11,12 @@ from typing import Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from lumos.ardf import mask_ratio
 from lumos.config import SamplerConfig
+from lumos.model.linear import linear
 from xllmx.rng import generator_for
 
 MASKED = -1
@@ -81,7 +83,7 @@ class Step:
 
     frame: int
     """Latent frame, from 0, given ones included."""
-    index: int
+    index: int = 0
     """i = 0..S-1."""
     first: bool
     """Whether this is the first frame that is generated."""
@@ -98,7 +100,7 @@ def guide(cond: Float[Tensor, "*B D"], uncond: Float[Tensor, "*B D"], *, scale: 
 
 def refine(
     codes: Int[Tensor, "B N"],
-    hidden: Float[Tensor, "B N D"],
+    hidden: Float[Tensor, "U D"],
     *,
     weight: Float[Tensor, "V D"],
     noise: Sequence[NoiseSource],
@@ -107,31 +109,46 @@ def refine(
 ) -> Int[Tensor, "B N"]:
     """Returns the codes of a frame after one refinement: every undecided one drawn, the least confident masked again.
 
-    Confidence is log p(drawn) + tau * Gumbel noise. Decided codes stay. As many positions are undecided in every row.
+    Confidence is log p(drawn) + tau * Gumbel noise. Decided codes stay. With `accept_probability` the codes drawn with
+    at least that probability are kept in any case, and a row that is ahead of the schedule goes on where it stands.
 
     Args:
         codes: visual codes, -1 where undecided.
-        hidden: guided hidden states of the N positions.
+        hidden: guided hidden states of the undecided positions, row after row.
         weight: the head of the visual codes, in code order: logits = hidden @ weight^T.
         noise: one source a row.
         step: which refinement this is.
-        sampler: number of steps, temperatures, top_k.
+        sampler: number of steps, temperatures, top_k, accept_probability.
     """
     rows, positions = (codes == MASKED).nonzero(as_tuple=True)
-    drawn, log_prob = _draw(
-        hidden[rows, positions], (rows, positions), weight=weight, noise=noise, step=step, sampler=sampler
-    )
+    drawn, log_prob = _draw(hidden, (rows, positions), weight=weight, noise=noise, step=step, sampler=sampler)
     refined = codes.index_put((rows, positions), drawn)
     if step.index + 1 == sampler.num_steps:
         return refined
-    tau = confidence_temperature(sampler, step)
     unknown = torch.bincount(rows, minlength=len(codes)).tolist()
     for row, (places, certainty) in enumerate(zip(positions.split(unknown), log_prob.split(unknown), strict=True)):
+        at, count = _masked_again(certainty, step=step, sampler=sampler, num_positions=codes.shape[1])
+        if count == 0:
+            continue
         u = noise[row].uniform(frame=step.frame, step=step.index, num_positions=codes.shape[1])
-        confidence = certainty + tau * _gumbel(u.to(codes.device))[places]
-        count = num_masked(step.index, num_steps=sampler.num_steps, unknown=unknown[row], num_positions=codes.shape[1])
+        confidence = certainty + confidence_temperature(sampler, at) * _gumbel(u.to(codes.device))[places]
+        if sampler.accept_probability is not None:
+            confidence = confidence.masked_fill(certainty >= math.log(sampler.accept_probability), math.inf)
         refined[row, places[confidence.argsort(stable=True)[:count]]] = MASKED
     return refined
+
+
+def undecided_places(codes: Int[Tensor, "B N"]) -> tuple[Int[Tensor, "B M"], Bool[Tensor, "B M"]]:
+    """Returns the undecided positions of every row, M of the row with most, and a mask, True where they are.
+
+    ::
+
+        codes [[5, -1, 3, -1], [-1, 2, 7, 1]]  ->  places [[1, 3], [0, 1]], mask [[True, True], [True, False]]
+    """
+    undecided = codes == MASKED
+    most = int(undecided.sum(dim=1).max())
+    places = (~undecided).int().argsort(dim=1, stable=True)[:, :most]
+    return places, undecided.gather(1, places)
 
 
 def confidence_temperature(sampler: SamplerConfig, step: Step) -> float:
@@ -149,8 +166,30 @@ def confidence_temperature(sampler: SamplerConfig, step: Step) -> float:
 
 def num_masked(index: int, *, num_steps: int, unknown: int, num_positions: int) -> int:
     """Returns how many positions stay masked after step i: max(1, min(unknown - 1, floor(N cos(pi/2 (i+1)/S))))."""
-    ratio = mask_ratio(torch.tensor((index + 1) / num_steps))
-    return max(1, min(unknown - 1, int(torch.floor(num_positions * ratio))))
+    return max(1, min(unknown - 1, _scheduled(index, num_steps=num_steps, num_positions=num_positions)))
+
+
+def _masked_again(certainty: Tensor, *, step: Step, sampler: SamplerConfig, num_positions: int) -> tuple[Step, int]:
+    """Returns where in the schedule a row stands, and how many of its drawn codes are masked again.
+
+    With `accept_probability` a row may be ahead: it stands at the first step, from `step` on, that leaves fewer masked
+    than it has, and masks no sure code again.
+    """
+    unknown, num_steps, index = len(certainty), sampler.num_steps, step.index
+    if sampler.accept_probability is None:
+        return step, num_masked(index, num_steps=num_steps, unknown=unknown, num_positions=num_positions)
+    while index + 1 < num_steps and _scheduled(index, num_steps=num_steps, num_positions=num_positions) >= unknown:
+        index += 1
+    unsure = int((certainty < math.log(sampler.accept_probability)).sum())
+    scheduled = _scheduled(index, num_steps=num_steps, num_positions=num_positions)
+    return dataclasses.replace(step, index=index), min(scheduled, unsure)
+
+
+def _scheduled(index: int, *, num_steps: int, num_positions: int) -> int:
+    """Returns floor(N cos(pi/2 (i+1)/S)), 0 after the last step."""
+    if index + 1 == num_steps:
+        return 0
+    return int(torch.floor(num_positions * mask_ratio(torch.tensor((index + 1) / num_steps))))
 
 
 def inverse_cdf(logits: Float[Tensor, "M V"], u: Float[Tensor, "M"]) -> Int[Tensor, "M"]:
@@ -194,7 +233,7 @@ def _draw(
     chunk = max(1, _CHUNK_BYTES.get(hidden.device.type, 2**25) // (4 * len(weight)))
     for start in range(0, len(positions), chunk):
         part = slice(start, start + chunk)
-        logits = _shaped(F.linear(hidden[part].to(weight.dtype), weight).float(), sampler)
+        logits = _shaped(linear(hidden[part].to(weight.dtype), weight).float(), sampler)
         for row, span in _spans(rows[part]):
             here = slice(start + span.start, start + span.stop)
             drawn[here] = noise[row].draw(logits[span], frame=step.frame, step=step.index, positions=positions[here])

@@ -1,6 +1,7 @@
 """Keys and values of the tokens so far, preallocated; how far it is filled is a Python integer."""
 
 from collections.abc import Sequence
+from copy import copy
 
 import torch
 from jaxtyping import Float
@@ -55,6 +56,18 @@ class KVCache:
         """Keep the first `num_tokens` tokens of the last step."""
         assert self.length + num_tokens <= self.capacity
         self.length += num_tokens
+
+    def first_rows(self, num_rows: int) -> "KVCache":
+        """Return a cache of the first rows, on the same memory and as full as this one is now."""
+        view = copy(self)
+        view._kv, view.starts = self._kv[:, :, :num_rows], self.starts[:num_rows]
+        return view
+
+    def copy_rows(self, other: "KVCache", rows: Sequence[int]) -> None:
+        """Take over everything `other` keeps: row b of this cache is row `rows[b]` of that one."""
+        index = torch.tensor(rows, device=self._kv.device)
+        self._kv[..., : other.length, :] = other._kv[..., : other.length, :].index_select(2, index)
+        self.length = other.length
 
     def rewind(self, length: int) -> None:
         """Forget every token from column `length` on."""

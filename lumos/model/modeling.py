@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from transformers import PreTrainedModel
@@ -14,6 +13,7 @@ from transformers.modeling_outputs import CausalLMOutput
 from lumos.config import LumosConfig
 from lumos.model.attention import AttentionPlan, plan_of
 from lumos.model.cache import KVCache
+from lumos.model.linear import Linear, linear
 from lumos.model.transformer import LumosModel
 from lumos.model.weights import check_weights, read_weights
 from lumos.sequence import blocks_of, positions_of
@@ -39,7 +39,7 @@ class LumosForCausalLM(PreTrainedModel):
         super().__init__(config)
         self.vocab: Vocab = config.vocabulary
         self.model = LumosModel(config)
-        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+        self.lm_head = Linear(config.hidden_size, config.vocab_size, bias=False)
         self.post_init()
 
     def forward(
@@ -69,12 +69,14 @@ class LumosForCausalLM(PreTrainedModel):
         positions: Int[Tensor, "B 3 L"] | None = None,
         blocks: Int[Tensor, "B L"] | AttentionPlan | None = None,
         cache: KVCache | None = None,
+        only: Int[Tensor, "B M"] | None = None,
         backend: str = "per_frame",
-    ) -> Float[Tensor, "B L D"]:
+    ) -> Float[Tensor, "B M D"]:
         """Return the hidden states after the final norm, which `lm_head` maps to logits.
 
         With a cache the ids are the new tokens only, written behind the kept ones as scratch (`KVCache.advance` keeps
-        them); once tokens are kept, `positions` cannot be derived and must be given.
+        them); once tokens are kept, `positions` cannot be derived and must be given. `only` asks for some columns of a
+        frame (M = 0: for none, the cache alone is wanted), which spares the last block the others.
 
         Raises:
             ValueError: positions are missing.
@@ -86,7 +88,7 @@ class LumosForCausalLM(PreTrainedModel):
         if blocks is None:
             blocks = blocks_of(input_ids, self.vocab)
         plan = blocks if isinstance(blocks, AttentionPlan) else plan_of(blocks, backend=backend)
-        return self.model(input_ids, positions, plan, cache=cache)
+        return self.model(input_ids, positions, plan, cache=cache, only=only)
 
     @property
     def visual_weight(self) -> Float[Tensor, "C D"]:
@@ -99,7 +101,7 @@ class LumosForCausalLM(PreTrainedModel):
     def visual_logits(self, hidden: Float[Tensor, "M D"]) -> Float[Tensor, "M C"]:
         """Return the logits (fp32) of the C = num_codes visual codes, column c for code c."""
         weight = self.visual_weight
-        return F.linear(hidden.to(weight.dtype), weight).float()
+        return linear(hidden.to(weight.dtype), weight).float()
 
     def reset_parameters(self, *, generator: torch.Generator) -> None:
         """Draw all weights anew: N(0, initializer_range^2), biases 0, norm weights 1; see `drawn_parameters`."""

@@ -26,8 +26,9 @@ def mm_rope_angles(
     """Return cos and sin (fp32) of every token's E2 = E/2 angles: position[axis of pair j] * theta^(-2j / E)."""
     device = positions.device
     exponent = torch.arange(0, head_dim, 2, device=device).float() / head_dim
-    axis = axis_of_channel(head_dim)[: head_dim // 2].to(device)
-    angles = positions[:, axis].transpose(1, 2).float() * (1.0 / theta**exponent)
+    # Stacked by Python numbers: an index tensor would be copied to the device, which a CUDA graph must not hold.
+    axes = axis_of_channel(head_dim)[: head_dim // 2].tolist()
+    angles = torch.stack([positions[:, axis] for axis in axes], dim=-1).float() * (1.0 / theta**exponent)
     return angles.cos(), angles.sin()
 
 

@@ -6,8 +6,9 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from lumos.config import LumosConfig
-from lumos.model.attention import AttentionPlan, cached_attention, frame_causal_attention
+from lumos.model.attention import AttentionPlan, cached_attention, frame_causal_attention, frame_plan
 from lumos.model.cache import KVCache
+from lumos.model.linear import Linear
 from lumos.model.rope import mm_rope, mm_rope_angles
 
 Rotation = tuple[Tensor, Tensor]
@@ -60,24 +61,39 @@ class Attention(nn.Module):
         width, bias = config.hidden_size, config.attention_bias
         heads_width = config.num_attention_heads * config.head_dim
         kv_width = config.num_key_value_heads * config.head_dim
-        self.q_proj = nn.Linear(width, heads_width, bias=bias)
-        self.k_proj = nn.Linear(width, kv_width, bias=bias)
-        self.v_proj = nn.Linear(width, kv_width, bias=bias)
-        self.o_proj = nn.Linear(heads_width, width, bias=bias)
+        self.q_proj = Linear(width, heads_width, bias=bias)
+        self.k_proj = Linear(width, kv_width, bias=bias)
+        self.v_proj = Linear(width, kv_width, bias=bias)
+        self.o_proj = Linear(heads_width, width, bias=bias)
         self.q_norm = HeadNorm(config)
         self.k_norm = HeadNorm(config)
 
     def forward(
-        self, x: Float[Tensor, "B L D"], rotation: Rotation, plan: AttentionPlan, *, cache: KVCache | None
-    ) -> Float[Tensor, "B L D"]:
-        """Return what the tokens gather from those they may see, the cached ones among them."""
-        q, k, v = (proj(x).unflatten(-1, (-1, self.head_dim)) for proj in (self.q_proj, self.k_proj, self.v_proj))
-        q, k = mm_rope(self.q_norm(q), *rotation), mm_rope(self.k_norm(k), *rotation)
+        self,
+        x: Float[Tensor, "B L D"],
+        rotation: Rotation,
+        plan: AttentionPlan,
+        *,
+        cache: KVCache | None,
+        only: Int[Tensor, "B M"] | None = None,
+    ) -> Float[Tensor, "B M D"]:
+        """Return what the tokens, or only those in columns `only`, gather from those they may see, cached ones too.
+
+        `plan` is of the tokens that gather.
+        """
+        asking, turned = x, rotation
+        if only is not None:
+            asking, turned = columns(x, only), (columns(rotation[0], only), columns(rotation[1], only))
+        inputs = ((self.q_proj, asking), (self.k_proj, x), (self.v_proj, x))
+        q, k, v = (proj(tokens).unflatten(-1, (-1, self.head_dim)) for proj, tokens in inputs)
+        q, k = mm_rope(self.q_norm(q), *turned), mm_rope(self.k_norm(k), *rotation)
         q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
         if cache is None:
             gathered = frame_causal_attention(q, k, v, plan)
         else:
             keys, values = cache.append(self.layer, k, v)
+            if q.shape[2] == 0:
+                return asking
             gathered = cached_attention(q, keys, values, plan, starts=cache.starts)
         return self.o_proj(gathered.transpose(1, 2).flatten(2))
 
@@ -88,9 +104,9 @@ class MLP(nn.Module):
     def __init__(self, config: LumosConfig) -> None:
         super().__init__()
         width, inner, bias = config.hidden_size, config.intermediate_size, config.mlp_bias
-        self.gate_proj = nn.Linear(width, inner, bias=bias)
-        self.up_proj = nn.Linear(width, inner, bias=bias)
-        self.down_proj = nn.Linear(inner, width, bias=bias)
+        self.gate_proj = Linear(width, inner, bias=bias)
+        self.up_proj = Linear(width, inner, bias=bias)
+        self.down_proj = Linear(inner, width, bias=bias)
 
     def forward(self, x: Float[Tensor, "B L D"]) -> Float[Tensor, "B L D"]:
         """Return the layer's output."""
@@ -120,10 +136,12 @@ class Block(nn.Module):
         plan: AttentionPlan,
         *,
         cache: KVCache | None = None,
-    ) -> Float[Tensor, "B L D"]:
-        """Return the residual stream after this block."""
+        only: Int[Tensor, "B M"] | None = None,
+    ) -> Float[Tensor, "B M D"]:
+        """Return the residual stream after this block, of the tokens in columns `only` (None: of all)."""
         norm = self.input_layernorm
-        attended = self.self_attn(x if self.swin_norm else norm(x), rotation, plan, cache=cache)
+        attended = self.self_attn(x if self.swin_norm else norm(x), rotation, plan, cache=cache, only=only)
+        x = x if only is None else columns(x, only)
         x = x + self._dropped(norm(attended) if self.swin_norm else attended)
         norm = self.post_attention_layernorm
         expanded = self.mlp(x if self.swin_norm else norm(x))
@@ -150,7 +168,8 @@ class LumosModel(nn.Module):
         plan: AttentionPlan,
         *,
         cache: KVCache | None = None,
-    ) -> Float[Tensor, "B L D"]:
+        only: Int[Tensor, "B M"] | None = None,
+    ) -> Float[Tensor, "B M D"]:
         """Return the hidden states after the final norm.
 
         Args:
@@ -158,9 +177,20 @@ class LumosModel(nn.Module):
             positions: (t, y, x) of these tokens.
             plan: their structure; see `plan_of`.
             cache: keys and values of the tokens before; the new ones are written behind.
+            only: the columns that are wanted: the last block computes no others. Some only of a single frame; none (M =
+                0) of any tokens, for the sake of the cache.
         """
         x = self.embed_tokens(input_ids)
         rotation = mm_rope_angles(positions, head_dim=self.config.head_dim, theta=self.config.rope_theta)
-        for block in self.layers:
+        *blocks, last = self.layers
+        for block in blocks:
             x = block(x, rotation, plan, cache=cache)
-        return self.norm(x)
+        if only is not None and only.shape[1] > 0:
+            assert all(len(group.segments) == 1 and group.segments[0].is_frame for group in plan.groups)
+            plan = frame_plan(*only.shape)
+        return self.norm(last(x, rotation, plan, cache=cache, only=only))
+
+
+def columns(x: Float[Tensor, "B L D"], only: Int[Tensor, "B M"]) -> Float[Tensor, "B M D"]:
+    """Return the tokens in columns `only` of each row."""
+    return x.gather(1, only[..., None].expand(-1, -1, x.shape[-1]))

@@ -79,6 +79,7 @@ def uncached(
     for frame in range(len(given), num_frames):
         for index in range(sampler.num_steps):
             guided = guide(hidden(text, frame), hidden(negative, frame), scale=sampler.guidance_scale)
+            guided = guided[codes[None, frame] == MASKED]
             at = Step(frame=frame, index=index, first=frame == len(given))
             weight = model.visual_weight
             codes[frame] = refine(codes[None, frame], guided, weight=weight, noise=[noise], step=at, sampler=sampler)[0]

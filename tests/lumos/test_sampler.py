@@ -107,7 +107,7 @@ def test_decided_codes_stay_and_the_schedule_says_how_many_are_masked_again() ->
     noise = [GeneratorNoise(0), GeneratorNoise(1)]
     for index in range(5):
         before = codes
-        codes = refine(codes, hidden, weight=weight, noise=noise, step=step(index), sampler=config)
+        codes = refine(codes, hidden[codes == MASKED], weight=weight, noise=noise, step=step(index), sampler=config)
         decided = before != MASKED
         assert (codes[decided] == before[decided]).all()
         unknown = [num_masked(index, num_steps=5, unknown=int(n), num_positions=12) for n in (~decided).sum(1)]
@@ -116,7 +116,9 @@ def test_decided_codes_stay_and_the_schedule_says_how_many_are_masked_again() ->
 
 def test_without_noise_the_surest_codes_are_kept() -> None:
     codes, hidden, weight = case(batch=1)
-    refined = refine(codes, hidden, weight=weight, noise=[NoNoise()], step=step(1), sampler=SamplerConfig(num_steps=3))
+    refined = refine(
+        codes, hidden.flatten(0, 1), weight=weight, noise=[NoNoise()], step=step(1), sampler=SamplerConfig(num_steps=3)
+    )
     logits = hidden[0] @ weight.T
     sure, likeliest = logits.log_softmax(-1).max(-1)
     kept = (refined[0] != MASKED).nonzero().flatten()
@@ -127,13 +129,15 @@ def test_without_noise_the_surest_codes_are_kept() -> None:
 def test_a_sample_is_the_same_alone_in_a_batch_and_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     codes, hidden, weight = case(batch=3)
     noise, config = [GeneratorNoise(seed) for seed in (5, 6, 7)], SamplerConfig(num_steps=4)
-    together = refine(codes, hidden, weight=weight, noise=noise, step=step(1), sampler=config)
+    together = refine(codes, hidden.flatten(0, 1), weight=weight, noise=noise, step=step(1), sampler=config)
     for row in range(3):
         own = slice(row, row + 1)
-        alone = refine(codes[own], hidden[own], weight=weight, noise=noise[own], step=step(1), sampler=config)
+        alone = refine(
+            codes[own], hidden[own].flatten(0, 1), weight=weight, noise=noise[own], step=step(1), sampler=config
+        )
         assert alone.equal(together[own])
     monkeypatch.setitem(sampler_module._CHUNK_BYTES, "cpu", 4 * 30 * 5)
-    chunked = refine(codes, hidden, weight=weight, noise=noise, step=step(1), sampler=config)
+    chunked = refine(codes, hidden.flatten(0, 1), weight=weight, noise=noise, step=step(1), sampler=config)
     assert chunked.equal(together)
 
 
@@ -142,9 +146,9 @@ def test_top_k_and_temperature_shape_the_distribution() -> None:
     hidden = hidden[:, :1].expand(1, 400, 5)
     last = step(0)
     config = SamplerConfig(num_steps=1, top_k=3)
-    drawn = refine(codes, hidden, weight=weight, noise=[GeneratorNoise(0)], step=last, sampler=config)
+    drawn = refine(codes, hidden.flatten(0, 1), weight=weight, noise=[GeneratorNoise(0)], step=last, sampler=config)
     logits = hidden[0, 0] @ weight.T
     assert set(drawn.flatten().tolist()) <= set(logits.topk(3).indices.tolist())
     cold = SamplerConfig(num_steps=1, temperature=1e-3)
-    drawn = refine(codes, hidden, weight=weight, noise=[GeneratorNoise(0)], step=last, sampler=cold)
+    drawn = refine(codes, hidden.flatten(0, 1), weight=weight, noise=[GeneratorNoise(0)], step=last, sampler=cold)
     assert (drawn == logits.argmax()).all()

@@ -1,0 +1,31 @@
+"""Products with a weight: torch's own, and for inference in fp32 on a CPU those of oneDNN.
+
+torch gives fp32 products on a CPU to MKL, which leaves half of an AMD processor unused. Measured on one core of a
+Zen 5, [3656, 512] x [512, 1408]: 88 GFLOP/s by MKL, 195 by oneDNN. bf16 goes to oneDNN by itself.
+"""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+def linear(
+    x: Float[Tensor, "*B D"], weight: Float[Tensor, "F D"], bias: Float[Tensor, "F"] | None = None
+) -> Float[Tensor, "*B F"]:
+    """Return x weight^T + bias; without gradients by the faster library."""
+    if x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_grad_enabled() and _has_onednn():
+        return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+    return F.linear(x, weight, bias)
+
+
+class Linear(nn.Linear):
+    """torch's linear layer by `linear`."""
+
+    def forward(self, x: Float[Tensor, "*B D"]) -> Float[Tensor, "*B F"]:
+        """Return the layer's output."""
+        return linear(x, self.weight, self.bias)
+
+
+def _has_onednn() -> bool:
+    return torch.backends.mkldnn.is_available() and not torch.compiler.is_compiling()
