@@ -95,11 +95,16 @@ def generate(options: argparse.Namespace) -> int:
 
 
 def train(options: argparse.Namespace) -> int:
-    """Trains as config and overrides say, from the run's newest checkpoint on."""
+    """Trains as config and overrides say, from the run's newest checkpoint on; or says what that would take."""
     from lumos.train import RunConfig, run
     from xllmx.config import load_config
 
     config = load_config(RunConfig, options.config, options.overrides)
+    if options.dry_run:
+        from lumos.dryrun import plan_run, read_size, report
+
+        print(report(plan_run(config, num_gpus=options.gpus, size=read_size(options.size))))
+        return 0
     run(config)
     print(f"{config.trainer.run_dir}  (a model folder: lumos export {config.trainer.run_dir} FOLDER)")
     return 0
@@ -253,6 +258,9 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("train", help="train from a config")
     command.add_argument("--config", type=Path, help="YAML file (configs/train/)")
     command.add_argument("overrides", nargs="*", metavar="key=value", help="settings that win over the file's")
+    command.add_argument("--dry-run", action="store_true", help="say what it would take, and touch nothing")
+    command.add_argument("--gpus", type=int, default=1, metavar="N", help="of the dry run (default 1)")
+    command.add_argument("--size", metavar="WxH", help="of the dry run's clips, in pixels (default: those there are)")
     command.set_defaults(run=train)
     commands.add_parser("tokenize", help="a CSV of clips to shards (python -m pre_tokenize)", add_help=False)
     command = commands.add_parser("export", help="a training run to a model folder")

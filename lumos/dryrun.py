@@ -1,0 +1,290 @@
+"""What a training run would take, before it takes it: parameters, sequences, memory and FLOPs for so many GPUs.
+
+The model is built on the meta device and data sets are only measured; nothing is written, no GPU is needed.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from torch import nn
+
+from lumos.clips import ClipDataset
+from lumos.config import LumosConfig
+from lumos.cost import (
+    BatchLoad,
+    SequenceShape,
+    activation_bytes,
+    expected_masked_share,
+    loss_bytes,
+    recomputed_flops,
+    training_flops,
+)
+from lumos.model.modeling import LumosForCausalLM
+from lumos.samples import cut_shapes
+from lumos.sequence import grid_of, num_latent_frames
+from lumos.task import LumosTask
+from lumos.train import RunConfig, build_task
+from xllmx.accounting import StateBytes, peak_flops, state_bytes
+
+ASSUMED_SIZE = (448, 256)
+"""Width and height of clips that are not there yet: 256p."""
+ASSUMED_PROMPT_IDS = 160
+"""Ids of the prompt of such a clip: the fixed text and a caption of some 100 tokens."""
+ASSUMED_VIDEO = (12, 2)
+"""Frames per second and seconds of such a video, where task.duration_s does not say."""
+
+_REFERENCE = ("H100", 0.4)
+_GIB = 2**30
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stream:
+    """One stream of a run: how long its samples are, and what its steps cost."""
+
+    batch_size: int
+    """Samples of a batch on one GPU."""
+    accumulation: int
+    """Batches of a step on one GPU."""
+    num_clips: int | None
+    """Clips of the data set; None where it is not there and a size was assumed."""
+    mean: SequenceShape
+    """The clip of median length."""
+    longest: SequenceShape
+    """The longest clip."""
+    masked_share: float
+    """Of its codes, the expected part that carries the loss."""
+
+    def load(self, *, longest: bool = False) -> BatchLoad:
+        """Returns the load of one batch of median, or of longest, clips."""
+        shape = self.longest if longest else self.mean
+        return BatchLoad.of(shape, batch_size=self.batch_size, masked_share=self.masked_share)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A run, measured but not begun."""
+
+    model: LumosConfig
+    """The model."""
+    units: Mapping[str, int]
+    """Parameters of each part that is sharded on its own."""
+    trainable: int
+    """Parameters that are trained."""
+    num_gpus: int
+    """GPUs in all."""
+    shards: int
+    """GPUs that share one copy of weights and optimiser."""
+    state: StateBytes
+    """Bytes of weights, gradients, optimiser on each GPU."""
+    streams: Mapping[str, Stream]
+    """The data, by stream."""
+    precision: str
+    """bf16 or fp32."""
+    checkpointing: bool
+    """Whether the config checkpoints activations."""
+    loss_chunk: int | None
+    """Rows of logits at a time, where configured."""
+
+    @property
+    def head_trained(self) -> bool:
+        """Whether the head has a gradient (LoRA leaves it frozen)."""
+        return self.trainable == sum(self.units.values())
+
+    def batch_bytes(self, *, checkpointing: bool) -> tuple[int, int]:
+        """Returns the largest (activations, head and loss) of a batch on one GPU, over the streams."""
+        loads = [stream.load(longest=True) for stream in self.streams.values()]
+        kept = [
+            activation_bytes(self.model, load, checkpointing=checkpointing, precision=self.precision) for load in loads
+        ]
+        return max(kept), loss_bytes(self.model, chunk=self.loss_chunk, head_trained=self.head_trained)
+
+    def peak_bytes(self, *, checkpointing: bool) -> int:
+        """Returns the bytes on one GPU at the peak of a step."""
+        return self.state.total + sum(self.batch_bytes(checkpointing=checkpointing))
+
+    def step_flops(self, name: str) -> int:
+        """Returns the FLOPs of a step on one GPU that the model needs (what MFU counts)."""
+        stream = self.streams[name]
+        return stream.accumulation * training_flops(self.model, stream.load())
+
+    def redone_flops(self, name: str) -> int:
+        """Returns the FLOPs of a step on one GPU that checkpointing adds; 0 without it."""
+        stream = self.streams[name]
+        return stream.accumulation * recomputed_flops(self.model, stream.load()) if self.checkpointing else 0
+
+
+def plan_run(config: RunConfig, *, num_gpus: int = 1, size: tuple[int, int] | None = None) -> Plan:
+    """Returns what a run would take on so many GPUs.
+
+    Args:
+        config: the run's settings.
+        num_gpus: processes, one a GPU.
+        size: (width, height) in pixels to assume for every stream; None measures the data sets, and assumes 448x256
+            for those that are not there.
+
+    Raises:
+        ValueError: no model, no data, or a number of GPUs that the replicas do not divide.
+    """
+    if num_gpus < 1 or num_gpus % config.parallel.replicas:
+        replicas = config.parallel.replicas
+        raise ValueError(f"--gpus {num_gpus} must be a positive multiple of parallel.replicas={replicas}; change one")
+    if not config.task.data:
+        raise ValueError("task.data names no stream; give for example task.data.video=configs/data/video.yaml")
+    task = build_task(config)
+    model = task.build_model()
+    shards = num_gpus // config.parallel.replicas if config.parallel.is_sharded(num_gpus) else 1
+    units = units_of(model)
+    trainable = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    return Plan(
+        model=task.model_config,
+        units=units,
+        trainable=trainable,
+        num_gpus=num_gpus,
+        shards=shards,
+        state=state_bytes(
+            list(units.values()),
+            trainable=trainable,
+            shards=shards,
+            precision=config.trainer.precision,
+            averaged=bool(config.trainer.ema_decay),
+        ),
+        streams={name: _stream(config, task, name, size=size) for name in config.trainer.schedule or config.task.data},
+        precision=config.trainer.precision,
+        checkpointing=config.parallel.activation_checkpointing is True,
+        loss_chunk=config.task.loss_chunk,
+    )
+
+
+def read_size(text: str | None) -> tuple[int, int] | None:
+    """Returns (width, height) of `448x256`; None for None; ValueError for any other text."""
+    if text is None:
+        return None
+    width, _, height = text.partition("x")
+    if not (width.isdigit() and height.isdigit()):
+        raise ValueError(f"--size is {text!r}; write width x height in pixels, as in 448x256")
+    return int(width), int(height)
+
+
+def units_of(model: nn.Module) -> dict[str, int]:
+    """Returns the parameters of the embedding, of each block and of the head with the final norm."""
+    assert isinstance(model, LumosForCausalLM)
+    parts: dict[str, list[nn.Module]] = {"embedding": [model.model.embed_tokens]}
+    parts |= {f"block {index}": [block] for index, block in enumerate(model.model.layers)}
+    parts["head"] = [model.model.norm, model.lm_head]
+    return {name: sum(p.numel() for part in members for p in part.parameters()) for name, members in parts.items()}
+
+
+def report(plan: Plan) -> str:
+    """Returns the plan as text for a person."""
+    return "\n".join([*_model_lines(plan), "", *_stream_lines(plan), "", *_memory_lines(plan), "", *_flops_lines(plan)])
+
+
+# --- measuring --------------------------------------------------------------------------------------------------------
+
+
+def _stream(config: RunConfig, task: LumosTask, name: str, *, size: tuple[int, int] | None) -> Stream:
+    if name not in config.task.data:
+        raise ValueError(f"trainer.schedule names {name!r}; task.data has {', '.join(config.task.data)}")
+    path = config.task.data[name]
+    shapes = None if size is not None else _measured(path, task)
+    if shapes is None:
+        mean = longest = _assumed(config, name, size or ASSUMED_SIZE)
+    else:
+        lengths = np.array([shape.length for shape in shapes])
+        order = lengths.argsort(kind="stable")
+        mean, longest = shapes[order[len(order) // 2]], shapes[order[-1]]
+    return Stream(
+        batch_size=config.trainer.batch_size.get(name, 1),
+        accumulation=config.trainer.grad_accumulation,
+        num_clips=None if shapes is None else len(shapes),
+        mean=mean,
+        longest=longest,
+        masked_share=expected_masked_share(config.task.ardf),
+    )
+
+
+def _measured(path: str, task: LumosTask) -> list[SequenceShape] | None:
+    """Returns the shapes of a data set's clips as they are trained on; None where it is not there or says none."""
+    if not Path(path).exists():
+        return None
+    try:
+        clips = ClipDataset(path, vocab=task.vocab)
+    except ValueError:  # a data YAML whose sets are not made yet
+        return None
+    shapes = cut_shapes(clips.shapes, task.config.duration_s)[:, :4]
+    known = shapes[shapes[:, 1] > 0]
+    return [SequenceShape(num_prompt_ids=int(n), grid=(int(t), int(h), int(w))) for n, t, h, w in known] or None
+
+
+def _assumed(config: RunConfig, name: str, size: tuple[int, int]) -> SequenceShape:
+    fps, seconds = ASSUMED_VIDEO
+    frames = 1 if "image" in name else num_latent_frames(fps * (config.task.duration_s or seconds))
+    return SequenceShape(num_prompt_ids=ASSUMED_PROMPT_IDS, grid=(frames, *grid_of(*size)))
+
+
+# --- saying it --------------------------------------------------------------------------------------------------------
+
+
+def _model_lines(plan: Plan) -> list[str]:
+    units, total = plan.units, sum(plan.units.values())
+    blocks = sum(number for name, number in units.items() if name.startswith("block"))
+    parts = (
+        f"{plan.model.num_hidden_layers} blocks {blocks:,}, embedding {units['embedding']:,}, head {units['head']:,}"
+    )
+    copies = plan.num_gpus // plan.shards
+    return [
+        f"parameters    {total:,} ({parts})",
+        f"trained       {plan.trainable:,} ({plan.trainable / total:.2%})",
+        f"GPUs          {plan.num_gpus}: {copies} cop{'y' if copies == 1 else 'ies'} of the state in {plan.shards} "
+        f"shard{'s' if plan.shards > 1 else ''}",
+    ]
+
+
+def _stream_lines(plan: Plan) -> list[str]:
+    lines = ["stream        batch a GPU   batch of all   clips      T x H x W      tokens   longest"]
+    for name, stream in plan.streams.items():
+        everywhere = stream.batch_size * stream.accumulation * plan.num_gpus
+        grid = "x".join(map(str, stream.mean.grid))
+        clips = "assumed" if stream.num_clips is None else f"{stream.num_clips:,}"
+        local = f"{stream.batch_size} x {stream.accumulation}" if stream.accumulation > 1 else f"{stream.batch_size}"
+        lines.append(
+            f"{name:14}{local:>11}{everywhere:>15,}{clips:>8}{grid:>15}{stream.mean.length:>12,}"
+            f"{stream.longest.length:>10,}"
+        )
+    return lines
+
+
+def _memory_lines(plan: Plan) -> list[str]:
+    state = plan.state
+    rows = {
+        "master weights, fp32": (state.weights, state.weights),
+        "AdamW, 2 x fp32": (state.optimizer, state.optimizer),
+        "gradients, fp32": (state.gradients, state.gradients),
+        "averaged weights": (state.average, state.average),
+        "gathered or cast weights": (state.working, state.working),
+    }
+    with_all, with_inputs = plan.batch_bytes(checkpointing=False), plan.batch_bytes(checkpointing=True)
+    rows["activations, longest batch"] = (with_all[0], with_inputs[0])
+    rows["logits and head gradient"] = (with_all[1], with_inputs[1])
+    rows["peak"] = (plan.peak_bytes(checkpointing=False), plan.peak_bytes(checkpointing=True))
+    chosen = "with" if plan.checkpointing else "without"
+    lines = [f"GiB a GPU                    without   with activation checkpointing (this config: {chosen})"]
+    lines += [f"{name:28}{a / _GIB:8.2f}{b / _GIB:7.2f}" for name, (a, b) in rows.items() if a]
+    return [*lines, "not counted: CUDA context, NCCL buffers, fragmentation (plan 2 GiB for them)"]
+
+
+def _flops_lines(plan: Plan) -> list[str]:
+    reference, share = _REFERENCE
+    speed = (peak_flops(reference) or 0.0) * share
+    lines = [
+        "step          TFLOP a GPU   recomputed   TFLOP of all   " + f"at {share:.0%} of a {reference}'s bf16 peak"
+    ]
+    for name in plan.streams:
+        needed, redone = plan.step_flops(name), plan.redone_flops(name)
+        lines.append(
+            f"{name:14}{needed / 1e12:11,.2f}{redone / 1e12:13,.2f}{needed * plan.num_gpus / 1e12:15,.1f}   "
+            f"{(needed + redone) / speed:.3g} s"
+        )
+    return lines

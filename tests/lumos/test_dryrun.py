@@ -1,0 +1,87 @@
+"""The dry run: its numbers follow from the config and the data, and nothing is touched."""
+
+import math
+from pathlib import Path
+
+import pytest
+
+from lumos.cli import main
+from lumos.cost import BatchLoad, activation_bytes, recomputed_flops, training_flops
+from lumos.dryrun import plan_run, read_size, report
+from lumos.sequence import packed_length
+from lumos.train import RunConfig
+from tests.tiny_data import MODEL, VOCAB, write_clips
+from xllmx.config import load_config
+
+MODEL_WORDS = [f"task.model={MODEL | {'vocab': VOCAB}}", "task.model_config=null"]
+
+
+def recipe(repo: Path, name: str, *words: str) -> RunConfig:
+    return load_config(RunConfig, repo / "configs" / "train" / f"{name}.yaml", words)
+
+
+def test_a_released_recipe_is_planned_without_data_or_weights(repo: Path) -> None:
+    plan = plan_run(recipe(repo, "1B_stage_1_image", "task.model_config=configs/model/1B.yaml"), num_gpus=48)
+    assert sum(plan.units.values()) == plan.trainable == 1_503_729_664
+    assert (plan.shards, len(plan.units)) == (48, 18)
+    assert plan.state.weights == 4 * math.ceil(1_503_729_664 / 48)
+    image = plan.streams["image"]
+    assert image.longest.grid == (1, 32, 56)
+    assert image.mean.length == packed_length(160, (1, 32, 56)) == 1994
+    load = image.load()
+    assert load.num_targets == pytest.approx(1792 * 0.80, rel=0.05)
+    assert plan.step_flops("image") == training_flops(plan.model, load)
+    assert plan.redone_flops("image") == recomputed_flops(plan.model, load)
+    saved = plan.peak_bytes(checkpointing=False) - plan.peak_bytes(checkpointing=True)
+    assert saved == activation_bytes(plan.model, load, checkpointing=False) - activation_bytes(
+        plan.model, load, checkpointing=True
+    )
+
+
+def test_streams_have_their_batches_and_the_video_its_length(repo: Path) -> None:
+    words = ["task.init_from=null", "task.model_config=configs/model/3B.yaml", "trainer.grad_accumulation=2"]
+    plan = plan_run(recipe(repo, "3B_stage_2_joint", *words), num_gpus=8, size=(672, 384))
+    assert {name: stream.longest.grid for name, stream in plan.streams.items()} == {
+        "image": (1, 48, 84),
+        "video": (7, 48, 84),
+    }
+    image = plan.streams["image"]
+    assert plan.step_flops("image") == 2 * training_flops(plan.model, image.load())
+    assert image.load() == BatchLoad.of(image.mean, batch_size=6, masked_share=image.masked_share)
+    assert "6 x 2             96 assumed" in report(plan)
+
+
+def test_data_that_is_there_is_measured(repo: Path, tmp_path: Path) -> None:
+    clips = write_clips(tmp_path / "clips", num_latent=4)
+    words = [*MODEL_WORDS, f"task.data={{video: {clips}}}", "task.duration_s=1", "trainer.epochs=1"]
+    stream = plan_run(recipe(repo, "1B_stage_1_image", *words, "trainer.batch_size={video: 2}")).streams["video"]
+    assert stream.num_clips == 9
+    assert (stream.mean.length, stream.longest.length) == (packed_length(6, (3, 8, 4)), packed_length(7, (3, 8, 4)))
+
+
+def test_replicas_are_copies_of_the_state(repo: Path) -> None:
+    plan = plan_run(recipe(repo, "1B_stage_1_image", *MODEL_WORDS, "parallel.replicas=2"), num_gpus=6)
+    assert plan.shards == 3
+    assert "6: 2 copies of the state in 3 shards" in report(plan)
+    whole = plan_run(recipe(repo, "1B_stage_1_image", *MODEL_WORDS, "parallel.sharding=none"), num_gpus=6)
+    assert whole.shards == 1
+    assert whole.state.optimizer == 8 * whole.trainable
+    with pytest.raises(ValueError, match=r"--gpus 5 must be a positive multiple of parallel\.replicas=2"):
+        plan_run(recipe(repo, "1B_stage_1_image", *MODEL_WORDS, "parallel.replicas=2"), num_gpus=5)
+
+
+def test_the_command_touches_nothing(
+    repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = str(repo / "configs" / "train" / "1B_stage_1_image.yaml")
+    assert main(["train", "--config", config, *MODEL_WORDS, "--dry-run", "--gpus", "48", "--size", "96x64"]) == 0
+    assert "image                   1             48 assumed" in capsys.readouterr().out
+    assert list(tmp_path.iterdir()) == []
+    assert main(["train", "--config", config, *MODEL_WORDS, "--dry-run", "--size", "big"]) == 2
+    assert "--size is 'big'; write width x height" in capsys.readouterr().err
+
+
+def test_sizes_are_read() -> None:
+    assert read_size("448x256") == (448, 256)
+    assert read_size(None) is None
