@@ -85,15 +85,19 @@ def test_plan_is_the_drawing():
     segments = (Segment(0, 4, False), Segment(4, 7, True), Segment(7, 10, True), Segment(10, 11, False))
     (group,) = plan_of(blocks).groups
     assert (group.rows, group.segments) == (slice(0, 2), segments)
-    assert group.real.squeeze().tolist() == (blocks >= 0).tolist()
+    rule = frame_causal_mask(blocks)[:, None]
+    for (start, stop, *_), part in zip(segments, group.parts, strict=True):
+        assert (part.queries, part.keys) == (slice(start, stop), slice(0, stop))
+        assert part.mask.expand(2, 1, stop - start, stop).equal(rule[:, :, start:stop, :stop])
     (alone,) = plan_of(blocks[1:]).groups
-    assert (alone.segments, alone.real) == (segments, None)
+    assert alone.segments == segments
+    assert [part.mask is None for part in alone.parts] == [False, True, True, True]  # text of 4, frames, a lone token
 
 
 def test_rows_of_other_structure_are_groups_of_their_own():
     plan = plan_of(blocks_from(Row(0, "tttf"), Row(1, "ttf"), Row(0, "fttt")))
     assert [group.rows for group in plan.groups] == [slice(0, 2), slice(2, 3)]
-    assert [group.real is None for group in plan.groups] == [False, True]
+    assert [group.parts[0].mask is None for group in plan.groups] == [False, True]
 
 
 def equal_length(rows: list[Row]) -> torch.Tensor:

@@ -1,5 +1,8 @@
 """The transformer against a plain restatement of SPEC section 5, for every option."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -145,3 +148,41 @@ def test_hidden_takes_a_plan_made_once(make_model, vocab, sample):
     blocks = blocks_of(ids, vocab)
     torch.testing.assert_close(model.hidden(ids, blocks=plan_of(blocks)), model.hidden(ids))
     torch.testing.assert_close(model.hidden(ids, blocks=blocks), model.hidden(ids))
+
+
+COMPILED = """
+import torch
+from torch._dynamo.testing import CompileCounter
+from lumos.config import LumosConfig
+from lumos.model.modeling import LumosForCausalLM
+from lumos.sequence import pack
+from lumos.vocab import Vocab
+
+config = LumosConfig(hidden_size=48, intermediate_size=40, num_hidden_layers=2, num_attention_heads=4)
+model = LumosForCausalLM(config)
+layouts = [(4, (2, 4, 8)), (4, (3, 4, 8)), (7, (1, 8, 4)), (5, (2, 4, 8))]
+batches = [
+    pack(torch.arange(9, 9 + n), torch.zeros(grid, dtype=torch.int64), vocab=Vocab(), fps=6, duration=2)[None]
+    for n, grid in layouts
+]
+plain = [model.hidden(ids) for ids in batches]
+counter = CompileCounter()
+for block in model.model.layers:
+    block.compile(backend=counter, dynamic=True)
+for ids, expected in zip(batches, plain):
+    torch.testing.assert_close(model.hidden(ids), expected)
+    print(counter.frame_count)
+"""
+
+
+@pytest.mark.slow
+def test_blocks_compile_once_for_all_layouts():
+    """Attention follows the plan outside the compiled regions, which have the numbers of the plain block.
+
+    In a process of its own: what checks shapes at every call cannot be compiled.
+    """
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", COMPILED], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    first, *others = map(int, done.stdout.split())
+    assert first > 0
+    assert others == [first] * 3
