@@ -4,12 +4,10 @@
 # Stopped or killed: run it again, it goes on. Clips coded with another tokenizer are refused: delete data/tiny then.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/env.sh"; cd "$repo"
-out="${1:-runs/lumos-tiny/model}" work=runs/lumos-tiny
-mkdir -p "$out" "$work" data/tiny
+out="${1:-runs/lumos-tiny/model}" work=runs/lumos-tiny; mkdir -p "$out" "$work" data/tiny
 step() { printf '\n[%s s] %s\n' "$SECONDS" "$*"; }
 clips() { # a folder of data/tiny and what goes there; nothing is done twice
-    local folder="data/tiny/$1"
-    [ -f "$folder/index.json" ] || "$python" -m lumos.shapes.dataset --out "$folder" --tokenizer "$out" "${@:2}"
+    [ -f "data/tiny/$1/index.json" ] || "$python" -m lumos.shapes.dataset --out "data/tiny/$1" --tokenizer "$out" "${@:2}"
 }
 
 step "1/5 text tokenizer, from the captions"
@@ -32,8 +30,7 @@ clips eval_image --num 512 --seed 5 --images & clips eval_video --num 256 --seed
 step "4/5 model: images, then images and videos"
 "$python" -m lumos.cli train --config configs/train/tiny_images.yaml trainer.run_dir="$work/images"
 [ -d "$work/images/model" ] || "$python" -m lumos.cli export "$work/images" "$work/images/model"
-"$python" -m lumos.cli train --config configs/train/tiny.yaml trainer.run_dir="$work/run" \
-    task.init_from="$work/images/model"
+"$python" -m lumos.cli train --config configs/train/tiny.yaml trainer.run_dir="$work/run" task.init_from="$work/images/model"
 [ -f "$out/generation_config.json" ] || cp ckpts/lumos-tiny/generation_config.json "$out/"
 "$python" -m lumos.cli export "$work/run" "$work/export" --tokenizers "$out" --dtype bfloat16 --overwrite
 cp "$work/export/config.json" "$work/export/model.safetensors" "$out/"
