@@ -57,7 +57,7 @@ def work_of(
     texts = texts_of([prompt.text for prompt in prompts], long and read_long(long), source=long)
 
     def samples_of(prompt: VideoPrompt, text: str, number: int) -> list[Sample]:
-        image = images[prompt.image] if images and prompt.image else None
+        image = images.get(prompt.image) if images and prompt.image else None
         return [
             Sample(name=f"{prompt.text}-{index}.mp4", prompt=prompt.text, index=index, text=text, image=image)
             for index in range(number)
