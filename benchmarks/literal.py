@@ -52,10 +52,17 @@ class LiteralBranch:
     def __init__(self, model: LumosForCausalLM, text: Int[Tensor, "L"]) -> None:
         self._model, self._ids = model, text.to(model.device)[None]
         self._past: list[tuple[Tensor, Tensor]] = [(torch.empty(0), torch.empty(0))] * len(model.model.layers)
-        self.logits(self._ids, keep=True, first=True)
+        self._hidden(self._ids, keep=True, first=True)
 
-    def logits(self, ids: Int[Tensor, "1 L"], *, keep: bool, first: bool = False) -> Float[Tensor, "1 L V"]:
-        """Returns fp32 logits of the whole vocabulary at new tokens; with `keep` they stay in the cache."""
+    def logits(self, ids: Int[Tensor, "1 L"]) -> Float[Tensor, "1 L V"]:
+        """Returns fp32 logits of the whole vocabulary at new tokens, of which the cache keeps nothing."""
+        return self._model.lm_head(self._hidden(ids, keep=False)).float()
+
+    def keep(self, ids: Int[Tensor, "1 L"]) -> None:
+        """Returns nothing; the tokens are in the cache."""
+        self._hidden(ids, keep=True)
+
+    def _hidden(self, ids: Tensor, *, keep: bool, first: bool = False) -> Tensor:
         whole = ids if first else torch.cat([self._ids, ids], dim=1)
         vocab, length = self._model.vocab, ids.shape[1]
         positions = positions_of(whole, vocab)[..., -length:]
@@ -69,7 +76,7 @@ class LiteralBranch:
             past.append(keys_values)
         if keep:
             self._ids, self._past = whole, past
-        return self._model.lm_head(_norm(x, self._model.model.norm)).float()
+        return _norm(x, self._model.model.norm)
 
 
 class LiteralDecoder:
@@ -83,7 +90,7 @@ class LiteralDecoder:
         self, codes: Int[Tensor, "N"], *, noise: NoiseSource, step: Step, sampler: SamplerConfig
     ) -> Int[Tensor, "N"]:
         """Returns the codes of a frame (-1 = undecided) after one refinement."""
-        cond, uncond = (branch.logits(self._frame(codes), keep=False) for branch in self._branches)
+        cond, uncond = (branch.logits(self._frame(codes)) for branch in self._branches)
         guided = uncond + sampler.guidance_scale * (cond - uncond)
         vocab, places = self._model.vocab, frame_content(*self._grid).to(codes.device)
         logits = guided[0, places][:, vocab.code_ids(torch.arange(vocab.num_codes, device=codes.device))]
@@ -109,7 +116,7 @@ class LiteralDecoder:
         pattern = history_pattern(height * (width + 1), ratio)
         ids[0, content_positions(height, width)[pattern].to(ids.device)] = self._model.vocab.mask
         for branch in self._branches:
-            branch.logits(ids, keep=True)
+            branch.keep(ids)
 
     def _frame(self, codes: Tensor) -> Tensor:
         vocab = self._model.vocab

@@ -25,6 +25,7 @@ from lumos.sampler import MASKED, GeneratorNoise, Step, num_masked, refine, unde
 from lumos.sequence import video_header
 
 SAMPLER = SamplerConfig()
+_PARTS = ("refinement", "blocks", "head")
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -138,12 +139,12 @@ def main() -> None:
     moment = Moment.of(work)
     ours, literal = (step_flops(work, moment, literal=flag) for flag in (False, True))
     steps: dict[str, Callable[[], object]] = {}
-    parts: dict[str, dict[str, Callable[[], object]]] = {"blocks": {}, "head": {}}
+    parts: dict[str, dict[str, Callable[[], object]]] = {"refinement": steps, "blocks": {}, "head": {}}
     notes: dict[str, Any] = {"work": args.work, "masked": int((moment.codes == MASKED).sum()), "codes": work.num_codes}
     hidden: dict[str, Tensor] = {}
     for name in args.dtypes:
         model = random_model(work, dtype=_DTYPES[name], device=device)
-        if name in args.literal:
+        if name in args.literal and "refinement" in args.parts:
             steps[f"literal {name}"] = literal_step(model, work, moment)
         fast = Fast(model, work, moment)
         steps[f"fast {name}"], parts["blocks"][f"blocks {name}"] = fast.step, fast.blocks
@@ -161,11 +162,13 @@ def main() -> None:
         error = (hidden["bf16"].float() - hidden["fp32"]).norm() / hidden["fp32"].norm()
         notes["bf16 hidden states, relative error"] = round(float(error), 4)
     rates = {name: matmul_rate(_DTYPES[name], device=device) for name in args.dtypes}
-    flops = {name: sum((literal if name.startswith("literal") else ours).values()) for name in steps}
-    comparisons = {"refinement": compare(steps, rounds=args.rounds, flops=flops, device=device)}
-    for part, paths in parts.items():
-        counts = dict.fromkeys(paths, ours[part])
-        comparisons[part] = compare(paths, rounds=args.rounds, flops=counts, device=device)
+    comparisons = {}
+    for part in args.parts:
+        counts = {
+            name: ours[part] if part in ours else sum((literal if name.startswith("literal") else ours).values())
+            for name in parts[part]
+        }
+        comparisons[part] = compare(parts[part], rounds=args.rounds, flops=counts, device=device)
     title = f"Sampling, one refinement, {args.work} on {args.device}"
     write_report(args.out, title=title, comparisons=comparisons, rates=rates, device=device, notes=notes)
 
@@ -176,6 +179,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtypes", nargs="+", choices=_DTYPES, default=["fp32", "bf16"])
     parser.add_argument("--literal", nargs="*", choices=_DTYPES, default=["fp32"], help="dtypes of the literal path")
+    parser.add_argument("--parts", nargs="+", choices=_PARTS, default=_PARTS)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--graphs", action="store_true", help="also as CUDA graphs, and whether the codes are the same")
     parser.add_argument("--compile", action="store_true", help="blocks through torch.compile")

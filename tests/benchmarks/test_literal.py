@@ -34,6 +34,6 @@ def test_literal_branch_gives_the_models_own_logits(tiny_model: LumosForCausalLM
     with torch.inference_mode():
         decoder = LiteralDecoder(tiny_model, [text], grid=GRID)
         ids = decoder._frame(torch.arange(32))
-        literal = decoder._branches[0].logits(ids, keep=False)
+        literal = decoder._branches[0].logits(ids)
         whole = tiny_model(torch.cat([text[None], ids], dim=1)).logits[:, len(text) :]
     torch.testing.assert_close(literal, whole, atol=1e-4, rtol=1e-4)
