@@ -15,20 +15,22 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve()
+PATIENCE_S = 500
+"""Seconds a test waits for processes: machines that run tests may be busy."""
 TRAINER = {
     "max_steps": 4, "batch_size": {"image": 2}, "log_every": 1, "device": "cpu", "precision": "fp32", "save_every": 0,
     "progress": False,
 }  # fmt: skip
 
 
-def start_ranks(script: Path, arguments: list[str], *, num: int) -> list[subprocess.Popen]:
-    """Returns the processes, their output piped."""
+def start_ranks(words: list[str], *, num: int) -> list[subprocess.Popen]:
+    """Returns the processes `python WORDS`, their errors piped."""
     common = {**os.environ, "WORLD_SIZE": str(num), "OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1"}
     common["MASTER_PORT"] = str(_free_port())
     common["PYTHONPATH"] = os.pathsep.join([str(HERE.parents[2]), *sys.path])
     return [
         subprocess.Popen(
-            [sys.executable, str(script), *arguments],
+            [sys.executable, *words],
             env={**common, "RANK": str(number), "LOCAL_RANK": str(number)},
             stderr=subprocess.PIPE,
             text=True,
@@ -39,11 +41,20 @@ def start_ranks(script: Path, arguments: list[str], *, num: int) -> list[subproc
 
 def run_ranks(plan: list[dict[str, Any]], *, num: int, fails: bool = False) -> list[str]:
     """Returns the standard errors of the processes, which must all end well (or all badly, if `fails`)."""
-    workers = start_ranks(HERE, [json.dumps(plan, default=str)], num=num)
-    errors = [worker.communicate(timeout=250)[1] for worker in workers]
-    codes = [worker.returncode for worker in workers]
+    errors, codes = ended(start_ranks([str(HERE), json.dumps(plan, default=str)], num=num))
     assert all(bool(code) == fails for code in codes), (codes, errors)
     return errors
+
+
+def ended(workers: list[subprocess.Popen]) -> tuple[list[str], list[int]]:
+    """Returns errors and exit statuses of the processes; none of them is left."""
+    try:
+        errors = [worker.communicate(timeout=PATIENCE_S)[1] for worker in workers]
+    finally:
+        for worker in workers:
+            worker.kill()
+            worker.wait()
+    return errors, [worker.returncode for worker in workers]
 
 
 def train(entry: dict[str, Any]) -> Any:
@@ -88,6 +99,8 @@ def _free_port() -> int:
 if __name__ == "__main__":
     warnings.simplefilter("error")
     warnings.filterwarnings("ignore", category=DeprecationWarning)
+    if "deepspeed" in sys.argv[1]:
+        warnings.simplefilter("ignore")
     sys.path.insert(0, str(HERE.parent))
     from xllmx.failure import ended_together
 

@@ -11,6 +11,7 @@ import ranks
 from xllmx.checkpoint import CheckpointManager
 from xllmx.trainer_config import TrainerConfig
 
+pytestmark = pytest.mark.timeout(600)
 TWO = {"batch_size": {"image": 2}, "max_steps": 6}
 
 
@@ -70,13 +71,13 @@ def test_a_loss_that_is_not_finite_on_one_rank_is_written_down_with_its_samples(
 @pytest.mark.slow
 def test_sigterm_to_one_rank_saves_and_stops_all(tmp_path: Path) -> None:
     entry = {"run": tmp_path, "trainer": {**TWO, "max_steps": 100_000, "save_every": 0}}
-    workers = ranks.start_ranks(ranks.HERE, [json.dumps([entry], default=str)], num=2)
+    workers = ranks.start_ranks([str(ranks.HERE), json.dumps([entry], default=str)], num=2)
     deadline = time.monotonic() + 200
     while not (tmp_path / "metrics.jsonl").is_file() and time.monotonic() < deadline:
         time.sleep(0.1)
     workers[1].send_signal(signal.SIGTERM)
-    errors = [worker.communicate(timeout=100)[1] for worker in workers]
-    assert [worker.returncode for worker in workers] == [0, 0], errors
+    errors, codes = ranks.ended(workers)
+    assert codes == [0, 0], errors
     last = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[-1])["step"]
     assert steps_of(tmp_path) == [last]
 

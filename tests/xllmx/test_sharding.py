@@ -14,6 +14,7 @@ from xllmx.metrics import read_metrics
 from xllmx.parallel import ParallelConfig
 from xllmx.sharding import fill_rows, local_rows, whole
 
+pytestmark = pytest.mark.timeout(600)
 GLOBAL_BATCH = 12
 COMMON = {"ema_decay": 0.9, "eval_every": 4, "eval_batches": 1}
 NAMES = ("loss", "grad_norm", "image/loss", "image/accuracy", "tokens")
