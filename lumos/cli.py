@@ -15,6 +15,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -38,6 +39,10 @@ _SETTINGS: dict[str, tuple[Callable[[str], Any], str]] = {
     "confidence_temperature": (str, "released or per_frame (lumos/config.py)"),
     "temperature": (float, "of the softmax codes are drawn from"),
     "top_k": (int, "draw among so many codes only"),
+    "accept_probability": (float, "keep codes drawn with at least this probability, and stop when none is masked"),
+    "guidance_every": (int, "compute the branch without text in the first of every so many refinements"),
+    "guidance_tolerance": (float, "stop computing it once the branches differ by no more than this share"),
+    "later_steps": (float, "refinements of later frames, as a share of --steps"),
 }
 
 
@@ -65,20 +70,25 @@ def generate(options: argparse.Namespace) -> int:
 
     from lumos.outputs import Job, make_outputs
     from lumos.pipeline import LumosPipeline
-    from lumos.settings import resolve_settings
+    from lumos.settings import fast_settings, resolve_settings
 
     settings = {name: getattr(options, name) for name in (*_SETTINGS, "num_inference_steps")}
     settings |= {name: True for name in ("mask_given_frames", "random_history") if getattr(options, name)}
     if options.from_json:
         settings = _take_record(options, settings)
     files = resolve(options.model or DEFAULT_MODEL, options.ckpts)
+    if options.fast:
+        given = {name: value for name, value in settings.items() if value is not None}
+        settings = {**fast_settings(files.defaults), **given}
     prompts = _prompts(options)
     outputs = _outputs(options, prompts, image=resolve_settings(files.defaults, settings).num_output_frames == 1)
     jobs = [
         Job(prompt=one.text, output=output, image=one.image, negative_prompt=one.negative, seed=one.seed)
         for one, output in zip(prompts, outputs, strict=True)
     ]
-    pipeline = LumosPipeline.from_pretrained(files.name, options.device, options.dtype, ckpts=options.ckpts)
+    pipeline = LumosPipeline.from_pretrained(
+        files.name, options.device, options.dtype, ckpts=options.ckpts, lora=options.lora
+    )
     with tqdm(desc="latent frames", leave=False, disable=None) as bar:
         making = make_outputs(
             pipeline,
@@ -132,6 +142,7 @@ def export(options: argparse.Namespace) -> int:
             dtype=options.dtype,
             ckpts=options.ckpts,
             overwrite=options.overwrite,
+            adapter=options.adapter,
         )
     )
     return 0
@@ -170,7 +181,8 @@ def _take_record(options: argparse.Namespace, settings: dict[str, Any]) -> dict[
     if missing := {"prompt", "seed", "settings", "model", "model_hash", "dtype", "output"} - record.keys():
         raise ValueError(f"{options.from_json} is no record of an output: it lacks {', '.join(sorted(missing))}")
     options.model = options.model or record["model"]
-    found = model_hash(resolve(options.model, options.ckpts))
+    options.lora = options.lora or (Path(record["lora"]) if record.get("lora") else None)
+    found = model_hash(replace(resolve(options.model, options.ckpts), lora=options.lora))
     if found != record["model_hash"]:
         raise ValueError(
             f"{options.model} has other weights ({found}) than {options.from_json} was made with; see --model"
@@ -269,6 +281,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--tokenizers", help="model whose tokenizers and defaults go along (default: task.init_from)")
     command.add_argument("--dtype", default="float32", help="of the weights: float32 (default) or bfloat16")
     command.add_argument("--overwrite", action="store_true", help="replace the folder if it is there")
+    command.add_argument("--adapter", action="store_true", help="only the adapters of a LoRA run; default: merged")
     command.set_defaults(run=export)
     _add_ckpts(command)
     command = commands.add_parser("download", help="bring released weights, resumed and checked")
@@ -306,7 +319,9 @@ def _add_generate(command: argparse.ArgumentParser) -> None:
         "--mask-given-frames", action="store_true", help="hide parts of the given picture from later frames"
     )
     how.add_argument("--random-history", action="store_true", help="hide a random part of the history, not a fixed one")
+    how.add_argument("--fast", action="store_true", help="fewer passes of the model: adaptive refinements and guidance")
     how.add_argument("--model", metavar="NAME", help=f"name, hub id or folder (default {DEFAULT_MODEL})")
+    how.add_argument("--lora", type=Path, metavar="FOLDER", help="adapters to merge in (lumos export --adapter)")
     how.add_argument(
         "--batch-size", type=int, default=1, metavar="N", help="prompts that go through the model together"
     )

@@ -196,12 +196,9 @@ class SamplerConfig:
             value = getattr(self, name)
             rule = "above 0, or unset" if highest == math.inf else f"above 0 and at most {highest:g}, or unset"
             _require(value is None or 0 < value <= highest, name, value, rule)
-        _require(
-            self.guidance_every is None or self.guidance_every >= 1,
-            "guidance_every",
-            self.guidance_every,
-            "1 or more, or unset",
-        )
+        every = self.guidance_every
+        whole = every is None or (isinstance(every, int) and every >= 1)
+        _require(whole, "guidance_every", every, "a whole number of at least 1, or unset")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -114,6 +114,7 @@ class _Parts:
         files = pipeline.files
         self.pipeline = pipeline
         self.model = {"model": files.name, "model_hash": model_hash(files)} if files else {}
+        self.model |= {"lora": str(files.lora.resolve())} if files and files.lora else {}
         self.code = code_version()
 
     def record(self, job: Job, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -149,8 +150,10 @@ def _make(parts: _Parts, jobs: Sequence[Job], settings: Mapping[str, Any], on_fr
         **settings,
     )
     seconds = (time.perf_counter() - start) / len(jobs)
-    for job, frames, seed, plan in zip(jobs, result.frames, result.seeds, result.settings, strict=True):
-        record = {**parts.record(job, settings), "seed": seed, "num_frames": len(frames), "seconds": round(seconds, 3)}
+    for index, (job, frames, seed) in enumerate(zip(jobs, result.frames, result.seeds, strict=True)):
+        plan, calls = result.settings[index], result.model_calls[index]
+        took = {"num_frames": len(frames), "model_calls": calls, "seconds": round(seconds, 3)}
+        record = {**parts.record(job, settings), "seed": seed, **took}
         _write(job.output, np.stack([np.asarray(frame) for frame in frames]), plan, record)
         yield Made(output=job.output, seed=seed, seconds=seconds, new=True)
 

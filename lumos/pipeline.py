@@ -18,6 +18,7 @@ from torch import Tensor
 from lumos.generate import generate_codes
 from lumos.hub import DEFAULT_MODEL, ModelFiles, resolve
 from lumos.inputs import ImageInput, choose_device, choose_dtype, choose_seeds, pixels_of, together
+from lumos.lora import load_lora
 from lumos.media import crop_to_bucket, to_frames, to_tensor
 from lumos.model.modeling import LumosForCausalLM
 from lumos.sampler import GeneratorNoise
@@ -43,6 +44,8 @@ class LumosOutput:
     """Visual codes of each sample, int64 [T, H, W], on the CPU."""
     settings: list[Settings]
     """The settings each sample was made with (pictures of other shapes give other sizes)."""
+    model_calls: list[int]
+    """Passes of the model over a latent frame that each sample took, one for each branch."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +75,8 @@ class LumosPipeline:
         self.model, self.text, self.visual = model, text, visual
         self.defaults = dict(defaults or {})
         self.files = files
+        self.cuda_graphs = False
+        """Whether refinements run as CUDA graphs; on a GPU only."""
         self.vocab = agreed_vocabulary(model.vocab, text.vocab)
         model.vocab = self.vocab
 
@@ -83,17 +88,20 @@ class LumosPipeline:
         dtype: str | torch.dtype | None = None,
         *,
         ckpts: str | Path | None = None,
+        lora: str | Path | None = None,
     ) -> "LumosPipeline":
         """The pipeline of a bundled or released name, a hub id or a folder; see `lumos.hub.resolve`.
 
-        `device` is the GPU where there is one, else the CPU; `dtype` is bf16 on a GPU and fp32 on a CPU.
+        `device` is the GPU where there is one, else the CPU; `dtype` is bf16 on a GPU and fp32 on a CPU; `lora` is a
+        folder of adapters, which are merged into the weights.
         Raises ValueError that says what is missing, or that device or dtype cannot be had.
         """
         chosen_device = choose_device(device)
         chosen_dtype = choose_dtype(dtype, chosen_device)
-        files = resolve(path_or_name, ckpts)
+        files = replace(resolve(path_or_name, ckpts), lora=None if lora is None else Path(lora))
+        model = LumosForCausalLM.from_pretrained(files.model, dtype=chosen_dtype, device=chosen_device)
         return cls(
-            model=LumosForCausalLM.from_pretrained(files.model, dtype=chosen_dtype, device=chosen_device),
+            model=model if files.lora is None else load_lora(model, files.lora),
             text=TextTokenizer.from_file(files.text_tokenizer),
             visual=VisualTokenizer.from_pretrained(files.visual_tokenizer, device=chosen_device, dtype=chosen_dtype),
             defaults=files.defaults,
@@ -166,12 +174,13 @@ class LumosPipeline:
             self._sample(index, prompts[index], images[index], negatives[index], seed=seeds[index], given=given)
             for index in range(len(prompts))
         ]
-        codes = self._generate(samples, callback)
+        codes, calls = self._generate(samples, callback)
         return LumosOutput(
             frames=[self.decode(grid, sample.settings) for grid, sample in zip(codes, samples, strict=True)],
             seeds=seeds,
             codes=[grid.cpu() for grid in codes],
             settings=[sample.settings for sample in samples],
+            model_calls=calls,
         )
 
     def decode(self, codes: Int[Tensor, "T H W"], settings: Settings | None = None) -> list[Image.Image]:
@@ -242,9 +251,10 @@ class LumosPipeline:
             settings=settings,
         )
 
-    def _generate(self, samples: Sequence[_Sample], callback: OnFrame | None) -> list[Tensor]:
-        """Codes of every sample; those of the same size go through the model together."""
+    def _generate(self, samples: Sequence[_Sample], callback: OnFrame | None) -> tuple[list[Tensor], list[int]]:
+        """Codes and model calls of every sample; those of the same size go through the model together."""
         codes: dict[int, Tensor] = {}
+        calls = torch.zeros(len(samples), dtype=torch.long)
         groups: dict[tuple[Settings, bool, bool], list[_Sample]] = {}
         for sample in samples:
             key = (sample.settings, sample.given is not None, sample.negative_ids is not None)
@@ -252,6 +262,7 @@ class LumosPipeline:
         for (settings, _, _), group in groups.items():
             given = [sample.given for sample in group if sample.given is not None]
             negative = [sample.negative_ids.to(self.device) for sample in group if sample.negative_ids is not None]
+            counted = torch.zeros(len(group), dtype=torch.long)
             made = generate_codes(
                 self.model,
                 [sample.prompt_ids.to(self.device) for sample in group],
@@ -264,9 +275,12 @@ class LumosPipeline:
                 negative_ids=negative or None,
                 noise=[GeneratorNoise(sample.seed) for sample in group],
                 on_frame=callback,
+                calls=counted,
+                graphs=self.cuda_graphs,
             )
             codes.update({sample.index: made[row] for row, sample in enumerate(group)})
-        return [codes[index] for index in range(len(samples))]
+            calls[[sample.index for sample in group]] = counted
+        return [codes[index] for index in range(len(samples))], calls.tolist()
 
 
 def agreed_vocabulary(model: Vocab, text: Vocab) -> Vocab:

@@ -25,12 +25,15 @@ RELEASED_DEFAULTS: Mapping[str, Any] = {
 }
 """What the release was sampled with; `image_*` is for images (one frame)."""
 
+FAST: Mapping[str, Any] = {"accept_probability": 0.9, "guidance_every": 3, "later_steps": 0.5}
+"""What `lumos generate --fast` turns on where the model's `generation_config.json` has no entry `fast` of its own."""
+
 SIZE_NAMES = ("width", "height")
 CLIP_NAMES = ("num_frames", "fps", "duration")
 _SAMPLER_NAMES = {"num_inference_steps": "num_steps"} | {
     item.name: item.name for item in fields(SamplerConfig) if item.name != "num_steps"
 }
-_FLOATS = {item.name for item in fields(SamplerConfig) if item.type is float}
+_FLOATS = {item.name for item in fields(SamplerConfig) if item.type in (float, float | None)}
 SETTING_NAMES = (*SIZE_NAMES, *CLIP_NAMES, *_SAMPLER_NAMES)
 """Every name a caller, a `generation_config.json` or a side-car may set."""
 
@@ -126,6 +129,11 @@ def resolve_settings(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> S
         exact=exact,
         sampler=SamplerConfig(**sampler),
     )
+
+
+def fast_settings(defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """The adaptive settings (`SamplerConfig`) of `--fast`: the model's own, else `FAST`."""
+    return dict(defaults.get("fast", FAST))
 
 
 def sizes_for_images(defaults: Mapping[str, Any]) -> list[tuple[int, int]]:

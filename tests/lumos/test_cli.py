@@ -18,6 +18,7 @@ from lumos.hub import resolve
 from lumos.model.modeling import LumosForCausalLM
 from lumos.prompts import name_of, read_prompts
 from lumos.record import differences, model_hash
+from lumos.settings import FAST
 from lumos.task import LumosTaskConfig
 from lumos.train import RunConfig
 from tests.model_folder import make_model_folder
@@ -83,6 +84,17 @@ def test_a_prompt_becomes_a_video_with_a_record_of_everything(lumos: Lumos) -> N
     assert written["model_hash"].startswith("sha256:")
     assert written["code"].startswith("0.")
     assert files_in(Path()) == ["clip.mp4", "clip.mp4.json"]
+
+
+def test_fast_turns_adaptive_sampling_on_and_the_record_counts_the_calls(lumos: Lumos) -> None:
+    words = ["generate", "--prompt", "a red circle", "--num-frames", "5", "--steps", "4", "--seed", "1"]
+    for name, more in (("slow", []), ("fast", ["--fast", "--later-steps", "0.25"])):
+        assert lumos(*words, *more, "--out", f"{name}.mp4")[0] == 0
+    slow, fast = (json.loads(Path(f"{name}.mp4.json").read_text()) for name in ("slow", "fast"))
+    assert slow["model_calls"] == 2 * 4 * 2 + 2
+    assert fast["model_calls"] < slow["model_calls"] / 1.5
+    assert slow["settings"]["accept_probability"] is None
+    assert fast["settings"] == slow["settings"] | FAST | {"later_steps": 0.25}
 
 
 def test_a_finished_output_is_never_made_twice(lumos: Lumos, monkeypatch: pytest.MonkeyPatch) -> None:
