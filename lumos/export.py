@@ -8,9 +8,10 @@ import torch
 
 from lumos.hub import TEXT_TOKENIZER, VISUAL_PAIR, ModelFiles, resolve
 from lumos.inputs import choose_dtype
+from lumos.lora import merge_lora, save_lora
 from lumos.model.modeling import LumosForCausalLM
 from lumos.task import LumosTask
-from lumos.train import RunConfig
+from lumos.train import RunConfig, build_task
 from xllmx.checkpoint import CheckpointManager
 from xllmx.config import load_config
 from xllmx.files import atomic_folder
@@ -24,6 +25,7 @@ def export_run(
     dtype: str = "float32",
     ckpts: str | Path | None = None,
     overwrite: bool = False,
+    adapter: bool = False,
 ) -> Path:
     """The folder, filled with the newest checkpoint of a run (its averaged weights where it kept any).
 
@@ -35,6 +37,7 @@ def export_run(
         dtype: of the weights on disk, `float32` or `bfloat16`.
         ckpts: where named models lie.
         overwrite: whether a folder that is there is replaced.
+        adapter: write the adapters of a LoRA run alone, as peft does; otherwise they are merged into the weights.
 
     Raises:
         ValueError: no run, no checkpoint, no tokenizers, or a folder that is there already.
@@ -46,26 +49,32 @@ def export_run(
     config = load_config(RunConfig, run / "config.yaml")
     source = tokenizers or config.task.init_from
     parts = resolve(source, ckpts, weights=False) if source else None
-    task = LumosTask(config.task)
+    task = build_task(config)
+    if adapter and task.lora is None:
+        raise ValueError(f"{run} trained no adapters (lora.rank=0); leave --adapter out")
     part = "average" if config.trainer.ema_decay else "model"
-    model = _newest(task, run, part=part, dtype=choose_dtype(dtype, torch.device("cpu")))
+    model = _newest(task, run, part=part)
     with atomic_folder(folder) as temporary:
-        task.export(model, temporary)
-        if parts is not None:
+        if adapter:
+            save_lora(model, temporary)
+        else:
+            merged = merge_lora(model).to(choose_dtype(dtype, torch.device("cpu")))  # type: ignore[arg-type]
+            merged.save_pretrained(temporary)
+        if parts is not None and not adapter:
             _copy_parts(parts, temporary)
     return folder
 
 
-def _newest(task: LumosTask, run: Path, *, part: str, dtype: torch.dtype) -> LumosForCausalLM:
-    """The model of the newest complete checkpoint, or the average kept there, on the CPU."""
+def _newest(task: LumosTask, run: Path, *, part: str) -> LumosForCausalLM:
+    """The model of the newest complete checkpoint, or the average kept there, in fp32 on the CPU."""
     manager = CheckpointManager(run / "checkpoints")
     newest = manager.latest()
     if newest is None:
         raise ValueError(f"{manager.folder} holds no complete checkpoint; train at least trainer.save_every steps")
-    shapes = task.build_model().state_dict()
-    state = {part: {name: torch.empty(tensor.shape, dtype=torch.float32) for name, tensor in shapes.items()}}
-    weights = manager.load(newest, state)[part]
-    return LumosForCausalLM.from_weights(task.model_config, {name: weights[name].to(dtype) for name in shapes})
+    model = task.build_model()
+    state = {part: {n: torch.empty(t.shape, dtype=torch.float32) for n, t in model.state_dict().items()}}
+    model.load_state_dict(manager.load(newest, state)[part], strict=True, assign=True)
+    return model.eval()
 
 
 def _copy_parts(parts: ModelFiles, folder: Path) -> None:

@@ -67,6 +67,8 @@ class ModelFiles:
     """Folder with `encoder.jit` and `decoder.jit`."""
     defaults: dict[str, Any]
     """Settings of generation this model asks for (`generation_config.json`); what is absent has the released value."""
+    lora: Path | None = None
+    """Folder of adapters that are merged into the weights."""
 
 
 def ckpts_root(root: str | Path | None = None) -> Path:

@@ -14,6 +14,7 @@ from typing import Any
 from lumos import __version__
 from lumos.files import replacing
 from lumos.hub import ModelFiles, read_json, weight_files
+from lumos.lora import CONFIG_FILE, WEIGHTS_FILE
 
 IDENTITY = ("prompt", "negative_prompt", "image_hash", "seed", "settings", "model_hash", "dtype")
 """The entries of a record that decide what is made; the others tell how it was."""
@@ -60,7 +61,8 @@ def model_hash(files: ModelFiles) -> str:
     """
     state = hashlib.sha256()
     tokenizers = [files.text_tokenizer, files.visual_tokenizer / "encoder.jit", files.visual_tokenizer / "decoder.jit"]
-    paths = [files.model / "config.json", *weight_files(files.model), *tokenizers]
+    adapters = [files.lora / name for name in (CONFIG_FILE, WEIGHTS_FILE)] if files.lora else []
+    paths = [files.model / "config.json", *weight_files(files.model), *tokenizers, *adapters]
     for path in paths:
         state.update(f"{path.name} {path.stat().st_size}\n".encode())
         _hash_into(state, path)

@@ -1,5 +1,6 @@
 """AR-DF training as a task of the engine: clips in, masked sequences and the loss over masked codes out (SPEC §8)."""
 
+import copy
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from lumos.clips import ClipDataset
 from lumos.config import ARDFConfig, LumosConfig
 from lumos.cost import BatchLoad, attended_pairs, training_flops
+from lumos.lora import LoRAConfig, add_lora, init_lora, merge_lora, without_adapters
 from lumos.model.code_init import relate_codes
 from lumos.model.modeling import LumosForCausalLM
 from lumos.packing import pack_batch
@@ -95,26 +97,31 @@ class LumosTask:
 
     entered_by = ("hidden",)
 
-    def __init__(self, config: LumosTaskConfig) -> None:
+    def __init__(self, config: LumosTaskConfig, *, lora: LoRAConfig | None = None) -> None:
+        """`lora` with a rank trains adapters instead of the weights."""
         self.config = config
+        self.lora = lora if lora is not None and lora.rank else None
         self.model_config = read_model_config(config)
         self.vocab = self.model_config.vocabulary
 
     def build_model(self) -> LumosForCausalLM:
         """Returns the model on the meta device."""
         with torch.device("meta"):
-            return LumosForCausalLM(self.model_config)
+            model = LumosForCausalLM(self.model_config)
+        return add_lora(model, self.lora) if self.lora else model
 
     def init_weights(self, model: nn.Module, *, device: torch.device, seed: int) -> None:
         """Returns nothing; fills the model from `init_from`, its vocabulary grown where it is smaller, or afresh."""
         model = _lumos(model).to_empty(device=device)
         generator = generator_for(seed, stream="weights")
-        if self.config.init_from is None:
-            fresh_weights(model, generator=generator)
-            if self.config.code_levels:
-                relate_codes(model, self.config.code_levels, generator=generator)
-        else:
-            stored_weights(model, self.config.init_from, generator=generator)
+        with without_adapters(model):
+            if self.config.init_from is None:
+                fresh_weights(model, generator=generator)
+                if self.config.code_levels:
+                    relate_codes(model, self.config.code_levels, generator=generator)
+            else:
+                stored_weights(model, self.config.init_from, generator=generator)
+        init_lora(model, generator=generator_for(seed, stream="lora"))
 
     def shard_units(self, model: nn.Module) -> Sequence[nn.Module]:
         """Returns the transformer blocks."""
@@ -194,8 +201,12 @@ class LumosTask:
         return dataclasses.replace(output, metrics={**output.metrics, **per_frame, **saved})
 
     def export(self, model: nn.Module, folder: Path) -> None:
-        """Returns nothing; writes the model as a folder that `LumosForCausalLM.from_pretrained` reads."""
-        _lumos(model).save_pretrained(folder)
+        """Returns nothing; writes the model as a folder that `LumosForCausalLM.from_pretrained` reads.
+
+        Adapters are merged into a copy.
+        """
+        model = _lumos(model)
+        (merge_lora(copy.deepcopy(model)) if self.lora else model).save_pretrained(folder)
 
 
 def _lumos(model: nn.Module) -> LumosForCausalLM:

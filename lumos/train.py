@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from lumos.lora import LoRAConfig
 from lumos.task import LumosTask, LumosTaskConfig
 from xllmx.config import load_config
 from xllmx.distributed import launched_rank
@@ -26,11 +27,13 @@ class RunConfig:
     """Activation checkpointing, compilation."""
     task: LumosTaskConfig = field(default_factory=LumosTaskConfig)
     """Model, data, masks, loss."""
+    lora: LoRAConfig = field(default_factory=LoRAConfig)
+    """Adapters in place of whole weights; off unless lora.rank is set."""
 
 
 def build_task(config: RunConfig) -> LumosTask:
     """Returns the task of a run, as it is trained and as its checkpoints are read."""
-    return LumosTask(config.task)
+    return LumosTask(config.task, lora=config.lora)
 
 
 def run(config: RunConfig) -> FitResult:
