@@ -19,6 +19,8 @@ INDEX_NAME = "index.json"
 
 _ROW_GROUP_BYTES = 256 * 1024
 _OPEN_SHARDS = 32
+_KEPT_BYTES = 64 * 2**20
+"""Of row groups read: of small clips a group holds hundreds, and a batch would read as many groups as it has clips."""
 _SCHEMA = pa.schema(
     [
         ("prompt_ids", pa.list_(pa.int32())),
@@ -102,7 +104,8 @@ class ClipShards:
     def __init__(self, files: Sequence[Path]) -> None:
         self._files = list(files)
         self._open: OrderedDict[int, pq.ParquetFile] = OrderedDict()
-        self._cached: tuple[int, pa.Table | None] = (-1, None)
+        self._kept: OrderedDict[int, pa.Table] = OrderedDict()
+        self._kept_bytes = 0
         groups, starts, shapes, total = [], [], [np.zeros((0, len(SHAPE_COLUMNS)), np.int64)], 0
         for number, path in enumerate(self._files):
             with _reading(path) as file:
@@ -121,17 +124,22 @@ class ClipShards:
 
     def __getitem__(self, index: int) -> Clip:
         group = int(np.searchsorted(self._starts, index, side="right")) - 1
-        number, local = self._groups[group]
-        if self._cached[0] != group:
-            with _naming(self._files[number]):
-                self._cached = (group, self._file(number).read_row_group(local, use_threads=False))
-        table = self._cached[1]
-        assert table is not None
-        with _naming(self._files[number]):
-            return _clip(table, index - int(self._starts[group]))
+        with _naming(self._files[self._groups[group][0]]):
+            return _clip(self._table(group), index - int(self._starts[group]))
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_open": OrderedDict(), "_cached": (-1, None)}
+        return self.__dict__ | {"_open": OrderedDict(), "_kept": OrderedDict(), "_kept_bytes": 0}
+
+    def _table(self, group: int) -> pa.Table:
+        """Returns a row group, kept from before or read; the ones longest unused make room for it."""
+        if group not in self._kept:
+            number, local = self._groups[group]
+            table = self._kept[group] = self._file(number).read_row_group(local, use_threads=False)
+            self._kept_bytes += table.nbytes
+            while self._kept_bytes > _KEPT_BYTES and len(self._kept) > 1:
+                self._kept_bytes -= self._kept.popitem(last=False)[1].nbytes
+        self._kept.move_to_end(group)
+        return self._kept[group]
 
     def _file(self, number: int) -> pq.ParquetFile:
         if number not in self._open:

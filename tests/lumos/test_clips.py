@@ -86,6 +86,25 @@ def test_clips_come_back_in_any_order(tmp_path: Path) -> None:
         dataset[11]
 
 
+def test_row_groups_are_kept_up_to_their_share_of_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clips = [make_clip(number) for number in range(6)]
+    shards = ClipShards([write_shard_at(tmp_path / f"{number}.parquet", [clip]) for number, clip in enumerate(clips)])
+    read = []
+    monkeypatch.setattr(shards, "_file", lambda number: read.append(number) or ClipShards._file(shards, number))
+    for index in (0, 1, 0, 1):
+        assert_same(shards[index], clips[index])
+    assert read == [0, 1]
+    monkeypatch.setattr("lumos.shards._KEPT_BYTES", int(2.5 * shards._table(0).nbytes))
+    for index in (0, 2, 0, 1):  # 2 has taken the place of 1, the one longest unused
+        assert_same(shards[index], clips[index])
+    assert read == [0, 1, 2, 1]
+
+
+def write_shard_at(path: Path, clips: list[Clip]) -> Path:
+    write_shard(path, clips)
+    return path
+
+
 def test_large_clips_are_spread_over_row_groups(tmp_path: Path) -> None:
     clips = [make_clip(number, (3, 100 + 4 * number, 124)) for number in range(9)]
     write_shard(tmp_path / "a.parquet", clips)
