@@ -143,4 +143,8 @@ def build_engine(
     task: TrainTask, config: TrainerConfig, *, optim: OptimConfig, parallel: ParallelConfig, device: torch.device
 ) -> Engine:
     """Returns the engine that `parallel.engine` names, with the task's model in it."""
+    if parallel.engine == "deepspeed":
+        from xllmx.deepspeed_engine import ZeroEngine
+
+        return ZeroEngine(task, config, optim=optim, parallel=parallel, device=device)
     return NativeEngine(task, config, optim=optim, parallel=parallel, device=device)
