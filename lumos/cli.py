@@ -2,7 +2,7 @@
 
     lumos generate --prompt "a red circle moves to the right"
     lumos train --config configs/train/debug.yaml trainer.max_steps=100
-    lumos tokenize ... | lumos export RUN FOLDER | lumos download NAME | lumos doctor
+    lumos tokenize ... | lumos plot RUN | lumos export RUN FOLDER | lumos download NAME | lumos doctor
 
 Exit status: 0 done; 1 a check of `doctor` failed; 2 something the user can mend, said in one line; 130 stopped by
 Ctrl-C. What a command needs is imported when it runs, so that `--help` and mistakes answer at once.
@@ -117,6 +117,19 @@ def train(options: argparse.Namespace) -> int:
         return 0
     run(config)
     print(f"{config.trainer.run_dir}  (a model folder: lumos export {config.trainer.run_dir} FOLDER)")
+    return 0
+
+
+def plot(options: argparse.Namespace) -> int:
+    """Prints the losses of runs, or draws their curves."""
+    from xllmx.plot import draw, read_curves, table
+
+    curves = read_curves(options.runs)
+    if options.out is None:
+        print(table(curves))
+    else:
+        draw(curves, options.out)
+        print(options.out)
     return 0
 
 
@@ -275,6 +288,10 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--size", metavar="WxH", help="of the dry run's clips, in pixels (default: those there are)")
     command.set_defaults(run=train)
     commands.add_parser("tokenize", help="a CSV of clips to shards (python -m pre_tokenize)", add_help=False)
+    command = commands.add_parser("plot", help="curves of training runs: losses, those of each frame, and the rest")
+    command.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="the run's folder (trainer.run_dir)")
+    command.add_argument("--out", type=Path, metavar="FILE", help=".png, .svg or .pdf; a table of losses if not given")
+    command.set_defaults(run=plot)
     command = commands.add_parser("export", help="a training run to a model folder")
     command.add_argument("training_run", type=Path, metavar="RUN", help="the run's folder (trainer.run_dir)")
     command.add_argument("folder", type=Path, metavar="FOLDER", help="where the model goes")

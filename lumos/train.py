@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from lumos.lora import LoRAConfig
+from lumos.showing import SamplesConfig, TrainingSamples
 from lumos.task import LumosTask, LumosTaskConfig
 from xllmx.config import load_config
 from xllmx.distributed import launched_rank
@@ -29,6 +30,8 @@ class RunConfig:
     """Model, data, masks, loss."""
     lora: LoRAConfig = field(default_factory=LoRAConfig)
     """Adapters in place of whole weights; off unless lora.rank is set."""
+    samples: SamplesConfig = field(default_factory=SamplesConfig)
+    """Clips made while training; off unless samples.every is set."""
 
 
 def build_task(config: RunConfig) -> LumosTask:
@@ -39,7 +42,12 @@ def build_task(config: RunConfig) -> LumosTask:
 def run(config: RunConfig) -> FitResult:
     """Returns how the run ended; trains as the config says, on from the newest checkpoint in its run folder."""
     with ended_together():
-        return Trainer(build_task(config), config.trainer, config.optim, config.parallel, record=config).fit()
+        task, sampler = build_task(config), None
+        if config.samples.every:
+            folder = config.trainer.run_dir / "samples"
+            sampler = TrainingSamples(config.samples, folder, init_from=config.task.init_from)
+        trainer = Trainer(task, config.trainer, config.optim, config.parallel, record=config, sampler=sampler)
+        return trainer.fit()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -5,16 +5,28 @@ import resource
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from xllmx.accounting import device_peak_flops
 from xllmx.distributed import all_reduce_sum, gather_names, is_main
 from xllmx.files import write_text
 from xllmx.loss import Quantity
 
-Tracker = Callable[[Mapping[str, float | int], int], None]
+
+class Tracker(Protocol):
+    """A place beside metrics.jsonl where a run is looked at."""
+
+    def scalars(self, values: Mapping[str, float | int], step: int) -> None:
+        """Returns nothing; shows the numbers of a step."""
+        ...
+
+    def clip(self, name: str, frames: np.ndarray, path: Path, step: int) -> None:
+        """Returns nothing; shows a clip, uint8 [F, H, W, 3], which is also the file `path`."""
+        ...
 
 
 class Sums:
@@ -64,13 +76,33 @@ class MetricLogger:
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"kind": kind, "step": step, **values}) + "\n")
         for track in self._trackers:
-            track({f"{kind}/{name}": value for name, value in values.items()}, step)
+            track.scalars({f"{kind}/{name}": value for name, value in values.items()}, step)
+
+    def show(self, step: int, clips: Mapping[Path, np.ndarray]) -> None:
+        """Returns nothing; shows clips (uint8 [F, H, W, 3] by their file) in the trackers, under the file's name."""
+        for path, frames in clips.items():
+            for track in self._trackers:
+                track.clip(f"samples/{path.stem}", frames, path, step)
 
 
 def read_metrics(folder: Path, kind: str = "train") -> list[dict[str, Any]]:
     """Returns the rows of one kind of a run's metrics.jsonl, in order."""
     rows = map(json.loads, (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines())
     return [row for row in rows if row["kind"] == kind]
+
+
+def throughput(flops: float | int, seconds: float | int, device: torch.device) -> dict[str, float]:
+    """Returns `tflops_per_s` of one device and `mfu`, its part of the device's peak; what is not known is left out.
+
+    Args:
+        flops: what the model needs for a step on one device, nothing twice (recomputed activations do not count).
+        seconds: what the step took.
+        device: whose bf16 peak is meant.
+    """
+    if not flops:
+        return {}
+    peak = device_peak_flops(device)
+    return {"tflops_per_s": flops / seconds / 1e12, **({"mfu": flops / seconds / peak} if peak else {})}
 
 
 def peak_memory_bytes(device: torch.device) -> int:
@@ -88,24 +120,48 @@ def _drop_after(path: Path, step: int) -> None:
         write_text(path, "".join(line + "\n" for line in kept))
 
 
+class _TensorBoard:
+    """Scalars, and clips as strips of frames: its own videos need another library."""
+
+    def __init__(self, folder: Path) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self._writer = SummaryWriter(str(folder / "tensorboard"))
+
+    def scalars(self, values: Mapping[str, float | int], step: int) -> None:
+        for key, value in values.items():
+            self._writer.add_scalar(key, value, step)
+        self._writer.flush()
+
+    def clip(self, name: str, frames: np.ndarray, path: Path, step: int) -> None:
+        self._writer.add_image(name, np.concatenate(list(frames), axis=1), step, dataformats="HWC")
+        self._writer.flush()
+
+
+class _WandB:
+    """Scalars, and clips as the files they are in."""
+
+    def __init__(self, folder: Path) -> None:
+        import wandb
+
+        self._wandb, self._run = wandb, wandb.init(dir=folder, name=folder.name, resume="allow")
+
+    def scalars(self, values: Mapping[str, float | int], step: int) -> None:
+        self._run.log(dict(values), step=step)
+
+    def clip(self, name: str, frames: np.ndarray, path: Path, step: int) -> None:
+        media = self._wandb.Image if len(frames) == 1 else self._wandb.Video
+        self._run.log({name: media(str(path))}, step=step)
+
+
+_TRACKERS: dict[str, Callable[[Path], Tracker]] = {"tensorboard": _TensorBoard, "wandb": _WandB}
+
+
 def _open_tracker(name: str, folder: Path) -> Tracker:
-    """Returns a function that sends values; the library is imported only here."""
-    if name not in ("tensorboard", "wandb"):
+    """Returns where values go; the library is imported only here."""
+    if name not in _TRACKERS:
         raise ValueError(f"tracker {name!r} is unknown; trainer.trackers takes tensorboard and wandb")
     try:
-        if name == "wandb":
-            import wandb
-
-            run = wandb.init(dir=folder, name=folder.name, resume="allow")
-            return lambda values, step: run.log(dict(values), step=step)
-        from torch.utils.tensorboard import SummaryWriter
+        return _TRACKERS[name](folder)
     except ImportError as error:
         raise ValueError(f"tracker {name} is not installed; pip install -e '.[track]' or drop it") from error
-    writer = SummaryWriter(str(folder / "tensorboard"))
-
-    def track(values: Mapping[str, float | int], step: int) -> None:
-        for key, value in values.items():
-            writer.add_scalar(key, value, step)
-        writer.flush()
-
-    return track

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -101,6 +102,17 @@ class ExportingTask(Protocol):
 
     def export(self, model: nn.Module, folder: Path) -> None:
         """Returns nothing; fills the (empty, temporary) folder."""
+        ...
+
+
+class Sampler(Protocol):
+    """Something that makes clips with a model in training, for people to see."""
+
+    every: int
+    """Steps between clips; 0 is never."""
+
+    def __call__(self, model: nn.Module, step: int) -> Mapping[Path, np.ndarray]:
+        """Returns the clips, uint8 [F, H, W, 3], by the files they were written to; runs on the main rank."""
         ...
 
 

@@ -23,13 +23,14 @@ from xllmx.engine import build_engine
 from xllmx.environment import environment
 from xllmx.files import atomic_folder, write_text
 from xllmx.finite import FiniteWatch
+from xllmx.logs import logging_to
 from xllmx.loss import LossOutput
-from xllmx.metrics import MetricLogger, Sums, peak_memory_bytes
+from xllmx.metrics import MetricLogger, Sums, peak_memory_bytes, throughput
 from xllmx.optim import OptimConfig, learning_rate
 from xllmx.parallel import ParallelConfig
 from xllmx.rng import generator_at, seed_for
 from xllmx.stopping import LapClock, StopWatch
-from xllmx.task import ExportingTask, Prepared, TrainTask, move
+from xllmx.task import ExportingTask, Prepared, Sampler, TrainTask, move
 from xllmx.trainer_config import TrainerConfig
 
 __all__ = ["FitResult", "Trainer", "TrainerConfig"]
@@ -58,9 +59,10 @@ class Trainer:
         parallel: ParallelConfig | None = None,
         *,
         record: Any = None,
+        sampler: Sampler | None = None,
     ) -> None:
         """`record` is the whole resolved configuration, a dataclass, for the run folder; None is `config`."""
-        self.task, self.config = task, config
+        self.task, self.config, self._sampler = task, config, sampler
         self.optim, self.parallel = optim or OptimConfig(), parallel or ParallelConfig()
         self._record = config if record is None else record
         self._watch = StopWatch(config.max_minutes)
@@ -93,7 +95,12 @@ class Trainer:
         self._open_run_folder()
         batches, self._clock = self._batches(), LapClock()
         stopped, row = None, {}
-        with self._watch as watch, self._progress_bar() as bar, self._nothing_half_written():
+        with (
+            logging_to(self.config.run_dir),
+            self._watch as watch,
+            self._progress_bar() as bar,
+            self._nothing_half_written(),
+        ):
             while self.step < self.max_steps and not (stopped := watch.reason()):
                 with self._clock.waiting():
                     stream, micro_batches = next(batches)
@@ -104,6 +111,8 @@ class Trainer:
                 with self._clock.stopped():
                     if self._is_due(self.config.eval_every):
                         self.evaluate()
+                    if self._sampler and self._is_due(self._sampler.every):
+                        self.sample(self._sampler)
                     if self._is_due(self.config.save_every):
                         self.save(wait=not self.config.async_save)
             if self.step > self._saved_step:
@@ -136,6 +145,7 @@ class Trainer:
             self._raise_if_not_finite()
         self._sums.add("loss", total, 1 / num_ranks())
         self._sums.add("grad_norm", grad_norm)
+        self._sums.add("flops", sum(batch.flops for batch in prepared), 1)
         self._sums.add("tokens", sum(batch.num_tokens or batch.num_targets for batch in prepared), 1 / num_ranks())
 
     @torch.no_grad()
@@ -159,6 +169,16 @@ class Trainer:
         if self._logger:
             self._logger.write("eval", self.step, values)
         return values
+
+    def sample(self, sampler: Sampler) -> None:
+        """Returns nothing; the main rank makes clips with the weights as evaluation uses them, and shows them."""
+        with self._averaged():
+            model = self.engine.whole_model()
+            if model is not None:
+                clips = sampler(model.to(self.device), self.step)
+                if self._logger:
+                    self._logger.show(self.step, clips)
+            barrier()
 
     def save(self, *, wait: bool = True) -> None:
         """Returns nothing; writes the checkpoint of this step, or without `wait` begins to.
@@ -219,11 +239,12 @@ class Trainer:
         step_s = elapsed_s / (self.step - self._logged_step)
         self._logged_step = self.step
         row = {
-            **means,
+            **{name: value for name, value in means.items() if name != "flops"},
             "lr": self.optimizer.param_groups[0]["lr"],
             "epoch": self.step / self.steps_per_epoch,
             "tokens_per_s": means.pop("tokens") / step_s,
             "step_time_s": step_s,
+            **throughput(means.pop("flops"), step_s, self.device),
             "data_wait_share": wait_share,
             "peak_memory_bytes": peak_memory_bytes(self.device),
             "elapsed_s": self._watch.elapsed_s,

@@ -2,13 +2,15 @@
 
 import builtins
 import sys
+import types
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
-from xllmx.metrics import MetricLogger, Sums, peak_memory_bytes, read_metrics
+from xllmx.metrics import MetricLogger, Sums, peak_memory_bytes, read_metrics, throughput
 
 
 def test_means_are_over_counts_and_start_again() -> None:
@@ -49,3 +51,48 @@ def test_nothing_optional_is_imported_before_it_is_asked_for() -> None:
 
 def test_memory_is_counted_in_bytes() -> None:
     assert 50 * 2**20 < peak_memory_bytes(torch.device("cpu")) < 2**40
+
+
+def test_mfu_is_the_part_of_the_peak(monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu = torch.device("cpu")
+    assert throughput(3e12, 2.0, cpu) == {"tflops_per_s": 1.5}
+    assert throughput(0, 2.0, cpu) == {}
+    monkeypatch.setattr("xllmx.metrics.device_peak_flops", lambda device: 6e12)
+    assert throughput(3e12, 2.0, cpu) == {"tflops_per_s": 1.5, "mfu": 0.25}
+
+
+class Recorder:
+    """Stands for either library: keeps the calls."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self.args, self.calls = args, []
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *args, **options: self.calls.append((name, args, options))
+
+
+def test_trackers_get_the_numbers_and_the_clips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    board, run = Recorder(), Recorder()
+    wandb = types.SimpleNamespace(
+        init=lambda **options: run, Image=lambda path: ("image", path), Video=lambda path: ("video", path)
+    )
+    monkeypatch.setitem(sys.modules, "wandb", wandb)
+    monkeypatch.setitem(
+        sys.modules, "torch.utils.tensorboard", types.SimpleNamespace(SummaryWriter=lambda folder: board)
+    )
+    logger = MetricLogger(tmp_path, trackers=["tensorboard", "wandb"])
+    logger.write("train", 4, {"loss": 0.5})
+    frames = np.arange(3 * 4 * 5 * 3, dtype=np.uint8).reshape(3, 4, 5, 3)
+    logger.show(4, {tmp_path / "a.mp4": frames, tmp_path / "b.png": frames[:1]})
+    assert board.calls[0] == ("add_scalar", ("train/loss", 0.5, 4), {})
+    strips = [args for name, args, _ in board.calls if name == "add_image"]
+    assert [(name, strip.shape, step) for name, strip, step in strips] == [
+        ("samples/a", (4, 15, 3), 4),
+        ("samples/b", (4, 5, 3), 4),
+    ]
+    assert (strips[0][1][:, 5:10] == frames[1]).all()
+    assert [(args[0], options) for _, args, options in run.calls] == [
+        ({"train/loss": 0.5}, {"step": 4}),
+        ({"samples/a": ("video", str(tmp_path / "a.mp4"))}, {"step": 4}),
+        ({"samples/b": ("image", str(tmp_path / "b.png"))}, {"step": 4}),
+    ]
