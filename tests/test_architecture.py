@@ -16,9 +16,9 @@ ARROWS = {
     "lumos": {"lumos", "xllmx"},
     "eval": {"eval", "lumos", "xllmx"},
     "pre_tokenize": {"pre_tokenize", "lumos", "xllmx"},
-    "benchmarks": {"benchmarks", "lumos", "xllmx"},
+    "benchmarks": {"benchmarks", "eval", "lumos", "xllmx"},
 }
-"""Package -> our packages it may import; `eval, pre_tokenize, benchmarks -> lumos -> xllmx -> torch`."""
+"""Package -> our packages it may import; `benchmarks -> eval, pre_tokenize -> lumos -> xllmx -> torch`."""
 
 MODULE_OF = {"pillow": "PIL", "huggingface-hub": "huggingface_hub"}
 """Distribution -> module, where the names differ."""

@@ -1,0 +1,173 @@
+"""`python -m benchmarks.adaptive`: score on the shapes benchmark against model calls, for every adaptive setting.
+
+Every variant makes the same prompts with the same seeds as exact sampling. The json grows variant by variant; run again
+after a stop, or with more variants, it makes only what is missing. Fewer plain steps are the curve to beat.
+"""
+
+import argparse
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.measure import machine_facts, seconds_of
+from eval.shapes.prompts import KINDS, Record, make_prompts
+from eval.shapes.run import PipelineGenerator, evaluate, write_json
+from eval.shapes.score import Result, summarise
+from lumos.hub import DEFAULT_MODEL, resolve
+from lumos.pipeline import LumosOutput, LumosPipeline
+from lumos.record import model_hash
+from lumos.settings import FAST, resolve_settings
+
+ALLOWED_LOSS = 0.01
+"""Of the overall score, for a variant to be proposed as `fast`."""
+
+EXACT = "exact"
+SINGLE: Mapping[str, Sequence[float]] = {
+    "accept_probability": (0.95, 0.9, 0.8, 0.6, 0.4),
+    "guidance_every": (2, 4, 16),
+    "guidance_tolerance": (0.1, 0.2, 0.4),
+    "later_steps": (0.75, 0.5, 0.25, 0.125),
+}
+"""Adaptive setting -> values, tried one by one."""
+JOINT: Sequence[Mapping[str, float]] = (
+    FAST,
+    {"accept_probability": 0.9, "guidance_every": 2},
+    {"accept_probability": 0.8, "guidance_every": 4},
+    {"accept_probability": 0.8, "later_steps": 0.5},
+    {"accept_probability": 0.6, "guidance_every": 4, "later_steps": 0.5},
+    {"guidance_every": 4, "later_steps": 0.25},
+)
+"""Settings tried together."""
+
+
+class Counting:
+    """A pipeline that remembers the model calls of all samples it made."""
+
+    def __init__(self, pipeline: LumosPipeline) -> None:
+        self._pipeline, self.defaults = pipeline, pipeline.defaults
+        self.calls: list[int] = []
+
+    def __call__(self, *arguments: Any, **settings: Any) -> LumosOutput:
+        """Returns the pipeline's output."""
+        output = self._pipeline(*arguments, **settings)
+        self.calls += output.model_calls
+        return output
+
+
+def variants(num_steps: int) -> dict[str, dict[str, Any]]:
+    """Returns settings by name: exact sampling, fewer plain steps, each adaptive setting by itself, some together."""
+    found: dict[str, dict[str, Any]] = {EXACT: {}}
+    for part in (2, 3, 4, 8):
+        found[f"steps={num_steps // part}"] = {"num_inference_steps": num_steps // part}
+    singles = [{name: value} for name, values in SINGLE.items() for value in values]
+    for settings in [*singles, *JOINT]:
+        found[" ".join(f"{name}={value:g}" for name, value in settings.items())] = dict(settings)
+    return found
+
+
+def measure(
+    pipeline: LumosPipeline, records: Sequence[Record], settings: Mapping[str, Any], *, batch_size: int
+) -> dict[str, Any]:
+    """Returns score, calls and time of one variant, with the verdict of every prompt."""
+    counting = Counting(pipeline)
+    results: list[Result] = []
+    generator = PipelineGenerator(counting, settings=settings)
+    seconds = seconds_of(lambda: results.extend(evaluate(records, generator, batch_size=batch_size)))
+    return {
+        "settings": dict(settings),
+        "overall": summarise(results).overall,
+        "calls": sum(counting.calls) / len(counting.calls),
+        "seconds": round(seconds, 2),
+        "correct": [int(result.verdict.correct) for result in results],
+    }
+
+
+def compared(row: Mapping[str, Any], exact: Mapping[str, Any]) -> dict[str, float]:
+    """Returns how many times fewer calls a variant makes, what it loses, and the standard error of that (paired)."""
+    differences = [before - after for before, after in zip(exact["correct"], row["correct"], strict=True)]
+    mean = sum(differences) / len(differences)
+    variance = sum((one - mean) ** 2 for one in differences) / max(1, len(differences) - 1)
+    return {
+        "fewer": exact["calls"] / row["calls"],
+        "loss": exact["overall"] - row["overall"],
+        "error": math.sqrt(variance / len(differences)),
+    }
+
+
+def best(rows: Mapping[str, Mapping[str, Any]]) -> str:
+    """Returns the variant with the fewest calls of those that lose no more than `ALLOWED_LOSS`."""
+    allowed = [name for name, row in rows.items() if compared(row, rows[EXACT])["loss"] <= ALLOWED_LOSS]
+    return min(allowed, key=lambda name: rows[name]["calls"])
+
+
+def report(rows: Mapping[str, Mapping[str, Any]]) -> str:
+    """Returns the table of all variants, by calls."""
+    lines = [f"{'variant':62} {'calls':>7} {'fewer':>6} {'score':>6} {'loss':>7} {'+-':>6} {'seconds':>8}"]
+    for name, row in sorted(rows.items(), key=lambda item: -item[1]["calls"]):
+        found = compared(row, rows[EXACT])
+        lines.append(
+            f"{name:62} {row['calls']:7.1f} {found['fewer']:6.2f} {row['overall']:6.3f} {found['loss']:7.3f} "
+            f"{found['error']:6.3f} {row['seconds']:8.1f}"
+        )
+    chosen = best(rows)
+    fast = json.dumps(rows[chosen]["settings"])
+    return "\n".join([*lines, f"fewest calls at a loss of at most {ALLOWED_LOSS}: {chosen}", f'"fast": {fast}'])
+
+
+def draw(rows: Mapping[str, Mapping[str, Any]], path: Path) -> None:
+    """Returns nothing; the curve, score against calls, is in the picture `path`."""
+    from matplotlib.figure import Figure
+
+    axes = (figure := Figure(figsize=(8, 5), layout="constrained")).subplots()
+    for family in ("steps", *SINGLE, "together"):
+        points = [(row["calls"], row["overall"]) for name, row in rows.items() if _family(name) in (family, EXACT)]
+        axes.plot(*zip(*sorted(points), strict=True), marker="o", label=family)
+    axes.set(xlabel="model calls a clip (passes over a latent frame, each branch)", ylabel="overall score")
+    axes.legend()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120)
+
+
+def main() -> None:
+    """Makes what is missing, prints the table, draws the curve."""
+    args = _parser().parse_args()
+    pipeline = LumosPipeline.from_pretrained(args.model)
+    records = make_prompts(args.kind, args.num, args.seed)
+    made_by = {"model": args.model, "weights": model_hash(resolve(args.model)), "kind": args.kind}
+    made_by |= {"num": args.num, "seed": args.seed}
+    stored = json.loads(args.out.read_text()) if args.out.is_file() else {}
+    rows = stored.get("rows", {}) if stored.get("made_by") == made_by else {}
+    num_steps = resolve_settings(pipeline.defaults, {}).sampler.num_steps
+    for name, settings in variants(num_steps).items():
+        if name not in rows and (not args.only or name in (EXACT, *args.only)):
+            rows[name] = measure(pipeline, records, settings, batch_size=args.batch_size)
+            args.out.parent.mkdir(parents=True, exist_ok=True)
+            write_json(args.out, {"made_by": made_by, "machine": machine_facts(), "rows": rows})
+            print(name, f"{rows[name]['overall']:.3f} at {rows[name]['calls']:.1f} calls", flush=True)
+    print(report(rows))
+    if args.plot:
+        draw(rows, args.plot)
+
+
+def _family(name: str) -> str:
+    names = [part.split("=")[0] for part in name.split()]
+    return names[0] if len(names) == 1 else "together"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.adaptive", description=__doc__)
+    parser.add_argument("--model", default=DEFAULT_MODEL, help="name, hub id or folder")
+    parser.add_argument("--kind", choices=KINDS, default="t2v")
+    parser.add_argument("--num", type=int, default=280, help="prompts")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--batch-size", type=int, default=28)
+    parser.add_argument("--only", nargs="+", metavar="VARIANT", help="these, beside exact sampling")
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/adaptive.json"), help="json file")
+    parser.add_argument("--plot", type=Path, help="picture of the curve (needs matplotlib)")
+    return parser
+
+
+if __name__ == "__main__":
+    main()
