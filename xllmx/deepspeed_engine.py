@@ -220,4 +220,4 @@ def _set_part(zero: Any, parameter: nn.Parameter, value: Tensor, *, key: str | N
         first = zero._get_param_partition_rank(parameter) * part.numel()
         part.copy_(padded[first : first + part.numel()])
     else:
-        parameter.set_full_hp_param(value.to(parameter.device), key)  # type: ignore[operator]  # DeepSpeed's
+        parameter.set_full_hp_param(value.to(parameter.device), key)  # type: ignore[attr-defined]  # DeepSpeed's

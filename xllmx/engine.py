@@ -1,7 +1,7 @@
 """What computes a step: losses, gradients over all ranks, the optimiser. DeepSpeed's engine has its own file."""
 
 import math
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,7 @@ from xllmx.task import EnteredTask, Prepared, TrainTask
 from xllmx.trainer_config import TrainerConfig
 
 
+@runtime_checkable
 class Engine(Protocol):
     """The seam between the training loop and what computes; every method is called on all ranks."""
 

@@ -5,7 +5,7 @@ import resource
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from xllmx.files import write_text
 from xllmx.loss import Quantity
 
 
+@runtime_checkable
 class Tracker(Protocol):
     """A place beside metrics.jsonl where a run is looked at."""
 

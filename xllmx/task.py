@@ -105,6 +105,7 @@ class ExportingTask(Protocol):
         ...
 
 
+@runtime_checkable
 class Sampler(Protocol):
     """Something that makes clips with a model in training, for people to see."""
 

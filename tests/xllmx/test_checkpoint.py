@@ -3,6 +3,9 @@
 import json
 import resource
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -79,6 +82,60 @@ def test_a_full_disk_is_one_clear_error_and_costs_nothing(manager: CheckpointMan
     assert manager.load(manager.latest(), state(0.0))["name"] == "at 1.0"
     manager.save(2, large)
     assert step_of(manager.latest()) == 2
+
+
+def test_training_goes_on_while_a_copy_is_written(manager: CheckpointManager) -> None:
+    weight = torch.full((300, 500), 1.0)
+    manager.start(1, {"weight": weight})
+    weight += 1  # the next step, before or while the first is written
+    manager.start(2, {"weight": weight})  # waits for the first
+    assert [step_of(path) for path in manager.valid()][:1] == [1]
+    manager.wait()
+    for path, value in zip(manager.valid(), (1.0, 2.0), strict=True):
+        assert torch.equal(
+            manager.load(path, {"weight": torch.zeros(300, 500)})["weight"], torch.full((300, 500), value)
+        )
+    manager.wait()
+    manager.look()
+    manager.drain()
+
+
+def test_a_disk_that_fills_while_training_goes_on_is_said_at_the_next_look(manager: CheckpointManager) -> None:
+    manager.save(1, state(1.0))
+    with _files_at_most(100_000):
+        manager.start(2, {"weight": torch.zeros(1000, 1000)})
+        manager.drain()
+        with pytest.raises(CheckpointError, match=r"step 2 .*earlier checkpoints are intact"):
+            manager.look()
+    assert [path.name for path in manager.folder.iterdir()] == ["step-00000001"]
+    manager.save(3, state(3.0))
+    assert step_of(manager.latest()) == 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("delay_s", [0.0, 0.013, 0.11])
+def test_killed_while_it_writes_a_run_keeps_what_was_whole(manager: CheckpointManager, delay_s: float) -> None:
+    code = (
+        "import sys, torch, pathlib; from xllmx.checkpoint import CheckpointManager\n"
+        "manager = CheckpointManager(pathlib.Path(sys.argv[1]), keep=3)\n"
+        "for step in range(1, 10_000):\n"
+        "    manager.start(step, {'weight': torch.full((700, 900), float(step))})\n"
+        "    print(step, flush=True)"
+    )
+    words = [sys.executable, "-c", code, str(manager.folder)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]) as process:
+        assert process.stdout is not None
+        while int(process.stdout.readline()) < 4:
+            pass
+        time.sleep(delay_s)
+        process.kill()
+    newest = manager.latest()
+    assert step_of(newest) >= 3
+    for path in manager.valid():
+        weight = manager.load(path, {"weight": torch.zeros(700, 900)})["weight"]
+        assert torch.equal(weight, torch.full((700, 900), float(step_of(path))))
+    manager.save(20_000, {"weight": torch.zeros(2)})
+    assert not list(manager.folder.glob(".*"))
 
 
 @pytest.mark.parametrize(
