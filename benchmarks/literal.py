@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from lumos.ardf import history_pattern
@@ -36,9 +36,10 @@ class GumbelNoise:
         self, logits: Float[Tensor, "M V"], *, frame: int, step: int, positions: Int[Tensor, "M"]
     ) -> Int[Tensor, "M"]:
         """Returns a code for each of these positions."""
-        generator = generator_for(self.seed, step, rank=frame, stream="draw")
-        noise = torch.empty(self.num_positions, logits.shape[-1]).exponential_(generator=generator)
-        return (logits - noise.log()[positions.cpu()].to(logits.device)).argmax(dim=-1)
+        device, seed = logits.device, generator_for(self.seed, step, rank=frame, stream="draw").initial_seed()
+        noise = torch.empty(self.num_positions, logits.shape[-1], device=device)
+        noise.exponential_(generator=torch.Generator(device).manual_seed(seed))
+        return (logits - noise.log()[positions]).argmax(dim=-1)
 
     def uniform(self, *, frame: int, step: int, num_positions: int) -> Float[Tensor, "N"]:
         """Returns uniforms in (0, 1)."""
@@ -148,6 +149,18 @@ def literal_codes(
         decoder.keep_frame(codes, ratio=sampler.mask_history_ratio)
         clip.append(codes)
     return torch.stack(clip).unflatten(-1, grid)
+
+
+def literal_hidden(
+    model: LumosForCausalLM, ids: Int[Tensor, "B L"], positions: Int[Tensor, "B 3 L"], mask: Bool[Tensor, "B L L"]
+) -> Float[Tensor, "B L D"]:
+    """Returns the hidden states of whole sequences after the final norm, under a dense mask (True = may attend)."""
+    config, x = model.config, model.model.embed_tokens(ids)
+    rotation = mm_rope_angles(positions, head_dim=config.head_dim, theta=config.rope_theta)
+    for block in model.model.layers:
+        assert isinstance(block, Block)
+        x, _ = _block(block, x, rotation, mask[:, None], past=None)
+    return _norm(x, model.model.norm)
 
 
 def _block(

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 _STATUS = Path("/proc/self/status")
 
@@ -109,14 +110,17 @@ def compare(
 
 
 def matmul_rate(
-    dtype: torch.dtype, shape: tuple[int, int, int] = (2048, 2048, 2048), *, device: torch.device | str = "cpu"
+    dtype: torch.dtype,
+    shape: tuple[int, int, int] = (2048, 2048, 2048),
+    *,
+    device: torch.device | str = "cpu",
+    product: Callable[[Tensor, Tensor], Tensor] = torch.nn.functional.linear,
 ) -> float:
-    """Returns the FLOP/s of a plain product [m, k] x [k, n] of `shape` = (m, k, n): the best of 5 after a first one."""
+    """Returns the FLOP/s of a product [m, k] x [k, n] of `shape` = (m, k, n): the best of 5 after a first one."""
     m, k, n = shape
     left, right = torch.randn(m, k, device=device, dtype=dtype), torch.randn(n, k, device=device, dtype=dtype)
-    linear = torch.nn.functional.linear
     with torch.inference_mode():
-        seconds = [_run(lambda: linear(left, right), torch.device(device))[0] for _ in range(6)][1:]
+        seconds = [_run(lambda: product(left, right), torch.device(device))[0] for _ in range(6)][1:]
     return 2 * m * k * n / min(seconds)
 
 

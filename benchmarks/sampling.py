@@ -20,6 +20,7 @@ from lumos.ardf import history_pattern
 from lumos.config import SamplerConfig
 from lumos.generate import FrameDecoder
 from lumos.guidance import Guidance
+from lumos.model.linear import linear
 from lumos.model.modeling import LumosForCausalLM
 from lumos.sampler import MASKED, GeneratorNoise, Step, num_masked, refine, undecided_places
 from lumos.sequence import video_header
@@ -162,6 +163,8 @@ def main() -> None:
         error = (hidden["bf16"].float() - hidden["fp32"]).norm() / hidden["fp32"].norm()
         notes["bf16 hidden states, relative error"] = round(float(error), 4)
     rates = {name: matmul_rate(_DTYPES[name], device=device) for name in args.dtypes}
+    if device.type == "cpu" and "fp32" in rates:
+        notes["fp32 matmul by oneDNN, GFLOP/s"] = round(matmul_rate(torch.float32, product=linear) / 1e9)
     comparisons = {}
     for part in args.parts:
         counts = {

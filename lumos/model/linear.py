@@ -9,12 +9,15 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+_HAS_ONEDNN = torch.backends.mkldnn.is_available()
+
 
 def linear(
     x: Float[Tensor, "*B D"], weight: Float[Tensor, "F D"], bias: Float[Tensor, "F"] | None = None
 ) -> Float[Tensor, "*B F"]:
     """Return x weight^T + bias; without gradients by the faster library."""
-    if x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_grad_enabled() and _has_onednn():
+    inferring = not torch.is_grad_enabled() and not torch.compiler.is_compiling()
+    if _HAS_ONEDNN and inferring and x.device.type == "cpu" and x.dtype == torch.float32:
         return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
     return F.linear(x, weight, bias)
 
@@ -25,7 +28,3 @@ class Linear(nn.Linear):
     def forward(self, x: Float[Tensor, "*B D"]) -> Float[Tensor, "*B F"]:
         """Return the layer's output."""
         return linear(x, self.weight, self.bias)
-
-
-def _has_onednn() -> bool:
-    return torch.backends.mkldnn.is_available() and not torch.compiler.is_compiling()
