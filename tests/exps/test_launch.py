@@ -1,0 +1,52 @@
+"""What exps/launch.sh starts: one process, the launcher on one machine, or on several, static or elastic."""
+
+import os
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+FAKE = """#!/bin/bash
+case "$*" in *lumos.train*) echo "$@" ;; esac
+"""
+END = "-m lumos.train --config configs/train/debug.yaml trainer.max_steps=3"
+MANY = "-m torch.distributed.run --nproc-per-node"
+
+
+def started(repo: Path, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    python = folder / "python"
+    python.write_text(FAKE)
+    python.chmod(python.stat().st_mode | stat.S_IXUSR)
+    words = ["bash", str(repo / "exps" / "launch.sh"), "configs/train/debug.yaml", "trainer.max_steps=3"]
+    variables = {"PATH": os.environ["PATH"], "LUMOS_PYTHON": str(python), **environment}
+    return subprocess.run(words, env=variables, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("environment", "launcher"),
+    [
+        ({"NUM_PROCESSES": "1"}, ""),
+        ({"NUM_PROCESSES": "8"}, f"{MANY} 8 --standalone "),
+        (
+            {"NUM_PROCESSES": "8", "NUM_NODES": "6", "NODE_RANK": "2", "MASTER_ADDR": "first"},
+            f"{MANY} 8 --nnodes 6 --node-rank 2 --master-addr first --master-port 29500 ",
+        ),
+        (
+            {"NUM_PROCESSES": "8", "NUM_NODES": "4:6", "RDZV_ENDPOINT": "first:29400", "RDZV_ID": "a"},
+            f"{MANY} 8 --nnodes 4:6 --rdzv-backend c10d --rdzv-endpoint first:29400 --rdzv-id a --max-restarts 3 ",
+        ),
+    ],
+)
+def test_the_launcher_follows_the_environment(
+    repo: Path, tmp_path: Path, environment: dict[str, str], launcher: str
+) -> None:
+    result = started(repo, tmp_path, **environment)
+    assert (result.returncode, result.stdout.strip()) == (0, launcher + END), result.stderr
+
+
+def test_several_machines_need_to_know_their_number_and_the_first(repo: Path, tmp_path: Path) -> None:
+    for known, missing in (({}, "NODE_RANK"), ({"NODE_RANK": "0"}, "MASTER_ADDR")):
+        result = started(repo, tmp_path, NUM_PROCESSES="8", NUM_NODES="2", **known)
+        assert result.returncode != 0
+        assert f"set {missing}" in result.stderr
