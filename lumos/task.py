@@ -16,6 +16,7 @@ from lumos.clips import ClipDataset
 from lumos.config import ARDFConfig, LumosConfig
 from lumos.cost import BatchLoad, attended_pairs, training_flops
 from lumos.lora import LoRAConfig, add_lora, init_lora, merge_lora, without_adapters
+from lumos.model.attention import BACKENDS
 from lumos.model.code_init import relate_codes
 from lumos.model.modeling import LumosForCausalLM
 from lumos.packing import pack_batch
@@ -75,6 +76,8 @@ class LumosTaskConfig:
     """Codes of frame f weigh frame_decay^f in the loss (an ablation); 1 weighs all alike."""
     loss_chunk: int | None = None
     """Rows of logits in memory at a time; None chooses by device."""
+    attention: str = "per_frame"
+    """`per_frame` (fused kernels, frame by frame), `flex` (FlexAttention; on GPUs) or `mask` (the literal rule)."""
 
     def __post_init__(self) -> None:
         if self.duration_s is not None and self.duration_s < 1:
@@ -83,6 +86,8 @@ class LumosTaskConfig:
             raise ValueError(f"frame_decay is {self.frame_decay}; it must lie in (0, 1], and 1 switches it off")
         if self.packing < 0:
             raise ValueError(f"packing is {self.packing}; give the tokens of a row, or 0 to pad instead")
+        if self.attention not in BACKENDS:
+            raise ValueError(f"task.attention is {self.attention!r}; choose one of {', '.join(BACKENDS)}")
         _ = self.limit
         ARDFConfig(modes=self.eval_modes)
 
@@ -184,7 +189,8 @@ class LumosTask:
     def loss(self, model: nn.Module, prepared: Prepared) -> LossOutput:
         """Returns the cross entropy summed over the masked codes, among visual logits, and that of every frame."""
         inputs, config, model = prepared.inputs, self.config, _lumos(model)
-        hidden = model.hidden(inputs["input_ids"], positions=inputs["positions"], blocks=inputs["blocks"])
+        positions, blocks = inputs["positions"], inputs["blocks"]
+        hidden = model.hidden(inputs["input_ids"], positions=positions, blocks=blocks, backend=config.attention)
         frames = inputs["frames"]
         output = chunked_cross_entropy(
             hidden.flatten(0, 1)[inputs["rows"]],
