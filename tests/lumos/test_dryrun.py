@@ -1,6 +1,7 @@
 """The dry run: its numbers follow from the config and the data, and nothing is touched."""
 
 import math
+import re
 from pathlib import Path
 
 import pytest
@@ -85,3 +86,21 @@ def test_the_command_touches_nothing(
 def test_sizes_are_read() -> None:
     assert read_size("448x256") == (448, 256)
     assert read_size(None) is None
+
+
+def test_the_notes_on_many_gpus_are_the_dry_runs_numbers(repo: Path) -> None:
+    rows = re.findall(
+        r"^\| (.B) (\d+x\d+) \| ([\d,]+) \| (\d+) \|(.*)\|$", (repo / "exps" / "README.md").read_text(), re.M
+    )
+    assert len(rows) == 9
+    for model, size, tokens, gpus, numbers in rows:
+        words = ["task.init_from=null", f"task.model_config={repo / 'configs' / 'model' / f'{model}.yaml'}"]
+        plan = plan_run(recipe(repo, f"{model}_stage_2_joint", *words), num_gpus=int(gpus), size=read_size(size))
+        kept, inputs = (plan.batch_bytes(checkpointing=flag) for flag in (False, True))
+        peaks = [plan.peak_bytes(checkpointing=flag) for flag in (False, True)]
+        expected = [plan.state.total, kept[0], inputs[0], inputs[1], *peaks]
+        assert [float(number) for number in numbers.split("|")] == [round(n / 2**30, 1) for n in expected], (
+            model,
+            size,
+        )
+        assert int(tokens.replace(",", "")) == plan.streams["video"].longest.length

@@ -1,0 +1,106 @@
+"""Runs as a whole: the released shards under the released settings, broken and foreign data, as a person meets them."""
+
+import json
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+
+from lumos.cli import main
+from lumos.sequence import pack
+from lumos.train import RunConfig, run
+from lumos.vocab import Vocab
+from tests.tiny_data import MODEL, VOCAB, make_clip, write_clips
+from xllmx.config import load_config
+from xllmx.metrics import read_metrics
+
+SMALL = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 1, "num_attention_heads": 2,
+         "num_key_value_heads": 2, "max_position_embeddings": 65536, "vocab_size": 129536}  # fmt: skip
+
+
+def small_words(folder: Path, **data: Path) -> list[str]:
+    """Words that make a released recipe a short one on a CPU, with a model of a few million weights."""
+    trainer = {"run_dir": str(folder / "run"), "epochs": None, "max_steps": 3, "device": "cpu", "progress": False}
+    task = {"init_from": None, "model_config": None, "model": SMALL, "data": {k: str(v) for k, v in data.items()}}
+    groups = {"trainer": {**trainer, "log_every": 1, "save_every": 0}, "task": task}
+    return [f"{group}.{key}={json.dumps(value)}" for group, keys in groups.items() for key, value in keys.items()]
+
+
+def record(shards: Path, folder: Path, kind: str) -> Path:
+    """A released record of the shards of a kind, beside which they need not lie."""
+    files = sorted(shards.glob(f"{kind}_*.pkl"))
+    entries = [
+        {"file": str(file), "len": len(pickle.loads(file.read_bytes())["token"]), "id": number}
+        for number, file in enumerate(files)
+    ]
+    path = folder / f"{kind}-record.jsonl"
+    path.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+    return path
+
+
+@pytest.mark.slow
+def test_released_shards_train_under_the_joint_recipe(repo: Path, shared_data: Path, tmp_path: Path) -> None:
+    shards = shared_data / "released_shards"
+    data = {kind: record(shards, tmp_path, kind) for kind in ("image", "video")}
+    path = repo / "configs" / "train" / "1B_stage_2_joint.yaml"
+    config = load_config(RunConfig, path, [*small_words(tmp_path, **data), "trainer.batch_size={image: 2, video: 1}"])
+    assert run(config).step == 3
+    rows = read_metrics(tmp_path / "run")
+    assert [{name.split("/")[0] for name in row if "/" in name} for row in rows] == [{"image"}, {"video"}, {"image"}]
+    assert all(10.5 < row["loss"] < 11.7 for row in rows)  # ln 64000 = 11.07, untrained
+    assert {f"video/frame_{frame}" for frame in range(7)} <= rows[1].keys()
+    assert "video/frame_7" not in rows[1]
+    assert (config.optim.lr, rows[0]["lr"]) == (2.5e-5, 0.0)
+
+
+def released_like(folder: Path, *, broken: set[int]) -> Path:
+    """A record of 12 pickles of the tiny vocabulary, some of which are cut."""
+    vocab, entries = Vocab.from_dict(VOCAB), []
+    for number in range(12):
+        clip = make_clip(number, 1)
+        codes, prompt = torch.from_numpy(clip.codes.astype("int64")), torch.from_numpy(clip.prompt_ids).long()
+        tokens = pack(prompt, codes, vocab=vocab, fps=1, duration=1).tolist()
+        content = pickle.dumps({"token": tokens, "label": tokens, "id": number})
+        (folder / f"{number}.pkl").write_bytes(content[:20] if number in broken else content)
+        entries.append({"file": f"{number}.pkl", "len": len(tokens), "id": number})
+    (folder / "merge-record.json").write_text(json.dumps(entries))
+    return folder / "merge-record.json"
+
+
+def test_a_broken_sample_is_logged_and_too_many_end_the_run(tmp_path: Path) -> None:
+    data = released_like(tmp_path, broken={4})
+    trainer = f"max_steps: 8, batch_size: {{image: 3}}, device: cpu, progress: false, run_dir: {tmp_path / 'run'}"
+    task = f"task={{data: {{image: {data}}}, model: {MODEL | {'vocab': VOCAB}}}}"
+    assert run(load_config(RunConfig, None, [f"trainer={{{trainer}, max_broken: 0.1}}", task])).step == 8
+    lines = (tmp_path / "run" / "log.txt").read_text().splitlines()
+    assert len(lines) == 1
+    assert "stream image: sample 4 is left out" in lines[0]
+    assert "4.pkl: not a released sample" in lines[0]
+    strict = [f"trainer={{{trainer}, max_broken: 0.05, resume: true}}", task, "trainer.max_steps=16"]
+    with pytest.raises(ValueError, match="1 of 12 samples of stream 'image' cannot be read"):
+        run(load_config(RunConfig, None, strict))
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ("nowhere.yaml", "No such file or directory"),
+        ("gone", "no such file or folder"),
+        ("points_nowhere.yaml", "pre-tokenise first or correct the path"),
+        ("foreign", "made with another tokenizer than this model's"),
+    ],
+)
+def test_data_that_cannot_be_trained_on_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], data: str, message: str
+) -> None:
+    (tmp_path / "points_nowhere.yaml").write_text("META: [{path: gone/index.json, ratio: 1.0}]")
+    write_clips(tmp_path / "foreign", num_latent=1)
+    fields = {**VOCAB, "num_codes": 10, "size": 320}
+    model = json.dumps({**MODEL, "vocab_size": 320, "vocab": fields})
+    words = [f"trainer={{run_dir: {tmp_path / 'run'}, max_steps: 3, device: cpu}}", f"task.model={model}"]
+    assert main(["train", *words, f"task.data.image={tmp_path / data}"]) == 2
+    error = capsys.readouterr().err.strip().splitlines()
+    assert len(error) == 1
+    assert message in error[0]
+    assert not (tmp_path / "run" / "checkpoints").exists()
