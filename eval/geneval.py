@@ -49,8 +49,8 @@ def work(options: argparse.Namespace, defaults: Mapping[str, Any]) -> "Work":
     ]
     metadata = {f"{number:05d}": json.dumps(record) for number, record in enumerate(records)}
     folder = PromptFolders(options.out, records_folder(options.out), metadata=metadata, num_images=num_images)
-    if options.num:
-        samples = samples[: options.num * num_images]
+    if options.first:
+        samples = samples[: options.first * num_images]
     asked = len(samples) // num_images, num_images
     scored = NUM_PROMPTS, IMAGES_PER_PROMPT
     remark = f"{asked[0]} prompts with {asked[1]} images; GenEval's scores are of {scored[0]} with {scored[1]}"

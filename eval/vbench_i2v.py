@@ -44,7 +44,7 @@ def work(options: argparse.Namespace, defaults: Mapping[str, Any]) -> "Work":
     path = official_file("vbench_i2v", options.prompts)
     prompts = read_videos(path, "vbench_i2v")
     ratio = parse_ratio(options.ratio)
-    asked = prompts[: options.num]
+    asked = prompts[: options.first]
     images = crops([prompt.image for prompt in asked if prompt.image], options.images, options.ratio)
     if options.settings.get("width") is None and options.settings.get("height") is None:
         width, height = nearest_size(*ratio, sizes_for_images(defaults))

@@ -66,7 +66,7 @@ def work_of(
     pairs = list(zip(prompts, texts, strict=True))
     allowed = [s for prompt, text in pairs for s in samples_of(prompt, text, max(prompt.copies, options.samples or 0))]
     asked = [
-        s for prompt, text in pairs[: options.num] for s in samples_of(prompt, text, options.samples or prompt.copies)
+        s for prompt, text in pairs[: options.first] for s in samples_of(prompt, text, options.samples or prompt.copies)
     ]
     remark = f"{len(asked)} videos are asked for; the benchmark's scores are of {NUM_VIDEOS[benchmark]}"
     return Work(

@@ -117,7 +117,7 @@ def _own_device(worker: Worker) -> str | None:
 
 def _parse(driver: Driver, arguments: Sequence[str] | None) -> argparse.Namespace:
     options = parser_of(driver).parse_intermixed_args(arguments)
-    for name in ("num", "samples", "batch_size"):
+    for name in ("first", "samples", "batch_size"):
         value = getattr(options, name)
         if value is not None and value < 1:
             raise ValueError(f"--{name.replace('_', '-')} is {value}; it must be at least 1")
@@ -138,7 +138,7 @@ def parser_of(driver: Driver) -> argparse.ArgumentParser:
     parser.add_argument("--prompts", type=Path, metavar="FILE", help="official list (default: in eval/prompts)")
     parser.add_argument("--long", type=Path, metavar="FILE", help="rewritten prompts (default: in eval/prompts)")
     parser.add_argument("--short", action="store_true", help="the model sees the official prompts themselves")
-    parser.add_argument("--num", type=int, help="the first so many prompts alone, for a trial")
+    parser.add_argument("--first", type=int, metavar="N", help="the first N prompts alone, for a trial")
     parser.add_argument("--samples", type=int, help=f"of every prompt, for a trial (default: {samples}, as scored)")
     parser.add_argument("--seed", type=int, default=0, help="base seed; a sample's own follows from it")
     parser.add_argument("--batch-size", type=int, default=batch_size, help=f"samples at a time (default: {batch_size})")

@@ -184,7 +184,7 @@ def test_a_prompt_file_without_exclude_is_not_the_official_one(
 
 
 def test_settings_and_size_are_ones_own(command: Callable[..., int], tmp_path: Path) -> None:
-    assert command(tmp_path / "o", "width=64", "height=32", "num_inference_steps=1", "--num", "1") == 0
+    assert command(tmp_path / "o", "width=64", "height=32", "num_inference_steps=1", "--first", "1") == 0
     with Image.open(tmp_path / "o/00000/samples/00000.png") as image:
         assert image.size == (64, 32)
     assert [path.name for path in (tmp_path / "o").iterdir()] == ["00000"]

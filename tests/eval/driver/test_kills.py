@@ -65,11 +65,11 @@ def commands(model: Path, metadata: Path, full_info: Path) -> dict[str, Callable
 
     def images(out: Path, *words: str) -> int:
         paths = ["--model", str(model), "--prompts", str(metadata), "--out", str(out)]
-        return geneval.main([*paths, "--short", "--samples", "2", "--num", "2", "--batch-size", "2", *words])
+        return geneval.main([*paths, "--short", "--samples", "2", "--first", "2", "--batch-size", "2", *words])
 
     def videos(out: Path, *words: str) -> int:
         paths = ["--model", str(model), "--prompts", str(full_info), "--out", str(out), "num_frames=5"]
-        return vbench_t2v.main([*paths, "--short", "--samples", "2", "--num", "2", "--batch-size", "2", *words])
+        return vbench_t2v.main([*paths, "--short", "--samples", "2", "--first", "2", "--batch-size", "2", *words])
 
     return {"geneval": images, "vbench": videos}
 
@@ -157,7 +157,7 @@ def test_torchrun_makes_what_one_process_makes(
 ) -> None:
     assert commands["geneval"](tmp_path / "whole", "--batch-size", "1") == 0
     words = ["-m", "eval.geneval", "--model", model, "--prompts", metadata, "--out", tmp_path / "o", "--short"]
-    words += ["--samples", "2", "--num", "2", "--batch-size", "1", "--part", "[1,1]"]
+    words += ["--samples", "2", "--first", "2", "--batch-size", "1", "--part", "[1,1]"]
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "3"]
     done = subprocess.run([*torchrun, *map(str, words)], cwd=repo, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -3,7 +3,10 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.distributed.run import get_args_parser
 
+from eval import geneval, vbench_i2v, vbench_t2v
+from eval.driver.command import Driver, parser_of
 from eval.driver.samples import Sample, Worker, batches_of, parse_part, seed_of, share_of, worker_of
 
 
@@ -55,3 +58,13 @@ def test_a_worker_knows_its_place() -> None:
     assert worker_of((1, 1), {}) == Worker(index=0, count=1, local_rank=0)
     environment = {"RANK": "2", "LOCAL_RANK": "1", "WORLD_SIZE": "3"}
     assert worker_of((2, 4), environment) == Worker(index=9, count=12, local_rank=1)
+
+
+@pytest.mark.parametrize(
+    "driver", [geneval.DRIVER, vbench_t2v.DRIVER, vbench_i2v.DRIVER], ids=lambda driver: driver.name
+)
+def test_torchrun_takes_no_option_for_one_of_its_own(driver: Driver) -> None:
+    options = [name for action in parser_of(driver)._actions for name in action.option_strings if name.startswith("--")]
+    words = [word for name in options if name != "--help" for word in (name, "1")]
+    parsed = get_args_parser().parse_args(["-m", f"eval.{driver.name}", *words])  # it takes beginnings of its own names
+    assert parsed.training_script_args == words

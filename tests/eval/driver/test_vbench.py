@@ -83,7 +83,7 @@ def test_a_video_that_was_cut_is_made_again_and_one_without_record_is_not_ours(
     command: Callable[..., int], contents: Contents, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "o"
-    words = ("--samples", "1", "--num", "2", "--batch-size", "2")
+    words = ("--samples", "1", "--first", "2", "--batch-size", "2")
     assert command(out, *words) == 0
     before = contents(out)
     (out / "Fireworks.-0.mp4").write_bytes(before["Fireworks.-0.mp4"][:100])
@@ -225,7 +225,7 @@ def test_crops_of_another_ratio_make_videos_of_another_size(
     (tmp_path / "crop/1-1").mkdir()
     for name in ("boat.jpg", "tree.jpg"):
         Image.new("RGB", (90, 90)).save(tmp_path / "crop/1-1" / name)
-    assert i2v(tmp_path / "o", "--ratio", "1-1", "--samples", "1", "--num", "1") == 0
+    assert i2v(tmp_path / "o", "--ratio", "1-1", "--samples", "1", "--first", "1") == 0
     with av.open(str(tmp_path / "o/a boat-0.mp4")) as container:
         assert (container.streams.video[0].width, container.streams.video[0].height) == (64, 64)
     assert "no crops" not in capsys.readouterr().err
