@@ -68,7 +68,8 @@ class NativeEngine:
     ) -> None:
         self._task, self._config, self._device = task, config, device
         self.model = self._build_model(parallel)
-        self.optimizer: torch.optim.Optimizer = build_optimizer(self.model, optim)
+        units = task.shard_units(self.model)
+        self.optimizer: torch.optim.Optimizer = build_optimizer(self.model, optim, units=units)
 
     def loss(self, prepared: Prepared) -> LossOutput:
         """Returns the summed loss of this rank's batch."""

@@ -1,17 +1,23 @@
 """AdamW and the learning rate: schedules are pure functions of progress, so there is no schedule state to save."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 from torch import nn
+from torch.distributed.tensor import DTensor
+
+from xllmx.muon import Muon, matrices_of
 
 
 @dataclass(frozen=True, kw_only=True)
 class OptimConfig:
     """Optimiser and learning-rate schedule; the defaults are those of the released recipes (SPEC §8.7)."""
 
+    name: Literal["adamw", "muon"] = "adamw"
+    """adamw, as released; muon for the weight matrices of the blocks, AdamW for all else (xllmx/muon.py)."""
     lr: float = 5e-5
     """Learning rate after the warm-up."""
     min_lr: float | None = None
@@ -77,26 +83,37 @@ def learning_rate(config: OptimConfig, step: int, *, max_steps: int, steps_per_e
     return config.lr * warmup_cosine(step, warmup=warmup, total=max_steps, floor=config.floor)
 
 
-def build_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.AdamW:
-    """Returns AdamW over the trainable parameters, fused where every one of them is on a device that has the kernel.
+def build_optimizer(model: nn.Module, config: OptimConfig, *, units: Sequence[nn.Module] = ()) -> torch.optim.AdamW:
+    """Returns the optimiser of the trainable parameters, fused where all are on a device that has the kernel.
+
+    Args:
+        model: whose parameters.
+        config: which optimiser, with its settings.
+        units: the blocks, whose matrices `name=muon` moves.
 
     Raises:
-        ValueError: a model in which nothing is trainable.
+        ValueError: a model in which nothing is trainable, or Muon where weights are cut over the ranks.
     """
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if not parameters:
         raise ValueError("the model has no trainable parameter; nothing to optimise")
-    groups: list[dict[str, Any]] = [{"params": parameters, "weight_decay": config.weight_decay}]
-    if not config.decay_norms:
-        matrices = [parameter for parameter in parameters if parameter.ndim > 1]
-        vectors = [parameter for parameter in parameters if parameter.ndim <= 1]
-        groups = [
-            {"params": part, "weight_decay": decay}
-            for part, decay in ((matrices, config.weight_decay), (vectors, 0.0))
-            if part
-        ]
+    matrices = matrices_of(units) if config.name == "muon" else []
+    if config.name == "muon" and (not matrices or any(isinstance(matrix, DTensor) for matrix in matrices)):
+        raise ValueError(
+            "optim.name is muon, which needs whole matrices of blocks; use parallel.sharding=none with the native "
+            "engine, or optim.name=adamw"
+        )
+    moved = {id(matrix) for matrix in matrices}
+    others = [parameter for parameter in parameters if id(parameter) not in moved]
+    spared = [] if config.decay_norms else [parameter for parameter in others if parameter.ndim <= 1]
+    decayed = others if config.decay_norms else [parameter for parameter in others if parameter.ndim > 1]
+    kinds = ((decayed, config.weight_decay), (spared, 0.0), (matrices, config.weight_decay))
+    groups: list[dict[str, Any]] = [{"params": part, "weight_decay": decay} for part, decay in kinds if part]
     fused = all(p.device.type in ("cpu", "cuda") and p.is_floating_point() for p in parameters)
-    return torch.optim.AdamW(groups, lr=config.lr, betas=config.betas, eps=config.eps, fused=fused)
+    settings: dict[str, Any] = {"lr": config.lr, "betas": config.betas, "eps": config.eps, "fused": fused}
+    if config.name == "adamw":
+        return torch.optim.AdamW(groups, **settings)
+    return Muon([{**group, "orthogonal": group["params"] is matrices} for group in groups], **settings)
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
