@@ -1,5 +1,7 @@
 """Muon: orthogonal updates of matrices, AdamW for the rest, one state that is saved and loaded."""
 
+from copy import deepcopy
+
 import pytest
 import torch
 from torch import nn
@@ -72,7 +74,7 @@ def test_the_loss_falls_and_a_loaded_state_goes_on_the_same() -> None:
     assert losses[-1] < 0.5 * losses[0]
     other, resumed = made(seed=1)
     descend(other, resumed, 1)
-    model, state = dcp_state.get_state_dict(net, optimizer)
+    model, state = deepcopy(dcp_state.get_state_dict(net, optimizer))  # the state itself would be shared
     dcp_state.set_state_dict(other, resumed, model_state_dict=model, optim_state_dict=state)
     assert descend(other, resumed, 3) == descend(net, optimizer, 3)
 
