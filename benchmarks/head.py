@@ -5,6 +5,7 @@ Literal: logits of the whole vocabulary in fp32 at every position of both branch
 
 import argparse
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -15,69 +16,93 @@ from benchmarks.measure import compare, matmul_rate, write_report
 from benchmarks.sampling import SAMPLER, Moment
 from benchmarks.work import WORKS, Work
 from lumos.model.linear import linear
-from lumos.sampler import MASKED, GeneratorNoise, guide, inverse_cdf, refine
+from lumos.sampler import MASKED, GeneratorNoise, Step, guide, inverse_cdf, refine
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 _CHUNK = 128
+
+
+@dataclass(frozen=True, kw_only=True)
+class Head:
+    """What all ways start from, and the ways."""
+
+    weight: Tensor
+    """Of the whole vocabulary, [V, D]."""
+    visual: Tensor
+    """Its rows of the visual codes."""
+    cond: Tensor
+    """Hidden states of a frame's codes, [N, D]."""
+    uncond: Tensor
+    """The same of the branch without text."""
+    codes: Tensor
+    """The frame's codes, -1 where masked."""
+    step: Step
+    """Which refinement it is."""
+
+    @classmethod
+    def of(cls, work: Work, moment: Moment, dtype: torch.dtype, *, device: torch.device) -> "Head":
+        """Returns random ones."""
+        config, vocab = work.config, work.config.vocabulary
+        generator = torch.Generator(device).manual_seed(0)
+        weight = torch.randn(config.vocab_size, work.width, device=device, generator=generator).mul_(0.05).to(dtype)
+        cond, uncond = torch.randn(2, work.num_codes, work.width, device=device, generator=generator).to(dtype)
+        visual = weight[vocab.code_base : vocab.code_base + vocab.num_codes]
+        return cls(
+            weight=weight, visual=visual, cond=cond, uncond=uncond, codes=moment.codes.to(device), step=moment.step
+        )
+
+    def guided_logits(self, rows: slice | None = None) -> Tensor:
+        """Returns logits of all positions, guided after the head; of the visual codes among the weight's `rows`."""
+        weight = self.visual if rows is None else self.weight
+        logits = [(hidden @ weight.T).float() for hidden in (self.cond, self.uncond)]
+        guided = logits[1] + SAMPLER.guidance_scale * (logits[0] - logits[1])
+        return guided if rows is None else guided[:, rows]
+
+    def guided(self) -> Tensor:
+        """Returns the hidden states guided before the head."""
+        return guide(self.cond, self.uncond, scale=SAMPLER.guidance_scale)
+
+    def gumbel(self, logits: Tensor, positions: Tensor) -> Tensor:
+        """Returns draws by Gumbel noise and, added, their probabilities from a whole softmax."""
+        noise = GumbelNoise(0, len(self.codes))
+        drawn = noise.draw(logits, frame=0, step=self.step.index, positions=positions)
+        return drawn.float() + logits.softmax(dim=-1).gather(-1, drawn[:, None]).squeeze(-1)
+
+    def in_chunks(self, hidden: Tensor) -> Tensor:
+        """Returns log probabilities of draws by the inverse distribution function, some rows at a time."""
+        parts = []
+        for part, u in zip(hidden.split(_CHUNK), torch.rand(len(hidden)).split(_CHUNK), strict=True):
+            logits = linear(part, self.visual).float()
+            drawn = inverse_cdf(logits, u.to(logits.device))
+            parts.append(logits.gather(-1, drawn[:, None]).squeeze(-1) - logits.logsumexp(dim=-1))
+        return torch.cat(parts)
+
+    def refined(self, hidden: Tensor) -> Tensor:
+        """Returns the codes after our refinement."""
+        noise = [GeneratorNoise(0)]
+        return refine(self.codes[None], hidden, weight=self.visual, noise=noise, step=self.step, sampler=SAMPLER)
 
 
 def head_paths(
     work: Work, moment: Moment, dtype: torch.dtype, device: torch.device
 ) -> tuple[dict[str, Callable[[], Tensor]], dict[str, float]]:
     """Returns the ways by name, each a saving more than the one before, and the FLOPs of their products."""
-    config, vocab = work.config, work.config.vocabulary
-    generator = torch.Generator(device).manual_seed(0)
-    weight = torch.randn(config.vocab_size, work.width, device=device, generator=generator).mul_(0.05).to(dtype)
-    cond, uncond = torch.randn(2, work.num_codes, work.width, device=device, generator=generator).to(dtype)
-    visual = weight[vocab.code_base : vocab.code_base + vocab.num_codes]
-    codes, scale = moment.codes.to(device), SAMPLER.guidance_scale
-    undecided = (codes == MASKED).nonzero().flatten()
+    head, vocab = Head.of(work, moment, dtype, device=device), work.config.vocabulary
+    rows = slice(vocab.code_base, vocab.code_base + vocab.num_codes)
+    masked = (head.codes == MASKED).nonzero().flatten()
     every = torch.arange(work.num_codes, device=device)
-    gumbel, noise, step = GumbelNoise(0, work.num_codes), GeneratorNoise(0), moment.step
-
-    def gumbel_draw(logits: Tensor, positions: Tensor) -> Tensor:
-        drawn = gumbel.draw(logits, frame=0, step=step.index, positions=positions)
-        return drawn.float() + logits.softmax(dim=-1).gather(-1, drawn[:, None]).squeeze(-1)
-
-    def literal() -> Tensor:
-        logits = [(hidden @ weight.T).float() for hidden in (cond, uncond)]
-        return gumbel_draw((logits[1] + scale * (logits[0] - logits[1]))[:, vocab.code_base :][:, : len(visual)], every)
-
-    def visual_rows() -> Tensor:
-        logits = [(hidden @ visual.T).float() for hidden in (cond, uncond)]
-        return gumbel_draw(logits[1] + scale * (logits[0] - logits[1]), every)
-
-    def guided_before() -> Tensor:
-        return gumbel_draw((guide(cond, uncond, scale=scale) @ visual.T).float(), every)
-
-    def masked_only() -> Tensor:
-        return gumbel_draw((guide(cond, uncond, scale=scale)[undecided] @ visual.T).float(), undecided)
-
-    def in_chunks() -> Tensor:
-        u = torch.rand(len(undecided), device=device)
-        hidden = guide(cond, uncond, scale=scale)[undecided]
-        parts = []
-        for part, share in zip(hidden.split(_CHUNK), u.split(_CHUNK), strict=True):
-            logits = linear(part, visual).float()
-            drawn = inverse_cdf(logits, share)
-            parts.append(logits.gather(-1, drawn[:, None]).squeeze(-1) - logits.logsumexp(dim=-1))
-        return torch.cat(parts)
-
-    def ours() -> Tensor:
-        hidden = guide(cond, uncond, scale=scale)[undecided]
-        return refine(codes[None], hidden, weight=visual, noise=[noise], step=step, sampler=SAMPLER)
-
     paths = {
-        "whole vocabulary, two branches": literal,
-        "+ visual rows": visual_rows,
-        "+ guidance before the head": guided_before,
-        "+ masked positions": masked_only,
-        "+ chunks, inverse-CDF draws": in_chunks,
-        "ours, with re-masking": ours,
+        "whole vocabulary, two branches": lambda: head.gumbel(head.guided_logits(rows), every),
+        "+ visual rows": lambda: head.gumbel(head.guided_logits(), every),
+        "+ guidance before the head": lambda: head.gumbel((head.guided() @ head.visual.T).float(), every),
+        "+ masked positions": lambda: head.gumbel((head.guided()[masked] @ head.visual.T).float(), masked),
+        "+ chunks, inverse-CDF draws": lambda: head.in_chunks(head.guided()[masked]),
+        "ours, with re-masking": lambda: head.refined(head.guided()[masked]),
     }
-    full = 2.0 * work.num_codes * work.width
-    masked = 2.0 * len(undecided) * work.width * len(visual)
-    counts = [2 * full * config.vocab_size, 2 * full * len(visual), full * len(visual), masked, masked, masked]
+    one = 2.0 * work.width * vocab.num_codes  # FLOPs of a position's visual logits
+    whole = 2.0 * work.width * work.config.vocab_size
+    positions = work.num_codes
+    counts = [2 * positions * whole, 2 * positions * one, positions * one, *[len(masked) * one] * 3]
     return paths, dict(zip(paths, counts, strict=True))
 
 

@@ -155,7 +155,6 @@ def test_equal_texts_are_read_once(tiny_model: LumosForCausalLM, monkeypatch: py
         ("accept_probability", 0.0),
         ("accept_probability", 1.5),
         ("guidance_every", 0),
-        ("guidance_every", 1.5),
         ("guidance_tolerance", 0.0),
         ("later_steps", 0.0),
         ("later_steps", 2.0),
