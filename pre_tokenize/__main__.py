@@ -17,6 +17,8 @@ from pre_tokenize.encode import Encoder, Limits, Target
 from pre_tokenize.ledger import REPORT, Ledger, claimed, rank_folder, summary, write_json
 from pre_tokenize.table import Table, part_of, read_table
 
+PACE = "pace.json"
+"""How fast the last run that had something to do was; beside the report."""
 _DTYPES = {
     "float32": torch.float32,
     "fp32": torch.float32,
@@ -58,7 +60,9 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         shard_rows=options.shard_rows or (64 if target.modality == "video" else 512),
         batch_size=options.batch_size or (1 if target.modality == "video" else 8),
         num_workers=options.num_workers,
+        device=_device(options.device),
     )
+    dtype = _DTYPES[options.cosmos_dtype] if options.cosmos_dtype else None
     table = read_table(options.input_file)
     visual, text = _tokenizer_files(options.visual_tokenizer, options.text_tokenizer)
     rows = part_of(part_of(range(len(table.items)), task[1], index=task[0] - 1), rank[1], index=rank[0])
@@ -74,23 +78,27 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
                 table,
                 target,
                 text=TextTokenizer.from_file(text),
-                visual=_visual_tokenizer(visual, options.device, options.cosmos_dtype),
+                visual=VisualTokenizer.from_pretrained(visual, device=limits.device, dtype=dtype),
                 limits=limits,
             )
             with tqdm(total=len(rows), initial=ledger.num_done, unit="item", desc=folder.name) as bar:
-                encoder.run(ledger, on_row=bar.update)
+                pace = encoder.run(ledger, on_row=bar.update).report()
+            write_json(folder / PACE, pace)
+            print(
+                f"{folder}: {pace['clips_per_s']:.2f} clips/s, {pace['network_share']:.0%} of the time in the network"
+            )
         report = ledger.report()
         write_json(folder / REPORT, report)
     print(f"{folder}: {summary(report)}")
     return report
 
 
-def _visual_tokenizer(folder: Path, device: str | None, dtype: str | None) -> VisualTokenizer:
+def _device(device: str | None) -> str:
     if device is None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise ValueError(f"--device is {device}, but PyTorch sees no GPU here; use --device cpu")
-    return VisualTokenizer.from_pretrained(folder, device=device, dtype=_DTYPES[dtype] if dtype else None)
+    return device
 
 
 def _require_place(task: tuple[int, int], rank: tuple[int, int]) -> None:

@@ -1,23 +1,28 @@
 """The work of one process: decode, crop and encode the items of its rows, shard by shard."""
 
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import Literal, Protocol, TypeVar
 
 import numpy as np
 import torch
+from einops import rearrange
 from torch import Tensor
 
-from lumos.media import MediaError, crop_to_bucket, read_clip, read_image, to_tensor
+from lumos.media import MediaError, crop_to_bucket, read_clip, read_image
 from lumos.sequence import Clip
 from lumos.vocab import Vocab
 from pre_tokenize.ledger import Ledger, Skip
+from pre_tokenize.pace import Pace
 from pre_tokenize.table import Item, Table
 
 EMPTY_CAPTION = "empty caption"
+
+Decoded = tuple[Item, np.ndarray | Skip]
+"""An item and its pixels, uint8 [F, H, W, 3], or why it has none."""
 
 _I = TypeVar("_I")
 _O = TypeVar("_O")
@@ -73,6 +78,8 @@ class Limits:
     """Clips of equal shape that go through the encoder together."""
     num_workers: int = 2
     """Threads that decode ahead."""
+    device: str = "cpu"
+    """Where pixels are sent, as bytes, and made into numbers."""
 
     def __post_init__(self) -> None:
         for name in ("shard_rows", "batch_size", "num_workers"):
@@ -91,35 +98,43 @@ class Encoder:
         for number in (target.fps, target.duration):
             text.vocab.number(number)  # raises for one that no token says
 
-    def run(self, ledger: Ledger, *, on_row: Callable[[], None]) -> None:
-        """Accounts for every row that `ledger` misses, one shard after the other; `on_row` is called once a row."""
-        for gap in ledger.missing:
-            for start in range(gap.start, gap.stop, self._limits.shard_rows):
-                rows = range(start, min(start + self._limits.shard_rows, gap.stop))
-                clips, skipped = self._shard(rows, on_row)
-                ledger.write(rows, clips, skipped=skipped)
+    def run(self, ledger: Ledger, *, on_row: Callable[[], None]) -> Pace:
+        """Accounts for every row that `ledger` misses, one shard after the other; `on_row` is called once a row.
 
-    def _shard(self, rows: range, on_row: Callable[[], None]) -> tuple[list[Clip], list[Skip]]:
-        """Clips and skips of `rows`, in their order."""
+        Workers decode ahead of the network, from one shard into the next.
+        """
+        size, ahead = self._limits.shard_rows, 2 * self._limits.num_workers + self._limits.batch_size
+        starts = [(start, gap) for gap in ledger.missing for start in range(gap.start, gap.stop, size)]
+        shards = [range(start, min(start + size, gap.stop)) for start, gap in starts]
+        items, pace = (self._table.items[row] for row in chain(*shards)), Pace()
+        with ThreadPoolExecutor(self._limits.num_workers) as pool:
+            decoded = _ahead(pool, self._decode, items, ahead)
+            for rows in shards:
+                clips, skipped = self._shard(islice(decoded, len(rows)), on_row, pace)
+                ledger.write(rows, clips, skipped=skipped)
+        return pace
+
+    def _shard(
+        self, decoded: Iterable[Decoded], on_row: Callable[[], None], pace: Pace
+    ) -> tuple[list[Clip], list[Skip]]:
+        """Clips and skips of the items, in their order."""
         clips: dict[int, Clip] = {}
         skipped: list[Skip] = []
         waiting: dict[tuple[int, ...], list[tuple[Item, np.ndarray]]] = defaultdict(list)
-        with ThreadPoolExecutor(self._limits.num_workers) as pool:
-            decoded = _ahead(pool, self._decode, (self._table.items[row] for row in rows), self._limits.num_workers)
-            for item, outcome in decoded:
-                on_row()
-                if isinstance(outcome, Skip):
-                    skipped.append(outcome)
-                    continue
-                batch = waiting[outcome.shape]
-                batch.append((item, outcome))
-                if len(batch) == self._limits.batch_size:
-                    clips |= self._encode(waiting.pop(outcome.shape))
+        for item, outcome in decoded:
+            on_row()
+            if isinstance(outcome, Skip):
+                skipped.append(outcome)
+                continue
+            batch = waiting[outcome.shape]
+            batch.append((item, outcome))
+            if len(batch) == self._limits.batch_size:
+                clips |= self._encode(waiting.pop(outcome.shape), pace)
         for batch in waiting.values():
-            clips |= self._encode(batch)
+            clips |= self._encode(batch, pace)
         return [clips[row] for row in sorted(clips)], skipped
 
-    def _decode(self, item: Item) -> tuple[Item, np.ndarray | Skip]:
+    def _decode(self, item: Item) -> Decoded:
         if not item.text:
             return item, Skip(row=item.row, path=item.path, reason=EMPTY_CAPTION)
         path, target = self._table.locate(item), self._target
@@ -130,9 +145,9 @@ class Encoder:
         except MediaError as error:
             return item, Skip(row=item.row, path=item.path, reason=error.reason, detail=error.detail)
 
-    def _encode(self, batch: list[tuple[Item, np.ndarray]]) -> dict[int, Clip]:
-        video = torch.stack([to_tensor(frames) for _, frames in batch])
-        with torch.inference_mode():
+    def _encode(self, batch: list[tuple[Item, np.ndarray]], pace: Pace) -> dict[int, Clip]:
+        video = pixels([frames for _, frames in batch], device=self._limits.device)
+        with torch.inference_mode(), pace.network(len(batch)):
             codes = self._visual.encode(video).cpu().numpy()
         if (num_codes := self._text.vocab.num_codes) <= codes.max():
             raise ValueError(
@@ -151,6 +166,14 @@ class Encoder:
             )
             for index, (item, _) in enumerate(batch)
         }
+
+
+def pixels(clips: Sequence[np.ndarray], *, device: str) -> Tensor:
+    """Pixels [B, 3, F, H, W] in [-1, 1] (x / 255 * 2 - 1), on the device, of uint8 clips [F, H, W, 3]."""
+    stacked = torch.from_numpy(np.stack(clips))
+    if device.startswith("cuda"):
+        stacked = stacked.pin_memory().to(device, non_blocking=True)
+    return rearrange(stacked, "B F H W C -> B C F H W").float().div_(255).mul_(2).sub_(1).contiguous()
 
 
 def _ahead(pool: ThreadPoolExecutor, work: Callable[[_I], _O], inputs: Iterable[_I], depth: int) -> Iterator[_O]:

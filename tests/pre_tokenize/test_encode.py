@@ -1,0 +1,58 @@
+"""Decoding runs ahead of the network, from one shard into the next, and its pace is what was measured."""
+
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lumos.media import to_tensor
+from pre_tokenize import __main__ as program
+from pre_tokenize.encode import pixels
+from pre_tokenize.pace import Pace
+
+
+def test_pixels_are_those_of_each_clip_alone() -> None:
+    clips = list(np.random.RandomState(0).randint(0, 256, (2, 5, 8, 16, 3)).astype(np.uint8))
+    assert pixels(clips, device="cpu").equal(torch.stack([to_tensor(clip) for clip in clips]))
+
+
+def test_pace_counts_clips_and_the_time_of_the_network_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([10.0, 11.0, 14.0, 15.0, 16.0, 20.0])
+    monkeypatch.setattr(time, "perf_counter", lambda: next(clock))
+    pace = Pace(_start=10.0)
+    next(clock)
+    for clips in (3, 2):
+        with pace.network(clips):
+            pass
+    assert pace.report() == {"clips": 5, "seconds": 10.0, "clips_per_s": 0.5, "network_share": 0.4}
+
+
+def test_workers_decode_into_the_next_shard(videos, tmp_path: Path, command, monkeypatch: pytest.MonkeyPatch) -> None:
+    events: list[str] = []
+    decode, write = program.Encoder._decode, program.Ledger.write
+
+    def decoded(self, item):
+        events.append("decode")
+        return decode(self, item)
+
+    def written(self, *args, **kwargs):
+        events.append("write")
+        return write(self, *args, **kwargs)
+
+    monkeypatch.setattr(program.Encoder, "_decode", decoded)
+    monkeypatch.setattr(program.Ledger, "write", written)
+    assert program.main(command(videos.file, tmp_path, "--shard_rows", "3", "--num_workers", "1")) == 0
+    assert events.count("write") == 5  # 14 rows
+    assert events[: events.index("write")].count("decode") > 3
+
+
+def test_pace_is_written_beside_the_report(videos, tmp_path: Path, command, capsys) -> None:
+    assert program.main(command(videos.file, tmp_path)) == 0
+    (file,) = tmp_path.rglob("pace.json")
+    pace = json.loads(file.read_text())
+    assert pace["clips"] == len(videos.kept)
+    assert 0 < pace["network_share"] < 1
+    assert f"{pace['clips_per_s']:.2f} clips/s" in capsys.readouterr().out
