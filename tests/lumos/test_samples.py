@@ -272,10 +272,10 @@ def test_a_broken_shard_is_a_broken_sample(tmp_path: Path, tiny_config: LumosCon
     with ClipWriter(tmp_path / "clips", shard_size=4) as writer:
         for index in range(12):
             writer.add(clip(index))
-    stream = stream_of(tmp_path / "clips", tiny_config)
     shard = tmp_path / "clips" / "shard-00001.parquet"
     content = shard.read_bytes()
     shard.write_bytes(content[:300] + bytes(700) + content[1000:])
+    stream = stream_of(tmp_path / "clips", tiny_config)
     with pytest.raises(BrokenSampleError, match=r"shard-00001\.parquet: not a readable shard"):
         stream[5]
     assert Replacing(stream)[5].content.clip.source == "8"
