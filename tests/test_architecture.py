@@ -36,6 +36,7 @@ HOSTS = {
     "pypi.org",
     "raw.githubusercontent.com",
     "pytorch.org",
+    "codeload.github.com",
     "download.pytorch.org",
     "www.apache.org",
 }

@@ -8,7 +8,7 @@ embeddings, head, norms and biases stay with AdamW. Updates are scaled to the si
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from jaxtyping import Float
@@ -88,7 +88,8 @@ def orthogonal(matrices: Float[Tensor, "B m n"]) -> Float[Tensor, "B m n"]:
 def matrices_of(units: Sequence[nn.Module]) -> list[nn.Parameter]:
     """Returns the trainable weights of the linear layers inside the units."""
     layers = [module for unit in units for module in unit.modules() if isinstance(module, nn.Linear)]
-    return [layer.weight for layer in layers if layer.weight.requires_grad]
+    weights = [cast(nn.Parameter, layer.weight) for layer in layers]
+    return [weight for weight in weights if weight.requires_grad]
 
 
 def _flat(matrix: Tensor) -> Tensor:
