@@ -277,6 +277,15 @@ def test_another_suffix_is_refused(tmp_path: Path, name: str) -> None:
         write_image(tmp_path / f"{name}x", numbered(1)[0])
 
 
+def test_equal_frames_make_equal_files_on_any_machine(tmp_path: Path) -> None:
+    for name in ("a.mp4", "b.mp4"):
+        write_video(tmp_path / name, numbered(5), fps=4)
+    content = (tmp_path / "a.mp4").read_bytes()
+    assert content == (tmp_path / "b.mp4").read_bytes()
+    assert b" threads=1 lookahead_threads=1 " in content  # x264 notes its settings in what it writes
+    assert b" mbtree=0 " in content
+
+
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.mp4"
     write_video(path, numbered(2), fps=2)
