@@ -2,7 +2,8 @@
 
 A step is forward, backward, clipping and AdamW on one sequence as training makes it: AR-DF masks, text of 120 tokens.
 The literal way attends under a dense mask, makes fp32 logits of the whole vocabulary at every token, and runs AdamW as
-a loop. Weights, gradients and the optimiser's state lie in memory throughout, so that the peak is what comes on top.
+a loop. The table's peak is what comes on top of the weights and the optimiser's state; gradients come and go with each
+step, and the notes give the peak beyond them too: a step's memory less the 16 bytes a parameter needed in any case.
 """
 
 import argparse
@@ -43,7 +44,8 @@ class TrainingStep:
         self.optimizer = build_optimizer(self.model, OptimConfig(lr=1e-5))
         for parameter in self.model.parameters():
             parameter.grad = torch.zeros_like(parameter)
-        self.optimizer.step()
+        self.optimizer.step()  # makes the optimiser's state
+        self.optimizer.zero_grad(set_to_none=True)
         self._blocks = list(self.model.model.layers)
 
     def prepared(self) -> Prepared:
@@ -71,7 +73,7 @@ class TrainingStep:
         for group in self.optimizer.param_groups:
             group["fused"], group["foreach"] = not literal, False
         self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=False)
+        self.optimizer.zero_grad(set_to_none=True)
         return loss.detach()
 
     def variant(self, name: str, batch: Prepared) -> Callable[[], Tensor]:
@@ -153,9 +155,11 @@ def main() -> None:
         title = f"{num_frames} frames, {batch.num_tokens} tokens, {batch.num_targets} masked codes"
         comparisons[title] = compare(paths, rounds=args.rounds, flops=flops, device=device)
         timings = comparisons[title].timings
-        for name in args.variants:
-            literal = timings[args.variants[0]].peak_bytes
-            notes[f"peak of {name}, {num_frames} frames, as a share"] = round(timings[name].peak_bytes / literal, 3)
+        gradients = sum(4 * parameter.numel() for parameter in step.model.parameters())
+        beyond = {name: (timing.peak_bytes - gradients) / 2**20 for name, timing in timings.items()}
+        notes[f"{num_frames} frames, peak MiB beyond weights, gradients, optimiser"] = {
+            name: f"{peak:.0f} ({peak / beyond[args.variants[0]]:.3f})" for name, peak in beyond.items()
+        }
         del step
     rates = {name: matmul_rate(dtype, device=device) for name, dtype in _DTYPES.items()}
     title = f"Training, one step, {args.work} on {args.device}"

@@ -191,11 +191,12 @@ class LumosTask:
         inputs, config, model = prepared.inputs, self.config, _lumos(model)
         positions, blocks = inputs["positions"], inputs["blocks"]
         hidden = model.hidden(inputs["input_ids"], positions=positions, blocks=blocks, backend=config.attention)
-        frames = inputs["frames"]
+        frames, in_order = inputs["frames"], self.vocab.code_table is None
         output = chunked_cross_entropy(
             hidden.flatten(0, 1)[inputs["rows"]],
-            model.visual_weight,
+            model.lm_head.weight if in_order else model.visual_weight,
             prepared.targets,
+            classes=slice(self.vocab.code_base, self.vocab.code_base + self.vocab.num_codes) if in_order else None,
             chunk=config.loss_chunk,
             z_loss=config.z_loss_weight,
             focal_gamma=config.focal_gamma,

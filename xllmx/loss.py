@@ -37,6 +37,7 @@ def chunked_cross_entropy(
     weight: Float[Tensor, "V D"],
     targets: Int[Tensor, " M"],
     *,
+    classes: slice | None = None,
     chunk: int | None = None,
     z_loss: float = 0.0,
     focal_gamma: float = 0.0,
@@ -49,8 +50,10 @@ def chunked_cross_entropy(
 
     Args:
         hidden: rows that carry loss, and only those.
-        weight: the head; a slice of a larger one is a smaller vocabulary.
-        targets: class of each row, in [0, V).
+        weight: the head.
+        targets: class of each row, in [0, V), or from 0 in `classes`.
+        classes: consecutive rows of `weight` that are the vocabulary; None is all. The same as a slice of the weight
+            given as such, but for the memory of the slice's gradient.
         chunk: rows at a time; None chooses by device. Changes memory and speed, not the result.
         z_loss: weight of the squared log-normaliser (not scaled by `row_weights`).
         focal_gamma: 0 is cross entropy; 2 is the usual focal loss.
@@ -69,7 +72,13 @@ def chunked_cross_entropy(
         raise ValueError(f"focal_gamma is {focal_gamma}; it must be 0 (cross entropy) or more")
     device = hidden.device.type
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden.dtype
-    options = _Options(chunk=chunk or _CHUNK_ROWS.get(device, 1024), z_loss=z_loss, gamma=focal_gamma, dtype=dtype)
+    options = _Options(
+        classes=classes or slice(None),
+        chunk=chunk or _CHUNK_ROWS.get(device, 1024),
+        z_loss=z_loss,
+        gamma=focal_gamma,
+        dtype=dtype,
+    )
     total, rows, lse, correct = _ChunkedCrossEntropy.apply(hidden, weight, targets, row_weights, options)
     count = targets.numel()
     metrics: dict[str, tuple[Quantity, Quantity]] = {
@@ -83,6 +92,7 @@ def chunked_cross_entropy(
 
 @dataclass(frozen=True, kw_only=True)
 class _Options:
+    classes: slice
     chunk: int
     z_loss: float
     gamma: float
@@ -97,7 +107,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, row_weights: Tensor | None, options: _Options
     ) -> tuple[Tensor, ...]:
         with torch.autocast(hidden.device.type, enabled=False):
-            compute_weight = weight.detach().to(options.dtype)
+            compute_weight = weight.detach()[options.classes].to(options.dtype)
             grad_hidden = torch.zeros_like(hidden, dtype=torch.float32) if ctx.needs_input_grad[0] else None
             grad_weight = torch.zeros_like(weight, dtype=torch.float32) if ctx.needs_input_grad[1] else None
             results = torch.zeros(4, targets.numel(), dtype=torch.float32, device=hidden.device)
@@ -111,18 +121,24 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
                 if grad_hidden is not None:
                     grad_hidden[rows] = (grad_logits @ compute_weight).float()
                 if grad_weight is not None:
-                    _accumulate(grad_weight, grad_logits, chunk_hidden)
-        ctx.save_for_backward(grad_hidden, grad_weight)
-        ctx.dtypes = hidden.dtype, weight.dtype
+                    _accumulate(grad_weight[options.classes], grad_logits, chunk_hidden)
+        ctx.gradients = grad_hidden, grad_weight
+        ctx.dtypes, ctx.classes = (hidden.dtype, weight.dtype), options.classes
         losses, ce, lse, correct = results
         ctx.mark_non_differentiable(ce, lse, correct)
         return losses.sum(), ce, lse, correct
 
     @staticmethod
     def backward(ctx: Any, grad_sum: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
+        assert ctx.gradients is not None, "the gradients of this loss went to an earlier backward"
+        (grad_hidden, grad_weight), ctx.gradients = ctx.gradients, None
+        # In place: a scaled copy of the head's gradient would lie beside it while all activations are there.
+        for gradient, rows in ((grad_hidden, slice(None)), (grad_weight, ctx.classes)):
+            if gradient is not None:
+                gradient[rows].mul_(grad_sum)
         scaled = [
-            None if gradient is None else (gradient * grad_sum).to(dtype)
-            for gradient, dtype in zip(ctx.saved_tensors, ctx.dtypes, strict=True)
+            None if gradient is None else gradient.to(dtype)
+            for gradient, dtype in zip((grad_hidden, grad_weight), ctx.dtypes, strict=True)
         ]
         return (*scaled, None, None, None)
 

@@ -69,6 +69,28 @@ def test_a_slice_of_a_head_gets_its_gradient_in_place() -> None:
     assert head.grad[4:].any(dim=1).all()
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_classes_are_the_slice_of_the_head(dtype: torch.dtype) -> None:
+    hidden, weight, targets = inputs(dtype)
+    outputs = [
+        chunked_cross_entropy(hidden, weight, targets % 6, classes=slice(3, 9), chunk=2),
+        chunked_cross_entropy(hidden, weight[3:9], targets % 6, chunk=2),
+    ]
+    assert outputs[0].sum == outputs[1].sum
+    ours, theirs = (torch.autograd.grad(output.sum * 0.7, (hidden, weight)) for output in outputs)
+    for one, other in zip(ours, theirs, strict=True):
+        assert one.dtype == dtype
+        assert one.equal(other)
+
+
+def test_a_second_backward_is_refused() -> None:
+    hidden, weight, targets = inputs()
+    loss = chunked_cross_entropy(hidden, weight, targets).sum
+    loss.backward(retain_graph=True)
+    with pytest.raises(AssertionError, match="earlier backward"):
+        loss.backward()
+
+
 def test_under_autocast_the_products_are_bf16_and_the_loss_fp32() -> None:
     hidden, weight, targets = inputs()
     with torch.autocast("cpu", torch.bfloat16):
