@@ -3,6 +3,7 @@
 Activations belong to the model that makes them; here is only what any model has.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,8 @@ COMPUTE_BYTES = {"bf16": 2, "fp32": 4}
 _PEAK_TFLOPS = {
     "H200": 989.0,
     "H100": 989.0,
+    "H100 PCIe": 756.0,
+    "H100 NVL": 835.0,
     "H800": 989.0,
     "GH200": 989.0,
     "B200": 2250.0,
@@ -28,7 +31,8 @@ _PEAK_TFLOPS = {
     "A10": 125.0,
     "V100": 125.0,
 }
-"""Dense bf16 (V100: fp16) tensor-core peak of the makers' data sheets, TFLOP/s; the longest name that fits counts."""
+"""Dense bf16 (V100: fp16) tensor-core peak of the makers' data sheets, TFLOP/s; the longest of the names counts that
+stand in the device's name as words (an L40 is no L4, an RTX A1000 no A100)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +103,7 @@ def state_bytes(
 
 def peak_flops(device_name: str) -> float | None:
     """Returns the dense bf16 peak of a GPU in FLOP/s by its name; None for one that is not in the table."""
-    fitting = [name for name in _PEAK_TFLOPS if name in device_name]
+    fitting = [name for name in _PEAK_TFLOPS if re.search(rf"\b{name}\b", device_name)]
     return 1e12 * _PEAK_TFLOPS[max(fitting, key=len)] if fitting else None
 
 

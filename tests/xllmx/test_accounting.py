@@ -51,3 +51,9 @@ def test_peaks_are_found_by_name() -> None:
     assert peak_flops("NVIDIA L40S") == 362e12
     assert peak_flops("NVIDIA GeForce GTX 970") is None
     assert device_peak_flops(torch.device("cpu")) is None
+
+
+def test_another_gpu_with_a_similar_name_has_no_peak_of_its_neighbour() -> None:
+    assert peak_flops("NVIDIA H100 PCIe") == 756e12
+    assert peak_flops("NVIDIA A10") == 125e12
+    assert [peak_flops(f"NVIDIA {name}") for name in ("L40", "RTX A1000", "A10G", "GB200")] == [None] * 4
