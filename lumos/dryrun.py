@@ -150,7 +150,10 @@ def plan_run(config: RunConfig, *, num_gpus: int = 1, size: tuple[int, int] | No
             precision=config.trainer.precision,
             averaged=bool(config.trainer.ema_decay),
         ),
-        streams={name: _stream(config, task, name, size=size) for name in config.trainer.schedule or config.task.data},
+        streams={
+            name: _stream(config, task, name, num_gpus=num_gpus, size=size)
+            for name in config.trainer.schedule or config.task.data
+        },
         precision=config.trainer.precision,
         checkpointing=config.parallel.activation_checkpointing is True,
         loss_chunk=config.task.loss_chunk,
@@ -184,7 +187,7 @@ def report(plan: Plan) -> str:
 # --- measuring --------------------------------------------------------------------------------------------------------
 
 
-def _stream(config: RunConfig, task: LumosTask, name: str, *, size: tuple[int, int] | None) -> Stream:
+def _stream(config: RunConfig, task: LumosTask, name: str, *, num_gpus: int, size: tuple[int, int] | None) -> Stream:
     if name not in config.task.data:
         raise ValueError(f"trainer.schedule names {name!r}; task.data has {', '.join(config.task.data)}")
     path = config.task.data[name]
@@ -197,7 +200,7 @@ def _stream(config: RunConfig, task: LumosTask, name: str, *, size: tuple[int, i
         mean, longest = shapes[order[len(order) // 2]], shapes[order[-1]]
     return Stream(
         batch_size=config.trainer.batch_size.get(name, 1),
-        accumulation=config.trainer.grad_accumulation,
+        accumulation=config.trainer.accumulation(num_gpus),
         num_clips=None if shapes is None else len(shapes),
         mean=mean,
         longest=longest,

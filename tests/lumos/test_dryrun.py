@@ -71,6 +71,14 @@ def test_replicas_are_copies_of_the_state(repo: Path) -> None:
         plan_run(recipe(repo, "1B_stage_1_image", *MODEL_WORDS, "parallel.replicas=2"), num_gpus=5)
 
 
+def test_a_global_batch_is_cut_among_the_gpus(repo: Path) -> None:
+    words = [*MODEL_WORDS, "trainer.batch_size={image: 2}", "trainer.global_batch_size={image: 24}"]
+    streams = [plan_run(recipe(repo, "1B_stage_1_image", *words), num_gpus=num).streams for num in (2, 4)]
+    assert [stream["image"].accumulation for stream in streams] == [6, 3]
+    with pytest.raises(ValueError, match="5 processes with batches of 2"):
+        plan_run(recipe(repo, "1B_stage_1_image", *words), num_gpus=5)
+
+
 def test_the_command_touches_nothing(
     repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
