@@ -74,6 +74,7 @@ def commands(model: Path, metadata: Path, full_info: Path) -> dict[str, Callable
     return {"geneval": images, "vbench": videos}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["geneval", "vbench"])
 def test_killed_at_any_step_a_folder_holds_whole_samples_and_the_next_run_completes_it(
     kind: str, commands: dict[str, Callable[..., int]], contents: Contents, tmp_path: Path
