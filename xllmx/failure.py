@@ -15,7 +15,7 @@ from contextlib import contextmanager
 
 import torch.distributed as dist
 
-from xllmx.distributed import launched_rank, launched_ranks, shutdown
+from xllmx.distributed import barrier, launched_rank, launched_ranks, shutdown
 
 _LOOK_S = 0.5
 _PATIENCE_S = 15.0
@@ -26,7 +26,8 @@ _PATIENCE_S = 15.0
 def ended_together() -> Iterator[None]:
     """Returns a context after which all processes have left the group; an error on any rank ends all, with status 1.
 
-    The main rank prints `error: ...`; a rank with an error that is not the user's prints its traceback before.
+    The main rank prints `error: ...`; a rank with an error that is not the user's prints its traceback before. A rank
+    that the main one does not hear (there is no group yet, or no more) speaks for itself, after the main one's time.
     """
     if launched_ranks() == 1:
         yield
@@ -35,6 +36,7 @@ def ended_together() -> Iterator[None]:
     watch.start()
     try:
         yield
+        barrier()  # while this process still listens: another one may fail after its last step
     except Exception as error:
         watch.report(error)
     watch.stop()
@@ -60,7 +62,9 @@ class _Watch:
 
     def report(self, error: Exception) -> None:
         """Never returns: the process ends with status 1 when the main rank has spoken."""
-        if not dist.is_initialized():  # the others have found the same in the settings, or will find nobody to join
+        if not dist.is_initialized():  # the main process has found the same, and ends us; or this machine is at fault
+            if launched_rank():
+                time.sleep(_PATIENCE_S)
             self._end(str(error) if isinstance(error, ValueError) else "".join(traceback.format_exception(error)))
         if _is_echo(error):
             time.sleep(_PATIENCE_S)  # the watching thread ends this process sooner, with the cause
@@ -85,14 +89,15 @@ class _Watch:
                     self._end("")
                 if store.check([self._key]) and launched_rank() == 0:
                     self._end(store.get(self._key).decode(), store)
-            except RuntimeError:  # the store is gone, and the main process with it
+            except (RuntimeError, ValueError):  # the store is gone, and the main process with it; or we have left
                 if not self._stopped.wait(_PATIENCE_S):
                     self._end("")
 
     def _end(self, message: str, store: dist.Store | None = None) -> None:
         self._speaking.acquire()  # never given back: the first to come ends the process
-        if message and launched_rank() == 0:
-            sys.stderr.write(f"error: {message}\n")
+        if message:
+            own = f" [process {launched_rank()}]" if launched_rank() else ""
+            sys.stderr.write(f"error: {message}{own}\n")
         sys.stdout.flush()
         sys.stderr.flush()
         if store is not None:
@@ -103,8 +108,9 @@ class _Watch:
 
 def _is_echo(error: Exception) -> bool:
     """Returns whether the error only says that another process is gone."""
-    words = ("gloo", "nccl", "connection closed", "connection reset", "store")
-    return isinstance(error, RuntimeError) and any(word in str(error).lower() for word in words)
+    words = ("gloo", "nccl", "connection closed", "connection reset")
+    said = isinstance(error, RuntimeError) and any(word in str(error).lower() for word in words)
+    return said or isinstance(error, dist.DistError)
 
 
 def _line(error: Exception) -> str:

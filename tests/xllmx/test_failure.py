@@ -92,6 +92,41 @@ def test_a_process_that_is_killed_ends_the_others_with_one_line(tmp_path: Path) 
     assert steps_of(tmp_path) == [2]
 
 
+ONE_FAILS = """
+import os, time
+from xllmx.distributed import init_distributed
+from xllmx.failure import ended_together
+with ended_together():
+    if {joined}:
+        init_distributed("cpu")
+    if os.environ["RANK"] == "1":
+        raise {error}
+    time.sleep({others_busy_s})
+os._exit(0)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("error", "others_busy_s"), [("ValueError('disk full')", 0), ("RuntimeError('cannot restore it')", 60)]
+)
+def test_an_error_is_said_also_where_the_others_are_done_and_whatever_its_words(error: str, others_busy_s: int) -> None:
+    code = ONE_FAILS.format(joined=True, error=error, others_busy_s=others_busy_s)
+    errors, codes = ranks.ended(ranks.start_ranks(["-c", code], num=2))
+    ((line,), nothing) = error_lines(errors)
+    assert error.partition("(")[2].strip("')") in line
+    assert line.endswith("[process 1]")
+    assert (nothing, codes) == ([], [1, 1])
+
+
+@pytest.mark.slow
+def test_a_process_at_fault_before_there_is_a_group_speaks_for_itself() -> None:
+    code = ONE_FAILS.format(joined=False, error="ValueError('no GPU on this machine')", others_busy_s=0)
+    errors, codes = ranks.ended(ranks.start_ranks(["-c", code], num=2))
+    assert error_lines(errors) == [[], ["error: no GPU on this machine [process 1]"]]
+    assert codes == [0, 1]
+
+
 def test_the_global_batch_says_how_often_to_accumulate(tmp_path: Path) -> None:
     def config(**settings: object) -> TrainerConfig:
         return TrainerConfig(run_dir=tmp_path, max_steps=1, **settings)  # type: ignore[arg-type]
