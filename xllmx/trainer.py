@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from xllmx.checkpoint import CheckpointManager, step_of
 from xllmx.config import save_config, to_plain
+from xllmx.data.broken import FaultCount
 from xllmx.data.loader import CyclicLoader
 from xllmx.data.streams import Streams
 from xllmx.distributed import barrier, init_distributed, is_main, num_ranks, rank, sum_over_ranks
@@ -69,9 +70,10 @@ class Trainer:
         alone = self.parallel.is_sharded(1) or self.parallel.engine == "deepspeed"
         self.device = init_distributed(config.device, alone=alone)
         self.streams = self._streams("train")
-        if unknown := sorted(set(config.batch_size) - set(self.streams.datasets)):
-            names = ", ".join(self.streams.datasets)
-            raise ValueError(f"trainer.batch_size names {unknown[0]!r}; the task's streams are {names}")
+        for name, sizes in (("batch_size", config.batch_size), ("global_batch_size", config.global_batch_size)):
+            if unknown := sorted(set(sizes) - set(self.streams.datasets)):
+                names = ", ".join(self.streams.datasets)
+                raise ValueError(f"trainer.{name} names {unknown[0]!r}; the task's streams are {names}")
         self.steps_per_epoch = self.streams.steps_per_epoch(config.epoch_stream)
         self.max_steps = config.max_steps or math.ceil((config.epochs or 0) * self.steps_per_epoch)
         self.engine = build_engine(task, config, optim=self.optim, parallel=self.parallel, device=self.device)
@@ -157,10 +159,10 @@ class Trainer:
         sums = Sums(self.device)
         self.model.eval()
         with self._averaged():
-            for name, data in self._held_out.datasets.items():
-                sampler = self._held_out.samplers[name]
-                for number in range(min(self.config.eval_batches, sampler.batches_per_epoch)):
-                    batch = self.task.collate([data[index] for index in sampler.batch(number)])
+            for name, sampler in self._held_out.samplers.items():
+                drawn = self._held_out.first_batches(name, self.config.eval_batches, collate=self.task.collate)
+                for number, one in enumerate(drawn):
+                    batch = self._held_out_faults.note(name, one)
                     generator = generator_at(self.config.seed, number, slot=sampler.slot(0), stream=f"eval/{name}")
                     prepared = self._placed(self.task.prepare(batch, generator))
                     _add_metrics(sums, name, self.engine.loss(prepared))
@@ -313,6 +315,11 @@ class Trainer:
     @cached_property
     def _held_out(self) -> Streams:
         return self._streams("eval")
+
+    @cached_property
+    def _held_out_faults(self) -> FaultCount:
+        sizes = {name: len(data) for name, data in self._held_out.datasets.items()}
+        return FaultCount(sizes, self.config.max_broken)
 
 
 def _add_metrics(sums: Sums, stream: str, output: LossOutput) -> None:

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 import torch
-from toy_task import ToyTask
+from toy_task import ToyData, ToyTask
 
 from xllmx.config import load_config
+from xllmx.data.broken import BrokenSampleError
 from xllmx.metrics import read_metrics
 from xllmx.optim import OptimConfig
 from xllmx.parallel import ParallelConfig
@@ -221,6 +222,7 @@ def test_epochs_count_the_passes_over_the_last_stream(tmp_path: Path) -> None:
         ({"log_every": 0}, "log_every is 0"),
         ({"save_every": -1}, "save_every is -1"),
         ({"schedule": {"audio": 1}}, "names 'audio'; the task's streams are image, video"),
+        ({"global_batch_size": {"vidoe": 8}}, r"trainer\.global_batch_size names 'vidoe'; .* are image, video"),
         ({"epoch_stream": "audio"}, "epoch_stream is 'audio'"),
         ({"batch_size": {"vido": 1}}, "names 'vido'"),
         ({"ema_decay": 1.5}, "ema_decay is 1.5"),
@@ -234,6 +236,30 @@ def test_bad_settings_are_named(tmp_path: Path, settings: dict[str, Any], messag
         pytest.skip("this machine has a GPU")
     with pytest.raises(ValueError, match=message):
         trainer_of(tmp_path, **settings).fit()
+
+
+def test_a_broken_held_out_sample_is_replaced_and_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    trainer = trainer_of(tmp_path, max_broken=0.1)
+    held_out = trainer._held_out
+    wrong = held_out.samplers["image"].batch(0)[1]
+    held_out.datasets["image"].__class__ = _WithBroken
+    held_out.datasets["image"].broken = wrong
+    with caplog.at_level("WARNING"):
+        assert trainer.evaluate() == trainer.evaluate()
+    assert [record.getMessage() for record in caplog.records] == [f"stream image: sample {wrong} is left out: cut"]
+    strict = trainer_of(tmp_path / "strict", max_broken=0.0)
+    strict.__dict__["_held_out"] = held_out
+    with pytest.raises(ValueError, match=r"1 of 29 samples of stream 'image' cannot be read.*max_broken=0"):
+        strict.evaluate()
+
+
+class _WithBroken(ToyData):
+    broken: int
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        if index == self.broken:
+            raise BrokenSampleError("cut")
+        return super().__getitem__(index)
 
 
 def test_evaluation_without_data_is_an_error_before_the_first_step(tmp_path: Path) -> None:

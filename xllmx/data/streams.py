@@ -1,9 +1,9 @@
 """The named data sets of a run: in what turns they are drawn from, in what batches, and how long an epoch is."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from xllmx.data.broken import CollateDrawn, FaultCount, Replacing
+from xllmx.data.broken import CollateDrawn, Drawn, FaultCount, Replacing
 from xllmx.data.loader import CyclicLoader, StreamCycle, build_loader
 from xllmx.data.sampler import BucketedSampler
 from xllmx.distributed import num_ranks, rank
@@ -71,6 +71,12 @@ class Streams:
         sampler = self.samplers[name]
         samples = sampler.global_batch(self.cycle.draws(name, step))
         return samples.reshape(sampler.accumulation, sampler.num_ranks, -1).swapaxes(0, 1).tolist()
+
+    def first_batches(self, name: str, num: int, *, collate: Callable[[list[Any]], Any]) -> Iterator[Drawn]:
+        """Yields this rank's first `num` batches of the stream, at most an epoch; broken samples are replaced."""
+        data, sampler = Replacing(self.datasets[name]), self.samplers[name]
+        for number in range(min(num, sampler.batches_per_epoch)):
+            yield CollateDrawn(collate)([data[index] for index in sampler.batch(number)])
 
     def loader(
         self, *, step: int, collate: Callable[[list[Any]], Any], num_workers: int, max_broken: float = 0.0
