@@ -55,7 +55,7 @@ class BatchLoad:
     """What the model has to do for a batch on one rank."""
 
     num_tokens: int
-    """Tokens, padding included."""
+    """Tokens: with padding to reckon memory, without it to reckon what the model needs (MFU)."""
     attended_pairs: int
     """Pairs of query and key, over the batch."""
     num_targets: int

@@ -77,13 +77,15 @@ class Plan:
     shards: int
     """GPUs that share one copy of weights and optimiser."""
     state: StateBytes
-    """Bytes of weights, gradients, optimiser on each GPU."""
+    """Bytes of weights, gradients, optimiser of each process."""
+    offloaded: bool
+    """Whether the state lies in the host's memory, and only what is gathered on the GPU."""
     streams: Mapping[str, Stream]
     """The data, by stream."""
     precision: str
     """bf16 or fp32."""
-    checkpointing: bool
-    """Whether the config checkpoints activations."""
+    checkpointing: bool | str
+    """Whether the config checkpoints activations; `selective` lies between."""
     loss_chunk: int | None
     """Rows of logits at a time, where configured."""
 
@@ -102,7 +104,12 @@ class Plan:
 
     def peak_bytes(self, *, checkpointing: bool) -> int:
         """Returns the bytes on one GPU at the peak of a step."""
-        return self.state.total + sum(self.batch_bytes(checkpointing=checkpointing))
+        return self.state.total - self.host_bytes + sum(self.batch_bytes(checkpointing=checkpointing))
+
+    @property
+    def host_bytes(self) -> int:
+        """Bytes of the state of each process that lie in the host's memory; 0 without parallel.cpu_offload."""
+        return self.state.total - self.state.working if self.offloaded else 0
 
     def step_flops(self, name: str) -> int:
         """Returns the FLOPs of a step on one GPU that the model needs (what MFU counts)."""
@@ -110,9 +117,9 @@ class Plan:
         return stream.accumulation * training_flops(self.model, stream.load())
 
     def redone_flops(self, name: str) -> int:
-        """Returns the FLOPs of a step on one GPU that checkpointing adds; 0 without it."""
+        """Returns the FLOPs of a step on one GPU that checkpointing adds; 0 without it, or where it is selective."""
         stream = self.streams[name]
-        return stream.accumulation * recomputed_flops(self.model, stream.load()) if self.checkpointing else 0
+        return stream.accumulation * recomputed_flops(self.model, stream.load()) if self.checkpointing is True else 0
 
 
 def plan_run(config: RunConfig, *, num_gpus: int = 1, size: tuple[int, int] | None = None) -> Plan:
@@ -125,8 +132,11 @@ def plan_run(config: RunConfig, *, num_gpus: int = 1, size: tuple[int, int] | No
             for those that are not there.
 
     Raises:
-        ValueError: no model, no data, or a number of GPUs that the replicas do not divide.
+        ValueError: no model, no data, a number of GPUs that the replicas do not divide, or another engine.
     """
+    if config.parallel.engine != "native":
+        rule = "whose memory the dry run does not know"
+        raise ValueError(f"parallel.engine is {config.parallel.engine}, {rule}; leave it out of the dry run")
     if num_gpus < 1 or num_gpus % config.parallel.replicas:
         replicas = config.parallel.replicas
         raise ValueError(f"--gpus {num_gpus} must be a positive multiple of parallel.replicas={replicas}; change one")
@@ -155,7 +165,8 @@ def plan_run(config: RunConfig, *, num_gpus: int = 1, size: tuple[int, int] | No
             for name in config.trainer.schedule or config.task.data
         },
         precision=config.trainer.precision,
-        checkpointing=config.parallel.activation_checkpointing is True,
+        offloaded=config.parallel.cpu_offload,
+        checkpointing=config.parallel.activation_checkpointing,
         loss_chunk=config.task.loss_chunk,
     )
 
@@ -261,20 +272,24 @@ def _stream_lines(plan: Plan) -> list[str]:
 
 def _memory_lines(plan: Plan) -> list[str]:
     state = plan.state
-    rows = {
-        "master weights, fp32": (state.weights, state.weights),
-        "AdamW, 2 x fp32": (state.optimizer, state.optimizer),
-        "gradients, fp32": (state.gradients, state.gradients),
-        "averaged weights": (state.average, state.average),
-        "gathered or cast weights": (state.working, state.working),
+    kept = {
+        "master weights, fp32": state.weights,
+        "AdamW, 2 x fp32": state.optimizer,
+        "gradients, fp32": state.gradients,
+        "averaged weights": state.average,
     }
+    on_gpu = {**({} if plan.offloaded else kept), "gathered or cast weights": state.working}
+    rows = {name: (number, number) for name, number in on_gpu.items()}
     with_all, with_inputs = plan.batch_bytes(checkpointing=False), plan.batch_bytes(checkpointing=True)
     rows["activations, longest batch"] = (with_all[0], with_inputs[0])
     rows["logits and head gradient"] = (with_all[1], with_inputs[1])
     rows["peak"] = (plan.peak_bytes(checkpointing=False), plan.peak_bytes(checkpointing=True))
-    chosen = "with" if plan.checkpointing else "without"
+    choices: dict[bool | str, str] = {True: "with", False: "without", "selective": "selective, in between"}
+    chosen = choices[plan.checkpointing]
     lines = [f"GiB a GPU                    without   with activation checkpointing (this config: {chosen})"]
     lines += [f"{name:28}{a / _GIB:8.2f}{b / _GIB:7.2f}" for name, (a, b) in rows.items() if a]
+    if plan.offloaded:
+        lines.append(f"{'in the host, each process':28}{plan.host_bytes / _GIB:8.2f}{plan.host_bytes / _GIB:7.2f}")
     return [*lines, "not counted: CUDA context, NCCL buffers, fragmentation (plan 2 GiB for them)"]
 
 

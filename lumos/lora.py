@@ -49,8 +49,8 @@ class LoRAConfig:
         if self.rank < 0 or self.alpha <= 0 or not 0 <= self.dropout < 1:
             values = f"rank={self.rank}, alpha={self.alpha}, dropout={self.dropout}"
             raise ValueError(f"lora is {values}; it needs rank >= 0 (0 is off), alpha > 0 and 0 <= dropout < 1")
-        if unknown := sorted(set(self.targets) - set(LINEARS)) or not self.targets:
-            raise ValueError(f"lora.targets are {list(self.targets)} ({unknown}); choose among {', '.join(LINEARS)}")
+        if not self.targets or not set(self.targets) <= set(LINEARS):
+            raise ValueError(f"lora.targets are {list(self.targets)}; choose one or more of {', '.join(LINEARS)}")
 
 
 def add_lora(model: LumosForCausalLM, config: LoRAConfig) -> LumosForCausalLM:

@@ -79,6 +79,26 @@ def test_a_global_batch_is_cut_among_the_gpus(repo: Path) -> None:
         plan_run(recipe(repo, "1B_stage_1_image", *words), num_gpus=5)
 
 
+def test_an_offloaded_state_lies_in_the_host(repo: Path) -> None:
+    words = [*MODEL_WORDS, "parallel.activation_checkpointing=selective"]
+    gpu, host = (
+        plan_run(recipe(repo, "1B_stage_1_image", *words, f"parallel.cpu_offload={flag}"), num_gpus=4)
+        for flag in ("false", "true")
+    )
+    kept = gpu.state.weights + gpu.state.optimizer + gpu.state.gradients + gpu.state.average
+    assert (gpu.host_bytes, host.host_bytes) == (0, kept)
+    assert gpu.peak_bytes(checkpointing=False) - host.peak_bytes(checkpointing=False) == kept
+    assert ["AdamW" in report(plan) for plan in (gpu, host)] == [True, False]
+    assert ["in the host" in report(plan) for plan in (gpu, host)] == [False, True]
+    assert "this config: selective, in between" in report(gpu)
+    assert gpu.redone_flops("image") == 0
+
+
+def test_an_engine_whose_memory_is_not_known_is_refused(repo: Path) -> None:
+    with pytest.raises(ValueError, match=r"parallel\.engine is deepspeed, whose memory the dry run does not know"):
+        plan_run(recipe(repo, "1B_stage_1_image", *MODEL_WORDS, "parallel.engine=deepspeed"), num_gpus=4)
+
+
 def test_the_command_touches_nothing(
     repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
