@@ -96,9 +96,15 @@ def forward_flops(config: LumosConfig, load: BatchLoad) -> tuple[int, int]:
     return config.num_hidden_layers * (linear + attention), head
 
 
-def training_flops(config: LumosConfig, load: BatchLoad) -> int:
-    """Returns the FLOPs of forward and backward that the model needs: the numerator of MFU, nothing twice."""
-    return 3 * sum(forward_flops(config, load))
+def training_flops(config: LumosConfig, load: BatchLoad, *, frozen: bool = False) -> int:
+    """Returns the FLOPs of forward and backward that the model needs: the numerator of MFU, nothing twice.
+
+    `frozen` weights (adapters are trained, whose own products are too small to count) need no gradient: of the backward
+    of a linear layer half is left, of that of attention all.
+    """
+    blocks, head = forward_flops(config, load)
+    attention = config.num_hidden_layers * 4 * config.num_attention_heads * config.head_dim * load.attended_pairs
+    return 3 * (blocks + head) - (blocks - attention + head if frozen else 0)
 
 
 def recomputed_flops(config: LumosConfig, load: BatchLoad) -> int:

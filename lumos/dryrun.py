@@ -114,7 +114,7 @@ class Plan:
     def step_flops(self, name: str) -> int:
         """Returns the FLOPs of a step on one GPU that the model needs (what MFU counts)."""
         stream = self.streams[name]
-        return stream.accumulation * training_flops(self.model, stream.load())
+        return stream.accumulation * training_flops(self.model, stream.load(), frozen=not self.head_trained)
 
     def redone_flops(self, name: str) -> int:
         """Returns the FLOPs of a step on one GPU that checkpointing adds; 0 without it, or where it is selective."""

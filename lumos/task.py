@@ -184,7 +184,9 @@ class LumosTask:
             attended_pairs=attended_pairs(prepared.inputs["blocks"]),
             num_targets=prepared.num_targets,
         )
-        return dataclasses.replace(prepared, flops=training_flops(self.model_config, load))
+        return dataclasses.replace(
+            prepared, flops=training_flops(self.model_config, load, frozen=self.lora is not None)
+        )
 
     def loss(self, model: nn.Module, prepared: Prepared) -> LossOutput:
         """Returns the cross entropy summed over the masked codes, among visual logits, and that of every frame."""

@@ -56,14 +56,30 @@ def test_pairs_are_those_of_the_literal_mask(config: LumosConfig) -> None:
 def test_forward_flops_are_those_torch_counts(config: LumosConfig) -> None:
     model = LumosForCausalLM(config)
     load = BatchLoad.of(SHAPE, batch_size=1, masked_share=0.5)
-    # the fused CPU kernel is not counted by torch, plain products are
-    with FlopCounterMode(display=False) as counter, torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
+    # the fused CPU kernel is not counted by torch, nor are oneDNN's products without gradients; plain products are
+    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
         hidden = model.hidden(ids_of(SHAPE, config))
         model.visual_logits(hidden[0, : load.num_targets])
     blocks, head = forward_flops(config, load)
     assert blocks + head == pytest.approx(counter.get_total_flops(), rel=0.01)
     assert head == 2 * 144 * 64 * 50
     assert training_flops(config, load) == 3 * (blocks + head)
+
+
+def test_frozen_weights_need_no_gradient_of_their_own(config: LumosConfig) -> None:
+    """Counted by torch: with all weights trained, and with the embedding alone, in which the backward must end."""
+    load = BatchLoad.of(SHAPE, batch_size=1, masked_share=0.5)
+    counted = []
+    for frozen in (False, True):
+        model = LumosForCausalLM(config)
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_(not frozen or "embed_tokens" in name)
+        with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
+            hidden = model.hidden(ids_of(SHAPE, config))
+            model.visual_logits(hidden[0, : load.num_targets]).sum().backward()
+        counted.append(counter.get_total_flops())
+    expected = [training_flops(config, load, frozen=frozen) for frozen in (False, True)]
+    assert counted == pytest.approx(expected, rel=0.01)
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp32"])
