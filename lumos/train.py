@@ -9,7 +9,7 @@ from lumos.lora import LoRAConfig
 from lumos.showing import SamplesConfig, TrainingSamples
 from lumos.task import LumosTask, LumosTaskConfig
 from xllmx.config import load_config
-from xllmx.distributed import launched_rank
+from xllmx.distributed import launched_local_rank
 from xllmx.failure import ended_together
 from xllmx.optim import OptimConfig
 from xllmx.parallel import ParallelConfig
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         run(load_config(RunConfig, options.config, options.overrides))
     except ValueError as error:
-        if launched_rank() == 0:
+        if launched_local_rank() == 0:  # once a machine: the file may be missing on one of them alone
             sys.stderr.write(f"error: {error}\n")
         return 1
     return 0

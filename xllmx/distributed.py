@@ -39,8 +39,13 @@ def launched_rank() -> int:
     return int(os.environ.get("RANK", "0"))
 
 
+def launched_local_rank() -> int:
+    """Returns this process's number among those the launcher started on this machine; 0 without one."""
+    return int(os.environ.get("LOCAL_RANK", "0"))
+
+
 def _device(name: str) -> torch.device:
-    local_rank = int(os.environ.get("LOCAL_RANK", "0"))
+    local_rank = launched_local_rank()
     if name == "auto":
         name = f"cuda:{local_rank}" if torch.cuda.is_available() else "cpu"
     try:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from lumos import train
 from lumos.cli import main
 from lumos.sequence import pack
 from lumos.train import RunConfig, run
@@ -104,3 +105,13 @@ def test_data_that_cannot_be_trained_on_is_one_line(
     assert len(error) == 1
     assert message in error[0]
     assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+@pytest.mark.parametrize(("local_rank", "said"), [("0", 1), ("3", 0)])
+def test_a_config_that_one_machine_lacks_is_said_there_once(
+    local_rank: str, said: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in {"RANK": "8", "WORLD_SIZE": "16", "LOCAL_RANK": local_rank}.items():
+        monkeypatch.setenv(name, value)
+    assert train.main(["--config", "missing.yaml"]) == 1
+    assert capsys.readouterr().err.count("missing.yaml") == said
