@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from eval.driver.folders import SampleFolder
 from eval.driver.samples import Sample, seed_of
+from eval.prompts import missing_long
 from lumos.hub import ModelFiles
 from lumos.record import differences, file_hash, model_hash, read_record
 
@@ -108,8 +109,7 @@ def texts_of(prompts: Sequence[str], long: Mapping[str, str] | None, source: Pat
     """
     if long is None:
         return list(prompts)
-    missing = [prompt for prompt in prompts if not long.get(prompt, "").strip()]
-    if missing:
+    if missing := missing_long(prompts, long):
         names = ", ".join(map(repr, missing))
         raise ValueError(
             f"{source} has no rewritten prompt for {len(missing)} of {len(prompts)}: {names}; add them, or "
