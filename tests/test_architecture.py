@@ -16,7 +16,7 @@ ARROWS = {
     "lumos": {"lumos", "xllmx"},
     "eval": {"eval", "lumos", "xllmx"},
     "pre_tokenize": {"pre_tokenize", "lumos", "xllmx"},
-    "benchmarks": {"benchmarks", "eval", "lumos", "xllmx"},
+    "benchmarks": {"benchmarks", "eval", "lumos", "pre_tokenize", "xllmx"},
 }
 """Package -> our packages it may import; `benchmarks -> eval, pre_tokenize -> lumos -> xllmx -> torch`."""
 
