@@ -7,12 +7,14 @@ step, and the notes give the peak beyond them too: a step's memory less the 16 b
 """
 
 import argparse
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -125,9 +127,9 @@ def sample_of(work: Work, num_frames: int) -> Sample:
     """Returns a random clip as a training sample."""
     codes = random_codes(work, num_frames).reshape(num_frames, *work.grid)
     clip = Clip(
-        prompt_ids=random_prompt(work).numpy().astype("int32"),
+        prompt_ids=np.append(work.config.vocabulary.bos, random_prompt(work).numpy()).astype(np.int32),
         caption="",
-        codes=codes.numpy().astype("uint16"),
+        codes=codes.numpy().astype(np.uint16),
         fps=12,
         duration=2,
         source="random",
@@ -146,14 +148,20 @@ def main() -> None:
     args = _parser().parse_args()
     work, device = WORKS[args.work], torch.device(args.device)
     comparisons: dict[str, Comparison] = {}
-    notes: dict[str, Any] = {"work": args.work}
+    notes: dict[str, Any] = {"work": args.work, "clock": "CPU time" if args.cpu_time else "wall time"}
     for num_frames in args.frames:
         step = TrainingStep(work, num_frames=num_frames, device=device, attention=args.attention)
         batch = step.prepared()
         paths = {name: step.variant(name, batch) for name in args.variants}
         flops = {name: step.flops(name, batch) for name in args.variants}
         title = f"{num_frames} frames, {batch.num_tokens} tokens, {batch.num_targets} masked codes"
-        comparisons[title] = compare(paths, rounds=args.rounds, flops=flops, device=device)
+        comparisons[title] = compare(
+            paths,
+            rounds=args.rounds,
+            flops=flops,
+            device=device,
+            clock=time.process_time if args.cpu_time else time.perf_counter,
+        )
         timings = comparisons[title].timings
         gradients = sum(4 * parameter.numel() for parameter in step.model.parameters())
         beyond = {name: (timing.peak_bytes - gradients) / 2**20 for name, timing in timings.items()}
@@ -179,6 +187,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--attention", default="per_frame", help="of the fast path: per_frame or flex")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--cpu_time", action="store_true", help="time of one thread, on a core that others use too")
     parser.add_argument("--out", type=Path, help="json file")
     return parser
 

@@ -56,13 +56,15 @@ _CLASS_1B = {"width": 2048, "num_layers": 16, "num_heads": 32, "num_kv_heads": 8
 _CLASS_3B = {"width": 3072, "num_layers": 28, "num_heads": 24, "num_kv_heads": 8, "inner": 8192}
 WORKS = {
     "tiny": Work(width=64, num_layers=2, num_heads=4, num_kv_heads=2, inner=96, grid=(8, 12), num_prompt_ids=20),
+    "small": Work(width=256, num_layers=4, num_heads=4, num_kv_heads=4, inner=704, grid=(16, 28)),
     "mid": Work(width=512, num_layers=8, num_heads=8, num_kv_heads=8, inner=1408, grid=(32, 56), num_latent_frames=5),
     "1b-class": Work(**_CLASS_1B, grid=(32, 56)),
     "1b-class-384p": Work(**_CLASS_1B, grid=(48, 84)),
     "3b-class": Work(**_CLASS_3B, grid=(32, 56)),
     "3b-class-384p": Work(**_CLASS_3B, grid=(48, 84)),
 }
-"""By name: `tiny` tries the bench out, `mid` is for a CPU, the 1B and 3B classes (448x256 and 672x384) for a GPU."""
+"""By name: `tiny` tries the bench out, `small` is for long curves and `mid` for comparisons on a CPU, the 1B and 3B
+classes (448x256 and 672x384) are for a GPU."""
 
 
 def random_model(
