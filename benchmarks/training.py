@@ -41,7 +41,9 @@ class TrainingStep:
 
     def __init__(self, work: Work, *, num_frames: int, device: torch.device, attention: str = "per_frame") -> None:
         self.work, self.device, self.num_frames = work, device, num_frames
-        self.task = LumosTask(LumosTaskConfig(model=fields_of(work), attention=attention, ardf=ARDFConfig(cfg_drop=0)))
+        self.task = LumosTask(
+            LumosTaskConfig(model=fields_of(work), attention=attention, ardf=ARDFConfig(cfg_drop=0.0))
+        )
         self.model = random_model(work, device=device).train()
         self.optimizer = build_optimizer(self.model, OptimConfig(lr=1e-5))
         for parameter in self.model.parameters():

@@ -142,12 +142,11 @@ def test_objects_stay_inside_the_frame():
 
 @pytest.mark.parametrize(("width", "height"), [(64, 64), (112, 64)])
 def test_the_border_of_the_frame_is_ground(width: int, height: int):
-    """But for the soft tip of a star, of which at most a third of a pixel's cover may show."""
+    """But for soft outlines (2 px), of which at most a third of a pixel's cover may show."""
     for spec in specs(200, held_out=None):
         frames = render(spec, width=width, height=height, num_frames=5, fps=2).astype(int)
-        stars = any(item.shape == "star" for item in spec.objects)
         for edge in (frames[:, 0], frames[:, -1], frames[:, :, 0], frames[:, :, -1]):
-            assert abs(edge - np.array(GROUNDS[spec.ground])).max() <= (80 if stars else 0), spec
+            assert abs(edge - np.array(GROUNDS[spec.ground])).max() <= 80, spec
 
 
 def test_objects_never_touch():

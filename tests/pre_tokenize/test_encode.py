@@ -39,6 +39,9 @@ def test_workers_decode_into_the_next_shard(videos, tmp_path: Path, command, mon
         return decode(self, item)
 
     def written(self, *args, **kwargs):
+        deadline = time.monotonic() + 20  # the worker needs a moment, the first shard must not be written before
+        while "write" not in events and events.count("decode") <= 3 and time.monotonic() < deadline:
+            time.sleep(0.01)
         events.append("write")
         return write(self, *args, **kwargs)
 

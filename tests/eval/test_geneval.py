@@ -13,7 +13,7 @@ from eval import geneval
 from eval.driver import run as driver_run
 from eval.prompts import bring
 from lumos.media import read_image
-from tests.eval.driver.conftest import METADATA
+from tests.eval.conftest import METADATA
 
 Contents = Callable[[Path], dict[str, bytes]]
 

@@ -16,7 +16,7 @@ from eval.driver import folders
 from eval.driver.command import Driver, parser_of
 from eval.driver.folders import VideoFolder, check_case, ignores_case, staging_folder
 from eval.prompts import bring
-from tests.eval.driver.conftest import VBENCH
+from tests.eval.conftest import VBENCH
 from tests.model_folder import MeanColourDecoder, make_model_folder
 
 Contents = Callable[[Path], dict[str, bytes]]
