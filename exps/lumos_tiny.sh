@@ -12,7 +12,6 @@ clips() { # a folder of data/tiny and what goes there; nothing is done twice
 
 step "1/5 text tokenizer, from the captions"
 "$python" -m lumos.tokenizer.text_training --out "$out/text_tokenizer.json" --num-codes 8000
-
 step "2/5 visual tokenizer, then its decoder alone for longer, which leaves the codes as they are"
 "$python" -m lumos.tokenizer.training --config configs/train/tiny_tokenizer.yaml \
     trainer.run_dir="$work/tokenizer" export_to="$out/visual_tokenizer"
@@ -27,14 +26,15 @@ clips video/a --num 12000 --seed 1 & clips video/b --num 12000 --seed 2; wait $!
 clips image/a --num 18000 --seed 3 --images & clips image/b --num 18000 --seed 4 --images; wait $!
 clips eval_image --num 512 --seed 5 --images & clips eval_video --num 256 --seed 6; wait $!
 
-step "4/5 model: images, then images and videos"
-"$python" -m lumos.cli train --config configs/train/tiny_images.yaml trainer.run_dir="$work/images"
-[ -d "$work/images/model" ] || "$python" -m lumos.cli export "$work/images" "$work/images/model"
-"$python" -m lumos.cli train --config configs/train/tiny.yaml trainer.run_dir="$work/run" task.init_from="$work/images/model"
+step "4/5 model: images, then images and videos, then these with Muon"
+start=null; for stage in tiny_images tiny tiny_muon; do
+    "$python" -m lumos.cli train --config "configs/train/$stage.yaml" trainer.run_dir="$work/$stage" task.init_from="$start"
+    start="$work/$stage/model"; [ -d "$start" ] || "$python" -m lumos.cli export "$work/$stage" "$start"
+done
 [ -f "$out/generation_config.json" ] || cp ckpts/lumos-tiny/generation_config.json "$out/"
-"$python" -m lumos.cli export "$work/run" "$work/export" --tokenizers "$out" --dtype bfloat16 --overwrite
+"$python" -m lumos.cli export "$work/tiny_muon" "$work/export" --tokenizers "$out" --dtype bfloat16 --overwrite
 cp "$work/export/config.json" "$work/export/model.safetensors" "$out/"
 
 step "5/5 evaluation, and the curves of training"
 "$python" -m eval.shapes run --model "$out" --num 280 --out "$work/eval"
-"$python" -m xllmx.plot "$work/run" --out "$work/curves.png"
+"$python" -m xllmx.plot "$work/tiny_muon" --out "$work/curves.png"
