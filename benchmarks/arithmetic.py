@@ -43,10 +43,8 @@ def training(work: Work, *, literal: bool) -> tuple[float, float]:
     config = work.config
     shape = SequenceShape(num_prompt_ids=work.num_prompt_ids, grid=(work.num_latent_frames, *work.grid))
     load = BatchLoad.of(shape, batch_size=1, masked_share=MASKED_SHARE)
-    blocks, _ = forward_flops(config, load)
-    head = 2.0 * load.num_targets * work.width * config.vocab_size
     if not literal:
-        return 3.0 * (blocks + head), 0.0
+        return 3.0 * sum(forward_flops(config, load)), 0.0
     dense = BatchLoad(num_tokens=shape.length, attended_pairs=shape.length**2, num_targets=shape.length)
     blocks, _ = forward_flops(config, dense)
     head = 2.0 * shape.length * work.width * config.vocab_size

@@ -116,7 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--clips", type=int, default=24)
     parser.add_argument("--size", type=int, default=64, help="target size in pixels")
     parser.add_argument("--source", type=int, default=128, help="side of the source in pixels")
-    parser.add_argument("--batch_size", type=int, default=4)
+    parser.add_argument("--batch_size", type=int, default=1)
     parser.add_argument("--num_workers", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--out", type=Path, help="json file")
