@@ -1,7 +1,7 @@
 """The console script `lumos`: words of a command line -> calls. No work is done here.
 
     lumos generate --prompt "a red circle moves to the right"
-    lumos train --config configs/train/debug.yaml trainer.max_steps=100
+    lumos train --config configs/train/quickstart.yaml trainer.max_steps=100
     lumos tokenize ... | lumos plot RUN | lumos export RUN FOLDER | lumos download NAME | lumos doctor
 
 Exit status: 0 done; 1 a check of `doctor` failed; 2 something the user can mend, said in one line; 130 stopped by
@@ -26,6 +26,7 @@ from lumos.prompts import Prompt, distinct, name_of, read_prompts
 
 CHECK_FAILED, USER_ERROR, STOPPED, TERMINATED = 1, 2, 130, 143
 FORMATS = ("mp4", "gif", "png")
+_OTHER_FORMATS = ("avi", "jpeg", "jpg", "m4v", "mkv", "mov", "webm", "webp")
 _DEFAULT_OUT = Path("outputs")
 
 _SETTINGS: dict[str, tuple[Callable[[str], Any], str]] = {
@@ -66,21 +67,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def generate(options: argparse.Namespace) -> int:
     """Makes what the prompts ask for; prints path, seed and time of each output."""
-    from tqdm import tqdm
-
-    from lumos.outputs import Job, make_outputs
-    from lumos.pipeline import LumosPipeline
-    from lumos.settings import fast_settings, resolve_settings
-
     settings = {name: getattr(options, name) for name in (*_SETTINGS, "num_inference_steps")}
     settings |= {name: True for name in ("mask_given_frames", "random_history") if getattr(options, name)}
     if options.from_json:
         settings = _take_record(options, settings)
     files = resolve(options.model or DEFAULT_MODEL, options.ckpts)
+    prompts = _prompts(options)
+
+    from tqdm import tqdm  # from here on it takes PyTorch: what is at fault above is said at once
+
+    from lumos.outputs import Job, make_outputs
+    from lumos.pipeline import LumosPipeline
+    from lumos.settings import fast_settings, resolve_settings
+
     if options.fast:
         given = {name: value for name, value in settings.items() if value is not None}
         settings = {**fast_settings(files.defaults), **given}
-    prompts = _prompts(options)
     outputs = _outputs(options, prompts, image=resolve_settings(files.defaults, settings).num_output_frames == 1)
     jobs = [
         Job(prompt=one.text, output=output, image=one.image, negative_prompt=one.negative, seed=one.seed)
@@ -106,6 +108,9 @@ def generate(options: argparse.Namespace) -> int:
 
 def train(options: argparse.Namespace) -> int:
     """Trains as config and overrides say, from the run's newest checkpoint on; or says what that would take."""
+    if options.config is None and not any(word.startswith("trainer") for word in options.overrides):
+        raise ValueError("say what to train: --config FILE, for example configs/train/quickstart.yaml")
+
     from lumos.train import RunConfig, run
     from xllmx.config import load_config
 
@@ -212,8 +217,12 @@ def _take_record(options: argparse.Namespace, settings: dict[str, Any]) -> dict[
 
 def _prompts(options: argparse.Namespace) -> list[Prompt]:
     """The prompts asked for, each with its picture and seed; the seeds count on from --seed."""
-    if bool(options.prompt) == bool(options.prompt_file):
+    if options.prompt and options.prompt_file:
+        raise ValueError("--prompt and --prompt-file are both given; leave one of them out")
+    if not options.prompt and not options.prompt_file:
         raise ValueError("say what to make: --prompt TEXT (again for more), or --prompt-file FILE")
+    if not all(text.strip() for text in options.prompt or []):
+        raise ValueError("the prompt is empty; describe what is to be seen")
     if options.prompt_file:
         prompts = read_prompts(options.prompt_file, images=options.image_folder)
     else:
@@ -247,6 +256,8 @@ def _outputs(options: argparse.Namespace, prompts: Sequence[Prompt], *, image: b
         if options.format not in (None, suffix):
             raise ValueError(f"--out {out} and --format {options.format} disagree; leave one of them out")
         return [out]
+    if suffix in _OTHER_FORMATS and not out.is_dir():
+        raise ValueError(f"--out {out}: no .{suffix} is written; give a name with .mp4, .gif or .png, or a folder")
     if out.is_file():
         raise ValueError(f"--out {out} is a file of no known format; give a folder, or a name with .mp4, .gif or .png")
     return [out / f"{one.name}.{options.format or ('png' if image else 'mp4')}" for one in prompts]

@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -244,6 +245,9 @@ def test_a_full_disk_leaves_nothing_half_written(lumos: Lumos, monkeypatch: pyte
         (["--from-json", "words.txt"], "words.txt is not valid JSON"),
         (["--prompt", "a", "--device", "cuda:99"], "device is 'cuda:99'"),
         (["--prompt", "a", "--out", "words.txt"], "words.txt is a file of no known format"),
+        (["--prompt", "a", "--out", "clip.webm"], "no .webm is written; give a name with .mp4"),
+        (["--prompt", "a", "--prompt", " "], "the prompt is empty"),
+        (["--prompt", "a", "--prompt-file", "words.txt"], "--prompt and --prompt-file are both given"),
     ],
 )
 def test_bad_input_is_one_clear_line(lumos: Lumos, words: list[str], message: str) -> None:
@@ -255,6 +259,26 @@ def test_bad_input_is_one_clear_line(lumos: Lumos, words: list[str], message: st
     assert message in error
     assert said == ""
     assert files_in(Path()) == ["words.txt"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("generate", "say what to make"),
+        ("generate --prompt a --model nothing", "there is no model 'nothing'"),
+        ("generate --prompt-file nowhere.txt", "cannot read the prompts"),
+        ("train", "say what to train: --config FILE"),
+    ],
+)
+def test_what_is_wrong_with_the_words_is_said_before_pytorch_is_loaded(
+    ckpts: Path, tmp_path: Path, words: str, message: str
+) -> None:
+    here = ["--ckpts", str(ckpts)] if words.startswith("generate") else []
+    code = "import sys; sys.modules['torch'] = None; from lumos.cli import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", code, *words.split(), *here]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert message in done.stderr
 
 
 # --- prompt files -----------------------------------------------------------------------------------------------------
