@@ -2,6 +2,7 @@
 
 import errno
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,16 @@ def replacing(path: str | Path) -> Iterator[Path]:
                 os.fsync(file.fileno())
     except OSError as error:
         raise ValueError(f"cannot write {path}: {_reason(error)}") from error
+
+
+def require_folder(folder: str | Path) -> None:
+    """Returns nothing; makes a folder if needed. Raises `ValueError` that names it where nothing can be written."""
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ValueError(f"cannot write to {folder}: {_reason(error)}") from error
 
 
 def remove_temporaries(folder: str | Path) -> None:

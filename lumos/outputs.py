@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from lumos.files import require_folder
 from lumos.inputs import choose_seeds
 from lumos.media import write_image, write_video
 from lumos.pipeline import LumosPipeline, OnFrame
@@ -16,6 +17,7 @@ from lumos.record import code_version, differences, file_hash, model_hash, read_
 from lumos.settings import Settings
 
 FORMATS = ("mp4", "gif", "png")
+_SHOWN_CHARACTERS = 40
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,20 +70,28 @@ def make_outputs(
         on_frame: called with (latent frame, codes) while a batch is being made.
 
     Raises:
-        ValueError: before anything is made, for a wrong setting, a prompt too long, a picture that is none, or an
-            output that is there and is another one (named, with the remedy).
+        ValueError: before anything is made, for a wrong setting, a prompt too long (of several, it is named), a picture
+            that is none, an output that is there and is another one (with the remedy), a folder that takes no file.
     """
     if batch_size < 1:
         raise ValueError(f"batch_size is {batch_size}; it must be at least 1")
     _check_names(jobs)
     parts = _Parts(pipeline)
     pending = []
-    for job in jobs:
-        seed = finished_seed(job.output, parts.record(job, settings), overwrite=overwrite)
+    for number, job in enumerate(jobs, start=1):
+        try:
+            wanted = parts.record(job, settings)
+        except ValueError as error:
+            if len(jobs) == 1:
+                raise
+            raise ValueError(f"prompt {number} of {len(jobs)} ({_shortened(job.prompt)!r}): {error}") from error
+        seed = finished_seed(job.output, wanted, overwrite=overwrite)
         if seed is None:
             pending.append(job)
         else:
             yield Made(output=job.output, seed=seed, seconds=0.0, new=False)
+    for folder in dict.fromkeys(job.output.parent for job in pending):
+        require_folder(folder)
     for start in range(0, len(pending), batch_size):
         yield from _make(parts, pending[start : start + batch_size], settings, on_frame)
 
@@ -122,6 +132,7 @@ class _Parts:
         pipeline = self.pipeline
         plan = pipeline.settings_for(settings, image=job.image)
         pipeline.prompt_ids(job.prompt, plan)
+        choose_seeds(1, seed=job.seed)
         if job.output.suffix == ".png" and plan.num_output_frames > 1:
             raise ValueError(f"{job.output} is to hold {plan.num_output_frames} frames; use mp4 or gif, or one frame")
         image = {"image": str(job.image.resolve()), "image_hash": file_hash(job.image)} if job.image else {}
@@ -175,6 +186,10 @@ def _write(output: Path, frames: np.ndarray, plan: Settings, record: Mapping[str
         staged.replace(output)
     finally:
         staged.unlink(missing_ok=True)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}..."
 
 
 def _check_names(jobs: Sequence[Job]) -> None:

@@ -44,7 +44,7 @@ def read_prompts(path: str | Path, *, images: str | Path | None = None) -> list[
     folders = [Path(images)] if images is not None else [path.parent, path.parent / path.stem]
     prompts = [_prompt(entry, f"{path}, entry {number}", folders) for number, entry in enumerate(_entries(path), 1)]
     if not prompts:
-        raise ValueError(f"{path} holds no prompt; write one a line")
+        raise ValueError(f"{path} holds no prompt; see lumos/prompts.py for the formats")
     return distinct(prompts)
 
 
@@ -104,11 +104,14 @@ def _prompt_of_object(entry: Mapping[str, Any], where: str, folders: list[Path])
     seed = entry.get("seed")
     if seed is not None and (not isinstance(seed, int) or isinstance(seed, bool)):
         raise ValueError(f"{where}: seed is {seed!r}; it must be a whole number")
+    negative = entry.get("negative_prompt")
+    if negative is not None and not isinstance(negative, str):
+        raise ValueError(f"{where}: negative_prompt is {negative!r}; give a text, or leave it out")
     return Prompt(
         text=_text(rewritten or prompt, where),
         name=_stem(str(entry["name"])) if entry.get("name") else name_of(str(prompt or rewritten)),
         image=_find(str(entry["image"]), where, folders) if entry.get("image") else None,
-        negative=entry.get("negative_prompt"),
+        negative=negative,
         seed=seed,
     )
 

@@ -246,12 +246,18 @@ def test_a_full_disk_leaves_nothing_half_written(lumos: Lumos, monkeypatch: pyte
         (["--prompt", "a", "--device", "cuda:99"], "device is 'cuda:99'"),
         (["--prompt", "a", "--out", "words.txt"], "words.txt is a file of no known format"),
         (["--prompt", "a", "--out", "clip.webm"], "no .webm is written; give a name with .mp4"),
+        (["--prompt", "a", "--out", "words.txt/more/clip.mp4"], "cannot write to words.txt/more: Not a directory"),
+        (["--prompt", "a b", "--prompt", "a " * 3000], "prompt 2 of 2 ('" + "a " * 20 + "...'): the prompt has"),
+        (["--prompt", "a", "--seed", "-1"], "seed is -1; it must be a whole number from 0"),
         (["--prompt", "a", "--prompt", " "], "the prompt is empty"),
         (["--prompt", "a", "--prompt-file", "words.txt"], "--prompt and --prompt-file are both given"),
     ],
 )
-def test_bad_input_is_one_clear_line(lumos: Lumos, words: list[str], message: str) -> None:
+def test_bad_input_is_one_clear_line(
+    lumos: Lumos, words: list[str], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     Path("words.txt").write_text("these are words\n")
+    monkeypatch.setattr(outputs, "_make", None)  # it is said before anything is made
     status, said, error = lumos("generate", *words)
     assert status == 2
     assert error.startswith("lumos: error: ")
@@ -305,6 +311,7 @@ def test_the_released_formats_are_read(tmp_path: Path) -> None:
         ("a.jsonl", '{"prompt": "a"}\n{', "line 2 is not valid JSON"),
         ("a.jsonl", '{"tag": "a"}', "entry 1 has no prompt"),
         ("a.json", '[{"prompt": "a", "seed": "x"}]', "seed is 'x'"),
+        ("a.json", '[{"prompt": "a", "negative_prompt": 5}]', "entry 1: negative_prompt is 5"),
         ("a.txt", "\n", "holds no prompt"),
         ("a.csv", "a", "is no prompt file"),
     ],
