@@ -17,7 +17,6 @@ from lumos import cli, outputs, record
 from lumos.config import LumosConfig
 from lumos.hub import resolve
 from lumos.model.modeling import LumosForCausalLM
-from lumos.prompts import name_of, read_prompts
 from lumos.record import differences, model_hash
 from lumos.settings import FAST
 from lumos.task import LumosTaskConfig
@@ -285,47 +284,6 @@ def test_what_is_wrong_with_the_words_is_said_before_pytorch_is_loaded(
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
     assert message in done.stderr
-
-
-# --- prompt files -----------------------------------------------------------------------------------------------------
-
-
-def test_the_released_formats_are_read(tmp_path: Path) -> None:
-    (tmp_path / "a.jsonl").write_text('{"prompt": "a cow", "prompt_rewrite_x": "a brown cow"}\n\n{"prompt": "a cow"}\n')
-    (tmp_path / "b.json").write_text('{"In a frame, a sign.mp4": "a stop sign"}')
-    (tmp_path / "start.jpg").touch()
-    (tmp_path / "c.json").write_text('{"start.jpg": "it moves"}')
-    first, second = read_prompts(tmp_path / "a.jsonl")
-    assert (first.text, first.name, second.text, second.name) == ("a brown cow", "a-cow", "a cow", "a-cow-2")
-    (video,) = read_prompts(tmp_path / "b.json")
-    assert (video.text, video.name, video.image) == ("a stop sign", "In a frame, a sign", None)
-    (moving,) = read_prompts(tmp_path / "c.json")
-    assert (moving.text, moving.name, moving.image) == ("it moves", "start", tmp_path / "start.jpg")
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "message"),
-    [
-        ("a.json", '{"gone.png": "it moves"}', "the image 'gone.png' is not in"),
-        ("a.json", "[3]", "entry 1 is neither a text nor an object"),
-        ("a.jsonl", '{"prompt": "a"}\n{', "line 2 is not valid JSON"),
-        ("a.jsonl", '{"tag": "a"}', "entry 1 has no prompt"),
-        ("a.json", '[{"prompt": "a", "seed": "x"}]', "seed is 'x'"),
-        ("a.json", '[{"prompt": "a", "negative_prompt": 5}]', "entry 1: negative_prompt is 5"),
-        ("a.txt", "\n", "holds no prompt"),
-        ("a.csv", "a", "is no prompt file"),
-    ],
-)
-def test_a_prompt_file_at_fault_is_named(tmp_path: Path, name: str, content: str, message: str) -> None:
-    (tmp_path / name).write_text(content)
-    with pytest.raises(ValueError, match=message):
-        read_prompts(tmp_path / name)
-
-
-def test_names_are_safe_for_files() -> None:
-    assert name_of("../A red/Circle?  ") == "a-red-circle"
-    assert name_of("🟥") == "prompt"
-    assert len(name_of("é" * 200).encode()) <= 60
 
 
 # --- the other commands -----------------------------------------------------------------------------------------------

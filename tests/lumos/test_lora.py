@@ -148,7 +148,7 @@ def test_mistakes_are_named(base: Path, exported: Path, tmp_path: Path, monkeypa
     other = LumosForCausalLM(LumosConfig(**{**MODEL, "intermediate_size": 40}, vocab=VOCAB))
     with pytest.raises(ValueError, match=r"adapter does not fit the model \(1 differences"):
         load_lora(other, exported / "adapter")
-    with pytest.raises(ValueError, match="choose among q_proj"):
+    with pytest.raises(ValueError, match="choose one or more of q_proj"):
         LoRAConfig(rank=2, targets=("q",))
     with pytest.raises(ValueError, match="rank >= 0"):
         LoRAConfig(rank=-1)
