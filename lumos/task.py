@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from lumos.clips import ClipDataset
 from lumos.config import ARDFConfig, LumosConfig
 from lumos.cost import BatchLoad, attended_pairs, training_flops
+from lumos.hub import RELEASED
 from lumos.lora import LoRAConfig, add_lora, init_lora, merge_lora, without_adapters
 from lumos.model.attention import BACKENDS
 from lumos.model.code_init import relate_codes
@@ -31,9 +33,12 @@ from lumos.samples import (
 )
 from lumos.start import fresh_weights, stored_weights
 from lumos.vocab import Vocab
+from xllmx.distributed import is_main
 from xllmx.loss import LossOutput, chunked_cross_entropy
 from xllmx.rng import generator_for, sample_generator
 from xllmx.task import Prepared
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,7 +156,7 @@ class LumosTask:
     def _stream(self, name: str, path: str, *, modes: tuple[str, ...], cfg_drop: float) -> ClipStream:
         clips = ClipDataset(path, vocab=self.vocab)
         check_tokenizer(clips, self.vocab, path)
-        return ClipStream(
+        stream = ClipStream(
             clips,
             name=name,
             modes=modes,
@@ -159,6 +164,13 @@ class LumosTask:
             limit=self.config.limit,
             vocab=self.vocab,
         )
+        most, longest = self.model_config.max_position_embeddings, max(stream.lengths, default=0)
+        if longest > most and is_main():
+            remedy = f"task.max_length={most} task.too_long=drop leaves them out"
+            _LOG.warning(
+                "stream %s: clips of up to %d tokens, the model is made for %d; %s", name, longest, most, remedy
+            )
+        return stream
 
     def collate(self, samples: list[Sample]) -> list[Sample]:
         """Returns the samples: what is drawn from them is drawn in `prepare`."""
@@ -251,13 +263,13 @@ def read_model_config(config: LumosTaskConfig) -> LumosConfig:
     """Returns the model's config: of the checkpoint `init_from`, under the file `model_config`, under `model`.
 
     Raises:
-        ValueError: nothing says what model to train, or a file is missing.
+        ValueError: nothing says what model to train, or a file is missing (with the command that brings it).
     """
     fields: dict[str, Any] = {}
     folder = [Path(config.init_from) / "config.json"] if config.init_from else []
     for path in [*folder, *([Path(config.model_config)] if config.model_config else [])]:
         if not path.is_file():
-            raise ValueError(f"the model's settings {path} do not exist; correct task.init_from or task.model_config")
+            raise ValueError(f"the model's settings {path} do not exist; {_remedy(path)}")
         fields |= cast(dict[str, Any], OmegaConf.to_container(OmegaConf.load(path), resolve=True))
     fields |= config.model
     if not fields:
@@ -265,3 +277,13 @@ def read_model_config(config: LumosTaskConfig) -> LumosConfig:
     if fields.get("vocab") is None:  # a text model starts with the vocabulary it is to grow to
         fields["vocab_size"] = max(fields.get("vocab_size", 0), Vocab().size)
     return LumosConfig(**fields)
+
+
+def _remedy(missing: Path) -> str:
+    name = missing.parent.as_posix().removeprefix("ckpts/")
+    if name in RELEASED:
+        size = f"configs/model/{name.partition('/')[0]}.yaml"
+        return f"run: lumos download {name} (a --dry-run does with task.init_from=null task.model_config={size})"
+    if not missing.is_absolute() and (Path("ckpts") / name).is_dir():
+        return f"give the folder: task.init_from=ckpts/{name}"
+    return "correct task.init_from or task.model_config"

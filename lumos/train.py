@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from lumos.files import require_folder
 from lumos.lora import LoRAConfig
 from lumos.showing import SamplesConfig, TrainingSamples
 from lumos.task import LumosTask, LumosTaskConfig
@@ -43,11 +44,19 @@ def run(config: RunConfig) -> FitResult:
     """Returns how the run ended; trains as the config says, on from the newest checkpoint in its run folder."""
     with ended_together():
         task, sampler = build_task(config), None
+        _require_run_folder(config)
         if config.samples.every:
             folder = config.trainer.run_dir / "samples"
             sampler = TrainingSamples(config.samples, folder, init_from=config.task.init_from)
         trainer = Trainer(task, config.trainer, config.optim, config.parallel, record=config, sampler=sampler)
         return trainer.fit()
+
+
+def _require_run_folder(config: RunConfig) -> None:
+    try:
+        require_folder(config.trainer.run_dir)
+    except ValueError as error:
+        raise ValueError(f"trainer.run_dir: {error}") from error
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -218,8 +218,31 @@ def test_settings_are_checked(fields: dict[str, object], message: str) -> None:
 def test_no_model_and_a_missing_one_are_clear_errors(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no model to train"):
         LumosTask(LumosTaskConfig())
-    with pytest.raises(ValueError, match=r"config\.json do not exist"):
+    with pytest.raises(ValueError, match=r"config\.json do not exist; correct task\.init_from"):
         LumosTask(LumosTaskConfig(init_from=str(tmp_path)))
+
+
+def test_a_missing_model_that_has_a_name_comes_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ckpts" / "mine").mkdir(parents=True)
+    for start in ("ckpts/3B/stage-1-image", "3B/stage-1-image"):
+        with pytest.raises(ValueError, match=r"run: lumos download 3B/stage-1-image \(.*=configs/model/3B\.yaml\)"):
+            LumosTask(LumosTaskConfig(init_from=start))
+    with pytest.raises(ValueError, match=r"give the folder: task\.init_from=ckpts/mine$"):
+        LumosTask(LumosTaskConfig(init_from="mine"))
+
+
+def test_clips_longer_than_the_model_is_made_for_are_said(
+    data: dict[str, str], tiny_fields: dict[str, object], caplog: pytest.LogCaptureFixture
+) -> None:
+    task = LumosTask(LumosTaskConfig(data=data, model=tiny_fields))
+    longest = max(task.build_dataset("train")["video"].lengths)
+    assert caplog.messages == []
+    for most in (longest, longest - 1):
+        fields = {**tiny_fields, "max_position_embeddings": most}
+        LumosTask(LumosTaskConfig(data=data, model=fields)).build_dataset("train")
+    (said,) = caplog.messages
+    assert said.startswith(f"stream video: clips of up to {longest} tokens, the model is made for {longest - 1}; ")
 
 
 @pytest.mark.parametrize(

@@ -75,9 +75,9 @@ def test_a_broken_sample_is_logged_and_too_many_end_the_run(tmp_path: Path) -> N
     task = f"task={{data: {{image: {data}}}, model: {MODEL | {'vocab': VOCAB}}}}"
     assert run(load_config(RunConfig, None, [f"trainer={{{trainer}, max_broken: 0.1}}", task])).step == 8
     lines = (tmp_path / "run" / "log.txt").read_text().splitlines()
-    assert len(lines) == 1
-    assert "stream image: sample 4 is left out" in lines[0]
-    assert "4.pkl: not a released sample" in lines[0]
+    (warning,) = [line for line in lines if " WARNING " in line]
+    assert "stream image: sample 4 is left out" in warning
+    assert "4.pkl: not a released sample" in warning
     strict = [f"trainer={{{trainer}, max_broken: 0.05, resume: true}}", task, "trainer.max_steps=16"]
     with pytest.raises(ValueError, match="1 of 12 samples of stream 'image' cannot be read"):
         run(load_config(RunConfig, None, strict))
@@ -105,6 +105,16 @@ def test_data_that_cannot_be_trained_on_is_one_line(
     assert len(error) == 1
     assert message in error[0]
     assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+def test_a_run_folder_that_takes_no_file_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "run").touch()
+    data = write_clips(tmp_path / "data", num_latent=1)
+    words = [f"trainer={{run_dir: {tmp_path / 'run'}, max_steps: 3, device: cpu}}", f"task.data.image={data}"]
+    assert main(["train", *words, f"task.model={json.dumps({**MODEL, 'vocab': VOCAB})}"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"lumos: error: trainer.run_dir: cannot write to {tmp_path / 'run'}: File exists; ")
+    assert error.count("\n") == 1
 
 
 @pytest.mark.parametrize(("local_rank", "said"), [("0", 1), ("3", 0)])
