@@ -1,6 +1,7 @@
 """The training loop: `fit` says what a run does, `train_step` what a step does; everything else has its own file."""
 
 import json
+import logging
 import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -35,6 +36,8 @@ from xllmx.task import ExportingTask, Prepared, Sampler, TrainTask, move
 from xllmx.trainer_config import TrainerConfig
 
 __all__ = ["FitResult", "Trainer", "TrainerConfig"]
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,6 +106,8 @@ class Trainer:
             self._progress_bar() as bar,
             self._nothing_half_written(),
         ):
+            begun = f"goes on from step {self.step}" if self.step else "begins"
+            _note(f"{begun}, to step {self.max_steps}, on {num_ranks()} process(es)")
             while self.step < self.max_steps and not (stopped := watch.reason()):
                 with self._clock.waiting():
                     stream, micro_batches = next(batches)
@@ -120,6 +125,7 @@ class Trainer:
             if self.step > self._saved_step:
                 self.save()
             self.checkpoints.wait()
+            _note(f"ended at step {self.step}: {f'stopped by {stopped}' if stopped else 'done'}")
         return FitResult(step=self.step, stopped=stopped, metrics=row)
 
     def train_step(self, stream: str, micro_batches: list[Any]) -> None:
@@ -192,6 +198,7 @@ class Trainer:
         write = self.checkpoints.save if wait else self.checkpoints.start
         write(self.step, self._state(), record={"config": to_plain(self._record)})
         self._saved_step = self.step
+        _note(f"checkpoint of step {self.step} {'written' if wait else 'is being written'}")
 
     def export(self, folder: Path) -> None:
         """Returns nothing; the task writes the model (averaged, where there is an average) as `folder`, whole or not.
@@ -326,3 +333,9 @@ def _add_metrics(sums: Sums, stream: str, output: LossOutput) -> None:
     sums.add(f"{stream}/loss", output.sum, output.count)
     for name, (total, count) in output.metrics.items():
         sums.add(f"{stream}/{name}", total, count)
+
+
+def _note(text: str) -> None:
+    """Says it in the log of the run, once."""
+    if is_main():
+        _LOG.info(text)

@@ -214,6 +214,21 @@ def test_epochs_count_the_passes_over_the_last_stream(tmp_path: Path) -> None:
     assert (images.steps_per_epoch, images.max_steps) == (27.0, 14)  # 29 // 3 = 9 image steps, each third step
 
 
+def test_the_log_says_where_a_run_began_went_on_and_ended(tmp_path: Path) -> None:
+    for steps in (3, 4):
+        trainer_of(tmp_path, max_steps=steps, save_every=2, async_save=False).fit()
+    lines = (tmp_path / "log.txt").read_text().splitlines()
+    assert [line.partition("xllmx.trainer: ")[2] for line in lines] == [
+        "begins, to step 3, on 1 process(es)",
+        "checkpoint of step 2 written",
+        "checkpoint of step 3 written",
+        "ended at step 3: done",
+        "goes on from step 3, to step 4, on 1 process(es)",
+        "checkpoint of step 4 written",
+        "ended at step 4: done",
+    ]
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
