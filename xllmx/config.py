@@ -19,6 +19,9 @@ from xllmx.files import write_text
 
 Config = TypeVar("Config")
 
+_SHOWN = 60
+"""Characters of an unknown key: the whole of a file that is no settings can be one."""
+
 
 def load_config(cls: type[Config], path: Path | str | None = None, overrides: Sequence[str] = ()) -> Config:
     """Returns an instance of the dataclass `cls`: its defaults, then the YAML file, then the overrides.
@@ -95,7 +98,7 @@ def _build(cls: type, data: Mapping[Any, Any], prefix: str, base: Any = None) ->
 def _unknown(prefix: str, key: str, known: list[str]) -> str:
     near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
     hint = f"did you mean {prefix}{near[0]}?" if near else f"known here: {', '.join(known)}"
-    return f"unknown setting {prefix}{key}; {hint}"
+    return f"unknown setting {prefix}{key[:_SHOWN]}; {hint}"
 
 
 def _is_required(field: dataclasses.Field) -> bool:

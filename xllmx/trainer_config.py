@@ -63,7 +63,7 @@ class TrainerConfig:
 
     def __post_init__(self) -> None:
         if (self.max_steps is None) == (self.epochs is None):
-            raise ValueError("set one of trainer.max_steps and trainer.epochs, and leave the other out")
+            raise ValueError("set one of trainer.max_steps and trainer.epochs; switch the other off (=null)")
         if self.global_batch_size and self.grad_accumulation != 1:
             raise ValueError("set one of trainer.global_batch_size and trainer.grad_accumulation; leave the other out")
         for name in ("grad_accumulation", "log_every", "eval_batches", "keep"):
