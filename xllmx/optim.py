@@ -21,7 +21,7 @@ class OptimConfig:
     lr: float = 5e-5
     """Learning rate after the warm-up."""
     min_lr: float | None = None
-    """Learning rate at the end of the cosine; None is `lr`, that is: constant after the warm-up, as released."""
+    """Learning rate at the end; None is `lr`, that is: constant after the warm-up, as released."""
     betas: tuple[float, float] = (0.9, 0.95)
     """Decay of the running mean of the gradient and of its square."""
     eps: float = 1e-8
@@ -30,8 +30,10 @@ class OptimConfig:
     """Decoupled weight decay."""
     decay_norms: bool = True
     """Whether parameters of one dimension (norms, biases) decay too, as released."""
-    schedule: Literal["cosine", "constant"] = "cosine"
-    """Half a cosine from `lr` to `min_lr`, or `lr` throughout; both after the warm-up."""
+    schedule: Literal["cosine", "constant", "wsd"] = "cosine"
+    """After the warm-up: half a cosine from `lr` to `min_lr`; `lr` throughout; or `lr`, then a line to `min_lr`."""
+    decay_share: float = 0.2
+    """With schedule wsd (warm-up, stable, decay): the share of all steps, the last ones, that the line takes."""
     warmup_steps: int | None = None
     """Linear warm-up counted in steps; or give `warmup_epochs`."""
     warmup_epochs: float | None = None
@@ -42,6 +44,8 @@ class OptimConfig:
             raise ValueError(f"optim.lr is {self.lr}; it must be positive")
         if not 0 <= self.floor <= 1:
             raise ValueError(f"optim.min_lr is {self.min_lr}; it must lie between 0 and optim.lr={self.lr}")
+        if not 0 < self.decay_share <= 1:
+            raise ValueError(f"optim.decay_share is {self.decay_share}; it must be over 0 and at most 1")
         if self.warmup_steps is not None and self.warmup_epochs is not None:
             raise ValueError(
                 "optim.warmup_steps and optim.warmup_epochs are both set; set one and leave the other null"
@@ -75,11 +79,31 @@ def warmup_constant(progress: float | int, *, warmup: float | int) -> float:
     return progress / warmup if progress < warmup else 1.0
 
 
+def warmup_stable_decay(
+    progress: float | int, *, warmup: float | int, total: float | int, share: float, floor: float | int = 0.0
+) -> float:
+    """Returns the factor on the learning rate: 0 to 1 along a line, 1, then a line down to `floor` at `total`.
+
+    Args:
+        progress: how far training is, in any unit (steps, epochs); 0 at the first step.
+        warmup: length of the first line, in the same unit.
+        total: end of the last line, in the same unit.
+        share: of `total`, the length of the last line.
+        floor: the factor at the end.
+    """
+    left = min(max(total - progress, 0.0) / max(total * share, 1e-12), 1.0)
+    return warmup_constant(progress, warmup=warmup) * (floor + (1.0 - floor) * left)
+
+
 def learning_rate(config: OptimConfig, step: int, *, max_steps: int, steps_per_epoch: float) -> float:
     """Returns the learning rate of the step (from 0), with the warm-up in steps or epochs as configured."""
     warmup = config.warmup_steps or (config.warmup_epochs or 0.0) * steps_per_epoch
     if config.schedule == "constant":
         return config.lr * warmup_constant(step, warmup=warmup)
+    if config.schedule == "wsd":
+        return config.lr * warmup_stable_decay(
+            step, warmup=warmup, total=max_steps, share=config.decay_share, floor=config.floor
+        )
     return config.lr * warmup_cosine(step, warmup=warmup, total=max_steps, floor=config.floor)
 
 

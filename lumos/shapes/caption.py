@@ -102,14 +102,14 @@ def caption(spec: ShapeSpec, rng: random.Random, *, moving: bool = True) -> str:
 
 def tags_of(spec: ShapeSpec, *, moving: bool = True) -> tuple[str, ...]:
     """The tags whose captions are true of this clip, the telling ones repeated."""
-    motion = ("motion",) * 4 if moving else ()
+    motion = ("motion",) * 6 if moving else ()
     if len(spec.objects) == 1:
-        return ("single_object", "colors", "colors", "counting", *motion)
+        return ("single_object", "colors", "counting", *motion)
     a, b = spec.objects
     if a.shape == b.shape:
         same_colour = a.colour == b.colour
         return ("counting", "counting") if same_colour else ("counting", "position", "color_attr")
-    return ("two_object", "position", "position", "color_attr", "color_attr", *(motion[:2] if _mover(spec) else ()))
+    return ("two_object", "position", "position", "color_attr", "color_attr", *(motion if _mover(spec) else ()))
 
 
 def prompt_for(spec: ShapeSpec, rng: random.Random, *, tag: str) -> Prompt:

@@ -50,10 +50,13 @@ class Format:
 
 
 def training_example(index: int, *, seed: int, moving: bool) -> tuple[ShapeSpec, str]:
-    """Clip number `index` of a training set and its caption: no held-out combination, no reserved wording."""
+    """Clip number `index` of a training set and its caption: no held-out combination, no reserved wording.
+
+    Two pictures in three show a pair, which is harder to learn than a single shape; of the videos, every second one.
+    """
     rng = random.Random(seed_for(seed, index, stream="shapes"))
     while True:
-        spec = sample_spec(rng, moving=moving)
+        spec = sample_spec(rng, num_objects=rng.choice((1, 2) if moving else (1, 2, 2)), moving=moving)
         text = caption(spec, rng, moving=moving)
         if not is_reserved(text):
             return spec, text
