@@ -89,7 +89,13 @@ def generate(options: argparse.Namespace) -> int:
         for one, output in zip(prompts, outputs, strict=True)
     ]
     pipeline = LumosPipeline.from_pretrained(
-        files.name, options.device, options.dtype, ckpts=options.ckpts, lora=options.lora
+        files.name,
+        options.device,
+        options.dtype,
+        ckpts=options.ckpts,
+        lora=options.lora,
+        weights=options.weights,
+        offload=options.offload,
     )
     with tqdm(desc="latent frames", leave=False, disable=None) as bar:
         making = make_outputs(
@@ -211,6 +217,7 @@ def _take_record(options: argparse.Namespace, settings: dict[str, Any]) -> dict[
     options.image = [record["image"]] if record.get("image") else None
     options.seed = record["seed"] if options.seed is None else options.seed
     options.dtype = options.dtype or record["dtype"]
+    options.weights = options.weights or record.get("weights")
     options.out = options.out or options.from_json.with_name(record["output"])
     return {**record["settings"], **{name: value for name, value in settings.items() if value is not None}}
 
@@ -355,6 +362,8 @@ def _add_generate(command: argparse.ArgumentParser) -> None:
     )
     how.add_argument("--device", help="cpu, cuda, cuda:1 (default: a GPU if there is one)")
     how.add_argument("--dtype", help="bfloat16 or float32 (default: bfloat16 on a GPU, float32 on a CPU)")
+    how.add_argument("--weights", choices=("int8", "fp8"), help="blocks in 8 bits, for small cards; needs torchao")
+    how.add_argument("--offload", action="store_true", help="blocks stay in the host's memory until their turn; slow")
     _add_ckpts(command)
     command.set_defaults(run=generate)
 

@@ -125,6 +125,7 @@ class _Parts:
         self.pipeline = pipeline
         self.model = {"model": files.name, "model_hash": model_hash(files)} if files else {}
         self.model |= {"lora": str(files.lora.resolve())} if files and files.lora else {}
+        self.model |= {"weights": pipeline.weights} if pipeline.weights else {}
         self.code = code_version()
 
     def record(self, job: Job, settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from lumos.hub import DEFAULT_MODEL, ModelFiles, resolve
 from lumos.inputs import ImageInput, choose_device, choose_dtype, choose_seeds, pixels_of, together
 from lumos.lora import load_lora
 from lumos.media import crop_to_bucket, to_frames, to_tensor
+from lumos.memory import place
 from lumos.model.modeling import LumosForCausalLM
 from lumos.sampler import GeneratorNoise
 from lumos.sequence import packed_length
@@ -77,6 +78,8 @@ class LumosPipeline:
         self.files = files
         self.cuda_graphs = False
         """Whether refinements run as CUDA graphs; on a GPU only."""
+        self.weights: str | None = None
+        """What the blocks' weights were rounded to (`lumos.memory.WEIGHTS`); None is what the model's dtype is."""
         self.vocab = agreed_vocabulary(model.vocab, text.vocab)
         model.vocab = self.vocab
 
@@ -89,24 +92,30 @@ class LumosPipeline:
         *,
         ckpts: str | Path | None = None,
         lora: str | Path | None = None,
+        weights: str | None = None,
+        offload: bool = False,
     ) -> "LumosPipeline":
         """The pipeline of a bundled or released name, a hub id or a folder; see `lumos.hub.resolve`.
 
         `device` is the GPU where there is one, else the CPU; `dtype` is bf16 on a GPU and fp32 on a CPU; `lora` is a
-        folder of adapters, which are merged into the weights.
-        Raises ValueError that says what is missing, or that device or dtype cannot be had.
+        folder of adapters, which are merged into the weights. For small cards: `weights` (int8, fp8) and `offload`,
+        see `lumos.memory.place`.
+        Raises ValueError that says what is missing, or that device, dtype or weights cannot be had.
         """
         chosen_device = choose_device(device)
         chosen_dtype = choose_dtype(dtype, chosen_device)
         files = replace(resolve(path_or_name, ckpts), lora=None if lora is None else Path(lora))
-        model = LumosForCausalLM.from_pretrained(files.model, dtype=chosen_dtype, device=chosen_device)
-        return cls(
-            model=model if files.lora is None else load_lora(model, files.lora),
+        model = LumosForCausalLM.from_pretrained(files.model, dtype=chosen_dtype)
+        model = model if files.lora is None else load_lora(model, files.lora)
+        pipeline = cls(
+            model=place(model, chosen_device, weights=weights, offload=offload),
             text=TextTokenizer.from_file(files.text_tokenizer),
             visual=VisualTokenizer.from_pretrained(files.visual_tokenizer, device=chosen_device, dtype=chosen_dtype),
             defaults=files.defaults,
             files=files,
         )
+        pipeline.weights = weights
+        return pipeline
 
     @property
     def device(self) -> torch.device:

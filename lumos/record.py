@@ -16,7 +16,7 @@ from lumos.files import replacing
 from lumos.hub import ModelFiles, read_json, weight_files
 from lumos.lora import CONFIG_FILE, WEIGHTS_FILE
 
-IDENTITY = ("prompt", "negative_prompt", "image_hash", "seed", "settings", "model_hash", "dtype")
+IDENTITY = ("prompt", "negative_prompt", "image_hash", "seed", "settings", "model_hash", "dtype", "weights")
 """The entries of a record that decide what is made; the others tell how it was."""
 
 _WHOLE_BYTES = 64 * 2**20

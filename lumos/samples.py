@@ -61,7 +61,7 @@ class LengthLimit:
     duration_s: int | None = None
     """Clips are cut to so many seconds first; None leaves them whole."""
     action: str = "error"
-    """`error` stops the run; `cut` leaves out the last frames, as many as it takes; `drop` leaves the clip out."""
+    """`error` stops the run; `cut` leaves out the last seconds, as many as it takes; `drop` leaves the clip out."""
 
     def __post_init__(self) -> None:
         if self.action not in TOO_LONG:
@@ -119,7 +119,7 @@ class ClipStream:
             return clip
         fitting = frames_within(len(clip.prompt_ids), clip.codes.shape, self._limit.max_length)
         if self._limit.action == "cut" and fitting:
-            return dataclasses.replace(clip, codes=clip.codes[:fitting])
+            return cut_to_frames(clip, fitting)
         message = (
             f"clip {clip.source} ({len(clip.codes)} latent frames) is {length} tokens long, over "
             f"task.max_length={self._limit.max_length}: lower task.duration_s, leave the clip out "
@@ -181,6 +181,14 @@ def cut_clip(clip: Clip, duration_s: int | None) -> Clip:
         return clip
     codes = clip.codes[: num_latent_frames(clip.fps * duration_s)]
     return dataclasses.replace(clip, codes=codes, duration=duration_s)
+
+
+def cut_to_frames(clip: Clip, most: int) -> Clip:
+    """Returns at most the first `most` latent frames: whole seconds, as the header says, or less than the first one."""
+    seconds = [s for s in range(1, clip.duration) if num_latent_frames(clip.fps * s) <= most]
+    if seconds:
+        return cut_clip(clip, seconds[-1])
+    return dataclasses.replace(clip, codes=clip.codes[:most], duration=1)
 
 
 def draw_sample(

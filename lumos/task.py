@@ -70,7 +70,7 @@ class LumosTaskConfig:
     max_length: int = 65536
     """Longest sequence in tokens, after the cut to `duration_s`."""
     too_long: str = "error"
-    """A clip that is longer still: `error`, `cut` (its last frames are left out) or `drop`; both are counted."""
+    """A clip that is longer still: `error`, `cut` (its last seconds are left out) or `drop`; both are counted."""
     packing: int = 0
     """Samples of a batch stand one after the other in rows of up to so many tokens; 0 pads each to the longest."""
     z_loss_weight: float = 0.0

@@ -17,7 +17,8 @@ def linear(
 ) -> Float[Tensor, "*B F"]:
     """Return x weight^T + bias; without gradients by the faster library."""
     inferring = not torch.is_grad_enabled() and not torch.compiler.is_compiling()
-    if _HAS_ONEDNN and inferring and x.device.type == "cpu" and x.dtype == torch.float32:
+    plain = type(weight) in (Tensor, nn.Parameter)  # not one of torchao's, which bring their own product
+    if _HAS_ONEDNN and inferring and plain and x.device.type == "cpu" and x.dtype == torch.float32:
         return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
     return F.linear(x, weight, bias)
 

@@ -18,6 +18,7 @@ from lumos.samples import (
     ClipStream,
     Sample,
     cut_clip,
+    cut_to_frames,
     draw_sample,
     drop_text,
     frames_within,
@@ -224,6 +225,12 @@ def test_what_is_too_long_is_cut_or_left_out_and_counted(
         stream_of(folder, tiny_config, max_length=50, too_long="cut")
     with pytest.raises(ValueError, match="too_long is 'crop'; it must be one of error, cut, drop"):
         stream_of(folder, tiny_config, too_long="crop")
+
+
+def test_a_cut_clip_says_how_long_it_is() -> None:
+    whole = dataclasses.replace(clip(frames=7), fps=8, duration=3)  # 3, 5 and 7 latent frames in 1, 2 and 3 seconds
+    cuts = [cut_to_frames(whole, most) for most in (6, 5, 4, 3, 2)]
+    assert [(len(cut.codes), cut.duration) for cut in cuts] == [(5, 2), (5, 2), (3, 1), (3, 1), (2, 1)]
 
 
 def test_whole_frames_fit() -> None:
