@@ -1,6 +1,7 @@
 """`python -m benchmarks.attention`: a frame's queries on its history, and a training sequence, by every way we have.
 
 `cached` is one layer of a refinement: the middle frame's tokens of both branches against all keys before them.
+`pieces` is what `ours` does for 256 queries of one head: how much of it is not a product.
 `packed` is one layer over a whole sequence, forward and backward: the dense mask against one unmasked call per frame.
 """
 
@@ -58,6 +59,21 @@ def cached_paths(
     return paths, 4.0 * 2 * heads * channels * length * num_keys, exact
 
 
+def pieces(work: Work, dtype: torch.dtype, device: torch.device) -> dict[str, Callable[[], Tensor]]:
+    """Returns the parts of attention by name, for 256 queries of one head; `exp` is the least a softmax has to do."""
+    num_keys, channels = work.frame_length * (work.mean_frame + 1), work.width // work.num_heads
+    queries, keys = (torch.randn(n, channels, device=device, dtype=dtype) for n in (256, num_keys))
+    values, scores = torch.randn(channels, num_keys, device=device, dtype=dtype), F.linear(queries, keys)
+    shares, out = scores.softmax(dim=-1), torch.empty_like(scores)
+    return {
+        "all of it": lambda: F.linear(F.linear(queries, keys).softmax(dim=-1), values),
+        "products with the keys": lambda: F.linear(queries, keys),
+        "softmax": lambda: scores.softmax(dim=-1),
+        "exp alone": lambda: torch.exp(scores, out=out),
+        "products with the values": lambda: F.linear(shares, values),
+    }
+
+
 def packed_paths(
     work: Work, num_frames: int, dtype: torch.dtype, device: torch.device, *, flex: bool
 ) -> tuple[dict[str, Callable[[], Tensor]], float]:
@@ -102,6 +118,8 @@ def main() -> None:
                 notes[f"cached {name}, {path}: relative error"] = f"{float(error):.1e}"
             counts = dict.fromkeys(paths, flops)
             comparisons[f"cached {name}"] = compare(paths, rounds=args.rounds, flops=counts, device=device)
+        with torch.inference_mode():
+            comparisons[f"pieces {name}"] = compare(pieces(work, _DTYPES[name], device), rounds=20, device=device)
         for num_frames in args.frames:
             trained, needed = packed_paths(work, num_frames, _DTYPES[name], device, flex=args.flex)
             comparisons[f"packed {name}, {num_frames} frames, forward and backward"] = compare(

@@ -28,6 +28,7 @@ from lumos.sequence import (
 from lumos.shards import packed_lengths
 from lumos.vocab import Vocab
 from xllmx.data.broken import BrokenSampleError
+from xllmx.distributed import is_main
 from xllmx.task import Prepared
 
 TOO_LONG = ("error", "cut", "drop")
@@ -138,7 +139,8 @@ class ClipStream:
             dropped[over] = [grid[0] > 0 and not frames_within(n, grid, most) for n, grid in grids]
         counts = {"cut": int((over & ~dropped).sum()), "left out": int(dropped.sum())}
         done = ", ".join(f"{number} {what}" for what, number in counts.items() if number)
-        _LOG.warning("stream %s: of %d clips over task.max_length=%d tokens: %s", name, len(over), most, done)
+        if is_main():
+            _LOG.warning("stream %s: of %d clips over task.max_length=%d tokens: %s", name, len(over), most, done)
         if dropped.all():
             raise ValueError(
                 f"stream {name}: all {len(over)} clips are over task.max_length={most}: raise it, or lower duration_s"

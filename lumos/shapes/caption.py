@@ -146,12 +146,18 @@ def _counting(spec: ShapeSpec, rng: random.Random) -> tuple[tuple[ObjectClaim, .
 def _two(
     spec: ShapeSpec, rng: random.Random, *, coloured: bool, placed: bool
 ) -> tuple[tuple[ObjectClaim, ...], str, str | None]:
-    claims = tuple(ObjectClaim(shape=o.shape, colour=o.colour if coloured else None) for o in spec.objects)
+    objects = spec.objects if placed else _in_reading_order(spec)
+    claims = tuple(ObjectClaim(shape=o.shape, colour=o.colour if coloured else None) for o in objects)
     relation = spec.relation if placed else None
     joint = rng.choice(_RELATION_WORDS[relation]) if relation else rng.choice(("and", "and", "next to", "with"))
     if joint == "next to" and spec.relation in ("above", "below"):
         joint = "and"
     return claims, f"{_noun_phrase(claims[0], rng)} {joint} {_noun_phrase(claims[1], rng)}", relation
+
+
+def _in_reading_order(spec: ShapeSpec) -> tuple[ObjectSpec, ...]:
+    """Left before right and top before bottom, as people name things whose places they leave unsaid."""
+    return spec.objects if spec.relation in ("left", "above") else spec.objects[::-1]
 
 
 def _motion(spec: ShapeSpec, rng: random.Random) -> tuple[tuple[ObjectClaim, ...], str, str | None]:

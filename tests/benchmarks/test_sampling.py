@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.attention import cached_paths, packed_paths
+from benchmarks.attention import cached_paths, packed_paths, pieces
 from benchmarks.head import head_paths
 from benchmarks.sampling import SAMPLER, Fast, Moment, literal_step, step_flops
 from benchmarks.work import WORKS, random_model
@@ -56,6 +56,13 @@ def test_attention_paths_agree() -> None:
     packed, _ = packed_paths(TINY, 2, torch.float32, CPU, flex=False)
     dense, per_frame = (path() for path in packed.values())
     torch.testing.assert_close(dense, per_frame, atol=1e-5, rtol=1e-5)
+
+
+def test_the_pieces_of_attention_add_up_to_it() -> None:
+    whole, keys, softmax, _, values = (path() for path in pieces(TINY, torch.float32, CPU).values())
+    assert keys.shape == softmax.shape == (256, TINY.frame_length * (TINY.mean_frame + 1))
+    torch.testing.assert_close(keys.softmax(dim=-1), softmax)
+    torch.testing.assert_close(values, whole)
 
 
 def test_head_paths_draw_the_same_codes() -> None:
