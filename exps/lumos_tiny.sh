@@ -30,8 +30,7 @@ step "4/5 model: images; images and videos; these with Muon; longer, in two proc
 for stage in tiny_images tiny tiny_muon tiny_long; do
     NUM_PROCESSES="$([ $stage = tiny_long ] && echo 2 || echo 1)" bash exps/launch.sh "configs/train/$stage.yaml" \
         trainer.run_dir="$work/$stage" task.init_from="$start"
-    start="$work/$stage/model"; [ -d "$start" ] || "$python" -m lumos.cli export "$work/$stage" "$start"
-done
+    start="$work/$stage/model"; [ -d "$start" ] || "$python" -m lumos.cli export "$work/$stage" "$start"; done
 [ -f "$out/generation_config.json" ] || cp ckpts/lumos-tiny/generation_config.json "$out/"
 "$python" -m lumos.cli export "$work/tiny_long" "$work/export" --tokenizers "$out" --dtype bfloat16 --overwrite
 cp "$work/export/config.json" "$work/export/model.safetensors" "$out/"
