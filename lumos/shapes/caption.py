@@ -109,7 +109,7 @@ def tags_of(spec: ShapeSpec, *, moving: bool = True) -> tuple[str, ...]:
     if a.shape == b.shape:
         same_colour = a.colour == b.colour
         return ("counting", "counting") if same_colour else ("counting", "position", "color_attr")
-    return ("two_object", "position", "position", "color_attr", "color_attr", *(motion if _mover(spec) else ()))
+    return ("two_object", *("position",) * 4, "color_attr", "color_attr", *(motion if _mover(spec) else ()))
 
 
 def prompt_for(spec: ShapeSpec, rng: random.Random, *, tag: str) -> Prompt:
