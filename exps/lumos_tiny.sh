@@ -37,4 +37,4 @@ cp "$work/export/config.json" "$work/export/model.safetensors" "$out/"
 
 step "5/5 evaluation, and the curves of training"
 "$python" -m eval.shapes run --model "$out" --num 280 --out "$work/eval"
-"$python" -m xllmx.plot "$work/tiny_long" "$work/tiny_last" --out "$work/curves.png"
+"$python" -m xllmx.plot "$work/tiny_long" --out "$work/curves.png"
