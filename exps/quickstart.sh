@@ -6,7 +6,7 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 out="${1:-$repo/runs/quickstart}"
 mkdir -p "$out" && out="$(cd "$out" && pwd)" && cd "$repo"
-prompt="a red star on a white background"
+prompt="a red circle moves to the right on a white background"
 
 step() { printf '\n[%s s] %s\n' "$SECONDS" "$*"; }
 lumos() { "$python" -m lumos.cli "$@"; }
