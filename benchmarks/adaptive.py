@@ -25,7 +25,7 @@ ALLOWED_LOSS = 0.01
 
 EXACT = "exact"
 SINGLE: Mapping[str, Sequence[float]] = {
-    "accept_probability": (0.95, 0.9, 0.8, 0.6, 0.4),
+    "accept_probability": (0.9999, 0.999, 0.95, 0.9, 0.8, 0.6, 0.4),
     "guidance_every": (2, 4, 16),
     "guidance_tolerance": (0.1, 0.2, 0.4),
     "later_steps": (0.75, 0.5, 0.25, 0.125),
