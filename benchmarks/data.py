@@ -104,7 +104,7 @@ def main() -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.data", description=__doc__)
-    parser.add_argument("--work", choices=WORKS, default="tiny", help="size (benchmarks/work.py)")
+    parser.add_argument("--work", choices=WORKS, default="tiny", help="size (benchmarks.work)")
     parser.add_argument("--clips", type=int, default=64)
     parser.add_argument("--batch_size", type=int, default=1)
     parser.add_argument("--step_s", type=float, default=0.163, help="of a step; default: 1B at best on an H200")

@@ -178,7 +178,7 @@ def main() -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.sampling", description=__doc__)
-    parser.add_argument("--work", choices=WORKS, default="tiny", help="size (benchmarks/work.py)")
+    parser.add_argument("--work", choices=WORKS, default="tiny", help="size (benchmarks.work)")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtypes", nargs="+", choices=_DTYPES, default=["fp32", "bf16"])
     parser.add_argument("--literal", nargs="*", choices=_DTYPES, default=["fp32"], help="dtypes of the literal path")
