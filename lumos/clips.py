@@ -34,6 +34,10 @@ _READABLE = (
 )
 
 
+class MissingClipsError(ValueError):
+    """A data YAML names clips that are not there (yet)."""
+
+
 class ClipWriter:
     """Writes clips into a folder as `shard-00000.parquet`, ... and, when all went well, `index.json` last.
 
@@ -87,7 +91,8 @@ class ClipDataset(Dataset[Clip]):
     `path` is a folder of shards or of released pickles, an `index.json`, a released `merge-record.json` or
     `*-record.jsonl`, a single `.parquet` or `.pkl`, or a data YAML `META: [{path, ratio}]`, whose paths are relative to
     the YAML or to the working directory. A ratio of 2.5 takes every clip twice and every other one once more.
-    Raises `ValueError` that names the file for whatever cannot be read.
+    Raises `ValueError` that names the file for whatever cannot be read; `MissingClipsError` for clips that a YAML
+    names and that are not there.
     """
 
     lengths: Sequence[int]
@@ -148,6 +153,8 @@ def _entries(path: Path) -> list[tuple[Path, float]]:
         if not isinstance(meta, dict) or set(meta) != {"META"} or not isinstance(meta["META"], list):
             raise ValueError("it must hold one list META of {path, ratio}")
         return [_entry(path, entry) for entry in meta["META"]]
+    except MissingClipsError:
+        raise
     except Exception as error:  # whatever the YAML parser raises
         raise ValueError(f"{path}: not a data YAML: {' '.join(str(error).split())}") from error
 
@@ -165,7 +172,8 @@ def _entry(yaml: Path, entry: Any) -> tuple[Path, float]:
     for candidate in candidates:
         if candidate.exists():
             return candidate, ratio
-    raise ValueError(f"there is no {' and no '.join(map(str, candidates))}; pre-tokenise first or correct the path")
+    places = " and no ".join(map(str, candidates))
+    raise MissingClipsError(f"{yaml}: there is no {places}; pre-tokenise first or correct the path")
 
 
 def _repeat(length: int, ratio: float) -> np.ndarray:

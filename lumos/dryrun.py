@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
-from lumos.clips import ClipDataset
+from lumos.clips import ClipDataset, MissingClipsError
 from lumos.config import LumosConfig
 from lumos.cost import (
     BatchLoad,
@@ -225,7 +225,7 @@ def _measured(path: str, task: LumosTask) -> list[SequenceShape] | None:
         return None
     try:
         clips = ClipDataset(path, vocab=task.vocab)
-    except ValueError:  # a data YAML whose sets are not made yet
+    except MissingClipsError:
         return None
     shapes = cut_shapes(clips.shapes, task.config.duration_s)[:, :4]
     known = shapes[shapes[:, 1] > 0]

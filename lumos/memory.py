@@ -31,10 +31,8 @@ def place(
     Raises:
         ValueError: another name, torchao is missing, the device has no fp8, or both are asked for.
     """
-    if weights is not None and offload:
-        raise ValueError("weights in 8 bits and offload are both asked for; choose one of them")
+    check_placement(device, weights=weights, offload=offload)
     if weights is not None:
-        _check(weights, device)
         # int8 is made before the model moves, so that the card never holds the larger weights; fp8 needs its kernels.
         model = model.to(device) if weights == "fp8" else model  # type: ignore[arg-type]
         _quantize(model.model.layers, weights)
@@ -46,7 +44,12 @@ def place(
     return model.to(device)  # type: ignore[arg-type]  # transformers' wrapper hides nn.Module.to
 
 
-def _check(weights: str, device: torch.device) -> None:
+def check_placement(device: torch.device, *, weights: str | None, offload: bool) -> None:
+    """Raises the ValueError of `place`, before any weights are read."""
+    if weights is None:
+        return
+    if offload:
+        raise ValueError("weights in 8 bits and offload are both asked for; choose one of them")
     if weights not in WEIGHTS:
         raise ValueError(f"weights is {weights!r}; choose one of {', '.join(WEIGHTS)}")
     if importlib.util.find_spec("torchao") is None:

@@ -20,7 +20,7 @@ from lumos.hub import DEFAULT_MODEL, ModelFiles, resolve
 from lumos.inputs import ImageInput, choose_device, choose_dtype, choose_seeds, pixels_of, together
 from lumos.lora import load_lora
 from lumos.media import crop_to_bucket, to_frames, to_tensor
-from lumos.memory import place
+from lumos.memory import check_placement, place
 from lumos.model.modeling import LumosForCausalLM
 from lumos.sampler import GeneratorNoise
 from lumos.sequence import packed_length
@@ -104,6 +104,7 @@ class LumosPipeline:
         """
         chosen_device = choose_device(device)
         chosen_dtype = choose_dtype(dtype, chosen_device)
+        check_placement(chosen_device, weights=weights, offload=offload)
         files = replace(resolve(path_or_name, ckpts), lora=None if lora is None else Path(lora))
         model = LumosForCausalLM.from_pretrained(files.model, dtype=chosen_dtype)
         model = model if files.lora is None else load_lora(model, files.lora)

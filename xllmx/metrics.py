@@ -3,6 +3,7 @@
 import json
 import resource
 import sys
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -140,12 +141,16 @@ class _TensorBoard:
 
 
 class _WandB:
-    """Scalars, and clips as the files they are in."""
+    """Scalars, and clips as the files they are in; started again, a run goes on where it is shown."""
 
     def __init__(self, folder: Path) -> None:
         import wandb
 
-        self._wandb, self._run = wandb, wandb.init(dir=folder, name=folder.name, resume="allow")
+        known = folder / "wandb-id.txt"
+        if not known.exists():
+            write_text(known, uuid.uuid4().hex)
+        name, number = folder.name, known.read_text(encoding="utf-8").strip()
+        self._wandb, self._run = wandb, wandb.init(dir=folder, name=name, id=number, resume="allow")
 
     def scalars(self, values: Mapping[str, float | int], step: int) -> None:
         self._run.log(dict(values), step=step)

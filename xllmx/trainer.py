@@ -72,6 +72,11 @@ class Trainer:
         self._watch = StopWatch(config.max_minutes)
         alone = self.parallel.is_sharded(1) or self.parallel.engine == "deepspeed"
         self.device = init_distributed(config.device, alone=alone)
+        with logging_to(config.run_dir):
+            self._make_ready()
+
+    def _make_ready(self) -> None:
+        config = self.config
         self.streams = self._streams("train")
         for name, sizes in (("batch_size", config.batch_size), ("global_batch_size", config.global_batch_size)):
             if unknown := sorted(set(sizes) - set(self.streams.datasets)):
@@ -79,7 +84,7 @@ class Trainer:
                 raise ValueError(f"trainer.{name} names {unknown[0]!r}; the task's streams are {names}")
         self.steps_per_epoch = self.streams.steps_per_epoch(config.epoch_stream)
         self.max_steps = config.max_steps or math.ceil((config.epochs or 0) * self.steps_per_epoch)
-        self.engine = build_engine(task, config, optim=self.optim, parallel=self.parallel, device=self.device)
+        self.engine = build_engine(self.task, config, optim=self.optim, parallel=self.parallel, device=self.device)
         self.model, self.optimizer = self.engine.model, self.engine.optimizer
         self.average = WeightAverage(self.model, config.ema_decay) if config.ema_decay else None
         self.checkpoints = CheckpointManager(config.run_dir / "checkpoints", config.keep)

@@ -50,11 +50,24 @@ def _read(path: Path) -> list[dict[str, Any]]:
         results = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     except (OSError, ValueError) as error:
         raise ValueError(f"{path} is no GenEval results file ({error}); give what evaluate_images.py wrote") from error
-    lacking = next((n for n, r in enumerate(results, 1) if not isinstance(r, dict) or not r.keys() >= _FIELDS), None)
+    lacking = next((number for number, result in enumerate(results, 1) if not _is_result(result)), None)
     if lacking is not None or not results:
-        why = f"line {lacking} lacks {', '.join(sorted(_FIELDS))}" if lacking else "it is empty"
+        why = (
+            f"line {lacking} lacks {', '.join(sorted(_FIELDS))} (metadata a json object in a string)"
+            if lacking
+            else "it is empty"
+        )
         raise ValueError(f"{path} is no GenEval results file: {why}; give what evaluate_images.py wrote")
     return results
+
+
+def _is_result(result: Any) -> bool:
+    if not isinstance(result, dict) or not result.keys() >= _FIELDS or not isinstance(result["metadata"], str):
+        return False
+    try:
+        return isinstance(json.loads(result["metadata"]), dict)
+    except ValueError:
+        return False
 
 
 def _score(tag: str, correct: Sequence[bool], *, num_expected: int, problem: str) -> Score:

@@ -52,11 +52,15 @@ class Format:
 def training_example(index: int, *, seed: int, moving: bool) -> tuple[ShapeSpec, str]:
     """Clip number `index` of a training set and its caption: no held-out combination, no reserved wording.
 
-    Two pictures in three show a pair, which is harder to learn than a single shape; of the videos, every second one.
+    What is hard to learn comes more often than chance would have it: two clips in three show a pair, and of the videos
+    in which nothing turns only every second is taken.
     """
     rng = random.Random(seed_for(seed, index, stream="shapes"))
     while True:
-        spec = sample_spec(rng, num_objects=rng.choice((1, 2) if moving else (1, 2, 2)), moving=moving)
+        spec = sample_spec(rng, num_objects=rng.choice((1, 2, 2)), moving=moving)
+        turning = any(item.motion == "turn" for item in spec.objects)
+        if moving and not turning and rng.random() < 0.5:
+            continue
         text = caption(spec, rng, moving=moving)
         if not is_reserved(text):
             return spec, text

@@ -60,6 +60,16 @@ def test_data_that_is_there_is_measured(repo: Path, tmp_path: Path) -> None:
     assert (stream.mean.length, stream.longest.length) == (packed_length(6, (3, 8, 4)), packed_length(7, (3, 8, 4)))
 
 
+def test_data_that_cannot_be_read_is_said_not_assumed(repo: Path, tmp_path: Path) -> None:
+    data = tmp_path / "video.yaml"
+    words = [*MODEL_WORDS, f"task.data={{video: {data}}}", "trainer.batch_size={video: 2}"]
+    data.write_text("META: [{path: not-made-yet}]")
+    assert plan_run(recipe(repo, "1B_stage_1_image", *words)).streams["video"].num_clips is None
+    data.write_text("META: [{paht: not-made-yet}]")
+    with pytest.raises(ValueError, match="has no path"):
+        plan_run(recipe(repo, "1B_stage_1_image", *words))
+
+
 def test_replicas_are_copies_of_the_state(repo: Path) -> None:
     plan = plan_run(recipe(repo, "1B_stage_1_image", *MODEL_WORDS, "parallel.replicas=2"), num_gpus=6)
     assert plan.shards == 3

@@ -64,4 +64,4 @@ def test_what_cannot_be_had_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torchao", None)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"pip install -e '\.\[quant\]'"):
-        place(model, cpu, weights="int8")
+        LumosPipeline.from_pretrained("no such model", "cpu", weights="int8")

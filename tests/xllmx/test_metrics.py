@@ -73,14 +73,20 @@ class Recorder:
 
 def test_trackers_get_the_numbers_and_the_clips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     board, run = Recorder(), Recorder()
+    begun: list[dict[str, Any]] = []
     wandb = types.SimpleNamespace(
-        init=lambda **options: run, Image=lambda path: ("image", path), Video=lambda path: ("video", path)
+        init=lambda **options: begun.append(options) or run,
+        Image=lambda path: ("image", path),
+        Video=lambda path: ("video", path),
     )
     monkeypatch.setitem(sys.modules, "wandb", wandb)
     monkeypatch.setitem(
         sys.modules, "torch.utils.tensorboard", types.SimpleNamespace(SummaryWriter=lambda folder: board)
     )
     logger = MetricLogger(tmp_path, trackers=["tensorboard", "wandb"])
+    MetricLogger(tmp_path, step=4, trackers=["wandb"])
+    assert [options["resume"] for options in begun] == ["allow", "allow"]
+    assert begun[0]["id"] == begun[1]["id"]
     logger.write("train", 4, {"loss": 0.5})
     frames = np.arange(3 * 4 * 5 * 3, dtype=np.uint8).reshape(3, 4, 5, 3)
     logger.show(4, {tmp_path / "a.mp4": frames, tmp_path / "b.png": frames[:1]})

@@ -1,9 +1,11 @@
 """The training loop, on a task of a few hundred weights."""
 
 import json
+import logging
 import os
 import shutil
 import signal
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +91,20 @@ def test_evaluation_changes_nothing_and_repeats_itself(tmp_path: Path) -> None:
     assert evaluated.evaluate() == evaluated.evaluate()
 
 
+class Talkative(ToyTask):
+    """Says something about its data while it is made ready."""
+
+    def build_dataset(self, split: str) -> Mapping[str, ToyData]:
+        logging.getLogger("task").warning("one clip is too long")
+        return super().build_dataset(split)
+
+
+def test_what_is_said_of_the_data_is_in_the_log(tmp_path: Path) -> None:
+    trainer_of(tmp_path, task=Talkative(streams=STREAMS), max_steps=1).fit()
+    lines = (tmp_path / "log.txt").read_text().splitlines()
+    assert [line.endswith("WARNING task: one clip is too long") for line in lines][:2] == [True, False]
+
+
 @pytest.mark.parametrize("cut", [{"batch_size": {"image": 4}}, {"batch_size": {"image": 1}, "grad_accumulation": 4}])
 def test_accumulation_gives_the_loss_of_the_whole_batch(tmp_path: Path, cut: dict[str, Any]) -> None:
     reference = trainer_of(tmp_path / "2x2", task=ToyTask(), schedule={}, batch_size={"image": 2}, grad_accumulation=2)
@@ -127,7 +143,6 @@ def test_activation_checkpointing_changes_no_number_and_no_name(tmp_path: Path) 
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile on a CPU needs g++, which is not here")
 def test_compiled_units_give_the_same_losses(tmp_path: Path) -> None:
     trainer_of(tmp_path / "plain", task=ToyTask(), batch_size={"image": 3}, schedule={}).fit()

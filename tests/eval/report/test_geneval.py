@@ -97,7 +97,10 @@ def test_other_prompts_are_not_the_benchmark(tmp_path: Path) -> None:
 
 
 def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
-    for content, why in (("{}", "line 1 lacks"), ("", "empty"), ("not json", "no GenEval results file")):
+    fields = {"filename": "a", "tag": "colors", "correct": True, "reason": ""}
+    unpacked, broken = (json.dumps({**fields, "metadata": metadata}) for metadata in ({"tag": "colors"}, "{"))
+    contents = (("{}", "line 1 lacks"), ("", "empty"), ("not json", "no GenEval results file"))
+    for content, why in (*contents, (unpacked, "json object in a string"), (broken, "json object in a string")):
         (tmp_path / "results.jsonl").write_text(content)
         with pytest.raises(ValueError, match=why):
             read_geneval_results(tmp_path / "results.jsonl")
