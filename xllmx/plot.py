@@ -132,7 +132,7 @@ def draw(curves: Sequence[Curve], out: Path) -> None:
         axes.set_title(name.replace("_", " "))
         axes.set_xlabel("step")
         axes.grid(alpha=0.3)
-        axes.legend(fontsize="small")
+        axes.legend(fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
     suffix = out.suffix.removeprefix(".")
     if suffix not in figure.canvas.get_supported_filetypes():
         raise ValueError(f"--out {out} has no known picture format; let it end in .png, .svg or .pdf")
