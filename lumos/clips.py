@@ -214,7 +214,7 @@ def _open_folder(folder: Path, vocab: Vocab) -> "ClipShards | _Released":
 def _open_json(path: Path, vocab: Vocab) -> "ClipShards | _Released":
     try:
         text = path.read_text(encoding="utf-8")
-        content = [json.loads(line) for line in text.splitlines()] if path.suffix == ".jsonl" else json.loads(text)
+        content = _json_lines(text) if path.suffix == ".jsonl" else json.loads(text)
         if isinstance(content, dict) and content.get("format") == INDEX_FORMAT:
             return ClipShards(shards_of_index(path, content))
         if isinstance(content, list):
@@ -222,6 +222,14 @@ def _open_json(path: Path, vocab: Vocab) -> "ClipShards | _Released":
     except (KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ValueError(f"{path}: damaged index of clips ({type(error).__name__}: {error}); write it again") from error
     raise ValueError(f"{path}: neither an index of shards nor a released record; give {_READABLE}")
+
+
+def _json_lines(text: str) -> list[Any]:
+    """The records of the lines; the last one, if a kill cut it, is left out (its sample is recorded again)."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    if lines and not text.endswith("\n") and not lines[-1].endswith("}"):
+        lines.pop()
+    return [json.loads(line) for line in lines]
 
 
 # --- released pickles -------------------------------------------------------------------------------------------------
@@ -248,15 +256,20 @@ class _Released:
     def of_records(cls, path: Path, records: Sequence[Mapping[str, Any]], vocab: Vocab) -> "_Released":
         """Pickles that a record lists; one that is listed twice (the release did that on resuming) counts once."""
         lengths = {str(record["file"]): int(record["len"]) for record in records}
-        return cls([_locate(path.parent, name) for name in lengths], list(lengths.values()), vocab)
+        found = {name: _locate(path.parent, name) for name in lengths}
+        if len(set(found.values())) < len(found):
+            raise ValueError(f"{path}: two of its samples would be one file here; move the whole set, folders and all")
+        return cls(list(found.values()), list(lengths.values()), vocab)
 
     def __getitem__(self, index: int) -> Clip:
         return read_released(self._files[index], self._vocab)
 
 
 def _locate(folder: Path, name: str) -> Path:
-    """A recorded file: as recorded, or, if the set was moved, beside its record."""
-    candidates = [folder / name, Path(name), folder / "files" / Path(name).name, folder / Path(name).name]
+    """A recorded file: as recorded, or, if the set was moved, under its record's folder by the end of its old path."""
+    parts = Path(name).parts
+    moved = (folder.joinpath(*parts[start:]) for start in range(1, len(parts)))
+    candidates = (folder / name, Path(name), *moved, folder / "files" / parts[-1])
     return next((path for path in candidates if path.is_file()), candidates[0])
 
 

@@ -21,9 +21,10 @@ class LumosConfig(PretrainedConfig):
     """The model's settings, as the released `config.json` spells them (`model_type: chameleon`).
 
     Beside the fields of a Llama-style model: `model_parallel_size` rows of the query/key norms, `swin_norm` (both
-    RMSNorms after their sublayer), residual `dropout`, `mm_rope`, `z_loss_weight`, `mask_image_logits`, and `vocab`,
-    the token ids as `Vocab.to_dict()` (None = the released ids). Fields that only the original needs (`vq_config`,
-    `vocabulary_map`, ...) are kept and written back.
+    RMSNorms after their sublayer), residual `dropout`, `mm_rope`, `z_loss_weight` (of training), `mask_image_logits`
+    (kept; it concerns logits of the text model's own image codes, which nothing here draws), and `vocab`, the token ids
+    as `Vocab.to_dict()` (None = the released ids). Fields that only the original needs (`vq_config`, `vocabulary_map`,
+    ...) are kept and written back.
 
     Raises:
         ValueError: a combination that no Lumos model has; the message says which.
@@ -83,7 +84,12 @@ class LumosConfig(PretrainedConfig):
         self.z_loss_weight = z_loss_weight
         self.mask_image_logits = mask_image_logits
         self.vocab = vocab
+        head_dim = kwargs.pop("head_dim", None)
         super().__init__(**kwargs)
+        if head_dim not in (None, self.head_dim):
+            raise ValueError(
+                f"head_dim is {head_dim}; Lumos models have hidden_size / num_attention_heads, {self.head_dim}"
+            )
         if rope_scaling is not None:  # not kept: the name is a deprecated property of transformers' configs
             raise ValueError(f"rope_scaling is {rope_scaling!r}, but Lumos models have none; set it to null")
         self._check()

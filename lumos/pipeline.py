@@ -111,7 +111,7 @@ class LumosPipeline:
         pipeline = cls(
             model=place(model, chosen_device, weights=weights, offload=offload),
             text=TextTokenizer.from_file(files.text_tokenizer),
-            visual=VisualTokenizer.from_pretrained(files.visual_tokenizer, device=chosen_device, dtype=chosen_dtype),
+            visual=VisualTokenizer.from_pretrained(files.visual_tokenizer, device=chosen_device),
             defaults=files.defaults,
             files=files,
         )

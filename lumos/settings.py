@@ -25,6 +25,9 @@ RELEASED_DEFAULTS: Mapping[str, Any] = {
 }
 """What the release was sampled with; `image_*` is for images (one frame)."""
 
+RELEASED_TARGET_SIZES: Mapping[tuple[int, int], int] = {(448, 256): 352, (672, 384): 528, (768, 480): 656}
+"""Released size (width, height) -> target size of the crops trained on beside it."""
+
 FAST: Mapping[str, Any] = {"accept_probability": 0.9, "guidance_every": 3, "later_steps": 0.5}
 """What `lumos generate --fast` turns on where the model's `generation_config.json` has no entry `fast` of its own."""
 
@@ -139,13 +142,16 @@ def fast_settings(defaults: Mapping[str, Any]) -> dict[str, Any]:
 def sizes_for_images(defaults: Mapping[str, Any]) -> list[tuple[int, int]]:
     """The sizes (width, height) a picture may be cropped to: the model's `sizes`, else the crops of its target size.
 
-    Without `target_size` that is the smallest one whose crops reach the default size: 352 for 448x256, 528 for 672x384.
+    Without `target_size` that is the released one of the default size, or for another size the smallest whose crops
+    reach it.
     """
     if "sizes" in defaults:
         return [(_whole("sizes", width), _whole("sizes", height)) for width, height in defaults["sizes"]]
     settings = resolve_settings(defaults, {"num_frames": 2})
     num_patches = settings.width * settings.height // GRID_PX**2
-    return crop_sizes(defaults.get("target_size") or math.isqrt(num_patches - 1) * GRID_PX + GRID_PX)
+    smallest = math.isqrt(num_patches - 1) * GRID_PX + GRID_PX
+    released = RELEASED_TARGET_SIZES.get((settings.width, settings.height), smallest)
+    return crop_sizes(defaults.get("target_size") or released)
 
 
 def nearest_size(width: int, height: int, sizes: Iterable[tuple[int, int]]) -> tuple[int, int]:

@@ -73,8 +73,8 @@ class LumosTaskConfig:
     """A clip that is longer still: `error`, `cut` (its last seconds are left out) or `drop`; both are counted."""
     packing: int = 0
     """Samples of a batch stand one after the other in rows of up to so many tokens; 0 pads each to the longest."""
-    z_loss_weight: float = 0.0
-    """Weight of mean(logsumexp^2) over the visual logits."""
+    z_loss_weight: float | None = None
+    """Weight of mean(logsumexp^2) over the visual logits; None takes the one in the model's config."""
     focal_gamma: float = 0.0
     """Exponent of the focal loss (an ablation, 2 in the paper); 0 is cross entropy."""
     frame_decay: float = 1.0
@@ -212,7 +212,7 @@ class LumosTask:
             prepared.targets,
             classes=slice(self.vocab.code_base, self.vocab.code_base + self.vocab.num_codes) if in_order else None,
             chunk=config.loss_chunk,
-            z_loss=config.z_loss_weight,
+            z_loss=self.model_config.z_loss_weight if config.z_loss_weight is None else config.z_loss_weight,
             focal_gamma=config.focal_gamma,
             row_weights=None if config.frame_decay == 1 else config.frame_decay**frames,
         )

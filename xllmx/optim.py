@@ -129,8 +129,11 @@ def build_optimizer(model: nn.Module, config: OptimConfig, *, units: Sequence[nn
         )
     moved = {id(matrix) for matrix in matrices}
     others = [parameter for parameter in parameters if id(parameter) not in moved]
-    spared = [] if config.decay_norms else [parameter for parameter in others if parameter.ndim <= 1]
-    decayed = others if config.decay_norms else [parameter for parameter in others if parameter.ndim > 1]
+    norms = (
+        set() if config.decay_norms else {id(p) for name, p in model.named_parameters() if _is_norm_or_bias(name, p)}
+    )
+    spared = [parameter for parameter in others if id(parameter) in norms]
+    decayed = [parameter for parameter in others if id(parameter) not in norms]
     kinds = ((decayed, config.weight_decay), (spared, 0.0), (matrices, config.weight_decay))
     groups: list[dict[str, Any]] = [{"params": part, "weight_decay": decay} for part, decay in kinds if part]
     fused = all(p.device.type in ("cpu", "cuda") and p.is_floating_point() for p in parameters)
@@ -138,6 +141,11 @@ def build_optimizer(model: nn.Module, config: OptimConfig, *, units: Sequence[nn
     if config.name == "adamw":
         return torch.optim.AdamW(groups, **settings)
     return Muon([{**group, "orthogonal": group["params"] is matrices} for group in groups], **settings)
+
+
+def _is_norm_or_bias(name: str, parameter: nn.Parameter) -> bool:
+    """Whether weight decay would pull at a scale or an offset; those of query/key norms have a row a group of heads."""
+    return parameter.ndim <= 1 or "norm" in name or name.endswith("bias")
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:

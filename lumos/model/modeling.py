@@ -15,7 +15,7 @@ from lumos.model.attention import AttentionPlan, plan_of
 from lumos.model.cache import KVCache
 from lumos.model.linear import Linear, linear
 from lumos.model.transformer import LumosModel
-from lumos.model.weights import check_weights, read_weights
+from lumos.model.weights import IGNORED, check_weights, read_weights
 from lumos.sequence import blocks_of, positions_of
 from lumos.vocab import Vocab
 
@@ -40,6 +40,7 @@ class LumosForCausalLM(PreTrainedModel):
         self.vocab: Vocab = config.vocabulary
         self.model = LumosModel(config)
         self.lm_head = Linear(config.hidden_size, config.vocab_size, bias=False)
+        self.register_load_state_dict_pre_hook(_without_image_tokenizer)
         self.post_init()
 
     def forward(
@@ -163,3 +164,9 @@ class LumosForCausalLM(PreTrainedModel):
             nn.init.normal_(module.weight, 0, self.config.initializer_range)
         if isinstance(module, nn.Linear) and module.bias is not None:
             nn.init.zeros_(module.bias)
+
+
+def _without_image_tokenizer(model: nn.Module, weights: dict[str, Tensor], *_: Any) -> None:
+    """Return nothing; what `read_weights` leaves out is left out by `load_state_dict` too."""
+    for name in [name for name in weights if name.startswith(IGNORED)]:
+        del weights[name]

@@ -15,6 +15,8 @@ def axis_of_channel(head_dim: int) -> Int[Tensor, " E"]:
     Channels c and c + E/2 rotate together, so the pattern repeats in both halves; of 32 channels::
 
         ttttyyxxyyxxyyxx ttttyyxxyyxxyyxx
+
+    In heads of no multiple of 32 channels, which no released model has, the halves still rotate together.
     """
     pairs = torch.tensor([_AXES[axis] for axis in _GROUP])
     return pairs[torch.arange(head_dim) % (head_dim // 2) % len(_GROUP)]

@@ -12,7 +12,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-_IGNORED = "model.vqmodel."  # the image tokenizer of the text model, of no use to video
+IGNORED = "model.vqmodel."
+"""Names of the image tokenizer of the text model, of no use to video, begin so."""
 _SINGLE_FILES = ("model.safetensors", "pytorch_model.bin")
 _VOCABULARY_ROWS = ("model.embed_tokens.weight", "lm_head.weight")
 
@@ -29,7 +30,7 @@ def read_weights(folder: Path | str, *, dtype: torch.dtype | None = None) -> dic
     weights: dict[str, Tensor] = {}
     for file in _weight_files(Path(folder)):
         for name, tensor in _read_file(file).items():
-            if not name.startswith(_IGNORED):
+            if not name.startswith(IGNORED):
                 weights[name] = tensor if dtype is None else tensor.to(dtype)
     return weights
 
@@ -49,7 +50,7 @@ class StoredWeights:
         self._readers: dict[str, Any] = {}
         for file in _weight_files(Path(folder)):
             for name, (shape, reader) in _open_file(file).items():
-                if not name.startswith(_IGNORED):
+                if not name.startswith(IGNORED):
                     self.shapes[name], self._readers[name] = shape, reader
 
     def rows(self, name: str, rows: slice) -> Tensor:

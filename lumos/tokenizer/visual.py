@@ -1,5 +1,6 @@
 """The visual tokenizer as the rest of the code sees it: a TorchScript encoder and decoder (SPEC §4)."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -95,12 +96,15 @@ def _reach(half: torch.jit.ScriptModule) -> int | None:
 
 
 def _placement(half: torch.jit.ScriptModule) -> tuple[torch.device, torch.dtype]:
-    parameter = next(iter(half.parameters()))
-    return parameter.device, parameter.dtype
+    """Where a half lies and what it computes in; one without weights takes fp32 on the CPU."""
+    for tensor in (*half.parameters(), *half.buffers()):
+        if tensor.is_floating_point():
+            return tensor.device, tensor.dtype
+    return torch.device("cpu"), torch.float32
 
 
-def _first_output(output: Tensor | tuple[Tensor, ...]) -> Tensor:
-    return output[0] if isinstance(output, tuple) else output
+def _first_output(output: Tensor | Sequence[Tensor]) -> Tensor:
+    return output if isinstance(output, Tensor) else output[0]
 
 
 def _repeat_last(video: Float[Tensor, "B 3 F Hpx Wpx"], times: int) -> Float[Tensor, "B 3 G Hpx Wpx"]:

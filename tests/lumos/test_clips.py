@@ -291,6 +291,30 @@ def test_released_records_are_read_wherever_the_set_was_moved(tmp_path: Path) ->
         np.testing.assert_array_equal(dataset[2].codes, make_clip(2).codes)
 
 
+def test_a_record_above_the_tasks_finds_them_and_one_of_other_tasks_takes_no_strangers(tmp_path: Path) -> None:
+    records = []
+    for task in ("1-in-2", "2-in-2"):
+        length = write_released(tmp_path / task / "files" / "0.pkl", make_clip(len(records)))
+        records.append({"file": f"/old/{task}/files/0.pkl", "len": length, "id": 0})
+    above, inside = tmp_path / "merge-record.json", tmp_path / "1-in-2" / "merge-record.json"
+    for place in (above, inside):
+        place.write_text(json.dumps(records))
+    np.testing.assert_array_equal(ClipDataset(above)[1].codes, make_clip(1).codes)
+    with pytest.raises(ValueError, match="two of its samples would be one file"):
+        ClipDataset(inside)
+
+
+def test_a_record_that_a_kill_cut_is_read_up_to_there(tmp_path: Path) -> None:
+    length = write_released(tmp_path / "files" / "0.pkl", make_clip(0))
+    line = json.dumps({"file": "files/0.pkl", "len": length, "id": 0})
+    record = tmp_path / "0-of-1-record.jsonl"
+    record.write_text(f"{line}\n\n{line[:20]}")
+    assert len(ClipDataset(record)) == 1
+    record.write_text(f"{line[:20]}\n{line}\n")
+    with pytest.raises(ValueError, match="damaged index"):
+        ClipDataset(record)
+
+
 class _Touch:
     def __init__(self, path: Path) -> None:
         self.path = path

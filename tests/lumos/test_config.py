@@ -19,7 +19,10 @@ def write(folder, fields) -> None:
 
 
 def test_released_config_json_is_read(tmp_path, released):
-    write(tmp_path, {**released, "rope_theta": 5000.0, "vq_config": {"embed_dim": 256}, "torch_dtype": "bfloat16"})
+    write(
+        tmp_path,
+        {**released, "rope_theta": 5000.0, "vq_config": {"embed_dim": 256}, "torch_dtype": "bfloat16", "head_dim": 32},
+    )
     config = LumosConfig.from_pretrained(tmp_path)
     assert (config.hidden_size, config.num_attention_heads, config.head_dim) == (64, 2, 32)
     assert config.rope_theta == 5000.0
@@ -56,6 +59,7 @@ def test_vocab_round_trips_through_the_config():
         ({"hidden_size": 100, "num_attention_heads": 8}, "hidden_size is 100"),
         ({"num_attention_heads": 32, "num_key_value_heads": 5}, "multiple of 5"),
         ({"num_key_value_heads": 2, "model_parallel_size": 4}, "num_key_value_heads is 2"),
+        ({"hidden_size": 64, "num_attention_heads": 2, "head_dim": 64}, "head_dim is 64; Lumos models have .* 32"),
         ({"vocab": {"size": 129600}}, "vocab.size is 129600"),
     ],
 )

@@ -104,6 +104,8 @@ def test_crops_of_the_released_sizes_follow_their_target_size() -> None:
     assert (448, 256) in sizes_for_images({"width": 448, "height": 256})
     assert (672, 384) in sizes_for_images({})
     assert (832, 480) in sizes_for_images({"target_size": 656})
+    assert nearest_size(1280, 720, sizes_for_images({"width": 768, "height": 480})) == (832, 480)
+    assert (512, 256) in sizes_for_images({"width": 512, "height": 256})
     assert sizes_for_images({"sizes": [[64, 96]]}) == [(64, 96)]
     assert nearest_size(1920, 1080, sizes_for_images({})) == (672, 384)
 

@@ -114,8 +114,8 @@ def test_frame_losses_by_hand() -> None:
 
 def test_frame_decay_and_z_loss(tiny_model: LumosForCausalLM, tiny_config: LumosConfig, data: dict[str, str]) -> None:
     def loss(**changes: object) -> tuple[Tensor, Tensor, Prepared]:
-        config = LumosTaskConfig(model=tiny_config.to_dict(), data=data, **changes)
-        task = LumosTask(config)
+        model = {**tiny_config.to_dict(), **({"z_loss_weight": 0.02} if "z_loss_weight" in changes else {})}
+        task = LumosTask(LumosTaskConfig(model=model, data=data, **changes))
         stream = task.build_dataset("train")["video"]
         prepared = task.prepare([stream[0], stream[1]], torch.Generator().manual_seed(0))
         output = task.loss(tiny_model, prepared)
@@ -129,6 +129,7 @@ def test_frame_decay_and_z_loss(tiny_model: LumosForCausalLM, tiny_config: Lumos
         hidden = tiny_model.hidden(prepared.inputs["input_ids"]).flatten(0, 1)[prepared.inputs["rows"]]
         squares = tiny_model.visual_logits(hidden).logsumexp(-1).square().sum()
         torch.testing.assert_close(loss(z_loss_weight=0.01)[0], plain + 0.01 * squares)
+        torch.testing.assert_close(loss(z_loss_weight=None)[0], plain + 0.02 * squares)  # the model's
 
 
 def test_fresh_weights_follow_from_the_seed(tiny_fields: dict[str, object]) -> None:

@@ -59,6 +59,16 @@ def test_every_parameter_decays_unless_norms_are_spared() -> None:
     assert [(group["weight_decay"], len(group["params"])) for group in spared.param_groups] == [(0.1, 1), (0.0, 2)]
 
 
+def test_norms_with_a_row_a_group_of_heads_are_norms_too() -> None:
+    model = nn.Linear(3, 2, bias=False)
+    model.q_norm = nn.Linear(4, 2)
+    spared = build_optimizer(model, OptimConfig(weight_decay=0.1, decay_norms=False)).param_groups
+    assert [(group["weight_decay"], group["params"]) for group in spared] == [
+        (0.1, [model.weight]),
+        (0.0, [model.q_norm.weight, model.q_norm.bias]),
+    ]
+
+
 def test_learning_rate_reaches_every_group() -> None:
     optimizer = build_optimizer(nn.Linear(3, 2), OptimConfig(decay_norms=False))
     set_learning_rate(optimizer, 0.25)

@@ -195,6 +195,16 @@ def test_a_pair_that_does_not_tell_its_reach_gets_whole_clips() -> None:
     assert half.longest == 29
 
 
+def test_a_pair_without_weights_and_with_a_list_of_outputs_runs() -> None:
+    class Frozen(nn.Module):
+        def forward(self, video: Tensor) -> list[Tensor]:
+            return [video[:, 0, ::4, ::8, ::8].int(), video]
+
+    half = torch.jit.script(Frozen())
+    codes = VisualTokenizer(half, half).encode(torch.ones(1, 3, 5, 8, 16, dtype=torch.float64))
+    assert torch.equal(codes, torch.ones(1, 2, 1, 2, dtype=torch.long))
+
+
 # --- bad input --------------------------------------------------------------------------------------------------------
 
 
