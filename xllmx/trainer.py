@@ -84,6 +84,9 @@ class Trainer:
                 raise ValueError(f"trainer.{name} names {unknown[0]!r}; the task's streams are {names}")
         self.steps_per_epoch = self.streams.steps_per_epoch(config.epoch_stream)
         self.max_steps = config.max_steps or math.ceil((config.epochs or 0) * self.steps_per_epoch)
+        self.eval_every = config.eval_every
+        if config.eval_in_epoch:
+            self.eval_every = max(1, round(self.steps_per_epoch / config.eval_in_epoch))
         self.engine = build_engine(self.task, config, optim=self.optim, parallel=self.parallel, device=self.device)
         self.model, self.optimizer = self.engine.model, self.engine.optimizer
         self.average = WeightAverage(self.model, config.ema_decay) if config.ema_decay else None
@@ -121,7 +124,7 @@ class Trainer:
                 if self._is_due(self.config.log_every) or self.step == self.max_steps:
                     row = self._log(bar)
                 with self._clock.stopped():
-                    if self._is_due(self.config.eval_every):
+                    if self._is_due(self.eval_every):
                         self.evaluate()
                     if self._sampler and self._is_due(self._sampler.every):
                         self.sample(self._sampler)
@@ -298,7 +301,7 @@ class Trainer:
         return self.streams.loader(step=self.step, collate=self.task.collate, num_workers=workers, max_broken=share)
 
     def _open_run_folder(self) -> None:
-        if self.config.eval_every:
+        if self.eval_every:
             _ = self._held_out  # made now, so that missing data is found now
         self._logger = MetricLogger(self.config.run_dir, step=self.step, trackers=self.config.trackers)
         if is_main():

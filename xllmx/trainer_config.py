@@ -49,7 +49,9 @@ class TrainerConfig:
     resume: bool = True
     """Go on from the newest checkpoint in the run folder, if there is one."""
     eval_every: int = 0
-    """Steps between evaluations on held-out batches; 0 is never."""
+    """Steps between evaluations on held-out batches; 0 is never, unless `eval_in_epoch` says when."""
+    eval_in_epoch: float = 0.0
+    """Evaluations an epoch, evenly spread, in place of `eval_every`."""
     eval_batches: int = 8
     """Held-out batches of each stream on each rank; the same ones each time."""
     ema_decay: float = 0.0
@@ -69,7 +71,10 @@ class TrainerConfig:
         for name in ("grad_accumulation", "log_every", "eval_batches", "keep"):
             if getattr(self, name) < 1:
                 raise ValueError(f"trainer.{name} is {getattr(self, name)}; it must be at least 1")
-        for name in ("clip_grad_norm", "max_broken", "max_minutes", "save_every", "eval_every", "num_workers"):
+        if self.eval_every and self.eval_in_epoch:
+            raise ValueError("set one of trainer.eval_every and trainer.eval_in_epoch; leave the other 0")
+        at_least_0 = ("clip_grad_norm", "max_broken", "max_minutes", "save_every", "eval_every", "eval_in_epoch")
+        for name in (*at_least_0, "num_workers"):
             if getattr(self, name) < 0:
                 raise ValueError(f"trainer.{name} is {getattr(self, name)}; it must be 0 or more")
 

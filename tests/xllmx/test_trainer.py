@@ -229,6 +229,14 @@ def test_epochs_count_the_passes_over_the_last_stream(tmp_path: Path) -> None:
     assert (images.steps_per_epoch, images.max_steps) == (27.0, 14)  # 29 // 3 = 9 image steps, each third step
 
 
+def test_evaluations_are_counted_in_steps_or_an_epoch(tmp_path: Path) -> None:
+    trainer = trainer_of(tmp_path, max_steps=20, eval_in_epoch=3.0, eval_batches=1)  # every 9 of 27 steps
+    trainer.fit()
+    assert [row["step"] for row in read_metrics(tmp_path, "eval")] == [9, 18]
+    with pytest.raises(ValueError, match=r"one of trainer\.eval_every and trainer\.eval_in_epoch"):
+        config_of(tmp_path, eval_every=2, eval_in_epoch=1.0)
+
+
 def test_the_log_says_where_a_run_began_went_on_and_ended(tmp_path: Path) -> None:
     for steps in (3, 4):
         trainer_of(tmp_path, max_steps=steps, save_every=2, async_save=False).fit()
