@@ -28,7 +28,7 @@ SINGLE: Mapping[str, Sequence[float]] = {
     "accept_probability": (0.9999, 0.999, 0.95, 0.9, 0.8, 0.6, 0.4),
     "guidance_every": (2, 4, 16),
     "guidance_tolerance": (0.1, 0.2, 0.4),
-    "later_steps": (0.75, 0.5, 0.25, 0.125),
+    "later_steps": (0.75, 0.5, 0.25, 0.125, 0.0625),
 }
 """Adaptive setting -> values, tried one by one."""
 JOINT: Sequence[Mapping[str, float]] = (
@@ -38,6 +38,9 @@ JOINT: Sequence[Mapping[str, float]] = (
     {"accept_probability": 0.8, "later_steps": 0.5},
     {"accept_probability": 0.6, "guidance_every": 4, "later_steps": 0.5},
     {"guidance_every": 4, "later_steps": 0.25},
+    {"guidance_every": 2, "later_steps": 0.25},
+    {"guidance_every": 2, "later_steps": 0.125},
+    {"accept_probability": 0.9999, "later_steps": 0.25},
 )
 """Settings tried together."""
 
