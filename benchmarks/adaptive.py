@@ -39,6 +39,7 @@ JOINT: Sequence[Mapping[str, float]] = (
     {"accept_probability": 0.6, "guidance_every": 4, "later_steps": 0.5},
     {"guidance_every": 4, "later_steps": 0.25},
     {"guidance_every": 2, "later_steps": 0.25},
+    {"guidance_every": 3, "later_steps": 0.25},
     {"guidance_every": 2, "later_steps": 0.125},
     {"accept_probability": 0.9999, "later_steps": 0.25},
 )
