@@ -117,7 +117,7 @@ def train(options: argparse.Namespace) -> int:
     if options.config is None and not any(word.startswith("trainer") for word in options.overrides):
         raise ValueError("say what to train: --config FILE, for example configs/train/quickstart.yaml")
 
-    from lumos.train import RunConfig, run
+    from lumos.train import RunConfig, run, stopped_status
     from xllmx.config import load_config
 
     config = load_config(RunConfig, options.config, options.overrides)
@@ -126,7 +126,8 @@ def train(options: argparse.Namespace) -> int:
 
         print(report(plan_run(config, num_gpus=options.gpus, size=read_size(options.size))))
         return 0
-    run(config)
+    if stopped := run(config).stopped:
+        return stopped_status(stopped)
     print(f"{config.trainer.run_dir}  (a model folder: lumos export {config.trainer.run_dir} FOLDER)")
     return 0
 
@@ -204,6 +205,10 @@ def _take_record(options: argparse.Namespace, settings: dict[str, Any]) -> dict[
     record = read_json(options.from_json)
     if missing := {"prompt", "seed", "settings", "model", "model_hash", "dtype", "output"} - record.keys():
         raise ValueError(f"{options.from_json} is no record of an output: it lacks {', '.join(sorted(missing))}")
+    kinds = {"prompt": str, "seed": int, "settings": dict, "model": str, "output": str}
+    for name, kind in kinds.items():
+        if not isinstance(record[name], kind):
+            raise ValueError(f"{options.from_json} is no record of an output: its {name} is {record[name]!r}")
     options.model = options.model or record["model"]
     options.lora = options.lora or (Path(record["lora"]) if record.get("lora") else None)
     found = model_hash(replace(resolve(options.model, options.ckpts), lora=options.lora))
@@ -211,7 +216,9 @@ def _take_record(options: argparse.Namespace, settings: dict[str, Any]) -> dict[
         raise ValueError(
             f"{options.model} has other weights ({found}) than {options.from_json} was made with; see --model"
         )
-    if record.get("image") and file_hash(Path(record["image"])) != record["image_hash"]:
+    if record.get("image") and not Path(record["image"]).is_file():
+        raise ValueError(f"{record['image']}, the picture of {options.from_json}, is not there; put it back")
+    if record.get("image") and file_hash(Path(record["image"])) != record.get("image_hash"):
         raise ValueError(f"{record['image']} is another picture than {options.from_json} was made with; put it back")
     options.prompt, options.negative_prompt = [record["prompt"]], record.get("negative_prompt")
     options.image = [record["image"]] if record.get("image") else None

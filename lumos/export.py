@@ -44,6 +44,7 @@ def export_run(
     """
     if folder.exists() and not overwrite:
         raise ValueError(f"{folder} is there already; choose another folder, or use --overwrite")
+    _check_replaceable(folder, run)
     if not (run / "config.yaml").is_file():
         raise ValueError(f"{run} is no training run: it has no config.yaml; give the trainer.run_dir of one")
     config = load_config(RunConfig, run / "config.yaml")
@@ -63,6 +64,19 @@ def export_run(
         if parts is not None and not adapter:
             _copy_parts(parts, temporary)
     return folder
+
+
+def _check_replaceable(folder: Path, run: Path) -> None:
+    """Raises ValueError where writing the folder would remove the run, or something that is no exported model."""
+    if run.resolve().is_relative_to(folder.resolve()) or (run / "checkpoints").resolve() in folder.resolve().parents:
+        raise ValueError(f"{folder} holds the run {run} itself; choose another folder")
+    if folder.resolve() == (run / "checkpoints").resolve():
+        raise ValueError(f"{folder} holds the checkpoints of the run; choose another folder")
+    models = ("config.json", "adapter_config.json")
+    if folder.exists() and not (
+        folder.is_dir() and (not any(folder.iterdir()) or any((folder / n).is_file() for n in models))
+    ):
+        raise ValueError(f"{folder} is no model folder, and --overwrite would remove it; choose another folder")
 
 
 def _newest(task: LumosTask, run: Path, *, part: str) -> LumosForCausalLM:

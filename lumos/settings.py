@@ -37,6 +37,7 @@ _SAMPLER_NAMES = {"num_inference_steps": "num_steps"} | {
     item.name: item.name for item in fields(SamplerConfig) if item.name != "num_steps"
 }
 _FLOATS = {item.name for item in fields(SamplerConfig) if item.type in (float, float | None)}
+_FLAGS = {item.name for item in fields(SamplerConfig) if item.type is bool}
 SETTING_NAMES = (*SIZE_NAMES, *CLIP_NAMES, *_SAMPLER_NAMES)
 """Every name a caller, a `generation_config.json` or a side-car may set."""
 
@@ -123,6 +124,9 @@ def resolve_settings(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> S
     sampler["num_steps"] = _whole("num_inference_steps", sampler["num_steps"])
     for name in _FLOATS & sampler.keys():
         sampler[name] = _number(name, sampler[name])
+    for name in _FLAGS & sampler.keys():
+        if not isinstance(sampler[name], bool):
+            raise ValueError(f"{name} is {sampler[name]!r}; it must be true or false")
     return Settings(
         width=_whole("width", value_of("width")),
         height=_whole("height", value_of("height")),

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import difflib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -271,6 +272,10 @@ def read_model_config(config: LumosTaskConfig) -> LumosConfig:
         if not path.is_file():
             raise ValueError(f"the model's settings {path} do not exist; {_remedy(path)}")
         fields |= cast(dict[str, Any], OmegaConf.to_container(OmegaConf.load(path), resolve=True))
+    known = LumosConfig().to_dict()
+    for name in config.model.keys() - known.keys():
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
+        raise ValueError(f"task.model: unknown model setting {name}; did you mean {near}?")
     fields |= config.model
     if not fields:
         raise ValueError("no model to train: set task.model_config (a file), task.model (fields) or task.init_from")

@@ -1,6 +1,7 @@
 """Training from a config: `python -m lumos.train --config configs/train/debug.yaml trainer.max_steps=100`."""
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -59,19 +60,29 @@ def _require_run_folder(config: RunConfig) -> None:
         raise ValueError(f"trainer.run_dir: {error}") from error
 
 
+def stopped_status(reason: str) -> int:
+    """Returns the exit status of a run that was stopped before its last step, so that no script goes on; says so once.
+
+    `reason` is `FitResult.stopped`. A run whose time is up (`trainer.max_minutes`) ended as it was told to: 0.
+    """
+    if launched_local_rank() == 0:
+        sys.stderr.write(f"stopped by {reason} before the last step; the same command goes on from the checkpoint\n")
+    return 128 + signal.Signals[reason].value if reason in signal.Signals.__members__ else 0
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Returns the exit status: 0, or 1 after one line that says what to mend."""
+    """Returns the exit status: 0, 1 after one line that says what to mend, 128 and the number of a signal."""
     parser = argparse.ArgumentParser(prog="lumos.train", description=__doc__)
     parser.add_argument("--config", help="YAML file with settings of RunConfig")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings that win over the file's")
     options = parser.parse_args(arguments)
     try:
-        run(load_config(RunConfig, options.config, options.overrides))
+        stopped = run(load_config(RunConfig, options.config, options.overrides)).stopped
     except ValueError as error:
         if launched_local_rank() == 0:  # once a machine: the file may be missing on one of them alone
             sys.stderr.write(f"error: {error}\n")
         return 1
-    return 0
+    return stopped_status(stopped) if stopped else 0
 
 
 if __name__ == "__main__":

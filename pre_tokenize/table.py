@@ -53,10 +53,17 @@ def read_table(file: str | Path) -> Table:
                 f"--input_file {file}: lacks the column(s) {', '.join(missing)} "
                 f"(it has: {', '.join(found) or 'nothing'}); the header must name path,text"
             )
-        items = [
-            Item(row=row, path=(line["path"] or "").strip(), text=(line["text"] or "").strip())
-            for row, line in enumerate(reader)
-        ]
+        if twice := [name for name in COLUMNS if found.count(name) > 1]:
+            raise ValueError(f"--input_file {file}: has the column {twice[0]} twice; leave one of them out")
+        items = []
+        for row, line in enumerate(reader):
+            if line.get(None):  # what stands beyond the header's columns
+                there = len(found) + len(line[None])
+                raise ValueError(
+                    f"--input_file {file}: row {row} has {there} fields, the header {len(found)}; "
+                    'put captions with commas in quotes: "..."'
+                )
+            items.append(Item(row=row, path=(line["path"] or "").strip(), text=(line["text"] or "").strip()))
     except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"--input_file {file}: not a CSV in UTF-8 ({error})") from error
     return Table(file=file, items=items, sha256=hashlib.sha256(content).hexdigest())

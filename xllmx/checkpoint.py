@@ -155,6 +155,12 @@ class CheckpointManager:
         """Returns the newest complete checkpoint; None if there is none."""
         return next(reversed(self.valid()), None)
 
+    def damaged(self) -> list[Path]:
+        """Returns what is newer than the newest complete checkpoint and was one, until something happened to it."""
+        newest = self.latest()
+        folders = sorted(path for path in self.folder.glob("step-*") if _NAME.fullmatch(path.name))
+        return [path for path in folders if newest is None or path > newest]
+
     def load(self, path: Path, state: dict[str, Any]) -> dict[str, Any]:
         """Returns `state` filled from the checkpoint: tensors in place, plain values replaced. Called on all ranks.
 

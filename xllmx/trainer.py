@@ -274,9 +274,15 @@ class Trainer:
     # ---------------------------------------------------------------- making ready
 
     def _restore(self) -> None:
-        newest = self.checkpoints.latest()
+        newest, damaged = self.checkpoints.latest(), self.checkpoints.damaged()
+        if damaged and newest is None:
+            raise ValueError(
+                f"checkpoint {damaged[-1]} is damaged and there is no other; bring it back, or remove it to begin anew"
+            )
         if newest is None:
             return
+        if damaged and is_main():
+            _LOG.warning("checkpoint %s is damaged: the run goes on from %s", damaged[-1], newest)
         if not self.config.resume:
             raise ValueError(f"{self.checkpoints.folder} holds checkpoints; use trainer.resume=true or another run_dir")
         self.engine.load(self.checkpoints.load(newest, self._state()))

@@ -66,6 +66,8 @@ class TrainerConfig:
     def __post_init__(self) -> None:
         if (self.max_steps is None) == (self.epochs is None):
             raise ValueError("set one of trainer.max_steps and trainer.epochs; switch the other off (=null)")
+        if self.max_steps is not None and self.max_steps < 1:
+            raise ValueError(f"trainer.max_steps is {self.max_steps}; it must be at least 1")
         if self.global_batch_size and self.grad_accumulation != 1:
             raise ValueError("set one of trainer.global_batch_size and trainer.grad_accumulation; leave the other out")
         for name in ("grad_accumulation", "log_every", "eval_batches", "keep"):

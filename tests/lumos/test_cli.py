@@ -171,6 +171,8 @@ def test_a_record_of_a_picture_s_video_makes_it_again_and_notices_another_pictur
     status, _, error = lumos("generate", "--from-json", "clip.gif.json", "--out", "third.gif")
     assert status == 2
     assert "is another picture" in error
+    Path("start.png").unlink()
+    assert "is not there; put it back" in lumos("generate", "--from-json", "clip.gif.json", "--out", "third.gif")[2]
 
 
 def test_a_record_of_other_weights_is_refused(lumos: Lumos) -> None:
@@ -180,6 +182,11 @@ def test_a_record_of_other_weights_is_refused(lumos: Lumos) -> None:
     status, _, error = lumos("generate", "--from-json", "image.png.json", "--out", "again.png")
     assert status == 2
     assert "has other weights" in error
+    for name, value in (("settings", []), ("prompt", 3), ("seed", "x"), ("model", None), ("output", 1)):
+        Path("image.png.json").write_text(json.dumps({**written, name: value}))
+        status, _, error = lumos("generate", "--from-json", "image.png.json", "--out", "again.png")
+        assert (status, error.count("\n")) == (2, 1)
+        assert f"is no record of an output: its {name} is" in error
 
 
 def test_several_prompts_share_batches_and_count_their_seeds_on(lumos: Lumos) -> None:

@@ -101,6 +101,8 @@ def test_a_number_without_a_token_is_refused() -> None:
 
 
 def test_crops_of_the_released_sizes_follow_their_target_size() -> None:
+    with pytest.raises(ValueError, match="random_history is 'False'; it must be true or false"):
+        resolve_settings({}, {"random_history": "False"})
     assert (448, 256) in sizes_for_images({"width": 448, "height": 256})
     assert (672, 384) in sizes_for_images({})
     assert (832, 480) in sizes_for_images({"target_size": 656})

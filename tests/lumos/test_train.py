@@ -10,7 +10,7 @@ import torch
 from lumos import train
 from lumos.cli import main
 from lumos.sequence import pack
-from lumos.train import RunConfig, run
+from lumos.train import RunConfig, run, stopped_status
 from lumos.vocab import Vocab
 from tests.tiny_data import MODEL, VOCAB, make_clip, write_clips
 from xllmx.config import load_config
@@ -125,3 +125,10 @@ def test_a_config_that_one_machine_lacks_is_said_there_once(
         monkeypatch.setenv(name, value)
     assert train.main(["--config", "missing.yaml"]) == 1
     assert capsys.readouterr().err.count("missing.yaml") == said
+
+
+def test_a_stopped_run_does_not_look_like_a_finished_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert (stopped_status("SIGTERM"), stopped_status("SIGINT"), stopped_status("time")) == (143, 130, 0)
+    assert capsys.readouterr().err.splitlines()[0] == (
+        "stopped by SIGTERM before the last step; the same command goes on from the checkpoint"
+    )

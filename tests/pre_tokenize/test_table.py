@@ -51,6 +51,11 @@ def test_a_row_that_is_cut_has_no_caption(tmp_path: Path) -> None:
         (b"", "it has: nothing"),
         (b"path,text\na,\xff\xfe\n", "not a CSV in UTF-8"),
         (b'path,text\na,"b\n', "not a CSV"),
+        (
+            b"path,text\na,b\nc,it flies, slowly\n",
+            "row 1 has 3 fields, the header 2; put captions with commas in quotes",
+        ),
+        (b"path,text,text\na,b,c\n", "has the column text twice"),
     ],
 )
 def test_a_file_that_is_no_such_csv_is_one_clear_error(tmp_path: Path, content: bytes, message: str) -> None:

@@ -229,6 +229,17 @@ def test_epochs_count_the_passes_over_the_last_stream(tmp_path: Path) -> None:
     assert (images.steps_per_epoch, images.max_steps) == (27.0, 14)  # 29 // 3 = 9 image steps, each third step
 
 
+def test_a_damaged_checkpoint_is_said_and_alone_it_stops_the_run(tmp_path: Path) -> None:
+    trainer_of(tmp_path, max_steps=4, save_every=2, async_save=False).fit()
+    checkpoints = tmp_path / "checkpoints"
+    next((checkpoints / "step-00000004").glob("*.distcp")).write_bytes(b"cut")
+    assert trainer_of(tmp_path, max_steps=4).step == 2
+    assert "step-00000004 is damaged" in (tmp_path / "log.txt").read_text()
+    shutil.rmtree(checkpoints / "step-00000002")
+    with pytest.raises(ValueError, match=r"step-00000004 is damaged and there is no other"):
+        trainer_of(tmp_path, max_steps=4)
+
+
 def test_evaluations_are_counted_in_steps_or_an_epoch(tmp_path: Path) -> None:
     trainer = trainer_of(tmp_path, max_steps=20, eval_in_epoch=3.0, eval_batches=1)  # every 9 of 27 steps
     trainer.fit()
