@@ -129,7 +129,8 @@ def draw(rows: Mapping[str, Mapping[str, Any]], path: Path) -> None:
     axes = (figure := Figure(figsize=(8, 5), layout="constrained")).subplots()
     for family in ("steps", *SINGLE, "together"):
         points = [(row["calls"], row["overall"]) for name, row in rows.items() if _family(name) in (family, EXACT)]
-        axes.plot(*zip(*sorted(points), strict=True), marker="o", label=family)
+        if len(points) > 1:
+            axes.plot(*zip(*sorted(points), strict=True), marker="o", label=family)
     axes.set(xlabel="model calls a clip (passes over a latent frame, each branch)", ylabel="overall score")
     axes.legend()
     path.parent.mkdir(parents=True, exist_ok=True)
