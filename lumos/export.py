@@ -68,14 +68,12 @@ def export_run(
 
 def _check_replaceable(folder: Path, run: Path) -> None:
     """Raises ValueError where writing the folder would remove the run, or something that is no exported model."""
-    if run.resolve().is_relative_to(folder.resolve()) or (run / "checkpoints").resolve() in folder.resolve().parents:
-        raise ValueError(f"{folder} holds the run {run} itself; choose another folder")
-    if folder.resolve() == (run / "checkpoints").resolve():
-        raise ValueError(f"{folder} holds the checkpoints of the run; choose another folder")
-    models = ("config.json", "adapter_config.json")
-    if folder.exists() and not (
-        folder.is_dir() and (not any(folder.iterdir()) or any((folder / n).is_file() for n in models))
-    ):
+    place, source = folder.resolve(), run.resolve()
+    if source.is_relative_to(place) or place.is_relative_to(source / "checkpoints"):
+        raise ValueError(f"{folder} holds the run {run} or its checkpoints; choose another folder")
+    is_model = any((folder / name).is_file() for name in ("config.json", "adapter_config.json"))
+    is_empty = folder.is_dir() and not any(folder.iterdir())
+    if folder.exists() and not is_model and not is_empty:
         raise ValueError(f"{folder} is no model folder, and --overwrite would remove it; choose another folder")
 
 

@@ -57,7 +57,7 @@ def read_table(file: str | Path) -> Table:
             raise ValueError(f"--input_file {file}: has the column {twice[0]} twice; leave one of them out")
         items = []
         for row, line in enumerate(reader):
-            if line.get(None):  # what stands beyond the header's columns
+            if any(line.get(None, ())):  # what stands beyond the header's columns, a last comma aside
                 there = len(found) + len(line[None])
                 raise ValueError(
                     f"--input_file {file}: row {row} has {there} fields, the header {len(found)}; "

@@ -143,6 +143,7 @@ def test_activation_checkpointing_changes_no_number_and_no_name(tmp_path: Path) 
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile on a CPU needs g++, which is not here")
 def test_compiled_units_give_the_same_losses(tmp_path: Path) -> None:
     trainer_of(tmp_path / "plain", task=ToyTask(), batch_size={"image": 3}, schedule={}).fit()
