@@ -30,6 +30,7 @@ from xllmx.loss import LossOutput
 from xllmx.metrics import MetricLogger, Sums, peak_memory_bytes, throughput
 from xllmx.optim import OptimConfig, learning_rate
 from xllmx.parallel import ParallelConfig
+from xllmx.precision import multiplies_bf16, resolve_precision
 from xllmx.rng import generator_at, seed_for
 from xllmx.stopping import LapClock, StopWatch
 from xllmx.task import ExportingTask, Prepared, Sampler, TrainTask, move
@@ -72,6 +73,7 @@ class Trainer:
         self._watch = StopWatch(config.max_minutes)
         alone = self.parallel.is_sharded(1) or self.parallel.engine == "deepspeed"
         self.device = init_distributed(config.device, alone=alone)
+        self.config = replace(config, precision=resolve_precision(config.precision, self.device))
         with logging_to(config.run_dir):
             self._make_ready()
 
@@ -114,8 +116,7 @@ class Trainer:
             self._progress_bar() as bar,
             self._nothing_half_written(),
         ):
-            begun = f"goes on from step {self.step}" if self.step else "begins"
-            _note(f"{begun}, to step {self.max_steps}, on {num_ranks()} process(es)")
+            self._say_begun()
             while self.step < self.max_steps and not (stopped := watch.reason()):
                 with self._clock.waiting():
                     stream, micro_batches = next(batches)
@@ -135,6 +136,12 @@ class Trainer:
             self.checkpoints.wait()
             _note(f"ended at step {self.step}: {f'stopped by {stopped}' if stopped else 'done'}")
         return FitResult(step=self.step, stopped=stopped, metrics=row)
+
+    def _say_begun(self) -> None:
+        precision, begun = self.config.precision, f"goes on from step {self.step}" if self.step else "begins"
+        _note(f"{begun}, to step {self.max_steps}, on {num_ranks()} process(es) in {precision}")
+        if precision == "bf16" and not multiplies_bf16(self.device) and is_main():
+            _LOG.warning("this CPU has no bf16 products and computes them slowly; trainer.precision=auto uses fp32")
 
     def train_step(self, stream: str, micro_batches: list[Any]) -> None:
         """Returns nothing; one optimiser step on this rank's batches of the stream.

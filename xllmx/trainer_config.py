@@ -30,8 +30,9 @@ class TrainerConfig:
     ranks, so that a run is the same on any number that divides it. Empty: ranks x batch_size x grad_accumulation."""
     clip_grad_norm: float = 4.0
     """Gradients are scaled down to this norm; 0 leaves them."""
-    precision: Literal["bf16", "fp32"] = "bf16"
-    """What the model computes in; weights, gradients and loss are fp32 in either case."""
+    precision: Literal["auto", "bf16", "fp32"] = "bf16"
+    """What the model computes in; weights, gradients and loss are fp32 in any case. auto: bf16 on GPUs and on CPUs that
+    multiply in it, fp32 on others, where bf16 is many times slower."""
     device: str = "auto"
     """auto, cpu or cuda."""
     num_workers: int = 0

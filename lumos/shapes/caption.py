@@ -7,7 +7,7 @@ colours, position, colour attribution) and motion name which part.
 import random
 from dataclasses import asdict, dataclass
 
-from lumos.shapes.spec import ObjectSpec, ShapeSpec
+from lumos.shapes.spec import EXTRA_SHAPES, ObjectSpec, ShapeSpec
 
 TAGS: tuple[str, ...] = (
     "single_object",
@@ -26,6 +26,7 @@ _SHAPE_WORDS = {
     "triangle": ("triangle",),
     "star": ("star",),
     "ring": ("ring", "ring", "hoop"),
+    **{shape: (shape,) for shape in EXTRA_SHAPES},
 }
 _COLOUR_WORDS = {"purple": ("purple", "purple", "violet")}
 _GROUND_WORDS = {"gray": ("gray", "grey")}

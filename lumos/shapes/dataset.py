@@ -6,6 +6,7 @@ with `--files` it writes mp4 or png files and a `clips.csv` instead, as people's
 
 import argparse
 import csv
+import dataclasses
 import io
 import random
 import sys
@@ -23,7 +24,7 @@ from lumos.media import write_image, write_video
 from lumos.sequence import Clip
 from lumos.shapes.caption import caption
 from lumos.shapes.render import render
-from lumos.shapes.spec import ShapeSpec, is_reserved, sample_spec
+from lumos.shapes.spec import EXTRA_COLOURS, ShapeSpec, is_reserved, sample_spec
 from lumos.tokenizer.text import TextTokenizer
 from lumos.tokenizer.visual import VisualTokenizer
 from xllmx.files import write_text
@@ -42,6 +43,8 @@ class Format:
     """Whole seconds; 1 for images."""
     moving: bool = True
     """False for images."""
+    extras: int | float = 0
+    """Chance of an extra shape and of an extra colour (`sample_spec`)."""
 
     @property
     def num_frames(self) -> int:
@@ -49,7 +52,7 @@ class Format:
         return self.fps * self.duration_s if self.moving else 1
 
 
-def training_example(index: int, *, seed: int, moving: bool) -> tuple[ShapeSpec, str]:
+def training_example(index: int, *, seed: int, moving: bool, extras: int | float = 0) -> tuple[ShapeSpec, str]:
     """Clip number `index` of a training set and its caption: no held-out combination, no reserved wording.
 
     What is hard to learn comes more often than chance would have it: two clips in three show a pair, and of the videos
@@ -57,20 +60,25 @@ def training_example(index: int, *, seed: int, moving: bool) -> tuple[ShapeSpec,
     """
     rng = random.Random(seed_for(seed, index, stream="shapes"))
     while True:
-        spec = sample_spec(rng, num_objects=rng.choice((1, 2, 2)), moving=moving)
+        spec = sample_spec(rng, num_objects=rng.choice((1, 2, 2)), moving=moving, extras=extras)
         turning = any(item.motion == "turn" for item in spec.objects)
         if moving and not turning and rng.random() < 0.5:
             continue
         text = caption(spec, rng, moving=moving)
-        if not is_reserved(text):
+        if not is_reserved(text) and _names_extras(spec, text):
             return spec, text
+
+
+def _names_extras(spec: ShapeSpec, text: str) -> bool:
+    """Whether a caption names every extra colour of its clip: a colour left open is one of the world's six."""
+    return all(item.colour in text.lower() for item in spec.objects if item.colour in EXTRA_COLOURS)
 
 
 def write_clips(out: Path, *, num: int, seed: int, form: Format, tokenizer: Path, batch_size: int = 32) -> int:
     """Renders, codes and writes `num` clips as shards with an index; returns how many."""
     text = TextTokenizer.from_file(tokenizer / "text_tokenizer.json")
     visual = VisualTokenizer.from_pretrained(tokenizer / "visual_tokenizer")
-    examples = (training_example(index, seed=seed, moving=form.moving) for index in range(num))
+    examples = (training_example(index, seed=seed, moving=form.moving, extras=form.extras) for index in range(num))
     with ClipWriter(out) as writer:
         for batch in _batches(tqdm(examples, total=num, desc=str(out)), batch_size):
             frames = torch.from_numpy(np.stack([_frames(spec, form) for spec, _ in batch]))
@@ -84,7 +92,7 @@ def write_files(out: Path, *, num: int, seed: int, form: Format) -> Path:
     """Renders `num` clips as mp4 (or png) files beside a `clips.csv` of the columns path and text; returns the CSV."""
     rows = []
     for index in tqdm(range(num), desc=str(out)):
-        spec, words = training_example(index, seed=seed, moving=form.moving)
+        spec, words = training_example(index, seed=seed, moving=form.moving, extras=form.extras)
         path = out / f"{index:05d}.{'mp4' if form.moving else 'png'}"
         frames = _frames(spec, form)
         if form.moving:
@@ -136,11 +144,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--size", type=int, default=64, help="height and width in pixels")
     parser.add_argument("--fps", type=int, default=6)
     parser.add_argument("--duration", type=int, default=2, help="seconds")
+    parser.add_argument("--extras", type=float, default=0, help="chance of shapes and colours that only training shows")
     parser.add_argument("--tokenizer", type=Path, default=Path("ckpts/lumos-tiny"), help="folder with both tokenizers")
     options = parser.parse_args(arguments)
-    form = Format(size_px=options.size, fps=options.fps, duration_s=options.duration)
+    form = Format(size_px=options.size, fps=options.fps, duration_s=options.duration, extras=options.extras)
     if options.images:
-        form = Format(size_px=options.size, fps=1, duration_s=1, moving=False)
+        form = dataclasses.replace(form, fps=1, duration_s=1, moving=False)
     try:
         if options.files:
             write_files(options.out, num=options.num, seed=options.seed, form=form)

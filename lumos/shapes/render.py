@@ -4,13 +4,28 @@ import math
 
 import numpy as np
 
-from lumos.shapes.spec import COLOURS, GROUNDS, GROWTH, SPEED_PER_S, TURN_PER_S, ObjectSpec, ShapeSpec
+from lumos.shapes.spec import (
+    COLOURS,
+    EXTRA_COLOURS,
+    GROUNDS,
+    GROWTH,
+    SPEED_PER_S,
+    TURN_PER_S,
+    ObjectSpec,
+    ShapeSpec,
+)
 
 EDGE_PX = 2.0
 """Width of an outline's ramp: anti-aliasing with a little softness, so that few codes say where an edge runs."""
 
 _STAR_INNER = 0.45  # inner over outer radius of a star
 _RING_HOLE = 0.5  # hole over outer radius of a ring
+_BAR_WIDTH, _ARM_WIDTH = 0.35, 0.22  # half the width of a bar and of the arms of a cross, over its radius
+_CRESCENT_BITE = (
+    0.45,
+    0.8,
+)  # of a crescent: how far away and how large the disc is that bites into it, over its radius
+_PALETTE = COLOURS | EXTRA_COLOURS
 
 
 def render(
@@ -22,7 +37,7 @@ def render(
     frames = np.broadcast_to(ground, (num_frames, height, width, 3)).copy()
     for item in spec.objects:
         cover = _coverage(item, times, width=width, height=height, duration_s=spec.duration_s)[..., None]
-        frames = frames * (1 - cover) + np.asarray(COLOURS[item.colour], dtype=np.float64) * cover
+        frames = frames * (1 - cover) + np.asarray(_PALETTE[item.colour], dtype=np.float64) * cover
     return np.rint(frames).astype(np.uint8)
 
 
@@ -67,11 +82,23 @@ def _signed_distance(
         return np.minimum(radius - distance, distance - _RING_HOLE * radius)
     if shape == "star":
         return _star_distance(distance, theta, radius)
+    if shape in ("bar", "cross", "crescent"):
+        return _extra_distance(shape, distance * np.sin(theta), distance * np.cos(theta), radius)
     corners = {"triangle": 3, "square": 4}[shape]
     turn = math.pi / corners if shape == "square" else 0.0  # a square rests on a side
     sector = 2 * math.pi / corners
     folded = np.mod(theta - turn, sector) - sector / 2
     return radius * math.cos(sector / 2) - distance * np.cos(folded)
+
+
+def _extra_distance(shape: str, x: np.ndarray, y: np.ndarray, radius: np.ndarray | float) -> np.ndarray:
+    """Distance to the edge of a shape that only training shows, in its own frame."""
+    if shape == "crescent":
+        away, size = _CRESCENT_BITE
+        return np.minimum(radius - np.hypot(x, y), np.hypot(x - away * radius, y) - size * radius)
+    width = (_BAR_WIDTH if shape == "bar" else _ARM_WIDTH) * radius
+    bar = np.minimum(radius - np.abs(x), width - np.abs(y))
+    return bar if shape == "bar" else np.maximum(bar, np.minimum(width - np.abs(x), radius - np.abs(y)))
 
 
 def _star_distance(distance: np.ndarray, theta: np.ndarray, radius: np.ndarray | float) -> np.ndarray:

@@ -27,6 +27,22 @@ GROUNDS: dict[str, tuple[int, int, int]] = {
 """Colours of grounds, sRGB 0..255; none of them is a shape's colour."""
 
 SHAPES: tuple[str, ...] = ("circle", "square", "triangle", "star", "ring")
+EXTRA_COLOURS: dict[str, tuple[int, int, int]] = {
+    "brown": (120, 70, 30),
+    "lime": (160, 240, 60),
+    "navy": (20, 30, 100),
+    "sky": (120, 180, 250),
+    "lavender": (190, 170, 245),
+    "salmon": (240, 150, 130),
+    "mint": (165, 240, 190),
+    "maroon": (110, 15, 30),
+    "olive": (120, 120, 30),
+    "cyan": (60, 210, 220),
+}
+"""Colours that only training shows (`sample_spec(extras=...)`), read from pixels as none of COLOURS: a motion seen in
+many more colours and shapes is learnt apart from both (domain randomisation, Tobin et al. 2017)."""
+EXTRA_SHAPES: tuple[str, ...] = ("cross", "bar", "crescent")
+"""Shapes that only training shows; all of them can turn."""
 MOTIONS: tuple[str, ...] = ("still", "left", "right", "up", "down", "grow", "shrink", "turn")
 RELATIONS: tuple[str, ...] = ("left", "right", "above", "below")
 """`a` stands left of / right of / above / below `b`."""
@@ -61,8 +77,8 @@ class ObjectSpec:
 
     def __post_init__(self) -> None:
         for name, value, allowed in (
-            ("shape", self.shape, SHAPES),
-            ("colour", self.colour, tuple(COLOURS)),
+            ("shape", self.shape, (*SHAPES, *EXTRA_SHAPES)),
+            ("colour", self.colour, (*COLOURS, *EXTRA_COLOURS)),
             ("motion", self.motion, MOTIONS),
         ):
             if value not in allowed:
@@ -114,9 +130,13 @@ class ShapeSpec:
 def is_held_out(colour: str, shape: str, motion: str) -> bool:
     """Whether training never shows this colour, shape and motion together (about one combination in seven).
 
+    What has an extra colour or shape is never held out.
+
     >>> is_held_out("green", "circle", "still"), is_held_out("red", "circle", "still")
     (True, False)
     """
+    if colour in EXTRA_COLOURS or shape in EXTRA_SHAPES:
+        return False
     number = list(COLOURS).index(colour) + 2 * SHAPES.index(shape) + 3 * MOTIONS.index(motion)
     return number % 7 == 3
 
@@ -128,7 +148,12 @@ def is_reserved(caption: str) -> bool:
 
 
 def sample_spec(
-    rng: random.Random, *, num_objects: int | None = None, moving: bool = True, held_out: bool | None = False
+    rng: random.Random,
+    *,
+    num_objects: int | None = None,
+    moving: bool = True,
+    held_out: bool | None = False,
+    extras: int | float = 0,
 ) -> ShapeSpec:
     """A random clip, drawn from `rng`.
 
@@ -137,11 +162,13 @@ def sample_spec(
         num_objects: 1 or 2; None draws one.
         moving: False leaves every object still, as in an image.
         held_out: False draws only what training may see, True only clips with a held-out combination, None any.
+        extras: chance that an object's shape is one of EXTRA_SHAPES, and as much again that its colour is an extra one.
     """
     while True:
         count = num_objects or rng.choice((1, 2))
         ground = rng.choice(tuple(GROUNDS))
-        objects = _single(rng, moving=moving) if count == 1 else _pair(rng, moving=moving)
+        draw = _single if count == 1 else _pair
+        objects = draw(rng, moving=moving, extras=extras)
         spec = ShapeSpec(objects=objects, ground=ground)
         if held_out is None or spec.held_out == held_out:
             return spec
@@ -174,8 +201,15 @@ def _coordinate(rng: random.Random, low: float, high: float) -> float:
     return rng.randint(int(first), int(last)) * STEP
 
 
-def _single(rng: random.Random, *, moving: bool) -> tuple[ObjectSpec, ...]:
-    shape, colour = rng.choice(SHAPES), rng.choice(tuple(COLOURS))
+def _look(rng: random.Random, extras: int | float) -> tuple[str, str]:
+    """A shape and a colour, each an extra one with the chance `extras`."""
+    shapes = EXTRA_SHAPES if extras and rng.random() < extras else SHAPES
+    colours = EXTRA_COLOURS if extras and rng.random() < extras else COLOURS
+    return rng.choice(shapes), rng.choice(tuple(colours))
+
+
+def _single(rng: random.Random, *, moving: bool, extras: int | float) -> tuple[ObjectSpec, ...]:
+    shape, colour = _look(rng, extras)
     motion = _motion_for(rng, shape, MOTIONS) if moving else "still"
     radius = {"grow": 10 / 64, "shrink": 18 / 64}.get(motion) or rng.choice((12 / 64, 15 / 64))
     x = _coordinate(rng, *_start_range(motion, "x", radius))
@@ -183,7 +217,7 @@ def _single(rng: random.Random, *, moving: bool) -> tuple[ObjectSpec, ...]:
     return (ObjectSpec(shape=shape, colour=colour, motion=motion, x=x, y=y, radius=radius),)
 
 
-def _pair(rng: random.Random, *, moving: bool) -> tuple[ObjectSpec, ...]:
+def _pair(rng: random.Random, *, moving: bool, extras: int | float) -> tuple[ObjectSpec, ...]:
     """Two objects side by side or one above the other; at most one of them moves, never towards the other."""
     side_by_side = rng.random() < 0.5
     lanes = ("still", "up", "down", "turn", "grow", "shrink") if side_by_side else ("still", "left", "right", "turn")
@@ -191,7 +225,7 @@ def _pair(rng: random.Random, *, moving: bool) -> tuple[ObjectSpec, ...]:
     places = [0.25, 0.75] if rng.random() < 0.5 else [0.75, 0.25]
     objects: list[ObjectSpec] = []
     for index in range(2):
-        shape, colour = rng.choice(SHAPES), rng.choice(tuple(COLOURS))
+        shape, colour = _look(rng, extras)
         if index == 1 and rng.random() < 0.3:
             shape = objects[0].shape
             colour = objects[0].colour if rng.random() < 0.5 else colour
@@ -202,7 +236,7 @@ def _pair(rng: random.Random, *, moving: bool) -> tuple[ObjectSpec, ...]:
         x, y = (along, across) if side_by_side else (across, along)
         objects.append(ObjectSpec(shape=shape, colour=colour, motion=motion, x=x, y=y, radius=radius))
     if not _apart(objects, side_by_side=side_by_side):
-        return _pair(rng, moving=moving)
+        return _pair(rng, moving=moving, extras=extras)
     return tuple(objects)
 
 
