@@ -8,23 +8,26 @@ Exit status: 0 done; 1 a check of `doctor` failed; 2 something the user can mend
 Ctrl-C. What a command needs is imported when it runs, so that `--help` and mistakes answer at once.
 """
 
-import argparse
-import os
-import signal
-import subprocess
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
-from pathlib import Path
-from types import FrameType
-from typing import Any, NoReturn
+from lumos.interrupt import STOPPED, loading
 
-from lumos.hub import DEFAULT_MODEL, RELEASED, read_json, resolve
-from lumos.hub import download as download_model
-from lumos.prompts import Prompt, distinct, name_of, read_prompts
+with loading("lumos"):
+    import argparse
+    import os
+    import signal
+    import subprocess
+    import sys
+    from collections.abc import Callable, Iterator, Sequence
+    from contextlib import contextmanager
+    from dataclasses import replace
+    from pathlib import Path
+    from types import FrameType
+    from typing import Any, NoReturn
 
-CHECK_FAILED, USER_ERROR, STOPPED, TERMINATED = 1, 2, 130, 143
+    from lumos.hub import DEFAULT_MODEL, RELEASED, read_json, resolve
+    from lumos.hub import download as download_model
+    from lumos.prompts import Prompt, distinct, name_of, read_prompts
+
+CHECK_FAILED, USER_ERROR, TERMINATED = 1, 2, 143
 FORMATS = ("mp4", "gif", "png")
 _OTHER_FORMATS = ("avi", "jpeg", "jpg", "m4v", "mkv", "mov", "webm", "webp")
 _DEFAULT_OUT = Path("outputs")
@@ -74,11 +77,12 @@ def generate(options: argparse.Namespace) -> int:
     files = resolve(options.model or DEFAULT_MODEL, options.ckpts)
     prompts = _prompts(options)
 
-    from tqdm import tqdm  # from here on it takes PyTorch: what is at fault above is said at once
+    with loading("lumos"):  # from here on it takes PyTorch: what is at fault above is said at once
+        from tqdm import tqdm
 
-    from lumos.outputs import Job, make_outputs
-    from lumos.pipeline import LumosPipeline
-    from lumos.settings import fast_settings, resolve_settings
+        from lumos.outputs import Job, make_outputs
+        from lumos.pipeline import LumosPipeline
+        from lumos.settings import fast_settings, resolve_settings
 
     if options.fast:
         given = {name: value for name, value in settings.items() if value is not None}
@@ -117,8 +121,9 @@ def train(options: argparse.Namespace) -> int:
     if options.config is None and not any(word.startswith("trainer") for word in options.overrides):
         raise ValueError("say what to train: --config FILE, for example configs/train/quickstart.yaml")
 
-    from lumos.train import RunConfig, run, stopped_status
-    from xllmx.config import load_config
+    with loading("lumos"):
+        from lumos.train import RunConfig, run, stopped_status
+        from xllmx.config import load_config
 
     config = load_config(RunConfig, options.config, options.overrides)
     if options.dry_run:
@@ -134,7 +139,8 @@ def train(options: argparse.Namespace) -> int:
 
 def plot(options: argparse.Namespace) -> int:
     """Prints the losses of runs, or draws their curves."""
-    from xllmx.plot import draw, read_curves, table
+    with loading("lumos"):
+        from xllmx.plot import draw, read_curves, table
 
     curves = read_curves(options.runs)
     if options.out is None:
@@ -157,7 +163,8 @@ def tokenize(words: Sequence[str]) -> int:
 
 def export(options: argparse.Namespace) -> int:
     """Makes a model folder of a run's newest checkpoint."""
-    from lumos.export import export_run
+    with loading("lumos"):
+        from lumos.export import export_run
 
     print(
         export_run(
@@ -181,7 +188,8 @@ def download(options: argparse.Namespace) -> int:
 
 def doctor(options: argparse.Namespace) -> int:
     """Prints what can be checked beforehand; 1 if a check failed."""
-    from lumos.doctor import examine
+    with loading("lumos"):
+        from lumos.doctor import examine
 
     passed = True
     for check in examine(options.model or DEFAULT_MODEL, options.ckpts):

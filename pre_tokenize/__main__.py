@@ -1,21 +1,24 @@
 """`python -m pre_tokenize`: one process of a pre-tokenisation; run_tokenization.sh starts several."""
 
-import argparse
-import hashlib
-import sys
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from lumos.interrupt import STOPPED, loading
 
-import torch
-from tqdm import tqdm
+with loading("pre_tokenize"):
+    import argparse
+    import hashlib
+    import sys
+    from collections.abc import Sequence
+    from pathlib import Path
+    from typing import Any
 
-from lumos.hub import ckpts_root, resolve
-from lumos.tokenizer.text import TextTokenizer
-from lumos.tokenizer.visual import VisualTokenizer
-from pre_tokenize.encode import Encoder, Limits, Target
-from pre_tokenize.ledger import REPORT, Ledger, claimed, rank_folder, summary, write_json
-from pre_tokenize.table import Table, part_of, read_table
+    import torch
+    from tqdm import tqdm
+
+    from lumos.hub import ckpts_root, resolve
+    from lumos.tokenizer.text import TextTokenizer
+    from lumos.tokenizer.visual import VisualTokenizer
+    from pre_tokenize.encode import Encoder, Limits, Target
+    from pre_tokenize.ledger import REPORT, Ledger, claimed, rank_folder, summary, write_json
+    from pre_tokenize.table import Table, part_of, read_table
 
 PACE = "pace.json"
 """How fast the last run that had something to do was; beside the report."""
@@ -42,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         print("pre_tokenize: stopped; run the same command again to go on", file=sys.stderr)
-        return 130
+        return STOPPED
     return 0
 
 

@@ -1,0 +1,33 @@
+"""Ctrl-C while a program is still loading what it needs; imports nothing that takes time itself."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+STOPPED = 130
+"""Exit status of a program that Ctrl-C stopped."""
+
+
+@contextmanager
+def loading(program: str) -> Iterator[None]:
+    """Within it Ctrl-C ends the process at once, with one line and status 130: nothing has been begun that must end.
+
+    For imports, which take seconds: libraries swallow a KeyboardInterrupt there, or end in a traceback. Where Ctrl-C is
+    ignored or handled otherwise already, it stays so.
+    """
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        os.write(2, f"{program}: stopped before anything was begun\n".encode())
+        os._exit(STOPPED)
+
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

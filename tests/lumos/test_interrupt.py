@@ -1,0 +1,64 @@
+"""Ctrl-C in the first seconds: one line and status 130, also where a library swallows the interrupt."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lumos.interrupt import STOPPED, loading
+
+SLOW = """
+import time
+print("loading", flush=True)
+try:
+    time.sleep(60)
+except BaseException:  # as some libraries do around what is optional
+    pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("slow", "words"),
+    [
+        ("huggingface_hub", ["lumos.cli", "--help"]),
+        ("torch", ["lumos.cli", "train", "--config", "configs/train/debug.yaml"]),
+        ("torch", ["lumos.cli", "doctor"]),
+        ("torch", ["pre_tokenize", "--help"]),
+    ],
+)
+def test_ctrl_c_while_a_program_loads_is_one_line(repo: Path, tmp_path: Path, slow: str, words: list[str]) -> None:
+    (tmp_path / f"{slow}.py").write_text(SLOW)
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{repo}"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", *words],
+        env=environment,
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "loading\n"
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=30)[1]
+    assert (process.returncode, said.count("\n")) == (STOPPED, 1), said
+    assert "stopped before anything was begun" in said
+
+
+def test_after_loading_ctrl_c_is_an_interrupt_again() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with loading("a program"):
+        assert signal.getsignal(signal.SIGINT) is not before
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_an_ignored_ctrl_c_stays_ignored() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with loading("a program"):
+            assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
