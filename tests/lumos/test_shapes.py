@@ -17,6 +17,7 @@ from lumos.shapes import (
     Prompt,
     ShapeSpec,
     caption,
+    describe,
     is_held_out,
     is_reserved,
     prompt_for,
@@ -25,6 +26,7 @@ from lumos.shapes import (
     tags_of,
 )
 from lumos.shapes.render import pose
+from lumos.shapes.spec import EXTRA_COLOURS, EXTRA_SHAPES
 
 ROUND = ("circle", "ring")
 
@@ -62,6 +64,30 @@ def test_specs_follow_their_arguments():
     assert all(o.motion == "still" for s in specs(100, moving=False) for o in s.objects)
     assert specs(20, seed=3) == specs(20, seed=3)
     assert specs(20, seed=3) != specs(20, seed=4)
+
+
+def test_extras_are_drawn_as_often_as_asked_and_never_held_out():
+    drawn = [o for spec in specs(1000, extras=0.4) for o in spec.objects]
+    for extra in ([o.colour in EXTRA_COLOURS for o in drawn], [o.shape in EXTRA_SHAPES for o in drawn]):
+        assert 0.34 < sum(extra) / len(extra) < 0.46
+    assert not any(is_held_out(*c) for c in product(EXTRA_COLOURS, SHAPES, MOTIONS))
+    assert not any(is_held_out(*c) for c in product(COLOURS, EXTRA_SHAPES, MOTIONS))
+    assert not any(o.colour in EXTRA_COLOURS or o.shape in EXTRA_SHAPES for s in specs(1000) for o in s.objects)
+
+
+@pytest.mark.parametrize("ground", GROUNDS)
+@pytest.mark.parametrize("colour", EXTRA_COLOURS)
+def test_an_extra_colour_is_read_as_none_of_the_worlds(colour: str, ground: str):
+    seen = describe(render(ShapeSpec(objects=(ObjectSpec(shape="square", colour=colour),), ground=ground)))
+    assert [o.colour for o in seen.objects] in ([], ["unknown"])  # []: so near to its ground that no object is seen
+
+
+@pytest.mark.parametrize("radius", [8 / 64, 12 / 64, 15 / 64, 18 / 64])
+@pytest.mark.parametrize("shape", EXTRA_SHAPES)
+def test_an_extra_shape_is_read_as_none_of_the_worlds(shape: str, radius: float):
+    item = ObjectSpec(shape=shape, colour="red", radius=radius)
+    seen = describe(render(ShapeSpec(objects=(item,), ground="white")))
+    assert [(o.shape, o.colour) for o in seen.objects] == [("unknown", "red")]
 
 
 def test_a_pair_has_at_most_one_mover():

@@ -12,6 +12,7 @@ from PIL import Image
 from lumos.clips import ClipDataset
 from lumos.shapes import is_reserved, render
 from lumos.shapes.dataset import Format, main, training_example, write_clips, write_files
+from lumos.shapes.spec import EXTRA_COLOURS, EXTRA_SHAPES, ObjectSpec
 from lumos.tokenizer.text import TextTokenizer
 from lumos.tokenizer.visual import VisualTokenizer
 from tests.model_folder import make_model_folder
@@ -33,6 +34,21 @@ def test_training_never_sees_what_is_kept_for_evaluation(moving: bool) -> None:
     assert len({text for _, text in examples}) > 150
     if not moving:
         assert {item.motion for spec, _ in examples for item in spec.objects} == {"still"}
+
+
+def test_extras_are_named_and_leave_out_what_is_held_out() -> None:
+    examples = [training_example(index, seed=0, moving=True, extras=0.4) for index in range(300)]
+    assert not any(spec.held_out or is_reserved(text) for spec, text in examples)
+    extras = [item.colour for spec, _ in examples for item in spec.objects if item.colour in EXTRA_COLOURS]
+    assert len(extras) > 100
+    for spec, text in examples:
+        assert all(item.colour in text.lower() for item in spec.objects if item.colour in EXTRA_COLOURS), text
+    plain = [training_example(index, seed=0, moving=True) for index in range(300)]
+    assert not any(is_extra(item) for spec, _ in plain for item in spec.objects)
+
+
+def is_extra(item: ObjectSpec) -> bool:
+    return item.colour in EXTRA_COLOURS or item.shape in EXTRA_SHAPES
 
 
 def test_an_example_follows_from_its_number_and_the_seed() -> None:
