@@ -25,6 +25,7 @@ with loading("lumos"):
 
     from lumos.hub import DEFAULT_MODEL, RELEASED, read_json, resolve
     from lumos.hub import download as download_model
+    from lumos.option import SettingError
     from lumos.prompts import Prompt, distinct, name_of, read_prompts
 
 CHECK_FAILED, USER_ERROR, TERMINATED = 1, 2, 143
@@ -48,6 +49,8 @@ _SETTINGS: dict[str, tuple[Callable[[str], Any], str]] = {
     "guidance_tolerance": (float, "stop computing it once the branches differ by no more than this share"),
     "later_steps": (float, "refinements of later frames, as a share of --steps"),
 }
+_OTHER_OPTIONS = {"num_inference_steps": "steps"}
+"""Setting -> its option, where the two differ by more than hyphens."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -57,15 +60,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with terminating():
             if words[:1] == ["tokenize"]:  # its options are its own
                 return tokenize(words[1:])
-            options = _parser().parse_args(words)
-            run: Callable[[argparse.Namespace], int] = options.run
-            return run(options)
+            return _run(_parser().parse_args(words))
     except KeyboardInterrupt:
         print("lumos: stopped; what was finished is kept", file=sys.stderr)
         return STOPPED
     except (ValueError, OSError) as error:
         print(f"lumos: error: {' '.join(str(error).split())}", file=sys.stderr)
         return USER_ERROR
+
+
+def _run(options: argparse.Namespace) -> int:
+    """The exit status of one command; a setting at fault that was given as an option is said by the option's name."""
+    run: Callable[[argparse.Namespace], int] = options.run
+    try:
+        return run(options)
+    except SettingError as error:
+        if getattr(options, error.name, None) is None:  # the model's own, or a record's
+            raise
+        option = _OTHER_OPTIONS.get(error.name, error.name.replace("_", "-"))
+        raise ValueError(error.under(f"--{option}")) from error
 
 
 def generate(options: argparse.Namespace) -> int:
@@ -210,6 +223,8 @@ def _take_record(options: argparse.Namespace, settings: dict[str, Any]) -> dict[
 
     if options.prompt or options.prompt_file or options.image:
         raise ValueError("--from-json holds prompt and image; leave --prompt, --prompt-file and --image out")
+    if not options.from_json.is_file():
+        raise ValueError(f"--from-json {options.from_json}: no such file; give the .json that lies beside an output")
     record = read_json(options.from_json)
     if missing := {"prompt", "seed", "settings", "model", "model_hash", "dtype", "output"} - record.keys():
         raise ValueError(f"{options.from_json} is no record of an output: it lacks {', '.join(sorted(missing))}")
@@ -243,6 +258,11 @@ def _prompts(options: argparse.Namespace) -> list[Prompt]:
         raise ValueError("--prompt and --prompt-file are both given; leave one of them out")
     if not options.prompt and not options.prompt_file:
         raise ValueError("say what to make: --prompt TEXT (again for more), or --prompt-file FILE")
+    if options.image_folder and not options.prompt_file:
+        raise ValueError("--image-folder is for the pictures a --prompt-file names; give one, or --image FILE")
+    for image in options.image or []:
+        if not Path(image).is_file():
+            raise ValueError(f"--image {image}: no such file; give a picture (png, jpg, webp...)")
     if not all(text.strip() for text in options.prompt or []):
         raise ValueError("the prompt is empty; describe what is to be seen")
     if options.prompt_file:

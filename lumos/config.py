@@ -10,6 +10,7 @@ from typing import Any
 from omegaconf import OmegaConf
 from transformers import PretrainedConfig
 
+from lumos.option import SettingError
 from lumos.vocab import Vocab
 
 MASK_TYPES = ("tube", "random", "tube_decay", "diffusion_forcing")
@@ -247,7 +248,7 @@ def _is_mode(mode: str) -> bool:
 
 def _require(holds: bool, name: str, value: object, rule: str) -> None:
     if not holds:
-        raise ValueError(f"{name} is {value!r}; it must be {rule}")
+        raise SettingError(name, f"is {value!r}; it must be {rule}")
 
 
 def _require_one_of(name: str, value: str, choices: tuple[str, ...]) -> None:

@@ -13,6 +13,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from lumos.media import read_image
+from lumos.option import SettingError
 
 ImageInput = Image.Image | np.ndarray | Tensor | str | Path
 """A picture: Pillow's, uint8 or [0, 1] pixels [H, W, 3], or a file."""
@@ -24,14 +25,19 @@ def choose_device(device: str | torch.device | None) -> torch.device:
     """The device asked for; None is a GPU where there is one, else the CPU. ValueError if it cannot be had."""
     if device is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    rule = "it must be cpu, cuda or cuda:N"
     try:
         chosen = torch.device(device)
     except RuntimeError as error:
-        raise ValueError(f"device is {device!r}; it must be cpu, cuda or cuda:N") from error
+        raise SettingError("device", f"is {device!r}; {rule}") from error
+    if chosen.type not in ("cpu", "cuda"):
+        raise SettingError("device", f"is {str(device)!r}; {rule}")
     if chosen.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"device is {device!r}, but PyTorch finds no CUDA GPU here; use cpu, or install a CUDA build")
+        fault = f"is {str(device)!r}, but PyTorch finds no CUDA GPU here; use cpu, or install a CUDA build"
+        raise SettingError("device", fault)
     if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
-        raise ValueError(f"device is {device!r}, but there are {torch.cuda.device_count()} GPUs; count from cuda:0")
+        num_gpus = torch.cuda.device_count()
+        raise SettingError("device", f"is {str(device)!r}, but there are {num_gpus} GPUs; count from cuda:0")
     return chosen
 
 
@@ -41,7 +47,7 @@ def choose_dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch
         return torch.bfloat16 if device.type == "cuda" else torch.float32
     chosen = _DTYPES.get(dtype) if isinstance(dtype, str) else dtype
     if chosen not in (torch.float32, torch.bfloat16):
-        raise ValueError(f"dtype is {dtype!r}; it must be bfloat16 or float32")
+        raise SettingError("dtype", f"is {dtype!r}; it must be bfloat16 or float32")
     return chosen
 
 
@@ -97,7 +103,7 @@ def _seed(seed: Any) -> int:
     except TypeError:
         number = -1
     if not 0 <= number < 2**63:
-        raise ValueError(f"seed is {seed!r}; it must be a whole number from 0 to 2^63 - 1")
+        raise SettingError("seed", f"is {seed!r}; it must be a whole number from 0 to 2^63 - 1")
     return number
 
 

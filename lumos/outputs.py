@@ -12,6 +12,7 @@ import numpy as np
 from lumos.files import require_folder
 from lumos.inputs import choose_seeds
 from lumos.media import write_image, write_video
+from lumos.option import SettingError
 from lumos.pipeline import LumosPipeline, OnFrame
 from lumos.record import code_version, differences, file_hash, model_hash, read_record, write_record
 from lumos.settings import Settings
@@ -74,7 +75,7 @@ def make_outputs(
             that is none, an output that is there and is another one (with the remedy), a folder that takes no file.
     """
     if batch_size < 1:
-        raise ValueError(f"batch_size is {batch_size}; it must be at least 1")
+        raise SettingError("batch_size", f"is {batch_size}; it must be at least 1")
     _check_names(jobs)
     parts = _Parts(pipeline)
     pending = []
@@ -82,7 +83,8 @@ def make_outputs(
         try:
             wanted = parts.record(job, settings)
         except ValueError as error:
-            if len(jobs) == 1:
+            of_all = isinstance(error, SettingError) and error.name in settings
+            if len(jobs) == 1 or of_all:
                 raise
             raise ValueError(f"prompt {number} of {len(jobs)} ({_shortened(job.prompt)!r}): {error}") from error
         seed = finished_seed(job.output, wanted, overwrite=overwrite)

@@ -22,6 +22,7 @@ from lumos.lora import load_lora
 from lumos.media import crop_to_bucket, to_frames, to_tensor
 from lumos.memory import check_placement, place
 from lumos.model.modeling import LumosForCausalLM
+from lumos.option import SettingError
 from lumos.sampler import GeneratorNoise
 from lumos.sequence import packed_length
 from lumos.settings import Settings, nearest_size, resolve_settings, sizes_for_images
@@ -211,7 +212,9 @@ class LumosPipeline:
         settings = resolve_settings(self.defaults, given)
         if image is not None:
             if settings.num_latent_frames == 1:
-                raise ValueError("num_frames is 1, but an image is given as first frame; ask for at least 2 frames")
+                raise SettingError(
+                    "num_frames", "is 1, but an image is given as first frame; ask for at least 2 frames"
+                )
             if given.get("width") is None and given.get("height") is None:
                 height, width = pixels_of(image).shape[:2]
                 size = nearest_size(width, height, sizes_for_images(self.defaults))

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from lumos.option import SettingError
 from lumos.vocab import Vocab
 
 SPATIAL_FACTOR = 8
@@ -69,7 +70,7 @@ def grid_of(width_px: int, height_px: int) -> tuple[int, int]:
     for name, side in (("width", width_px), ("height", height_px)):
         if side < GRID_PX or side % GRID_PX:
             nearest = max(GRID_PX, round(side / GRID_PX) * GRID_PX)
-            raise ValueError(f"{name} is {side}; it must be a multiple of {GRID_PX} pixels, for example {nearest}")
+            raise SettingError(name, f"is {side}; it must be a multiple of {GRID_PX} pixels, for example {nearest}")
     return height_px // SPATIAL_FACTOR, width_px // SPATIAL_FACTOR
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from lumos.config import SamplerConfig
 from lumos.media import crop_sizes
+from lumos.option import SettingError
 from lumos.sequence import GRID_PX, grid_of, num_frames_of, num_latent_frames
 from lumos.vocab import Vocab
 
@@ -95,9 +96,9 @@ class Settings:
         for name, unit in units.items():
             value, largest = getattr(self, name), (vocab.num_numbers - 1) * unit
             if value > largest:
-                raise ValueError(
-                    f"{name} is {value}, more than this model has a token for; it must be at most {largest}"
-                )
+                named = f" ({self.num_frames} frames at {self.fps} fps)" if name == "duration" else ""
+                fault = f"is {value}{named}, more than this model has a token for; it must be at most {largest}"
+                raise SettingError(name, fault)
 
 
 def resolve_settings(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> Settings:
@@ -126,7 +127,7 @@ def resolve_settings(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> S
         sampler[name] = _number(name, sampler[name])
     for name in _FLAGS & sampler.keys():
         if not isinstance(sampler[name], bool):
-            raise ValueError(f"{name} is {sampler[name]!r}; it must be true or false")
+            raise SettingError(name, f"is {sampler[name]!r}; it must be true or false")
     return Settings(
         width=_whole("width", value_of("width")),
         height=_whole("height", value_of("height")),
@@ -192,14 +193,14 @@ def _whole(name: str, value: Any) -> int:
     except (TypeError, ValueError, OverflowError):
         number = 0
     if number < 1 or number != value or isinstance(value, (bool, str)):
-        raise ValueError(f"{name} is {value!r}; it must be a whole number of at least 1")
+        raise SettingError(name, f"is {value!r}; it must be a whole number of at least 1")
     return number
 
 
 def _number(name: str, value: Any) -> float:
     """`value` as a float; ValueError if it is no finite number."""
     if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
-        raise ValueError(f"{name} is {value!r}; it must be a number")
+        raise SettingError(name, f"is {value!r}; it must be a number")
     return float(value)
 
 
