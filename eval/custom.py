@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from lumos.cli import STOPPED, USER_ERROR, terminating
 from lumos.hub import DEFAULT_MODEL, resolve
+from lumos.option import said_as_options
 from lumos.prompts import Prompt, read_prompts
 
 if TYPE_CHECKING:  # torch and all: only where outputs are made, so that --help answers at once
@@ -29,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status: 0, 2 after one line that says what to mend, 130 after Ctrl-C."""
     try:
         options = parse(arguments)
-        with terminating():
+        with terminating(), said_as_options(vars(options)):
             made = list(run(options))
     except KeyboardInterrupt:
         print("eval.custom: stopped; run the same command again to go on", file=sys.stderr)

@@ -25,7 +25,7 @@ with loading("lumos"):
 
     from lumos.hub import DEFAULT_MODEL, RELEASED, read_json, resolve
     from lumos.hub import download as download_model
-    from lumos.option import SettingError
+    from lumos.option import said_as_options
     from lumos.prompts import Prompt, distinct, name_of, read_prompts
 
 CHECK_FAILED, USER_ERROR, TERMINATED = 1, 2, 143
@@ -49,8 +49,6 @@ _SETTINGS: dict[str, tuple[Callable[[str], Any], str]] = {
     "guidance_tolerance": (float, "stop computing it once the branches differ by no more than this share"),
     "later_steps": (float, "refinements of later frames, as a share of --steps"),
 }
-_OTHER_OPTIONS = {"num_inference_steps": "steps"}
-"""Setting -> its option, where the two differ by more than hyphens."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -60,25 +58,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with terminating():
             if words[:1] == ["tokenize"]:  # its options are its own
                 return tokenize(words[1:])
-            return _run(_parser().parse_args(words))
+            options = _parser().parse_args(words)
+            run: Callable[[argparse.Namespace], int] = options.run
+            with said_as_options(vars(options)):
+                return run(options)
     except KeyboardInterrupt:
         print("lumos: stopped; what was finished is kept", file=sys.stderr)
         return STOPPED
     except (ValueError, OSError) as error:
         print(f"lumos: error: {' '.join(str(error).split())}", file=sys.stderr)
         return USER_ERROR
-
-
-def _run(options: argparse.Namespace) -> int:
-    """The exit status of one command; a setting at fault that was given as an option is said by the option's name."""
-    run: Callable[[argparse.Namespace], int] = options.run
-    try:
-        return run(options)
-    except SettingError as error:
-        if getattr(options, error.name, None) is None:  # the model's own, or a record's
-            raise
-        option = _OTHER_OPTIONS.get(error.name, error.name.replace("_", "-"))
-        raise ValueError(error.under(f"--{option}")) from error
 
 
 def generate(options: argparse.Namespace) -> int:

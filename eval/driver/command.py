@@ -17,6 +17,7 @@ from eval.custom import setting
 from eval.driver.samples import Worker, parse_part, worker_of
 from lumos.cli import STOPPED, USER_ERROR, terminating
 from lumos.hub import DEFAULT_MODEL, resolve
+from lumos.option import said_as_options
 
 if TYPE_CHECKING:  # torch and all: only where samples are made, so that --help answers at once
     from eval.driver.plan import Plan, Work
@@ -49,7 +50,9 @@ def drive(driver: Driver, arguments: Sequence[str] | None = None) -> int:
     try:
         with terminating():
             try:
-                return _drive(driver, _parse(driver, arguments))
+                options = _parse(driver, arguments)
+                with said_as_options(vars(options)):
+                    return _drive(driver, options)
             except (ValueError, OSError) as error:
                 if int(os.environ.get("LOCAL_RANK", "0")):  # the first one has the same to say, and ends us
                     time.sleep(_FIRST_SPEAKS_S)
