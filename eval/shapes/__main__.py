@@ -12,17 +12,29 @@ from eval.shapes.outputs import score_folder
 from eval.shapes.prompts import KINDS, load_prompts, make_prompts, save_prompts
 from eval.shapes.run import RunConfig, run, write_json
 from eval.shapes.score import summarise, table
+from lumos.option import SettingError, said_as_options
+from lumos.sequence import GRID_PX
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status: 0, or 1 after one line that says what is wrong."""
     args = _parser().parse_args(arguments)
     try:
-        args.command(args)
-    except ValueError as error:
+        with said_as_options(vars(args)):
+            _check(args)
+            args.command(args)
+    except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Raises ValueError for a number that no command can use."""
+    for name, least in (("num", 1), ("batch_size", 1), ("seed", 0)):
+        value = getattr(args, name, least)
+        if value < least:
+            raise SettingError(name, f"is {value}; it must be at least {least}")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -82,6 +94,8 @@ def _add_looking(commands: Any) -> None:
 
 def _prompts(args: argparse.Namespace) -> None:
     width, height = args.size
+    if min(width, height) < GRID_PX:
+        raise ValueError(f"--size is {width} {height}; both sides must be at least {GRID_PX} pixels")
     records = make_prompts(args.kind, args.num, args.seed)
     save_prompts(records, args.out, width=width, height=height)
     print(f"{len(records)} {args.kind} prompts in {args.out}")

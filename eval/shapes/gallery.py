@@ -34,6 +34,10 @@ def write_gallery(path: Path, folders: Sequence[Path], *, num: int, columns: int
 
 def _tiles(folder: Path, num: int) -> list[list[Image.Image]]:
     """The pictures of each of the first clips of a folder, over the prompt."""
+    if not (folder / "prompts.json").is_file():
+        raise ValueError(
+            f"{folder} has no prompts.json: give a folder that `python -m eval.shapes run` wrote, OUT/KIND"
+        )
     tiles = []
     for record in load_prompts(folder / "prompts.json")[:num]:
         frames = frames_of(folder, record)

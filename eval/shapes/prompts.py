@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lumos.files import replacing
+from lumos.files import replacing, require_folder
 from lumos.media import write_image
 from lumos.shapes import (
     MOTIONS,
@@ -94,23 +94,26 @@ def names_held_out(prompt: Prompt) -> bool:
 
 def save_prompts(records: Sequence[Record], path: Path, *, width: int = 64, height: int = 64) -> None:
     """Writes the records as json; for i2v also the first frames, as pngs in a folder beside it (`first_frames_of`)."""
+    require_folder(path.parent)
     folder = first_frames_of(path)
     for record in records:
         if record.kind == "i2v":
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(exist_ok=True)
             write_image(folder / f"{record.name}.png", record.first_frame(width=width, height=height))
-    path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
         temporary.write_text(json.dumps([record.to_dict() for record in records], indent=1) + "\n")
 
 
 def load_prompts(path: Path) -> list[Record]:
     """The records of a file written by `save_prompts`; `ValueError` if it is none."""
+    remedy = "make one with: python -m eval.shapes prompts --kind t2v --num 280 --out FILE.json"
     try:
-        return [Record.from_dict(record) for record in json.loads(path.read_text())]
+        records = [Record.from_dict(record) for record in json.loads(path.read_text())]
     except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
-        remedy = "make one with: python -m eval.shapes prompts --kind t2v --num 280 --out FILE.json"
         raise ValueError(f"{path} is no file of shapes prompts ({type(error).__name__}: {error}); {remedy}") from error
+    if not records:
+        raise ValueError(f"{path} is no file of shapes prompts (it is empty); {remedy}")
+    return records
 
 
 def first_frames_of(path: Path) -> Path:

@@ -60,12 +60,12 @@ def run(config: RunConfig) -> dict[str, Report]:
     from lumos.pipeline import LumosPipeline  # torch and a model: only where clips are made
 
     pipeline = LumosPipeline.from_pretrained(config.model)
+    generator = PipelineGenerator(pipeline, seed=config.seed, settings=config.settings)  # refuses what is no setting
     _claim_folder(config, model_hash=model_hash(pipeline.files) if pipeline.files else None)
     reports = {}
     for kind in config.kinds:
         folder = config.out / kind
         records = make_prompts(kind, config.num, config.seed)
-        generator = PipelineGenerator(pipeline, seed=config.seed, settings=config.settings)
         save_prompts(records, folder / "prompts.json", width=generator.width, height=generator.height)
         fill_folder(records, generator, folder, batch_size=config.batch_size, fps=generator.fps)
         results = score_folder(records, folder)

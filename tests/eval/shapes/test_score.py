@@ -95,7 +95,7 @@ def test_prompts_and_first_frames_survive_their_file(tmp_path: Path):
 
 def test_a_file_that_holds_no_prompts_is_named(tmp_path: Path):
     path = tmp_path / "other.json"
-    for content in ('{"a": 1}', "[1, 2]", "no json"):
+    for content in ('{"a": 1}', "[1, 2]", "no json", "[]", "{}"):
         path.write_text(content)
         with pytest.raises(ValueError, match=r"other\.json is no file of shapes prompts .* make one with"):
             load_prompts(path)
@@ -369,3 +369,40 @@ def test_a_wrong_folder_ends_in_one_line(tmp_path: Path, capsys):
     assert capsys.readouterr().err.startswith("error: --folder")
     assert main(["score", "--prompts", str(tmp_path), "--folder", str(tmp_path)]) == 1
     assert "is no file of shapes prompts" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("prompts --kind t2v --num 0 --out OUT/p.json", "--num is 0; it must be at least 1"),
+        ("prompts --kind i2v --size 0 64 --out OUT/p.json", "--size is 0 64; both sides must be at least 32"),
+        ("prompts --kind t2v --num 1 --out OUT/file/p.json", "a file stands where a folder is needed"),
+        ("run --out OUT/run --num -1", "--num is -1"),
+        ("run --out OUT/run --batch-size 0", "--batch-size is 0"),
+        ("run --out OUT/run --seed -1", "--seed is -1; it must be at least 0"),
+        ("gallery OUT/run --num 0 --out OUT/all.gif", "--num is 0"),
+        (
+            "gallery OUT/run --out OUT/all.gif",
+            "has no prompts.json: give a folder that `python -m eval.shapes run` wrote",
+        ),
+        ("codec --num 0", "--num is 0"),
+    ],
+)
+def test_a_wrong_option_is_one_line_that_names_it(tmp_path: Path, capsys, words: str, message: str):
+    (tmp_path / "file").touch()
+    assert main(words.replace("OUT", str(tmp_path)).split()) == 1
+    error = capsys.readouterr().err
+    assert (message in error, error.count("\n")) == (True, 1), error
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_refused_run_does_not_stand_in_the_way(tmp_path: Path, capsys, monkeypatch):
+    import lumos.pipeline
+
+    pipeline = FakePipeline(make_prompts("t2i", 1))
+    pipeline.files = None
+    monkeypatch.setattr(lumos.pipeline, "LumosPipeline", SimpleNamespace(from_pretrained=lambda name: pipeline))
+    words = ["run", "--out", str(tmp_path / "run"), "--kinds", "t2i", "--num", "1"]
+    assert main([*words, "--steps", "0"]) == 1
+    assert "error: --steps is 0; it must be a whole number of at least 1" in capsys.readouterr().err
+    assert main([*words, "--steps", "3"]) == 0
