@@ -8,12 +8,14 @@ with loading("pre_tokenize"):
     import sys
     from collections.abc import Sequence
     from pathlib import Path
-    from typing import Any
+    from typing import Any, NoReturn
 
     import torch
     from tqdm import tqdm
 
     from lumos.hub import ckpts_root, resolve
+    from lumos.inputs import choose_device
+    from lumos.option import said_as_options
     from lumos.tokenizer.text import TextTokenizer
     from lumos.tokenizer.visual import VisualTokenizer
     from pre_tokenize.encode import Encoder, Limits, Target
@@ -34,9 +36,10 @@ _DTYPES = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one process; the exit status."""
-    options = _parser().parse_args(arguments)
     try:
-        run(options)
+        options = _parser().parse_args(arguments)
+        with said_as_options(vars(options)):
+            run(options)
     except ValueError as error:
         print(f"pre_tokenize: error: {error}", file=sys.stderr)
         return 1
@@ -59,12 +62,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         fps=options.target_fps,
         duration=options.target_duration,
     )
-    limits = Limits(
-        shard_rows=options.shard_rows or (64 if target.modality == "video" else 512),
-        batch_size=options.batch_size or (1 if target.modality == "video" else 8),
-        num_workers=options.num_workers,
-        device=_device(options.device),
-    )
+    limits = _limits(options)
     dtype = _DTYPES[options.cosmos_dtype] if options.cosmos_dtype else None
     table = read_table(options.input_file)
     visual, text = _tokenizer_files(options.visual_tokenizer, options.text_tokenizer)
@@ -96,19 +94,21 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     return report
 
 
-def _device(device: str | None) -> str:
-    if device is None:
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise ValueError(f"--device is {device}, but PyTorch sees no GPU here; use --device cpu")
-    return device
-
-
 def _require_place(task: tuple[int, int], rank: tuple[int, int]) -> None:
+    for name, number in (("all_tasks", task[1]), ("splits", rank[1])):
+        if number < 1:
+            raise ValueError(f"--{name} is {number}; it must be at least 1")
     if not 1 <= task[0] <= task[1]:
-        raise ValueError(f"--task_id is {task[0]}; it counts from 1 to --all_tasks {task[1]}")
+        raise ValueError(f"--task_id is {task[0]}; it must be one of 1..{task[1]} (--all_tasks is {task[1]})")
     if not 0 <= rank[0] < rank[1]:
-        raise ValueError(f"--rank is {rank[0]}; it counts from 0 to --splits {rank[1]} less 1")
+        raise ValueError(f"--rank is {rank[0]}; it must be one of 0..{rank[1] - 1} (--splits is {rank[1]})")
+
+
+def _limits(options: argparse.Namespace) -> Limits:
+    """What was given, else what suits images or videos."""
+    sizes = {"shard_rows": 64, "batch_size": 1} if options.modality == "video" else {"shard_rows": 512, "batch_size": 8}
+    sizes |= {name: getattr(options, name) for name in sizes if getattr(options, name) is not None}
+    return Limits(**sizes, num_workers=options.num_workers, device=str(choose_device(options.device)))
 
 
 def _tokenizer_files(visual: str, text: str | None) -> tuple[Path, Path]:
@@ -149,8 +149,15 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose complaints are one line, like every other."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ValueError(f"{message}; see {self.prog} --help")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m pre_tokenize", description="CSV of media and captions -> shards.")
+    parser = _Parser(prog="python -m pre_tokenize", description="CSV of media and captions -> shards.")
     add = parser.add_argument
     add("--input_file", required=True, help="CSV with the columns path,text (others are let be)")
     add("--output_dir", required=True, help="where {task}-in-{tasks}/{rank}-of-{splits}/ are made")

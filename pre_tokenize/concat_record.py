@@ -73,6 +73,9 @@ def _numbered(folder: Path, word: str) -> list[tuple[int, int]]:
     found = sorted((int(match[1]), int(match[2])) for match in matches if match)
     if not found:
         raise ValueError(f"{folder}: nothing was pre-tokenised here (no folder N-{word}-M); give its --output_dir")
+    if len({total for _, total in found}) > 1:  # one that was killed before its first shard says nothing
+        begun = {total for index, total in found if any((folder / f"{index}-{word}-{total}").rglob("rows-*.parquet"))}
+        found = [place for place in found if place[1] in begun] or found
     if len(totals := sorted({total for _, total in found})) > 1:
         raise ValueError(f"{folder}: holds runs in {totals} parts side by side; delete all but one")
     missing = sorted({(first + k, totals[0]) for k in range(totals[0])} - set(found))

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain, islice
+from math import isqrt
 from typing import Literal, Protocol, TypeVar
 
 import numpy as np
@@ -12,7 +13,7 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from lumos.media import MediaError, crop_to_bucket, read_clip, read_image
+from lumos.media import MAX_ASPECT, PATCH_PX, MediaError, crop_to_bucket, read_clip, read_image
 from lumos.sequence import Clip
 from lumos.vocab import Vocab
 from pre_tokenize.ledger import Ledger, Skip
@@ -67,6 +68,20 @@ class Target:
             object.__setattr__(self, "fps", 1)
             object.__setattr__(self, "duration", 1)
 
+    def check(self, vocab: Vocab) -> None:
+        """Raises `ValueError` for a number that no token of the text tokenizer says; sides are said in patches."""
+        most = vocab.num_numbers - 1
+        longest = isqrt(MAX_ASPECT)  # side of the widest bucket, in sides of the square one
+        for name, value, largest in (
+            ("fps", self.fps, most),
+            ("duration", self.duration, most),
+            ("size", self.size, most // longest * PATCH_PX),
+        ):
+            if value > largest:
+                raise ValueError(
+                    f"--target_{name} is {value}, more than the text tokenizer has a token for; give at most {largest}"
+                )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
@@ -95,8 +110,7 @@ class Encoder:
     ) -> None:
         self._table, self._target, self._limits = table, target, limits
         self._text, self._visual = text, visual
-        for number in (target.fps, target.duration):
-            text.vocab.number(number)  # raises for one that no token says
+        target.check(text.vocab)
 
     def run(self, ledger: Ledger, *, on_row: Callable[[], None]) -> Pace:
         """Accounts for every row that `ledger` misses, one shard after the other; `on_row` is called once a row.

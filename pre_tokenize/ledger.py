@@ -2,7 +2,7 @@
 
     D/1-in-1/                          task 1 of 1
         0-of-2/                        process 0 of 2
-            manifest.json              the settings and the rows [start, stop) that are this process's
+            manifest.json              the rows [start, stop) that are this process's, and the settings of its shards
             rows-000000000-000000256.parquet    clips of rows [0, 256); in its footer, the rows skipped and why
             report.json                written when all rows are accounted for
     D/index.json                       written by concat_record, last
@@ -16,7 +16,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from lumos.sequence import Clip
 from lumos.shards import num_clips, shard_metadata, write_shard
 
 MANIFEST, REPORT = "manifest.json", "report.json"
+_LOCK = ".lock"
 
 _SHARD = re.compile(r"rows-(\d+)-(\d+)\.parquet")
 _SKIPPED = "lumos.skipped"
@@ -121,21 +122,39 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 def claimed(folder: Path, manifest: Mapping[str, Any]) -> Iterator[None]:
     """Holds `folder` for this process, which works under `manifest`; a killed process holds nothing.
 
-    Raises `ValueError` while another process works there, or where the folder was begun under other settings.
+    What ends before its first shard leaves nothing behind, neither files nor the folders that were made for them.
+    Raises `ValueError` while another process works there, or where shards were made under other settings.
     """
+    made: list[Path] = []
     try:
+        made = [path for path in (folder, *folder.parents) if not path.exists()]
         folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / ".lock").open("w")
+        lock = (folder / _LOCK).open("w")
     except OSError as error:
+        _remove_empty(made)
         raise ValueError(f"--output_dir: cannot write to {folder}: {error.strerror}") from error
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise ValueError(f"another process is at work in {folder}; wait for it, or give another --rank") from error
-        remove_temporaries(folder)
-        _require_same(folder, manifest)
-        yield
+        try:
+            remove_temporaries(folder)
+            _require_same(folder, manifest)
+            yield
+        except BaseException:
+            if not any(_shards_in(folder)):
+                for name in (MANIFEST, _LOCK):
+                    (folder / name).unlink(missing_ok=True)
+                _remove_empty(made)
+            raise
+
+
+def _remove_empty(folders: Sequence[Path]) -> None:
+    """Removes folders, the inner ones first; one that is not empty stays."""
+    for folder in folders:
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -147,7 +166,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def _require_same(folder: Path, manifest: Mapping[str, Any]) -> None:
-    if not (folder / MANIFEST).exists():
+    if not (folder / MANIFEST).exists() or not any(_shards_in(folder)):
         for other in folder.parent.glob("*-of-*"):
             if other.name.partition("-of-")[2] != folder.name.partition("-of-")[2] and list(_shards_in(other)):
                 raise ValueError(f"{other} was made with another --splits; give the same, or another --output_dir")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lumos.sequence import Clip
-from pre_tokenize.ledger import Ledger, Skip, claimed, rank_folder, summary
+from pre_tokenize.ledger import Ledger, Skip, claimed, rank_folder, read_manifest, summary
 
 
 def make_clip(number: int) -> Clip:
@@ -84,9 +84,38 @@ def test_leftovers_of_a_killed_write_are_removed(tmp_path: Path) -> None:
 )
 def test_other_settings_are_refused(tmp_path: Path, settings: dict, message: str) -> None:
     with claimed(tmp_path, {"target_size": 64, "input_sha256": "a"}):
-        pass
+        account(Ledger(tmp_path, range(4)), 0, 4)
     with pytest.raises(ValueError, match=message):
         claimed(tmp_path, settings).__enter__()
+
+
+def test_settings_under_which_no_shard_was_made_bind_nothing(tmp_path: Path) -> None:
+    with claimed(tmp_path, {"target_size": 64}):
+        pass
+    with claimed(tmp_path, {"target_size": 32}):
+        assert read_manifest(tmp_path) == {"target_size": 32}
+
+
+@pytest.mark.parametrize("there", ["", "out", "out/1-in-1/1-of-2"])
+def test_what_ends_before_its_first_shard_leaves_nothing(tmp_path: Path, there: str) -> None:
+    (tmp_path / there).mkdir(parents=True, exist_ok=True)
+    before = sorted(tmp_path.rglob("*"))
+    for error in (ValueError, KeyboardInterrupt):
+        with pytest.raises(error), claimed(tmp_path / "out" / "1-in-1" / "0-of-2", {}):
+            raise error
+        assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_what_ends_after_a_shard_keeps_it_and_its_settings(tmp_path: Path) -> None:
+    def work() -> None:
+        with claimed(tmp_path / "a", {"target_size": 64}):
+            account(Ledger(tmp_path / "a", range(4)), 0, 2)
+            raise ValueError("later")
+
+    with pytest.raises(ValueError, match="later"):
+        work()
+    assert read_manifest(tmp_path / "a") == {"target_size": 64}
+    assert Ledger(tmp_path / "a", range(4)).num_done == 2
 
 
 def test_another_number_of_splits_is_refused(tmp_path: Path) -> None:
@@ -94,6 +123,7 @@ def test_another_number_of_splits_is_refused(tmp_path: Path) -> None:
         account(Ledger(tmp_path / "0-of-2", range(4)), 0, 4)
     with pytest.raises(ValueError, match="another --splits"):
         claimed(tmp_path / "0-of-3", {}).__enter__()
+    assert [path.name for path in tmp_path.iterdir()] == ["0-of-2"]
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:

@@ -187,10 +187,20 @@ def test_concat_record_runs_as_a_file(tmp_path: Path, repo: Path) -> None:
         (["--input_file", "none.csv"], "none.csv: no such file"),
         (["--target_size", "20"], "--target_size is 20"),
         (["--target_fps", "0"], "--target_fps is 0"),
-        (["--target_fps", "500"], "500"),
-        (["--task_id", "0"], "--task_id is 0"),
-        (["--splits", "2", "--rank", "2"], "--rank is 2"),
+        (["--target_fps", "500"], "--target_fps is 500, more than the text tokenizer has a token for; give at most"),
+        (["--target_duration", "500"], "--target_duration is 500, more than"),
+        (["--target_size", "1000000"], "--target_size is 1000000, more than"),
+        (["--task_id", "0"], "--task_id is 0; it must be one of 1..1"),
+        (["--all_tasks", "0"], "--all_tasks is 0"),
+        (["--splits", "0"], "--splits is 0"),
+        (["--splits", "2", "--rank", "2"], "--rank is 2; it must be one of 0..1"),
+        (["--splits", "two"], "--splits: invalid int value: 'two'; see python -m pre_tokenize --help"),
         (["--batch_size", "-1"], "--batch_size is -1"),
+        (["--batch_size", "0"], "--batch_size is 0"),
+        (["--shard_rows", "0"], "--shard_rows is 0"),
+        (["--device", "foo"], "--device is 'foo'; it must be cpu, cuda or cuda:N"),
+        (["--device", "meta"], "--device is 'meta'"),
+        (["--cosmos_dtype", "foo"], "--cosmos_dtype: invalid choice: 'foo'"),
         (["--visual_tokenizer", "no/such/model"], "no/such/model"),
         (["--text_tokenizer", "none.json"], "none.json"),
     ],
@@ -198,11 +208,28 @@ def test_concat_record_runs_as_a_file(tmp_path: Path, repo: Path) -> None:
 def test_a_wrong_setting_is_one_clear_line(
     videos, tmp_path: Path, command: Command, capsys, more: list[str], message: str
 ) -> None:
-    assert program.main(command(videos.file, tmp_path, *more)) == 1
-    error = capsys.readouterr().err.splitlines()[-1]
+    assert program.main(command(videos.file, tmp_path / "out", *more)) == 1
+    error = capsys.readouterr().err
     assert error.startswith("pre_tokenize: error:")
-    assert message in error
-    assert not list(tmp_path.rglob("*.parquet"))
+    assert (message in error, error.count("\n")) == (True, 1), error
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_output_that_is_a_file_is_named(videos, tmp_path: Path, command: Command, capsys) -> None:
+    (tmp_path / "file").touch()
+    assert program.main(command(videos.file, tmp_path / "file")) == 1
+    assert f"--output_dir: cannot write to {tmp_path / 'file'}" in capsys.readouterr().err
+
+
+def test_a_run_killed_before_its_first_shard_does_not_stand_in_the_way(
+    images, tmp_path: Path, command: Command
+) -> None:
+    for place in ("1-in-1/0-of-2", "1-in-3/2-of-4"):
+        (tmp_path / place).mkdir(parents=True)
+        (tmp_path / place / "manifest.json").write_text('{"target_size": 352, "rows": [0, 3]}')
+    assert program.main(command(images.file, tmp_path, modality="image")) == 0
+    assert concat_record.main(["--output_dir", str(tmp_path)]) == 0
+    assert_is_whole(tmp_path, images)
 
 
 def test_a_changed_csv_does_not_go_on(images, tmp_path: Path, command: Command, capsys) -> None:
