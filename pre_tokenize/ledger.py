@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from lumos.files import remove_temporaries, replacing
+from lumos.files import remove_temporaries, replacing, require_folder
 from lumos.sequence import Clip
 from lumos.shards import num_clips, shard_metadata, write_shard
 
@@ -128,11 +128,11 @@ def claimed(folder: Path, manifest: Mapping[str, Any]) -> Iterator[None]:
     made: list[Path] = []
     try:
         made = [path for path in (folder, *folder.parents) if not path.exists()]
-        folder.mkdir(parents=True, exist_ok=True)
+        require_folder(folder)
         lock = (folder / _LOCK).open("w")
-    except OSError as error:
+    except (OSError, ValueError) as error:
         _remove_empty(made)
-        raise ValueError(f"--output_dir: cannot write to {folder}: {error.strerror}") from error
+        raise ValueError(f"--output_dir: {error}") from error
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

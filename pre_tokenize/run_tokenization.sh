@@ -12,14 +12,15 @@ splits=1 all_tasks=1 output_dir=
 arguments=("$@")
 for ((i = 0; i < $#; i++)); do
     case "${arguments[i]}" in
-        --splits) splits=${arguments[i + 1]} ;;
+        --splits) splits=${arguments[i + 1]-} ;;
         --splits=*) splits=${arguments[i]#*=} ;;
-        --all_tasks) all_tasks=${arguments[i + 1]} ;;
+        --all_tasks) all_tasks=${arguments[i + 1]-} ;;
         --all_tasks=*) all_tasks=${arguments[i]#*=} ;;
-        --output_dir) output_dir=${arguments[i + 1]} ;;
+        --output_dir) output_dir=${arguments[i + 1]-} ;;
         --output_dir=*) output_dir=${arguments[i]#*=} ;;
     esac
 done
+[[ $splits =~ ^[1-9][0-9]*$ ]] || exec "$python" -m pre_tokenize "$@" # it says what is wrong
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-$((($(getconf _NPROCESSORS_ONLN) + splits - 1) / splits))}"
 gpus=0
 if command -v nvidia-smi > /dev/null; then gpus=$(nvidia-smi -L | wc -l); fi

@@ -173,6 +173,25 @@ def test_run_tokenization_starts_every_rank_and_writes_the_index(
     assert "--target_fps is 5, was 4" in failing.stderr
 
 
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--splits", "two"], "--splits: invalid int value: 'two'"),
+        (["--splits=0"], "--splits is 0; it must be at least 1"),
+        (["--splits"], "--splits: expected one argument"),
+    ],
+)
+def test_run_tokenization_says_what_is_wrong_with_its_splits(
+    images, tmp_path: Path, repo: Path, command: Command, environment: dict[str, str], more: list[str], message: str
+) -> None:
+    script = ["bash", str(repo / "pre_tokenize" / "run_tokenization.sh")]
+    words = command(images.file, tmp_path / "out", *more, modality="image")
+    environment |= {"LUMOS_PYTHON": sys.executable}
+    run = subprocess.run([*script, *words], env=environment, capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stderr.count("\n"), message in run.stderr) == (1, 1, True), run.stderr
+    assert not list(tmp_path.iterdir())
+
+
 def test_concat_record_runs_as_a_file(tmp_path: Path, repo: Path) -> None:
     script = [sys.executable, str(repo / "pre_tokenize" / "concat_record.py"), "--output_dir", str(tmp_path)]
     run = subprocess.run(script, cwd=repo, env=os.environ, capture_output=True, text=True)
@@ -218,7 +237,9 @@ def test_a_wrong_setting_is_one_clear_line(
 def test_an_output_that_is_a_file_is_named(videos, tmp_path: Path, command: Command, capsys) -> None:
     (tmp_path / "file").touch()
     assert program.main(command(videos.file, tmp_path / "file")) == 1
-    assert f"--output_dir: cannot write to {tmp_path / 'file'}" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert f"--output_dir: cannot write to {tmp_path / 'file'}" in error
+    assert "a file stands where a folder is needed" in error
 
 
 def test_a_run_killed_before_its_first_shard_does_not_stand_in_the_way(
