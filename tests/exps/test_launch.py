@@ -45,6 +45,34 @@ def test_the_launcher_follows_the_environment(
     assert (result.returncode, result.stdout.strip()) == (0, launcher + END), result.stderr
 
 
+STATIC = {"NUM_NODES": "2", "NODE_RANK": "0", "MASTER_ADDR": "first"}
+ELASTIC = {"NUM_NODES": "2:3", "RDZV_ENDPOINT": "first:29400"}
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({"NUM_PROCESSES": "abc"}, "NUM_PROCESSES is 'abc'; set it to a whole number from 1 on"),
+        ({"NUM_PROCESSES": "0"}, "NUM_PROCESSES is '0'; set it to a whole number from 1 on"),
+        (STATIC | {"NUM_NODES": "abc"}, "NUM_NODES (without RDZV_ENDPOINT) is 'abc'; set it to a whole number"),
+        (STATIC | {"NUM_NODES": "2:3"}, "NUM_NODES (without RDZV_ENDPOINT) is '2:3'; set it to a whole number"),
+        (STATIC | {"NODE_RANK": "x"}, "NODE_RANK is 'x'; set it to a whole number from 0 to 1"),
+        (STATIC | {"NODE_RANK": "2"}, "NODE_RANK is '2'; set it to a whole number from 0 to 1"),
+        (STATIC | {"NODE_RANK": "-1"}, "NODE_RANK is '-1'; set it to a whole number from 0 to 1"),
+        (STATIC | {"MASTER_PORT": "70000"}, "MASTER_PORT is '70000'; set it to a whole number from 1 to 65535"),
+        (ELASTIC | {"NUM_NODES": "abc"}, "NUM_NODES is 'abc'; set it to a whole number from 1 on"),
+        (ELASTIC | {"NUM_NODES": "3:2"}, "NUM_NODES is '2'; set it to a whole number from 3 on"),
+        (ELASTIC | {"MAX_RESTARTS": "often"}, "MAX_RESTARTS is 'often'; set it to a whole number from 0 on"),
+    ],
+)
+def test_a_variable_that_is_no_such_number_is_named(
+    repo: Path, tmp_path: Path, environment: dict[str, str], said: str
+) -> None:
+    result = started(repo, tmp_path, **{"NUM_PROCESSES": "1", **environment})
+    assert (result.returncode, result.stdout, result.stderr.count("\n")) == (1, "", 1), result.stderr
+    assert result.stderr.startswith(f"error: {said}")
+
+
 def test_several_machines_need_to_know_their_number_and_the_first(repo: Path, tmp_path: Path) -> None:
     for known, missing in (({}, "NODE_RANK"), ({"NODE_RANK": "0"}, "MASTER_ADDR")):
         result = started(repo, tmp_path, NUM_PROCESSES="8", NUM_NODES="2", **known)
