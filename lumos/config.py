@@ -3,15 +3,20 @@
 import difflib
 import inspect
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from huggingface_hub.errors import StrictDataclassError
 from omegaconf import OmegaConf
 from transformers import PretrainedConfig
 
+from lumos.hub import read_json
 from lumos.option import SettingError
 from lumos.vocab import Vocab
+from xllmx.config import convert
 
 MASK_TYPES = ("tube", "random", "tube_decay", "diffusion_forcing")
 SCHEDULES = ("cosine", "linear", "pow", "sigmoid")
@@ -85,6 +90,7 @@ class LumosConfig(PretrainedConfig):
         self.z_loss_weight = z_loss_weight
         self.mask_image_logits = mask_image_logits
         self.vocab = vocab
+        self._check_types()
         head_dim = kwargs.pop("head_dim", None)
         super().__init__(**kwargs)
         if head_dim not in (None, self.head_dim):
@@ -120,6 +126,27 @@ class LumosConfig(PretrainedConfig):
                 raise ValueError(f"{path}: unknown model setting {name}; did you mean {near[0]}?")
         return cls(**values)
 
+    @classmethod
+    def from_pretrained(cls, folder: Path | str, *args: Any, **kwargs: Any) -> "LumosConfig":  # type: ignore[override]
+        """Return the config in the `config.json` of a folder.
+
+        Raises:
+            ValueError: it is no JSON object, or a field is wrong; names the file.
+        """
+        path = Path(folder) / "config.json"
+        if path.is_file():
+            read_json(path)  # what transformers says of another content is no help
+        with said_of(str(path)):
+            return super().from_pretrained(folder, *args, **kwargs)
+
+    def _check_types(self) -> None:
+        """Raises ValueError for a field of another type than the signature says; whole numbers are counts."""
+        for name, parameter in inspect.signature(LumosConfig.__init__).parameters.items():
+            if name in vars(self):
+                value = convert(parameter.annotation, vars(self)[name], name)
+                if parameter.annotation in (int, int | None) and value < 1:
+                    raise ValueError(f"{name} is {value}; it must be at least 1")
+
     def _check(self) -> None:
         offered = {
             "hidden_act": "silu",
@@ -143,6 +170,18 @@ class LumosConfig(PretrainedConfig):
             raise ValueError(
                 f"vocab.size is {self.vocabulary.size} but vocab_size is {self.vocab_size}: set them equal"
             )
+
+
+@contextmanager
+def said_of(where: str) -> Iterator[None]:
+    """Within it an error about a config of a model says where that stands."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
+    except (AttributeError, TypeError, StrictDataclassError) as error:  # transformers, about fields of its own
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise ValueError(f"{where} is no config of a Lumos model ({reason}); correct or copy it again") from error
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,10 +12,12 @@ from typing import Any, cast
 import torch
 from jaxtyping import Float, Int
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor, nn
+from yaml import YAMLError
 
 from lumos.clips import ClipDataset
-from lumos.config import ARDFConfig, LumosConfig
+from lumos.config import ARDFConfig, LumosConfig, said_of
 from lumos.cost import BatchLoad, attended_pairs, training_flops
 from lumos.hub import RELEASED
 from lumos.lora import LoRAConfig, add_lora, init_lora, merge_lora, without_adapters
@@ -271,17 +273,38 @@ def read_model_config(config: LumosTaskConfig) -> LumosConfig:
     for path in [*folder, *([Path(config.model_config)] if config.model_config else [])]:
         if not path.is_file():
             raise ValueError(f"the model's settings {path} do not exist; {_remedy(path)}")
-        fields |= cast(dict[str, Any], OmegaConf.to_container(OmegaConf.load(path), resolve=True))
-    known = LumosConfig().to_dict()
-    for name in config.model.keys() - known.keys():
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
-        raise ValueError(f"task.model: unknown model setting {name}; did you mean {near}?")
+        fields |= _settings_in(path)
+    _require_known(config.model, "task.model")
     fields |= config.model
     if not fields:
         raise ValueError("no model to train: set task.model_config (a file), task.model (fields) or task.init_from")
-    if fields.get("vocab") is None:  # a text model starts with the vocabulary it is to grow to
-        fields["vocab_size"] = max(fields.get("vocab_size", 0), Vocab().size)
-    return LumosConfig(**fields)
+    sources = [config.init_from, config.model_config, "task.model" if config.model else None]
+    with said_of(f"the model of {', '.join(filter(None, sources))}"):
+        if fields.get("vocab") is None:  # a text model starts with the vocabulary it is to grow to
+            fields["vocab_size"] = max(fields.get("vocab_size", 0), Vocab().size)
+        return LumosConfig(**fields)
+
+
+def _settings_in(path: Path) -> dict[str, Any]:
+    """The model's settings in a file, `config.json` or YAML; ValueError that names the file if it holds others."""
+    remedy = "correct task.init_from or task.model_config; such a file is for example configs/model/1B.yaml"
+    try:
+        found = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
+    except (OmegaConfBaseException, YAMLError, UnicodeDecodeError, OSError) as error:
+        raise ValueError(f"{path} is neither JSON nor YAML ({' '.join(str(error).split())}); {remedy}") from error
+    known = LumosConfig().to_dict()
+    if not isinstance(found, dict) or not found.keys() & known.keys():
+        raise ValueError(f"{path} holds no settings of a model; {remedy}")
+    if path.suffix != ".json":  # config.json keeps fields that only the original needs
+        _require_known(found, str(path))
+    return cast(dict[str, Any], found)
+
+
+def _require_known(fields: Mapping[Any, Any], where: str) -> None:
+    known = LumosConfig().to_dict()
+    for name in map(str, fields.keys() - known.keys()):
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
+        raise ValueError(f"{where}: unknown model setting {name}; did you mean {near}?")
 
 
 def _remedy(missing: Path) -> str:

@@ -1,6 +1,6 @@
 """Every token id and id range, as the data of one object; no id is written anywhere else in the code."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from typing import Any
@@ -148,7 +148,12 @@ class Vocab:
         known = {field.name for field in fields(cls)}
         if unknown := sorted(set(values) - known):
             raise ValueError(f"vocab has no field {', '.join(unknown)}; the fields are {', '.join(sorted(known))}")
+        for name in set(values) - {"code_table"}:
+            if type(values[name]) is not int:
+                raise ValueError(f"vocab.{name} is {values[name]!r}; it must be a whole number")
         table = values.get("code_table")
+        if not isinstance(table, Sequence | None):
+            raise ValueError(f"vocab.code_table is {table!r}; it must be a list of ids")
         return cls(**{**values, "code_table": None if table is None else tuple(table)})
 
     @cached_property

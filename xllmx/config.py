@@ -86,7 +86,7 @@ def _build(cls: type, data: Mapping[Any, Any], prefix: str, base: Any = None) ->
     values = {}
     for key, value in data.items():
         default = getattr(base, key) if base is not None else _default(fields[key])
-        values[key] = _convert(hints[key], value, prefix + key, default)
+        values[key] = convert(hints[key], value, prefix + key, default)
     if base is not None:
         return dataclasses.replace(base, **values)
     missing = [name for name, field in fields.items() if name not in values and _is_required(field)]
@@ -111,7 +111,7 @@ def _default(field: dataclasses.Field) -> Any:
     return None if field.default is dataclasses.MISSING else field.default
 
 
-def _convert(hint: Any, value: Any, name: str, default: Any = None) -> Any:
+def convert(hint: Any, value: Any, name: str, default: Any = None) -> Any:
     """Returns the value as the annotated type; ValueError naming the setting where it is not one."""
     origin = get_origin(hint)
     if hint is Any:
@@ -133,10 +133,10 @@ def _convert_union(options: tuple[Any, ...], value: Any, name: str, default: Any
         return None
     options = tuple(option for option in options if option is not type(None))
     if len(options) == 1:
-        return _convert(options[0], value, name, default)
+        return convert(options[0], value, name, default)
     for option in sorted(options, key=lambda option: option is not type(value)):  # an exact type first
         try:
-            return _convert(option, value, name, default)
+            return convert(option, value, name, default)
         except ValueError:
             continue
     return _accept(False, value, name, " or ".join(getattr(option, "__name__", str(option)) for option in options))
@@ -146,14 +146,14 @@ def _convert_container(kind: Any, items: tuple[Any, ...], value: Any, name: str)
     if issubclass(kind, Mapping):
         _accept(isinstance(value, Mapping), value, name, "a mapping {key: value}")
         key_hint, item_hint = items or (Any, Any)
-        return {_convert(key_hint, k, name): _convert(item_hint, v, f"{name}.{k}") for k, v in value.items()}
+        return {convert(key_hint, k, name): convert(item_hint, v, f"{name}.{k}") for k, v in value.items()}
     _accept(isinstance(value, list | tuple), value, name, "a list [a, b, ...]")
     fixed = kind is tuple and bool(items) and items[-1] is not Ellipsis
     if fixed:
         _accept(len(value) == len(items), value, name, f"a list of {len(items)} values")
     hints = items if fixed else (items[0] if items else Any,) * len(value)
     return (tuple if kind is tuple else list)(
-        _convert(hint, item, f"{name}[{i}]") for i, (hint, item) in enumerate(zip(hints, value, strict=True))
+        convert(hint, item, f"{name}[{i}]") for i, (hint, item) in enumerate(zip(hints, value, strict=True))
     )
 
 

@@ -1,6 +1,7 @@
 """The released config.json is read as it is; settings no Lumos model has are refused."""
 
 import json
+import re
 
 import pytest
 
@@ -66,6 +67,28 @@ def test_vocab_round_trips_through_the_config():
 def test_settings_no_lumos_model_has_are_refused(fields, message):
     with pytest.raises(ValueError, match=message):
         LumosConfig(**fields)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[1, 2]", "holds a JSON list, not an object"),
+        ("hello", "is not valid JSON"),
+        ('{"hidden_size": "abc"}', "setting hidden_size is 'abc'; it must be a whole number"),
+        ('{"num_attention_heads": 0}', "num_attention_heads is 0; it must be at least 1"),
+        ('{"rms_norm_eps": "tiny"}', "setting rms_norm_eps is 'tiny'; it must be a number"),
+        ('{"vocab": "x"}', "setting vocab is 'x'; it must be a mapping"),
+        ('{"vocab": {"bos": "x"}}', "vocab.bos is 'x'; it must be a whole number"),
+        ('{"vocab": {"code_table": 5}}', "vocab.code_table is 5; it must be a list of ids"),
+        ('{"id2label": 3}', "is no config of a Lumos model (AttributeError"),
+    ],
+)
+def test_a_config_json_that_is_none_is_one_line_that_names_it(tmp_path, content, message):
+    (tmp_path / "config.json").write_text(content)
+    with pytest.raises(ValueError, match=re.escape(message)) as error:
+        LumosConfig.from_pretrained(tmp_path)
+    assert str(error.value).startswith(f"{tmp_path / 'config.json'}")
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("size", ["0.5B", "1B", "3B"])

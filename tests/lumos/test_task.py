@@ -223,6 +223,29 @@ def test_no_model_and_a_missing_one_are_clear_errors(tmp_path: Path) -> None:
         LumosTask(LumosTaskConfig(init_from=str(tmp_path)))
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("README.md", "# Title\n\n- [a]\ntext: [\n", r"README\.md is neither JSON nor YAML .* task\.model_config"),
+        ("weights.bin", b"\xff\xfe\x00", r"weights\.bin is neither JSON nor YAML"),
+        ("list.json", "[1, 2]", r"list\.json holds no settings of a model; correct task\.init_from or"),
+        ("text.yaml", "hello", r"text\.yaml holds no settings of a model"),
+        ("run.yaml", "trainer: {max_steps: 3}", r"run\.yaml holds no settings of a model"),
+        ("typo.yaml", "hidden_size: 64\nhiden_size: 64", r"typo\.yaml: unknown model setting hiden_size; did you mean"),
+        (
+            "typed.json",
+            '{"hidden_size": "abc"}',
+            r"typed\.json: setting hidden_size is 'abc'; it must be a whole number",
+        ),
+        ("vocab.json", '{"hidden_size": 64, "vocab_size": "x"}', r"vocab\.json is no config of a Lumos model"),
+    ],
+)
+def test_a_file_that_is_no_model_config_is_named(tmp_path: Path, name: str, content: str | bytes, message: str) -> None:
+    (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(ValueError, match=message):
+        read_model_config(LumosTaskConfig(model_config=str(tmp_path / name)))
+
+
 def test_a_missing_model_that_has_a_name_comes_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "ckpts" / "mine").mkdir(parents=True)

@@ -1,0 +1,44 @@
+"""`python -m eval.shapes` with options that cannot be: one line that names the option, and nothing left behind."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from eval.shapes.__main__ import main
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("prompts --kind t2v --num 0 --out OUT/p.json", "--num is 0; it must be at least 1"),
+        ("prompts --kind i2v --size 0 64 --out OUT/p.json", "--size is 0 64; both sides must be at least 32"),
+        ("prompts --kind t2v --num 1 --out OUT/file/p.json", "a file stands where a folder is needed"),
+        ("run --out OUT/run --num -1", "--num is -1"),
+        ("run --out OUT/run --batch-size 0", "--batch-size is 0"),
+        ("run --out OUT/run --seed -1", "--seed is -1; it must be at least 0"),
+        ("gallery OUT/run --num 0 --out OUT/all.gif", "--num is 0"),
+        (
+            "gallery OUT/run --out OUT/all.gif",
+            "has no prompts.json: give a folder that `python -m eval.shapes run` wrote",
+        ),
+        ("codec --num 0", "--num is 0"),
+    ],
+)
+def test_a_wrong_option_is_one_line_that_names_it(tmp_path: Path, capsys, words: str, message: str):
+    (tmp_path / "file").touch()
+    assert main(words.replace("OUT", str(tmp_path)).split()) == 1
+    error = capsys.readouterr().err
+    assert (message in error, error.count("\n")) == (True, 1), error
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_refused_run_does_not_stand_in_the_way(tmp_path: Path, capsys, monkeypatch):
+    import lumos.pipeline
+
+    model = SimpleNamespace(defaults={}, files=None)
+    monkeypatch.setattr(lumos.pipeline, "LumosPipeline", SimpleNamespace(from_pretrained=lambda name: model))
+    words = ["run", "--out", str(tmp_path / "run"), "--kinds", "t2i", "--num", "1"]
+    assert main([*words, "--steps", "0"]) == 1
+    assert "error: --steps is 0; it must be a whole number of at least 1" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
