@@ -11,10 +11,8 @@ source "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 cd "$repo"
 
 whole() { # NAME VALUE LEAST [MOST]: ends the script, with what to mend, unless the value is such a whole number
-    if ! [[ $2 =~ ^[0-9]{1,9}$ ]] || ((10#$2 < 10#$3 || 10#$2 > ${4:-999999999})); then
-        echo "error: $1 is '$2'; set it to a whole number from $3 ${4:+to }${4:-on}" >&2
-        exit 1
-    fi
+    [[ $2 =~ ^[0-9]{1,9}$ ]] && ((10#$2 >= 10#$3 && 10#$2 <= ${4:-999999999})) ||
+        { echo "error: $1 is '$2'; set it to a whole number from $3 ${4:+to }${4:-on}" >&2; exit 1; }
 }
 
 config="${1:?give a config, for example configs/train/debug.yaml}"
@@ -25,13 +23,11 @@ nodes="${NUM_NODES:-1}" launcher=()
 if [ -n "${RDZV_ENDPOINT:-}" ]; then
     whole NUM_NODES "${nodes%%:*}" 1
     whole NUM_NODES "${nodes#*:}" "${nodes%%:*}"
-    whole MAX_RESTARTS "${MAX_RESTARTS:-3}" 0
     launcher=(--nnodes "$nodes" --rdzv-backend c10d --rdzv-endpoint "$RDZV_ENDPOINT"
         --rdzv-id "${RDZV_ID:-lumos}" --max-restarts "${MAX_RESTARTS:-3}")
 elif [ "$nodes" != 1 ]; then
     whole "NUM_NODES (without RDZV_ENDPOINT)" "$nodes" 1
     whole NODE_RANK "${NODE_RANK:?set NODE_RANK, from 0, on each machine}" 0 $((10#$nodes - 1))
-    whole MASTER_PORT "${MASTER_PORT:-29500}" 1 65535
     launcher=(--nnodes "$nodes" --node-rank "$NODE_RANK"
         --master-addr "${MASTER_ADDR:?set MASTER_ADDR to the machine of NODE_RANK 0}"
         --master-port "${MASTER_PORT:-29500}")

@@ -59,10 +59,8 @@ ELASTIC = {"NUM_NODES": "2:3", "RDZV_ENDPOINT": "first:29400"}
         (STATIC | {"NODE_RANK": "x"}, "NODE_RANK is 'x'; set it to a whole number from 0 to 1"),
         (STATIC | {"NODE_RANK": "2"}, "NODE_RANK is '2'; set it to a whole number from 0 to 1"),
         (STATIC | {"NODE_RANK": "-1"}, "NODE_RANK is '-1'; set it to a whole number from 0 to 1"),
-        (STATIC | {"MASTER_PORT": "70000"}, "MASTER_PORT is '70000'; set it to a whole number from 1 to 65535"),
         (ELASTIC | {"NUM_NODES": "abc"}, "NUM_NODES is 'abc'; set it to a whole number from 1 on"),
         (ELASTIC | {"NUM_NODES": "3:2"}, "NUM_NODES is '2'; set it to a whole number from 3 on"),
-        (ELASTIC | {"MAX_RESTARTS": "often"}, "MAX_RESTARTS is 'often'; set it to a whole number from 0 on"),
     ],
 )
 def test_a_variable_that_is_no_such_number_is_named(
