@@ -10,11 +10,15 @@ from typing import Any
 
 from xllmx.distributed import any_rank
 
+ECHO_S = 5.0
+"""Seconds after a signal in which another one is taken for the same."""
+
 
 class StopWatch:
     """A context in which SIGTERM and Ctrl-C ask the run to stop after the step in hand, and time is counted.
 
-    A second Ctrl-C or SIGTERM acts at once, as without this.
+    A second one acts at once, as without this, if it comes more than `ECHO_S` later. Sooner it is an echo: a terminal
+    and most schedulers signal a whole group of processes, and torchrun, one of them, passes on what it got.
     """
 
     def __init__(self, max_minutes: float = 0.0) -> None:
@@ -22,6 +26,7 @@ class StopWatch:
         self._limit_s = max_minutes * 60
         self._start = time.monotonic()
         self._signal = ""
+        self._signalled_at = 0.0
         self._former: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> "StopWatch":
@@ -47,8 +52,12 @@ class StopWatch:
         return self._signal or ("time" if out_of_time else "another rank")
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        self._signal = signal.Signals(number).name
-        self._restore()
+        now = time.monotonic()
+        if not self._signal:
+            self._signal, self._signalled_at = signal.Signals(number).name, now
+        elif now - self._signalled_at > ECHO_S:
+            self._restore()
+            signal.raise_signal(number)
 
     def _restore(self) -> None:
         for name, handler in self._former.items():

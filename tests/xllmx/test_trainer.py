@@ -5,6 +5,7 @@ import logging
 import os
 import shutil
 import signal
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 import torch
 from toy_task import ToyData, ToyTask
 
+from xllmx import stopping
 from xllmx.config import load_config
 from xllmx.data.broken import BrokenSampleError
 from xllmx.metrics import read_metrics
@@ -169,6 +171,29 @@ def test_sigterm_saves_and_stops(tmp_path: Path) -> None:
     assert (result.step, result.stopped) == (2, "SIGTERM")
     assert trainer_of(tmp_path).step == 2
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_signal_that_comes_twice_at_once_is_one(tmp_path: Path) -> None:
+    """As when a scheduler signals torchrun and its workers, and torchrun passes the signal on."""
+    trainer = trainer_of(tmp_path)
+
+    def twice() -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    _after_step(trainer, 2, twice)
+    assert trainer.fit().stopped == "SIGTERM"
+    assert trainer_of(tmp_path).step == 2
+
+
+def test_a_second_ctrl_c_that_comes_later_acts_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stopping, "ECHO_S", 0.0)
+    with stopping.StopWatch() as watch:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.01)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+    assert watch.reason() == "SIGINT"
 
 
 def test_a_stopped_run_can_go_on_in_the_same_process(tmp_path: Path) -> None:
