@@ -1,6 +1,7 @@
 """Which precision products run in: bf16 pays only where the device multiplies in it."""
 
 from functools import cache
+from typing import Literal
 
 import torch
 
@@ -16,7 +17,7 @@ def multiplies_bf16(device: torch.device) -> bool:
     return device.type != "cpu" or _cpu_multiplies_bf16()
 
 
-def resolve_precision(precision: str, device: torch.device) -> str:
+def resolve_precision(precision: Literal["auto", "bf16", "fp32"], device: torch.device) -> Literal["bf16", "fp32"]:
     """Returns `bf16` or `fp32`; `auto` is bf16 where the device multiplies in it."""
     if precision != "auto":
         return precision
