@@ -24,8 +24,8 @@ codes="$(cat "$out/text_tokenizer.json" "$work/tokenizer/network.safetensors" | 
 step "3/5 clips, two processes at a time"
 clips video/a --num 18000 --seed 31 & clips video/b --num 18000 --seed 32; wait $!
 clips image/a --num 18000 --seed 23 --images & clips image/b --num 18000 --seed 24 --images; wait $!
-clips video/c --num 18000 --seed 33 --extras 0.4 & clips image/c --num 14000 --seed 35 --images --extras 0.4
-clips eval_image --num 512 --seed 25 --images; clips eval_video --num 256 --seed 26; wait
+clips image/c --num 14000 --seed 35 --images --extras 0.4; clips video/c --num 18000 --seed 33 --extras 0.4 &
+clips eval_image --num 512 --seed 25 --images; clips eval_video --num 256 --seed 26; wait $!
 
 step "4/5 model: images; images and videos; these with Muon; longer, in two processes; three more descents"; start=null
 for stage in tiny_images tiny tiny_muon tiny_long tiny_last tiny_more tiny_extras; do

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import nn
 
 from lumos.clips import ClipDataset, MissingClipsError
@@ -28,7 +27,6 @@ from lumos.sequence import grid_of, num_latent_frames
 from lumos.task import LumosTask
 from lumos.train import RunConfig, build_task
 from xllmx.accounting import StateBytes, peak_flops, state_bytes
-from xllmx.precision import resolve_precision
 
 ASSUMED_SIZE = (448, 256)
 """Width and height of clips that are not there yet: 256p."""
@@ -149,7 +147,7 @@ def plan_run(config: RunConfig, *, num_gpus: int = 1, size: tuple[int, int] | No
     shards = num_gpus // config.parallel.replicas if config.parallel.is_sharded(num_gpus) else 1
     units = units_of(model)
     trainable = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-    precision = resolve_precision(config.trainer.precision, torch.device("cuda"))  # the plan is about GPUs
+    precision = "bf16" if config.trainer.precision == "auto" else config.trainer.precision  # the plan is about GPUs
     return Plan(
         model=task.model_config,
         units=units,

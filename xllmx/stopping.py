@@ -1,5 +1,6 @@
 """The run's clocks: when to end before the last step (a signal, the time given), and what the steps cost."""
 
+import os
 import signal
 import threading
 import time
@@ -8,7 +9,7 @@ from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
 
-from xllmx.distributed import any_rank
+from xllmx.distributed import any_rank, is_main
 
 ECHO_S = 5.0
 """Seconds after a signal in which another one is taken for the same."""
@@ -18,7 +19,8 @@ class StopWatch:
     """A context in which SIGTERM and Ctrl-C ask the run to stop after the step in hand, and time is counted.
 
     A second one acts at once, as without this, if it comes more than `ECHO_S` later. Sooner it is an echo: a terminal
-    and most schedulers signal a whole group of processes, and torchrun, one of them, passes on what it got.
+    and most schedulers signal a whole group of processes, and torchrun, one of them, passes on what it got. It ends by
+    force what is not done after 30 s, unless started with another `--shutdown-timeout`.
     """
 
     def __init__(self, max_minutes: float = 0.0) -> None:
@@ -55,6 +57,8 @@ class StopWatch:
         now = time.monotonic()
         if not self._signal:
             self._signal, self._signalled_at = signal.Signals(number).name, now
+            if is_main():  # not through logging, whose lock the main thread may hold
+                os.write(2, f"\n{self._signal}: saves after this step, then stops; again: at once\n".encode())
         elif now - self._signalled_at > ECHO_S:
             self._restore()
             signal.raise_signal(number)

@@ -319,7 +319,10 @@ class Trainer:
         self._logger = MetricLogger(self.config.run_dir, step=self.step, trackers=self.config.trackers)
         if is_main():
             save_config(self._record, self.config.run_dir / "config.yaml")
-            write_text(self.config.run_dir / "environment.json", json.dumps(environment(), indent=1))
+            write_text(
+                self.config.run_dir / "environment.json",
+                json.dumps(environment() | {"precision": self.config.precision}, indent=1),
+            )
 
     def _progress_bar(self) -> tqdm:
         shown = self.config.progress and is_main()

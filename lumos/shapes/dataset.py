@@ -44,7 +44,12 @@ class Format:
     moving: bool = True
     """False for images."""
     extras: int | float = 0
-    """Chance of an extra shape and of an extra colour (`sample_spec`)."""
+    """Chance of an extra shape and of an extra colour (`sample_spec`), before clips are left out whose caption does not
+    name the colour."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.extras <= 1:
+            raise ValueError(f"--extras is {self.extras}; it must lie between 0 and 1")
 
     @property
     def num_frames(self) -> int:
@@ -147,10 +152,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--extras", type=float, default=0, help="chance of shapes and colours that only training shows")
     parser.add_argument("--tokenizer", type=Path, default=Path("ckpts/lumos-tiny"), help="folder with both tokenizers")
     options = parser.parse_args(arguments)
-    form = Format(size_px=options.size, fps=options.fps, duration_s=options.duration, extras=options.extras)
-    if options.images:
-        form = dataclasses.replace(form, fps=1, duration_s=1, moving=False)
     try:
+        form = Format(size_px=options.size, fps=options.fps, duration_s=options.duration, extras=options.extras)
+        if options.images:
+            form = dataclasses.replace(form, fps=1, duration_s=1, moving=False)
         if options.files:
             write_files(options.out, num=options.num, seed=options.seed, form=form)
         else:

@@ -81,6 +81,14 @@ def test_replicas_are_copies_of_the_state(repo: Path) -> None:
         plan_run(recipe(repo, "1B_stage_1_image", *MODEL_WORDS, "parallel.replicas=2"), num_gpus=5)
 
 
+def test_precision_auto_is_bf16_for_gpus(repo: Path) -> None:
+    plans = [
+        plan_run(recipe(repo, "1B_stage_1_image", *MODEL_WORDS, f"trainer.precision={p}")) for p in ("auto", "bf16")
+    ]
+    assert plans[0] == plans[1]
+    assert plans[0].precision == "bf16"
+
+
 def test_a_global_batch_is_cut_among_the_gpus(repo: Path) -> None:
     words = [*MODEL_WORDS, "trainer.batch_size={image: 2}", "trainer.global_batch_size={image: 24}"]
     streams = [plan_run(recipe(repo, "1B_stage_1_image", *words), num_gpus=num).streams for num in (2, 4)]

@@ -58,6 +58,12 @@ def test_an_example_follows_from_its_number_and_the_seed() -> None:
     assert len({spec for spec, _ in first}) == 5
 
 
+@pytest.mark.parametrize("extras", [-1, 40])
+def test_a_chance_of_extras_is_one(tmp_path: Path, extras: int, capsys: pytest.CaptureFixture) -> None:
+    assert main(["--out", str(tmp_path / "clips"), "--files", "--num", "1", "--extras", str(extras)]) == 1
+    assert f"--extras is {float(extras)}; it must lie between 0 and 1" in capsys.readouterr().err
+
+
 def test_frames_of_a_format() -> None:
     assert (VIDEO.num_frames, IMAGE.num_frames, Format().num_frames) == (8, 1, 12)
 
