@@ -33,7 +33,15 @@ from xllmx.optim import OptimConfig, build_optimizer
 from xllmx.rng import generator_for
 from xllmx.task import Prepared, move
 
-VARIANTS = ("literal fp32", "literal bf16", "fast fp32", "fast bf16", "fast bf16 checkpointed", "fast bf16 compiled")
+VARIANTS = (
+    "literal fp32",
+    "literal bf16",
+    "fast fp32",
+    "fast bf16",
+    "fast bf16 checkpointed",
+    "fast bf16 compiled",
+    "fast fp32 checkpointed",
+)
 
 
 class TrainingStep:
@@ -171,7 +179,8 @@ def main() -> None:
             name: f"{peak:.0f} ({peak / beyond[args.variants[0]]:.3f})" for name, peak in beyond.items()
         }
         del step
-    rates = {name: matmul_rate(dtype, device=device) for name, dtype in _DTYPES.items()}
+    used = {name: dtype for name, dtype in _DTYPES.items() if any(name in variant for variant in args.variants)}
+    rates = {name: matmul_rate(dtype, device=device) for name, dtype in used.items()}
     title = f"Training, one step, {args.work} on {args.device}"
     write_report(args.out, title=title, comparisons=comparisons, rates=rates, device=device, notes=notes)
 
