@@ -20,7 +20,8 @@ for ((i = 0; i < $#; i++)); do
         --output_dir=*) output_dir=${arguments[i]#*=} ;;
     esac
 done
-[[ $splits =~ ^[1-9][0-9]*$ ]] || exec "$python" -m pre_tokenize "$@" # it says what is wrong
+[[ $splits =~ ^[1-9][0-9]*$ ]] ||
+    { echo "run_tokenization: error: --splits is '$splits'; give a whole number of at least 1" >&2; exit 1; }
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-$((($(getconf _NPROCESSORS_ONLN) + splits - 1) / splits))}"
 gpus=0
 if command -v nvidia-smi > /dev/null; then gpus=$(nvidia-smi -L | wc -l); fi
