@@ -10,9 +10,10 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 cd "$repo"
 
+wrong() { echo "error: $1 is '$2'; set it to $3" >&2; exit 1; } # NAME VALUE RULE
 whole() { # NAME VALUE LEAST [MOST]: ends the script, with what to mend, unless the value is such a whole number
-    [[ $2 =~ ^[0-9]{1,9}$ ]] && ((10#$2 >= 10#$3 && 10#$2 <= ${4:-999999999})) ||
-        { echo "error: $1 is '$2'; set it to a whole number from $3 ${4:+to }${4:-on}" >&2; exit 1; }
+    [[ $2 =~ ^[0-9]{1,9}$ ]] && ((10#$2 >= $3 && 10#$2 <= ${4:-999999999})) ||
+        wrong "$1" "$2" "a whole number from $3 ${4:+to }${4:-on}"
 }
 
 config="${1:?give a config, for example configs/train/debug.yaml}"
@@ -21,8 +22,8 @@ processes="${NUM_PROCESSES:-$("$python" -c "import torch; print(max(1, torch.cud
 whole NUM_PROCESSES "$processes" 1
 nodes="${NUM_NODES:-1}" launcher=()
 if [ -n "${RDZV_ENDPOINT:-}" ]; then
-    whole NUM_NODES "${nodes%%:*}" 1
-    whole NUM_NODES "${nodes#*:}" "${nodes%%:*}"
+    [[ $nodes =~ ^[0-9]{1,9}(:[0-9]{1,9})?$ ]] && ((10#${nodes%%:*} >= 1 && 10#${nodes%%:*} <= 10#${nodes#*:})) ||
+        wrong NUM_NODES "$nodes" "a whole number from 1 on, or to MIN:MAX"
     launcher=(--nnodes "$nodes" --rdzv-backend c10d --rdzv-endpoint "$RDZV_ENDPOINT"
         --rdzv-id "${RDZV_ID:-lumos}" --max-restarts "${MAX_RESTARTS:-3}")
 elif [ "$nodes" != 1 ]; then
@@ -34,7 +35,5 @@ elif [ "$nodes" != 1 ]; then
 elif [ "$processes" -gt 1 ]; then
     launcher=(--standalone)
 fi
-if [ ${#launcher[@]} -gt 0 ]; then
-    launcher=(-m torch.distributed.run --nproc-per-node "$processes" "${launcher[@]}")
-fi
+[ ${#launcher[@]} = 0 ] || launcher=(-m torch.distributed.run --nproc-per-node "$processes" "${launcher[@]}")
 exec "$python" ${launcher[@]+"${launcher[@]}"} -m lumos.train --config "$config" "$@"

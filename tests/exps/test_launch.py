@@ -59,8 +59,13 @@ ELASTIC = {"NUM_NODES": "2:3", "RDZV_ENDPOINT": "first:29400"}
         (STATIC | {"NODE_RANK": "x"}, "NODE_RANK is 'x'; set it to a whole number from 0 to 1"),
         (STATIC | {"NODE_RANK": "2"}, "NODE_RANK is '2'; set it to a whole number from 0 to 1"),
         (STATIC | {"NODE_RANK": "-1"}, "NODE_RANK is '-1'; set it to a whole number from 0 to 1"),
-        (ELASTIC | {"NUM_NODES": "abc"}, "NUM_NODES is 'abc'; set it to a whole number from 1 on"),
-        (ELASTIC | {"NUM_NODES": "3:2"}, "NUM_NODES is '2'; set it to a whole number from 3 on"),
+        *(
+            (
+                ELASTIC | {"NUM_NODES": nodes},
+                f"NUM_NODES is '{nodes}'; set it to a whole number from 1 on, or to MIN:MAX",
+            )
+            for nodes in ("abc", "0", "3:2", "4:", ":4", "0:2", "2:3:4")
+        ),
     ],
 )
 def test_a_variable_that_is_no_such_number_is_named(
