@@ -13,6 +13,7 @@ is whole: so whenever the process dies, each row is either done, with its clip o
 
 import fcntl
 import json
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -122,12 +123,14 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 def claimed(folder: Path, manifest: Mapping[str, Any]) -> Iterator[None]:
     """Holds `folder` for this process, which works under `manifest`; a killed process holds nothing.
 
-    What ends before its first shard leaves nothing behind, neither files nor the folders that were made for them.
+    What ends before its first shard or report leaves no file behind, nor the folder it made. Those above go too where
+    it is the only process; one of several leaves them, since another may be about to make its own there.
     Raises `ValueError` while another process works there, or where shards were made under other settings.
     """
     made: list[Path] = []
     try:
-        made = [path for path in (folder, *folder.parents) if not path.exists()]
+        alone = (folder.parent.name, folder.name) == ("1-in-1", "0-of-1")
+        made = [path for path in (folder, *(folder.parents if alone else ())) if not path.exists()]
         require_folder(folder)
         lock = (folder / _LOCK).open("w")
     except (OSError, ValueError) as error:
@@ -136,14 +139,16 @@ def claimed(folder: Path, manifest: Mapping[str, Any]) -> Iterator[None]:
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+            if not os.path.samestat(os.fstat(lock.fileno()), (folder / _LOCK).stat()):
+                raise FileNotFoundError(f"{folder / _LOCK} was removed after it was opened")
+        except (BlockingIOError, FileNotFoundError) as error:
             raise ValueError(f"another process is at work in {folder}; wait for it, or give another --rank") from error
         try:
             remove_temporaries(folder)
             _require_same(folder, manifest)
             yield
         except BaseException:
-            if not any(_shards_in(folder)):
+            if not any(_shards_in(folder)) and not (folder / REPORT).exists():
                 for name in (MANIFEST, _LOCK):
                     (folder / name).unlink(missing_ok=True)
                 _remove_empty(made)

@@ -1,12 +1,13 @@
 """Progress is what the shards say it is."""
 
+import fcntl
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from lumos.sequence import Clip
-from pre_tokenize.ledger import Ledger, Skip, claimed, rank_folder, read_manifest, summary
+from pre_tokenize.ledger import REPORT, Ledger, Skip, claimed, rank_folder, read_manifest, summary, write_json
 
 
 def make_clip(number: int) -> Clip:
@@ -68,6 +69,25 @@ def test_two_processes_do_not_work_in_one_folder(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.parametrize("anew", [False, True])
+def test_a_lock_that_was_removed_while_it_was_taken_holds_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, anew: bool
+) -> None:
+    flock = fcntl.flock
+
+    def late(lock, operation: int) -> None:
+        """The process that held the folder cleans up, and perhaps a third one begins, before ours locks."""
+        (tmp_path / ".lock").unlink()
+        if anew:
+            (tmp_path / ".lock").touch()
+        flock(lock, operation)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with pytest.raises(ValueError, match="another process is at work"):
+        claimed(tmp_path, {}).__enter__()
+    assert (tmp_path / ".lock").exists() == anew
+
+
 def test_leftovers_of_a_killed_write_are_removed(tmp_path: Path) -> None:
     (tmp_path / ".rows-000000000-000000002.parquet.123.tmp").write_text("half")
     with claimed(tmp_path, {}):
@@ -96,14 +116,34 @@ def test_settings_under_which_no_shard_was_made_bind_nothing(tmp_path: Path) -> 
         assert read_manifest(tmp_path) == {"target_size": 32}
 
 
-@pytest.mark.parametrize("there", ["", "out", "out/1-in-1/1-of-2"])
+@pytest.mark.parametrize("there", ["", "out", "out/1-in-1/0-of-2"])
 def test_what_ends_before_its_first_shard_leaves_nothing(tmp_path: Path, there: str) -> None:
     (tmp_path / there).mkdir(parents=True, exist_ok=True)
     before = sorted(tmp_path.rglob("*"))
     for error in (ValueError, KeyboardInterrupt):
-        with pytest.raises(error), claimed(tmp_path / "out" / "1-in-1" / "0-of-2", {}):
+        with pytest.raises(error), claimed(tmp_path / "out" / "1-in-1" / "0-of-1", {}):
             raise error
         assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_one_of_two_that_ends_leaves_the_folders_another_is_about_to_use(tmp_path: Path) -> None:
+    task = tmp_path / "out" / "1-in-1"
+    with pytest.raises(KeyboardInterrupt), claimed(task / "0-of-2", {}):
+        raise KeyboardInterrupt
+    assert not list(task.iterdir())  # the task's folder itself is there: the other is between its two mkdirs
+    with claimed(task / "0-of-2", {}):
+        with pytest.raises(KeyboardInterrupt), claimed(task / "1-of-2", {}):
+            raise KeyboardInterrupt
+        assert [path.name for path in task.iterdir()] == ["0-of-2"]
+
+
+def test_a_process_without_rows_keeps_its_report_and_its_settings(tmp_path: Path) -> None:
+    folder = tmp_path / "0-of-1"
+    with claimed(folder, {"rows": [4, 4]}):
+        write_json(folder / REPORT, Ledger(folder, range(4, 4)).report())
+    with pytest.raises(KeyboardInterrupt), claimed(folder, {"rows": [4, 4]}):
+        raise KeyboardInterrupt
+    assert read_manifest(folder) == {"rows": [4, 4]}
 
 
 def test_what_ends_after_a_shard_keeps_it_and_its_settings(tmp_path: Path) -> None:
