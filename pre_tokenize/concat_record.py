@@ -75,6 +75,11 @@ def _numbered(folder: Path, word: str) -> list[tuple[int, int]]:
         raise ValueError(f"{folder}: nothing was pre-tokenised here (no folder N-{word}-M); give its --output_dir")
     if len({total for _, total in found}) > 1:  # one that was killed before its first shard says nothing
         begun = {total for index, total in found if any((folder / f"{index}-{word}-{total}").rglob("rows-*.parquet"))}
+        for index, total in found if begun else ():
+            if total not in begun:
+                print(
+                    f"concat_record: left out, without a shard: {folder / f'{index}-{word}-{total}'}", file=sys.stderr
+                )
         found = [place for place in found if place[1] in begun] or found
     if len(totals := sorted({total for _, total in found})) > 1:
         raise ValueError(f"{folder}: holds runs in {totals} parts side by side; delete all but one")

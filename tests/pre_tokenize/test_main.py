@@ -246,13 +246,18 @@ def test_an_output_that_is_a_file_is_named(videos, tmp_path: Path, command: Comm
 
 
 def test_a_run_killed_before_its_first_shard_does_not_stand_in_the_way(
-    images, tmp_path: Path, command: Command
+    images, tmp_path: Path, command: Command, capsys
 ) -> None:
     for place in ("1-in-1/0-of-2", "1-in-3/2-of-4"):
         (tmp_path / place).mkdir(parents=True)
         (tmp_path / place / "manifest.json").write_text('{"target_size": 352, "rows": [0, 3]}')
     assert program.main(command(images.file, tmp_path, modality="image")) == 0
+    capsys.readouterr()
     assert concat_record.main(["--output_dir", str(tmp_path)]) == 0
+    said = "".join(
+        f"concat_record: left out, without a shard: {tmp_path / name}\n" for name in ("1-in-3", "1-in-1/0-of-2")
+    )
+    assert capsys.readouterr().err == said
     assert_is_whole(tmp_path, images)
 
 
