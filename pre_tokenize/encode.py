@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain, islice
-from math import isqrt
+from math import ceil, sqrt
 from typing import Literal, Protocol, TypeVar
 
 import numpy as np
@@ -71,7 +71,7 @@ class Target:
     def check(self, vocab: Vocab) -> None:
         """Raises `ValueError` for a number that no token of the text tokenizer says; sides are said in patches."""
         most = vocab.num_numbers - 1
-        longest = isqrt(MAX_ASPECT)  # side of the widest bucket, in sides of the square one
+        longest = ceil(sqrt(MAX_ASPECT))  # at least the side of the widest bucket, in sides of the square one
         for name, value, largest in (
             ("fps", self.fps, most),
             ("duration", self.duration, most),

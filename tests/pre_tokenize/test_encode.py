@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from lumos.media import to_tensor
+from lumos import media
+from lumos.media import crop_sizes, to_tensor
+from lumos.vocab import Vocab
 from pre_tokenize import __main__ as program
-from pre_tokenize.encode import pixels
+from pre_tokenize import encode
+from pre_tokenize.encode import Target, pixels
 from pre_tokenize.pace import Pace
 
 
@@ -59,3 +62,18 @@ def test_pace_is_written_beside_the_report(videos, tmp_path: Path, command, caps
     assert pace["clips"] == len(videos.kept)
     assert 0 < pace["network_share"] < 1
     assert f"{pace['clips_per_s']:.2f} clips/s" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("aspect", [1, 4, 5, 8])
+def test_every_side_of_a_size_that_is_taken_has_a_token(aspect: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(media, "MAX_ASPECT", aspect)
+    monkeypatch.setattr(encode, "MAX_ASPECT", aspect)
+    vocab = Vocab()
+    for patches in range(1, vocab.num_numbers + 1):
+        size = patches * media.PATCH_PX
+        try:
+            Target(modality="image", size=size, fps=1, duration=1).check(vocab)
+        except ValueError:
+            break
+        assert max(map(max, crop_sizes(size))) // media.PATCH_PX < vocab.num_numbers
+    assert 1 < patches <= vocab.num_numbers
