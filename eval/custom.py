@@ -80,7 +80,7 @@ def jobs_of(options: argparse.Namespace) -> list["Job"]:
             output=folder / f"{one.name}.{suffix}",
             image=one.image,
             negative_prompt=one.negative,
-            seed=options.seed + index if one.seed is None else one.seed,
+            seed=(options.seed or 0) + index if one.seed is None else one.seed,
         )
         for index, one in enumerate(prompts)
     ]
@@ -131,7 +131,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, help="folder (default: outputs/custom_<task>)")
     parser.add_argument("--part", type=_part, default=(1, 1), metavar="i,n", help="part i of n, from 1")
     parser.add_argument("--model", default=DEFAULT_MODEL, help="name, hub id or folder")
-    parser.add_argument("--seed", type=int, default=0, help="of the first prompt; the next ones count on")
+    parser.add_argument("--seed", type=int, help="of the first prompt (default 0); the next ones count on")
     parser.add_argument("--batch-size", type=int, default=1, help="prompts that go through the model together")
     parser.add_argument("--overwrite", action="store_true", help="replace what was made otherwise")
     parser.add_argument("--device", help="cpu, cuda, cuda:1 (default: a GPU if there is one)")

@@ -17,15 +17,16 @@ class SettingError(ValueError):
 
 
 @contextmanager
-def said_as_options(options: Mapping[str, Any]) -> Iterator[None]:
+def said_as_options(options: Mapping[str, Any], *, separator: str = "-") -> Iterator[None]:
     """Within it a setting at fault that is among the options given (not None) is said by the option's name.
 
-    "--steps is 0; it must be a whole number of at least 1". A setting of the model's own keeps its name.
+    "--steps is 0; it must be a whole number of at least 1". A setting of the model's own keeps its name. `separator`
+    stands between the words of an option. A default that is not None counts as given.
     """
     try:
         yield
     except SettingError as error:
         if options.get(error.name) is None:
             raise
-        option = _OPTIONS.get(error.name, f"--{error.name.replace('_', '-')}")
+        option = _OPTIONS.get(error.name, f"--{error.name.replace('_', separator)}")
         raise ValueError(f"{option} {error.fault}") from error

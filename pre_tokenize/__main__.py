@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one process; the exit status."""
     try:
         options = _parser().parse_args(arguments)
-        with said_as_options(vars(options)):
+        with said_as_options(vars(options), separator="_"):
             run(options)
     except ValueError as error:
         print(f"pre_tokenize: error: {error}", file=sys.stderr)

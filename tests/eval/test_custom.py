@@ -75,6 +75,17 @@ def test_bad_input_is_one_clear_line(
     assert message in error
 
 
+@pytest.mark.parametrize(("words", "said"), [([], "seed"), (["--seed", "-1"], "--seed")])
+def test_a_wrong_seed_is_that_of_the_list_or_of_the_option(
+    words: list[str], said: str, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prompts = tmp_path / "list.json"
+    prompts.write_text(json.dumps([{"prompt": "a circle"} if words else {"prompt": "a circle", "seed": -1}]))
+    command = ["t2v", "--prompts", str(prompts), "--model", str(model), "--out", str(tmp_path / "o"), *words]
+    assert custom.main(command) == 2
+    assert f"eval.custom: error: {said} is -1; it must be" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("part", ["0,2", "3,2", "1", "a,b"])
 def test_a_part_that_is_none_is_refused(part: str) -> None:
     with pytest.raises(SystemExit):
