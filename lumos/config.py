@@ -127,17 +127,19 @@ class LumosConfig(PretrainedConfig):
         return cls(**values)
 
     @classmethod
-    def from_pretrained(cls, folder: Path | str, *args: Any, **kwargs: Any) -> "LumosConfig":  # type: ignore[override]
-        """Return the config in the `config.json` of a folder.
+    def from_pretrained(  # type: ignore[override]
+        cls, pretrained_model_name_or_path: Path | str, *args: Any, **kwargs: Any
+    ) -> "LumosConfig":
+        """Return the config in the `config.json` of a folder, or of its `subfolder`.
 
         Raises:
             ValueError: it is no JSON object, or a field is wrong; names the file.
         """
-        path = Path(folder) / "config.json"
+        path = Path(pretrained_model_name_or_path, kwargs.get("subfolder") or "", "config.json")
         if path.is_file():
             read_json(path)  # what transformers says of another content is no help
         with said_of(str(path)):
-            return super().from_pretrained(folder, *args, **kwargs)
+            return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
 
     def _check_types(self) -> None:
         """Raises ValueError for a field of another type than the signature says; whole numbers are counts."""

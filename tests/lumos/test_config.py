@@ -91,6 +91,16 @@ def test_a_config_json_that_is_none_is_one_line_that_names_it(tmp_path, content,
     assert "\n" not in str(error.value)
 
 
+def test_a_subfolder_is_read_and_named(tmp_path, released):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "config.json").write_text("hello")  # another's
+    write(tmp_path / "model", released)
+    assert LumosConfig.from_pretrained(pretrained_model_name_or_path=tmp_path, subfolder="model").hidden_size == 64
+    write(tmp_path / "model", {"num_attention_heads": 0})
+    with pytest.raises(ValueError, match=re.escape(f"{tmp_path / 'model' / 'config.json'}: num_attention_heads is 0")):
+        LumosConfig.from_pretrained(tmp_path, subfolder="model")
+
+
 @pytest.mark.parametrize("size", ["0.5B", "1B", "3B"])
 def test_yaml_configs_are_read(repo, size):
     config = LumosConfig.from_yaml(repo / "configs" / "model" / f"{size}.yaml")
