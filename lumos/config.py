@@ -1,6 +1,5 @@
 """Settings of the model, of sampling and of AR-DF training."""
 
-import difflib
 import inspect
 import math
 from collections.abc import Iterator
@@ -10,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub.errors import StrictDataclassError
-from omegaconf import OmegaConf
 from transformers import PretrainedConfig
 
 from lumos.hub import read_json
@@ -110,21 +108,6 @@ class LumosConfig(PretrainedConfig):
     def vocabulary(self) -> Vocab:
         """The token ids of this model."""
         return Vocab() if self.vocab is None else Vocab.from_dict(self.vocab)
-
-    @classmethod
-    def from_yaml(cls, path: Path | str) -> "LumosConfig":
-        """Return the config in a YAML file of model settings, as in `configs/model`.
-
-        Raises:
-            ValueError: a setting is unknown; suggests the nearest name.
-        """
-        values = {str(name): value for name, value in OmegaConf.load(path).items()}
-        known = [name for name in inspect.signature(cls.__init__).parameters if name not in ("self", "kwargs")]
-        for name in values:
-            if name not in known:
-                near = difflib.get_close_matches(name, known, n=1, cutoff=0) or known
-                raise ValueError(f"{path}: unknown model setting {name}; did you mean {near[0]}?")
-        return cls(**values)
 
     @classmethod
     def from_pretrained(  # type: ignore[override]

@@ -17,6 +17,7 @@ from lumos.generate import generate_codes
 from lumos.model.modeling import LumosForCausalLM
 from lumos.sampler import GeneratorNoise
 from lumos.sequence import pack
+from lumos.task import LumosTaskConfig, read_model_config
 from lumos.tokenizer.training import TokenizerRunConfig
 from lumos.tokenizer.training import run as train_tokenizer
 from lumos.train import RunConfig, run
@@ -135,7 +136,7 @@ def test_data_sets_are_found_from_the_working_directory(
 @pytest.mark.parametrize("name", of("model"))
 def test_model_is_built_with_the_released_vocabulary(name: str) -> None:
     """Its parameters are counted in tests/lumos/model."""
-    config = LumosConfig.from_yaml(CONFIGS / "model" / name)
+    config = read_model_config(LumosTaskConfig(model_config=str(CONFIGS / "model" / name)))
     assert config.vocabulary == Vocab()
     with torch.device("meta"):
         model = LumosForCausalLM(config)

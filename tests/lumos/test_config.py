@@ -101,19 +101,6 @@ def test_a_subfolder_is_read_and_named(tmp_path, released):
         LumosConfig.from_pretrained(tmp_path, subfolder="model")
 
 
-@pytest.mark.parametrize("size", ["0.5B", "1B", "3B"])
-def test_yaml_configs_are_read(repo, size):
-    config = LumosConfig.from_yaml(repo / "configs" / "model" / f"{size}.yaml")
-    assert config.vocabulary == Vocab()
-    assert config.num_key_value_heads == 8
-
-
-def test_unknown_setting_in_yaml_is_refused_with_the_nearest_name(tmp_path):
-    (tmp_path / "model.yaml").write_text("hiden_size: 12\n")
-    with pytest.raises(ValueError, match="did you mean hidden_size"):
-        LumosConfig.from_yaml(tmp_path / "model.yaml")
-
-
 @pytest.mark.parametrize(
     ("make", "message"),
     [

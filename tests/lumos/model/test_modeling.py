@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from lumos.config import LumosConfig
 from lumos.model.modeling import LumosForCausalLM
+from lumos.task import LumosTaskConfig, read_model_config
 from lumos.vocab import Vocab
 
 
@@ -96,7 +96,7 @@ def test_mixed_precision_gradients_are_close(make_model, sample):
 
 @pytest.mark.parametrize(("size", "blocks_m", "total_m"), [("0.5B", 283, 548), ("1B", 973, 1504), ("3B", 2819, 3615)])
 def test_parameter_counts_of_the_model_classes(repo, size, blocks_m, total_m):
-    config = LumosConfig.from_yaml(repo / "configs" / "model" / f"{size}.yaml")
+    config = read_model_config(LumosTaskConfig(model_config=str(repo / "configs" / "model" / f"{size}.yaml")))
     with torch.device("meta"):
         model = LumosForCausalLM(config)
     assert {parameter.device.type for parameter in model.parameters()} == {"meta"}
