@@ -21,11 +21,11 @@ with loading("lumos"):
     from dataclasses import replace
     from pathlib import Path
     from types import FrameType
-    from typing import Any, NoReturn
+    from typing import Any
 
     from lumos.hub import DEFAULT_MODEL, RELEASED, read_json, resolve
     from lumos.hub import download as download_model
-    from lumos.option import said_as_options
+    from lumos.option import OptionParser, said_as_options
     from lumos.prompts import Prompt, distinct, name_of, read_prompts
 
 CHECK_FAILED, USER_ERROR, TERMINATED = 1, 2, 143
@@ -311,15 +311,8 @@ def terminating() -> Iterator[None]:
 # --- the words --------------------------------------------------------------------------------------------------------
 
 
-class _Parser(argparse.ArgumentParser):
-    """A parser whose complaints are one line, like every other."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ValueError(f"{message}; see {self.prog} --help")
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="lumos", description="Images and videos from prompts, and what belongs to it.")
+    parser = OptionParser(prog="lumos", description="Images and videos from prompts, and what belongs to it.")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_generate(commands.add_parser("generate", help="a video or an image from a prompt or a picture"))
     command = commands.add_parser("train", help="train from a config")

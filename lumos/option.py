@@ -1,11 +1,20 @@
-"""The error of a setting outside its rule, which a command line repeats under the name of the option given."""
+"""What is wrong with a command line, in one line: an option, or a setting under the name of the option given."""
 
+import argparse
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 _OPTIONS = {"num_inference_steps": "--steps"}
 """Setting -> its option, where the two differ by more than hyphens."""
+
+
+class OptionParser(argparse.ArgumentParser):
+    """A parser whose complaints are one line, a `ValueError`."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raises `ValueError` with the message and where to read on."""
+        raise ValueError(f"{message}; see {self.prog} --help")
 
 
 class SettingError(ValueError):

@@ -8,14 +8,14 @@ with loading("pre_tokenize"):
     import sys
     from collections.abc import Sequence
     from pathlib import Path
-    from typing import Any, NoReturn
+    from typing import Any
 
     import torch
     from tqdm import tqdm
 
     from lumos.hub import ckpts_root, resolve
     from lumos.inputs import choose_device
-    from lumos.option import said_as_options
+    from lumos.option import OptionParser, said_as_options
     from lumos.tokenizer.text import TextTokenizer
     from lumos.tokenizer.visual import VisualTokenizer
     from pre_tokenize.encode import Encoder, Limits, Target
@@ -149,15 +149,8 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-class _Parser(argparse.ArgumentParser):
-    """A parser whose complaints are one line, like every other."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ValueError(f"{message}; see {self.prog} --help")
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="python -m pre_tokenize", description="CSV of media and captions -> shards.")
+    parser = OptionParser(prog="python -m pre_tokenize", description="CSV of media and captions -> shards.")
     add = parser.add_argument
     add("--input_file", required=True, help="CSV with the columns path,text (others are let be)")
     add("--output_dir", required=True, help="where {task}-in-{tasks}/{rank}-of-{splits}/ are made")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lumos.option import SettingError, said_as_options
+from lumos.option import OptionParser, SettingError, said_as_options
 
 
 @pytest.mark.parametrize(
@@ -19,3 +19,10 @@ def test_a_setting_that_was_given_is_said_as_its_option(name: str, separator: st
     options = {"batch_size": 0, "num_inference_steps": 0, "not_given": None}
     with pytest.raises(ValueError, match=f"^{said}$"), said_as_options(options, separator=separator):
         raise SettingError(name, "is 0")
+
+
+def test_a_wrong_option_is_one_line_that_names_it() -> None:
+    parser = OptionParser(prog="program")
+    parser.add_argument("--num", type=int)
+    with pytest.raises(ValueError, match=r"^argument --num: invalid int value: 'x'; see program --help$"):
+        parser.parse_args(["--num", "x"])
