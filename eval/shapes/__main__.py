@@ -10,9 +10,9 @@ from eval.shapes.gallery import write_gallery
 from eval.shapes.look import look
 from eval.shapes.outputs import score_folder
 from eval.shapes.prompts import KINDS, load_prompts, make_prompts, save_prompts
-from eval.shapes.run import RunConfig, run, write_json
+from eval.shapes.run import RunConfig, require_numbers, run, write_json
 from eval.shapes.score import summarise, table
-from lumos.option import SettingError, said_as_options
+from lumos.option import said_as_options
 from lumos.sequence import GRID_PX
 
 
@@ -21,20 +21,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(arguments)
     try:
         with said_as_options(vars(args)):
-            _check(args)
+            require_numbers(vars(args))
             args.command(args)
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
-
-
-def _check(args: argparse.Namespace) -> None:
-    """Raises ValueError for a number that no command can use."""
-    for name, least in (("num", 1), ("batch_size", 1), ("seed", 0)):
-        value = getattr(args, name, least)
-        if value < least:
-            raise SettingError(name, f"is {value}; it must be at least {least}")
 
 
 def _parser() -> argparse.ArgumentParser:

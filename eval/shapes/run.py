@@ -14,6 +14,7 @@ from eval.shapes.prompts import KINDS, Record, make_prompts, save_prompts
 from eval.shapes.score import Report, Result, score, summarise
 from eval.shapes.sheet import write_sheet
 from lumos.files import remove_temporaries, replacing
+from lumos.option import SettingError
 from lumos.record import model_hash
 from lumos.shapes import describe
 
@@ -41,9 +42,14 @@ class RunConfig:
         for kind in self.kinds:
             if kind not in KINDS:
                 raise ValueError(f"kinds has {kind!r}: choose from {', '.join(KINDS)}")
-        for name in ("num", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)} must be at least 1")
+        require_numbers(vars(self))
+
+
+def require_numbers(settings: Mapping[str, Any]) -> None:
+    """Raises `ValueError` for a number among the settings that no command can use."""
+    for name, least in (("num", 1), ("batch_size", 1), ("seed", 0)):
+        if name in settings and settings[name] < least:
+            raise SettingError(name, f"is {settings[name]}; it must be at least {least}")
 
 
 def evaluate(records: Sequence[Record], generate: Generate, *, batch_size: int = 32) -> list[Result]:

@@ -320,8 +320,9 @@ def test_the_pipeline_is_asked_for_what_each_kind_is(kind: str):
 def test_a_run_refuses_what_it_cannot_make(tmp_path: Path):
     with pytest.raises(ValueError, match="kinds has 'v2v': choose from t2v"):
         RunConfig(model="m", out=tmp_path, kinds=("v2v",))
-    with pytest.raises(ValueError, match="num=0 must be at least 1"):
-        RunConfig(model="m", out=tmp_path, num=0)
+    for name, value, least in (("num", 0, 1), ("batch_size", 0, 1), ("seed", -1, 0)):
+        with pytest.raises(ValueError, match=f"{name} is {value}; it must be at least {least}"):
+            RunConfig(**{"model": "m", "out": tmp_path, name: value})
 
 
 def test_a_run_writes_clips_sheets_and_report_and_resumes(tmp_path: Path, monkeypatch):
