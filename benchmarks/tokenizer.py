@@ -18,6 +18,8 @@ import torch
 from benchmarks.measure import Comparison, compare, write_report
 from lumos.hub import resolve
 from lumos.media import read_clip, to_tensor, write_video
+from lumos.tokenizer.export import export_pair
+from lumos.tokenizer.network import CausalVideoTokenizer, NetworkConfig
 from lumos.tokenizer.text import TextTokenizer
 from lumos.tokenizer.visual import VisualTokenizer
 from pre_tokenize.encode import Encoder, Limits, Target, pixels
@@ -29,13 +31,24 @@ from pre_tokenize.table import Table, read_table
 class Work:
     """Video files with captions, and a tokenizer."""
 
-    def __init__(self, folder: Path, *, tokenizer: str, num_clips: int, size: int, source: int, limits: Limits) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        tokenizer: str,
+        num_clips: int,
+        size: int,
+        source: int,
+        limits: Limits,
+        full_size: bool = False,
+    ) -> None:
         self.folder, self.limits = folder, limits
         self.target = Target(modality="video", size=size, fps=6, duration=2)
         self.table = write_clips(folder / "clips", num_clips=num_clips, source=source)
         files = resolve(tokenizer)
         self.text = TextTokenizer.from_file(files.text_tokenizer)
-        self.visual = VisualTokenizer.from_pretrained(files.visual_tokenizer, device=limits.device)
+        visual = released_size(folder / "network") if full_size else files.visual_tokenizer
+        self.visual = VisualTokenizer.from_pretrained(visual, device=limits.device)
         self.paces: dict[str, list[dict[str, float]]] = {"literal": [], "fast": []}
         self._pixels = [self._read(row) for row in range(num_clips)]
 
@@ -85,13 +98,20 @@ def write_clips(folder: Path, *, num_clips: int, source: int) -> Table:
     return read_table(folder / "clips.csv")
 
 
+def released_size(folder: Path) -> Path:
+    """Returns the folder of a tokenizer as large as the released one, untrained, with the bundled one's codes."""
+    torch.manual_seed(0)
+    export_pair(CausalVideoTokenizer(NetworkConfig(levels=(8, 8, 5, 5, 5))), folder)
+    return folder
+
+
 def main() -> None:
     """Measures, prints and writes."""
     args = _parser().parse_args()
     limits = Limits(batch_size=args.batch_size, num_workers=args.num_workers, device=args.device)
     sizes = {"num_clips": args.clips, "size": args.size, "source": args.source}
     with tempfile.TemporaryDirectory() as folder:
-        work = Work(Path(folder), tokenizer=args.tokenizer, limits=limits, **sizes)
+        work = Work(Path(folder), tokenizer=args.tokenizer, full_size=args.full_size, limits=limits, **sizes)
         paths = {"literal": work.literal, "fast": work.fast, "network alone": work.network}
         comparison = compare(paths, rounds=args.rounds, device=args.device)
     title = f"{args.clips} clips, {args.source} px to {args.size} px, batches of {args.batch_size}"
@@ -112,6 +132,7 @@ def pace_notes(comparison: Comparison, paces: dict[str, list[dict[str, float]]],
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.tokenizer", description=__doc__)
     parser.add_argument("--tokenizer", default="lumos-tiny", help="a model's name or folder")
+    parser.add_argument("--full_size", action="store_true", help="a network as large as the released one, untrained")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--clips", type=int, default=24)
     parser.add_argument("--size", type=int, default=64, help="target size in pixels")
