@@ -24,17 +24,17 @@ codes="$(cat "$out/text_tokenizer.json" "$work/tokenizer/network.safetensors" | 
 step "3/5 clips, two processes at a time"
 clips video/a --num 18000 --seed 31 & clips video/b --num 18000 --seed 32; wait $!
 clips image/a --num 18000 --seed 23 --images & clips image/b --num 18000 --seed 24 --images; wait $!
-clips image/c --num 14000 --seed 35 --images --extras 0.4; clips video/c --num 18000 --seed 33 --extras 0.4 &
-clips eval_image --num 512 --seed 25 --images; clips eval_video --num 256 --seed 26; wait $!
+clips eval_image --num 512 --seed 25 --images & clips eval_video --num 256 --seed 26; wait $!
 
-step "4/5 model: images; images and videos; these with Muon; longer, in two processes; three more descents"; start=null
-for stage in tiny_images tiny tiny_muon tiny_long tiny_last tiny_more tiny_extras; do
-    NUM_PROCESSES="$([[ $stage =~ long|more|extras ]] && echo 2 || echo 1)" bash exps/launch.sh "configs/train/$stage.yaml" \
+step "4/5 model: images; images and videos; these with Muon; longer, in two processes; two more descents"; start=null
+for stage in tiny_images tiny tiny_muon tiny_long tiny_last tiny_more; do
+    NUM_PROCESSES="$([[ $stage =~ long|more ]] && echo 2 || echo 1)" bash exps/launch.sh "configs/train/$stage.yaml" \
         trainer.run_dir="$work/$stage" task.init_from="$start"
     start="$work/$stage/model"; [ -d "$start" ] || "$python" -m lumos.cli export "$work/$stage" "$start"; done
 [ -f "$out/generation_config.json" ] || cp ckpts/lumos-tiny/generation_config.json "$out/"
-"$python" -m lumos.cli export "$work/tiny_extras" "$work/export" --tokenizers "$out" --dtype bfloat16 --overwrite
+"$python" -m lumos.cli export "$work/tiny_more" "$work/export" --tokenizers "$out" --dtype bfloat16 --overwrite
 cp "$work/export/config.json" "$work/export/model.safetensors" "$out/"
+
 step "5/5 evaluation, and the curves of training"
 "$python" -m eval.shapes run --model "$out" --num 280 --out "$work/eval"
-"$python" -m xllmx.plot "$work/tiny_extras" --out "$work/curves.png"
+"$python" -m xllmx.plot "$work/tiny_more" --out "$work/curves.png"
