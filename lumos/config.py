@@ -2,7 +2,7 @@
 
 import inspect
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,7 +88,6 @@ class LumosConfig(PretrainedConfig):
         self.z_loss_weight = z_loss_weight
         self.mask_image_logits = mask_image_logits
         self.vocab = vocab
-        self._check_types()
         head_dim = kwargs.pop("head_dim", None)
         super().__init__(**kwargs)
         if head_dim not in (None, self.head_dim):
@@ -119,18 +118,10 @@ class LumosConfig(PretrainedConfig):
             ValueError: it is no JSON object, or a field is wrong; names the file.
         """
         path = Path(pretrained_model_name_or_path, kwargs.get("subfolder") or "", "config.json")
-        if path.is_file():
-            read_json(path)  # what transformers says of another content is no help
+        found = read_json(path) if path.is_file() else {}  # what transformers says of another content is no help
         with said_of(str(path)):
+            check_types(found)
             return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
-
-    def _check_types(self) -> None:
-        """Raises ValueError for a field of another type than the signature says; whole numbers are counts."""
-        for name, parameter in inspect.signature(LumosConfig.__init__).parameters.items():
-            if name in vars(self):
-                value = convert(parameter.annotation, vars(self)[name], name)
-                if parameter.annotation in (int, int | None) and value < 1:
-                    raise ValueError(f"{name} is {value}; it must be at least 1")
 
     def _check(self) -> None:
         offered = {
@@ -155,6 +146,15 @@ class LumosConfig(PretrainedConfig):
             raise ValueError(
                 f"vocab.size is {self.vocabulary.size} but vocab_size is {self.vocab_size}: set them equal"
             )
+
+
+def check_types(fields: Mapping[str, Any]) -> None:
+    """Raises ValueError for a field that `LumosConfig` takes of another type; whole numbers are counts."""
+    for name, parameter in inspect.signature(LumosConfig.__init__).parameters.items():
+        if name in fields:
+            value = convert(parameter.annotation, fields[name], name)
+            if parameter.annotation in (int, int | None) and value is not None and value < 1:
+                raise ValueError(f"{name} is {value}; it must be at least 1")
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from yaml import YAMLError
 
 from lumos.clips import ClipDataset
-from lumos.config import ARDFConfig, LumosConfig, said_of
+from lumos.config import ARDFConfig, LumosConfig, check_types, said_of
 from lumos.cost import BatchLoad, attended_pairs, training_flops
 from lumos.hub import RELEASED
 from lumos.lora import LoRAConfig, add_lora, init_lora, merge_lora, without_adapters
@@ -280,6 +280,7 @@ def read_model_config(config: LumosTaskConfig) -> LumosConfig:
         raise ValueError("no model to train: set task.model_config (a file), task.model (fields) or task.init_from")
     sources = [config.init_from, config.model_config, "task.model" if config.model else None]
     with said_of(f"the model of {', '.join(filter(None, sources))}"):
+        check_types(fields)
         if fields.get("vocab") is None:  # a text model starts with the vocabulary it is to grow to
             fields["vocab_size"] = max(fields.get("vocab_size", 0), Vocab().size)
         return LumosConfig(**fields)
