@@ -4,7 +4,6 @@
 #   .venv of the checkout    made if missing (Python >= 3.11), installed into again only when pyproject.toml changed.
 # shellcheck shell=bash
 repo="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
-[ -n "${OMP_WAIT_POLICY:-}" ] || export GOMP_SPINCOUNT="${GOMP_SPINCOUNT:-10000}" # see lumos/__init__.py
 export PYTHONPATH="$repo${PYTHONPATH:+:$PYTHONPATH}"
 
 lumos_has() { # whether interpreter $1 is new enough and has the modules named after it

@@ -21,6 +21,14 @@ except BaseException:  # as some libraries do around what is optional
 """
 
 
+@pytest.fixture(autouse=True)
+def ctrl_c_heeded():
+    """Ctrl-C is heeded here and in the processes started, also where the tests themselves run in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize(
     ("slow", "words"),
     [

@@ -237,7 +237,11 @@ def test_no_model_and_a_missing_one_are_clear_errors(tmp_path: Path) -> None:
             '{"hidden_size": "abc"}',
             r"typed\.json: setting hidden_size is 'abc'; it must be a whole number",
         ),
-        ("vocab.json", '{"hidden_size": 64, "vocab_size": "x"}', r"vocab\.json: setting vocab_size is 'x'; it must be a whole number"),
+        (
+            "vocab.json",
+            '{"hidden_size": 64, "vocab_size": "x"}',
+            r"vocab\.json: setting vocab_size is 'x'; it must be a whole number",
+        ),
     ],
 )
 def test_a_file_that_is_no_model_config_is_named(tmp_path: Path, name: str, content: str | bytes, message: str) -> None:

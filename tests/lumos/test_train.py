@@ -45,7 +45,11 @@ def test_released_shards_train_under_the_joint_recipe(repo: Path, shared_data: P
     shards = shared_data / "released_shards"
     data = {kind: record(shards, tmp_path, kind) for kind in ("image", "video")}
     path = repo / "configs" / "train" / "1B_stage_2_joint.yaml"
-    config = load_config(RunConfig, path, [*small_words(tmp_path, **data), "trainer.batch_size={image: 2, video: 1}"])
+    config = load_config(
+        RunConfig,
+        path,
+        [*small_words(tmp_path, **data), "trainer.batch_size={image: 2, video: 1}", "trainer.precision=fp32"],
+    )
     assert run(config).step == 3
     rows = read_metrics(tmp_path / "run")
     assert [{name.split("/")[0] for name in row if "/" in name} for row in rows] == [{"image"}, {"video"}, {"image"}]
@@ -71,7 +75,8 @@ def released_like(folder: Path, *, broken: set[int]) -> Path:
 
 def test_a_broken_sample_is_logged_and_too_many_end_the_run(tmp_path: Path) -> None:
     data = released_like(tmp_path, broken={4})
-    trainer = f"max_steps: 8, batch_size: {{image: 3}}, device: cpu, progress: false, run_dir: {tmp_path / 'run'}"
+    settings = "max_steps: 8, batch_size: {image: 3}, device: cpu, precision: fp32, progress: false"
+    trainer = f"{settings}, run_dir: {tmp_path / 'run'}"
     task = f"task={{data: {{image: {data}}}, model: {MODEL | {'vocab': VOCAB}}}}"
     assert run(load_config(RunConfig, None, [f"trainer={{{trainer}, max_broken: 0.1}}", task])).step == 8
     lines = (tmp_path / "run" / "log.txt").read_text().splitlines()
