@@ -3,7 +3,6 @@
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
 from math import ceil, sqrt
@@ -122,23 +121,12 @@ class Encoder:
         starts = [(start, gap) for gap in ledger.missing for start in range(gap.start, gap.stop, size)]
         shards = [range(start, min(start + size, gap.stop)) for start, gap in starts]
         items, pace = (self._table.items[row] for row in chain(*shards)), Pace()
-        with self._cores_shared(), ThreadPoolExecutor(self._limits.num_workers) as pool:
+        with ThreadPoolExecutor(self._limits.num_workers) as pool:
             decoded = _ahead(pool, self._decode, items, ahead)
             for rows in shards:
                 clips, skipped = self._shard(islice(decoded, len(rows)), on_row, pace)
                 ledger.write(rows, clips, skipped=skipped)
         return pace
-
-    @contextmanager
-    def _cores_shared(self) -> Iterator[None]:
-        """Within it PyTorch leaves a core to each worker: its threads wait for each other, so for the slowest."""
-        threads = torch.get_num_threads()
-        if self._limits.device == "cpu":
-            torch.set_num_threads(max(1, threads - self._limits.num_workers))
-        try:
-            yield
-        finally:
-            torch.set_num_threads(threads)
 
     def _shard(
         self, decoded: Iterable[Decoded], on_row: Callable[[], None], pace: Pace

@@ -58,7 +58,8 @@ class StopWatch:
         if not self._signal:
             self._signal, self._signalled_at = signal.Signals(number).name, now
             if is_main():  # not through logging, whose lock the main thread may hold
-                os.write(2, f"\n{self._signal}: saves after this step, then stops; again: at once\n".encode())
+                line = f"\n{self._signal}: saves after this step, then stops; again after {ECHO_S:g} s: at once\n"
+                os.write(2, line.encode())
         elif now - self._signalled_at > ECHO_S:
             self._restore()
             signal.raise_signal(number)

@@ -7,6 +7,7 @@ import numpy as np
 from lumos.shapes.spec import (
     COLOURS,
     EXTRA_COLOURS,
+    EXTRA_SHAPES,
     GROUNDS,
     GROWTH,
     SPEED_PER_S,
@@ -21,10 +22,7 @@ EDGE_PX = 2.0
 _STAR_INNER = 0.45  # inner over outer radius of a star
 _RING_HOLE = 0.5  # hole over outer radius of a ring
 _BAR_WIDTH, _ARM_WIDTH = 0.35, 0.22  # half the width of a bar and of the arms of a cross, over its radius
-_CRESCENT_BITE = (
-    0.45,
-    0.8,
-)  # of a crescent: how far away and how large the disc is that bites into it, over its radius
+_CRESCENT_BITE = 0.45, 0.8  # how far away and how large the disc is that bites into a crescent, over its radius
 _PALETTE = COLOURS | EXTRA_COLOURS
 
 
@@ -82,7 +80,7 @@ def _signed_distance(
         return np.minimum(radius - distance, distance - _RING_HOLE * radius)
     if shape == "star":
         return _star_distance(distance, theta, radius)
-    if shape in ("bar", "cross", "crescent"):
+    if shape in EXTRA_SHAPES:
         return _extra_distance(shape, distance * np.sin(theta), distance * np.cos(theta), radius)
     corners = {"triangle": 3, "square": 4}[shape]
     turn = math.pi / corners if shape == "square" else 0.0  # a square rests on a side

@@ -202,7 +202,7 @@ def _coordinate(rng: random.Random, low: float, high: float) -> float:
 
 
 def _look(rng: random.Random, extras: int | float) -> tuple[str, str]:
-    """A shape and a colour, each an extra one with the chance `extras`."""
+    """A shape and a colour, each an extra one with the chance `extras`; at 0 nothing is drawn for it, as ever."""
     shapes = EXTRA_SHAPES if extras and rng.random() < extras else SHAPES
     colours = EXTRA_COLOURS if extras and rng.random() < extras else COLOURS
     return rng.choice(shapes), rng.choice(tuple(colours))

@@ -55,28 +55,6 @@ def test_workers_decode_into_the_next_shard(videos, tmp_path: Path, command, mon
     assert events[: events.index("write")].count("decode") > 3
 
 
-def test_the_network_leaves_the_workers_a_core_each(
-    videos, tmp_path: Path, command, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[int] = []
-    made = program.Encoder._encode
-
-    def encoded(self, *args):
-        seen.append(torch.get_num_threads())
-        return made(self, *args)
-
-    monkeypatch.setattr(program.Encoder, "_encode", encoded)
-    before = torch.get_num_threads()
-    torch.set_num_threads(5)
-    try:
-        assert program.main(command(videos.file, tmp_path / "three", "--num_workers", "2")) == 0
-        assert program.main(command(videos.file, tmp_path / "one", "--num_workers", "9")) == 0
-        assert torch.get_num_threads() == 5
-    finally:
-        torch.set_num_threads(before)
-    assert seen == [3] * len(videos.kept) + [1] * len(videos.kept)
-
-
 def test_pace_is_written_beside_the_report(videos, tmp_path: Path, command, capsys) -> None:
     assert program.main(command(videos.file, tmp_path)) == 0
     (file,) = tmp_path.rglob("pace.json")
