@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from lumos.cli import STOPPED, USER_ERROR, terminating
 from lumos.hub import DEFAULT_MODEL, resolve
+from lumos.interrupt import loading
 from lumos.option import said_as_options
 from lumos.prompts import Prompt, read_prompts
 
@@ -50,9 +51,10 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 def run(options: argparse.Namespace) -> Iterator["Made"]:
     """Yields the outputs of this process's part as they are there."""
-    from lumos.outputs import make_outputs
-    from lumos.pipeline import LumosPipeline
-    from lumos.settings import resolve_settings
+    with loading("eval.custom"):
+        from lumos.outputs import make_outputs
+        from lumos.pipeline import LumosPipeline
+        from lumos.settings import resolve_settings
 
     jobs, settings = jobs_of(options), dict(map(setting, options.settings))
     if options.task == "t2i":

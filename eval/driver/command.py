@@ -17,6 +17,7 @@ from eval.custom import setting
 from eval.driver.samples import Worker, parse_part, worker_of
 from lumos.cli import STOPPED, USER_ERROR, terminating
 from lumos.hub import DEFAULT_MODEL, resolve
+from lumos.interrupt import loading
 from lumos.option import said_as_options
 
 if TYPE_CHECKING:  # torch and all: only where samples are made, so that --help answers at once
@@ -64,13 +65,14 @@ def drive(driver: Driver, arguments: Sequence[str] | None = None) -> int:
 
 
 def _drive(driver: Driver, options: argparse.Namespace) -> int:
-    import torch
+    with loading(f"eval.{driver.name}"):
+        import torch
 
-    from eval.driver.folders import records_folder
-    from eval.driver.plan import plan
-    from eval.driver.run import check_folder, run
-    from lumos.inputs import choose_device, choose_dtype
-    from lumos.pipeline import LumosPipeline
+        from eval.driver.folders import records_folder
+        from eval.driver.plan import plan
+        from eval.driver.run import check_folder, run
+        from lumos.inputs import choose_device, choose_dtype
+        from lumos.pipeline import LumosPipeline
 
     worker = worker_of(parse_part(options.part), os.environ)
     device = choose_device(options.device or _own_device(worker))

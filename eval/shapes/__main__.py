@@ -1,19 +1,22 @@
 """`python -m eval.shapes prompts|score|run|look|gallery|codec`: see README.md beside this file."""
 
-import argparse
-import sys
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from lumos.interrupt import loading
 
-from eval.shapes.gallery import write_gallery
-from eval.shapes.look import look
-from eval.shapes.outputs import score_folder
-from eval.shapes.prompts import KINDS, load_prompts, make_prompts, save_prompts
-from eval.shapes.run import RunConfig, require_numbers, run, write_json
-from eval.shapes.score import summarise, table
-from lumos.option import said_as_options
-from lumos.sequence import GRID_PX
+with loading("eval.shapes"):
+    import argparse
+    import sys
+    from collections.abc import Sequence
+    from pathlib import Path
+    from typing import Any
+
+    from eval.shapes.gallery import write_gallery
+    from eval.shapes.look import look
+    from eval.shapes.outputs import score_folder
+    from eval.shapes.prompts import KINDS, load_prompts, make_prompts, save_prompts
+    from eval.shapes.run import RunConfig, require_numbers, run, write_json
+    from eval.shapes.score import summarise, table
+    from lumos.option import said_as_options
+    from lumos.sequence import GRID_PX
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

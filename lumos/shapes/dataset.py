@@ -6,7 +6,6 @@ with `--files` it writes mp4 or png files and a `clips.csv` instead, as people's
 
 import argparse
 import csv
-import dataclasses
 import io
 import random
 import sys
@@ -22,7 +21,7 @@ from tqdm import tqdm
 from lumos.clips import ClipWriter
 from lumos.media import write_image, write_video
 from lumos.sequence import Clip
-from lumos.shapes.caption import caption
+from lumos.shapes.caption import TAGS, prompt_for, tags_of
 from lumos.shapes.render import render
 from lumos.shapes.spec import EXTRA_COLOURS, ShapeSpec, is_reserved, sample_spec
 from lumos.tokenizer.text import TextTokenizer
@@ -46,8 +45,14 @@ class Format:
     extras: int | float = 0
     """Chance of an extra shape and of an extra colour (`sample_spec`), before clips are left out whose caption does not
     name the colour."""
+    tags: tuple[str, ...] = TAGS
+    """What captions are about; of what has none of these nothing is taken."""
 
     def __post_init__(self) -> None:
+        if unknown := set(self.tags) - set(TAGS):
+            raise ValueError(f"--tags has {', '.join(sorted(unknown))}: choose from {', '.join(TAGS)}")
+        if set(self.tags) <= (set() if self.moving else {"motion"}):
+            raise ValueError("--tags leaves nothing to say: choose what an image can show, or render clips")
         if not 0 <= self.extras <= 1:
             raise ValueError(f"--extras is {self.extras}; it must lie between 0 and 1")
 
@@ -57,7 +62,9 @@ class Format:
         return self.fps * self.duration_s if self.moving else 1
 
 
-def training_example(index: int, *, seed: int, moving: bool, extras: int | float = 0) -> tuple[ShapeSpec, str]:
+def training_example(
+    index: int, *, seed: int, moving: bool, extras: int | float = 0, tags: Sequence[str] = TAGS
+) -> tuple[ShapeSpec, str]:
     """Clip number `index` of a training set and its caption: no held-out combination, no reserved wording.
 
     What is hard to learn comes more often than chance would have it: two clips in three show a pair, and of the videos
@@ -69,7 +76,10 @@ def training_example(index: int, *, seed: int, moving: bool, extras: int | float
         turning = any(item.motion == "turn" for item in spec.objects)
         if moving and not turning and rng.random() < 0.5:
             continue
-        text = caption(spec, rng, moving=moving)
+        offered = [tag for tag in tags_of(spec, moving=moving) if tag in tags]
+        if not offered:
+            continue
+        text = prompt_for(spec, rng, tag=rng.choice(offered)).text
         if not is_reserved(text) and _names_extras(spec, text):
             return spec, text
 
@@ -83,7 +93,7 @@ def write_clips(out: Path, *, num: int, seed: int, form: Format, tokenizer: Path
     """Renders, codes and writes `num` clips as shards with an index; returns how many."""
     text = TextTokenizer.from_file(tokenizer / "text_tokenizer.json")
     visual = VisualTokenizer.from_pretrained(tokenizer / "visual_tokenizer")
-    examples = (training_example(index, seed=seed, moving=form.moving, extras=form.extras) for index in range(num))
+    examples = (_example(index, seed=seed, form=form) for index in range(num))
     with ClipWriter(out) as writer:
         for batch in _batches(tqdm(examples, total=num, desc=str(out)), batch_size):
             frames = torch.from_numpy(np.stack([_frames(spec, form) for spec, _ in batch]))
@@ -97,7 +107,7 @@ def write_files(out: Path, *, num: int, seed: int, form: Format) -> Path:
     """Renders `num` clips as mp4 (or png) files beside a `clips.csv` of the columns path and text; returns the CSV."""
     rows = []
     for index in tqdm(range(num), desc=str(out)):
-        spec, words = training_example(index, seed=seed, moving=form.moving, extras=form.extras)
+        spec, words = _example(index, seed=seed, form=form)
         path = out / f"{index:05d}.{'mp4' if form.moving else 'png'}"
         frames = _frames(spec, form)
         if form.moving:
@@ -108,6 +118,10 @@ def write_files(out: Path, *, num: int, seed: int, form: Format) -> Path:
     table = out / "clips.csv"
     write_text(table, _csv_text([("path", "text"), *rows]))
     return table
+
+
+def _example(index: int, *, seed: int, form: Format) -> tuple[ShapeSpec, str]:
+    return training_example(index, seed=seed, moving=form.moving, extras=form.extras, tags=form.tags)
 
 
 def _frames(spec: ShapeSpec, form: Format) -> np.ndarray:
@@ -150,12 +164,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--fps", type=int, default=6)
     parser.add_argument("--duration", type=int, default=2, help="seconds")
     parser.add_argument("--extras", type=float, default=0, help="chance of shapes and colours that only training shows")
+    parser.add_argument("--tags", nargs="+", default=TAGS, metavar="TAG", help="what captions are about (default: all)")
     parser.add_argument("--tokenizer", type=Path, default=Path("ckpts/lumos-tiny"), help="folder with both tokenizers")
     options = parser.parse_args(arguments)
     try:
-        form = Format(size_px=options.size, fps=options.fps, duration_s=options.duration, extras=options.extras)
-        if options.images:
-            form = dataclasses.replace(form, fps=1, duration_s=1, moving=False)
+        length = {"fps": 1, "duration_s": 1} if options.images else {"fps": options.fps, "duration_s": options.duration}
+        wanted = {"moving": not options.images, "extras": options.extras, "tags": tuple(options.tags)}
+        form = Format(size_px=options.size, **length, **wanted)
         if options.files:
             write_files(options.out, num=options.num, seed=options.seed, form=form)
         else:

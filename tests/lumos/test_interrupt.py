@@ -36,6 +36,9 @@ def ctrl_c_heeded():
         ("torch", ["lumos.cli", "train", "--config", "configs/train/debug.yaml"]),
         ("torch", ["lumos.cli", "doctor"]),
         ("torch", ["pre_tokenize", "--help"]),
+        ("torch", ["eval.shapes", "--help"]),
+        ("torch", ["eval.custom", "t2v"]),
+        ("torch", ["eval.geneval"]),
     ],
 )
 def test_ctrl_c_while_a_program_loads_is_one_line(repo: Path, tmp_path: Path, slow: str, words: list[str]) -> None:

@@ -12,7 +12,7 @@ from PIL import Image
 from lumos.clips import ClipDataset
 from lumos.shapes import is_reserved, render
 from lumos.shapes.dataset import Format, main, training_example, write_clips, write_files
-from lumos.shapes.spec import EXTRA_COLOURS, EXTRA_SHAPES, ObjectSpec
+from lumos.shapes.spec import EXTRA_COLOURS, EXTRA_SHAPES, MOTIONS, ObjectSpec
 from lumos.tokenizer.text import TextTokenizer
 from lumos.tokenizer.visual import VisualTokenizer
 from tests.model_folder import make_model_folder
@@ -62,6 +62,16 @@ def test_an_example_follows_from_its_number_and_the_seed() -> None:
 def test_a_chance_of_extras_is_one(tmp_path: Path, extras: int, capsys: pytest.CaptureFixture) -> None:
     assert main(["--out", str(tmp_path / "clips"), "--files", "--num", "1", "--extras", str(extras)]) == 1
     assert f"--extras is {float(extras)}; it must lie between 0 and 1" in capsys.readouterr().err
+
+
+def test_captions_may_be_about_some_tags_only(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    examples = [training_example(index, seed=0, moving=True, tags=("motion",)) for index in range(100)]
+    assert {item.motion for spec, _ in examples for item in spec.objects} == set(MOTIONS)
+    assert all(spec.relation is None or ", the " in text for spec, text in examples)  # pairs: "..., the star turns"
+    assert not all(", the " in training_example(i, seed=0, moving=True)[1] for i in range(100))
+    for tags, message in ((["speed"], "--tags has speed: choose from single_object"), (["motion"], "nothing to say")):
+        assert main(["--out", str(tmp_path / "x"), "--files", "--images", "--num", "1", "--tags", *tags]) == 1
+        assert message in capsys.readouterr().err
 
 
 def test_frames_of_a_format() -> None:
