@@ -3,10 +3,11 @@
 #   bash tests/run.sh                        everything
 #   bash tests/run.sh --fast                 without the slow tests
 #   bash tests/run.sh -k rope -x             other words go to pytest (--cov=lumos --cov=xllmx counts the lines tested)
+#   bash tests/run.sh -n 0 --pdb             in one process; otherwise one a core, at most four
 set -uo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../exps/env.sh" || exit 1
 cd "$repo" || exit 1
-if ! lumos_has "$python" ruff mypy pytest hypothesis beartype; then
+if ! lumos_has "$python" ruff mypy pytest xdist hypothesis beartype; then
     echo "error: $python lacks the tools of the tests; run: $python -m pip install -e '$repo[dev]'" >&2
     exit 1
 fi
@@ -26,7 +27,8 @@ check() { # name, command ...
     if "${@:2}"; then summary+="$1 ok, "; else summary+="$1 FAILED, " failed=1; fi
 }
 run_tests() {
-    "$python" -m pytest ${words[@]+"${words[@]}"} --jaxtyping-packages="$checked,beartype.beartype" 2>&1 | tee "$log"
+    "$python" -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal ${words[@]+"${words[@]}"} \
+        --jaxtyping-packages="$checked,beartype.beartype" 2>&1 | tee "$log"
 }
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT

@@ -16,6 +16,8 @@ if [ "$2" = pytest ]; then echo "..F"; echo "1 failed, 2 passed in 0.12s"; fi
 """
 """An interpreter that has every module, notes which it is to run, and fails in one."""
 
+PROCESSES = "--numprocesses auto --maxprocesses 4 --dist worksteal"
+
 Run = Callable[..., tuple[subprocess.CompletedProcess[str], list[str]]]
 
 
@@ -54,7 +56,8 @@ def test_all_checks_pass(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("broken", "name"), [("ruff format", "format"), ("ruff check", "lint"), ("mypy ", "types"), ("pytest -x", "tests")]
+    ("broken", "name"),
+    [("ruff format", "format"), ("ruff check", "lint"), ("mypy ", "types"), ("pytest --numprocesses", "tests")],
 )
 def test_one_failure_fails_all_and_stops_nothing(run: Run, broken: str, name: str) -> None:
     result, told = run("-x", broken=broken)
@@ -67,9 +70,9 @@ def test_one_failure_fails_all_and_stops_nothing(run: Run, broken: str, name: st
 
 def test_words_go_to_pytest_and_fast_leaves_the_slow_tests_out(run: Run) -> None:
     _, told = run("--fast", "tests/a b.py", "-x")
-    assert told[-1].startswith("pytest -m not slow tests/a b.py -x --jaxtyping-packages=")
+    assert told[-1].startswith(f"pytest {PROCESSES} -m not slow tests/a b.py -x --jaxtyping-packages=")
 
 
 def test_shapes_are_checked_in_every_module_but_the_compiled_ones(run: Run) -> None:
     _, told = run()
-    assert told[-1] == "pytest --jaxtyping-packages=lumos.vocab,xllmx.data.loader,beartype.beartype"
+    assert told[-1] == f"pytest {PROCESSES} --jaxtyping-packages=lumos.vocab,xllmx.data.loader,beartype.beartype"
