@@ -20,21 +20,21 @@ step "2/5 visual tokenizer, then its decoder alone for longer, which leaves the 
 codes="$(cat "$out/text_tokenizer.json" "$work/tokenizer/network.safetensors" | cksum)"
 [ -f data/tiny/tokenizer ] || echo "$codes" > data/tiny/tokenizer
 [ "$(cat data/tiny/tokenizer)" = "$codes" ] || { echo "error: data/tiny has other codes; delete it" >&2; exit 1; }
-
 step "3/5 clips, two processes at a time"
 clips video/a --num 18000 --seed 31 & clips video/b --num 18000 --seed 32; wait $!
 clips image/a --num 18000 --seed 23 --images & clips image/b --num 18000 --seed 24 --images; wait $!
 clips eval_image --num 512 --seed 25 --images & clips eval_video --num 256 --seed 26; wait $!
-
-step "4/5 model: images; images and videos; these with Muon; longer, in two processes; two more descents"; start=null
-for stage in tiny_images tiny tiny_muon tiny_long tiny_last tiny_more; do
-    NUM_PROCESSES="$([[ $stage =~ long|more ]] && echo 2 || echo 1)" bash exps/launch.sh "configs/train/$stage.yaml" \
+clips image/c --num 14000 --seed 35 --images --extras 0.4 & clips video/c --num 18000 --seed 33 --extras 0.4; wait $!
+motion=(--num 9000 --extras 0.4 --tags motion)
+clips video/m1 --seed 41 "${motion[@]}" & clips video/m2 --seed 42 "${motion[@]}"; wait $!
+step "4/5 model: images; images and videos; these with Muon; longer, in two processes; four more descents"; start=null
+for stage in tiny_images tiny tiny_muon tiny_long tiny_last tiny_more tiny_extras tiny_motion; do
+    NUM_PROCESSES="$([[ $stage =~ long|more|extras|motion ]] && echo 2 || echo 1)" bash exps/launch.sh "configs/train/$stage.yaml" \
         trainer.run_dir="$work/$stage" task.init_from="$start"
     start="$work/$stage/model"; [ -d "$start" ] || "$python" -m lumos.cli export "$work/$stage" "$start"; done
 [ -f "$out/generation_config.json" ] || cp ckpts/lumos-tiny/generation_config.json "$out/"
-"$python" -m lumos.cli export "$work/tiny_more" "$work/export" --tokenizers "$out" --dtype bfloat16 --overwrite
+"$python" -m lumos.cli export "$work/tiny_motion" "$work/export" --tokenizers "$out" --dtype bfloat16 --overwrite
 cp "$work/export/config.json" "$work/export/model.safetensors" "$out/"
-
 step "5/5 evaluation, and the curves of training"
 "$python" -m eval.shapes run --model "$out" --num 280 --out "$work/eval"
-"$python" -m xllmx.plot "$work/tiny_more" --out "$work/curves.png"
+"$python" -m xllmx.plot "$work/tiny_motion" --out "$work/curves.png"

@@ -40,7 +40,6 @@ _SETTINGS: dict[str, tuple[Callable[[str], Any], str]] = {
     "width": (int, "pixels, a multiple of 32"),
     "height": (int, "pixels, a multiple of 32"),
     "guidance_scale": (float, "how strongly the prompt counts; 1 is without guidance"),
-    "later_guidance_scale": (float, "the same in the frames after the first"),
     "mask_history_ratio": (float, "share of finished frames hidden from later ones"),
     "confidence_temperature": (str, "released or per_frame (lumos/config.py)"),
     "temperature": (float, "of the softmax codes are drawn from"),

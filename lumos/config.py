@@ -181,8 +181,6 @@ class SamplerConfig:
     """Refinement steps per latent frame."""
     guidance_scale: float = 15.0
     """g of u + g (c - u); 1 uses the conditional branch alone."""
-    later_guidance_scale: float | None = None
-    """g in the frames after the first, where the text says how things move; None: as in the first."""
     mask_history_ratio: float = 0.7
     """Share of a finished frame's content that is masked in the history; 0 keeps it whole."""
     confidence_temperature: str = "released"
@@ -212,12 +210,6 @@ class SamplerConfig:
         """Whether a refinement may go without the branch without text."""
         return self.guidance_every is not None or self.guidance_tolerance is not None
 
-    def guidance_of(self, *, frame: int) -> float:
-        """The guidance scale of a latent frame, counted from 0, given ones included."""
-        if frame == 0 or self.later_guidance_scale is None:
-            return self.guidance_scale
-        return self.later_guidance_scale
-
     def steps_of(self, *, first: bool) -> int:
         """Refinements of the first generated frame, or of a later one."""
         if first or self.later_steps is None:
@@ -227,8 +219,6 @@ class SamplerConfig:
     def __post_init__(self) -> None:
         _require(self.num_steps >= 1, "num_steps", self.num_steps, "1 or more")
         _require(self.guidance_scale >= 0, "guidance_scale", self.guidance_scale, "0 or more")
-        later = self.later_guidance_scale
-        _require(later is None or later >= 0, "later_guidance_scale", later, "0 or more, or unset")
         _require(0 <= self.mask_history_ratio <= 1, "mask_history_ratio", self.mask_history_ratio, "in 0..1")
         _require(self.temperature > 0, "temperature", self.temperature, "above 0")
         _require(self.top_k is None or self.top_k >= 1, "top_k", self.top_k, "1 or more, or unset")

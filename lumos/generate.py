@@ -52,7 +52,7 @@ def generate_codes(
         num_latent_frames: T.
         fps: frames per second, for the header.
         duration: seconds, for the header.
-        sampler: how frames are drawn; where no frame has guidance, the conditional branch runs alone.
+        sampler: how frames are drawn; guidance_scale 1 runs the conditional branch alone.
         noise: one source a prompt.
         given: codes of the first G < T frames (image-to-video), kept as they are.
         negative_ids: a prompt for the unconditional branch of each sample; None leaves it without text, as released.
@@ -64,8 +64,7 @@ def generate_codes(
     Raises:
         ValueError: a prompt too long for the model, or arguments that do not fit each other.
     """
-    vocab = model.vocab
-    guided = any(sampler.guidance_of(frame=frame) != 1 for frame in range(num_latent_frames))
+    vocab, guided = model.vocab, sampler.guidance_scale != 1
     header = video_header(vocab, fps=fps, duration=duration)
     _check_batch(len(prompt_ids), num_latent_frames, noise=noise, negative_ids=negative_ids)
     texts = [_text(ids, header, vocab) for ids in prompt_ids]
@@ -98,8 +97,7 @@ def _sampled(
 ) -> tuple[Tensor, Tensor]:
     """Returns the codes [B, N] of a frame, refined until none is masked, and the model's passes [B] over it."""
     num_steps = sampler.steps_of(first=start.first)
-    scale = sampler.guidance_of(frame=start.frame)
-    sampler = dataclasses.replace(sampler, num_steps=num_steps, guidance_scale=scale)
+    sampler = dataclasses.replace(sampler, num_steps=num_steps)
     guidance = Guidance(sampler, *codes.shape)
     calls = torch.zeros(len(codes), dtype=torch.long)
     for index in range(num_steps):

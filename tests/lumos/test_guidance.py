@@ -1,7 +1,6 @@
 """Adaptive sampling: sure codes kept, guidance reused, fewer steps later; counted, off by default, batch-invariant."""
 
 from dataclasses import replace
-from functools import partial
 
 import pytest
 import torch
@@ -27,7 +26,7 @@ ADAPTIVE = {
 
 
 def sampled(
-    model: LumosForCausalLM, config: SamplerConfig, rows: tuple[int, ...] = (0, 1, 2), given: Tensor | None = None
+    model: LumosForCausalLM, config: SamplerConfig, rows: tuple[int, ...] = (0, 1, 2)
 ) -> tuple[Tensor, list[int]]:
     calls = torch.zeros(len(rows), dtype=torch.long)
     codes = generate_codes(
@@ -40,7 +39,6 @@ def sampled(
         sampler=config,
         noise=[GeneratorNoise(row) for row in rows],
         calls=calls,
-        given=given,
     )
     return codes, calls.tolist()
 
@@ -49,29 +47,6 @@ def test_exact_mode_counts_every_pass_of_both_branches(tiny_model: LumosForCausa
     refinements, histories = 3 * 4 * 2, 2 * 2
     assert sampled(tiny_model, CONFIG)[1] == [refinements + histories] * 3
     assert sampled(tiny_model, replace(CONFIG, guidance_scale=1.0))[1] == [3 * 4 + 2] * 3
-
-
-def test_frames_after_the_first_may_have_a_guidance_of_their_own(tiny_model: LumosForCausalLM) -> None:
-    strong, weak = (sampled(tiny_model, replace(CONFIG, guidance_scale=scale))[0] for scale in (3.0, 1.5))
-    mixed, calls = sampled(tiny_model, replace(CONFIG, guidance_scale=1.5, later_guidance_scale=3.0))
-    assert torch.equal(mixed[:, 0], weak[:, 0])
-    assert not torch.equal(mixed[:, 1:], weak[:, 1:])
-    assert calls == [28] * 3
-    given = replace(CONFIG, guidance_scale=1.0, later_guidance_scale=3.0)
-    follows = partial(sampled, tiny_model, given=strong[:, :1])  # a given first frame is not drawn: all are later ones
-    assert torch.equal(follows(config=given)[0], follows(config=CONFIG)[0])
-
-
-def test_guidance_of_the_first_frame_alone_and_of_the_later_ones_alone_runs(tiny_model: LumosForCausalLM) -> None:
-    first, calls = sampled(tiny_model, replace(CONFIG, later_guidance_scale=1.0))
-    assert torch.equal(first[:, 0], sampled(tiny_model, CONFIG)[0][:, 0])
-    assert calls == [4 * 2 + 2 * 4 + 2 * 2] * 3
-    later, calls = sampled(tiny_model, replace(CONFIG, guidance_scale=1.0, later_guidance_scale=3.0))
-    assert torch.equal(later[:, 0], sampled(tiny_model, replace(CONFIG, guidance_scale=1.0))[0][:, 0])
-    assert calls == [4 + 2 * 4 * 2 + 2 * 2] * 3
-    assert torch.equal(
-        sampled(tiny_model, replace(CONFIG, later_guidance_scale=3.0))[0], sampled(tiny_model, CONFIG)[0]
-    )
 
 
 @pytest.mark.parametrize("name", ADAPTIVE)
@@ -181,7 +156,6 @@ def test_equal_texts_are_read_once(tiny_model: LumosForCausalLM, monkeypatch: py
         ("accept_probability", 1.5),
         ("guidance_every", 0),
         ("guidance_tolerance", 0.0),
-        ("later_guidance_scale", -1.0),
         ("later_steps", 0.0),
         ("later_steps", 2.0),
     ],
