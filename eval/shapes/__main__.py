@@ -15,8 +15,10 @@ with loading("eval.shapes"):
     from eval.shapes.prompts import KINDS, load_prompts, make_prompts, save_prompts
     from eval.shapes.run import RunConfig, require_numbers, run, write_json
     from eval.shapes.score import summarise, table
+    from lumos.hub import DEFAULT_MODEL, resolve
     from lumos.option import said_as_options
     from lumos.sequence import GRID_PX
+    from lumos.settings import fast_settings
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -49,13 +51,14 @@ def _parser() -> argparse.ArgumentParser:
     scoring.set_defaults(command=_score)
 
     whole = commands.add_parser("run", help="generate with a model, save and score; starts again where it stopped")
-    whole.add_argument("--model", default="lumos-tiny", help="name, hub id or folder (default: the bundled one)")
+    whole.add_argument("--model", default=DEFAULT_MODEL, help="name, hub id or folder (default: the bundled one)")
     whole.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
     whole.add_argument("--out", type=Path, required=True, help="folder to write")
     whole.add_argument("--batch-size", type=int, default=32)
     whole.add_argument("--steps", type=int, dest="num_inference_steps")
     whole.add_argument("--guidance-scale", type=float)
     whole.add_argument("--mask-history-ratio", type=float)
+    whole.add_argument("--fast", action="store_true", help="adaptive sampling, with the model's own settings of it")
     whole.set_defaults(command=_run)
 
     for command in (prompts, whole):
@@ -106,6 +109,7 @@ def _score(args: argparse.Namespace) -> None:
 
 def _run(args: argparse.Namespace) -> None:
     names = ("num_inference_steps", "guidance_scale", "mask_history_ratio")
+    settings = fast_settings(resolve(args.model).defaults) if args.fast else {}
     config = RunConfig(
         model=args.model,
         out=args.out,
@@ -113,7 +117,7 @@ def _run(args: argparse.Namespace) -> None:
         num=args.num,
         batch_size=args.batch_size,
         seed=args.seed,
-        settings={name: getattr(args, name) for name in names if getattr(args, name) is not None},
+        settings=settings | {name: getattr(args, name) for name in names if getattr(args, name) is not None},
     )
     for report in run(config).values():
         print(table(report))

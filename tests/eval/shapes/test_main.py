@@ -6,6 +6,8 @@ from types import SimpleNamespace
 import pytest
 
 from eval.shapes.__main__ import main
+from lumos.hub import DEFAULT_MODEL, resolve
+from lumos.settings import fast_settings
 
 
 @pytest.mark.parametrize(
@@ -42,3 +44,14 @@ def test_a_refused_run_does_not_stand_in_the_way(tmp_path: Path, capsys, monkeyp
     assert main([*words, "--steps", "0"]) == 1
     assert "error: --steps is 0; it must be a whole number of at least 1" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_fast_takes_the_models_own_settings_and_others_win(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    seen = []
+    monkeypatch.setattr("eval.shapes.__main__.run", lambda config: seen.append(config.settings) or {})
+    words = ["run", "--out", str(tmp_path)]
+    for more in ([], ["--fast"], ["--fast", "--steps", "7"]):
+        assert main([*words, *more]) == 0
+    own = fast_settings(resolve(DEFAULT_MODEL).defaults)
+    assert own
+    assert seen == [{}, own, own | {"num_inference_steps": 7}]
