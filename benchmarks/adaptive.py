@@ -42,6 +42,7 @@ JOINT: Sequence[Mapping[str, float]] = (
     {"guidance_every": 3, "later_steps": 0.25},
     {"guidance_every": 2, "later_steps": 0.125},
     {"accept_probability": 0.9999, "later_steps": 0.25},
+    {"num_inference_steps": 16, "guidance_every": 4},
     {"num_inference_steps": 12, "guidance_every": 2},
     {"num_inference_steps": 10, "guidance_every": 2},
 )
