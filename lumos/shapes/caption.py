@@ -5,6 +5,7 @@ colours, position, colour attribution) and motion name which part.
 """
 
 import random
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from lumos.shapes.spec import EXTRA_SHAPES, ObjectSpec, ShapeSpec
@@ -96,9 +97,13 @@ class Prompt:
         return cls(**{**record, "include": include})
 
 
-def caption(spec: ShapeSpec, rng: random.Random, *, moving: bool = True) -> str:
-    """One of the many phrasings of a clip; `moving` False leaves motion out, as for an image."""
-    return prompt_for(spec, rng, tag=rng.choice(tags_of(spec, moving=moving))).text
+def caption(spec: ShapeSpec, rng: random.Random, *, moving: bool = True, tags: Sequence[str] = TAGS) -> str | None:
+    """One of the many phrasings of a clip under one of `tags`, or None if it has none of these.
+
+    `moving` False leaves motion out, as for an image.
+    """
+    offered = [tag for tag in tags_of(spec, moving=moving) if tag in tags]
+    return prompt_for(spec, rng, tag=rng.choice(offered)).text if offered else None
 
 
 def tags_of(spec: ShapeSpec, *, moving: bool = True) -> tuple[str, ...]:

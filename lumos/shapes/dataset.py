@@ -6,6 +6,7 @@ with `--files` it writes mp4 or png files and a `clips.csv` instead, as people's
 
 import argparse
 import csv
+import dataclasses
 import io
 import random
 import sys
@@ -21,7 +22,7 @@ from tqdm import tqdm
 from lumos.clips import ClipWriter
 from lumos.media import write_image, write_video
 from lumos.sequence import Clip
-from lumos.shapes.caption import TAGS, prompt_for, tags_of
+from lumos.shapes.caption import TAGS, caption
 from lumos.shapes.render import render
 from lumos.shapes.spec import EXTRA_COLOURS, ShapeSpec, is_reserved, sample_spec
 from lumos.tokenizer.text import TextTokenizer
@@ -76,11 +77,8 @@ def training_example(
         turning = any(item.motion == "turn" for item in spec.objects)
         if moving and not turning and rng.random() < 0.5:
             continue
-        offered = [tag for tag in tags_of(spec, moving=moving) if tag in tags]
-        if not offered:
-            continue
-        text = prompt_for(spec, rng, tag=rng.choice(offered)).text
-        if not is_reserved(text) and _names_extras(spec, text):
+        text = caption(spec, rng, moving=moving, tags=tags)
+        if text is not None and not is_reserved(text) and _names_extras(spec, text):
             return spec, text
 
 
@@ -168,9 +166,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--tokenizer", type=Path, default=Path("ckpts/lumos-tiny"), help="folder with both tokenizers")
     options = parser.parse_args(arguments)
     try:
-        length = {"fps": 1, "duration_s": 1} if options.images else {"fps": options.fps, "duration_s": options.duration}
-        wanted = {"moving": not options.images, "extras": options.extras, "tags": tuple(options.tags)}
-        form = Format(size_px=options.size, **length, **wanted)
+        length = {"fps": options.fps, "duration_s": options.duration}
+        form = Format(size_px=options.size, **length, extras=options.extras, tags=tuple(options.tags))
+        if options.images:
+            form = dataclasses.replace(form, fps=1, duration_s=1, moving=False)
         if options.files:
             write_files(options.out, num=options.num, seed=options.seed, form=form)
         else:
