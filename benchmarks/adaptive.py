@@ -25,7 +25,7 @@ ALLOWED_LOSS = 0.01
 
 EXACT = "exact"
 SINGLE: Mapping[str, Sequence[float]] = {
-    "accept_probability": (0.9999, 0.999, 0.95, 0.9, 0.8, 0.6, 0.4),
+    "entropy_bound": (0.005, 0.02, 0.1, 0.2, 0.5, 1, 2),
     "guidance_every": (2, 4, 16),
     "guidance_tolerance": (0.1, 0.2, 0.4),
     "later_steps": (0.75, 0.5, 0.25, 0.125, 0.0625),
@@ -33,15 +33,14 @@ SINGLE: Mapping[str, Sequence[float]] = {
 """Adaptive setting -> values, tried one by one."""
 JOINT: Sequence[Mapping[str, float]] = (
     FAST,
-    {"accept_probability": 0.9, "guidance_every": 2},
-    {"accept_probability": 0.8, "guidance_every": 4},
-    {"accept_probability": 0.8, "later_steps": 0.5},
-    {"accept_probability": 0.6, "guidance_every": 4, "later_steps": 0.5},
+    {"entropy_bound": 0.1, "guidance_every": 2},
+    {"entropy_bound": 0.1, "guidance_every": 4},
+    {"entropy_bound": 0.1, "later_steps": 0.5},
+    {"entropy_bound": 0.5, "guidance_every": 2},
     {"guidance_every": 4, "later_steps": 0.25},
     {"guidance_every": 2, "later_steps": 0.25},
     {"guidance_every": 3, "later_steps": 0.25},
     {"guidance_every": 2, "later_steps": 0.125},
-    {"accept_probability": 0.9999, "later_steps": 0.25},
     {"num_inference_steps": 16, "guidance_every": 4},
     {"num_inference_steps": 12, "guidance_every": 2},
     {"num_inference_steps": 10, "guidance_every": 2},

@@ -193,9 +193,9 @@ class SamplerConfig:
     """Temperature of the softmax that tokens are drawn from."""
     top_k: int | None = None
     """Draw among the k likeliest codes only; None draws among all."""
-    accept_probability: float | None = None
-    """Codes drawn with at least this probability are kept, beyond what the schedule keeps; a frame ends when nothing is
-    masked. None follows the schedule."""
+    entropy_bound: float | None = None
+    """Nats. Beyond what the schedule keeps, as many codes are kept at once as have at most this entropy together, the
+    largest left out (`lumos.sampler.num_within`); a frame ends when nothing is masked. None follows the schedule."""
     guidance_every: int | None = None
     """The branch without text runs in the first of every so many refinements; in between its last difference from the
     other is reused. None runs it always."""
@@ -223,7 +223,7 @@ class SamplerConfig:
         _require(self.temperature > 0, "temperature", self.temperature, "above 0")
         _require(self.top_k is None or self.top_k >= 1, "top_k", self.top_k, "1 or more, or unset")
         _require_one_of("confidence_temperature", self.confidence_temperature, CONFIDENCE_TEMPERATURES)
-        for name, highest in (("accept_probability", 1.0), ("later_steps", 1.0), ("guidance_tolerance", math.inf)):
+        for name, highest in (("entropy_bound", math.inf), ("later_steps", 1.0), ("guidance_tolerance", math.inf)):
             value = getattr(self, name)
             rule = "above 0, or unset" if highest == math.inf else f"above 0 and at most {highest:g}, or unset"
             _require(value is None or 0 < value <= highest, name, value, rule)

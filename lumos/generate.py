@@ -2,9 +2,11 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from copy import copy
+from itertools import compress
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
@@ -95,21 +97,32 @@ def generate_codes(
 def _sampled(
     decoder: "FrameDecoder", codes: Tensor, *, noise: Sequence[NoiseSource], sampler: SamplerConfig, start: Step
 ) -> tuple[Tensor, Tensor]:
-    """Returns the codes [B, N] of a frame, refined until none is masked, and the model's passes [B] over it."""
+    """Returns the codes [B, N] of a frame, refined until none is masked, and the model's passes [B] over it.
+
+    Samples that are finished early leave the batch as soon as they are half of it.
+    """
     num_steps = sampler.steps_of(first=start.first)
     sampler = dataclasses.replace(sampler, num_steps=num_steps)
     guidance = Guidance(sampler, *codes.shape)
     calls = torch.zeros(len(codes), dtype=torch.long)
+    finished, samples = codes.clone(), torch.arange(len(codes))  # `codes` goes on with these samples
     for index in range(num_steps):
-        places, undecided = undecided_places(codes)
-        if places.shape[1] == 0:
+        open_ones = (codes == MASKED).any(dim=1).cpu()
+        if not open_ones.any():
             break
-        calls += guidance.calls(index) * undecided.any(dim=1).cpu()
+        if 2 * int(open_ones.sum()) <= len(codes) and decoder.can_select:
+            finished[samples] = codes
+            samples, codes, noise = samples[open_ones], codes[open_ones], list(compress(noise, open_ones))
+            decoder, guidance = decoder.select(open_ones), guidance.select(open_ones)
+            open_ones = open_ones[open_ones]
+        calls[samples] += guidance.calls(index) * open_ones
+        places, undecided = undecided_places(codes)
         hidden = decoder.hidden(codes, frame=start.frame, places=places, num_rows=guidance.num_rows(index))
         hidden = guidance.guided(hidden, places, undecided=undecided)[undecided]
         step = dataclasses.replace(start, index=index)
         codes = refine(codes, hidden, weight=decoder.head, noise=noise, step=step, sampler=sampler)
-    return codes, calls
+    finished[samples] = codes
+    return finished, calls
 
 
 class FrameDecoder:
@@ -194,6 +207,21 @@ class FrameDecoder:
         self._run(ids, frame, only=nothing, num_rows=num_rows)
         self._cache.advance(self._frame_length)
         return num_rows // len(codes)
+
+    @property
+    def can_select(self) -> bool:
+        """Whether `select` is to be had: a CUDA graph keeps to the memory it was captured on."""
+        return self._graphs is None
+
+    def select(self, samples: Bool[Tensor, "B"]) -> "FrameDecoder":
+        """Returns a decoder of these samples for the next frame alone; what is kept is copied, and the rest shared."""
+        rows = samples.repeat(len(self._texts) // len(samples)).nonzero().flatten().tolist()
+        chosen = copy(self)
+        chosen._texts = [self._texts[row] for row in rows]
+        chosen._positions = self._positions[rows]
+        chosen._cache = self._new_cache(chosen._texts, capacity=self._cache.length + self._frame_length)
+        chosen._cache.copy_rows(self._cache, rows)
+        return chosen
 
     def _frame(self, codes: Tensor) -> Tensor:
         vocab = self._model.vocab

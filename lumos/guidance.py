@@ -1,5 +1,7 @@
 """Guidance of one frame's refinements, with the branch without text run always or, adaptively, now and then."""
 
+from copy import copy
+
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -50,6 +52,15 @@ class Guidance:
             guided = torch.where(kept, self._by_kept(cond, places), guided)
         self._keep(cond.float(), uncond.float(), places, undecided)
         return guided
+
+    def select(self, samples: Bool[Tensor, "B"]) -> "Guidance":
+        """Returns the guidance of these samples, with what is kept of them."""
+        chosen = copy(self)
+        chosen._shape = (int(samples.sum()), self._shape[1])
+        chosen._agrees = self._agrees[samples]
+        if self._difference.numel() > 0:
+            chosen._difference = self._difference[samples]
+        return chosen
 
     def _by_kept(self, cond: Tensor, places: Tensor) -> Tensor:
         return (cond.float() + (self._scale - 1) * columns(self._difference, places)).to(cond.dtype)

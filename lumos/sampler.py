@@ -109,8 +109,8 @@ def refine(
 ) -> Int[Tensor, "B N"]:
     """Returns the codes of a frame after one refinement: every undecided one drawn, the least confident masked again.
 
-    Confidence is log p(drawn) + tau * Gumbel noise. Decided codes stay. With `accept_probability` the codes drawn with
-    at least that probability are kept in any case, and a row that is ahead of the schedule goes on where it stands.
+    Confidence is log p(drawn) + tau * Gumbel noise. Decided codes stay. With `entropy_bound` as many of the most
+    confident are kept as it allows (`num_within`), and a row that is ahead of the schedule goes on where it stands.
 
     Args:
         codes: visual codes, -1 where undecided.
@@ -118,23 +118,22 @@ def refine(
         weight: the head of the visual codes, in code order: logits = hidden @ weight^T.
         noise: one source a row.
         step: which refinement this is.
-        sampler: number of steps, temperatures, top_k, accept_probability.
+        sampler: number of steps, temperatures, top_k, entropy_bound.
     """
     rows, positions = (codes == MASKED).nonzero(as_tuple=True)
-    drawn, log_prob = _draw(hidden, (rows, positions), weight=weight, noise=noise, step=step, sampler=sampler)
-    refined = codes.index_put((rows, positions), drawn)
+    drawn, log_prob, entropy = _draw(hidden, (rows, positions), weight=weight, noise=noise, step=step, sampler=sampler)
+    refined, num_positions = codes.index_put((rows, positions), drawn), codes.shape[1]
     if step.index + 1 == sampler.num_steps:
         return refined
     unknown = torch.bincount(rows, minlength=len(codes)).tolist()
-    for row, (places, certainty) in enumerate(zip(positions.split(unknown), log_prob.split(unknown), strict=True)):
-        at, count = _masked_again(certainty, step=step, sampler=sampler, num_positions=codes.shape[1])
-        if count == 0:
-            continue
-        u = noise[row].uniform(frame=step.frame, step=step.index, num_positions=codes.shape[1])
+    by_row = zip(*(part.split(unknown) for part in (positions, log_prob, entropy)), strict=True)
+    for row, (places, certainty, doubt) in enumerate(by_row):
+        at = _standing(step, sampler, unknown=len(places), num_positions=num_positions)
+        u = noise[row].uniform(frame=step.frame, step=step.index, num_positions=num_positions)
         confidence = certainty + confidence_temperature(sampler, at) * _gumbel(u.to(codes.device))[places]
-        if sampler.accept_probability is not None:
-            confidence = confidence.masked_fill(certainty >= math.log(sampler.accept_probability), math.inf)
-        refined[row, places[confidence.argsort(stable=True)[:count]]] = MASKED
+        order = confidence.argsort(stable=True)
+        count = _num_masked_again(doubt[order.flip(0)], at, sampler, num_positions=num_positions)
+        refined[row, places[order[:count]]] = MASKED
     return refined
 
 
@@ -169,20 +168,31 @@ def num_masked(index: int, *, num_steps: int, unknown: int, num_positions: int) 
     return max(1, min(unknown - 1, _scheduled(index, num_steps=num_steps, num_positions=num_positions)))
 
 
-def _masked_again(certainty: Tensor, *, step: Step, sampler: SamplerConfig, num_positions: int) -> tuple[Step, int]:
-    """Returns where in the schedule a row stands, and how many of its drawn codes are masked again.
+def num_within(entropy: Float[Tensor, "M"], *, bound: int | float) -> int:
+    """Returns the largest n for which the sum of the first n entropies less the largest of them is at most `bound`.
 
-    With `accept_probability` a row may be ahead: it stands at the first step, from `step` on, that leaves fewer masked
-    than it has, and masks no sure code again.
+    It bounds, in nats, how far codes that are drawn at once, each by itself, are from codes drawn together (Ben-Hamu et
+    al. 2025, arXiv 2505.24857): codes that hang together have entropy left, settled ones none. At least 1 of any.
     """
-    unknown, num_steps, index = len(certainty), sampler.num_steps, step.index
-    if sampler.accept_probability is None:
-        return step, num_masked(index, num_steps=num_steps, unknown=unknown, num_positions=num_positions)
-    while index + 1 < num_steps and _scheduled(index, num_steps=num_steps, num_positions=num_positions) >= unknown:
-        index += 1
-    unsure = int((certainty < math.log(sampler.accept_probability)).sum())
-    scheduled = _scheduled(index, num_steps=num_steps, num_positions=num_positions)
-    return dataclasses.replace(step, index=index), min(scheduled, unsure)
+    return int((entropy.cumsum(dim=0) - entropy.cummax(dim=0).values <= bound).sum())
+
+
+def _standing(step: Step, sampler: SamplerConfig, *, unknown: int, num_positions: int) -> Step:
+    """Returns where in the schedule a row stands: with `entropy_bound`, the first step from here on that helps it."""
+    index = step.index
+    if sampler.entropy_bound is not None:
+        while _scheduled(index, num_steps=sampler.num_steps, num_positions=num_positions) >= unknown > 0:
+            index += 1
+    return dataclasses.replace(step, index=index)
+
+
+def _num_masked_again(entropy: Tensor, step: Step, sampler: SamplerConfig, *, num_positions: int) -> int:
+    """Returns how many of a row's drawn codes are masked again; their entropies come in the order of confidence."""
+    unknown, num_steps = len(entropy), sampler.num_steps
+    if sampler.entropy_bound is None:
+        return num_masked(step.index, num_steps=num_steps, unknown=unknown, num_positions=num_positions)
+    scheduled = _scheduled(step.index, num_steps=num_steps, num_positions=num_positions)
+    return min(scheduled, unknown - num_within(entropy, bound=sampler.entropy_bound))
 
 
 def _scheduled(index: int, *, num_steps: int, num_positions: int) -> int:
@@ -226,10 +236,14 @@ def _draw(
     noise: Sequence[NoiseSource],
     step: Step,
     sampler: SamplerConfig,
-) -> tuple[Tensor, Tensor]:
-    """Returns the codes drawn at the undecided (rows, positions) and their log probabilities; logits come in chunks."""
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Returns the codes drawn at the undecided (rows, positions), their log probabilities, and the entropies in nats.
+
+    Logits come in chunks; the entropies are 0 where no `entropy_bound` asks for them.
+    """
     rows, positions = where
-    drawn, log_prob = torch.empty_like(positions), torch.empty(len(positions), device=hidden.device)
+    drawn = torch.empty_like(positions)
+    log_prob, entropy = torch.zeros(2, len(positions), device=hidden.device)
     chunk = max(1, _CHUNK_BYTES.get(hidden.device.type, 2**25) // (4 * len(weight)))
     for start in range(0, len(positions), chunk):
         part = slice(start, start + chunk)
@@ -238,7 +252,9 @@ def _draw(
             here = slice(start + span.start, start + span.stop)
             drawn[here] = noise[row].draw(logits[span], frame=step.frame, step=step.index, positions=positions[here])
         log_prob[part] = logits.gather(-1, drawn[part, None]).squeeze(-1) - logits.logsumexp(dim=-1)
-    return drawn, log_prob
+        if sampler.entropy_bound is not None:
+            entropy[part] = torch.special.entr(logits.softmax(dim=-1)).sum(dim=-1)
+    return drawn, log_prob, entropy
 
 
 def _shaped(logits: Tensor, sampler: SamplerConfig) -> Tensor:

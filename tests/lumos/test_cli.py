@@ -93,7 +93,7 @@ def test_fast_turns_adaptive_sampling_on_and_the_record_counts_the_calls(lumos: 
     slow, fast = (json.loads(Path(f"{name}.mp4.json").read_text()) for name in ("slow", "fast"))
     assert slow["model_calls"] == 2 * 4 * 2 + 2
     assert fast["model_calls"] < slow["model_calls"] / 1.5
-    assert slow["settings"]["accept_probability"] is None
+    assert slow["settings"]["entropy_bound"] is None
     assert fast["settings"] == slow["settings"] | FAST | {"later_steps": 0.25}
 
 

@@ -10,18 +10,18 @@ from lumos.config import SamplerConfig
 from lumos.generate import FrameDecoder, generate_codes
 from lumos.guidance import Guidance
 from lumos.model.modeling import LumosForCausalLM
-from lumos.sampler import MASKED, GeneratorNoise, NoNoise, Step, guide, refine, undecided_places
+from lumos.sampler import MASKED, GeneratorNoise, NoNoise, Step, guide, num_within, refine, undecided_places
 from lumos.sequence import video_header
 
 GRID = (8, 4)
 CONFIG = SamplerConfig(num_steps=4, guidance_scale=3.0)
 PROMPTS = [torch.tensor(ids) for ids in ([256, 70, 71], [256, 80, 81, 82, 83, 84], [256, 70, 71])]
 ADAPTIVE = {
-    "accept_probability": {"accept_probability": 0.2},
+    "entropy_bound": {"entropy_bound": 40.0},
     "guidance_every": {"guidance_every": 2},
     "guidance_tolerance": {"guidance_tolerance": 0.9},
     "later_steps": {"later_steps": 0.5},
-    "all": {"accept_probability": 0.2, "guidance_every": 3, "guidance_tolerance": 0.9, "later_steps": 0.5},
+    "all": {"entropy_bound": 40.0, "guidance_every": 3, "guidance_tolerance": 0.9, "later_steps": 0.5},
 }
 
 
@@ -67,29 +67,75 @@ def test_each_setting_makes_fewer_calls_and_a_sample_does_not_depend_on_its_batc
 def test_numbers_of_calls_follow_the_settings(tiny_model: LumosForCausalLM) -> None:
     assert sampled(tiny_model, replace(CONFIG, guidance_every=2))[1] == [3 * (4 + 2) + 4] * 3
     assert sampled(tiny_model, replace(CONFIG, later_steps=0.25))[1] == [(4 + 1 + 1) * 2 + 4] * 3
-    # every probability is enough: one refinement a frame
-    assert sampled(tiny_model, replace(CONFIG, accept_probability=1e-9))[1] == [3 * 2 + 4] * 3
+    # no entropy is too much: one refinement a frame
+    assert sampled(tiny_model, replace(CONFIG, entropy_bound=1e9))[1] == [3 * 2 + 4] * 3
 
 
 def test_settings_that_accept_nothing_and_reuse_nothing_change_nothing(tiny_model: LumosForCausalLM) -> None:
-    never = replace(CONFIG, accept_probability=1.0, guidance_every=1, guidance_tolerance=1e-9, later_steps=1.0)
+    never = replace(CONFIG, entropy_bound=1e-9, guidance_every=1, guidance_tolerance=1e-9, later_steps=1.0)
     assert sampled(tiny_model, never)[0].equal(sampled(tiny_model, CONFIG)[0])
 
 
-def test_sure_codes_are_kept_beyond_the_schedule_and_only_they() -> None:
+def test_finished_samples_leave_the_batch_and_change_nothing(
+    tiny_model: LumosForCausalLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = replace(CONFIG, num_steps=12, entropy_bound=25.0, guidance_every=2)
+    rows: list[int] = []
+    run = FrameDecoder._run
+    monkeypatch.setattr(FrameDecoder, "_run", lambda *a, **k: rows.append(k["num_rows"]) or run(*a, **k))
+    leaving, in_fewer_rows = sampled(tiny_model, config), sum(rows)
+    assert min(rows) == 1
+    rows.clear()
+    monkeypatch.setattr(FrameDecoder, "can_select", False)
+    staying = sampled(tiny_model, config)
+    assert leaving[0].equal(staying[0])
+    assert leaving[1] == staying[1]
+    assert in_fewer_rows < sum(rows)
+
+
+@pytest.mark.parametrize(
+    ("entropy", "bound", "kept"),
+    [
+        ([3.0, 3.0, 3.0], 0.1, 1),  # one code alone depends on no other
+        ([0.1, 0.2, 3.0, 0.3], 0.2, 2),
+        ([0.1, 0.2, 3.0, 0.3], 0.35, 3),  # the largest, 3.0, does not count
+        ([0.1, 0.2, 3.0, 0.3], 0.65, 4),
+        ([0.0, 0.0, 0.0, 3.0], 1e-6, 4),
+        ([], 1.0, 0),
+    ],
+)
+def test_entropies_that_fit_a_bound(entropy: list[float], bound: float, kept: int) -> None:
+    assert num_within(torch.tensor(entropy), bound=bound) == kept
+
+
+def test_the_surest_codes_within_the_bound_are_kept_beyond_the_schedule() -> None:
     hidden, weight = torch.randn(1, 12, 5) * 2, torch.randn(30, 5)
     codes = torch.full((1, 12), MASKED)
-    sure, likeliest = (hidden[0] @ weight.T).softmax(-1).max(-1)
-    threshold = float(sure.sort().values[4:6].mean())
-    config = SamplerConfig(num_steps=50, accept_probability=threshold)
+    log_prob = (hidden[0] @ weight.T).log_softmax(-1)
+    certainty, likeliest = log_prob.max(-1)
+    order = certainty.argsort(descending=True)
+    entropy = -(log_prob.exp() * log_prob).sum(-1)[order]
+    bound = float((entropy[:7].sum() - entropy[:7].max()) * 1.001)
+    config = SamplerConfig(num_steps=50, entropy_bound=bound)
     step = Step(frame=1, index=0, first=False)
     kept = refine(codes, hidden[0], weight=weight, noise=[NoNoise()], step=step, sampler=config)[0]
-    assert (kept != MASKED).tolist() == (sure >= threshold).tolist()
-    assert kept[kept != MASKED].equal(likeliest[sure >= threshold])
+    assert set((kept != MASKED).nonzero().flatten().tolist()) == set(order[:7].tolist())
+    assert kept[kept != MASKED].equal(likeliest[kept != MASKED])
     # 5 of 12 are masked: the schedule, which would reach that after 36 of 50 steps, goes on from there
     again = torch.randn(5, 5) * 1e-3
+    config = replace(config, entropy_bound=1e-3)
     after = refine(kept[None], again, weight=weight, noise=[NoNoise()], step=step, sampler=config)
     assert int((after == MASKED).sum()) == 4
+
+
+def test_entropy_is_of_the_distribution_that_is_drawn_from() -> None:
+    hidden, weight = torch.randn(1, 12, 5), torch.randn(30, 5)
+    codes = torch.full((1, 12), MASKED)
+    for sharp in ({"temperature": 1e-3}, {"top_k": 1}):  # nothing is open: the whole frame at once
+        config = SamplerConfig(num_steps=50, entropy_bound=1e-3, **sharp)
+        step = Step(frame=0, first=True)
+        refined = refine(codes, hidden[0], weight=weight, noise=[GeneratorNoise(0)], step=step, sampler=config)
+        assert MASKED not in refined.tolist()[0]
 
 
 def test_undecided_places_come_first_and_in_order() -> None:
@@ -152,8 +198,8 @@ def test_equal_texts_are_read_once(tiny_model: LumosForCausalLM, monkeypatch: py
 @pytest.mark.parametrize(
     ("setting", "value"),
     [
-        ("accept_probability", 0.0),
-        ("accept_probability", 1.5),
+        ("entropy_bound", 0.0),
+        ("entropy_bound", -1.0),
         ("guidance_every", 0),
         ("guidance_tolerance", 0.0),
         ("later_steps", 0.0),
