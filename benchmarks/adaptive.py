@@ -25,7 +25,7 @@ ALLOWED_LOSS = 0.01
 
 EXACT = "exact"
 SINGLE: Mapping[str, Sequence[float]] = {
-    "entropy_bound": (0.005, 0.02, 0.1, 0.2, 0.5, 1, 2),
+    "entropy_bound": (1e-5, 1e-4, 1e-3, 0.02, 0.1, 0.5),
     "guidance_every": (2, 4, 16),
     "guidance_tolerance": (0.1, 0.2, 0.4),
     "later_steps": (0.75, 0.5, 0.25, 0.125, 0.0625),

@@ -44,8 +44,8 @@ def generate_codes(
 ) -> Int[Tensor, "B T H W"]:
     """Returns the visual codes (0..num_codes-1) of one clip a prompt, given frames included.
 
-    Both branches of the guidance run in one batch over one cache. A frame is refined `sampler.num_steps` times from all
-    masked; then it enters the cache once more, partly masked, as history of the next (SPEC §10.4).
+    Both branches of the guidance run in one batch over one cache. A frame is refined from all masked, at most
+    `sampler.num_steps` times; then it enters the cache once more, partly masked, as history of the next (SPEC §10.4).
 
     Args:
         model: in evaluation mode.

@@ -3,7 +3,6 @@
 All chance comes from a `NoiseSource`, one per sample, so that a sample is the same alone and in any batch.
 """
 
-import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -109,8 +108,8 @@ def refine(
 ) -> Int[Tensor, "B N"]:
     """Returns the codes of a frame after one refinement: every undecided one drawn, the least confident masked again.
 
-    Confidence is log p(drawn) + tau * Gumbel noise. Decided codes stay. With `entropy_bound` as many of the most
-    confident are kept as it allows (`num_within`), and a row that is ahead of the schedule goes on where it stands.
+    Confidence is log p(drawn) + tau * Gumbel noise. Decided codes stay. With `entropy_bound` at least as many of the
+    most confident are kept as it allows (`num_within`).
 
     Args:
         codes: visual codes, -1 where undecided.
@@ -128,11 +127,12 @@ def refine(
     unknown = torch.bincount(rows, minlength=len(codes)).tolist()
     by_row = zip(*(part.split(unknown) for part in (positions, log_prob, entropy)), strict=True)
     for row, (places, certainty, doubt) in enumerate(by_row):
-        at = _standing(step, sampler, unknown=len(places), num_positions=num_positions)
         u = noise[row].uniform(frame=step.frame, step=step.index, num_positions=num_positions)
-        confidence = certainty + confidence_temperature(sampler, at) * _gumbel(u.to(codes.device))[places]
+        confidence = certainty + confidence_temperature(sampler, step) * _gumbel(u.to(codes.device))[places]
         order = confidence.argsort(stable=True)
-        count = _num_masked_again(doubt[order.flip(0)], at, sampler, num_positions=num_positions)
+        count = num_masked(step.index, num_steps=sampler.num_steps, unknown=len(places), num_positions=num_positions)
+        if sampler.entropy_bound is not None:
+            count = min(count, len(places) - num_within(doubt[order.flip(0)], bound=sampler.entropy_bound))
         refined[row, places[order[:count]]] = MASKED
     return refined
 
@@ -165,41 +165,17 @@ def confidence_temperature(sampler: SamplerConfig, step: Step) -> float:
 
 def num_masked(index: int, *, num_steps: int, unknown: int, num_positions: int) -> int:
     """Returns how many positions stay masked after step i: max(1, min(unknown - 1, floor(N cos(pi/2 (i+1)/S))))."""
-    return max(1, min(unknown - 1, _scheduled(index, num_steps=num_steps, num_positions=num_positions)))
+    scheduled = int(torch.floor(num_positions * mask_ratio(torch.tensor((index + 1) / num_steps))))
+    return max(1, min(unknown - 1, scheduled))
 
 
 def num_within(entropy: Float[Tensor, "M"], *, bound: int | float) -> int:
     """Returns the largest n for which the sum of the first n entropies less the largest of them is at most `bound`.
 
-    It bounds, in nats, how far codes that are drawn at once, each by itself, are from codes drawn together (Ben-Hamu et
-    al. 2025, arXiv 2505.24857): codes that hang together have entropy left, settled ones none. At least 1 of any.
+    That is how far at most, in nats, codes drawn each by itself are from codes drawn together (Ben-Hamu et al. 2025,
+    arXiv 2505.24857; they choose the codes before drawing, and here it is after, by confidence). At least 1 of any.
     """
     return int((entropy.cumsum(dim=0) - entropy.cummax(dim=0).values <= bound).sum())
-
-
-def _standing(step: Step, sampler: SamplerConfig, *, unknown: int, num_positions: int) -> Step:
-    """Returns where in the schedule a row stands: with `entropy_bound`, the first step from here on that helps it."""
-    index = step.index
-    if sampler.entropy_bound is not None:
-        while _scheduled(index, num_steps=sampler.num_steps, num_positions=num_positions) >= unknown > 0:
-            index += 1
-    return dataclasses.replace(step, index=index)
-
-
-def _num_masked_again(entropy: Tensor, step: Step, sampler: SamplerConfig, *, num_positions: int) -> int:
-    """Returns how many of a row's drawn codes are masked again; their entropies come in the order of confidence."""
-    unknown, num_steps = len(entropy), sampler.num_steps
-    if sampler.entropy_bound is None:
-        return num_masked(step.index, num_steps=num_steps, unknown=unknown, num_positions=num_positions)
-    scheduled = _scheduled(step.index, num_steps=num_steps, num_positions=num_positions)
-    return min(scheduled, unknown - num_within(entropy, bound=sampler.entropy_bound))
-
-
-def _scheduled(index: int, *, num_steps: int, num_positions: int) -> int:
-    """Returns floor(N cos(pi/2 (i+1)/S)), 0 after the last step."""
-    if index + 1 == num_steps:
-        return 0
-    return int(torch.floor(num_positions * mask_ratio(torch.tensor((index + 1) / num_steps))))
 
 
 def inverse_cdf(logits: Float[Tensor, "M V"], u: Float[Tensor, "M"]) -> Int[Tensor, "M"]:

@@ -30,7 +30,9 @@ RELEASED_TARGET_SIZES: Mapping[tuple[int, int], int] = {(448, 256): 352, (672, 3
 """Released size (width, height) -> target size of the crops trained on beside it."""
 
 FAST: Mapping[str, Any] = {"entropy_bound": 0.1, "guidance_every": 3, "later_steps": 0.5}
-"""What `lumos generate --fast` turns on where the model's `generation_config.json` has no entry `fast` of its own."""
+"""What `lumos generate --fast` turns on where the model's `generation_config.json` has no entry `fast` of its own.
+
+Measured on the bundled model only, and not together: released weights were not to be had."""
 
 SIZE_NAMES = ("width", "height")
 CLIP_NAMES = ("num_frames", "fps", "duration")
@@ -140,8 +142,14 @@ def resolve_settings(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> S
 
 
 def fast_settings(defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """The adaptive settings (`SamplerConfig`) of `--fast`: the model's own, else `FAST`."""
-    return dict(defaults.get("fast", FAST))
+    """The adaptive settings (`SamplerConfig`) of `--fast`: the model's own, else `FAST`.
+
+    Raises ValueError for an entry `fast` that holds no settings.
+    """
+    settings = defaults.get("fast", FAST)
+    if not isinstance(settings, Mapping):
+        raise ValueError(f"fast of generation_config.json is {settings!r}; it must be settings, such as {dict(FAST)}")
+    return dict(settings)
 
 
 def sizes_for_images(defaults: Mapping[str, Any]) -> list[tuple[int, int]]:

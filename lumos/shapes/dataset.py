@@ -30,6 +30,8 @@ from lumos.tokenizer.visual import VisualTokenizer
 from xllmx.files import write_text
 from xllmx.rng import seed_for
 
+_COLOURLESS_TAGS = {"single_object", "two_object"}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Format:
@@ -52,10 +54,15 @@ class Format:
     def __post_init__(self) -> None:
         if unknown := set(self.tags) - set(TAGS):
             raise ValueError(f"--tags has {', '.join(sorted(unknown))}: choose from {', '.join(TAGS)}")
-        if set(self.tags) <= (set() if self.moving else {"motion"}):
-            raise ValueError("--tags leaves nothing to say: choose what an image can show, or render clips")
         if not 0 <= self.extras <= 1:
             raise ValueError(f"--extras is {self.extras}; it must lie between 0 and 1")
+        sayable = set(self.tags) - (set() if self.moving else {"motion"})
+        if not sayable:
+            raise ValueError("--tags leaves nothing to say: choose what an image can show, or render clips")
+        if self.extras == 1 and sayable <= _COLOURLESS_TAGS:
+            raise ValueError(
+                f"--extras is 1, but captions of {', '.join(sorted(sayable))} name no colour: add a tag, or lower it"
+            )
 
     @property
     def num_frames(self) -> int:

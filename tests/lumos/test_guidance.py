@@ -1,6 +1,7 @@
 """Adaptive sampling: sure codes kept, guidance reused, fewer steps later; counted, off by default, batch-invariant."""
 
 from dataclasses import replace
+from itertools import permutations
 
 import pytest
 import torch
@@ -71,9 +72,13 @@ def test_numbers_of_calls_follow_the_settings(tiny_model: LumosForCausalLM) -> N
     assert sampled(tiny_model, replace(CONFIG, entropy_bound=1e9))[1] == [3 * 2 + 4] * 3
 
 
-def test_settings_that_accept_nothing_and_reuse_nothing_change_nothing(tiny_model: LumosForCausalLM) -> None:
-    never = replace(CONFIG, entropy_bound=1e-9, guidance_every=1, guidance_tolerance=1e-9, later_steps=1.0)
-    assert sampled(tiny_model, never)[0].equal(sampled(tiny_model, CONFIG)[0])
+@pytest.mark.parametrize("num_steps", [4, 20])
+def test_settings_that_accept_nothing_and_reuse_nothing_change_nothing(
+    tiny_model: LumosForCausalLM, num_steps: int
+) -> None:
+    exact = replace(CONFIG, num_steps=num_steps)
+    never = replace(exact, entropy_bound=1e-9, guidance_every=1, guidance_tolerance=1e-9, later_steps=1.0)
+    assert sampled(tiny_model, never)[0].equal(sampled(tiny_model, exact)[0])
 
 
 def test_finished_samples_leave_the_batch_and_change_nothing(
@@ -83,14 +88,29 @@ def test_finished_samples_leave_the_batch_and_change_nothing(
     rows: list[int] = []
     run = FrameDecoder._run
     monkeypatch.setattr(FrameDecoder, "_run", lambda *a, **k: rows.append(k["num_rows"]) or run(*a, **k))
-    leaving, in_fewer_rows = sampled(tiny_model, config), sum(rows)
+    orders = list(permutations(range(3)))  # whichever sample is left over, with noise and a guidance of its own
+    leaving, in_fewer_rows = [sampled(tiny_model, config, order) for order in orders], sum(rows)
     assert min(rows) == 1
     rows.clear()
     monkeypatch.setattr(FrameDecoder, "can_select", False)
-    staying = sampled(tiny_model, config)
-    assert leaving[0].equal(staying[0])
-    assert leaving[1] == staying[1]
+    for order, (codes, calls) in zip(orders, leaving, strict=True):
+        staying = sampled(tiny_model, config, order)
+        assert codes.equal(staying[0])
+        assert calls == staying[1]
     assert in_fewer_rows < sum(rows)
+
+
+def test_guidance_of_some_samples_keeps_what_was_theirs() -> None:
+    config = SamplerConfig(guidance_scale=4.0, guidance_every=2, guidance_tolerance=0.1)
+    guidance, places = Guidance(config, 3, 4), torch.arange(4).expand(3, -1)
+    cond, noise, later = torch.randn(3, 3, 4, 5)
+    uncond = cond + noise * torch.tensor([1.0, 1.0, 0.001])[:, None, None]
+    guidance.guided(torch.cat([cond, uncond]), places, undecided=torch.ones(3, 4, dtype=torch.bool))
+    last = guidance.select(torch.tensor([False, False, True]))
+    assert [last.calls(index).tolist() for index in (1, 2)] == [[1], [1]]
+    assert [guidance.calls(index).tolist() for index in (1, 2)] == [[1, 1, 1], [2, 2, 1]]
+    guided = last.guided(later[2:], places[2:], undecided=torch.ones(1, 4, dtype=torch.bool))
+    torch.testing.assert_close(guided, later[2:] + 3 * (cond - uncond)[2:])
 
 
 @pytest.mark.parametrize(
@@ -121,9 +141,8 @@ def test_the_surest_codes_within_the_bound_are_kept_beyond_the_schedule() -> Non
     kept = refine(codes, hidden[0], weight=weight, noise=[NoNoise()], step=step, sampler=config)[0]
     assert set((kept != MASKED).nonzero().flatten().tolist()) == set(order[:7].tolist())
     assert kept[kept != MASKED].equal(likeliest[kept != MASKED])
-    # 5 of 12 are masked: the schedule, which would reach that after 36 of 50 steps, goes on from there
-    again = torch.randn(5, 5) * 1e-3
-    config = replace(config, entropy_bound=1e-3)
+    # 5 of 12 are masked, far ahead of the schedule: where nothing is sure, one more is kept with every refinement
+    again, config = torch.randn(5, 5) * 1e-3, replace(config, entropy_bound=1e-3)
     after = refine(kept[None], again, weight=weight, noise=[NoNoise()], step=step, sampler=config)
     assert int((after == MASKED).sum()) == 4
 

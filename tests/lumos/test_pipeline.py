@@ -9,7 +9,15 @@ from PIL import Image
 
 from lumos.model.modeling import LumosForCausalLM
 from lumos.pipeline import LumosPipeline, agreed_vocabulary
-from lumos.settings import RELEASED_DEFAULTS, Settings, nearest_size, resolve_settings, sizes_for_images
+from lumos.settings import (
+    FAST,
+    RELEASED_DEFAULTS,
+    Settings,
+    fast_settings,
+    nearest_size,
+    resolve_settings,
+    sizes_for_images,
+)
 from lumos.vocab import Vocab
 from tests.model_folder import make_model_folder
 
@@ -265,3 +273,11 @@ def test_settings_say_how_many_frames_come_out() -> None:
 def test_the_model_is_loaded_in_evaluation_mode(pipeline: LumosPipeline) -> None:
     assert isinstance(pipeline.model, LumosForCausalLM)
     assert not pipeline.model.training
+
+
+def test_fast_is_the_models_own_or_what_is_usual() -> None:
+    assert fast_settings({}) == FAST
+    assert fast_settings({"fast": {"guidance_every": 2}}) == {"guidance_every": 2}
+    for wrong in (None, [1], "abc"):
+        with pytest.raises(ValueError, match=r"fast of generation_config.json is .*; it must be settings, such as"):
+            fast_settings({"fast": wrong})

@@ -74,6 +74,13 @@ def test_captions_may_be_about_some_tags_only(tmp_path: Path, capsys: pytest.Cap
         assert message in capsys.readouterr().err
 
 
+def test_extra_colours_that_no_caption_could_name_are_refused() -> None:
+    for moving, tags in ((True, ("single_object",)), (False, ("single_object", "two_object", "motion"))):
+        with pytest.raises(ValueError, match="--extras is 1, but captions of single_object"):
+            Format(extras=1, tags=tags, moving=moving)
+    assert Format(extras=1, tags=("single_object", "motion")).extras == 1
+
+
 def test_frames_of_a_format() -> None:
     assert (VIDEO.num_frames, IMAGE.num_frames, Format().num_frames) == (8, 1, 12)
 
