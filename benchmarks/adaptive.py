@@ -25,7 +25,7 @@ ALLOWED_LOSS = 0.01
 
 EXACT = "exact"
 SINGLE: Mapping[str, Sequence[float]] = {
-    "entropy_bound": (1e-5, 1e-4, 1e-3, 0.02, 0.1, 0.5),
+    "entropy_bound": (0.0003, 0.001, 0.003, 0.02, 0.1, 0.5),
     "guidance_every": (2, 4, 16),
     "guidance_tolerance": (0.1, 0.2, 0.4),
     "later_steps": (0.75, 0.5, 0.25, 0.125, 0.0625),
@@ -33,10 +33,9 @@ SINGLE: Mapping[str, Sequence[float]] = {
 """Adaptive setting -> values, tried one by one."""
 JOINT: Sequence[Mapping[str, float]] = (
     FAST,
-    {"entropy_bound": 0.1, "guidance_every": 2},
-    {"entropy_bound": 0.1, "guidance_every": 4},
-    {"entropy_bound": 0.1, "later_steps": 0.5},
-    {"entropy_bound": 0.5, "guidance_every": 2},
+    {"entropy_bound": 0.0001, "guidance_every": 3},
+    {"entropy_bound": 0.001, "guidance_every": 2},
+    {"entropy_bound": 0.02, "later_steps": 0.5},
     {"guidance_every": 4, "later_steps": 0.25},
     {"guidance_every": 2, "later_steps": 0.25},
     {"guidance_every": 3, "later_steps": 0.25},
