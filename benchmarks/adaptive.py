@@ -72,6 +72,28 @@ def variants(num_steps: int) -> dict[str, dict[str, Any]]:
     return found
 
 
+def asked_for(only: Sequence[str], num_steps: int) -> dict[str, dict[str, Any]]:
+    """Returns exact sampling and the variants asked for, known ones or any settings: `temperature=0.3 steps=16`.
+
+    Raises ValueError for what is no setting of a generation.
+    """
+    known = variants(num_steps)
+    found = {EXACT: known[EXACT]}
+    for name in only:
+        parts = [part.partition("=") for part in name.split()]
+        given = {"num_inference_steps" if key == "steps" else key: _value(text) for key, _, text in parts}
+        found[name] = known.get(name, given)
+        resolve_settings({}, found[name])
+    return found
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
 def measure(
     pipeline: LumosPipeline, records: Sequence[Record], settings: Mapping[str, Any], *, batch_size: int
 ) -> dict[str, Any]:
@@ -138,7 +160,8 @@ def draw(rows: Mapping[str, Mapping[str, Any]], path: Path) -> None:
 
 def main() -> None:
     """Makes what is missing, prints the table, draws the curve."""
-    args = _parser().parse_args()
+    parser = _parser()
+    args = parser.parse_args()
     pipeline = LumosPipeline.from_pretrained(args.model)
     records = make_prompts(args.kind, args.num, args.seed)
     made_by = {"model": args.model, "weights": model_hash(resolve(args.model)), "kind": args.kind}
@@ -146,8 +169,12 @@ def main() -> None:
     stored = json.loads(args.out.read_text()) if args.out.is_file() else {}
     rows = stored.get("rows", {}) if stored.get("made_by") == made_by else {}
     num_steps = resolve_settings(pipeline.defaults, {}).sampler.num_steps
-    for name, settings in variants(num_steps).items():
-        if name not in rows and (not args.only or name in (EXACT, *args.only)):
+    try:
+        wanted = asked_for(args.only, num_steps) if args.only else variants(num_steps)
+    except ValueError as error:
+        parser.error(f"--only: {error}")
+    for name, settings in wanted.items():
+        if name not in rows:
             rows[name] = measure(pipeline, records, settings, batch_size=args.batch_size)
             args.out.parent.mkdir(parents=True, exist_ok=True)
             write_json(args.out, {"made_by": made_by, "machine": machine_facts(), "rows": rows})
@@ -169,7 +196,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--num", type=int, default=280, help="prompts")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--batch-size", type=int, default=28)
-    parser.add_argument("--only", nargs="+", metavar="VARIANT", help="these, beside exact sampling")
+    parser.add_argument(
+        "--only", nargs="+", metavar="VARIANT", help='these beside "exact", e.g. "temperature=0.3 steps=16"'
+    )
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/adaptive.json"), help="json file")
     parser.add_argument("--plot", type=Path, help="picture of the curve (needs matplotlib)")
     return parser

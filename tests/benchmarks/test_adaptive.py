@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.adaptive import EXACT, best, compared, draw, report, variants
+from benchmarks.adaptive import EXACT, asked_for, best, compared, draw, report, variants
 from lumos.config import SamplerConfig
 from lumos.settings import resolve_settings
 
@@ -37,7 +37,23 @@ def test_every_variant_is_a_setting_of_a_generation() -> None:
         assert sum(list(settings) == [name] for settings in found.values()) >= 3
 
 
-def test_loss_is_paired_and_the_fewest_calls_within_it_are_chosen() -> None:
+def test_any_settings_may_be_asked_for_beside_exact_sampling() -> None:
+    found = asked_for(
+        ["steps=4", "steps=5", "entropy_bound=0.1", "temperature=0.3 confidence_temperature=released"], 16
+    )
+    assert list(found.values()) == [
+        {},
+        {"num_inference_steps": 4},
+        {"num_inference_steps": 5},
+        {"entropy_bound": 0.1},
+        {"temperature": 0.3, "confidence_temperature": "released"},
+    ]
+    for wrong in ("temprature=0.3", "temperature", "temperature=hot"):
+        with pytest.raises(ValueError, match="temp"):
+            asked_for([wrong], 16)
+
+
+def test_loss_is_paired_and_the_fewest_calls_within_it_are_asked_for() -> None:
     found = compared(ROWS["later_steps=0.25"], ROWS[EXACT])
     assert found["fewer"] == 3
     assert found["loss"] == 0.25
