@@ -151,7 +151,8 @@ def draw(rows: Mapping[str, Mapping[str, Any]], path: Path) -> None:
     for family in ("steps", *SINGLE, "together"):
         points = [(row["calls"], row["overall"]) for name, row in rows.items() if _family(name) in (family, EXACT)]
         if len(points) > 1:
-            axes.plot(*zip(*sorted(points), strict=True), marker="o", label=family)
+            line = "none" if family == "together" else "-"
+            axes.plot(*zip(*sorted(points), strict=True), marker="o", linestyle=line, label=family)
     axes.set(xlabel="model calls a clip (passes over a latent frame, each branch)", ylabel="overall score")
     axes.legend()
     path.parent.mkdir(parents=True, exist_ok=True)
