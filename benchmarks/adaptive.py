@@ -72,18 +72,17 @@ def variants(num_steps: int) -> dict[str, dict[str, Any]]:
     return found
 
 
-def asked_for(only: Sequence[str], num_steps: int) -> dict[str, dict[str, Any]]:
-    """Returns exact sampling and the variants asked for, known ones or any settings: `temperature=0.3 steps=16`.
+def asked_for(only: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Returns exact sampling and the variants asked for, each by its settings: `temperature=0.3 steps=16`.
 
     Raises ValueError for what is no setting of a generation.
     """
-    known = variants(num_steps)
-    found = {EXACT: known[EXACT]}
+    found: dict[str, dict[str, Any]] = {EXACT: {}}
     for name in only:
-        parts = [part.partition("=") for part in name.split()]
-        given = {"num_inference_steps" if key == "steps" else key: _value(text) for key, _, text in parts}
-        found[name] = known.get(name, given)
-        resolve_settings({}, found[name])
+        if name != EXACT:
+            parts = [part.partition("=") for part in name.split()]
+            found[name] = {"num_inference_steps" if key == "steps" else key: _value(text) for key, _, text in parts}
+            resolve_settings({}, found[name])
     return found
 
 
@@ -171,7 +170,7 @@ def main() -> None:
     rows = stored.get("rows", {}) if stored.get("made_by") == made_by else {}
     num_steps = resolve_settings(pipeline.defaults, {}).sampler.num_steps
     try:
-        wanted = asked_for(args.only, num_steps) if args.only else variants(num_steps)
+        wanted = asked_for(args.only) if args.only else variants(num_steps)
     except ValueError as error:
         parser.error(f"--only: {error}")
     for name, settings in wanted.items():

@@ -38,9 +38,7 @@ def test_every_variant_is_a_setting_of_a_generation() -> None:
 
 
 def test_any_settings_may_be_asked_for_beside_exact_sampling() -> None:
-    found = asked_for(
-        ["steps=4", "steps=5", "entropy_bound=0.1", "temperature=0.3 confidence_temperature=released"], 16
-    )
+    found = asked_for(["steps=4", "steps=5", "entropy_bound=0.1", "temperature=0.3 confidence_temperature=released"])
     assert list(found.values()) == [
         {},
         {"num_inference_steps": 4},
@@ -48,12 +46,14 @@ def test_any_settings_may_be_asked_for_beside_exact_sampling() -> None:
         {"entropy_bound": 0.1},
         {"temperature": 0.3, "confidence_temperature": "released"},
     ]
+    known = variants(16)
+    assert asked_for(list(known)) == known
     for wrong in ("temprature=0.3", "temperature", "temperature=hot"):
         with pytest.raises(ValueError, match="temp"):
-            asked_for([wrong], 16)
+            asked_for([wrong])
 
 
-def test_loss_is_paired_and_the_fewest_calls_within_it_are_asked_for() -> None:
+def test_loss_is_paired_and_the_fewest_calls_within_it_are_chosen() -> None:
     found = compared(ROWS["later_steps=0.25"], ROWS[EXACT])
     assert found["fewer"] == 3
     assert found["loss"] == 0.25
