@@ -25,24 +25,17 @@ ALLOWED_LOSS = 0.01
 
 EXACT = "exact"
 SINGLE: Mapping[str, Sequence[float]] = {
-    "entropy_bound": (0.0003, 0.001, 0.003, 0.02, 0.1, 0.5),
-    "guidance_every": (2, 4, 16),
-    "guidance_tolerance": (0.1, 0.2, 0.4),
-    "later_steps": (0.75, 0.5, 0.25, 0.125, 0.0625),
+    "entropy_bound": (0.0001, 0.001, 0.003, 0.02, 0.1),
+    "guidance_tolerance": (0.1, 1.0, 3.0),
+    "later_steps": (0.5, 0.25, 0.125),
 }
 """Adaptive setting -> values, tried one by one."""
 JOINT: Sequence[Mapping[str, float]] = (
     FAST,
-    {"entropy_bound": 0.0001, "guidance_every": 3},
-    {"entropy_bound": 0.001, "guidance_every": 2},
-    {"entropy_bound": 0.02, "later_steps": 0.5},
-    {"guidance_every": 4, "later_steps": 0.25},
-    {"guidance_every": 2, "later_steps": 0.25},
-    {"guidance_every": 3, "later_steps": 0.25},
-    {"guidance_every": 2, "later_steps": 0.125},
-    {"num_inference_steps": 16, "guidance_every": 4},
-    {"num_inference_steps": 12, "guidance_every": 2},
-    {"num_inference_steps": 10, "guidance_every": 2},
+    {"entropy_bound": 0.0001, "guidance_tolerance": 1.0},
+    {"entropy_bound": 0.0001, "guidance_tolerance": 3.0},
+    {"later_steps": 0.25, "guidance_tolerance": 1.0},
+    {"entropy_bound": 0.0001, "later_steps": 0.25, "guidance_tolerance": 1.0},
 )
 """Settings tried together."""
 

@@ -45,8 +45,7 @@ _SETTINGS: dict[str, tuple[Callable[[str], Any], str]] = {
     "temperature": (float, "of the softmax codes are drawn from"),
     "top_k": (int, "draw among so many codes only"),
     "entropy_bound": (float, "keep so many codes more at once as have at most this entropy, in nats, together"),
-    "guidance_every": (int, "compute the branch without text in the first of every so many refinements"),
-    "guidance_tolerance": (float, "stop computing it once the branches differ by no more than this share"),
+    "guidance_tolerance": (float, "stop guiding a frame once guidance moves its codes by no more nats than this"),
     "later_steps": (float, "refinements of later frames, as a share of --steps"),
 }
 

@@ -196,19 +196,11 @@ class SamplerConfig:
     entropy_bound: float | None = None
     """Nats. Beyond what the schedule keeps, as many codes are kept at once as have at most this entropy together, the
     largest left out (`lumos.sampler.num_within`); a frame ends when nothing is masked. None follows the schedule."""
-    guidance_every: int | None = None
-    """The branch without text runs in the first of every so many refinements; in between its last difference from the
-    other is reused. None runs it always."""
     guidance_tolerance: float | None = None
-    """Once the branches differ by no more than this share of their norm, the rest of the frame reuses that difference;
-    None goes on comparing."""
+    """Nats. Once guidance moves the distributions of the masked codes by no more than this together (KL divergence),
+    the rest of the frame goes without the branch without text. None runs it always."""
     later_steps: float | None = None
     """Refinements of each frame after the first generated one, as a share of num_steps; None: as many."""
-
-    @property
-    def reuses_guidance(self) -> bool:
-        """Whether a refinement may go without the branch without text."""
-        return self.guidance_every is not None or self.guidance_tolerance is not None
 
     def steps_of(self, *, first: bool) -> int:
         """Refinements of the first generated frame, or of a later one."""
@@ -227,9 +219,6 @@ class SamplerConfig:
             value = getattr(self, name)
             rule = "above 0, or unset" if highest == math.inf else f"above 0 and at most {highest:g}, or unset"
             _require(value is None or 0 < value <= highest, name, value, rule)
-        every = self.guidance_every
-        whole = every is None or (isinstance(every, int) and every >= 1)
-        _require(whole, "guidance_every", every, "a whole number of at least 1, or unset")
 
 
 @dataclass(frozen=True, kw_only=True)

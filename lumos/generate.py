@@ -3,10 +3,9 @@
 import dataclasses
 from collections.abc import Callable, Sequence
 from copy import copy
-from itertools import compress
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
@@ -97,32 +96,23 @@ def generate_codes(
 def _sampled(
     decoder: "FrameDecoder", codes: Tensor, *, noise: Sequence[NoiseSource], sampler: SamplerConfig, start: Step
 ) -> tuple[Tensor, Tensor]:
-    """Returns the codes [B, N] of a frame, refined until none is masked, and the model's passes [B] over it.
-
-    Samples that are finished early leave the batch as soon as they are half of it.
-    """
-    num_steps = sampler.steps_of(first=start.first)
+    """Returns the codes [B, N] of a frame, refined until none is masked, and the model's passes [B] over it."""
+    num_samples, num_steps = len(codes), sampler.steps_of(first=start.first)
     sampler = dataclasses.replace(sampler, num_steps=num_steps)
-    guidance = Guidance(sampler, *codes.shape)
-    calls = torch.zeros(len(codes), dtype=torch.long)
-    finished, samples = codes.clone(), torch.arange(len(codes))  # `codes` goes on with these samples
+    guidance = Guidance(sampler, num_samples, weight=decoder.head)
+    calls = torch.zeros(num_samples, dtype=torch.long)
     for index in range(num_steps):
-        open_ones = (codes == MASKED).any(dim=1).cpu()
-        if not open_ones.any():
+        rows = guidance.rows((codes == MASKED).any(dim=1).cpu())
+        if not rows:
             break
-        if 2 * int(open_ones.sum()) <= len(codes) and decoder.can_select:
-            finished[samples] = codes
-            samples, codes, noise = samples[open_ones], codes[open_ones], list(compress(noise, open_ones))
-            decoder, guidance = decoder.select(open_ones), guidance.select(open_ones)
-            open_ones = open_ones[open_ones]
-        calls[samples] += guidance.calls(index) * open_ones
+        calls += torch.bincount(torch.tensor(rows) % num_samples, minlength=num_samples)
+        decoder = decoder.narrowed(rows, num_samples=num_samples)
         places, undecided = undecided_places(codes)
-        hidden = decoder.hidden(codes, frame=start.frame, places=places, num_rows=guidance.num_rows(index))
-        hidden = guidance.guided(hidden, places, undecided=undecided)[undecided]
+        hidden = decoder.hidden(codes, frame=start.frame, places=places, rows=rows)
+        hidden = guidance.guided(hidden, rows=rows, undecided=undecided)[undecided]
         step = dataclasses.replace(start, index=index)
         codes = refine(codes, hidden, weight=decoder.head, noise=noise, step=step, sampler=sampler)
-    finished[samples] = codes
-    return finished, calls
+    return codes, calls
 
 
 class FrameDecoder:
@@ -149,7 +139,7 @@ class FrameDecoder:
         masked = frame_ids(torch.full((num_latent_frames, *grid), vocab.mask), vocab)
         self._frame_length = masked.shape[-1]
         _check_length(texts, masked.numel(), limit=model.config.max_position_embeddings)
-        self._texts = list(texts)
+        self._texts, self._rows = list(texts), list(range(len(texts)))
         padded = _padded(texts, vocab)
         whole = torch.cat([padded, masked.flatten().expand(len(texts), -1)], dim=1)
         self._text_length, self._positions = padded.shape[1], positions_of(whole, vocab).to(device)
@@ -175,7 +165,7 @@ class FrameDecoder:
         *,
         frame: int,
         places: Int[Tensor, "B M"] | None = None,
-        num_rows: int | None = None,
+        rows: Sequence[int] | None = None,
     ) -> Float[Tensor, "R M D"]:
         """Returns the hidden states at a frame's codes (-1 = masked); the cache keeps nothing of them.
 
@@ -183,56 +173,68 @@ class FrameDecoder:
             codes: of the whole frame.
             frame: which one, the next after those kept.
             places: the codes (0..N-1) that are wanted; None: all.
-            num_rows: R, the rows that are wanted, the first ones; None: all.
+            rows: those that are wanted, rising; None: all.
         """
+        rows = self._rows if rows is None else rows
+        run = self._run_for(rows, len(codes))
+        samples = [row % len(codes) for row in run]
+        ids = self._frame(codes)[samples]
         wanted = self._code_places.expand(len(codes), -1) if places is None else self._code_places[places]
-        num_rows = len(self._texts) if num_rows is None else num_rows
-        only = wanted.repeat(num_rows // len(codes), 1)
-        if self._graphs is None:
-            return self._run(self._frame(codes), frame, only=only, num_rows=num_rows)
-        # A graph has fixed shapes: the whole frame, its own for every length of the history.
-        if (frame, num_rows) not in self._graphs:
-            self._graphs = {key: graph for key, graph in self._graphs.items() if key[0] == frame}
-            self._graphs[frame, num_rows] = captured(
-                lambda ids: self._run(ids, frame, num_rows=num_rows), self._frame(codes)
-            )
-        return columns(self._graphs[frame, num_rows](self._frame(codes)), only)
+        hidden = self._wanted(ids, frame, only=wanted[samples])
+        if len(run) == len(rows):
+            return hidden
+        kept = set(rows)
+        return hidden[[index for index, row in enumerate(run) if row in kept]]
 
     def keep_frame(self, codes: Int[Tensor, "B N"], *, frame: int, masked_positions: Int[Tensor, "B n"]) -> int:
         """Returns the number of branches, in whose cache the frame is, masked at `masked_positions` (0..P-1)."""
         ids = self._frame(codes)
         ids.scatter_(1, self._content_places[masked_positions], self._model.vocab.mask)
-        num_rows = len(self._texts)
-        nothing = torch.empty(num_rows, 0, dtype=torch.long, device=ids.device)
-        self._run(ids, frame, only=nothing, num_rows=num_rows)
+        num_branches = len(self._texts) // len(codes)
+        nothing = torch.empty(len(self._texts), 0, dtype=torch.long, device=ids.device)
+        self._run(ids.repeat(num_branches, 1), frame, only=nothing)
         self._cache.advance(self._frame_length)
-        return num_rows // len(codes)
+        return num_branches
 
-    @property
-    def can_select(self) -> bool:
-        """Whether `select` is to be had: a CUDA graph keeps to the memory it was captured on."""
-        return self._graphs is None
+    def narrowed(self, rows: Sequence[int], *, num_samples: int) -> "FrameDecoder":
+        """Returns a decoder of these rows for the next frame alone if that halves what is run for them, or else itself.
 
-    def select(self, samples: Bool[Tensor, "B"]) -> "FrameDecoder":
-        """Returns a decoder of these samples for the next frame alone; what is kept is copied, and the rest shared."""
-        rows = samples.repeat(len(self._texts) // len(samples)).nonzero().flatten().tolist()
+        What is kept of them is copied. CUDA graphs keep to the memory they were captured on: never then.
+        """
+        if self._graphs is not None or 2 * len(rows) > len(self._run_for(rows, num_samples)):
+            return self
+        held = [self._rows.index(row) for row in rows]
         chosen = copy(self)
-        chosen._texts = [self._texts[row] for row in rows]
-        chosen._positions = self._positions[rows]
+        chosen._texts, chosen._rows = [self._texts[index] for index in held], list(rows)
+        chosen._positions = self._positions[held]
         chosen._cache = self._new_cache(chosen._texts, capacity=self._cache.length + self._frame_length)
-        chosen._cache.copy_rows(self._cache, rows)
+        chosen._cache.copy_rows(self._cache, held)
         return chosen
+
+    def _run_for(self, rows: Sequence[int], num_samples: int) -> list[int]:
+        """Returns the rows that are run where these are wanted: all here, or those of the first branch."""
+        return self._rows if rows[-1] >= num_samples else [row for row in self._rows if row < num_samples]
+
+    def _wanted(self, ids: Tensor, frame: int, *, only: Tensor) -> Tensor:
+        if self._graphs is None:
+            return self._run(ids, frame, only=only)
+        # A graph has fixed shapes: the whole frame, its own for every length of the history.
+        key = (frame, len(ids))
+        if key not in self._graphs:
+            self._graphs = {other: graph for other, graph in self._graphs.items() if other[0] == frame}
+            self._graphs[key] = captured(lambda ids: self._run(ids, frame), ids)
+        return columns(self._graphs[key](ids), only)
 
     def _frame(self, codes: Tensor) -> Tensor:
         vocab = self._model.vocab
         ids = torch.where(codes == MASKED, vocab.mask, vocab.code_ids(codes.clamp(min=0)))
         return frame_ids(ids.unflatten(-1, self._grid), vocab)
 
-    def _run(self, ids: Tensor, frame: int, *, only: Tensor | None = None, num_rows: int) -> Tensor:
-        start = self._text_length + frame * self._frame_length
+    def _run(self, ids: Tensor, frame: int, *, only: Tensor | None = None) -> Tensor:
+        start, num_rows = self._text_length + frame * self._frame_length, len(ids)
         assert self._cache.length == start
         return self._model.hidden(
-            ids.repeat(num_rows // len(ids), 1),
+            ids,
             positions=self._positions[:num_rows, :, start : start + self._frame_length],
             blocks=frame_plan(num_rows, self._frame_length),
             cache=self._cache if num_rows == len(self._texts) else self._cache.first_rows(num_rows),

@@ -178,6 +178,17 @@ def num_within(entropy: Float[Tensor, "M"], *, bound: int | float) -> int:
     return int((entropy.cumsum(dim=0) - entropy.cummax(dim=0).values <= bound).sum())
 
 
+def divergence(
+    hidden: Float[Tensor, "U D"], other: Float[Tensor, "U D"], *, weight: Float[Tensor, "V D"], sampler: SamplerConfig
+) -> Float[Tensor, "U"]:
+    """Returns KL(p || q) in nats, row by row; p and q are what is drawn from after `hidden` and after `other`."""
+    found = torch.empty(len(hidden), device=hidden.device)
+    for part in _chunks(len(hidden), weight):
+        p, q = (_logits(states[part], weight, sampler).log_softmax(dim=-1) for states in (hidden, other))
+        found[part] = (p.exp() * (p - q)).where(p > -math.inf, 0).sum(dim=-1)
+    return found
+
+
 def inverse_cdf(logits: Float[Tensor, "M V"], u: Float[Tensor, "M"]) -> Int[Tensor, "M"]:
     """Returns for each row the code whose interval of the distribution function of softmax(logits) holds u in [0, 1).
 
@@ -220,12 +231,10 @@ def _draw(
     rows, positions = where
     drawn = torch.empty_like(positions)
     log_prob, entropy = torch.zeros(2, len(positions), device=hidden.device)
-    chunk = max(1, _CHUNK_BYTES.get(hidden.device.type, 2**25) // (4 * len(weight)))
-    for start in range(0, len(positions), chunk):
-        part = slice(start, start + chunk)
-        logits = _shaped(linear(hidden[part].to(weight.dtype), weight).float(), sampler)
+    for part in _chunks(len(positions), weight):
+        logits = _logits(hidden[part], weight, sampler)
         for row, span in _spans(rows[part]):
-            here = slice(start + span.start, start + span.stop)
+            here = slice(part.start + span.start, part.start + span.stop)
             drawn[here] = noise[row].draw(logits[span], frame=step.frame, step=step.index, positions=positions[here])
         log_prob[part] = logits.gather(-1, drawn[part, None]).squeeze(-1) - logits.logsumexp(dim=-1)
         if sampler.entropy_bound is not None:
@@ -233,8 +242,15 @@ def _draw(
     return drawn, log_prob, entropy
 
 
-def _shaped(logits: Tensor, sampler: SamplerConfig) -> Tensor:
-    """Returns the logits of the distribution that is drawn from: with its temperature, and of the k likeliest codes."""
+def _chunks(num: int, weight: Tensor) -> list[slice]:
+    """Returns slices of 0..num - 1, each of so many hidden states as may have their logits at a time."""
+    size = max(1, _CHUNK_BYTES.get(weight.device.type, 2**25) // (4 * len(weight)))
+    return [slice(start, min(start + size, num)) for start in range(0, num, size)]
+
+
+def _logits(hidden: Tensor, weight: Tensor, sampler: SamplerConfig) -> Tensor:
+    """Returns the fp32 logits of the distribution drawn from: with its temperature, and of the k likeliest codes."""
+    logits = linear(hidden.to(weight.dtype), weight).float()
     if sampler.temperature != 1:
         logits = logits / sampler.temperature
     if sampler.top_k is not None and sampler.top_k < logits.shape[-1]:

@@ -33,7 +33,7 @@ def test_every_variant_is_a_setting_of_a_generation() -> None:
     assert found["steps=4"] == {"num_inference_steps": 4}
     for settings in found.values():
         assert isinstance(resolve_settings({"num_inference_steps": 16}, settings).sampler, SamplerConfig)
-    for name in ("entropy_bound", "guidance_every", "guidance_tolerance", "later_steps"):
+    for name in ("entropy_bound", "guidance_tolerance", "later_steps"):
         assert sum(list(settings) == [name] for settings in found.values()) >= 3
 
 

@@ -1,5 +1,6 @@
-"""Adaptive sampling: sure codes kept, guidance reused, fewer steps later; counted, off by default, batch-invariant."""
+"""Adaptive sampling: sure codes kept, guidance ended, fewer steps later; counted, off by default, batch-invariant."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import permutations
 
@@ -11,7 +12,17 @@ from lumos.config import SamplerConfig
 from lumos.generate import FrameDecoder, generate_codes
 from lumos.guidance import Guidance
 from lumos.model.modeling import LumosForCausalLM
-from lumos.sampler import MASKED, GeneratorNoise, NoNoise, Step, guide, num_within, refine, undecided_places
+from lumos.sampler import (
+    MASKED,
+    GeneratorNoise,
+    NoNoise,
+    Step,
+    divergence,
+    guide,
+    num_within,
+    refine,
+    undecided_places,
+)
 from lumos.sequence import video_header
 
 GRID = (8, 4)
@@ -19,15 +30,14 @@ CONFIG = SamplerConfig(num_steps=4, guidance_scale=3.0)
 PROMPTS = [torch.tensor(ids) for ids in ([256, 70, 71], [256, 80, 81, 82, 83, 84], [256, 70, 71])]
 ADAPTIVE = {
     "entropy_bound": {"entropy_bound": 40.0},
-    "guidance_every": {"guidance_every": 2},
-    "guidance_tolerance": {"guidance_tolerance": 0.9},
+    "guidance_tolerance": {"guidance_tolerance": 2.0},
     "later_steps": {"later_steps": 0.5},
-    "all": {"entropy_bound": 40.0, "guidance_every": 3, "guidance_tolerance": 0.9, "later_steps": 0.5},
+    "all": {"entropy_bound": 40.0, "guidance_tolerance": 2.0, "later_steps": 0.5},
 }
 
 
 def sampled(
-    model: LumosForCausalLM, config: SamplerConfig, rows: tuple[int, ...] = (0, 1, 2)
+    model: LumosForCausalLM, config: SamplerConfig, rows: tuple[int, ...] = (0, 1, 2), *, graphs: bool = False
 ) -> tuple[Tensor, list[int]]:
     calls = torch.zeros(len(rows), dtype=torch.long)
     codes = generate_codes(
@@ -40,6 +50,7 @@ def sampled(
         sampler=config,
         noise=[GeneratorNoise(row) for row in rows],
         calls=calls,
+        graphs=graphs,
     )
     return codes, calls.tolist()
 
@@ -66,33 +77,34 @@ def test_each_setting_makes_fewer_calls_and_a_sample_does_not_depend_on_its_batc
 
 
 def test_numbers_of_calls_follow_the_settings(tiny_model: LumosForCausalLM) -> None:
-    assert sampled(tiny_model, replace(CONFIG, guidance_every=2))[1] == [3 * (4 + 2) + 4] * 3
     assert sampled(tiny_model, replace(CONFIG, later_steps=0.25))[1] == [(4 + 1 + 1) * 2 + 4] * 3
     # no entropy is too much: one refinement a frame
     assert sampled(tiny_model, replace(CONFIG, entropy_bound=1e9))[1] == [3 * 2 + 4] * 3
+    # the branches always agree: the first refinement of a frame finds that out
+    assert sampled(tiny_model, replace(CONFIG, guidance_tolerance=1e9))[1] == [3 * (4 + 1) + 4] * 3
 
 
 @pytest.mark.parametrize("num_steps", [4, 20])
-def test_settings_that_accept_nothing_and_reuse_nothing_change_nothing(
+def test_settings_that_accept_nothing_and_end_nothing_change_nothing(
     tiny_model: LumosForCausalLM, num_steps: int
 ) -> None:
     exact = replace(CONFIG, num_steps=num_steps)
-    never = replace(exact, entropy_bound=1e-9, guidance_every=1, guidance_tolerance=1e-9, later_steps=1.0)
+    never = replace(exact, entropy_bound=1e-9, guidance_tolerance=1e-9, later_steps=1.0)
     assert sampled(tiny_model, never)[0].equal(sampled(tiny_model, exact)[0])
 
 
-def test_finished_samples_leave_the_batch_and_change_nothing(
+def test_rows_that_nothing_depends_on_leave_the_batch_and_change_nothing(
     tiny_model: LumosForCausalLM, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = replace(CONFIG, num_steps=12, entropy_bound=25.0, guidance_every=2)
+    config = replace(CONFIG, num_steps=12, entropy_bound=25.0, guidance_tolerance=2.0)
     rows: list[int] = []
     run = FrameDecoder._run
-    monkeypatch.setattr(FrameDecoder, "_run", lambda *a, **k: rows.append(k["num_rows"]) or run(*a, **k))
+    monkeypatch.setattr(FrameDecoder, "_run", lambda *a, **k: rows.append(len(a[1])) or run(*a, **k))
     orders = list(permutations(range(3)))  # whichever sample is left over, with noise and a guidance of its own
     leaving, in_fewer_rows = [sampled(tiny_model, config, order) for order in orders], sum(rows)
     assert min(rows) == 1
     rows.clear()
-    monkeypatch.setattr(FrameDecoder, "can_select", False)
+    monkeypatch.setattr(FrameDecoder, "narrowed", lambda self, *a, **k: self)
     for order, (codes, calls) in zip(orders, leaving, strict=True):
         staying = sampled(tiny_model, config, order)
         assert codes.equal(staying[0])
@@ -100,17 +112,75 @@ def test_finished_samples_leave_the_batch_and_change_nothing(
     assert in_fewer_rows < sum(rows)
 
 
-def test_guidance_of_some_samples_keeps_what_was_theirs() -> None:
-    config = SamplerConfig(guidance_scale=4.0, guidance_every=2, guidance_tolerance=0.1)
-    guidance, places = Guidance(config, 3, 4), torch.arange(4).expand(3, -1)
-    cond, noise, later = torch.randn(3, 3, 4, 5)
-    uncond = cond + noise * torch.tensor([1.0, 1.0, 0.001])[:, None, None]
-    guidance.guided(torch.cat([cond, uncond]), places, undecided=torch.ones(3, 4, dtype=torch.bool))
-    last = guidance.select(torch.tensor([False, False, True]))
-    assert [last.calls(index).tolist() for index in (1, 2)] == [[1], [1]]
-    assert [guidance.calls(index).tolist() for index in (1, 2)] == [[1, 1, 1], [2, 2, 1]]
-    guided = last.guided(later[2:], places[2:], undecided=torch.ones(1, 4, dtype=torch.bool))
-    torch.testing.assert_close(guided, later[2:] + 3 * (cond - uncond)[2:])
+def test_captured_passes_of_fixed_shapes_give_the_same_codes(
+    tiny_model: LumosForCausalLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shapes: list[tuple[int, ...]] = []
+
+    def captured(run: Callable[[Tensor], Tensor], ids: Tensor) -> Callable[[Tensor], Tensor]:
+        static = ids.clone()
+        shapes.append(tuple(ids.shape))
+        return lambda ids: run(static.copy_(ids.reshape(static.shape)))  # on the memory that was captured
+
+    monkeypatch.setattr("lumos.generate.captured", captured)
+    config = replace(CONFIG, num_steps=12, entropy_bound=25.0, guidance_tolerance=2.0)
+    plain, graphed = sampled(tiny_model, config), sampled(tiny_model, config, graphs=True)
+    assert graphed[0].equal(plain[0])
+    assert graphed[1] == plain[1]
+    assert {rows for rows, _ in shapes} == {3, 6}  # both branches of all samples, or one
+    assert len(shapes) <= 2 * 3
+
+
+def test_guidance_ends_where_the_branches_agree_row_by_row() -> None:
+    config, weight = SamplerConfig(guidance_scale=4.0, guidance_tolerance=0.1), torch.randn(30, 5)
+    guidance, undecided = Guidance(config, 3, weight=weight), torch.ones(3, 4, dtype=torch.bool)
+    everyone = torch.ones(3, dtype=torch.bool)
+    cond, noise = torch.randn(2, 3, 4, 5)
+    uncond = cond + noise * torch.tensor([0.001, 1.0, 1.0])[:, None, None]
+    uncond[2, 0], undecided[2, 1:] = cond[2, 0], False  # they agree in all that counts
+    assert guidance.rows(everyone) == [0, 1, 2, 3, 4, 5]
+    first = guidance.guided(torch.cat([cond, uncond]), rows=range(6), undecided=undecided)
+    torch.testing.assert_close(first, guide(cond, uncond, scale=4.0))
+    assert guidance.rows(everyone) == [0, 1, 2, 4]
+    cond, uncond = torch.randn(2, 3, 4, 5)
+    second = guidance.guided(torch.cat([cond, uncond[1:2]]), rows=[0, 1, 2, 4], undecided=undecided)
+    assert second[[0, 2]].equal(cond[[0, 2]])
+    torch.testing.assert_close(second[1], guide(cond[1], uncond[1], scale=4.0))
+    # what has ended never begins again; what is finished needs no row
+    assert guidance.rows(torch.tensor([True, True, False])) == [0, 1, 4]
+    assert guidance.rows(torch.tensor([True, False, True])) == [0, 2]
+    third = guidance.guided(cond[[0, 2]], rows=[0, 2], undecided=undecided)
+    assert third[[0, 2]].equal(cond[[0, 2]])
+
+
+def test_guidance_of_scale_1_is_the_branch_with_text_alone() -> None:
+    guidance = Guidance(SamplerConfig(guidance_scale=1.0), 2, weight=torch.randn(30, 5))
+    hidden, undecided = torch.randn(2, 3, 5), torch.ones(2, 3, dtype=torch.bool)
+    assert guidance.rows(torch.tensor([True, True])) == [0, 1]
+    assert guidance.guided(hidden, rows=[0, 1], undecided=undecided).equal(hidden)
+
+
+@pytest.mark.parametrize("shape", [{}, {"temperature": 0.5}, {"top_k": 3}])
+def test_divergence_is_that_of_the_distributions_drawn_from(
+    shape: dict[str, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lumos.sampler._CHUNK_BYTES", {"cpu": 2 * 4 * 30})  # two rows at a time
+    hidden, weight = torch.randn(7, 5), torch.randn(30, 5)
+    other = hidden * 1.25  # the order of the codes stays, so that the same three are left of either
+    found = divergence(hidden, other, weight=weight, sampler=SamplerConfig(**shape))
+    expected = []
+    for pair in zip(hidden, other, strict=True):
+        logits = [(weight @ row).double() / shape.get("temperature", 1) for row in pair]
+        kept = logits[0].topk(int(shape.get("top_k", 30))).indices
+        p, q = (one[kept].softmax(0) for one in logits)
+        expected.append((p * (p / q).log()).sum().float())
+    torch.testing.assert_close(found, torch.stack(expected), rtol=1e-4, atol=1e-6)
+    assert divergence(hidden, hidden, weight=weight, sampler=SamplerConfig(**shape)).abs().max() < 1e-6
+
+
+def test_divergence_has_no_end_where_a_code_is_drawn_from_one_alone() -> None:
+    config, weight = SamplerConfig(top_k=1), torch.eye(5)
+    assert divergence(torch.eye(5)[:1], torch.eye(5)[1:2], weight=weight, sampler=config).tolist() == [torch.inf]
 
 
 @pytest.mark.parametrize(
@@ -163,33 +233,6 @@ def test_undecided_places_come_first_and_in_order() -> None:
     assert undecided.tolist() == [[True, True], [True, False]]
 
 
-def test_a_reused_difference_guides_the_new_hidden_states() -> None:
-    config = SamplerConfig(guidance_scale=4.0, guidance_every=2)
-    guidance = Guidance(config, 2, 6)
-    cond, uncond, later = torch.randn(2, 3, 5), torch.randn(2, 3, 5), torch.randn(2, 2, 5)
-    places, all_of_them = torch.tensor([[1, 3, 4], [0, 2, 5]]), torch.ones(2, 3, dtype=torch.bool)
-    assert [guidance.num_rows(index) for index in range(4)] == [4, 2, 4, 2]
-    both = guidance.guided(torch.cat([cond, uncond]), places, undecided=all_of_them)
-    torch.testing.assert_close(both, guide(cond, uncond, scale=4.0))
-    alone = guidance.guided(later, torch.tensor([[3, 4], [0, 5]]), undecided=all_of_them[:, :2])
-    kept = torch.tensor([[1, 2], [0, 2]])[..., None].expand(-1, -1, 5)
-    torch.testing.assert_close(alone, later + 3 * (cond - uncond).gather(1, kept))
-
-
-def test_branches_that_agree_stay_reused_row_by_row() -> None:
-    guidance = Guidance(SamplerConfig(guidance_scale=4.0, guidance_tolerance=0.1), 2, 3)
-    cond, noise = torch.randn(2, 3, 5), torch.randn(2, 3, 5)
-    uncond = cond + noise * torch.tensor([0.001, 1.0])[:, None, None]
-    places, undecided = torch.arange(3).expand(2, -1), torch.ones(2, 3, dtype=torch.bool)
-    guidance.guided(torch.cat([cond, uncond]), places, undecided=undecided)
-    assert guidance.calls(1).tolist() == [1, 2]
-    assert guidance.num_rows(1) == 4
-    other = torch.cat([cond, torch.randn(2, 3, 5)])
-    guided = guidance.guided(other, places, undecided=undecided)
-    torch.testing.assert_close(guided[0], guide(cond, uncond, scale=4.0)[0])
-    torch.testing.assert_close(guided[1], guide(*other.chunk(2), scale=4.0)[1])
-
-
 def test_wanted_places_and_rows_are_those_of_the_whole(tiny_model: LumosForCausalLM) -> None:
     header = video_header(tiny_model.vocab, fps=6, duration=2)
     texts = [*PROMPTS, header, header, header]
@@ -200,10 +243,19 @@ def test_wanted_places_and_rows_are_those_of_the_whole(tiny_model: LumosForCausa
         decoder.read_text()
         whole = decoder.hidden(codes, frame=0)
         some = decoder.hidden(codes, frame=0, places=places)
-        first = decoder.hidden(codes, frame=0, places=places, num_rows=3)
+        first = decoder.hidden(codes, frame=0, places=places, rows=[0, 1, 2])
+        picked = decoder.hidden(codes, frame=0, places=places, rows=[1, 2, 4])
+        narrowed = decoder.narrowed([1, 2, 4], num_samples=3)
+        assert decoder.narrowed([0, 1, 2, 4], num_samples=3) is decoder  # more than half: not worth a copy
+        assert decoder.narrowed([0, 2], num_samples=3) is decoder
+        again = narrowed.hidden(codes, frame=0, places=places, rows=[1, 2, 4])
+        last = narrowed.hidden(codes, frame=0, places=places, rows=[2])
     index = places.repeat(2, 1)[..., None].expand(-1, -1, whole.shape[-1])
     torch.testing.assert_close(some, whole.gather(1, index))
     torch.testing.assert_close(first, some[:3])
+    for found in (picked, again):
+        torch.testing.assert_close(found, some[[1, 2, 4]])
+    torch.testing.assert_close(last, some[[2]])
 
 
 def test_equal_texts_are_read_once(tiny_model: LumosForCausalLM, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -219,7 +271,6 @@ def test_equal_texts_are_read_once(tiny_model: LumosForCausalLM, monkeypatch: py
     [
         ("entropy_bound", 0.0),
         ("entropy_bound", -1.0),
-        ("guidance_every", 0),
         ("guidance_tolerance", 0.0),
         ("later_steps", 0.0),
         ("later_steps", 2.0),
