@@ -76,7 +76,7 @@ class Fast:
     def blocks(self) -> Tensor:
         """Returns the guided hidden states of the masked positions."""
         hidden = self._decoder.hidden(self._codes, frame=self._moment.step.frame, places=self._places)
-        guidance = Guidance(SAMPLER, 1, weight=self._decoder.head)
+        guidance = Guidance(SAMPLER, 1, num_positions=self._codes.shape[1], weight=self._decoder.head)
         return guidance.guided(hidden, rows=[0, 1], undecided=self._undecided)[self._undecided]
 
     @torch.inference_mode()

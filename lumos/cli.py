@@ -45,7 +45,10 @@ _SETTINGS: dict[str, tuple[Callable[[str], Any], str]] = {
     "temperature": (float, "of the softmax codes are drawn from"),
     "top_k": (int, "draw among so many codes only"),
     "entropy_bound": (float, "keep so many codes more at once as have at most this entropy, in nats, together"),
-    "guidance_tolerance": (float, "stop guiding a frame once guidance moves its codes by no more nats than this"),
+    "guidance_tolerance": (
+        float,
+        "stop guiding a frame once guidance moves its codes by no more nats a code than this",
+    ),
     "later_steps": (float, "refinements of later frames, as a share of --steps"),
 }
 

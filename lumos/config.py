@@ -197,8 +197,9 @@ class SamplerConfig:
     """Nats. Beyond what the schedule keeps, as many codes are kept at once as have at most this entropy together, the
     largest left out (`lumos.sampler.num_within`); a frame ends when nothing is masked. None follows the schedule."""
     guidance_tolerance: float | None = None
-    """Nats. Once guidance moves the distributions of the masked codes by no more than this together (KL divergence),
-    the rest of the frame goes without the branch without text. None runs it always."""
+    """Nats a code. Once guidance moves the distributions of a frame's codes by no more than this on average, those that
+    are decided already by 0 (KL divergence of the guided from the conditional one, before top_k), the rest of the frame
+    goes without the branch without text. None runs it always."""
     later_steps: float | None = None
     """Refinements of each frame after the first generated one, as a share of num_steps; None: as many."""
 

@@ -99,7 +99,7 @@ def _sampled(
     """Returns the codes [B, N] of a frame, refined until none is masked, and the model's passes [B] over it."""
     num_samples, num_steps = len(codes), sampler.steps_of(first=start.first)
     sampler = dataclasses.replace(sampler, num_steps=num_steps)
-    guidance = Guidance(sampler, num_samples, weight=decoder.head)
+    guidance = Guidance(sampler, num_samples, num_positions=codes.shape[1], weight=decoder.head)
     calls = torch.zeros(num_samples, dtype=torch.long)
     for index in range(num_steps):
         rows = guidance.rows((codes == MASKED).any(dim=1).cpu())
@@ -177,6 +177,7 @@ class FrameDecoder:
         """
         rows = self._rows if rows is None else rows
         run = self._run_for(rows, len(codes))
+        assert set(rows) <= set(run)
         samples = [row % len(codes) for row in run]
         ids = self._frame(codes)[samples]
         wanted = self._code_places.expand(len(codes), -1) if places is None else self._code_places[places]

@@ -181,11 +181,11 @@ def num_within(entropy: Float[Tensor, "M"], *, bound: int | float) -> int:
 def divergence(
     hidden: Float[Tensor, "U D"], other: Float[Tensor, "U D"], *, weight: Float[Tensor, "V D"], sampler: SamplerConfig
 ) -> Float[Tensor, "U"]:
-    """Returns KL(p || q) in nats, row by row; p and q are what is drawn from after `hidden` and after `other`."""
+    """Returns KL(p || q) in nats, row by row; p and q are the distributions after `hidden` and `other` before top_k."""
     found = torch.empty(len(hidden), device=hidden.device)
     for part in _chunks(len(hidden), weight):
         p, q = (_logits(states[part], weight, sampler).log_softmax(dim=-1) for states in (hidden, other))
-        found[part] = (p.exp() * (p - q)).where(p > -math.inf, 0).sum(dim=-1)
+        found[part] = (p.exp() * (p - q)).sum(dim=-1)
     return found
 
 
@@ -232,7 +232,7 @@ def _draw(
     drawn = torch.empty_like(positions)
     log_prob, entropy = torch.zeros(2, len(positions), device=hidden.device)
     for part in _chunks(len(positions), weight):
-        logits = _logits(hidden[part], weight, sampler)
+        logits = _likeliest(_logits(hidden[part], weight, sampler), sampler.top_k)
         for row, span in _spans(rows[part]):
             here = slice(part.start + span.start, part.start + span.stop)
             drawn[here] = noise[row].draw(logits[span], frame=step.frame, step=step.index, positions=positions[here])
@@ -249,14 +249,16 @@ def _chunks(num: int, weight: Tensor) -> list[slice]:
 
 
 def _logits(hidden: Tensor, weight: Tensor, sampler: SamplerConfig) -> Tensor:
-    """Returns the fp32 logits of the distribution drawn from: with its temperature, and of the k likeliest codes."""
+    """Returns the logits in fp32, with their temperature."""
     logits = linear(hidden.to(weight.dtype), weight).float()
-    if sampler.temperature != 1:
-        logits = logits / sampler.temperature
-    if sampler.top_k is not None and sampler.top_k < logits.shape[-1]:
-        least = logits.topk(sampler.top_k, dim=-1).values[:, -1:]
-        logits = logits.masked_fill(logits < least, -math.inf)
-    return logits
+    return logits if sampler.temperature == 1 else logits / sampler.temperature
+
+
+def _likeliest(logits: Tensor, top_k: int | None) -> Tensor:
+    """Returns the logits with all but the k likeliest codes at -inf."""
+    if top_k is None or top_k >= logits.shape[-1]:
+        return logits
+    return logits.masked_fill(logits < logits.topk(top_k, dim=-1).values[:, -1:], -math.inf)
 
 
 def _spans(rows: Tensor) -> list[tuple[int, slice]]:

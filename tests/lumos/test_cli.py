@@ -92,7 +92,7 @@ def test_fast_turns_adaptive_sampling_on_and_the_record_counts_the_calls(lumos: 
         assert lumos(*words, *more, "--out", f"{name}.mp4")[0] == 0
     slow, fast = (json.loads(Path(f"{name}.mp4.json").read_text()) for name in ("slow", "fast"))
     assert slow["model_calls"] == 2 * 4 * 2 + 2
-    assert fast["model_calls"] < slow["model_calls"] / 1.5
+    assert fast["model_calls"] <= 4 * 2 + 2 + 1 * 2  # a quarter of the refinements in the later frame
     assert slow["settings"]["entropy_bound"] is None
     assert fast["settings"] == slow["settings"] | FAST | {"later_steps": 0.25}
 

@@ -30,9 +30,9 @@ CONFIG = SamplerConfig(num_steps=4, guidance_scale=3.0)
 PROMPTS = [torch.tensor(ids) for ids in ([256, 70, 71], [256, 80, 81, 82, 83, 84], [256, 70, 71])]
 ADAPTIVE = {
     "entropy_bound": {"entropy_bound": 40.0},
-    "guidance_tolerance": {"guidance_tolerance": 2.0},
+    "guidance_tolerance": {"guidance_tolerance": 0.06},
     "later_steps": {"later_steps": 0.5},
-    "all": {"entropy_bound": 40.0, "guidance_tolerance": 2.0, "later_steps": 0.5},
+    "all": {"entropy_bound": 40.0, "guidance_tolerance": 0.06, "later_steps": 0.5},
 }
 
 
@@ -96,7 +96,7 @@ def test_settings_that_accept_nothing_and_end_nothing_change_nothing(
 def test_rows_that_nothing_depends_on_leave_the_batch_and_change_nothing(
     tiny_model: LumosForCausalLM, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = replace(CONFIG, num_steps=12, entropy_bound=25.0, guidance_tolerance=2.0)
+    config = replace(CONFIG, num_steps=12, entropy_bound=25.0, guidance_tolerance=0.06)
     rows: list[int] = []
     run = FrameDecoder._run
     monkeypatch.setattr(FrameDecoder, "_run", lambda *a, **k: rows.append(len(a[1])) or run(*a, **k))
@@ -123,7 +123,7 @@ def test_captured_passes_of_fixed_shapes_give_the_same_codes(
         return lambda ids: run(static.copy_(ids.reshape(static.shape)))  # on the memory that was captured
 
     monkeypatch.setattr("lumos.generate.captured", captured)
-    config = replace(CONFIG, num_steps=12, entropy_bound=25.0, guidance_tolerance=2.0)
+    config = replace(CONFIG, num_steps=12, entropy_bound=25.0, guidance_tolerance=0.06)
     plain, graphed = sampled(tiny_model, config), sampled(tiny_model, config, graphs=True)
     assert graphed[0].equal(plain[0])
     assert graphed[1] == plain[1]
@@ -132,8 +132,8 @@ def test_captured_passes_of_fixed_shapes_give_the_same_codes(
 
 
 def test_guidance_ends_where_the_branches_agree_row_by_row() -> None:
-    config, weight = SamplerConfig(guidance_scale=4.0, guidance_tolerance=0.1), torch.randn(30, 5)
-    guidance, undecided = Guidance(config, 3, weight=weight), torch.ones(3, 4, dtype=torch.bool)
+    config, weight = SamplerConfig(guidance_scale=4.0, guidance_tolerance=0.02), torch.randn(30, 5)
+    guidance, undecided = Guidance(config, 3, num_positions=4, weight=weight), torch.ones(3, 4, dtype=torch.bool)
     everyone = torch.ones(3, dtype=torch.bool)
     cond, noise = torch.randn(2, 3, 4, 5)
     uncond = cond + noise * torch.tensor([0.001, 1.0, 1.0])[:, None, None]
@@ -154,33 +154,37 @@ def test_guidance_ends_where_the_branches_agree_row_by_row() -> None:
 
 
 def test_guidance_of_scale_1_is_the_branch_with_text_alone() -> None:
-    guidance = Guidance(SamplerConfig(guidance_scale=1.0), 2, weight=torch.randn(30, 5))
+    guidance = Guidance(SamplerConfig(guidance_scale=1.0), 2, num_positions=3, weight=torch.randn(30, 5))
     hidden, undecided = torch.randn(2, 3, 5), torch.ones(2, 3, dtype=torch.bool)
     assert guidance.rows(torch.tensor([True, True])) == [0, 1]
     assert guidance.guided(hidden, rows=[0, 1], undecided=undecided).equal(hidden)
 
 
-@pytest.mark.parametrize("shape", [{}, {"temperature": 0.5}, {"top_k": 3}])
-def test_divergence_is_that_of_the_distributions_drawn_from(
-    shape: dict[str, float], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("share", "rows"), [(0.999, [0, 1]), (1.001, [0])])
+def test_guidance_ends_at_the_mean_of_the_divergences(share: float, rows: list[int]) -> None:
+    weight, (cond, uncond) = torch.randn(30, 5), torch.randn(2, 1, 4, 5)
+    config = SamplerConfig(guidance_scale=4.0, temperature=0.5)
+    moved = divergence(guide(cond, uncond, scale=4.0)[0], cond[0], weight=weight, sampler=config)
+    config = replace(config, guidance_tolerance=share * float(moved.sum()) / 7)  # of 7 codes 3 are decided
+    guidance = Guidance(config, 1, num_positions=7, weight=weight)
+    guidance.guided(torch.cat([cond, uncond]), rows=[0, 1], undecided=torch.ones(1, 4, dtype=torch.bool))
+    assert guidance.rows(torch.tensor([True])) == rows
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.5])
+def test_divergence_is_that_of_the_distributions_with_their_temperature(
+    temperature: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lumos.sampler._CHUNK_BYTES", {"cpu": 2 * 4 * 30})  # two rows at a time
-    hidden, weight = torch.randn(7, 5), torch.randn(30, 5)
-    other = hidden * 1.25  # the order of the codes stays, so that the same three are left of either
-    found = divergence(hidden, other, weight=weight, sampler=SamplerConfig(**shape))
-    expected = []
-    for pair in zip(hidden, other, strict=True):
-        logits = [(weight @ row).double() / shape.get("temperature", 1) for row in pair]
-        kept = logits[0].topk(int(shape.get("top_k", 30))).indices
-        p, q = (one[kept].softmax(0) for one in logits)
-        expected.append((p * (p / q).log()).sum().float())
-    torch.testing.assert_close(found, torch.stack(expected), rtol=1e-4, atol=1e-6)
-    assert divergence(hidden, hidden, weight=weight, sampler=SamplerConfig(**shape)).abs().max() < 1e-6
-
-
-def test_divergence_has_no_end_where_a_code_is_drawn_from_one_alone() -> None:
-    config, weight = SamplerConfig(top_k=1), torch.eye(5)
-    assert divergence(torch.eye(5)[:1], torch.eye(5)[1:2], weight=weight, sampler=config).tolist() == [torch.inf]
+    hidden, other, weight = torch.randn(7, 5), torch.randn(7, 5), torch.randn(30, 5)
+    sampler = SamplerConfig(temperature=temperature, top_k=3)  # which does not count: nearly all would be infinite
+    p, q = ((states @ weight.T / temperature).double().softmax(-1) for states in (hidden, other))
+    found = divergence(hidden, other, weight=weight, sampler=sampler)
+    torch.testing.assert_close(found, (p * (p / q).log()).sum(-1).float(), rtol=1e-4, atol=1e-6)
+    assert divergence(hidden, hidden, weight=weight, sampler=sampler).abs().max() < 1e-6
+    certain = divergence(1000 * hidden, other, weight=weight, sampler=sampler)  # most p are 0 in fp32
+    expected = -q.gather(1, (hidden @ weight.T).argmax(-1)[:, None]).log()[:, 0]
+    torch.testing.assert_close(certain, expected.float(), rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -250,12 +254,16 @@ def test_wanted_places_and_rows_are_those_of_the_whole(tiny_model: LumosForCausa
         assert decoder.narrowed([0, 2], num_samples=3) is decoder
         again = narrowed.hidden(codes, frame=0, places=places, rows=[1, 2, 4])
         last = narrowed.hidden(codes, frame=0, places=places, rows=[2])
+        twice = narrowed.narrowed([4], num_samples=3)
+        assert twice is not narrowed
+        most = twice.hidden(codes, frame=0, places=places, rows=[4])
     index = places.repeat(2, 1)[..., None].expand(-1, -1, whole.shape[-1])
     torch.testing.assert_close(some, whole.gather(1, index))
     torch.testing.assert_close(first, some[:3])
     for found in (picked, again):
         torch.testing.assert_close(found, some[[1, 2, 4]])
     torch.testing.assert_close(last, some[[2]])
+    torch.testing.assert_close(most, some[[4]])
 
 
 def test_equal_texts_are_read_once(tiny_model: LumosForCausalLM, monkeypatch: pytest.MonkeyPatch) -> None:

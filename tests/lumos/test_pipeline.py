@@ -277,7 +277,7 @@ def test_the_model_is_loaded_in_evaluation_mode(pipeline: LumosPipeline) -> None
 
 def test_fast_is_the_models_own_or_what_is_usual() -> None:
     assert fast_settings({}) == FAST
-    assert fast_settings({"fast": {"guidance_every": 2}}) == {"guidance_every": 2}
+    assert fast_settings({"fast": {"later_steps": 0.75}}) == {"later_steps": 0.75}
     for wrong in (None, [1], "abc"):
         with pytest.raises(ValueError, match=r"fast of generation_config.json is .*; it must be settings, such as"):
             fast_settings({"fast": wrong})
