@@ -5,7 +5,8 @@ All chance comes from a `NoiseSource`, one per sample, so that a sample is the s
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -109,7 +110,8 @@ def refine(
     """Returns the codes of a frame after one refinement: every undecided one drawn, the least confident masked again.
 
     Confidence is log p(drawn) + tau * Gumbel noise. Decided codes stay. With `entropy_bound` at least as many of the
-    most confident are kept as it allows (`num_within`).
+    most confident are kept as it allows (`num_within`), and a row that is ahead of the schedule by that goes on from
+    the step at which as many are masked.
 
     Args:
         codes: visual codes, -1 where undecided.
@@ -127,10 +129,16 @@ def refine(
     unknown = torch.bincount(rows, minlength=len(codes)).tolist()
     by_row = zip(*(part.split(unknown) for part in (positions, log_prob, entropy)), strict=True)
     for row, (places, certainty, doubt) in enumerate(by_row):
+        index = step.index
+        if sampler.entropy_bound is not None:
+            index = max(index, step_with(len(places), num_steps=sampler.num_steps, num_positions=num_positions))
+        if index + 1 == sampler.num_steps:
+            continue
         u = noise[row].uniform(frame=step.frame, step=step.index, num_positions=num_positions)
-        confidence = certainty + confidence_temperature(sampler, step) * _gumbel(u.to(codes.device))[places]
+        tau = confidence_temperature(sampler, replace(step, index=index))
+        confidence = certainty + tau * _gumbel(u.to(codes.device))[places]
         order = confidence.argsort(stable=True)
-        count = num_masked(step.index, num_steps=sampler.num_steps, unknown=len(places), num_positions=num_positions)
+        count = num_masked(index, num_steps=sampler.num_steps, unknown=len(places), num_positions=num_positions)
         if sampler.entropy_bound is not None:
             count = min(count, len(places) - num_within(doubt[order.flip(0)], bound=sampler.entropy_bound))
         refined[row, places[order[:count]]] = MASKED
@@ -167,6 +175,25 @@ def num_masked(index: int, *, num_steps: int, unknown: int, num_positions: int) 
     """Returns how many positions stay masked after step i: max(1, min(unknown - 1, floor(N cos(pi/2 (i+1)/S))))."""
     scheduled = int(torch.floor(num_positions * mask_ratio(torch.tensor((index + 1) / num_steps))))
     return max(1, min(unknown - 1, scheduled))
+
+
+@cache
+def schedule(num_steps: int, num_positions: int) -> tuple[int, ...]:
+    """Returns how many positions are masked before each step where nothing but the schedule decides.
+
+    ::
+
+        4 steps, 32 positions  ->  (32, 29, 22, 12)
+    """
+    left = [num_positions]
+    for index in range(num_steps - 1):
+        left.append(num_masked(index, num_steps=num_steps, unknown=left[-1], num_positions=num_positions))
+    return tuple(left)
+
+
+def step_with(unknown: int, *, num_steps: int, num_positions: int) -> int:
+    """Returns the last step of the schedule before which `unknown` positions or more are masked."""
+    return sum(left >= unknown for left in schedule(num_steps, num_positions)) - 1
 
 
 def num_within(entropy: Float[Tensor, "M"], *, bound: int | float) -> int:

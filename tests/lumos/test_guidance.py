@@ -1,7 +1,8 @@
 """Adaptive sampling: sure codes kept, guidance ended, fewer steps later; counted, off by default, batch-invariant."""
 
+import math
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import permutations
 
 import pytest
@@ -21,6 +22,8 @@ from lumos.sampler import (
     guide,
     num_within,
     refine,
+    schedule,
+    step_with,
     undecided_places,
 )
 from lumos.sequence import video_header
@@ -96,7 +99,7 @@ def test_settings_that_accept_nothing_and_end_nothing_change_nothing(
 def test_rows_that_nothing_depends_on_leave_the_batch_and_change_nothing(
     tiny_model: LumosForCausalLM, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = replace(CONFIG, num_steps=12, entropy_bound=25.0, guidance_tolerance=0.06)
+    config = replace(CONFIG, num_steps=12, entropy_bound=40.0, guidance_tolerance=0.1)
     rows: list[int] = []
     run = FrameDecoder._run
     monkeypatch.setattr(FrameDecoder, "_run", lambda *a, **k: rows.append(len(a[1])) or run(*a, **k))
@@ -123,7 +126,7 @@ def test_captured_passes_of_fixed_shapes_give_the_same_codes(
         return lambda ids: run(static.copy_(ids.reshape(static.shape)))  # on the memory that was captured
 
     monkeypatch.setattr("lumos.generate.captured", captured)
-    config = replace(CONFIG, num_steps=12, entropy_bound=25.0, guidance_tolerance=0.06)
+    config = replace(CONFIG, num_steps=12, entropy_bound=40.0, guidance_tolerance=0.1)
     plain, graphed = sampled(tiny_model, config), sampled(tiny_model, config, graphs=True)
     assert graphed[0].equal(plain[0])
     assert graphed[1] == plain[1]
@@ -219,6 +222,38 @@ def test_the_surest_codes_within_the_bound_are_kept_beyond_the_schedule() -> Non
     again, config = torch.randn(5, 5) * 1e-3, replace(config, entropy_bound=1e-3)
     after = refine(kept[None], again, weight=weight, noise=[NoNoise()], step=step, sampler=config)
     assert int((after == MASKED).sum()) == 4
+
+
+def test_schedule_is_that_of_exact_sampling_and_a_row_ahead_of_it_goes_on_from_there() -> None:
+    assert schedule(4, 32) == (32, 29, 22, 12)
+    assert schedule(20, 12)[:4] == (12, 11, 10, 9)  # one a step, however slowly the cosine falls
+    found = [step_with(unknown, num_steps=4, num_positions=32) for unknown in (32, 30, 29, 23, 22, 12, 1, 0)]
+    assert found == [0, 0, 1, 1, 2, 3, 3, 3]
+    codes = torch.where(torch.arange(32) < 22, MASKED, torch.arange(32))[None]
+    hidden, weight, step = torch.randn(22, 5) * 1e-3, torch.randn(30, 5), Step(frame=1, index=0, first=False)
+    for bound, masked in ((None, 21), (1e-3, 12)):  # nothing is sure, so that the schedule decides alone
+        config = SamplerConfig(num_steps=4, entropy_bound=bound)
+        refined = refine(codes, hidden, weight=weight, noise=[NoNoise()], step=step, sampler=config)
+        assert int((refined == MASKED).sum()) == masked
+
+
+def test_noise_of_a_row_ahead_of_the_schedule_is_that_of_its_step() -> None:
+    @dataclass(frozen=True)
+    class First(NoNoise):
+        """Lifts the confidence of position 0 by more than all others have."""
+
+        def uniform(self, *, frame: int, step: int, num_positions: int) -> Tensor:
+            return torch.where(torch.arange(num_positions) == 0, 1 - 2**-24, math.exp(-1))
+
+    weight, step = torch.eye(6), Step(frame=0, index=0, first=True)
+    hidden = 3 * weight[torch.arange(12) % 6] * torch.linspace(1, 2, 12)[:, None]  # the later, the surer
+    kept = []
+    for num_decided in (0, 20):
+        codes = torch.cat([torch.full((12,), MASKED), torch.zeros(num_decided, dtype=torch.long)])[None]
+        config = SamplerConfig(num_steps=12, entropy_bound=1e-9)
+        refined = refine(codes, hidden, weight=weight, noise=[First()], step=step, sampler=config)
+        kept.append(refined[0, 0].item() != MASKED)
+    assert kept == [True, False]
 
 
 def test_entropy_is_of_the_distribution_that_is_drawn_from() -> None:
