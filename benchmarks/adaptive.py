@@ -25,17 +25,16 @@ ALLOWED_LOSS = 0.01
 
 EXACT = "exact"
 SINGLE: Mapping[str, Sequence[float]] = {
-    "entropy_bound": (0.0001, 0.001, 0.003, 0.02, 0.1),
-    "guidance_tolerance": (0.1, 1.0, 3.0),
+    "entropy_bound": (0.005, 0.02, 0.1, 0.5),
+    "guidance_tolerance": (0.0016, 0.003, 0.016),
     "later_steps": (0.5, 0.25, 0.125),
 }
 """Adaptive setting -> values, tried one by one."""
 JOINT: Sequence[Mapping[str, float]] = (
     FAST,
-    {"entropy_bound": 0.0001, "guidance_tolerance": 1.0},
-    {"entropy_bound": 0.0001, "guidance_tolerance": 3.0},
-    {"later_steps": 0.25, "guidance_tolerance": 1.0},
-    {"entropy_bound": 0.0001, "later_steps": 0.25, "guidance_tolerance": 1.0},
+    {"entropy_bound": 0.1, "guidance_tolerance": 0.003},
+    {"entropy_bound": 0.02, "guidance_tolerance": 0.016},
+    {"entropy_bound": 0.02, "guidance_tolerance": 0.003, "later_steps": 0.5},
 )
 """Settings tried together."""
 
