@@ -44,7 +44,7 @@ _SETTINGS: dict[str, tuple[Callable[[str], Any], str]] = {
     "confidence_temperature": (str, "released or per_frame (lumos/config.py)"),
     "temperature": (float, "of the softmax codes are drawn from"),
     "top_k": (int, "draw among so many codes only"),
-    "entropy_bound": (float, "keep so many codes more at once as have at most this entropy, in nats, together"),
+    "entropy_bound": (float, "keep the surest codes of together at most this entropy at once, if --steps keeps fewer"),
     "guidance_tolerance": (
         float,
         "stop guiding a frame once guidance moves its codes by no more nats a code than this",

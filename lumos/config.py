@@ -194,9 +194,9 @@ class SamplerConfig:
     top_k: int | None = None
     """Draw among the k likeliest codes only; None draws among all."""
     entropy_bound: float | None = None
-    """Nats. Beyond what the schedule keeps, so many codes are kept at once as have at most this entropy together
-    (`lumos.sampler.num_within`), and the schedule goes on from there; a frame ends when nothing is masked. None follows
-    the schedule."""
+    """Nats. A refinement keeps the most confident codes that have at most this entropy together, of the distributions
+    they are drawn from (`lumos.sampler.num_within`), or as many as the schedule keeps, if that is more. The schedule
+    goes on from there; a frame ends when nothing is masked. None follows the schedule alone."""
     guidance_tolerance: float | None = None
     """Nats a code. Once guidance moves the distributions of a frame's codes by no more than this on average, those that
     are decided already by 0 (KL divergence of the guided from the conditional one, before top_k), the rest of the frame

@@ -110,8 +110,8 @@ def refine(
     """Returns the codes of a frame after one refinement: every undecided one drawn, the least confident masked again.
 
     Confidence is log p(drawn) + tau * Gumbel noise. Decided codes stay. With `entropy_bound` at least as many of the
-    most confident are kept as it allows (`num_within`), and a row that is ahead of the schedule by that goes on from
-    the step at which as many are masked.
+    most confident are kept as it allows (`num_within`), and a row that is ahead of the schedule by that is where the
+    schedule has as many masked (`scheduled_step`), for what it keeps next and for its tau.
 
     Args:
         codes: visual codes, -1 where undecided.
@@ -131,7 +131,8 @@ def refine(
     for row, (places, certainty, doubt) in enumerate(by_row):
         index = step.index
         if sampler.entropy_bound is not None:
-            index = max(index, step_with(len(places), num_steps=sampler.num_steps, num_positions=num_positions))
+            # the row's own, which may be ahead; noise sources still count refinements
+            index = scheduled_step(len(places), num_steps=sampler.num_steps, num_positions=num_positions)
         if index + 1 == sampler.num_steps:
             continue
         u = noise[row].uniform(frame=step.frame, step=step.index, num_positions=num_positions)
@@ -179,7 +180,7 @@ def num_masked(index: int, *, num_steps: int, unknown: int, num_positions: int) 
 
 @cache
 def schedule(num_steps: int, num_positions: int) -> tuple[int, ...]:
-    """Returns how many positions are masked before each step where nothing but the schedule decides.
+    """Returns how many positions are masked before each of the steps where nothing but the schedule decides.
 
     ::
 
@@ -191,17 +192,20 @@ def schedule(num_steps: int, num_positions: int) -> tuple[int, ...]:
     return tuple(left)
 
 
-def step_with(unknown: int, *, num_steps: int, num_positions: int) -> int:
-    """Returns the last step of the schedule before which `unknown` positions or more are masked."""
+def scheduled_step(unknown: int, *, num_steps: int, num_positions: int) -> int:
+    """Returns the last step of the schedule before which `unknown` positions or more are masked.
+
+    Where several steps have a single one left it is the last of all: drawing that again changes nothing but chance.
+    """
     return sum(left >= unknown for left in schedule(num_steps, num_positions)) - 1
 
 
 def num_within(entropy: Float[Tensor, "M"], *, bound: int | float) -> int:
-    """Returns the largest n for which the first n entropies are together at most `bound`.
+    """Returns the largest n for which the first n entropies, of the most confident code first, are at most `bound`.
 
-    That is more than codes drawn each by itself are, in nats, from codes drawn together. Without the largest of them
-    it still is (Ben-Hamu et al. 2025, arXiv 2505.24857), but then an unsure code is kept with every refinement before
-    all sure ones are: that was measured, and is worse (benchmarks/RESULTS.md).
+    At temperature 1 their sum bounds how far, in nats, codes drawn each by itself are from codes drawn together. So
+    does the sum without its largest term (Ben-Hamu et al. 2025, arXiv 2505.24857), but that lets an unsure code
+    through in every refinement, before all sure ones are kept, and is worse as measured (benchmarks/RESULTS.md).
     """
     return int((entropy.cumsum(dim=0) <= bound).sum())
 

@@ -23,7 +23,7 @@ from lumos.sampler import (
     num_within,
     refine,
     schedule,
-    step_with,
+    scheduled_step,
     undecided_places,
 )
 from lumos.sequence import video_header
@@ -99,7 +99,7 @@ def test_settings_that_accept_nothing_and_end_nothing_change_nothing(
 def test_rows_that_nothing_depends_on_leave_the_batch_and_change_nothing(
     tiny_model: LumosForCausalLM, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = replace(CONFIG, num_steps=20, entropy_bound=20.0, guidance_tolerance=0.06)
+    config = replace(CONFIG, num_steps=20, entropy_bound=20.0, guidance_tolerance=0.06)  # one sample outlasts the rest
     rows: list[int] = []
     run = FrameDecoder._run
     monkeypatch.setattr(FrameDecoder, "_run", lambda *a, **k: rows.append(len(a[1])) or run(*a, **k))
@@ -198,6 +198,7 @@ def test_divergence_is_that_of_the_distributions_with_their_temperature(
         ([0.1, 0.2, 3.0, 0.3], 0.35, 2),
         ([0.1, 0.2, 3.0, 0.3], 3.65, 4),
         ([0.0, 0.0, 0.0, 3.0], 1e-6, 3),
+        ([0.5, 0.5, 3.0], 1.0, 2),
         ([], 1.0, 0),
     ],
 )
@@ -227,14 +228,20 @@ def test_the_surest_codes_within_the_bound_are_kept_beyond_the_schedule() -> Non
 def test_schedule_is_that_of_exact_sampling_and_a_row_ahead_of_it_goes_on_from_there() -> None:
     assert schedule(4, 32) == (32, 29, 22, 12)
     assert schedule(20, 12)[:4] == (12, 11, 10, 9)  # one a step, however slowly the cosine falls
-    found = [step_with(unknown, num_steps=4, num_positions=32) for unknown in (32, 30, 29, 23, 22, 12, 1, 0)]
+    found = [scheduled_step(unknown, num_steps=4, num_positions=32) for unknown in (32, 30, 29, 23, 22, 12, 1, 0)]
     assert found == [0, 0, 1, 1, 2, 3, 3, 3]
-    codes = torch.where(torch.arange(32) < 22, MASKED, torch.arange(32))[None]
-    hidden, weight, step = torch.randn(22, 5) * 1e-3, torch.randn(30, 5), Step(frame=1, index=0, first=False)
-    for bound, masked in ((None, 21), (1e-3, 12)):  # nothing is sure, so that the schedule decides alone
-        config = SamplerConfig(num_steps=4, entropy_bound=bound)
+    assert scheduled_step(1, num_steps=20, num_positions=12) == 19
+    weight, step = torch.randn(30, 5), Step(frame=1, index=0, first=False)
+    # nothing is sure, so that the schedule decides alone; 12 are where its last step begins
+    for unknown, bound, masked in ((22, None, 21), (23, 1e-3, 22), (22, 1e-3, 12), (12, 1e-3, 0)):
+        codes = torch.where(torch.arange(32) < unknown, MASKED, torch.arange(32))[None]
+        config, hidden = SamplerConfig(num_steps=4, entropy_bound=bound), torch.randn(unknown, 5) * 1e-3
         refined = refine(codes, hidden, weight=weight, noise=[NoNoise()], step=step, sampler=config)
         assert int((refined == MASKED).sum()) == masked
+    codes = torch.where(torch.arange(32) < torch.tensor([[22], [32]]), MASKED, torch.arange(32))
+    config, noise = SamplerConfig(num_steps=4, entropy_bound=1e-3), [NoNoise(), NoNoise()]
+    refined = refine(codes, torch.randn(54, 5) * 1e-3, weight=weight, noise=noise, step=step, sampler=config)
+    assert (refined == MASKED).sum(dim=1).tolist() == [12, 29]
 
 
 def test_noise_of_a_row_ahead_of_the_schedule_is_that_of_its_step() -> None:
