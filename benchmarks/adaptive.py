@@ -18,7 +18,7 @@ from eval.shapes.score import Result, summarise
 from lumos.hub import DEFAULT_MODEL, resolve
 from lumos.pipeline import LumosOutput, LumosPipeline
 from lumos.record import model_hash
-from lumos.settings import FAST, resolve_settings
+from lumos.settings import resolve_settings
 
 ALLOWED_LOSS = 0.01
 """Of the overall score, for a variant to be proposed as `fast`."""
@@ -31,7 +31,7 @@ SINGLE: Mapping[str, Sequence[float]] = {
 }
 """Adaptive setting -> values, tried one by one."""
 JOINT: Sequence[Mapping[str, float]] = (
-    FAST,
+    {"entropy_bound": 0.02, "guidance_tolerance": 0.003},
     {"entropy_bound": 0.1, "guidance_tolerance": 0.003},
     {"entropy_bound": 0.02, "guidance_tolerance": 0.016},
     {"entropy_bound": 0.02, "guidance_tolerance": 0.003, "later_steps": 0.5},

@@ -29,7 +29,7 @@ RELEASED_DEFAULTS: Mapping[str, Any] = {
 RELEASED_TARGET_SIZES: Mapping[tuple[int, int], int] = {(448, 256): 352, (672, 384): 528, (768, 480): 656}
 """Released size (width, height) -> target size of the crops trained on beside it."""
 
-FAST: Mapping[str, Any] = {"entropy_bound": 0.02, "guidance_tolerance": 0.003}
+FAST: Mapping[str, Any] = {"entropy_bound": 0.02}
 """What `lumos generate --fast` turns on where the model's `generation_config.json` has no entry `fast` of its own.
 
 Measured on the bundled model only: released weights were not to be had."""
