@@ -45,7 +45,7 @@ _SETTINGS: dict[str, tuple[Callable[[str], Any], str]] = {
     "temperature": (float, "of the softmax codes are drawn from"),
     "top_k": (int, "draw among so many codes only"),
     "entropy_bound": (float, "keep the surest codes of together at most this entropy at once, if --steps keeps fewer"),
-    "guidance_tolerance": (float, "end a frame's guidance once that moves its codes by at most so many nats on average"),
+    "guidance_tolerance": (float, "end a frame's guidance once it moves its codes by at most so many nats on average"),
     "later_steps": (float, "refinements of later frames, as a share of --steps"),
 }
 
