@@ -14,7 +14,7 @@ from lumos.ardf import mask_ratio
 from lumos.config import ARDFConfig, LumosConfig
 from lumos.model.attention import samples_of
 from lumos.sequence import packed_length
-from xllmx.accounting import COMPUTE_BYTES, MASTER_BYTES
+from xllmx.ranks.accounting import COMPUTE_BYTES, MASTER_BYTES
 
 _TRAILING = 2  # VEND SEP
 _CHUNK_ROWS = 2048  # rows of logits at a time on a GPU, where task.loss_chunk is not set

@@ -26,7 +26,7 @@ from lumos.samples import cut_shapes
 from lumos.sequence import grid_of, num_latent_frames
 from lumos.task import LumosTask
 from lumos.train import RunConfig, build_task
-from xllmx.accounting import StateBytes, peak_flops, state_bytes
+from xllmx.ranks.accounting import StateBytes, peak_flops, state_bytes
 
 ASSUMED_SIZE = (448, 256)
 """Width and height of clips that are not there yet: 256p."""

@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from lumos.model.modeling import LumosForCausalLM
-from xllmx.sharding import fill_rows
+from xllmx.ranks.sharding import fill_rows
 
 LINEARS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 """The linear layers of a block."""

@@ -28,7 +28,7 @@ from lumos.sequence import (
 from lumos.shards import packed_lengths
 from lumos.vocab import Vocab
 from xllmx.data.broken import BrokenSampleError
-from xllmx.distributed import is_main
+from xllmx.ranks.distributed import is_main
 from xllmx.task import Prepared
 
 TOO_LONG = ("error", "cut", "drop")

@@ -1,4 +1,4 @@
-"""The weights a training starts from; a rank that holds a part of the model (`xllmx.sharding`) fills just that."""
+"""The weights a training starts from; a rank that holds part of the model (`xllmx.ranks.sharding`) fills just that."""
 
 from functools import partial
 from pathlib import Path
@@ -8,7 +8,7 @@ from torch import Tensor
 
 from lumos.model.modeling import LumosForCausalLM
 from lumos.model.weights import StoredWeights, check_shapes, new_rows
-from xllmx.sharding import fill_rows
+from xllmx.ranks.sharding import fill_rows
 
 
 def fresh_weights(model: LumosForCausalLM, *, generator: torch.Generator) -> None:

@@ -36,8 +36,8 @@ from lumos.samples import (
 )
 from lumos.start import fresh_weights, stored_weights
 from lumos.vocab import Vocab
-from xllmx.distributed import is_main
 from xllmx.loss import LossOutput, chunked_cross_entropy
+from xllmx.ranks.distributed import is_main
 from xllmx.rng import generator_for, sample_generator
 from xllmx.task import Prepared
 

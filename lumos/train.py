@@ -11,10 +11,10 @@ from lumos.lora import LoRAConfig
 from lumos.showing import SamplesConfig, TrainingSamples
 from lumos.task import LumosTask, LumosTaskConfig
 from xllmx.config import load_config
-from xllmx.distributed import launched_local_rank
-from xllmx.failure import ended_together
 from xllmx.optim import OptimConfig
-from xllmx.parallel import ParallelConfig
+from xllmx.ranks.distributed import launched_local_rank
+from xllmx.ranks.parallel import ParallelConfig
+from xllmx.run.failure import ended_together
 from xllmx.trainer import FitResult, Trainer, TrainerConfig
 
 

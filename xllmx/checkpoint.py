@@ -21,8 +21,8 @@ import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
 from torch.distributed.checkpoint.api import CheckpointException
 
-from xllmx.distributed import any_rank, barrier, is_main, num_ranks
 from xllmx.files import write_text
+from xllmx.ranks.distributed import any_rank, barrier, is_main, num_ranks
 
 _NAME = re.compile(r"step-(\d{8})")
 _MARKER = "checkpoint.json"

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from xllmx.files import atomic_path
-from xllmx.metrics import read_metrics
+from xllmx.run.metrics import read_metrics
 
 KINDS = ("train", "eval")
 _COLUMNS = 3

@@ -5,7 +5,7 @@ from typing import Literal
 
 import torch
 
-from xllmx.distributed import any_rank
+from xllmx.ranks.distributed import any_rank
 
 _BF16_PRODUCTS = ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16")  # as torch names what processors can do
 

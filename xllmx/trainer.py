@@ -19,20 +19,20 @@ from xllmx.config import save_config, to_plain
 from xllmx.data.broken import FaultCount
 from xllmx.data.loader import CyclicLoader
 from xllmx.data.streams import Streams
-from xllmx.distributed import barrier, init_distributed, is_main, num_ranks, rank, sum_over_ranks
 from xllmx.ema import WeightAverage
-from xllmx.engine import build_engine
-from xllmx.environment import environment
 from xllmx.files import atomic_folder, write_text
-from xllmx.finite import FiniteWatch
-from xllmx.logs import logging_to
 from xllmx.loss import LossOutput
-from xllmx.metrics import MetricLogger, Sums, peak_memory_bytes, throughput
 from xllmx.optim import OptimConfig, learning_rate
-from xllmx.parallel import ParallelConfig
 from xllmx.precision import multiplies_bf16, resolve_precision
+from xllmx.ranks.distributed import barrier, init_distributed, is_main, num_ranks, rank, sum_over_ranks
+from xllmx.ranks.engine import build_engine
+from xllmx.ranks.parallel import ParallelConfig
 from xllmx.rng import generator_at, seed_for
-from xllmx.stopping import LapClock, StopWatch
+from xllmx.run.environment import environment
+from xllmx.run.finite import FiniteWatch
+from xllmx.run.logs import logging_to
+from xllmx.run.metrics import MetricLogger, Sums, peak_memory_bytes, throughput
+from xllmx.run.stopping import LapClock, StopWatch
 from xllmx.task import ExportingTask, Prepared, Sampler, TrainTask, move
 from xllmx.trainer_config import TrainerConfig
 

@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from lumos.model.modeling import LumosForCausalLM
-from xllmx.sharding import set_rows
+from xllmx.ranks.sharding import set_rows
 
 _OFFSET = 0.5  # of each level, against the direction of its dimension
 _NOISE = 0.3  # share of a row's deviation that is its own

@@ -20,7 +20,7 @@ from xllmx.config import load_config
 from xllmx.files import atomic_path
 from xllmx.loss import LossOutput
 from xllmx.optim import OptimConfig
-from xllmx.parallel import ParallelConfig
+from xllmx.ranks.parallel import ParallelConfig
 from xllmx.rng import sample_generator, seed_for
 from xllmx.task import Prepared
 from xllmx.trainer import Trainer, TrainerConfig

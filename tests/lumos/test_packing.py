@@ -14,8 +14,8 @@ from lumos.task import LumosTask, LumosTaskConfig
 from lumos.train import RunConfig, run
 from tests.tiny_data import MODEL, VOCAB, make_clip, write_clips
 from xllmx.config import load_config
-from xllmx.metrics import read_metrics
 from xllmx.rng import generator_at
+from xllmx.run.metrics import read_metrics
 
 
 def samples(*shapes: tuple[int, int]) -> list[Sample]:

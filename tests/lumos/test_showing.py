@@ -17,8 +17,8 @@ from lumos.tokenizer.text import TextTokenizer
 from lumos.train import RunConfig, run
 from tests.model_folder import make_model_folder
 from xllmx.config import load_config
-from xllmx.metrics import read_metrics
 from xllmx.plot import panels_of, read_curves
+from xllmx.run.metrics import read_metrics
 
 PROMPTS = ["a red circle moves", "a red circle"]
 

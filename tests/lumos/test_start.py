@@ -14,10 +14,10 @@ from lumos.task import LumosTask, LumosTaskConfig
 from lumos.train import RunConfig, run
 from tests.tiny_data import MODEL, VOCAB, write_clips
 from xllmx.config import load_config
-from xllmx.metrics import read_metrics
+from xllmx.run.metrics import read_metrics
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "xllmx"))
-import ranks
+import launched_ranks as ranks
 
 pytestmark = pytest.mark.timeout(900)
 NUM_TEXT = 311

@@ -14,7 +14,7 @@ from lumos.train import RunConfig, run, stopped_status
 from lumos.vocab import Vocab
 from tests.tiny_data import MODEL, VOCAB, make_clip, write_clips
 from xllmx.config import load_config
-from xllmx.metrics import read_metrics
+from xllmx.run.metrics import read_metrics
 
 SMALL = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 1, "num_attention_heads": 2,
          "num_key_value_heads": 2, "max_position_embeddings": 65536, "vocab_size": 129536}  # fmt: skip

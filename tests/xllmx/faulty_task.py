@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from toy_task import ToyData, ToyTask
 
-from xllmx.distributed import rank
 from xllmx.loss import LossOutput
+from xllmx.ranks.distributed import rank
 from xllmx.task import Prepared
 
 

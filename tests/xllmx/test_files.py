@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from xllmx.environment import environment, git_revision
 from xllmx.files import atomic_folder, atomic_path, write_text
+from xllmx.run.environment import environment, git_revision
 
 
 def test_a_file_is_replaced_whole(tmp_path: Path) -> None:

@@ -14,12 +14,12 @@ import pytest
 import torch
 from toy_task import ToyData, ToyTask
 
-from xllmx import stopping
 from xllmx.config import load_config
 from xllmx.data.broken import BrokenSampleError
-from xllmx.metrics import read_metrics
 from xllmx.optim import OptimConfig
-from xllmx.parallel import ParallelConfig
+from xllmx.ranks.parallel import ParallelConfig
+from xllmx.run import stopping
+from xllmx.run.metrics import read_metrics
 from xllmx.trainer import Trainer, TrainerConfig
 
 STREAMS = ("image", "video")

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from xllmx.loss import LossOutput, chunked_cross_entropy
+from xllmx.ranks.sharding import fill_rows
 from xllmx.rng import generator_for, sample_generator
-from xllmx.sharding import fill_rows
 from xllmx.task import Prepared
 
 WIDTH, CLASSES = 6, 5

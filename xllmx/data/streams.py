@@ -6,7 +6,7 @@ from typing import Any
 from xllmx.data.broken import CollateDrawn, Drawn, FaultCount, Replacing
 from xllmx.data.loader import CyclicLoader, StreamCycle, build_loader
 from xllmx.data.sampler import BucketedSampler
-from xllmx.distributed import num_ranks, rank
+from xllmx.ranks.distributed import num_ranks, rank
 from xllmx.rng import seed_for
 from xllmx.task import KeyedDataset, SizedDataset
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from xllmx.distributed import num_ranks
+from xllmx.ranks.distributed import num_ranks
 
 _PACKAGES = ("torch", "numpy", "transformers", "safetensors", "tokenizers", "omegaconf", "einops", "accelerate")
 

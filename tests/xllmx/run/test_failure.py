@@ -5,8 +5,8 @@ import signal
 import time
 from pathlib import Path
 
+import launched_ranks as ranks
 import pytest
-import ranks
 
 from xllmx.checkpoint import CheckpointManager
 from xllmx.trainer_config import TrainerConfig
@@ -94,8 +94,8 @@ def test_a_process_that_is_killed_ends_the_others_with_one_line(tmp_path: Path) 
 
 ONE_FAILS = """
 import os, time
-from xllmx.distributed import init_distributed
-from xllmx.failure import ended_together
+from xllmx.ranks.distributed import init_distributed
+from xllmx.run.failure import ended_together
 with ended_together():
     if {joined}:
         init_distributed("cpu")

@@ -62,7 +62,7 @@ def train(entry: dict[str, Any]) -> Any:
     from faulty_task import FaultyTask
 
     from xllmx.optim import OptimConfig
-    from xllmx.parallel import ParallelConfig
+    from xllmx.ranks.parallel import ParallelConfig
     from xllmx.trainer import Trainer, TrainerConfig
 
     config = TrainerConfig(run_dir=Path(entry["run"]), **{**TRAINER, **entry.get("trainer", {})})
@@ -102,7 +102,7 @@ if __name__ == "__main__":
     if "deepspeed" in sys.argv[1]:
         warnings.simplefilter("ignore")
     sys.path.insert(0, str(HERE.parent))
-    from xllmx.failure import ended_together
+    from xllmx.run.failure import ended_together
 
     with ended_together():
         for planned in json.loads(sys.argv[1]):

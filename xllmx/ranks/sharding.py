@@ -15,8 +15,8 @@ from torch.distributed.fsdp import (
 )
 from torch.distributed.tensor import DTensor
 
-from xllmx.distributed import num_ranks
-from xllmx.parallel import ParallelConfig
+from xllmx.ranks.distributed import num_ranks
+from xllmx.ranks.parallel import ParallelConfig
 
 
 def replicate_shard_mesh(device_type: str, replicas: int) -> DeviceMesh:

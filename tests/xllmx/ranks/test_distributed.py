@@ -11,9 +11,9 @@ import torch
 from toy_task import ToyTask
 
 from xllmx.checkpoint import CheckpointManager
-from xllmx.distributed import all_reduce_sum, any_rank, gather_names, num_ranks, rank, sum_over_ranks
-from xllmx.metrics import read_metrics
 from xllmx.optim import OptimConfig
+from xllmx.ranks.distributed import all_reduce_sum, any_rank, gather_names, num_ranks, rank, sum_over_ranks
+from xllmx.run.metrics import read_metrics
 from xllmx.trainer import Trainer, TrainerConfig
 
 WORKER = Path(__file__).with_name("two_ranks.py")

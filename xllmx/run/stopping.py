@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
 
-from xllmx.distributed import any_rank, is_main
+from xllmx.ranks.distributed import any_rank, is_main
 
 ECHO_S = 5.0
 """Seconds after a signal in which another one is taken for the same."""

@@ -13,10 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from xllmx.distributed import is_main, num_ranks
 from xllmx.loss import LossOutput
 from xllmx.optim import OptimConfig, build_optimizer, set_learning_rate
-from xllmx.parallel import ParallelConfig, parallelize
+from xllmx.ranks.distributed import is_main, num_ranks
+from xllmx.ranks.parallel import ParallelConfig, parallelize
 from xllmx.task import Prepared, TrainTask
 from xllmx.trainer_config import TrainerConfig
 

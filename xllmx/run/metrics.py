@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xllmx.accounting import device_peak_flops
-from xllmx.distributed import all_reduce_sum, gather_names, is_main
 from xllmx.files import write_text
 from xllmx.loss import Quantity
+from xllmx.ranks.accounting import device_peak_flops
+from xllmx.ranks.distributed import all_reduce_sum, gather_names, is_main
 
 
 @runtime_checkable

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from xllmx.accounting import StateBytes, device_peak_flops, peak_flops, state_bytes
 from xllmx.optim import OptimConfig, build_optimizer
+from xllmx.ranks.accounting import StateBytes, device_peak_flops, peak_flops, state_bytes
 
 
 def test_one_gpu_keeps_everything() -> None:

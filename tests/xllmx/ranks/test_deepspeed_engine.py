@@ -7,16 +7,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import launched_ranks as ranks
 import pytest
-import ranks
 import torch
 from toy_task import ToyTask
 
 from xllmx.checkpoint import CheckpointManager
-from xllmx.deepspeed_engine import ZeroEngine
-from xllmx.metrics import read_metrics
 from xllmx.optim import OptimConfig
-from xllmx.parallel import ParallelConfig
+from xllmx.ranks.deepspeed_engine import ZeroEngine
+from xllmx.ranks.parallel import ParallelConfig
+from xllmx.run.metrics import read_metrics
 from xllmx.trainer_config import TrainerConfig
 
 pytestmark = pytest.mark.timeout(600)
@@ -76,7 +76,7 @@ def test_every_stage_gives_the_losses_of_the_native_engine(tmp_path: Path, num: 
 
 def test_without_deepspeed_one_line_names_the_alternative(tmp_path: Path) -> None:
     code = (
-        "import sys; sys.modules['deepspeed'] = None; sys.path.insert(0, sys.argv[1]); import ranks\n"
+        "import sys; sys.modules['deepspeed'] = None; sys.path.insert(0, sys.argv[1]); import launched_ranks as ranks\n"
         "try: ranks.train({'run': sys.argv[2], 'parallel': {'engine': 'deepspeed'}})\n"
         "except ValueError as error: print(error)"
     )
@@ -104,7 +104,7 @@ def test_settings_of_the_native_engine_are_refused(tmp_path: Path, trainer: dict
 
 
 def test_nothing_imports_deepspeed_unasked() -> None:
-    code = "import sys, lumos.train, xllmx.deepspeed_engine; print(json.dumps(sorted(sys.modules)))"
+    code = "import sys, lumos.train, xllmx.ranks.deepspeed_engine; print(json.dumps(sorted(sys.modules)))"
     words = [sys.executable, "-c", f"import json; {code}"]
     loaded = subprocess.run(words, capture_output=True, text=True, check=True, cwd=ranks.HERE.parents[2]).stdout
     assert "deepspeed" not in json.loads(loaded)

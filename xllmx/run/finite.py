@@ -8,8 +8,8 @@ import torch.distributed as dist
 from torch import Tensor
 
 from xllmx.data.streams import Streams
-from xllmx.distributed import all_reduce_sum, is_main, num_ranks
 from xllmx.files import write_text
+from xllmx.ranks.distributed import all_reduce_sum, is_main, num_ranks
 
 
 class FiniteWatch:

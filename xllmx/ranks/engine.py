@@ -9,11 +9,11 @@ from torch.distributed.checkpoint import state_dict as dcp_state
 from torch.distributed.checkpoint.state_dict import StateDictOptions
 from torch.distributed.fsdp import FSDPModule
 
-from xllmx.distributed import all_reduce_gradients, is_main, num_ranks
 from xllmx.loss import LossOutput
 from xllmx.optim import OptimConfig, build_optimizer, set_learning_rate
-from xllmx.parallel import ParallelConfig, parallelize
-from xllmx.sharding import shard, whole
+from xllmx.ranks.distributed import all_reduce_gradients, is_main, num_ranks
+from xllmx.ranks.parallel import ParallelConfig, parallelize
+from xllmx.ranks.sharding import shard, whole
 from xllmx.task import EnteredTask, Prepared, TrainTask
 from xllmx.trainer_config import TrainerConfig
 
@@ -146,7 +146,7 @@ def build_engine(
 ) -> Engine:
     """Returns the engine that `parallel.engine` names, with the task's model in it."""
     if parallel.engine == "deepspeed":
-        from xllmx.deepspeed_engine import ZeroEngine
+        from xllmx.ranks.deepspeed_engine import ZeroEngine
 
         return ZeroEngine(task, config, optim=optim, parallel=parallel, device=device)
     return NativeEngine(task, config, optim=optim, parallel=parallel, device=device)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from xllmx.distributed import rank
+from xllmx.ranks.distributed import rank
 
 _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 

@@ -4,15 +4,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+import launched_ranks as ranks
 import pytest
-import ranks
 import torch
 from torch import Tensor
 
 from xllmx.checkpoint import CheckpointManager
-from xllmx.metrics import read_metrics
-from xllmx.parallel import ParallelConfig
-from xllmx.sharding import fill_rows, local_rows, whole
+from xllmx.ranks.parallel import ParallelConfig
+from xllmx.ranks.sharding import fill_rows, local_rows, whole
+from xllmx.run.metrics import read_metrics
 
 pytestmark = pytest.mark.timeout(600)
 GLOBAL_BATCH = 12

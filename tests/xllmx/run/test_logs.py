@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from xllmx.logs import logging_to
+from xllmx.run.logs import logging_to
 
 
 def test_lines_are_kept_and_appended(tmp_path: Path) -> None:
@@ -24,7 +24,7 @@ def test_lines_are_kept_and_appended(tmp_path: Path) -> None:
 
 
 def test_other_ranks_have_files_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("xllmx.logs.rank", lambda: 3)
+    monkeypatch.setattr("xllmx.run.logs.rank", lambda: 3)
     with logging_to(tmp_path):
         pass
     assert list(tmp_path.iterdir()) == []

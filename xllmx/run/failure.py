@@ -15,7 +15,7 @@ from contextlib import contextmanager
 
 import torch.distributed as dist
 
-from xllmx.distributed import barrier, launched_rank, launched_ranks, shutdown
+from xllmx.ranks.distributed import barrier, launched_rank, launched_ranks, shutdown
 
 _LOOK_S = 0.5
 _PATIENCE_S = 15.0
