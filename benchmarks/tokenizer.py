@@ -16,8 +16,10 @@ import numpy as np
 import torch
 
 from benchmarks.measure import Comparison, compare, write_report
-from lumos.hub import resolve
-from lumos.media import read_clip, to_tensor, write_video
+from lumos.hub.models import resolve
+from lumos.media.frames import to_tensor
+from lumos.media.reading import read_clip
+from lumos.media.writing import write_video
 from lumos.tokenizer.export import export_pair
 from lumos.tokenizer.network import CausalVideoTokenizer, NetworkConfig
 from lumos.tokenizer.text import TextTokenizer

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from lumos.cli import STOPPED, USER_ERROR, terminating
-from lumos.hub import DEFAULT_MODEL, resolve
+from lumos.hub.models import DEFAULT_MODEL, resolve
 from lumos.interrupt import loading
 from lumos.option import said_as_options
 from lumos.prompts import Prompt, read_prompts

@@ -23,8 +23,8 @@ with loading("lumos"):
     from types import FrameType
     from typing import Any
 
-    from lumos.hub import DEFAULT_MODEL, RELEASED, read_json, resolve
-    from lumos.hub import download as download_model
+    from lumos.hub.models import DEFAULT_MODEL, RELEASED, read_json, resolve
+    from lumos.hub.models import download as download_model
     from lumos.option import OptionParser, said_as_options
     from lumos.prompts import Prompt, distinct, name_of, read_prompts
 

@@ -14,7 +14,7 @@ import torch
 from omegaconf import OmegaConf
 from torch.utils.data import Dataset
 
-from lumos.files import remove_temporaries
+from lumos.media.files import remove_temporaries
 from lumos.sequence import Clip, unpack
 from lumos.shards import (
     INDEX_FORMAT,

@@ -11,7 +11,7 @@ from typing import Any
 from huggingface_hub.errors import StrictDataclassError
 from transformers import PretrainedConfig
 
-from lumos.hub import read_json
+from lumos.hub.models import read_json
 from lumos.option import SettingError
 from lumos.vocab import Vocab
 from xllmx.config import convert

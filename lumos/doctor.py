@@ -11,12 +11,12 @@ import av
 import torch
 
 from lumos.config import LumosConfig
-from lumos.hub import DEFAULT_MODEL, ModelFiles, ckpts_root, resolve, weight_files
+from lumos.hub.models import DEFAULT_MODEL, ModelFiles, ckpts_root, resolve, weight_files
+from lumos.hub.transfer import check_safetensors
 from lumos.pipeline import agreed_vocabulary
 from lumos.settings import resolve_settings
 from lumos.tokenizer.text import TextTokenizer
 from lumos.tokenizer.visual import VisualTokenizer
-from lumos.transfer import check_safetensors
 
 OLDEST_PYTHON = (3, 11)
 _OUTPUT_BYTES = 2**30

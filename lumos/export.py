@@ -6,9 +6,9 @@ from pathlib import Path
 
 import torch
 
-from lumos.hub import TEXT_TOKENIZER, VISUAL_PAIR, ModelFiles, resolve
-from lumos.inputs import choose_dtype
+from lumos.hub.models import TEXT_TOKENIZER, VISUAL_PAIR, ModelFiles, resolve
 from lumos.lora import merge_lora, save_lora
+from lumos.media.inputs import choose_dtype
 from lumos.model.modeling import LumosForCausalLM
 from lumos.task import LumosTask
 from lumos.train import RunConfig, build_task

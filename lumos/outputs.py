@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from lumos.files import require_folder
-from lumos.inputs import choose_seeds
-from lumos.media import write_image, write_video
+from lumos.media.files import require_folder
+from lumos.media.inputs import choose_seeds
+from lumos.media.writing import write_image, write_video
 from lumos.option import SettingError
 from lumos.pipeline import LumosPipeline, OnFrame
 from lumos.record import code_version, differences, file_hash, model_hash, read_record, write_record

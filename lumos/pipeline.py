@@ -16,10 +16,11 @@ from PIL import Image
 from torch import Tensor
 
 from lumos.generate import generate_codes
-from lumos.hub import DEFAULT_MODEL, ModelFiles, resolve
-from lumos.inputs import ImageInput, choose_device, choose_dtype, choose_seeds, pixels_of, together
+from lumos.hub.models import DEFAULT_MODEL, ModelFiles, resolve
 from lumos.lora import load_lora
-from lumos.media import crop_to_bucket, to_frames, to_tensor
+from lumos.media.crop import crop_to_bucket
+from lumos.media.frames import to_frames, to_tensor
+from lumos.media.inputs import ImageInput, choose_device, choose_dtype, choose_seeds, pixels_of, together
 from lumos.memory import check_placement, place
 from lumos.model.modeling import LumosForCausalLM
 from lumos.option import SettingError
@@ -96,7 +97,7 @@ class LumosPipeline:
         weights: str | None = None,
         offload: bool = False,
     ) -> "LumosPipeline":
-        """The pipeline of a bundled or released name, a hub id or a folder; see `lumos.hub.resolve`.
+        """The pipeline of a bundled or released name, a hub id or a folder; see `lumos.hub.models.resolve`.
 
         `device` is the GPU where there is one, else the CPU; `dtype` is bf16 on a GPU and fp32 on a CPU; `lora` is a
         folder of adapters, which are merged into the weights. For small cards: `weights` (int8, fp8) and `offload`,

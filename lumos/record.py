@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from lumos import __version__
-from lumos.files import replacing
-from lumos.hub import ModelFiles, read_json, weight_files
+from lumos.hub.models import ModelFiles, read_json, weight_files
 from lumos.lora import CONFIG_FILE, WEIGHTS_FILE
+from lumos.media.files import replacing
 
 IDENTITY = ("prompt", "negative_prompt", "image_hash", "seed", "settings", "model_hash", "dtype", "weights")
 """The entries of a record that decide what is made; the others tell how it was."""

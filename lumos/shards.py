@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lumos.files import replacing
+from lumos.media.files import replacing
 from lumos.sequence import Clip, packed_length
 
 INDEX_FORMAT = "lumos-clips"

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from lumos.hub import resolve
-from lumos.media import write_image, write_video
+from lumos.hub.models import resolve
+from lumos.media.writing import write_image, write_video
 from lumos.model.modeling import LumosForCausalLM
 from lumos.pipeline import LumosPipeline
 from lumos.prompts import name_of

@@ -19,7 +19,7 @@ from yaml import YAMLError
 from lumos.clips import ClipDataset
 from lumos.config import ARDFConfig, LumosConfig, check_types, said_of
 from lumos.cost import BatchLoad, attended_pairs, training_flops
-from lumos.hub import RELEASED
+from lumos.hub.models import RELEASED
 from lumos.lora import LoRAConfig, add_lora, init_lora, merge_lora, without_adapters
 from lumos.model.attention import BACKENDS
 from lumos.model.code_init import relate_codes

@@ -6,8 +6,8 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from lumos.files import require_folder
 from lumos.lora import LoRAConfig
+from lumos.media.files import require_folder
 from lumos.showing import SamplesConfig, TrainingSamples
 from lumos.task import LumosTask, LumosTaskConfig
 from xllmx.config import load_config

@@ -13,8 +13,8 @@ with loading("pre_tokenize"):
     import torch
     from tqdm import tqdm
 
-    from lumos.hub import ckpts_root, resolve
-    from lumos.inputs import choose_device
+    from lumos.hub.models import ckpts_root, resolve
+    from lumos.media.inputs import choose_device
     from lumos.option import OptionParser, said_as_options
     from lumos.tokenizer.text import TextTokenizer
     from lumos.tokenizer.visual import VisualTokenizer

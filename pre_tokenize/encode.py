@@ -13,7 +13,9 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from lumos.media import MAX_ASPECT, PATCH_PX, MediaError, crop_to_bucket, read_clip, read_image
+from lumos.media.crop import MAX_ASPECT, PATCH_PX, crop_to_bucket
+from lumos.media.frames import MediaError
+from lumos.media.reading import read_clip, read_image
 from lumos.sequence import Clip
 from lumos.vocab import Vocab
 from pre_tokenize.ledger import Ledger, Skip

@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from lumos.files import remove_temporaries, replacing, require_folder
+from lumos.media.files import remove_temporaries, replacing, require_folder
 from lumos.sequence import Clip
 from lumos.shards import num_clips, shard_metadata, write_shard
 

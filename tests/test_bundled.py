@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from lumos.config import LumosConfig
-from lumos.hub import resolve
+from lumos.hub.models import resolve
 from lumos.pipeline import LumosPipeline
 from lumos.shapes import render, sample_spec
 from lumos.tokenizer.text import TextTokenizer

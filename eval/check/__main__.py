@@ -16,7 +16,7 @@ from eval.check.media import Expected
 from eval.check.official import BENCHMARKS, official_file, read_geneval, read_videos
 from eval.check.vbench import check_videos
 from lumos.cli import CHECK_FAILED, USER_ERROR
-from lumos.files import replacing
+from lumos.media.files import replacing
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

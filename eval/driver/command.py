@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from eval.custom import setting
 from eval.driver.samples import Worker, parse_part, worker_of
 from lumos.cli import STOPPED, USER_ERROR, terminating
-from lumos.hub import DEFAULT_MODEL, resolve
+from lumos.hub.models import DEFAULT_MODEL, resolve
 from lumos.interrupt import loading
 from lumos.option import said_as_options
 
@@ -71,7 +71,7 @@ def _drive(driver: Driver, options: argparse.Namespace) -> int:
         from eval.driver.folders import records_folder
         from eval.driver.plan import plan
         from eval.driver.run import check_folder, run
-        from lumos.inputs import choose_device, choose_dtype
+        from lumos.media.inputs import choose_device, choose_dtype
         from lumos.pipeline import LumosPipeline
 
     worker = worker_of(parse_part(options.part), os.environ)

@@ -11,7 +11,8 @@ import numpy as np
 
 from eval.driver.folders import move
 from eval.driver.samples import Sample
-from lumos.media import read_image, write_image
+from lumos.media.reading import read_image
+from lumos.media.writing import write_image
 
 GRID, METADATA, SAMPLES = "grid.png", "metadata.jsonl", "samples"
 

@@ -19,7 +19,7 @@ from eval.report.sheets import Sheet, geneval_sheets, video_sheets
 from eval.report.table import markdown, table_of
 from eval.report.vbench import read_vbench_results
 from lumos.cli import CHECK_FAILED, USER_ERROR
-from lumos.files import replacing
+from lumos.media.files import replacing
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -15,7 +15,7 @@ with loading("eval.shapes"):
     from eval.shapes.prompts import KINDS, load_prompts, make_prompts, save_prompts
     from eval.shapes.run import RunConfig, require_numbers, run, write_json
     from eval.shapes.score import summarise, table
-    from lumos.hub import DEFAULT_MODEL, resolve
+    from lumos.hub.models import DEFAULT_MODEL, resolve
     from lumos.option import said_as_options
     from lumos.sequence import GRID_PX
     from lumos.settings import fast_settings

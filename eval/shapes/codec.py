@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from lumos.hub import resolve
-from lumos.media import to_frames
+from lumos.hub.models import resolve
+from lumos.media.frames import to_frames
 from lumos.settings import resolve_settings
 from lumos.shapes import ShapeSpec, render, sample_spec
 from lumos.tokenizer.visual import VisualTokenizer

@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from eval.shapes.outputs import frames_of
 from eval.shapes.prompts import load_prompts
-from lumos.media import write_image, write_video
+from lumos.media.writing import write_image, write_video
 
 _SIDE_PX, _GAP_PX, _LINES, _LINE_PX = 144, 8, 4, 14
 _HEIGHT_PX = _SIDE_PX + _LINES * _LINE_PX + _GAP_PX

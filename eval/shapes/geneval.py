@@ -17,8 +17,8 @@ from typing import Any
 from eval.shapes.prompts import make_prompts
 from eval.shapes.score import check
 from lumos.cli import USER_ERROR
-from lumos.files import replacing
-from lumos.media import read_image
+from lumos.media.files import replacing
+from lumos.media.reading import read_image
 from lumos.shapes import ObjectClaim, Prompt, describe
 
 _OPPOSITE = {"left": "right of", "right": "left of", "above": "below", "below": "above"}

@@ -10,7 +10,9 @@ from PIL import Image, ImageSequence
 
 from eval.shapes.prompts import Record
 from eval.shapes.score import Result, score
-from lumos.media import MediaError, read_image, write_image, write_video
+from lumos.media.frames import MediaError
+from lumos.media.reading import read_image
+from lumos.media.writing import write_image, write_video
 from lumos.shapes import describe
 
 SUFFIXES: tuple[str, ...] = (".mp4", ".gif", ".png", ".npz")

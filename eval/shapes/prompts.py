@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lumos.files import replacing, require_folder
-from lumos.media import write_image
+from lumos.media.files import replacing, require_folder
+from lumos.media.writing import write_image
 from lumos.shapes import (
     MOTIONS,
     TAGS,

@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from eval.shapes.outputs import frames_of
 from eval.shapes.score import Result
-from lumos.media import write_image
+from lumos.media.writing import write_image
 
 _COLUMNS, _FRAMES, _SIDE_PX, _GAP_PX, _TEXT_PX = 3, 4, 96, 6, 44
 _TILE_WIDTH = _FRAMES * (_SIDE_PX + 2) + 3 * _GAP_PX

@@ -20,7 +20,7 @@ import torch
 from tqdm import tqdm
 
 from lumos.clips import ClipWriter
-from lumos.media import write_image, write_video
+from lumos.media.writing import write_image, write_video
 from lumos.sequence import Clip
 from lumos.shapes.caption import TAGS, caption
 from lumos.shapes.render import render

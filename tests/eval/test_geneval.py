@@ -12,7 +12,7 @@ from PIL import Image
 from eval import geneval
 from eval.driver import run as driver_run
 from eval.prompts import bring
-from lumos.media import read_image
+from lumos.media.reading import read_image
 from tests.eval.conftest import METADATA
 
 Contents = Callable[[Path], dict[str, bytes]]

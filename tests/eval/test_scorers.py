@@ -22,7 +22,7 @@ from eval.check.official import read_geneval, read_videos
 from eval.report.formulas import DIMENSIONS, GROUP_WEIGHTS, vbench_totals
 from eval.report.geneval import read_geneval_results
 from eval.vbench_t2v import main as make_videos
-from lumos.media import write_image, write_video
+from lumos.media.writing import write_image, write_video
 
 NAMES = ("geneval", "vbench", "vbench_i2v")
 

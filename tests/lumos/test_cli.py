@@ -15,7 +15,7 @@ from PIL import Image
 
 from lumos import cli, outputs, record
 from lumos.config import LumosConfig
-from lumos.hub import resolve
+from lumos.hub.models import resolve
 from lumos.model.modeling import LumosForCausalLM
 from lumos.record import differences, model_hash
 from lumos.settings import FAST

@@ -9,7 +9,7 @@ import pytest
 from lumos.cli import main
 from lumos.clips import ClipWriter
 from lumos.export import export_run
-from lumos.media import read_image
+from lumos.media.reading import read_image
 from lumos.model.modeling import LumosForCausalLM
 from lumos.sequence import Clip
 from lumos.showing import SamplesConfig, TrainingSamples

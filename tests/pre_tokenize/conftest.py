@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lumos.media import write_image, write_video
+from lumos.media.writing import write_image, write_video
 from lumos.tokenizer.text_training import save_text_tokenizer, train_text_tokenizer
 
 HEIGHT, WIDTH = 64, 96

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from lumos import media
-from lumos.media import crop_sizes, to_tensor
+from lumos.media import crop
+from lumos.media.crop import crop_sizes
+from lumos.media.frames import to_tensor
 from lumos.vocab import Vocab
 from pre_tokenize import __main__ as program
 from pre_tokenize import encode
@@ -66,14 +67,14 @@ def test_pace_is_written_beside_the_report(videos, tmp_path: Path, command, caps
 
 @pytest.mark.parametrize("aspect", [1, 4, 5, 8])
 def test_every_side_of_a_size_that_is_taken_has_a_token(aspect: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(media, "MAX_ASPECT", aspect)
+    monkeypatch.setattr(crop, "MAX_ASPECT", aspect)
     monkeypatch.setattr(encode, "MAX_ASPECT", aspect)
     vocab = Vocab()
     for patches in range(1, vocab.num_numbers + 1):
-        size = patches * media.PATCH_PX
+        size = patches * crop.PATCH_PX
         try:
             Target(modality="image", size=size, fps=1, duration=1).check(vocab)
         except ValueError:
             break
-        assert max(map(max, crop_sizes(size))) // media.PATCH_PX < vocab.num_numbers
+        assert max(map(max, crop_sizes(size))) // crop.PATCH_PX < vocab.num_numbers
     assert 1 < patches <= vocab.num_numbers

@@ -14,7 +14,9 @@ import numpy as np
 import pytest
 
 from lumos.clips import ClipDataset
-from lumos.media import crop_to_bucket, read_clip, read_image, to_tensor
+from lumos.media.crop import crop_to_bucket
+from lumos.media.frames import to_tensor
+from lumos.media.reading import read_clip, read_image
 from lumos.tokenizer.text import TextTokenizer
 from lumos.tokenizer.visual import VisualTokenizer
 from pre_tokenize import __main__ as program

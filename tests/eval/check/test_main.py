@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from eval.check.__main__ import main
-from lumos.media import write_image, write_video
+from lumos.media.writing import write_image, write_video
 
 RECORDS = [
     {"tag": "single_object", "include": [{"class": "bench", "count": 1}], "prompt": "a photo of a bench"},

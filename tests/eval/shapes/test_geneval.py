@@ -14,7 +14,7 @@ from eval.report.formulas import GENEVAL
 from eval.report.geneval import read_geneval_results
 from eval.shapes.geneval import main, metadata_of, prompt_of, score_images
 from eval.shapes.prompts import Record, make_prompts
-from lumos.media import write_image
+from lumos.media.writing import write_image
 
 
 def write_folder(folder: Path, records: list[Record], pictures: list[Record]) -> None:

@@ -10,7 +10,7 @@ import pytest
 from eval.shapes.__main__ import main
 from eval.shapes.look import in_words, look
 from eval.shapes.parse import claims_of
-from lumos.media import write_video
+from lumos.media.writing import write_video
 from lumos.shapes import Description, ObjectClaim, ObjectSpec, ShapeSpec, prompt_for, render, sample_spec, tags_of
 
 

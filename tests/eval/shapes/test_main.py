@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from eval.shapes.__main__ import main
-from lumos.hub import DEFAULT_MODEL, resolve
+from lumos.hub.models import DEFAULT_MODEL, resolve
 from lumos.settings import fast_settings
 
 

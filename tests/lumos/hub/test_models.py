@@ -15,7 +15,8 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from lumos import hub, transfer
+from lumos.hub import models as hub
+from lumos.hub import transfer
 
 COMMIT = "c0ffee" * 6 + "c0ff"
 NAME = "1B/stage-2-joint"
@@ -147,7 +148,7 @@ def server() -> Iterator[Hub]:
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lumos.transfer.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("lumos.hub.transfer.time.sleep", lambda seconds: None)
 
 
 def fake_model(folder: Path) -> Path:
@@ -362,7 +363,7 @@ def test_a_disk_that_fills_up_keeps_the_part_and_says_so(
 
 
 def test_hf_endpoint_of_the_environment_is_used(server: Hub, tmp_path: Path) -> None:
-    code = f"from lumos import hub; print(hub.download({NAME!r}, {str(tmp_path)!r}))"
+    code = f"from lumos.hub import models as hub; print(hub.download({NAME!r}, {str(tmp_path)!r}))"
     environment = {**os.environ, "HF_ENDPOINT": server.url, "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

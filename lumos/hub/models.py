@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lumos import transfer
+from lumos.hub import transfer
 
 DEFAULT_MODEL = "lumos-tiny"
 """The model used when none is named; part of a checkout, never downloaded."""
@@ -75,7 +75,7 @@ def ckpts_root(root: str | Path | None = None) -> Path:
     """The folder of checkpoints: `root` when given, else the checkout's `ckpts/`, else that of the current folder."""
     if root is not None:
         return Path(root).expanduser()
-    checkout = Path(__file__).resolve().parent.parent
+    checkout = Path(__file__).resolve().parents[2]
     if (checkout / "pyproject.toml").is_file():
         return checkout / "ckpts"
     return Path.cwd() / "ckpts"

@@ -12,7 +12,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from lumos.media import read_image
+from lumos.media.reading import read_image
 from lumos.option import SettingError
 
 ImageInput = Image.Image | np.ndarray | Tensor | str | Path

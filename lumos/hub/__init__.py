@@ -1,0 +1,1 @@
+"""Names of models -> folders, and how they get there."""

@@ -1,0 +1,62 @@
+"""Bucket sizes, and pictures scaled and cut to one."""
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+PATCH_PX = 32
+MAX_ASPECT = 4
+
+
+def crop_sizes(target: int) -> list[tuple[int, int]]:
+    """Bucket sizes (width, height) in pixels for a target size: multiples of 32, about target^2 pixels, aspect <= 4.
+
+    352 is "256p" (448x256 for 16:9), 528 "384p" (672x384), 656 "480p".
+    """
+    num_patches = (target // PATCH_PX) ** 2
+    if num_patches < 1:
+        raise ValueError(
+            f"target size {target} px is smaller than one patch of {PATCH_PX} px: give at least {PATCH_PX}"
+        )
+    sizes, w, h = [], num_patches, 1
+    while w > 0:
+        if max(w, h) <= MAX_ASPECT * min(w, h):
+            sizes.append((w * PATCH_PX, h * PATCH_PX))
+        if (h + 1) * w <= num_patches:
+            h += 1
+        else:
+            w -= 1
+    return sizes
+
+
+def nearest_crop(width: int, height: int, target: int) -> tuple[int, int]:
+    """Bucket size (width, height) in pixels for a picture of `width` x `height`: nearest aspect, ties to the larger."""
+
+    def closeness(size: tuple[int, int]) -> tuple[float, tuple[int, int]]:
+        ratios = size[0] / width, size[1] / height
+        return min(ratios) / max(ratios), size
+
+    return max(crop_sizes(target), key=closeness)
+
+
+def crop_to_bucket(frames: UInt8[np.ndarray, "F H W 3"], size: int | tuple[int, int]) -> UInt8[np.ndarray, "F h w 3"]:
+    """Frames scaled and cut to a bucket: `size` is (width, height) in pixels, or a target size for `nearest_crop`.
+
+    Box-filtered halving while both sides are at least twice the crop, a bicubic resize so that the crop just fits, then
+    the centre. All frames are cut alike.
+    """
+    height, width = frames.shape[1:3]
+    crop = nearest_crop(width, height, size) if isinstance(size, int) else size
+    out = np.empty((len(frames), crop[1], crop[0], 3), dtype=np.uint8)
+    for index, frame in enumerate(frames):
+        out[index] = np.asarray(_crop(Image.fromarray(frame), crop))
+    return out
+
+
+def _crop(image: Image.Image, crop: tuple[int, int]) -> Image.Image:
+    while image.width >= 2 * crop[0] and image.height >= 2 * crop[1]:
+        image = image.resize((image.width // 2, image.height // 2), Image.Resampling.BOX)
+    scale = max(crop[0] / image.width, crop[1] / image.height)
+    image = image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.BICUBIC)
+    left, top = (image.width - crop[0]) // 2, (image.height - crop[1]) // 2
+    return image.crop((left, top, left + crop[0], top + crop[1]))

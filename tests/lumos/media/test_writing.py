@@ -1,0 +1,115 @@
+"""Images and clips to files."""
+
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from lumos.media import writing
+from lumos.media.reading import read_clip, read_image
+from lumos.media.writing import write_image, write_video
+from tests.lumos.media.pictures import numbered, numbers, synthetic
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".gif"])
+@pytest.mark.parametrize(("num_frames", "fps"), [(5, 1), (13, 7), (25, 12)])
+def test_exactly_the_frames_written_come_back(tmp_path: Path, suffix: str, num_frames: int, fps: int) -> None:
+    path = tmp_path / f"a{suffix}"
+    write_video(path, numbered(num_frames), fps=fps)
+    clip = read_clip(path, fps=fps, duration=Fraction(num_frames, fps))
+    assert clip.shape == (num_frames, 32, 48, 3)
+    assert numbers(clip) == list(range(num_frames))
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+def test_still_frames_are_not_merged_in_a_gif(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.gif", np.repeat(numbered(1), 5, axis=0), fps=5)
+    with av.open(str(tmp_path / "a.gif")) as file:
+        assert sum(1 for _ in file.decode(video=0)) == 5
+
+
+def test_an_mp4_is_h264_in_yuv420p(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.mp4", numbered(4), fps=6)
+    with av.open(str(tmp_path / "a.mp4")) as file:
+        stream = file.streams.video[0]
+        assert (stream.codec_context.name, stream.codec_context.pix_fmt) == ("h264", "yuv420p")
+        assert (stream.frames, stream.average_rate) == (4, 6)
+
+
+def test_odd_sides_are_repeated_at_the_edge(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.mp4", numbered(3, 31, 47), fps=3)
+    clip = read_clip(tmp_path / "a.mp4", fps=3, duration=1)
+    assert clip.shape == (3, 32, 48, 3)
+    assert numbers(clip) == [0, 1, 2]
+
+
+def test_images_come_back_unchanged(tmp_path: Path) -> None:
+    image = synthetic("noise", 1, 9, 6)
+    write_image(tmp_path / "folder" / "a.png", image)
+    np.testing.assert_array_equal(read_image(tmp_path / "folder" / "a.png"), image)
+
+
+@pytest.mark.parametrize("name", ["a.avi", "a"])
+def test_another_suffix_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ValueError, match=r"\.mp4 or \.gif"):
+        write_video(tmp_path / name, numbered(2), fps=2)
+    with pytest.raises(ValueError, match=r"use \.png"):
+        write_image(tmp_path / f"{name}x", numbered(1)[0])
+
+
+def test_equal_frames_make_equal_files_on_any_machine(tmp_path: Path) -> None:
+    for name in ("a.mp4", "b.mp4"):
+        write_video(tmp_path / name, numbered(5), fps=4)
+    content = (tmp_path / "a.mp4").read_bytes()
+    assert content == (tmp_path / "b.mp4").read_bytes()
+    assert b" threads=1 lookahead_threads=1 " in content  # x264 notes its settings in what it writes
+    assert b" mbtree=0 " in content
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.mp4"
+    write_video(path, numbered(2), fps=2)
+    before = path.read_bytes()
+
+    def fail(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(KeyboardInterrupt):
+        write_video(path, numbered(3), fps=2)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_missing_encoder_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writing.av, "codecs_available", {"gif"})
+    with pytest.raises(ValueError, match="no encoder libx264; reinstall PyAV"):
+        write_video(tmp_path / "a.mp4", numbered(2), fps=2)
+
+
+@contextmanager
+def no_room() -> Iterator[None]:
+    """A limit on the size of files stands for a full disk: the write itself fails."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3000, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.gif", "a.png"])
+def test_a_disk_without_room_is_one_clear_error(tmp_path: Path, name: str) -> None:
+    noise = np.random.RandomState(0).randint(0, 256, (9, 64, 96, 3)).astype(np.uint8)
+    with (
+        pytest.raises(ValueError, match=f"cannot write .*{name}: File too large; free some space") as caught,
+        no_room(),
+    ):
+        write_image(tmp_path / name, noise[0]) if name == "a.png" else write_video(tmp_path / name, noise, fps=3)
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
