@@ -15,9 +15,9 @@ from benchmarks.measure import machine_facts, seconds_of
 from eval.shapes.prompts import KINDS, Record, make_prompts
 from eval.shapes.run import PipelineGenerator, evaluate, write_json
 from eval.shapes.score import Result, summarise
+from lumos.cli.record import model_hash
 from lumos.hub.models import DEFAULT_MODEL, resolve
 from lumos.pipeline import LumosOutput, LumosPipeline
-from lumos.record import model_hash
 from lumos.settings import resolve_settings
 
 ALLOWED_LOSS = 0.01

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from lumos.cli import STOPPED, USER_ERROR, terminating
+from lumos.cli.commands import STOPPED, USER_ERROR, terminating
+from lumos.cli.interrupt import loading
+from lumos.cli.option import said_as_options
+from lumos.cli.prompts import Prompt, read_prompts
 from lumos.hub.models import DEFAULT_MODEL, resolve
-from lumos.interrupt import loading
-from lumos.option import said_as_options
-from lumos.prompts import Prompt, read_prompts
 
 if TYPE_CHECKING:  # torch and all: only where outputs are made, so that --help answers at once
-    from lumos.outputs import Job, Made
+    from lumos.cli.outputs import Job, Made
 
 TASKS = {"t2i": ("custom_t2i.jsonl", "png"), "t2v": ("custom_t2v.json", "mp4"), "i2v": ("custom_i2v.json", "mp4")}
 """Task -> prompt file in eval/prompts, format of the outputs."""
@@ -52,7 +52,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 def run(options: argparse.Namespace) -> Iterator["Made"]:
     """Yields the outputs of this process's part as they are there."""
     with loading("eval.custom"):
-        from lumos.outputs import make_outputs
+        from lumos.cli.outputs import make_outputs
         from lumos.pipeline import LumosPipeline
         from lumos.settings import resolve_settings
 
@@ -69,7 +69,7 @@ def run(options: argparse.Namespace) -> Iterator["Made"]:
 
 def jobs_of(options: argparse.Namespace) -> list["Job"]:
     """The jobs of this process's part; ValueError for a list that is not one of the task."""
-    from lumos.outputs import Job
+    from lumos.cli.outputs import Job
 
     name, suffix = TASKS[options.task]
     path = options.prompts or Path(__file__).parent / "prompts" / name

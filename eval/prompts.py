@@ -17,7 +17,7 @@ from typing import Any
 
 from eval.check.official import BENCHMARKS, OFFICIAL_FILES
 from eval.prompt_sources import OFFICIAL, REWRITTEN, Source, download, find, installed_vbench, is_pinned, other_versions
-from lumos.cli import USER_ERROR
+from lumos.cli.commands import USER_ERROR
 from lumos.media.files import replacing
 
 FOLDER = Path(__file__).parent / "prompts"

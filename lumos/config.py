@@ -11,8 +11,8 @@ from typing import Any
 from huggingface_hub.errors import StrictDataclassError
 from transformers import PretrainedConfig
 
+from lumos.cli.option import SettingError
 from lumos.hub.models import read_json
-from lumos.option import SettingError
 from lumos.vocab import Vocab
 from xllmx.config import convert
 

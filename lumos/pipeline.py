@@ -15,6 +15,7 @@ from jaxtyping import Int
 from PIL import Image
 from torch import Tensor
 
+from lumos.cli.option import SettingError
 from lumos.generate import generate_codes
 from lumos.hub.models import DEFAULT_MODEL, ModelFiles, resolve
 from lumos.lora import load_lora
@@ -23,7 +24,6 @@ from lumos.media.frames import to_frames, to_tensor
 from lumos.media.inputs import ImageInput, choose_device, choose_dtype, choose_seeds, pixels_of, together
 from lumos.memory import check_placement, place
 from lumos.model.modeling import LumosForCausalLM
-from lumos.option import SettingError
 from lumos.sampler import GeneratorNoise
 from lumos.sequence import packed_length
 from lumos.settings import Settings, nearest_size, resolve_settings, sizes_for_images

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from lumos.option import SettingError
+from lumos.cli.option import SettingError
 from lumos.vocab import Vocab
 
 SPATIAL_FACTOR = 8

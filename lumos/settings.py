@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from lumos.cli.option import SettingError
 from lumos.config import SamplerConfig
 from lumos.media.crop import crop_sizes
-from lumos.option import SettingError
 from lumos.sequence import GRID_PX, grid_of, num_frames_of, num_latent_frames
 from lumos.vocab import Vocab
 

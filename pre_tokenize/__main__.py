@@ -1,6 +1,6 @@
 """`python -m pre_tokenize`: one process of a pre-tokenisation; run_tokenization.sh starts several."""
 
-from lumos.interrupt import STOPPED, loading
+from lumos.cli.interrupt import STOPPED, loading
 
 with loading("pre_tokenize"):
     import argparse
@@ -13,9 +13,9 @@ with loading("pre_tokenize"):
     import torch
     from tqdm import tqdm
 
+    from lumos.cli.option import OptionParser, said_as_options
     from lumos.hub.models import ckpts_root, resolve
     from lumos.media.inputs import choose_device
-    from lumos.option import OptionParser, said_as_options
     from lumos.tokenizer.text import TextTokenizer
     from lumos.tokenizer.visual import VisualTokenizer
     from pre_tokenize.encode import Encoder, Limits, Target

@@ -11,6 +11,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
+from lumos.cli.train import RunConfig, run
 from lumos.clips import ClipDataset
 from lumos.config import LumosConfig, SamplerConfig
 from lumos.generate import generate_codes
@@ -20,7 +21,6 @@ from lumos.sequence import pack
 from lumos.task import LumosTaskConfig, read_model_config
 from lumos.tokenizer.training import TokenizerRunConfig
 from lumos.tokenizer.training import run as train_tokenizer
-from lumos.train import RunConfig, run
 from lumos.vocab import Vocab
 from tests.tiny_data import MODEL, VOCAB, make_clip, write_clips
 from xllmx.config import load_config

@@ -15,7 +15,7 @@ from eval.check.geneval import check_geneval
 from eval.check.media import Expected
 from eval.check.official import BENCHMARKS, official_file, read_geneval, read_videos
 from eval.check.vbench import check_videos
-from lumos.cli import CHECK_FAILED, USER_ERROR
+from lumos.cli.commands import CHECK_FAILED, USER_ERROR
 from lumos.media.files import replacing
 
 

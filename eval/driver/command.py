@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from eval.custom import setting
 from eval.driver.samples import Worker, parse_part, worker_of
-from lumos.cli import STOPPED, USER_ERROR, terminating
+from lumos.cli.commands import STOPPED, USER_ERROR, terminating
+from lumos.cli.interrupt import loading
+from lumos.cli.option import said_as_options
 from lumos.hub.models import DEFAULT_MODEL, resolve
-from lumos.interrupt import loading
-from lumos.option import said_as_options
 
 if TYPE_CHECKING:  # torch and all: only where samples are made, so that --help answers at once
     from eval.driver.plan import Plan, Work

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from eval.driver.folders import SampleFolder
 from eval.driver.samples import Sample, seed_of
 from eval.prompts import missing_long
+from lumos.cli.record import differences, file_hash, model_hash, read_record
 from lumos.hub.models import ModelFiles
-from lumos.record import differences, file_hash, model_hash, read_record
 
 if TYPE_CHECKING:  # torch: only where a command line is carried out
     from lumos.settings import Settings

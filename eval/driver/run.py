@@ -11,9 +11,9 @@ from tqdm import tqdm
 from eval.driver.folders import check_case, move, staging_folder
 from eval.driver.plan import Plan
 from eval.driver.samples import Sample, Worker, batches_of, share_of
-from lumos.outputs import Job, Made, make_outputs
+from lumos.cli.outputs import Job, Made, make_outputs
+from lumos.cli.record import read_record, record_path, write_record
 from lumos.pipeline import LumosPipeline
-from lumos.record import read_record, record_path, write_record
 from lumos.sequence import num_frames_of
 
 _LATENT_FRAMES = 2

@@ -18,7 +18,7 @@ from eval.report.scores import Scores
 from eval.report.sheets import Sheet, geneval_sheets, video_sheets
 from eval.report.table import markdown, table_of
 from eval.report.vbench import read_vbench_results
-from lumos.cli import CHECK_FAILED, USER_ERROR
+from lumos.cli.commands import CHECK_FAILED, USER_ERROR
 from lumos.media.files import replacing
 
 

@@ -1,6 +1,6 @@
 """`python -m eval.shapes prompts|score|run|look|gallery|codec`: see README.md beside this file."""
 
-from lumos.interrupt import loading
+from lumos.cli.interrupt import loading
 
 with loading("eval.shapes"):
     import argparse
@@ -15,8 +15,8 @@ with loading("eval.shapes"):
     from eval.shapes.prompts import KINDS, load_prompts, make_prompts, save_prompts
     from eval.shapes.run import RunConfig, require_numbers, run, write_json
     from eval.shapes.score import summarise, table
+    from lumos.cli.option import said_as_options
     from lumos.hub.models import DEFAULT_MODEL, resolve
-    from lumos.option import said_as_options
     from lumos.sequence import GRID_PX
     from lumos.settings import fast_settings
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from eval.shapes.prompts import make_prompts
 from eval.shapes.score import check
-from lumos.cli import USER_ERROR
+from lumos.cli.commands import USER_ERROR
 from lumos.media.files import replacing
 from lumos.media.reading import read_image
 from lumos.shapes import ObjectClaim, Prompt, describe

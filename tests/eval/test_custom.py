@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from eval import custom
-from lumos import outputs
+from lumos.cli import outputs
 from tests.model_folder import make_model_folder
 
 

@@ -7,13 +7,13 @@ import torch
 from safetensors.torch import load_file
 
 from lumos.cli import main
+from lumos.cli.dry_run import plan_run
+from lumos.cli.record import model_hash
+from lumos.cli.train import RunConfig, run
 from lumos.config import LumosConfig
-from lumos.dryrun import plan_run
 from lumos.lora import LoRAConfig, adapters_of, add_lora, load_lora, merge_lora, save_lora, without_adapters
 from lumos.model.modeling import LumosForCausalLM
 from lumos.pipeline import LumosPipeline
-from lumos.record import model_hash
-from lumos.train import RunConfig, run
 from tests.model_folder import make_model_folder
 from tests.tiny_data import MODEL, VOCAB, write_clips
 from xllmx.config import load_config

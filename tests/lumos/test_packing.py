@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from lumos.cli.train import RunConfig, run
 from lumos.config import LumosConfig
 from lumos.model.modeling import LumosForCausalLM
 from lumos.packing import first_fit, pack_batch
 from lumos.samples import Sample, masked_batch
 from lumos.sequence import pack
 from lumos.task import LumosTask, LumosTaskConfig
-from lumos.train import RunConfig, run
 from tests.tiny_data import MODEL, VOCAB, make_clip, write_clips
 from xllmx.config import load_config
 from xllmx.rng import generator_at

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from lumos.cli.export import export_run
+from lumos.cli.train import RunConfig, run
 from lumos.config import LumosConfig
-from lumos.export import export_run
 from lumos.model.modeling import LumosForCausalLM
 from lumos.task import LumosTask, LumosTaskConfig
-from lumos.train import RunConfig, run
 from tests.tiny_data import MODEL, VOCAB, write_clips
 from xllmx.config import load_config
 from xllmx.run.metrics import read_metrics

@@ -12,12 +12,12 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from lumos.cli.train import RunConfig, main
 from lumos.config import LumosConfig, SamplerConfig
 from lumos.model.modeling import LumosForCausalLM
 from lumos.samples import masked_batch
 from lumos.sequence import content_index_of, frame_index_of
 from lumos.task import LumosTask, LumosTaskConfig, frame_losses, read_model_config
-from lumos.train import RunConfig, main
 from tests.tiny_data import MODEL, VOCAB, write_clips
 from xllmx.config import load_config, save_config
 from xllmx.task import Prepared

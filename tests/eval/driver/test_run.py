@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from eval import geneval, vbench_t2v
-from lumos.record import file_hash, read_record
+from lumos.cli.record import file_hash, read_record
 
 Contents = Callable[[Path], dict[str, bytes]]
 KILLED, CRASHED = 9, 70

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from lumos.cli import main
+from lumos.cli.export import export_run
+from lumos.cli.train import RunConfig, run
+from lumos.cli.training_samples import SamplesConfig, TrainingSamples
 from lumos.clips import ClipWriter
-from lumos.export import export_run
 from lumos.media.reading import read_image
 from lumos.model.modeling import LumosForCausalLM
 from lumos.sequence import Clip
-from lumos.showing import SamplesConfig, TrainingSamples
 from lumos.tokenizer.text import TextTokenizer
-from lumos.train import RunConfig, run
 from tests.model_folder import make_model_folder
 from xllmx.config import load_config
 from xllmx.plot import panels_of, read_curves

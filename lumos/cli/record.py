@@ -75,7 +75,7 @@ def code_version() -> str:
 
     `.dirty` follows when files under version control were changed.
     """
-    checkout = Path(__file__).resolve().parent.parent
+    checkout = Path(__file__).resolve().parents[2]
     if not (checkout / ".git").exists():
         return __version__
     command = [

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lumos.option import OptionParser, SettingError, said_as_options
+from lumos.cli.option import OptionParser, SettingError, said_as_options
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
+from lumos.cli.train import RunConfig, build_task
 from lumos.clips import ClipDataset, MissingClipsError
 from lumos.config import LumosConfig
 from lumos.cost import (
@@ -25,7 +26,6 @@ from lumos.model.modeling import LumosForCausalLM
 from lumos.samples import cut_shapes
 from lumos.sequence import grid_of, num_latent_frames
 from lumos.task import LumosTask
-from lumos.train import RunConfig, build_task
 from xllmx.ranks.accounting import StateBytes, peak_flops, state_bytes
 
 ASSUMED_SIZE = (448, 256)

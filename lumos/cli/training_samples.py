@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from lumos.cli.prompts import name_of
 from lumos.hub.models import resolve
 from lumos.media.writing import write_image, write_video
 from lumos.model.modeling import LumosForCausalLM
 from lumos.pipeline import LumosPipeline
-from lumos.prompts import name_of
 from lumos.tokenizer.text import TextTokenizer
 from lumos.tokenizer.visual import VisualTokenizer
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lumos.interrupt import STOPPED, loading
+from lumos.cli.interrupt import STOPPED, loading
 
 SLOW = """
 import time

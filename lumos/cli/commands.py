@@ -8,7 +8,7 @@ Exit status: 0 done; 1 a check of `doctor` failed; 2 something the user can mend
 Ctrl-C. What a command needs is imported when it runs, so that `--help` and mistakes answer at once.
 """
 
-from lumos.interrupt import STOPPED, loading
+from lumos.cli.interrupt import STOPPED, loading
 
 with loading("lumos"):
     import argparse
@@ -23,10 +23,10 @@ with loading("lumos"):
     from types import FrameType
     from typing import Any
 
+    from lumos.cli.option import OptionParser, said_as_options
+    from lumos.cli.prompts import Prompt, distinct, name_of, read_prompts
     from lumos.hub.models import DEFAULT_MODEL, RELEASED, read_json, resolve
     from lumos.hub.models import download as download_model
-    from lumos.option import OptionParser, said_as_options
-    from lumos.prompts import Prompt, distinct, name_of, read_prompts
 
 CHECK_FAILED, USER_ERROR, TERMINATED = 1, 2, 143
 FORMATS = ("mp4", "gif", "png")
@@ -81,7 +81,7 @@ def generate(options: argparse.Namespace) -> int:
     with loading("lumos"):  # from here on it takes PyTorch: what is at fault above is said at once
         from tqdm import tqdm
 
-        from lumos.outputs import Job, make_outputs
+        from lumos.cli.outputs import Job, make_outputs
         from lumos.pipeline import LumosPipeline
         from lumos.settings import fast_settings, resolve_settings
 
@@ -123,12 +123,12 @@ def train(options: argparse.Namespace) -> int:
         raise ValueError("say what to train: --config FILE, for example configs/train/quickstart.yaml")
 
     with loading("lumos"):
-        from lumos.train import RunConfig, run, stopped_status
+        from lumos.cli.train import RunConfig, run, stopped_status
         from xllmx.config import load_config
 
     config = load_config(RunConfig, options.config, options.overrides)
     if options.dry_run:
-        from lumos.dryrun import plan_run, read_size, report
+        from lumos.cli.dry_run import plan_run, read_size, report
 
         print(report(plan_run(config, num_gpus=options.gpus, size=read_size(options.size))))
         return 0
@@ -154,7 +154,7 @@ def plot(options: argparse.Namespace) -> int:
 
 def tokenize(words: Sequence[str]) -> int:
     """Hands the words to `python -m pre_tokenize`, which is part of a checkout and not of the installed package."""
-    checkout = Path(__file__).resolve().parent.parent
+    checkout = Path(__file__).resolve().parents[2]
     if not (checkout / "pre_tokenize" / "__main__.py").is_file():
         raise ValueError("pre_tokenize is not installed with lumos; clone the repository and install it with pip -e")
     path = os.pathsep.join(filter(None, [str(checkout), os.environ.get("PYTHONPATH")]))
@@ -165,7 +165,7 @@ def tokenize(words: Sequence[str]) -> int:
 def export(options: argparse.Namespace) -> int:
     """Makes a model folder of a run's newest checkpoint."""
     with loading("lumos"):
-        from lumos.export import export_run
+        from lumos.cli.export import export_run
 
     print(
         export_run(
@@ -190,7 +190,7 @@ def download(options: argparse.Namespace) -> int:
 def doctor(options: argparse.Namespace) -> int:
     """Prints what can be checked beforehand; 1 if a check failed."""
     with loading("lumos"):
-        from lumos.doctor import examine
+        from lumos.cli.doctor import examine
 
     passed = True
     for check in examine(options.model or DEFAULT_MODEL, options.ckpts):
@@ -207,7 +207,7 @@ def _take_record(options: argparse.Namespace, settings: dict[str, Any]) -> dict[
 
     Raises ValueError when the weights or the picture of the record are not the ones here.
     """
-    from lumos.record import file_hash, model_hash
+    from lumos.cli.record import file_hash, model_hash
 
     if options.prompt or options.prompt_file or options.image:
         raise ValueError("--from-json holds prompt and image; leave --prompt, --prompt-file and --image out")
@@ -350,7 +350,7 @@ def _parser() -> argparse.ArgumentParser:
 def _add_generate(command: argparse.ArgumentParser) -> None:
     what = command.add_argument_group("what")
     what.add_argument("--prompt", action="append", metavar="TEXT", help="what is to be seen; again for more")
-    what.add_argument("--prompt-file", type=Path, metavar="FILE", help=".txt, .json or .jsonl (lumos/prompts.py)")
+    what.add_argument("--prompt-file", type=Path, metavar="FILE", help=".txt, .json or .jsonl (lumos/cli/prompts.py)")
     what.add_argument("--image", action="append", metavar="FILE", help="first frame; once, or once for each prompt")
     what.add_argument("--image-folder", type=Path, metavar="FOLDER", help="where the pictures a prompt file names lie")
     what.add_argument("--negative-prompt", metavar="TEXT", help="what to lead away from")
@@ -386,7 +386,3 @@ def _add_generate(command: argparse.ArgumentParser) -> None:
 
 def _add_ckpts(command: argparse.ArgumentParser) -> None:
     command.add_argument("--ckpts", type=Path, help="the folder of checkpoints (default: ckpts/ of the checkout)")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from lumos.cli.option import SettingError
+from lumos.cli.record import code_version, differences, file_hash, model_hash, read_record, write_record
 from lumos.media.files import require_folder
 from lumos.media.inputs import choose_seeds
 from lumos.media.writing import write_image, write_video
-from lumos.option import SettingError
 from lumos.pipeline import LumosPipeline, OnFrame
-from lumos.record import code_version, differences, file_hash, model_hash, read_record, write_record
 from lumos.settings import Settings
 
 FORMATS = ("mp4", "gif", "png")

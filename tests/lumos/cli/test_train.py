@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from lumos import train
-from lumos.cli import main
+from lumos.cli import main, train
+from lumos.cli.train import RunConfig, run, stopped_status
 from lumos.sequence import pack
-from lumos.train import RunConfig, run, stopped_status
 from lumos.vocab import Vocab
 from tests.tiny_data import MODEL, VOCAB, make_clip, write_clips
 from xllmx.config import load_config

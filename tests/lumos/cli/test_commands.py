@@ -13,14 +13,14 @@ import pytest
 import torch
 from PIL import Image
 
-from lumos import cli, outputs, record
+from lumos.cli import commands, main, outputs, record
+from lumos.cli.record import differences, model_hash
+from lumos.cli.train import RunConfig
 from lumos.config import LumosConfig
 from lumos.hub.models import resolve
 from lumos.model.modeling import LumosForCausalLM
-from lumos.record import differences, model_hash
 from lumos.settings import FAST
 from lumos.task import LumosTaskConfig
-from lumos.train import RunConfig
 from tests.model_folder import make_model_folder
 from xllmx.checkpoint import CheckpointManager
 from xllmx.config import save_config
@@ -45,7 +45,7 @@ def lumos(ckpts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monke
     def run(*words: str) -> tuple[int, str, str]:
         capsys.readouterr()
         here = ["--ckpts", str(ckpts)] if words[0] in ("generate", "doctor", "download", "export") else []
-        status = cli.main([*words, *here])
+        status = main([*words, *here])
         said = capsys.readouterr()
         return status, said.out, said.err
 
@@ -346,7 +346,7 @@ def test_download_passes_its_words_on(lumos: Lumos, ckpts: Path, monkeypatch: py
         asked.extend((name, root, revision))
         return root / name
 
-    monkeypatch.setattr(cli, "download_model", fake)
+    monkeypatch.setattr(commands, "download_model", fake)
     status, said, _ = lumos("download", "1B/stage-1-image", "--revision", "v1")
     assert (status, asked) == (0, ["1B/stage-1-image", ckpts, "v1"])
     assert said.strip() == str(ckpts / "1B/stage-1-image")
@@ -361,7 +361,7 @@ def test_tokenize_runs_pre_tokenize_with_its_own_words(
         seen.update(command=command[1:], path=env["PYTHONPATH"])
         return subprocess.CompletedProcess(command, 3)
 
-    monkeypatch.setattr(cli.subprocess, "run", fake)
+    monkeypatch.setattr(commands.subprocess, "run", fake)
     assert lumos("tokenize", "--input_file", "x.csv", "--help")[0] == 3
     assert seen["command"] == ["-m", "pre_tokenize", "--input_file", "x.csv", "--help"]
     assert str(seen["path"]).startswith(str(repo))

@@ -1,0 +1,7 @@
+"""`python -m lumos`: the same as the console script `lumos`."""
+
+import sys
+
+from lumos.cli.commands import main
+
+sys.exit(main())
