@@ -17,8 +17,8 @@ from eval.shapes.run import PipelineGenerator, evaluate, write_json
 from eval.shapes.score import Result, summarise
 from lumos.cli.record import model_hash
 from lumos.hub.models import DEFAULT_MODEL, resolve
-from lumos.pipeline import LumosOutput, LumosPipeline
-from lumos.settings import resolve_settings
+from lumos.lumos1.pipeline import LumosOutput, LumosPipeline
+from lumos.lumos1.sampling.settings import resolve_settings
 
 ALLOWED_LOSS = 0.01
 """Of the overall score, for a variant to be proposed as `fast`."""

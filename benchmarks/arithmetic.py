@@ -7,8 +7,8 @@ a training step on one such clip with 80 % of its codes masked, without recomput
 
 from benchmarks.sampling import Moment, step_flops
 from benchmarks.work import WORKS, Work
-from lumos.cost import BatchLoad, SequenceShape, forward_flops
-from lumos.sampler import MASKED
+from lumos.lumos1.sampling.refine import MASKED
+from lumos.lumos1.training.cost import BatchLoad, SequenceShape, forward_flops
 
 H200_FLOPS = 790e12
 """bf16 products per second: what large matrices reach."""

@@ -16,9 +16,15 @@ from torch import Tensor
 
 from benchmarks.measure import compare, matmul_rate, write_report
 from benchmarks.work import WORKS, Work
-from lumos.model.attention import cached_attention, frame_causal_attention, frame_causal_mask, frame_plan, plan_of
-from lumos.sequence import blocks_of, frame_ids, packed_length
-from lumos.vocab import Vocab
+from lumos.lumos1.model.attention import (
+    cached_attention,
+    frame_causal_attention,
+    frame_causal_mask,
+    frame_plan,
+    plan_of,
+)
+from lumos.lumos1.sequence import blocks_of, frame_ids, packed_length
+from lumos.tokenizer.vocab import Vocab
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 

@@ -19,11 +19,11 @@ import torch
 from benchmarks.measure import compare, write_report
 from benchmarks.training import fields_of, sample_of
 from benchmarks.work import WORKS, Work
-from lumos.clips import ClipWriter, read_released
-from lumos.model.attention import frame_causal_mask
-from lumos.samples import Sample
-from lumos.sequence import pack
-from lumos.task import LumosTask, LumosTaskConfig
+from lumos.lumos1.data.clips import ClipWriter, read_released
+from lumos.lumos1.model.attention import frame_causal_mask
+from lumos.lumos1.sequence import pack
+from lumos.lumos1.training.samples import Sample
+from lumos.lumos1.training.task import LumosTask, LumosTaskConfig
 from xllmx.data.streams import Streams
 from xllmx.rng import generator_for
 

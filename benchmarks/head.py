@@ -15,8 +15,8 @@ from benchmarks.literal import GumbelNoise
 from benchmarks.measure import compare, matmul_rate, write_report
 from benchmarks.sampling import SAMPLER, Moment
 from benchmarks.work import WORKS, Work
-from lumos.model.linear import linear
-from lumos.sampler import MASKED, GeneratorNoise, Step, guide, inverse_cdf, refine
+from lumos.lumos1.model.linear import linear
+from lumos.lumos1.sampling.refine import MASKED, GeneratorNoise, Step, guide, inverse_cdf, refine
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 _CHUNK = 128

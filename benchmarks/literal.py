@@ -13,14 +13,14 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from lumos.ardf import history_pattern
-from lumos.config import SamplerConfig
-from lumos.model.attention import frame_causal_mask
-from lumos.model.modeling import LumosForCausalLM
-from lumos.model.rope import mm_rope_angles
-from lumos.model.transformer import Block
-from lumos.sampler import MASKED, NoiseSource, Step, confidence_temperature, num_masked
-from lumos.sequence import blocks_of, content_positions, frame_content, frame_ids, positions_of, video_header
+from lumos.lumos1.ardf import history_pattern
+from lumos.lumos1.config import SamplerConfig
+from lumos.lumos1.model.attention import frame_causal_mask
+from lumos.lumos1.model.modeling import LumosForCausalLM
+from lumos.lumos1.model.rope import mm_rope_angles
+from lumos.lumos1.model.transformer import Block
+from lumos.lumos1.sampling.refine import MASKED, NoiseSource, Step, confidence_temperature, num_masked
+from lumos.lumos1.sequence import blocks_of, content_positions, frame_content, frame_ids, positions_of, video_header
 from xllmx.rng import generator_for
 
 

@@ -16,14 +16,14 @@ from torch import Tensor
 from benchmarks.literal import GumbelNoise, LiteralDecoder
 from benchmarks.measure import compare, matmul_rate, write_report
 from benchmarks.work import WORKS, Work, random_codes, random_model, random_prompt
-from lumos.ardf import history_pattern
-from lumos.config import SamplerConfig
-from lumos.generate import FrameDecoder
-from lumos.guidance import Guidance
-from lumos.model.linear import linear
-from lumos.model.modeling import LumosForCausalLM
-from lumos.sampler import MASKED, GeneratorNoise, Step, num_masked, refine, undecided_places
-from lumos.sequence import video_header
+from lumos.lumos1.ardf import history_pattern
+from lumos.lumos1.config import SamplerConfig
+from lumos.lumos1.model.linear import linear
+from lumos.lumos1.model.modeling import LumosForCausalLM
+from lumos.lumos1.sampling.decode import FrameDecoder
+from lumos.lumos1.sampling.guidance import Guidance
+from lumos.lumos1.sampling.refine import MASKED, GeneratorNoise, Step, num_masked, refine, undecided_places
+from lumos.lumos1.sequence import video_header
 
 SAMPLER = SamplerConfig()
 _PARTS = ("refinement", "blocks", "head")

@@ -23,12 +23,12 @@ from torch.utils.checkpoint import checkpoint
 from benchmarks.literal import literal_hidden
 from benchmarks.measure import Comparison, compare, matmul_rate, write_report
 from benchmarks.work import WORKS, Work, random_codes, random_model, random_prompt
-from lumos.config import ARDFConfig
-from lumos.model.attention import frame_causal_mask
-from lumos.model.modeling import LumosForCausalLM
-from lumos.samples import Sample
-from lumos.sequence import Clip
-from lumos.task import LumosTask, LumosTaskConfig
+from lumos.lumos1.config import ARDFConfig
+from lumos.lumos1.model.attention import frame_causal_mask
+from lumos.lumos1.model.modeling import LumosForCausalLM
+from lumos.lumos1.sequence import Clip
+from lumos.lumos1.training.samples import Sample
+from lumos.lumos1.training.task import LumosTask, LumosTaskConfig
 from xllmx.optim import OptimConfig, build_optimizer
 from xllmx.rng import generator_for
 from xllmx.task import Prepared, move

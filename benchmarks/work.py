@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from lumos.config import LumosConfig
-from lumos.model.modeling import LumosForCausalLM
+from lumos.lumos1.config import LumosConfig
+from lumos.lumos1.model.modeling import LumosForCausalLM
 
 
 @dataclass(frozen=True, kw_only=True)

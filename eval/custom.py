@@ -53,8 +53,8 @@ def run(options: argparse.Namespace) -> Iterator["Made"]:
     """Yields the outputs of this process's part as they are there."""
     with loading("eval.custom"):
         from lumos.cli.outputs import make_outputs
-        from lumos.pipeline import LumosPipeline
-        from lumos.settings import resolve_settings
+        from lumos.lumos1.pipeline import LumosPipeline
+        from lumos.lumos1.sampling.settings import resolve_settings
 
     jobs, settings = jobs_of(options), dict(map(setting, options.settings))
     if options.task == "t2i":

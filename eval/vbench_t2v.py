@@ -49,7 +49,7 @@ def work_of(
     from eval.driver.folders import VideoFolder
     from eval.driver.plan import Work, texts_of
     from eval.driver.samples import Sample
-    from lumos.settings import resolve_settings
+    from lumos.lumos1.sampling.settings import resolve_settings
 
     if resolve_settings(defaults, options.settings).num_latent_frames == 1:
         raise ValueError(f"{options.model} is asked for one frame; choose a model of videos, or num_frames above 1")

@@ -11,7 +11,7 @@ from typing import Any
 if not __package__:  # run as a file: the folder above holds the package
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from lumos.shards import INDEX_NAME, num_clips, write_index
+from lumos.lumos1.data.shards import INDEX_NAME, num_clips, write_index
 from pre_tokenize.ledger import REPORT, Ledger, rank_folder, read_manifest, summary, write_json
 
 

@@ -13,11 +13,11 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
+from lumos.lumos1.sequence import Clip
 from lumos.media.crop import MAX_ASPECT, PATCH_PX, crop_to_bucket
 from lumos.media.frames import MediaError
 from lumos.media.reading import read_clip, read_image
-from lumos.sequence import Clip
-from lumos.vocab import Vocab
+from lumos.tokenizer.vocab import Vocab
 from pre_tokenize.ledger import Ledger, Skip
 from pre_tokenize.pace import Pace
 from pre_tokenize.table import Item, Table

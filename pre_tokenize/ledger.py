@@ -22,9 +22,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from lumos.lumos1.data.shards import num_clips, shard_metadata, write_shard
+from lumos.lumos1.sequence import Clip
 from lumos.media.files import remove_temporaries, replacing, require_folder
-from lumos.sequence import Clip
-from lumos.shards import num_clips, shard_metadata, write_shard
 
 MANIFEST, REPORT = "manifest.json", "report.json"
 _LOCK = ".lock"

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lumos.config import LumosConfig
-from lumos.model.modeling import LumosForCausalLM
+from lumos.lumos1.config import LumosConfig
+from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.tokenizer.text import TextTokenizer
 from lumos.tokenizer.text_training import save_text_tokenizer, train_text_tokenizer
 

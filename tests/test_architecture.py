@@ -181,7 +181,7 @@ def test_shapes_in_annotations_are_kept() -> None:
 
 
 def test_tests_mirror_the_packages() -> None:
-    """tests/lumos/model/test_rope.py tests lumos/model/rope.py; the others look at the whole checkout."""
+    """tests/lumos/lumos1/model/test_rope.py tests lumos/lumos1/model/rope.py; the others look at the whole checkout."""
     strays = []
     for path in TESTS:
         parts = path.relative_to(REPO / "tests").parts

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from lumos.config import LumosConfig
 from lumos.hub.models import resolve
-from lumos.pipeline import LumosPipeline
+from lumos.lumos1.config import LumosConfig
+from lumos.lumos1.pipeline import LumosPipeline
 from lumos.shapes import render, sample_spec
 from lumos.tokenizer.text import TextTokenizer
 from lumos.tokenizer.visual import VisualTokenizer

@@ -12,16 +12,16 @@ import torch
 from omegaconf import OmegaConf
 
 from lumos.cli.train import RunConfig, run
-from lumos.clips import ClipDataset
-from lumos.config import LumosConfig, SamplerConfig
-from lumos.generate import generate_codes
-from lumos.model.modeling import LumosForCausalLM
-from lumos.sampler import GeneratorNoise
-from lumos.sequence import pack
-from lumos.task import LumosTaskConfig, read_model_config
+from lumos.lumos1.config import LumosConfig, SamplerConfig
+from lumos.lumos1.data.clips import ClipDataset
+from lumos.lumos1.model.modeling import LumosForCausalLM
+from lumos.lumos1.sampling.decode import generate_codes
+from lumos.lumos1.sampling.refine import GeneratorNoise
+from lumos.lumos1.sequence import pack
+from lumos.lumos1.training.task import LumosTaskConfig, read_model_config
 from lumos.tokenizer.training import TokenizerRunConfig
 from lumos.tokenizer.training import run as train_tokenizer
-from lumos.vocab import Vocab
+from lumos.tokenizer.vocab import Vocab
 from tests.tiny_data import MODEL, VOCAB, make_clip, write_clips
 from xllmx.config import load_config
 
@@ -135,7 +135,7 @@ def test_data_sets_are_found_from_the_working_directory(
 
 @pytest.mark.parametrize("name", of("model"))
 def test_model_is_built_with_the_released_vocabulary(name: str) -> None:
-    """Its parameters are counted in tests/lumos/model."""
+    """Its parameters are counted in tests/lumos/lumos1/model."""
     config = read_model_config(LumosTaskConfig(model_config=str(CONFIGS / "model" / name)))
     assert config.vocabulary == Vocab()
     with torch.device("meta"):

@@ -27,7 +27,7 @@ def run(repo: Path, tmp_path: Path) -> Run:
     for name in ("tests/run.sh", "exps/env.sh", ".ci/run"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(repo / name, tmp_path / name)
-    for name in ("lumos/__init__.py", "lumos/vocab.py", "lumos/tokenizer/network.py", "xllmx/data/loader.py"):
+    for name in ("lumos/__init__.py", "lumos/tokenizer/vocab.py", "lumos/tokenizer/network.py", "xllmx/data/loader.py"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     (tmp_path / "python").write_text(FAKE)
@@ -75,4 +75,6 @@ def test_words_go_to_pytest_and_fast_leaves_the_slow_tests_out(run: Run) -> None
 
 def test_shapes_are_checked_in_every_module_but_the_compiled_ones(run: Run) -> None:
     _, told = run()
-    assert told[-1] == f"pytest {PROCESSES} --jaxtyping-packages=lumos.vocab,xllmx.data.loader,beartype.beartype"
+    assert (
+        told[-1] == f"pytest {PROCESSES} --jaxtyping-packages=lumos.tokenizer.vocab,xllmx.data.loader,beartype.beartype"
+    )

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lumos.clips import ClipWriter
-from lumos.sequence import Clip
+from lumos.lumos1.data.clips import ClipWriter
+from lumos.lumos1.sequence import Clip
 
 VOCAB = {
     "bos": 256, "pad": 257, "eos": 258, "frame_end": 259, "frame_start": 260, "separator": 261, "row_end": 262,

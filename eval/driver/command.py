@@ -71,8 +71,8 @@ def _drive(driver: Driver, options: argparse.Namespace) -> int:
         from eval.driver.folders import records_folder
         from eval.driver.plan import plan
         from eval.driver.run import check_folder, run
+        from lumos.lumos1.pipeline import LumosPipeline
         from lumos.media.inputs import choose_device, choose_dtype
-        from lumos.pipeline import LumosPipeline
 
     worker = worker_of(parse_part(options.part), os.environ)
     device = choose_device(options.device or _own_device(worker))

@@ -13,7 +13,7 @@ from lumos.cli.record import differences, file_hash, model_hash, read_record
 from lumos.hub.models import ModelFiles
 
 if TYPE_CHECKING:  # torch: only where a command line is carried out
-    from lumos.settings import Settings
+    from lumos.lumos1.sampling.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +90,7 @@ class Plan:
 
 def plan(work: Work, files: ModelFiles, *, seed: int, dtype: str, records: Path) -> Plan:
     """The plan of some work for a model; ValueError for settings outside their rules."""
-    from lumos.settings import resolve_settings
+    from lumos.lumos1.sampling.settings import resolve_settings
 
     settings = resolve_settings(files.defaults, work.settings)
     identity = {

@@ -13,8 +13,8 @@ from eval.driver.plan import Plan
 from eval.driver.samples import Sample, Worker, batches_of, share_of
 from lumos.cli.outputs import Job, Made, make_outputs
 from lumos.cli.record import read_record, record_path, write_record
-from lumos.pipeline import LumosPipeline
-from lumos.sequence import num_frames_of
+from lumos.lumos1.pipeline import LumosPipeline
+from lumos.lumos1.sequence import num_frames_of
 
 _LATENT_FRAMES = 2
 """The shortest video there is."""

@@ -17,8 +17,8 @@ with loading("eval.shapes"):
     from eval.shapes.score import summarise, table
     from lumos.cli.option import said_as_options
     from lumos.hub.models import DEFAULT_MODEL, resolve
-    from lumos.sequence import GRID_PX
-    from lumos.settings import fast_settings
+    from lumos.lumos1.sampling.settings import fast_settings
+    from lumos.lumos1.sequence import GRID_PX
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -8,8 +8,8 @@ import torch
 from tqdm import tqdm
 
 from lumos.hub.models import resolve
+from lumos.lumos1.sampling.settings import resolve_settings
 from lumos.media.frames import to_frames
-from lumos.settings import resolve_settings
 from lumos.shapes import ShapeSpec, render, sample_spec
 from lumos.tokenizer.visual import VisualTokenizer
 

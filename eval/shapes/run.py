@@ -63,7 +63,7 @@ def evaluate(records: Sequence[Record], generate: Generate, *, batch_size: int =
 
 def run(config: RunConfig) -> dict[str, Report]:
     """Reports by kind; writes `out/KIND/{prompts.json,*.mp4|*.png,sheet.png,wrong.png}` and `out/report.json`."""
-    from lumos.pipeline import LumosPipeline  # torch and a model: only where clips are made
+    from lumos.lumos1.pipeline import LumosPipeline  # torch and a model: only where clips are made
 
     pipeline = LumosPipeline.from_pretrained(config.model)
     generator = PipelineGenerator(pipeline, seed=config.seed, settings=config.settings)  # refuses what is no setting
@@ -100,7 +100,7 @@ class PipelineGenerator:
     """Clips of a `LumosPipeline`: one frame for t2i, the picture's first frame given for i2v."""
 
     def __init__(self, pipeline: Any, *, seed: int = 0, settings: Mapping[str, Any] | None = None) -> None:
-        from lumos.settings import resolve_settings
+        from lumos.lumos1.sampling.settings import resolve_settings
 
         self.pipeline, self.seed, self.settings = pipeline, seed, dict(settings or {})
         video = resolve_settings(pipeline.defaults, self.settings)

@@ -41,7 +41,7 @@ _SETTINGS: dict[str, tuple[Callable[[str], Any], str]] = {
     "height": (int, "pixels, a multiple of 32"),
     "guidance_scale": (float, "how strongly the prompt counts; 1 is without guidance"),
     "mask_history_ratio": (float, "share of finished frames hidden from later ones"),
-    "confidence_temperature": (str, "released or per_frame (lumos/config.py)"),
+    "confidence_temperature": (str, "released or per_frame (lumos/lumos1/config.py)"),
     "temperature": (float, "of the softmax codes are drawn from"),
     "top_k": (int, "draw among so many codes only"),
     "entropy_bound": (float, "keep the surest codes of together at most this entropy at once, if --steps keeps fewer"),
@@ -82,8 +82,8 @@ def generate(options: argparse.Namespace) -> int:
         from tqdm import tqdm
 
         from lumos.cli.outputs import Job, make_outputs
-        from lumos.pipeline import LumosPipeline
-        from lumos.settings import fast_settings, resolve_settings
+        from lumos.lumos1.pipeline import LumosPipeline
+        from lumos.lumos1.sampling.settings import fast_settings, resolve_settings
 
     if options.fast:
         given = {name: value for name, value in settings.items() if value is not None}

@@ -10,11 +10,11 @@ from pathlib import Path
 import av
 import torch
 
-from lumos.config import LumosConfig
 from lumos.hub.models import DEFAULT_MODEL, ModelFiles, ckpts_root, resolve, weight_files
 from lumos.hub.transfer import check_safetensors
-from lumos.pipeline import agreed_vocabulary
-from lumos.settings import resolve_settings
+from lumos.lumos1.config import LumosConfig
+from lumos.lumos1.pipeline import agreed_vocabulary
+from lumos.lumos1.sampling.settings import resolve_settings
 from lumos.tokenizer.text import TextTokenizer
 from lumos.tokenizer.visual import VisualTokenizer
 

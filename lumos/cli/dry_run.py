@@ -11,9 +11,11 @@ import numpy as np
 from torch import nn
 
 from lumos.cli.train import RunConfig, build_task
-from lumos.clips import ClipDataset, MissingClipsError
-from lumos.config import LumosConfig
-from lumos.cost import (
+from lumos.lumos1.config import LumosConfig
+from lumos.lumos1.data.clips import ClipDataset, MissingClipsError
+from lumos.lumos1.model.modeling import LumosForCausalLM
+from lumos.lumos1.sequence import grid_of, num_latent_frames
+from lumos.lumos1.training.cost import (
     BatchLoad,
     SequenceShape,
     activation_bytes,
@@ -22,10 +24,8 @@ from lumos.cost import (
     recomputed_flops,
     training_flops,
 )
-from lumos.model.modeling import LumosForCausalLM
-from lumos.samples import cut_shapes
-from lumos.sequence import grid_of, num_latent_frames
-from lumos.task import LumosTask
+from lumos.lumos1.training.samples import cut_shapes
+from lumos.lumos1.training.task import LumosTask
 from xllmx.ranks.accounting import StateBytes, peak_flops, state_bytes
 
 ASSUMED_SIZE = (448, 256)

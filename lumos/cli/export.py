@@ -8,10 +8,10 @@ import torch
 
 from lumos.cli.train import RunConfig, build_task
 from lumos.hub.models import TEXT_TOKENIZER, VISUAL_PAIR, ModelFiles, resolve
-from lumos.lora import merge_lora, save_lora
+from lumos.lumos1.model.lora import merge_lora, save_lora
+from lumos.lumos1.model.modeling import LumosForCausalLM
+from lumos.lumos1.training.task import LumosTask
 from lumos.media.inputs import choose_dtype
-from lumos.model.modeling import LumosForCausalLM
-from lumos.task import LumosTask
 from xllmx.checkpoint import CheckpointManager
 from xllmx.config import load_config
 from xllmx.files import atomic_folder

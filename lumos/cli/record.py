@@ -13,7 +13,7 @@ from typing import Any
 
 from lumos import __version__
 from lumos.hub.models import ModelFiles, read_json, weight_files
-from lumos.lora import CONFIG_FILE, WEIGHTS_FILE
+from lumos.lumos1.model.lora import CONFIG_FILE, WEIGHTS_FILE
 from lumos.media.files import replacing
 
 IDENTITY = ("prompt", "negative_prompt", "image_hash", "seed", "settings", "model_hash", "dtype", "weights")

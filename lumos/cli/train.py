@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from lumos.cli.training_samples import SamplesConfig, TrainingSamples
-from lumos.lora import LoRAConfig
+from lumos.lumos1.model.lora import LoRAConfig
+from lumos.lumos1.training.task import LumosTask, LumosTaskConfig
 from lumos.media.files import require_folder
-from lumos.task import LumosTask, LumosTaskConfig
 from xllmx.config import load_config
 from xllmx.optim import OptimConfig
 from xllmx.ranks.distributed import launched_local_rank

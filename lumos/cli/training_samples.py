@@ -13,9 +13,9 @@ from torch import nn
 
 from lumos.cli.prompts import name_of
 from lumos.hub.models import resolve
+from lumos.lumos1.model.modeling import LumosForCausalLM
+from lumos.lumos1.pipeline import LumosPipeline
 from lumos.media.writing import write_image, write_video
-from lumos.model.modeling import LumosForCausalLM
-from lumos.pipeline import LumosPipeline
 from lumos.tokenizer.text import TextTokenizer
 from lumos.tokenizer.visual import VisualTokenizer
 

@@ -19,9 +19,9 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from lumos.clips import ClipWriter
+from lumos.lumos1.data.clips import ClipWriter
+from lumos.lumos1.sequence import Clip
 from lumos.media.writing import write_image, write_video
-from lumos.sequence import Clip
 from lumos.shapes.caption import TAGS, caption
 from lumos.shapes.render import render
 from lumos.shapes.spec import EXTRA_COLOURS, ShapeSpec, is_reserved, sample_spec

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from lumos.vocab import Vocab
+from lumos.tokenizer.vocab import Vocab
 
 _BEFORE_FRAMES = "Generate a video with a resolution of {width}x{height}, consisting of "
 _BEFORE_FPS = " frames at "

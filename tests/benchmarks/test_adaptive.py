@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.adaptive import EXACT, asked_for, best, compared, draw, report, variants
-from lumos.config import SamplerConfig
-from lumos.settings import resolve_settings
+from lumos.lumos1.config import SamplerConfig
+from lumos.lumos1.sampling.settings import resolve_settings
 
 ROWS = {
     EXACT: {"settings": {}, "overall": 0.5, "calls": 120.0, "seconds": 4.0, "correct": [1, 1, 0, 0]},

@@ -8,7 +8,7 @@ import pytest
 from benchmarks.data import Data
 from benchmarks.tokenizer import Work as TokenizerWork
 from benchmarks.work import Work
-from lumos.clips import ClipDataset, read_released
+from lumos.lumos1.data.clips import ClipDataset, read_released
 from pre_tokenize.encode import Limits
 
 WORK = Work(width=48, num_layers=1, num_heads=4, num_kv_heads=2, inner=40, grid=(4, 8), num_prompt_ids=5)

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from benchmarks.literal import GumbelNoise, LiteralDecoder, literal_codes
-from lumos.config import SamplerConfig
-from lumos.generate import generate_codes
-from lumos.model.modeling import LumosForCausalLM
+from lumos.lumos1.config import SamplerConfig
+from lumos.lumos1.model.modeling import LumosForCausalLM
+from lumos.lumos1.sampling.decode import generate_codes
 
 GRID = (8, 4)
 PROMPT = torch.tensor([256, 70, 71, 72])

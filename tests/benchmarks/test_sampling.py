@@ -8,8 +8,8 @@ from benchmarks.attention import cached_paths, packed_paths, pieces
 from benchmarks.head import head_paths
 from benchmarks.sampling import SAMPLER, Fast, Moment, literal_step, step_flops
 from benchmarks.work import WORKS, random_model
-from lumos.model import linear
-from lumos.sampler import MASKED
+from lumos.lumos1.model import linear
+from lumos.lumos1.sampling.refine import MASKED
 
 TINY, CPU = WORKS["tiny"], torch.device("cpu")
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from lumos.config import LumosConfig
-from lumos.model.modeling import LumosForCausalLM
+from lumos.lumos1.config import LumosConfig
+from lumos.lumos1.model.modeling import LumosForCausalLM
 from tests.tiny_data import VOCAB
 
 

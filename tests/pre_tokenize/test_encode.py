@@ -11,7 +11,7 @@ import torch
 from lumos.media import crop
 from lumos.media.crop import crop_sizes
 from lumos.media.frames import to_tensor
-from lumos.vocab import Vocab
+from lumos.tokenizer.vocab import Vocab
 from pre_tokenize import __main__ as program
 from pre_tokenize import encode
 from pre_tokenize.encode import Target, pixels

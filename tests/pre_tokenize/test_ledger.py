@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lumos.sequence import Clip
+from lumos.lumos1.sequence import Clip
 from pre_tokenize.ledger import REPORT, Ledger, Skip, claimed, rank_folder, read_manifest, summary, write_json
 
 

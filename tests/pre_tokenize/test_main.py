@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lumos.clips import ClipDataset
+from lumos.lumos1.data.clips import ClipDataset
 from lumos.media.crop import crop_to_bucket
 from lumos.media.frames import to_tensor
 from lumos.media.reading import read_clip, read_image

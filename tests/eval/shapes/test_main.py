@@ -7,7 +7,7 @@ import pytest
 
 from eval.shapes.__main__ import main
 from lumos.hub.models import DEFAULT_MODEL, resolve
-from lumos.settings import fast_settings
+from lumos.lumos1.sampling.settings import fast_settings
 
 
 @pytest.mark.parametrize(
@@ -36,10 +36,10 @@ def test_a_wrong_option_is_one_line_that_names_it(tmp_path: Path, capsys, words:
 
 
 def test_a_refused_run_does_not_stand_in_the_way(tmp_path: Path, capsys, monkeypatch):
-    import lumos.pipeline
+    import lumos.lumos1.pipeline
 
     model = SimpleNamespace(defaults={}, files=None)
-    monkeypatch.setattr(lumos.pipeline, "LumosPipeline", SimpleNamespace(from_pretrained=lambda name: model))
+    monkeypatch.setattr(lumos.lumos1.pipeline, "LumosPipeline", SimpleNamespace(from_pretrained=lambda name: model))
     words = ["run", "--out", str(tmp_path / "run"), "--kinds", "t2i", "--num", "1"]
     assert main([*words, "--steps", "0"]) == 1
     assert "error: --steps is 0; it must be a whole number of at least 1" in capsys.readouterr().err

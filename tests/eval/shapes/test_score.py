@@ -326,13 +326,13 @@ def test_a_run_refuses_what_it_cannot_make(tmp_path: Path):
 
 
 def test_a_run_writes_clips_sheets_and_report_and_resumes(tmp_path: Path, monkeypatch):
-    import lumos.pipeline
+    import lumos.lumos1.pipeline
     from eval.shapes.run import run
 
     pipeline = FakePipeline([record for kind in ("t2v", "t2i") for record in make_prompts(kind, 7)])
     pipeline.files = None
     loader = SimpleNamespace(from_pretrained=lambda name: pipeline)
-    monkeypatch.setattr(lumos.pipeline, "LumosPipeline", loader)
+    monkeypatch.setattr(lumos.lumos1.pipeline, "LumosPipeline", loader)
     config = RunConfig(model="m", out=tmp_path, kinds=("t2v", "t2i"), num=7, batch_size=4)
     reports = run(config)
     assert {kind: report.overall for kind, report in reports.items()} == {"t2v": 1.0, "t2i": 1.0}

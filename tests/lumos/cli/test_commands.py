@@ -16,11 +16,11 @@ from PIL import Image
 from lumos.cli import commands, main, outputs, record
 from lumos.cli.record import differences, model_hash
 from lumos.cli.train import RunConfig
-from lumos.config import LumosConfig
 from lumos.hub.models import resolve
-from lumos.model.modeling import LumosForCausalLM
-from lumos.settings import FAST
-from lumos.task import LumosTaskConfig
+from lumos.lumos1.config import LumosConfig
+from lumos.lumos1.model.modeling import LumosForCausalLM
+from lumos.lumos1.sampling.settings import FAST
+from lumos.lumos1.training.task import LumosTaskConfig
 from tests.model_folder import make_model_folder
 from xllmx.checkpoint import CheckpointManager
 from xllmx.config import save_config

@@ -9,8 +9,8 @@ import torch
 
 from lumos.cli import main, train
 from lumos.cli.train import RunConfig, run, stopped_status
-from lumos.sequence import pack
-from lumos.vocab import Vocab
+from lumos.lumos1.sequence import pack
+from lumos.tokenizer.vocab import Vocab
 from tests.tiny_data import MODEL, VOCAB, make_clip, write_clips
 from xllmx.config import load_config
 from xllmx.run.metrics import read_metrics

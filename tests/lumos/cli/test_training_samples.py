@@ -10,10 +10,10 @@ from lumos.cli import main
 from lumos.cli.export import export_run
 from lumos.cli.train import RunConfig, run
 from lumos.cli.training_samples import SamplesConfig, TrainingSamples
-from lumos.clips import ClipWriter
+from lumos.lumos1.data.clips import ClipWriter
+from lumos.lumos1.model.modeling import LumosForCausalLM
+from lumos.lumos1.sequence import Clip
 from lumos.media.reading import read_image
-from lumos.model.modeling import LumosForCausalLM
-from lumos.sequence import Clip
 from lumos.tokenizer.text import TextTokenizer
 from tests.model_folder import make_model_folder
 from xllmx.config import load_config

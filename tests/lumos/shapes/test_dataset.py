@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from lumos.clips import ClipDataset
+from lumos.lumos1.data.clips import ClipDataset
 from lumos.shapes import is_reserved, render
 from lumos.shapes.dataset import Format, main, training_example, write_clips, write_files
 from lumos.shapes.spec import EXTRA_COLOURS, EXTRA_SHAPES, MOTIONS, ObjectSpec

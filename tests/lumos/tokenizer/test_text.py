@@ -10,7 +10,7 @@ from tokenizers import AddedToken, Tokenizer
 
 from lumos.tokenizer.text import TOKEN_NAMES, TextTokenizer, code_name, number_name, prompt_text
 from lumos.tokenizer.text_training import NUM_NUMBERS, save_text_tokenizer, train_text_tokenizer
-from lumos.vocab import Vocab
+from lumos.tokenizer.vocab import Vocab
 
 NUM_CODES = 23
 TEXTS = [

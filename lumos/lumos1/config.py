@@ -1,0 +1,270 @@
+"""Settings of the model, of sampling and of AR-DF training."""
+
+import inspect
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub.errors import StrictDataclassError
+from transformers import PretrainedConfig
+
+from lumos.cli.option import SettingError
+from lumos.hub.models import read_json
+from lumos.tokenizer.vocab import Vocab
+from xllmx.config import convert
+
+MASK_TYPES = ("tube", "random", "tube_decay", "diffusion_forcing")
+SCHEDULES = ("cosine", "linear", "pow", "sigmoid")
+CONFIDENCE_TEMPERATURES = ("released", "per_frame")
+
+
+class LumosConfig(PretrainedConfig):
+    """The model's settings, as the released `config.json` spells them (`model_type: chameleon`).
+
+    Beside the fields of a Llama-style model: `model_parallel_size` rows of the query/key norms, `swin_norm` (both
+    RMSNorms after their sublayer), residual `dropout`, `mm_rope`, `z_loss_weight` (of training), `mask_image_logits`
+    (kept; it concerns logits of the text model's own image codes, which nothing here draws), and `vocab`, the token ids
+    as `Vocab.to_dict()` (None = the released ids). Fields that only the original needs (`vq_config`, `vocabulary_map`,
+    ...) are kept and written back.
+
+    Raises:
+        ValueError: a combination that no Lumos model has; the message says which.
+    """
+
+    model_type = "chameleon"
+
+    def __init__(
+        self,
+        *,
+        vocab_size: int = 129536,
+        hidden_size: int = 2048,
+        intermediate_size: int = 8192,
+        num_hidden_layers: int = 16,
+        num_attention_heads: int = 32,
+        num_key_value_heads: int | None = None,
+        hidden_act: str = "silu",
+        max_position_embeddings: int = 65536,
+        initializer_range: float = 0.02,
+        rms_norm_eps: float = 1e-5,
+        rope_theta: float | None = None,
+        rope_scaling: dict[str, Any] | None = None,
+        attention_bias: bool = False,
+        attention_dropout: float = 0.0,
+        mlp_bias: bool = False,
+        tie_word_embeddings: bool = False,
+        model_parallel_size: int = 1,
+        swin_norm: bool = False,
+        mm_rope: bool = True,
+        dropout: float = 0.0,
+        z_loss_weight: float = 0.0,
+        mask_image_logits: bool = False,
+        vocab: dict[str, Any] | None = None,
+        rope_parameters: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self.vocab_size = vocab_size
+        self.hidden_size = hidden_size
+        self.intermediate_size = intermediate_size
+        self.num_hidden_layers = num_hidden_layers
+        self.num_attention_heads = num_attention_heads
+        self.num_key_value_heads = num_key_value_heads or num_attention_heads
+        self.hidden_act = hidden_act
+        self.max_position_embeddings = max_position_embeddings
+        self.initializer_range = initializer_range
+        self.rms_norm_eps = rms_norm_eps
+        # transformers 5 writes a standardised `rope_parameters`; such a file is read too.
+        self.rope_theta = rope_theta or (rope_parameters or {}).get("rope_theta", 10000.0)
+        self.attention_bias = attention_bias
+        self.attention_dropout = attention_dropout
+        self.mlp_bias = mlp_bias
+        self.tie_word_embeddings = tie_word_embeddings
+        self.model_parallel_size = model_parallel_size
+        self.swin_norm = swin_norm
+        self.mm_rope = mm_rope
+        self.dropout = dropout
+        self.z_loss_weight = z_loss_weight
+        self.mask_image_logits = mask_image_logits
+        self.vocab = vocab
+        head_dim = kwargs.pop("head_dim", None)
+        super().__init__(**kwargs)
+        if head_dim not in (None, self.head_dim):
+            raise ValueError(
+                f"head_dim is {head_dim}; Lumos models have hidden_size / num_attention_heads, {self.head_dim}"
+            )
+        if rope_scaling is not None:  # not kept: the name is a deprecated property of transformers' configs
+            raise ValueError(f"rope_scaling is {rope_scaling!r}, but Lumos models have none; set it to null")
+        self._check()
+
+    @property
+    def head_dim(self) -> int:
+        """Channels per attention head, E."""
+        return self.hidden_size // self.num_attention_heads
+
+    @property
+    def vocabulary(self) -> Vocab:
+        """The token ids of this model."""
+        return Vocab() if self.vocab is None else Vocab.from_dict(self.vocab)
+
+    @classmethod
+    def from_pretrained(  # type: ignore[override]
+        cls, pretrained_model_name_or_path: Path | str, *args: Any, **kwargs: Any
+    ) -> "LumosConfig":
+        """Return the config in the `config.json` of a folder, or of its `subfolder`.
+
+        Raises:
+            ValueError: it is no JSON object, or a field is wrong; names the file.
+        """
+        path = Path(pretrained_model_name_or_path, kwargs.get("subfolder") or "", "config.json")
+        found = read_json(path) if path.is_file() else {}  # what transformers says of another content is no help
+        with said_of(str(path)):
+            check_types(found)
+            return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
+
+    def _check(self) -> None:
+        offered = {
+            "hidden_act": "silu",
+            "attention_dropout": 0.0,
+            "tie_word_embeddings": False,
+            "mm_rope": True,
+        }
+        for name, value in offered.items():
+            if getattr(self, name) != value:
+                raise ValueError(f"{name} is {getattr(self, name)!r}, but Lumos models have {value!r}; set it so")
+        heads = self.num_attention_heads
+        for name, number, divisor in (
+            ("hidden_size", self.hidden_size, 2 * heads),
+            ("num_attention_heads", heads, self.num_key_value_heads),
+            ("num_attention_heads", heads, self.model_parallel_size),
+            ("num_key_value_heads", self.num_key_value_heads, self.model_parallel_size),
+        ):
+            if number % divisor:
+                raise ValueError(f"{name} is {number} and must be a multiple of {divisor} in this config; change one")
+        if self.vocab is not None and self.vocabulary.size != self.vocab_size:
+            raise ValueError(
+                f"vocab.size is {self.vocabulary.size} but vocab_size is {self.vocab_size}: set them equal"
+            )
+
+
+def check_types(fields: Mapping[str, Any]) -> None:
+    """Raises ValueError for a field that `LumosConfig` takes of another type; whole numbers are counts."""
+    for name, parameter in inspect.signature(LumosConfig.__init__).parameters.items():
+        if name in fields:
+            value = convert(parameter.annotation, fields[name], name)
+            if parameter.annotation in (int, int | None) and value is not None and value < 1:
+                raise ValueError(f"{name} is {value}; it must be at least 1")
+
+
+@contextmanager
+def said_of(where: str) -> Iterator[None]:
+    """Within it an error about a config of a model says where that stands."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
+    except (AttributeError, TypeError, StrictDataclassError) as error:  # transformers, about fields of its own
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise ValueError(f"{where} is no config of a Lumos model ({reason}); correct or copy it again") from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplerConfig:
+    """How a frame is drawn: parallel refinements with guidance and confidence-based re-masking (paper section 3.3).
+
+    Raises:
+        ValueError: a value outside its range.
+    """
+
+    num_steps: int = 50
+    """Refinement steps per latent frame."""
+    guidance_scale: float = 15.0
+    """g of u + g (c - u); 1 uses the conditional branch alone."""
+    mask_history_ratio: float = 0.7
+    """Share of a finished frame's content that is masked in the history; 0 keeps it whole."""
+    confidence_temperature: str = "released"
+    """Of the confidence noise. `released`: decays to 0 in the first frame and stays; `per_frame`: anew in each."""
+    mask_given_frames: bool = False
+    """Whether given frames (image-to-video) enter the history partially masked too."""
+    random_history: bool = False
+    """Whether the history's pattern is a random tube instead of the released periodic one."""
+    temperature: float = 1.0
+    """Temperature of the softmax that tokens are drawn from."""
+    top_k: int | None = None
+    """Draw among the k likeliest codes only; None draws among all."""
+    entropy_bound: float | None = None
+    """Nats. A refinement keeps the most confident codes that have at most this entropy together, of the distributions
+    they are drawn from (`refine.num_within`), or as many as the schedule keeps, if that is more. The schedule
+    goes on from there; a frame ends when nothing is masked. None follows the schedule alone."""
+    guidance_tolerance: float | None = None
+    """Nats a code. Once guidance moves the distributions of a frame's codes by no more than this on average, those that
+    are decided already by 0 (KL divergence of the guided from the conditional one, before top_k), the rest of the frame
+    goes without the branch without text. None runs it always."""
+    later_steps: float | None = None
+    """Refinements of each frame after the first generated one, as a share of num_steps; None: as many."""
+
+    def steps_of(self, *, first: bool) -> int:
+        """Refinements of the first generated frame, or of a later one."""
+        if first or self.later_steps is None:
+            return self.num_steps
+        return max(1, round(self.later_steps * self.num_steps))
+
+    def __post_init__(self) -> None:
+        _require(self.num_steps >= 1, "num_steps", self.num_steps, "1 or more")
+        _require(self.guidance_scale >= 0, "guidance_scale", self.guidance_scale, "0 or more")
+        _require(0 <= self.mask_history_ratio <= 1, "mask_history_ratio", self.mask_history_ratio, "in 0..1")
+        _require(self.temperature > 0, "temperature", self.temperature, "above 0")
+        _require(self.top_k is None or self.top_k >= 1, "top_k", self.top_k, "1 or more, or unset")
+        _require_one_of("confidence_temperature", self.confidence_temperature, CONFIDENCE_TEMPERATURES)
+        for name, highest in (("entropy_bound", math.inf), ("later_steps", 1.0), ("guidance_tolerance", math.inf)):
+            value = getattr(self, name)
+            rule = "above 0, or unset" if highest == math.inf else f"above 0 and at most {highest:g}, or unset"
+            _require(value is None or 0 < value <= highest, name, value, rule)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ARDFConfig:
+    """Autoregressive discrete diffusion forcing, the training task (paper section 3.3).
+
+    Raises:
+        ValueError: a value outside its range.
+    """
+
+    mask_type: str = "tube"
+    """`tube` masks the same positions in every frame; `random`, `tube_decay`, `diffusion_forcing` are ablations."""
+    schedule: str = "cosine"
+    """From the drawn u to the mask ratio: `cosine`, `linear`, `pow`, `sigmoid`."""
+    min_mask_ratio: float = 0.7
+    """The mask ratio is at least this."""
+    cfg_drop: float = 0.1
+    """Probability that a sample loses its text, for guidance."""
+    modes: tuple[str, ...] = ("text_to_video",)
+    """Drawn from per sample: `text_to_video`, `video_next_frame`, `video_prediction_{r}` (the first int(r*T) given)."""
+
+    def __post_init__(self) -> None:
+        _require_one_of("mask_type", self.mask_type, MASK_TYPES)
+        _require_one_of("schedule", self.schedule, SCHEDULES)
+        _require(0 <= self.min_mask_ratio <= 1, "min_mask_ratio", self.min_mask_ratio, "in 0..1")
+        _require(0 <= self.cfg_drop <= 1, "cfg_drop", self.cfg_drop, "in 0..1")
+        _require(len(self.modes) > 0, "modes", self.modes, "at least one mode")
+        for mode in self.modes:
+            _require(
+                _is_mode(mode), "modes", mode, "text_to_video, video_next_frame or video_prediction_{r}, 0 < r < 1"
+            )
+
+
+def _is_mode(mode: str) -> bool:
+    if mode in ("text_to_video", "video_next_frame"):
+        return True
+    ratio = mode.removeprefix("video_prediction_")
+    return ratio != mode and ratio.replace(".", "", 1).isdigit() and 0 < float(ratio) < 1
+
+
+def _require(holds: bool, name: str, value: object, rule: str) -> None:
+    if not holds:
+        raise SettingError(name, f"is {value!r}; it must be {rule}")
+
+
+def _require_one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
+    _require(value in choices, name, value, f"one of {', '.join(choices)}")

@@ -1,0 +1,320 @@
+"""The frame-causal rule: a token sees everything before it and its whole frame (paper section 3.3).
+
+One vector of block numbers says it all: query q sees key k iff block[k] <= block[q]. Three ways give the same
+numbers: the literal mask (the reference), one unmasked attention per frame against the keys up to that frame's end
+(half the work and none of the L x L memory), and FlexAttention.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from lumos.lumos1.model.explicit import Part, explicit_attention
+from lumos.lumos1.model.linear import linear
+
+BACKENDS = ("per_frame", "mask", "flex")
+
+_QUERIES = 256  # at a time; their scores on 5600 keys are 5.7 MB in fp32
+
+
+class Segment(NamedTuple):
+    """Columns [start, stop): one frame, or text, where every token is its own block.
+
+    Keys before `first`, where its sample begins, belong to other samples of a packed row.
+    """
+
+    start: int
+    stop: int
+    is_frame: bool
+    first: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RowGroup:
+    """Neighbouring rows of a batch whose frames stand in the same columns."""
+
+    rows: slice
+    segments: tuple[Segment, ...]
+    parts: tuple[Part, ...]
+    """The segments' queries with the keys they see; masks only in text and where there is padding."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class AttentionPlan:
+    """How to compute the attention of a batch; `plan_of` makes it once a forward pass, every layer uses it."""
+
+    groups: tuple[RowGroup, ...]
+    mask: Tensor | None = None
+    """The literal mask, Bool [B, 1, L, L], to be used instead of the groups."""
+    block_mask: Any = None
+    """FlexAttention's form of the mask, to be used instead of the groups."""
+
+
+def frame_causal_mask(blocks: Int[Tensor, "B L"]) -> Bool[Tensor, "B L L"]:
+    """Return the mask [query, key], True where the query may attend to the key.
+
+    Padding (block -1) sees itself alone and is seen by none. A pad, one text token, a frame of 2 tokens, one token::
+
+        blocks -1  0  1  1  2
+               x   .  .  .  .
+               .   x  .  .  .
+               .   x  x  x  .
+               .   x  x  x  .
+               .   x  x  x  x
+
+    Numbers that fall begin another sample of a packed row (`samples_of`), which sees nothing of the one before.
+    """
+    query, key = blocks[:, :, None], blocks[:, None, :]
+    sample = samples_of(blocks)
+    itself = torch.eye(blocks.shape[1], dtype=torch.bool, device=blocks.device)
+    return ((key <= query) & (key >= 0) & (sample[:, :, None] == sample[:, None, :])) | itself
+
+
+def samples_of(blocks: Int[Tensor, "B L"]) -> Int[Tensor, "B L"]:
+    """Return which of the samples packed into its row each token belongs to: block numbers fall where one begins.
+
+    ::
+
+        blocks   -1  0  1  1  2  0  1  1
+        samples   0  0  0  0  0  1  1  1
+    """
+    falls = blocks[:, 1:] < blocks[:, :-1]
+    return F.pad(falls.long().cumsum(1), (1, 0))
+
+
+def plan_of(blocks: Int[Tensor, "B L"], *, backend: str = "per_frame") -> AttentionPlan:
+    """Return which columns are frames and which are text, for runs of rows that agree on it.
+
+    `blocks` rise along each sample of a row (`samples_of`), after leading -1s (padding). Reads their values: on an
+    accelerator it waits once.
+
+    ::
+
+        blocks [-1, -1, 0, 1, 2, 2, 2, 3, 3, 3, 4]  ->  one group: text 0..4, frames 4..7 and 7..10, text 10..11
+               [ 0,  1, 2, 3, 4, 4, 4, 5, 5, 5, 6]
+
+    Args:
+        blocks: block numbers.
+        backend: `per_frame`, `mask` (the literal rule) or `flex` (needs a compiler; on a CPU forward only).
+
+    Raises:
+        ValueError: an unknown backend.
+    """
+    if backend not in BACKENDS:
+        raise ValueError(f"attention backend is {backend!r}; choose one of {', '.join(BACKENDS)}")
+    numbers = blocks.cpu()
+    joined = (numbers[:, 1:] == numbers[:, :-1]) & (numbers[:, 1:] >= 0)
+    falls = numbers[:, 1:] < numbers[:, :-1]
+    breaks = ((joined[1:] != joined[:-1]) | (falls[1:] != falls[:-1])).any(1).nonzero().flatten() + 1
+    bounds = [0, *breaks.tolist(), len(numbers)]
+    groups = []
+    for first, last in pairwise(bounds):
+        rows = slice(first, last)
+        real = (blocks[rows] >= 0)[:, None, None] if bool((numbers[rows] < 0).any()) else None
+        segments = _segments(joined[first], falls[first])
+        parts = tuple(_part(segment, real, device=blocks.device) for segment in segments)
+        groups.append(RowGroup(rows=rows, segments=segments, parts=parts))
+    return AttentionPlan(
+        groups=tuple(groups),
+        mask=frame_causal_mask(blocks)[:, None] if backend == "mask" else None,
+        block_mask=_block_mask(blocks) if backend == "flex" else None,
+    )
+
+
+def frame_plan(num_rows: int, length: int) -> AttentionPlan:
+    """Return the plan of rows that are one frame each, or `length` tokens of one: every query sees every key."""
+    segment = Segment(0, length, is_frame=True)
+    group = RowGroup(rows=slice(0, num_rows), segments=(segment,), parts=(_part(segment, None, device=None),))
+    return AttentionPlan(groups=(group,))
+
+
+def frame_causal_attention(
+    q: Float[Tensor, "B N L E"], k: Float[Tensor, "B K L E"], v: Float[Tensor, "B K L E"], plan: AttentionPlan
+) -> Float[Tensor, "B N L E"]:
+    """Return softmax(q k^T / sqrt(E)) v under the frame-causal rule; N query heads share K key/value heads."""
+    if plan.mask is not None:
+        return _sdpa(q, k, v, mask=plan.mask)
+    if plan.block_mask is not None:
+        return _compiled_flex()(q, k, v, block_mask=plan.block_mask, enable_gqa=q.shape[1] != k.shape[1])
+    return _frame_by_frame(q, k, v, plan)
+
+
+@torch.compiler.disable(reason="the calls follow from the plan: traced, every new layout would compile again")
+def _frame_by_frame(q: Tensor, k: Tensor, v: Tensor, plan: AttentionPlan) -> Tensor:
+    # Splits rather than slices: their gradients are joined, not added up in buffers of full size.
+    rows = [group.rows.stop - group.rows.start for group in plan.groups]
+    parts = zip(plan.groups, _split(q, rows, dim=0), _split(k, rows, dim=0), _split(v, rows, dim=0), strict=True)
+    return _join([_per_frame(q_rows, k_rows, v_rows, group) for group, q_rows, k_rows, v_rows in parts], dim=0)
+
+
+def cached_attention(
+    q: Float[Tensor, "B N L E"],
+    k: Float[Tensor, "B K S E"],
+    v: Float[Tensor, "B K S E"],
+    plan: AttentionPlan,
+    *,
+    starts: Sequence[int],
+) -> Float[Tensor, "B N L E"]:
+    """Return the attention of the last L of S tokens to all S, under the frame-causal rule.
+
+    Of a frame the L may be any of its tokens, for they see the same keys.
+
+    Row b is real from column `starts[b]` of the S on. Rows that agree on that and on `plan` (of the L new tokens)
+    share a call on just their real keys, so no padding is ever attended to and a frame needs no mask. Queries in the
+    padding give 0.
+    """
+    past = k.shape[2] - q.shape[2]
+    outputs = []
+    for group in plan.groups:
+        for rows, start in _equal_runs(starts, group.rows):
+            q_rows, k_rows, v_rows = q[rows], k[rows, :, start:], v[rows, :, start:]
+            padding = max(0, start - past)
+            parts = [q_rows.new_zeros(q_rows[:, :, :padding].shape)] if padding else []
+            for first, stop, is_frame, _ in group.segments:
+                begin, end = max(first, padding) + past - start, stop + past - start
+                if begin < end:
+                    mask = None if is_frame else _text_mask(begin, end, device=q.device)
+                    queries = q_rows[:, :, max(first, padding) : stop]
+                    parts.append(_sdpa(queries, k_rows[:, :, :end], v_rows[:, :, :end], mask=mask))
+            outputs.append(_join(parts, dim=2))
+    return _join(outputs, dim=0)
+
+
+def _per_frame(q: Tensor, k: Tensor, v: Tensor, group: RowGroup) -> Tensor:
+    """Return the attention of one group's rows."""
+    if _is_faster_explicit(q, k):
+        return explicit_attention(q, k, v, group.parts)
+    queries = _split(q, [segment.stop - segment.start for segment in group.segments], dim=2)
+    gathered = [
+        _sdpa(own, k[:, :, part.keys], v[:, :, part.keys], mask=part.mask)
+        for own, part in zip(queries, group.parts, strict=True)
+    ]
+    return _join(gathered, dim=2)
+
+
+def _part(segment: Segment, real: Tensor | None, *, device: torch.device | None) -> Part:
+    """Return the segment's queries with the keys they see; `real` [B, 1, 1, L] is True where there is no padding."""
+    start, stop, is_frame, first = segment
+    keys_real = None if real is None else real[..., first:stop]
+    mask = keys_real if is_frame else _text_mask(start - first, stop - first, real=keys_real, device=device)
+    return Part(slice(start, stop), slice(first, stop), mask)
+
+
+def _segments(joined: Tensor, falls: Tensor) -> tuple[Segment, ...]:
+    """Return the frames, and the text between them, of a row, sample after sample.
+
+    `joined[i]`: tokens i and i + 1 share a block; `falls[i]`: token i + 1 begins another sample.
+    """
+    bounds = [0, *(falls.nonzero().flatten() + 1).tolist(), len(joined) + 1]
+    return tuple(
+        Segment(first + start, first + stop, is_frame=is_frame, first=first)
+        for first, end in pairwise(bounds)
+        for start, stop, is_frame in _sample_segments(joined[first : end - 1])
+    )
+
+
+def _sample_segments(joined: Tensor) -> Iterator[tuple[int, int, bool]]:
+    """Return (start, stop, is a frame) of each part of one sample."""
+    edges = torch.diff(joined.int(), prepend=joined.new_zeros(1, dtype=torch.int), append=joined.new_zeros(1).int())
+    starts, stops = (edges > 0).nonzero().flatten(), (edges < 0).nonzero().flatten() + 1
+    column = 0
+    for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
+        if start > column:
+            yield column, start, False
+        yield start, stop, True
+        column = stop
+    if column <= len(joined):
+        yield column, len(joined) + 1, False
+
+
+def _text_mask(start: int, stop: int, *, device: torch.device | None, real: Tensor | None = None) -> Tensor | None:
+    """Return the causal mask of queries [start, stop) on keys [0, stop); None where a lone query sees every key."""
+    if stop - start == 1 and real is None:
+        return None
+    mask = torch.ones(1, 1, stop - start, stop, dtype=torch.bool, device=device).tril(start)
+    if real is None:
+        return mask
+    itself = torch.ones_like(mask).tril(start).triu(start)
+    return (mask & real) | itself
+
+
+def _equal_runs(starts: Sequence[int], rows: slice) -> list[tuple[slice, int]]:
+    """Return (rows, start) for every run of equal starts among `rows`."""
+    bounds = [rows.start, *(b for b in range(rows.start + 1, rows.stop) if starts[b] != starts[b - 1]), rows.stop]
+    return [(slice(first, last), starts[first]) for first, last in pairwise(bounds)]
+
+
+def _sdpa(q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor | None) -> Tensor:
+    groups = q.shape[1] // k.shape[1]
+    if mask is not None and groups > 1 and q.is_cuda:
+        # No fused CUDA kernel takes both a mask and grouped heads; unfused, the scores would fill the memory.
+        k, v, groups = k.repeat_interleave(groups, 1), v.repeat_interleave(groups, 1), 1
+    if mask is None and _is_faster_by_head(q, k):
+        return _attention_by_head(q, k, v)
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=groups > 1)
+
+
+def _is_faster_explicit(q: Tensor, k: Tensor) -> bool:
+    """Whether plain products beat the fused kernel: bf16 training on a CPU, where the kernel's backward has no bf16."""
+    return q.device.type == "cpu" and q.dtype == torch.bfloat16 and q.requires_grad and q.shape[1] == k.shape[1]
+
+
+def _is_faster_by_head(q: Tensor, k: Tensor) -> bool:
+    """Whether `_attention_by_head` beats the fused kernel: without gradients on a CPU, unless there is little to do.
+
+    Measured on one core of a Zen 5 for 1828 queries on 5600 keys, 8 heads of 64 channels: 103 GFLOP/s to 75 in fp32,
+    190 to 79 in bf16, for which the fused kernel on a CPU has no products of its own.
+    """
+    return q.device.type == "cpu" and not torch.is_grad_enabled() and q.shape[2] * k.shape[2] >= 2**19
+
+
+def _attention_by_head(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Return the unmasked attention, head by head in plain products whose scores fit the processor's caches."""
+    gathered, shared = torch.empty_like(q), q.shape[1] // k.shape[1]
+    scaled = q * q.shape[-1] ** -0.5
+    for row in range(q.shape[0]):
+        for head in range(q.shape[1]):
+            keys, channels = k[row, head // shared], v[row, head // shared].t().contiguous()
+            for start in range(0, q.shape[2], _QUERIES):
+                part = slice(start, start + _QUERIES)
+                shares = linear(scaled[row, head, part], keys).softmax(dim=-1)
+                gathered[row, head, part] = linear(shares, channels)
+    return gathered
+
+
+def _split(x: Tensor, sizes: list[int], *, dim: int) -> Sequence[Tensor]:
+    return [x] if len(sizes) == 1 else x.split(sizes, dim=dim)
+
+
+def _join(parts: list[Tensor], *, dim: int) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=dim)
+
+
+def _block_mask(blocks: Tensor) -> Any:
+    from torch.nn.attention.flex_attention import create_block_mask
+
+    batch, length = blocks.shape
+    sample = samples_of(blocks)
+
+    return create_block_mask(
+        lambda b, _, q, k: (
+            ((blocks[b, k] <= blocks[b, q]) & (blocks[b, k] >= 0) & (sample[b, k] == sample[b, q])) | (q == k)
+        ),
+        *(batch, None, length, length),
+        device=str(blocks.device),
+    )
+
+
+@cache
+def _compiled_flex() -> Callable[..., Tensor]:
+    from torch.nn.attention.flex_attention import flex_attention
+
+    # Without fixed shapes a change of length recompiles into a kernel measured ten times slower.
+    return torch.compile(flex_attention, dynamic=False)

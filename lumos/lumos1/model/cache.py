@@ -1,0 +1,75 @@
+"""Keys and values of the tokens so far, preallocated; how far it is filled is a Python integer."""
+
+from collections.abc import Sequence
+from copy import copy
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lumos.lumos1.config import LumosConfig
+
+
+class KVCache:
+    """Keys and values of every layer, [B, K, capacity, E] each, for frame-by-frame decoding.
+
+    A step writes its tokens after the `length` kept ones and attends to all of them; they are scratch, overwritten by
+    the next step, until `advance` keeps them. No gradient passes through. Shorter rows are padded on the left: row b
+    is real from column `starts[b]` on, and all rows share one `length`.
+    """
+
+    def __init__(
+        self,
+        config: LumosConfig,
+        *,
+        batch_size: int,
+        capacity: int,
+        starts: Sequence[int] | None = None,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        shape = (config.num_hidden_layers, 2, batch_size, config.num_key_value_heads, capacity, config.head_dim)
+        self._kv = torch.empty(shape, device=device, dtype=dtype)
+        self.starts = list(starts) if starts is not None else [0] * batch_size
+        self.capacity = capacity
+        self.length = 0
+        if len(self.starts) != batch_size:
+            raise ValueError(f"starts has {len(self.starts)} entries for {batch_size} rows; give one a row")
+
+    def append(
+        self, layer: int, k: Float[Tensor, "B K L E"], v: Float[Tensor, "B K L E"]
+    ) -> tuple[Float[Tensor, "B K S E"], Float[Tensor, "B K S E"]]:
+        """Return views of all keys and values of `layer`, S = length + L, after writing the L new ones behind the kept.
+
+        Raises:
+            ValueError: the cache is too small.
+        """
+        end = self.length + k.shape[2]
+        if end > self.capacity:
+            raise ValueError(f"the cache holds {self.capacity} tokens and {end} are needed; make capacity larger")
+        keys, values = self._kv[layer, 0], self._kv[layer, 1]
+        keys[:, :, self.length : end] = k.detach()
+        values[:, :, self.length : end] = v.detach()
+        return keys[:, :, :end], values[:, :, :end]
+
+    def advance(self, num_tokens: int) -> None:
+        """Keep the first `num_tokens` tokens of the last step."""
+        assert self.length + num_tokens <= self.capacity
+        self.length += num_tokens
+
+    def first_rows(self, num_rows: int) -> "KVCache":
+        """Return a cache of the first rows, on the same memory and as full as this one is now."""
+        view = copy(self)
+        view._kv, view.starts = self._kv[:, :, :num_rows], self.starts[:num_rows]
+        return view
+
+    def copy_rows(self, other: "KVCache", rows: Sequence[int]) -> None:
+        """Take over everything `other` keeps: row b of this cache is row `rows[b]` of that one."""
+        index = torch.tensor(rows, device=self._kv.device)
+        self._kv[..., : other.length, :] = other._kv[..., : other.length, :].index_select(2, index)
+        self.length = other.length
+
+    def rewind(self, length: int) -> None:
+        """Forget every token from column `length` on."""
+        assert 0 <= length <= self.length
+        self.length = length

@@ -1,0 +1,83 @@
+"""Large models on small cards, for sampling only: the blocks' weights in 8 bits, or in the host's memory until needed.
+
+The blocks hold 2.8 of the 3.6 billion parameters of the 3B class; embedding, head and norms stay as they are.
+"""
+
+import importlib.util
+
+import torch
+from torch import nn
+
+from lumos.lumos1.model.modeling import LumosForCausalLM
+
+WEIGHTS = ("int8", "fp8")
+"""`int8`: a scale for each row, products in the model's dtype, half of bf16's memory. `fp8`: products in fp8 too."""
+
+_FP8_CAPABILITY = (8, 9)  # Ada and later
+
+
+def place(
+    model: LumosForCausalLM, device: torch.device, *, weights: str | None = None, offload: bool = False
+) -> LumosForCausalLM:
+    """Returns the model ready to sample on `device`, changed in place.
+
+    Args:
+        model: in evaluation mode, on the CPU.
+        device: where it computes.
+        weights: one of `WEIGHTS` for the linear layers of the blocks; None leaves them.
+        offload: keep the blocks in the host's memory and bring each one to the device for its turn: every refinement
+            then reads all weights over the bus, so that large batches pay.
+
+    Raises:
+        ValueError: another name, torchao is missing, the device has no fp8, or both are asked for.
+    """
+    check_placement(device, weights=weights, offload=offload)
+    if weights is not None:
+        # int8 is made before the model moves, so that the card never holds the larger weights; fp8 needs its kernels.
+        model = model.to(device) if weights == "fp8" else model  # type: ignore[arg-type]
+        _quantize(model.model.layers, weights)
+    if offload:
+        _offload(model.model.layers, device)
+        for part in (model.model.embed_tokens, model.model.norm, model.lm_head):
+            part.to(device)
+        return model
+    return model.to(device)  # type: ignore[arg-type]  # transformers' wrapper hides nn.Module.to
+
+
+def check_placement(device: torch.device, *, weights: str | None, offload: bool) -> None:
+    """Raises the ValueError of `place`, before any weights are read."""
+    if weights is None:
+        return
+    if offload:
+        raise ValueError("weights in 8 bits and offload are both asked for; choose one of them")
+    if weights not in WEIGHTS:
+        raise ValueError(f"weights is {weights!r}; choose one of {', '.join(WEIGHTS)}")
+    if importlib.util.find_spec("torchao") is None:
+        raise ValueError("weights in 8 bits need torchao, which is not installed; pip install -e '.[quant]'")
+    if weights == "fp8" and (device.type != "cuda" or torch.cuda.get_device_capability(device) < _FP8_CAPABILITY):
+        raise ValueError(f"weights is fp8, for which {device} has no products (Ada and later have); use int8")
+
+
+def _quantize(blocks: nn.Module, weights: str) -> None:
+    from torchao.quantization import (
+        Float8DynamicActivationFloat8WeightConfig,
+        Int8WeightOnlyConfig,
+        PerRow,
+        quantize_,
+    )
+
+    quantize_(
+        blocks,
+        Int8WeightOnlyConfig()
+        if weights == "int8"
+        else Float8DynamicActivationFloat8WeightConfig(granularity=PerRow()),
+    )
+
+
+def _offload(blocks: nn.ModuleList, device: torch.device) -> None:
+    from accelerate.hooks import attach_align_device_hook
+
+    for block in blocks:
+        attach_align_device_hook(
+            block, execution_device=device, offload=True, preload_module_classes=[type(block).__name__]
+        )

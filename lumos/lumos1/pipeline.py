@@ -1,0 +1,314 @@
+"""Prompts and pictures in, frames out: the whole of Lumos-1 behind one call, with diffusers' conventions.
+
+pipeline = LumosPipeline.from_pretrained("lumos-tiny")
+output = pipeline("a red circle moves to the right", seed=1)
+output.frames[0][0].save("first.png")
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Int
+from PIL import Image
+from torch import Tensor
+
+from lumos.cli.option import SettingError
+from lumos.hub.models import DEFAULT_MODEL, ModelFiles, resolve
+from lumos.lumos1.model.lora import load_lora
+from lumos.lumos1.model.modeling import LumosForCausalLM
+from lumos.lumos1.model.placement import check_placement, place
+from lumos.lumos1.sampling.decode import generate_codes
+from lumos.lumos1.sampling.refine import GeneratorNoise
+from lumos.lumos1.sampling.settings import Settings, nearest_size, resolve_settings, sizes_for_images
+from lumos.lumos1.sequence import packed_length
+from lumos.media.crop import crop_to_bucket
+from lumos.media.frames import to_frames, to_tensor
+from lumos.media.inputs import ImageInput, choose_device, choose_dtype, choose_seeds, pixels_of, together
+from lumos.tokenizer.text import TextTokenizer
+from lumos.tokenizer.visual import VisualTokenizer
+from lumos.tokenizer.vocab import Vocab
+
+OnFrame = Callable[[int, Tensor], None]
+"""Called with the index of a finished latent frame and its codes [B, H, W]."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LumosOutput:
+    """What a call made, one entry a sample in every list."""
+
+    frames: list[list[Image.Image]]
+    """The frames of each sample; an image has one."""
+    seeds: list[int]
+    """The seed that makes each sample again."""
+    codes: list[Tensor]
+    """Visual codes of each sample, int64 [T, H, W], on the CPU."""
+    settings: list[Settings]
+    """The settings each sample was made with (pictures of other shapes give other sizes)."""
+    model_calls: list[int]
+    """Passes of the model over a latent frame that each sample took, one for each branch."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Sample:
+    """One sample on its way."""
+
+    index: int
+    prompt_ids: Tensor
+    negative_ids: Tensor | None
+    given: Tensor | None
+    seed: int
+    settings: Settings
+
+
+class LumosPipeline:
+    """A model with its two tokenizers, ready to generate."""
+
+    def __init__(
+        self,
+        *,
+        model: LumosForCausalLM,
+        text: TextTokenizer,
+        visual: VisualTokenizer,
+        defaults: Mapping[str, Any] | None = None,
+        files: ModelFiles | None = None,
+    ) -> None:
+        self.model, self.text, self.visual = model, text, visual
+        self.defaults = dict(defaults or {})
+        self.files = files
+        self.cuda_graphs = False
+        """Whether refinements run as CUDA graphs; on a GPU only."""
+        self.weights: str | None = None
+        """What the blocks' weights were rounded to (`placement.WEIGHTS`); None is what the model's dtype is."""
+        self.vocab = agreed_vocabulary(model.vocab, text.vocab)
+        model.vocab = self.vocab
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        path_or_name: str | Path = DEFAULT_MODEL,
+        device: str | torch.device | None = None,
+        dtype: str | torch.dtype | None = None,
+        *,
+        ckpts: str | Path | None = None,
+        lora: str | Path | None = None,
+        weights: str | None = None,
+        offload: bool = False,
+    ) -> "LumosPipeline":
+        """The pipeline of a bundled or released name, a hub id or a folder; see `lumos.hub.models.resolve`.
+
+        `device` is the GPU where there is one, else the CPU; `dtype` is bf16 on a GPU and fp32 on a CPU; `lora` is a
+        folder of adapters, which are merged into the weights. For small cards: `weights` (int8, fp8) and `offload`,
+        see `lumos.lumos1.model.placement.place`.
+        Raises ValueError that says what is missing, or that device, dtype or weights cannot be had.
+        """
+        chosen_device = choose_device(device)
+        chosen_dtype = choose_dtype(dtype, chosen_device)
+        check_placement(chosen_device, weights=weights, offload=offload)
+        files = replace(resolve(path_or_name, ckpts), lora=None if lora is None else Path(lora))
+        model = LumosForCausalLM.from_pretrained(files.model, dtype=chosen_dtype)
+        model = model if files.lora is None else load_lora(model, files.lora)
+        pipeline = cls(
+            model=place(model, chosen_device, weights=weights, offload=offload),
+            text=TextTokenizer.from_file(files.text_tokenizer),
+            visual=VisualTokenizer.from_pretrained(files.visual_tokenizer, device=chosen_device),
+            defaults=files.defaults,
+            files=files,
+        )
+        pipeline.weights = weights
+        return pipeline
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model lies."""
+        return self.model.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the model computes in."""
+        return self.model.dtype
+
+    @torch.inference_mode()
+    def __call__(
+        self,
+        prompt: str | Sequence[str],
+        *,
+        image: ImageInput | Sequence[ImageInput | None] | None = None,
+        negative_prompt: str | Sequence[str | None] | None = None,
+        num_frames: int | None = None,
+        duration: int | None = None,
+        fps: int | None = None,
+        width: int | None = None,
+        height: int | None = None,
+        num_inference_steps: int | None = None,
+        guidance_scale: float | int | None = None,
+        mask_history_ratio: float | int | None = None,
+        generator: torch.Generator | Sequence[torch.Generator] | None = None,
+        seed: int | Sequence[int] | None = None,
+        callback: OnFrame | None = None,
+        **sampler: Any,
+    ) -> LumosOutput:
+        """Frames, seeds and codes of one sample a prompt.
+
+        Whatever is None has the model's default, else the released value: 672x384, 12 fps, 2 seconds, 50 steps,
+        guidance 15 (images 448x256, 16), history mask ratio 0.7. One prompt with several images, or one image with
+        several prompts, is repeated. Two finished lists of other lengths are an error.
+
+        Args:
+            prompt: a text, or one a sample.
+            image: the first frame, for image-to-video: cropped to the nearest size of the model, or to width x height.
+            negative_prompt: text the guidance leads away from; without it, the branch without text, as released.
+            num_frames: exactly so many frames come back; 1 makes an image. None: fps * duration are named in the
+                prompt, and all that are decoded come back (25 for 24, as released).
+            duration: whole seconds.
+            fps: frames per second.
+            width: pixels, a multiple of 32.
+            height: pixels, a multiple of 32.
+            num_inference_steps: refinements a latent frame.
+            guidance_scale: 1 leaves the branch without text out.
+            mask_history_ratio: share of finished frames hidden from later ones.
+            generator: draws the seeds; one, or one a sample.
+            seed: of the first sample, the next ones count on; or one a sample. None: from the operating system.
+            callback: called with each finished latent frame, `(index, codes [B, H, W])`.
+            **sampler: other fields of `SamplerConfig`.
+
+        Raises:
+            ValueError: a value outside its rule, a prompt too long for the model, a picture that is none.
+        """
+        clip = {"num_frames": num_frames, "duration": duration, "fps": fps, "width": width, "height": height}
+        steps = {"num_inference_steps": num_inference_steps, "guidance_scale": guidance_scale}
+        given = {**clip, **steps, "mask_history_ratio": mask_history_ratio, **sampler}
+        prompts, images, negatives = together(prompt, image, negative_prompt)
+        seeds = choose_seeds(len(prompts), seed=seed, generator=generator)
+        samples = [
+            self._sample(index, prompts[index], images[index], negatives[index], seed=seeds[index], given=given)
+            for index in range(len(prompts))
+        ]
+        codes, calls = self._generate(samples, callback)
+        return LumosOutput(
+            frames=[self.decode(grid, sample.settings) for grid, sample in zip(codes, samples, strict=True)],
+            seeds=seeds,
+            codes=[grid.cpu() for grid in codes],
+            settings=[sample.settings for sample in samples],
+            model_calls=calls,
+        )
+
+    def decode(self, codes: Int[Tensor, "T H W"], settings: Settings | None = None) -> list[Image.Image]:
+        """The frames of one sample's codes, as many as `settings` asks for, else all."""
+        frames = to_frames(self.visual.decode(codes[None].to(self.device))[0].float())
+        return [Image.fromarray(frame) for frame in frames[: settings.num_output_frames if settings else None]]
+
+    def encode_image(self, image: ImageInput, size: tuple[int, int]) -> Int[Tensor, "1 H W"]:
+        """The codes of a picture cropped to `size` (width, height), as one latent frame."""
+        pixels = to_tensor(crop_to_bucket(pixels_of(image)[None], size))[None]
+        return self.visual.encode(pixels.to(self.device))[0]
+
+    def settings_for(self, given: Mapping[str, Any], *, image: ImageInput | None = None) -> Settings:
+        """The settings a call with these would have; ValueError if it would be refused.
+
+        A first frame sets the size, the nearest of the model's, unless width or height is given.
+        """
+        settings = resolve_settings(self.defaults, given)
+        if image is not None:
+            if settings.num_latent_frames == 1:
+                raise SettingError(
+                    "num_frames", "is 1, but an image is given as first frame; ask for at least 2 frames"
+                )
+            if given.get("width") is None and given.get("height") is None:
+                height, width = pixels_of(image).shape[:2]
+                size = nearest_size(width, height, sizes_for_images(self.defaults))
+                settings = replace(settings, width=size[0], height=size[1])
+        settings.check(self.vocab)
+        return settings
+
+    def prompt_ids(self, prompt: str, settings: Settings) -> Int[Tensor, " L"]:
+        """The ids of a prompt, from `<s>` up to the separator; ValueError when the sequence outgrows the model."""
+        if not prompt.strip():
+            raise ValueError("the prompt is empty; describe what is to be seen")
+        return self._ids(prompt, settings)
+
+    def _ids(self, prompt: str, settings: Settings) -> Tensor:
+        text = prompt.encode("utf-8", "replace").decode("utf-8").strip()  # a lone surrogate is no text
+        ids = self.text.prompt_ids(
+            text, width=settings.width, height=settings.height, num_frames=settings.num_frames, fps=settings.fps
+        )
+        answer = packed_length(0, (settings.num_latent_frames, *settings.grid))
+        longest = self.model.config.max_position_embeddings
+        if len(ids) + answer > longest:
+            rule = f"this model takes {longest} tokens, of which the frames need {answer}"
+            raise ValueError(
+                f"the prompt has {len(ids)} tokens; {rule}; shorten it, or ask for fewer or smaller frames"
+            )
+        return torch.tensor(ids, dtype=torch.long)
+
+    def _sample(
+        self,
+        index: int,
+        prompt: str,
+        image: ImageInput | None,
+        negative: str | None,
+        *,
+        seed: int,
+        given: dict[str, Any],
+    ) -> _Sample:
+        """One sample, checked and coded."""
+        image = None if image is None else pixels_of(image)
+        settings = self.settings_for(given, image=image)
+        return _Sample(
+            index=index,
+            prompt_ids=self.prompt_ids(prompt, settings),
+            negative_ids=None if negative is None else self._ids(negative, settings),
+            given=None if image is None else self.encode_image(image, (settings.width, settings.height)),
+            seed=seed,
+            settings=settings,
+        )
+
+    def _generate(self, samples: Sequence[_Sample], callback: OnFrame | None) -> tuple[list[Tensor], list[int]]:
+        """Codes and model calls of every sample; those of the same size go through the model together."""
+        codes: dict[int, Tensor] = {}
+        calls = torch.zeros(len(samples), dtype=torch.long)
+        groups: dict[tuple[Settings, bool, bool], list[_Sample]] = {}
+        for sample in samples:
+            key = (sample.settings, sample.given is not None, sample.negative_ids is not None)
+            groups.setdefault(key, []).append(sample)
+        for (settings, _, _), group in groups.items():
+            given = [sample.given for sample in group if sample.given is not None]
+            negative = [sample.negative_ids.to(self.device) for sample in group if sample.negative_ids is not None]
+            counted = torch.zeros(len(group), dtype=torch.long)
+            made = generate_codes(
+                self.model,
+                [sample.prompt_ids.to(self.device) for sample in group],
+                grid=settings.grid,
+                num_latent_frames=settings.num_latent_frames,
+                fps=settings.fps,
+                duration=settings.duration,
+                sampler=settings.sampler,
+                given=torch.stack(given) if given else None,
+                negative_ids=negative or None,
+                noise=[GeneratorNoise(sample.seed) for sample in group],
+                on_frame=callback,
+                calls=counted,
+                graphs=self.cuda_graphs,
+            )
+            codes.update({sample.index: made[row] for row, sample in enumerate(group)})
+            calls[[sample.index for sample in group]] = counted
+        return [codes[index] for index in range(len(samples))], calls.tolist()
+
+
+def agreed_vocabulary(model: Vocab, text: Vocab) -> Vocab:
+    """The vocabulary of a model, with its codes in the order the tokenizer file names them; ValueError if they differ.
+
+    The tokenizer may know fewer tokens than the model has rows, but not more.
+    """
+    mine, other = model.to_dict(), text.to_dict()
+    compared = mine.keys() - {"code_table", "size", "num_numbers"}
+    differ = [
+        f"{name} {mine[name]} and {other[name]}" for name in mine if name in compared and mine[name] != other[name]
+    ]
+    if text.size > model.size:
+        differ.append(f"size {model.size} and {text.size}")
+    if differ:
+        raise ValueError(f"model and text tokenizer disagree ({', '.join(differ)}); use the tokenizer of this model")
+    return replace(model, code_table=text.code_table)

@@ -1,0 +1,1 @@
+"""Codes from a model: one refinement, the loop over frames, guidance, settings."""

@@ -1,0 +1,220 @@
+"""The settings of one generation: what was asked for, filled up from the model's defaults and the released ones."""
+
+import difflib
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from lumos.cli.option import SettingError
+from lumos.lumos1.config import SamplerConfig
+from lumos.lumos1.sequence import GRID_PX, grid_of, num_frames_of, num_latent_frames
+from lumos.media.crop import crop_sizes
+from lumos.tokenizer.vocab import Vocab
+
+RELEASED_DEFAULTS: Mapping[str, Any] = {
+    "width": 672,
+    "height": 384,
+    "image_width": 448,
+    "image_height": 256,
+    "fps": 12,
+    "duration": 2,
+    "num_inference_steps": 50,
+    "guidance_scale": 15.0,
+    "image_guidance_scale": 16.0,
+    "mask_history_ratio": 0.7,
+}
+"""What the release was sampled with; `image_*` is for images (one frame)."""
+
+RELEASED_TARGET_SIZES: Mapping[tuple[int, int], int] = {(448, 256): 352, (672, 384): 528, (768, 480): 656}
+"""Released size (width, height) -> target size of the crops trained on beside it."""
+
+FAST: Mapping[str, Any] = {"entropy_bound": 0.02}
+"""What `lumos generate --fast` turns on where the model's `generation_config.json` has no entry `fast` of its own.
+
+Measured on the bundled model only: released weights were not to be had."""
+
+SIZE_NAMES = ("width", "height")
+CLIP_NAMES = ("num_frames", "fps", "duration")
+_SAMPLER_NAMES = {"num_inference_steps": "num_steps"} | {
+    item.name: item.name for item in fields(SamplerConfig) if item.name != "num_steps"
+}
+_FLOATS = {item.name for item in fields(SamplerConfig) if item.type in (float, float | None)}
+_FLAGS = {item.name for item in fields(SamplerConfig) if item.type is bool}
+SETTING_NAMES = (*SIZE_NAMES, *CLIP_NAMES, *_SAMPLER_NAMES)
+"""Every name a caller, a `generation_config.json` or a side-car may set."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """One generation, with nothing left open.
+
+    Raises:
+        ValueError: a side that is no multiple of 32, a count that is not whole or below 1.
+    """
+
+    width: int
+    """Pixels, a multiple of 32."""
+    height: int
+    """Pixels, a multiple of 32."""
+    num_frames: int
+    """The number of frames the prompt names."""
+    fps: int
+    """Frames per second; 1 for an image."""
+    duration: int
+    """Seconds; 1 for an image."""
+    exact: bool = True
+    """Whether exactly `num_frames` frames come out, or all that were decoded (25 for 24, as released)."""
+    sampler: SamplerConfig = field(default_factory=SamplerConfig)
+    """How each frame is drawn."""
+
+    def __post_init__(self) -> None:
+        grid_of(self.width, self.height)
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Latent rows and columns (H, W)."""
+        return grid_of(self.width, self.height)
+
+    @property
+    def num_latent_frames(self) -> int:
+        """T."""
+        return num_latent_frames(self.num_frames)
+
+    @property
+    def num_output_frames(self) -> int:
+        """Frames of the finished clip."""
+        return self.num_frames if self.exact else num_frames_of(self.num_latent_frames)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values under the names callers use; `resolve_settings` makes the same settings of them again."""
+        sampler = {name: getattr(self.sampler, inner) for name, inner in _SAMPLER_NAMES.items()}
+        clip = {"num_frames": self.num_frames if self.exact else None, "fps": self.fps, "duration": self.duration}
+        return {"width": self.width, "height": self.height, **clip, **sampler}
+
+    def check(self, vocab: Vocab) -> None:
+        """Raises ValueError when a number has no token in `vocab`: sides in units of 32 pixels, fps, seconds."""
+        units = {"width": GRID_PX, "height": GRID_PX, "fps": 1, "duration": 1}
+        for name, unit in units.items():
+            value, largest = getattr(self, name), (vocab.num_numbers - 1) * unit
+            if value > largest:
+                named = f" ({self.num_frames} frames at {self.fps} fps)" if name == "duration" else ""
+                fault = f"is {value}{named}, more than this model has a token for; it must be at most {largest}"
+                raise SettingError(name, fault)
+
+
+def resolve_settings(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> Settings:
+    """The settings of a call: `given` (None = not given), else the model's `defaults`, else the released ones.
+
+    One frame, asked for as such or as 1 fps x 1 s, is an image: fps 1, duration 1, `image_*` defaults.
+    Raises ValueError that names the setting, its value, the rule and the remedy.
+    """
+    given = {name: value for name, value in given.items() if value is not None}
+    _check_names(given)
+    num_frames, fps, duration, exact = _clip_length(defaults, given)
+    prefixes = ("image_", "") if num_frames == 1 else ("",)
+
+    def value_of(name: str) -> Any:
+        if name in given:
+            return given[name]
+        for source in (defaults, RELEASED_DEFAULTS):
+            for prefix in prefixes:
+                if prefix + name in source:
+                    return source[prefix + name]
+        return None
+
+    sampler = {inner: value_of(name) for name, inner in _SAMPLER_NAMES.items() if value_of(name) is not None}
+    sampler["num_steps"] = _whole("num_inference_steps", sampler["num_steps"])
+    for name in _FLOATS & sampler.keys():
+        sampler[name] = _number(name, sampler[name])
+    for name in _FLAGS & sampler.keys():
+        if not isinstance(sampler[name], bool):
+            raise SettingError(name, f"is {sampler[name]!r}; it must be true or false")
+    return Settings(
+        width=_whole("width", value_of("width")),
+        height=_whole("height", value_of("height")),
+        num_frames=num_frames,
+        fps=fps,
+        duration=duration,
+        exact=exact,
+        sampler=SamplerConfig(**sampler),
+    )
+
+
+def fast_settings(defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """The adaptive settings (`SamplerConfig`) of `--fast`: the model's own, else `FAST`.
+
+    Raises ValueError for an entry `fast` that holds no settings.
+    """
+    settings = defaults.get("fast", FAST)
+    if not isinstance(settings, Mapping):
+        raise ValueError(f"fast of generation_config.json is {settings!r}; it must be settings, such as {dict(FAST)}")
+    return dict(settings)
+
+
+def sizes_for_images(defaults: Mapping[str, Any]) -> list[tuple[int, int]]:
+    """The sizes (width, height) a picture may be cropped to: the model's `sizes`, else the crops of its target size.
+
+    Without `target_size` that is the released one of the default size, or for another size the smallest whose crops
+    reach it.
+    """
+    if "sizes" in defaults:
+        return [(_whole("sizes", width), _whole("sizes", height)) for width, height in defaults["sizes"]]
+    settings = resolve_settings(defaults, {"num_frames": 2})
+    num_patches = settings.width * settings.height // GRID_PX**2
+    smallest = math.isqrt(num_patches - 1) * GRID_PX + GRID_PX
+    released = RELEASED_TARGET_SIZES.get((settings.width, settings.height), smallest)
+    return crop_sizes(defaults.get("target_size") or released)
+
+
+def nearest_size(width: int, height: int, sizes: Iterable[tuple[int, int]]) -> tuple[int, int]:
+    """The size of the nearest aspect for a picture of `width` x `height` pixels; the larger of two as near."""
+
+    def closeness(size: tuple[int, int]) -> tuple[float, tuple[int, int]]:
+        ratios = size[0] / width, size[1] / height
+        return min(ratios) / max(ratios), size
+
+    return max(sizes, key=closeness)
+
+
+def _clip_length(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[int, int, int, bool]:
+    """(frames named in the prompt, fps, seconds, whether exactly so many frames come out)."""
+    model = {**RELEASED_DEFAULTS, **defaults}
+    asked = given.get("num_frames")
+    if asked is None and "fps" not in given and "duration" not in given:
+        asked = defaults.get("num_frames")
+    fps = _whole("fps", given.get("fps", model["fps"]))
+    if asked is None:
+        duration = _whole("duration", given.get("duration", model["duration"]))
+        return fps * duration, fps, duration, fps * duration == 1
+    num_frames = _whole("num_frames", asked)
+    if num_frames == 1:
+        return 1, 1, 1, True
+    duration = _whole("duration", given.get("duration", max(1, round(num_frames / fps))))
+    return num_frames, fps, duration, True
+
+
+def _whole(name: str, value: Any) -> int:
+    """`value` as a whole number of at least 1; ValueError otherwise."""
+    try:
+        number = int(value)
+    except (TypeError, ValueError, OverflowError):
+        number = 0
+    if number < 1 or number != value or isinstance(value, (bool, str)):
+        raise SettingError(name, f"is {value!r}; it must be a whole number of at least 1")
+    return number
+
+
+def _number(name: str, value: Any) -> float:
+    """`value` as a float; ValueError if it is no finite number."""
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
+        raise SettingError(name, f"is {value!r}; it must be a number")
+    return float(value)
+
+
+def _check_names(given: Mapping[str, Any]) -> None:
+    for name in given:
+        if name not in SETTING_NAMES:
+            near = difflib.get_close_matches(name, SETTING_NAMES, n=1)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            raise ValueError(f"there is no setting {name!r}; {hint}the settings are {', '.join(SETTING_NAMES)}")

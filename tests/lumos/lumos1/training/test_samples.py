@@ -1,0 +1,288 @@
+"""Clips as training samples: the released edits, modes, left padding, and noise that no batch changes."""
+
+import dataclasses
+import hashlib
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from lumos.lumos1.config import ARDFConfig, LumosConfig
+from lumos.lumos1.data.clips import ClipWriter, read_released
+from lumos.lumos1.model.modeling import LumosForCausalLM
+from lumos.lumos1.sequence import Clip, frame_index_of, packed_length
+from lumos.lumos1.training.samples import (
+    ClipStream,
+    Sample,
+    cut_clip,
+    cut_to_frames,
+    draw_sample,
+    drop_text,
+    frames_within,
+    given_frames,
+    masked_batch,
+    pad_batch,
+)
+from lumos.lumos1.training.task import LumosTask, LumosTaskConfig
+from lumos.tokenizer.vocab import Vocab
+from xllmx.data.broken import BrokenSampleError, Replacing
+from xllmx.data.streams import Streams
+from xllmx.rng import generator_at
+
+
+def clip(index: int = 0, *, frames: int = 4, prompt_length: int = 6, grid: tuple[int, int] = (8, 4)) -> Clip:
+    rng = np.random.default_rng(index)
+    return Clip(
+        prompt_ids=np.array([256, *rng.integers(65, 90, prompt_length - 3), 313, 314], dtype=np.int32),
+        caption="",
+        codes=rng.integers(0, 50, (frames, *grid)).astype(np.uint16),
+        fps=6,
+        duration=2,
+        source=str(index),
+    )
+
+
+def sample(clip: Clip, *modes: str, cfg_drop: float = 0.0) -> Sample:
+    return Sample(clip=clip, modes=modes or ("text_to_video",), cfg_drop=cfg_drop)
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.fixture
+def vocab(tiny_config: LumosConfig) -> Vocab:
+    return tiny_config.vocabulary
+
+
+@pytest.fixture
+def task(tiny_config: LumosConfig) -> LumosTask:
+    return LumosTask(LumosTaskConfig(model=tiny_config.to_dict()))
+
+
+def sha256(ids: Tensor) -> str:
+    return hashlib.sha256(ids.numpy().astype(np.int32).tobytes()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("shard", "run", "duration_s"),
+    [
+        ("video_0.pkl", "video_t2v_2s test_video/1-in-1/files/0.pkl", 2),
+        ("video_0.pkl", "video_t2v_7s test_video/1-in-1/files/0.pkl", 7),
+        ("image_0.pkl", "image_stage1", None),
+        ("image_0.pkl", "image_joint", 2),
+    ],
+)
+def test_released_shards_are_edited_as_released(
+    golden: Path, shared_data: Path, shard: str, run: str, duration_s: int | None
+) -> None:
+    stored = json.loads((golden / "data_utils.json").read_text())["train_data_pipeline"][run]
+    vocab = Vocab()
+    released = cut_clip(read_released(shared_data / "released_shards" / shard, vocab), duration_s)
+    for cfg_drop, stage in ((0.0, "3_after_update"), (1.0, "4_cfg_text_only")):
+        ids, mask = draw_sample(sample(released, cfg_drop=cfg_drop), vocab, ardf=ARDFConfig(), generator=seeded())
+        assert len(ids) == stored[stage]["len_ex"]
+        assert sha256(ids) == stored[stage]["ex_sha"]
+    assert len(mask) == stored["3_after_update"]["n_frames_ex"]
+
+
+@pytest.mark.parametrize("mode", ["text_to_video", "video_next_frame", "video_prediction_0.3", "video_prediction_0.9"])
+def test_given_frames_are_neither_masked_nor_predicted(task: LumosTask, vocab: Vocab, mode: str) -> None:
+    counts = set()
+    for seed in range(40):
+        prepared = task.prepare([sample(clip(), mode)], seeded(seed))
+        ids = prepared.inputs["input_ids"]
+        frames = frame_index_of(ids, vocab)
+        masked = set(frames[ids == vocab.mask].tolist())
+        assert masked == set(prepared.inputs["frames"].tolist()) == set(range(min(masked), 4))
+        counts.add(min(masked))
+    expected = {"text_to_video": {0}, "video_next_frame": {1, 2, 3}, "video_prediction_0.3": {1}}
+    assert counts == expected.get(mode, {3})
+
+
+def test_an_image_has_no_given_frame() -> None:
+    for mode in ("text_to_video", "video_next_frame", "video_prediction_0.9"):
+        assert given_frames(mode, 1, 0.999) == 0
+
+
+def test_modes_are_drawn_alike_often(task: LumosTask) -> None:
+    both = [sample(clip(), "text_to_video", "video_prediction_0.5")] * 400
+    frames = [task.prepare(both[:1], seeded(seed)).inputs["frames"].min().item() for seed in range(400)]
+    assert set(frames) == {0, 2}
+    assert frames.count(0) == pytest.approx(200, abs=45)
+
+
+def test_text_is_dropped_as_often_as_asked_and_positions_count_from_the_start(task: LumosTask, vocab: Vocab) -> None:
+    prepared = task.prepare([sample(clip(), cfg_drop=0.3)] * 400, seeded())
+    dropped = prepared.inputs["input_ids"][:, 0] == vocab.pad
+    assert int(dropped.sum()) == pytest.approx(120, abs=35)
+    start = prepared.inputs["input_ids"] == vocab.video_start
+    positions = prepared.inputs["positions"][:, 0][start]
+    assert set(positions[dropped].tolist()) == {0}
+    assert set(positions[~dropped].tolist()) == {len(clip().prompt_ids) + 1 + 1}  # frames = 12 has two digits
+
+
+def test_cut_drops_frames_and_sets_the_duration() -> None:
+    whole = dataclasses.replace(clip(frames=22), fps=12, duration=7)
+    cut = cut_clip(whole, 2)
+    assert (len(cut.codes), cut.duration, cut.fps) == (7, 2, 12)
+    assert (cut.codes == whole.codes[:7]).all()
+    assert cut_clip(cut, 2) is cut
+    assert cut_clip(whole, None) is whole
+
+
+def test_drop_text_keeps_everything_from_the_video_start(vocab: Vocab) -> None:
+    ids = torch.tensor([256, 70, 261, 264, 1, 2])
+    assert drop_text(ids, vocab).tolist() == [264, 1, 2]
+
+
+def test_targets_are_the_codes_at_masked_codes_and_row_ends_carry_no_loss(task: LumosTask, vocab: Vocab) -> None:
+    own = clip()
+    prepared = task.prepare([sample(own)], seeded())
+    inputs = prepared.inputs
+    at_rows = inputs["input_ids"].flatten()[inputs["rows"]]
+    assert (at_rows == vocab.mask).all()
+    num_masked = int((inputs["input_ids"] == vocab.mask).sum())
+    row_ends = 4 * 8 - int((inputs["input_ids"] == vocab.row_end).sum())
+    assert row_ends > 0
+    assert prepared.num_targets == len(prepared.targets) == num_masked - row_ends
+    ids, mask = draw_sample(sample(own), vocab, ardf=ARDFConfig(), generator=seeded())
+    ids, masks = pad_batch([(ids, torch.ones_like(mask))], vocab)
+    everything = masked_batch(ids, masks, vocab=vocab)
+    assert everything.targets.tolist() == own.codes.flatten().tolist()
+
+
+def test_frames_of_one_grid_share_their_columns(task: LumosTask, vocab: Vocab) -> None:
+    batch = [sample(clip(0, prompt_length=4)), sample(clip(1, prompt_length=9)), sample(clip(2, prompt_length=6))]
+    prepared = task.prepare(batch, seeded())
+    frames = frame_index_of(prepared.inputs["input_ids"], vocab)
+    assert (frames == frames[0]).all()
+    assert prepared.inputs["input_ids"][1, 0] == 256
+    assert (prepared.inputs["input_ids"][0, :5] == vocab.pad).all()
+
+
+def test_a_batch_has_the_loss_of_its_samples(task: LumosTask, tiny_model: LumosForCausalLM) -> None:
+    batch = [
+        sample(clip(0, prompt_length=4)),
+        sample(clip(1, frames=2, prompt_length=9), cfg_drop=1.0),
+        sample(clip(2, frames=1, grid=(4, 12)), "video_next_frame"),
+    ]
+    with torch.no_grad():
+        together = task.prepare(batch, generator_at(7, 3))
+        loss = task.loss(tiny_model, together)
+        alone = [task.prepare([own], generator_at(7, 3, slot=slot)) for slot, own in enumerate(batch)]
+        parts = [task.loss(tiny_model, prepared) for prepared in alone]
+    assert together.num_targets == sum(prepared.num_targets for prepared in alone)
+    assert together.targets.tolist() == torch.cat([prepared.targets for prepared in alone]).tolist()
+    torch.testing.assert_close(loss.sum, torch.stack([part.sum for part in parts]).sum())
+    for name in ("frame_0", "frame_1", "frame_3"):
+        total = sum(float(part.metrics.get(name, (0, 0))[0]) for part in parts)
+        assert float(loss.metrics[name][0]) == pytest.approx(total, rel=1e-5)
+
+
+def test_noise_follows_from_the_generator(task: LumosTask) -> None:
+    batch = [sample(clip(index)) for index in range(3)]
+    first, again, other = (task.prepare(batch, generator_at(0, step)).inputs["input_ids"] for step in (1, 1, 2))
+    assert first.equal(again)
+    assert not first.equal(other)
+
+
+def test_hundreds_of_samples_are_prepared_in_a_second(task: LumosTask) -> None:
+    batch = [sample(clip(index)) for index in range(64)]
+    task.prepare(batch, seeded())
+    start = time.process_time()
+    task.prepare(batch, seeded())
+    assert 64 / (time.process_time() - start) > 300
+
+
+# --- streams: what of a data set is used ------------------------------------------------------------------------------
+
+
+def stream_of(folder: Path, config: LumosConfig, **settings: object) -> ClipStream:
+    task = LumosTask(LumosTaskConfig(model=config.to_dict(), data={"clips": str(folder)}, **settings))
+    return task.build_dataset("train")["clips"]
+
+
+def test_what_is_too_long_is_cut_or_left_out_and_counted(
+    tmp_path: Path, tiny_config: LumosConfig, caplog: pytest.LogCaptureFixture
+) -> None:
+    with ClipWriter(tmp_path / "clips") as writer:
+        for index, frames in enumerate((1, 4, 2, 3)):  # 55, 187, 99 and 143 tokens
+            writer.add(clip(index, frames=frames))
+    folder = tmp_path / "clips"
+    dropped = stream_of(folder, tiny_config, max_length=100, too_long="drop")
+    assert [dropped[index].clip.source for index in range(len(dropped))] == ["0", "2"]
+    assert dropped.lengths == [56, 100]
+    cut = stream_of(folder, tiny_config, max_length=143, too_long="cut")
+    assert [len(cut[index].clip.codes) for index in range(len(cut))] == [1, 2, 2, 2]
+    assert "of 4 clips over task.max_length=100 tokens: 2 left out" in caplog.text
+    assert "of 4 clips over task.max_length=143 tokens: 2 cut" in caplog.text
+    with pytest.raises(ValueError, match="all 4 clips are over"):
+        stream_of(folder, tiny_config, max_length=50, too_long="cut")
+    with pytest.raises(ValueError, match="too_long is 'crop'; it must be one of error, cut, drop"):
+        stream_of(folder, tiny_config, too_long="crop")
+
+
+def test_a_cut_clip_says_how_long_it_is() -> None:
+    whole = dataclasses.replace(clip(frames=7), fps=8, duration=3)  # 3, 5 and 7 latent frames in 1, 2 and 3 seconds
+    cuts = [cut_to_frames(whole, most) for most in (6, 5, 4, 3, 2)]
+    assert [(len(cut.codes), cut.duration) for cut in cuts] == [(5, 2), (5, 2), (3, 1), (3, 1), (2, 1)]
+
+
+def test_whole_frames_fit() -> None:
+    for length in (55, 56, 99, 100, 143, 144, 1000):
+        frames = frames_within(6, (4, 8, 4), length)
+        assert packed_length(6, (max(frames, 1), 8, 4)) <= length or frames == 0
+        assert frames == 4 or packed_length(6, (frames + 1, 8, 4)) > length
+
+
+def test_batches_have_one_aspect(tmp_path: Path, tiny_config: LumosConfig) -> None:
+    with ClipWriter(tmp_path / "clips") as writer:
+        for index in range(12):
+            writer.add(clip(index, frames=1, grid=((8, 4), (4, 12))[index % 2]))
+    stream = stream_of(tmp_path / "clips", tiny_config)
+    batches = Streams({"clips": stream}, batch_size={"clips": 3}).samplers["clips"]
+    grids = [{stream[index].clip.codes.shape for index in batches.batch(number)} for number in range(4)]
+    assert all(len(one) == 1 for one in grids)
+    assert set.union(*grids) == {(1, 8, 4), (1, 4, 12)}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"codes": np.full((2, 8, 4), 50, dtype=np.uint16)}, "holds code 50, this model has 50 codes"),
+        (
+            {"prompt_ids": np.array([3, 70, 71], dtype=np.int32)},
+            "a prompt of ids 3..71 from 3 on; here it begins with 256",
+        ),
+        (
+            {"prompt_ids": np.array([256, 400], dtype=np.int32)},
+            "ids 256..400 from 256 on; here it begins with 256, of 360",
+        ),
+    ],
+)
+def test_shards_of_another_tokenizer_are_refused_at_once(
+    tmp_path: Path, tiny_config: LumosConfig, changes: dict[str, object], message: str
+) -> None:
+    with ClipWriter(tmp_path / "clips") as writer:
+        for index in range(3):
+            writer.add(dataclasses.replace(clip(index), **changes))
+    with pytest.raises(ValueError, match=rf"clips was made with another tokenizer than this model's: .*{message}"):
+        stream_of(tmp_path / "clips", tiny_config)
+
+
+def test_a_broken_shard_is_a_broken_sample(tmp_path: Path, tiny_config: LumosConfig) -> None:
+    with ClipWriter(tmp_path / "clips", shard_size=4) as writer:
+        for index in range(12):
+            writer.add(clip(index))
+    shard = tmp_path / "clips" / "shard-00001.parquet"
+    content = shard.read_bytes()
+    shard.write_bytes(content[:300] + bytes(700) + content[1000:])
+    stream = stream_of(tmp_path / "clips", tiny_config)
+    with pytest.raises(BrokenSampleError, match=r"shard-00001\.parquet: not a readable shard"):
+        stream[5]
+    assert Replacing(stream)[5].content.clip.source == "8"
