@@ -8,7 +8,7 @@ out="${1:-runs/lumos-tiny/model}" work=runs/lumos-tiny; mkdir -p "$out" "$work" 
 step() { printf '\n[%s s] %s\n' "$SECONDS" "$*"; }
 clips() { # a folder of data/tiny, number, seed and what else; nothing is done twice
     [ -f "data/tiny/$1/index.json" ] ||
-        "$python" -m lumos.shapes.dataset --out "data/tiny/$1" --tokenizer "$out" --num "$2" --seed "$3" "${@:4}"
+        "$python" -m pre_tokenize.shapes --out "data/tiny/$1" --tokenizer "$out" --num "$2" --seed "$3" "${@:4}"
 }
 step "1/5 text tokenizer, from the captions"
 "$python" -m lumos.tokenizer.text_training --out "$out/text_tokenizer.json" --num-codes 8000

@@ -16,7 +16,7 @@ lumos generate --prompt "$prompt" --seed 1 --out "$out/bundled.mp4" --overwrite
 "$python" -m eval.shapes look "$out/bundled.mp4"
 
 step "2/5 clips of shapes as mp4 files, with a CSV of path and caption"
-[ -f "$out/clips/clips.csv" ] || "$python" -m lumos.shapes.dataset --files --out "$out/clips" --num 48 --seed 100
+[ -f "$out/clips/clips.csv" ] || "$python" -m lumos.shapes.dataset --out "$out/clips" --num 48 --seed 100
 head -n 3 "$out/clips/clips.csv"
 
 step "3/5 the CSV, pre-tokenised"

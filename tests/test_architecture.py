@@ -20,6 +20,18 @@ ARROWS = {
 }
 """Package -> our packages it may import; `benchmarks -> eval, pre_tokenize -> lumos -> xllmx -> torch`."""
 
+WINGS = {
+    "cli": {"cli", "lumos1", "lumina_video", "tokenizer", "media", "hub", "shapes"},
+    "lumos1": {"lumos1", "tokenizer", "media", "hub"},
+    "lumina_video": {"lumina_video", "media", "hub"},
+    "tokenizer": {"tokenizer", "shapes", "media", "hub"},
+    "shapes": {"shapes", "media"},
+    "hub": {"hub", "media"},
+    "media": {"media"},
+}
+"""Wing of `lumos` -> wings it may import: `cli -> lumos1, lumina_video -> tokenizer, media, hub`; the two models never
+import each other, and `shapes` is data, which knows no model."""
+
 MODULE_OF = {"pillow": "PIL", "huggingface-hub": "huggingface_hub"}
 """Distribution -> module, where the names differ."""
 
@@ -101,6 +113,22 @@ def test_imports_follow_the_arrow(package: str) -> None:
         for name in imports(ast.walk(tree(path))):
             top = name.split(".")[0]
             if name.startswith(".") or (top in ours and top not in ARROWS[package]):
+                wrong.append(f"{short(path)} imports {name}")
+    assert wrong == []
+
+
+def test_every_wing_has_its_arrows() -> None:
+    folders = {path.parent.name for path in (REPO / "lumos").glob("*/__init__.py")}
+    assert folders <= set(WINGS)
+
+
+@pytest.mark.parametrize("wing", WINGS)
+def test_imports_between_the_wings_follow_the_arrow(wing: str) -> None:
+    wrong = []
+    for path in (REPO / "lumos" / wing).rglob("*.py"):
+        for name in imports(ast.walk(tree(path))):
+            parts = name.split(".")
+            if parts[0] == "lumos" and len(parts) > 1 and parts[1] not in WINGS[wing]:
                 wrong.append(f"{short(path)} imports {name}")
     assert wrong == []
 

@@ -5,7 +5,6 @@ finger stops the run before it costs anything.
 """
 
 import dataclasses
-import difflib
 import types
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from xllmx.files import write_text
+from xllmx.setting import suggestion
 
 Config = TypeVar("Config")
 
@@ -96,9 +96,7 @@ def _build(cls: type, data: Mapping[Any, Any], prefix: str, base: Any = None) ->
 
 
 def _unknown(prefix: str, key: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-    hint = f"did you mean {prefix}{near[0]}?" if near else f"known here: {', '.join(known)}"
-    return f"unknown setting {prefix}{key[:_SHOWN]}; {hint}"
+    return f"unknown setting {prefix}{key[:_SHOWN]}; {suggestion(key, known, prefix=prefix)}"
 
 
 def _is_required(field: dataclasses.Field) -> bool:

@@ -13,10 +13,10 @@ from eval.shapes.outputs import find_output, save_output, score_folder
 from eval.shapes.prompts import KINDS, Record, make_prompts, save_prompts
 from eval.shapes.score import Report, Result, score, summarise
 from eval.shapes.sheet import write_sheet
-from lumos.cli.option import SettingError
 from lumos.cli.record import model_hash
 from lumos.media.files import remove_temporaries, replacing
 from lumos.shapes import describe
+from xllmx.setting import SettingError
 
 Generate = Callable[[Sequence[Record]], list[np.ndarray]]
 """Makes the clips of some records, each uint8 frames [F, H, W, 3]; an image has one frame."""

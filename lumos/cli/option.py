@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
+from xllmx.setting import SettingError
+
 _OPTIONS = {"num_inference_steps": "--steps"}
 """Setting -> its option, where the two differ by more than hyphens."""
 
@@ -15,14 +17,6 @@ class OptionParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raises `ValueError` with the message and where to read on."""
         raise ValueError(f"{message}; see {self.prog} --help")
-
-
-class SettingError(ValueError):
-    """Says `name fault`, for example "num_inference_steps is 0; it must be a whole number of at least 1"."""
-
-    def __init__(self, name: str, fault: str) -> None:
-        super().__init__(f"{name} {fault}")
-        self.name, self.fault = name, fault
 
 
 @contextmanager

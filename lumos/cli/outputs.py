@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from lumos.cli.option import SettingError
 from lumos.cli.record import code_version, differences, file_hash, model_hash, read_record, write_record
 from lumos.lumos1.pipeline import LumosPipeline, OnFrame
 from lumos.lumos1.sampling.settings import Settings
 from lumos.media.files import require_folder
 from lumos.media.inputs import choose_seeds
 from lumos.media.writing import write_image, write_video
+from xllmx.setting import SettingError
 
 FORMATS = ("mp4", "gif", "png")
 _SHOWN_CHARACTERS = 40

@@ -71,7 +71,7 @@ def model_hash(files: ModelFiles) -> str:
 
 
 def code_version() -> str:
-    """Version of the package, and the git revision where it runs from a checkout: `0.1.0+1a2b3c4d5e6f`.
+    """Version of the package, and the git revision where it runs from a checkout: `0.2.0+1a2b3c4d5e6f`.
 
     `.dirty` follows when files under version control were changed.
     """

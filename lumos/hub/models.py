@@ -10,7 +10,6 @@
 A tree placed there by hand is the same as a downloaded one: nothing is read but the files themselves.
 """
 
-import difflib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from lumos.hub import transfer
+from xllmx.setting import suggestion
 
 DEFAULT_MODEL = "lumos-tiny"
 """The model used when none is named; part of a checkout, never downloaded."""
@@ -236,9 +236,7 @@ def _not_here(name: str, ckpts: Path) -> str:
 
 def _suggest(name: str) -> str:
     known = [DEFAULT_MODEL, *RELEASED]
-    near = difflib.get_close_matches(name, known, n=1)
-    asked = f"did you mean {near[0]!r}? " if near else ""
-    return f"{asked}known names are {', '.join(known)}; a hub id (org/name) or a folder is taken too"
+    return f"{suggestion(name, known)}; a hub id (org/name) or a folder is taken too"
 
 
 def _text_places(folder: Path, ckpts: Path) -> tuple[Path, Path]:

@@ -11,10 +11,10 @@ from typing import Any
 from huggingface_hub.errors import StrictDataclassError
 from transformers import PretrainedConfig
 
-from lumos.cli.option import SettingError
 from lumos.hub.models import read_json
 from lumos.tokenizer.vocab import Vocab
 from xllmx.config import convert
+from xllmx.setting import SettingError
 
 MASK_TYPES = ("tube", "random", "tube_decay", "diffusion_forcing")
 SCHEDULES = ("cosine", "linear", "pow", "sigmoid")

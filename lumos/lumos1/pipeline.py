@@ -15,7 +15,6 @@ from jaxtyping import Int
 from PIL import Image
 from torch import Tensor
 
-from lumos.cli.option import SettingError
 from lumos.hub.models import DEFAULT_MODEL, ModelFiles, resolve
 from lumos.lumos1.model.lora import load_lora
 from lumos.lumos1.model.modeling import LumosForCausalLM
@@ -30,6 +29,7 @@ from lumos.media.inputs import ImageInput, choose_device, choose_dtype, choose_s
 from lumos.tokenizer.text import TextTokenizer
 from lumos.tokenizer.visual import VisualTokenizer
 from lumos.tokenizer.vocab import Vocab
+from xllmx.setting import SettingError
 
 OnFrame = Callable[[int, Tensor], None]
 """Called with the index of a finished latent frame and its codes [B, H, W]."""

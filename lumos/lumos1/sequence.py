@@ -15,8 +15,8 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from lumos.cli.option import SettingError
 from lumos.tokenizer.vocab import Vocab
+from xllmx.setting import SettingError
 
 SPATIAL_FACTOR = 8
 """Pixels per latent row and column."""

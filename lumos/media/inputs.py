@@ -12,8 +12,8 @@ from jaxtyping import UInt8
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from lumos.cli.option import SettingError
 from lumos.media.reading import read_image
+from xllmx.setting import SettingError
 
 ImageInput = Image.Image | np.ndarray | Tensor | str | Path
 """A picture: Pillow's, uint8 or [0, 1] pixels [H, W, 3], or a file."""

@@ -1,7 +1,7 @@
-"""Training clips of the shapes world: rendered, captioned, coded and written as shards, or as files with a CSV.
+"""Training clips of the shapes world: rendered, captioned, and written as files with a CSV, as people's own data come.
 
-`python -m lumos.shapes.dataset --out data/tiny/video --num 30000 --tokenizer ckpts/lumos-tiny` writes shards of clips;
-with `--files` it writes mp4 or png files and a `clips.csv` instead, as people's own data would come.
+`python -m lumos.shapes.dataset --out data/clips --num 48` writes mp4 (or png) files and a `clips.csv`;
+`python -m pre_tokenize.shapes` codes the same clips into shards.
 """
 
 import argparse
@@ -10,23 +10,18 @@ import dataclasses
 import io
 import random
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
-import torch
+from jaxtyping import UInt8
 from tqdm import tqdm
 
-from lumos.lumos1.data.clips import ClipWriter
-from lumos.lumos1.sequence import Clip
 from lumos.media.writing import write_image, write_video
 from lumos.shapes.caption import TAGS, caption
 from lumos.shapes.render import render
 from lumos.shapes.spec import EXTRA_COLOURS, ShapeSpec, is_reserved, sample_spec
-from lumos.tokenizer.text import TextTokenizer
-from lumos.tokenizer.visual import VisualTokenizer
 from xllmx.files import write_text
 from xllmx.rng import seed_for
 
@@ -94,27 +89,13 @@ def _names_extras(spec: ShapeSpec, text: str) -> bool:
     return all(item.colour in text.lower() for item in spec.objects if item.colour in EXTRA_COLOURS)
 
 
-def write_clips(out: Path, *, num: int, seed: int, form: Format, tokenizer: Path, batch_size: int = 32) -> int:
-    """Renders, codes and writes `num` clips as shards with an index; returns how many."""
-    text = TextTokenizer.from_file(tokenizer / "text_tokenizer.json")
-    visual = VisualTokenizer.from_pretrained(tokenizer / "visual_tokenizer")
-    examples = (_example(index, seed=seed, form=form) for index in range(num))
-    with ClipWriter(out) as writer:
-        for batch in _batches(tqdm(examples, total=num, desc=str(out)), batch_size):
-            frames = torch.from_numpy(np.stack([_frames(spec, form) for spec, _ in batch]))
-            codes = visual.encode(frames.permute(0, 4, 1, 2, 3).float() / 127.5 - 1).numpy()
-            for (_, words), clip_codes in zip(batch, codes, strict=True):
-                writer.add(_clip(text, words, clip_codes, form))
-    return num
-
-
 def write_files(out: Path, *, num: int, seed: int, form: Format) -> Path:
     """Renders `num` clips as mp4 (or png) files beside a `clips.csv` of the columns path and text; returns the CSV."""
     rows = []
     for index in tqdm(range(num), desc=str(out)):
-        spec, words = _example(index, seed=seed, form=form)
+        spec, words = example(index, seed=seed, form=form)
         path = out / f"{index:05d}.{'mp4' if form.moving else 'png'}"
-        frames = _frames(spec, form)
+        frames = frames_of(spec, form)
         if form.moving:
             write_video(path, frames, fps=form.fps)
         else:
@@ -125,30 +106,14 @@ def write_files(out: Path, *, num: int, seed: int, form: Format) -> Path:
     return table
 
 
-def _example(index: int, *, seed: int, form: Format) -> tuple[ShapeSpec, str]:
+def example(index: int, *, seed: int, form: Format) -> tuple[ShapeSpec, str]:
+    """`training_example` of a data set of this form."""
     return training_example(index, seed=seed, moving=form.moving, extras=form.extras, tags=form.tags)
 
 
-def _frames(spec: ShapeSpec, form: Format) -> np.ndarray:
+def frames_of(spec: ShapeSpec, form: Format) -> UInt8[np.ndarray, "F H W 3"]:
+    """The frames of a clip of this form."""
     return render(spec, width=form.size_px, height=form.size_px, num_frames=form.num_frames, fps=form.fps)
-
-
-def _clip(text: TextTokenizer, words: str, codes: np.ndarray, form: Format) -> Clip:
-    prompt_ids = text.prompt_ids(words, width=form.size_px, height=form.size_px)
-    return Clip(
-        prompt_ids=np.asarray(prompt_ids, dtype=np.int32),
-        caption=words,
-        codes=codes.astype(np.uint16),
-        fps=form.fps,
-        duration=form.duration_s,
-        source="shapes",
-    )
-
-
-def _batches(examples: Iterable, size: int) -> Iterator[list]:
-    iterator = iter(examples)
-    while batch := list(islice(iterator, size)):
-        yield batch
 
 
 def _csv_text(rows: Sequence[Sequence[str]]) -> str:
@@ -157,30 +122,33 @@ def _csv_text(rows: Sequence[Sequence[str]]) -> str:
     return text.getvalue()
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Returns the exit status: 0, or 1 after one line that says what to mend."""
-    parser = argparse.ArgumentParser(prog="lumos.shapes.dataset", description=__doc__)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Adds what says which clips of the world are made."""
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     parser.add_argument("--num", type=int, default=1000, help="how many clips")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--images", action="store_true", help="single pictures instead of clips")
-    parser.add_argument("--files", action="store_true", help="mp4 or png files and a CSV instead of shards")
     parser.add_argument("--size", type=int, default=64, help="height and width in pixels")
     parser.add_argument("--fps", type=int, default=6)
     parser.add_argument("--duration", type=int, default=2, help="seconds")
     parser.add_argument("--extras", type=float, default=0, help="chance of shapes and colours that only training shows")
     parser.add_argument("--tags", nargs="+", default=TAGS, metavar="TAG", help="what captions are about (default: all)")
-    parser.add_argument("--tokenizer", type=Path, default=Path("ckpts/lumos-tiny"), help="folder with both tokenizers")
+
+
+def format_of(options: argparse.Namespace) -> Format:
+    """The form of the clips that the options ask for; ValueError for what does not fit together."""
+    length = {"fps": options.fps, "duration_s": options.duration}
+    form = Format(size_px=options.size, **length, extras=options.extras, tags=tuple(options.tags))
+    return dataclasses.replace(form, fps=1, duration_s=1, moving=False) if options.images else form
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit status: 0, or 1 after one line that says what to mend."""
+    parser = argparse.ArgumentParser(prog="lumos.shapes.dataset", description=__doc__)
+    add_options(parser)
     options = parser.parse_args(arguments)
     try:
-        length = {"fps": options.fps, "duration_s": options.duration}
-        form = Format(size_px=options.size, **length, extras=options.extras, tags=tuple(options.tags))
-        if options.images:
-            form = dataclasses.replace(form, fps=1, duration_s=1, moving=False)
-        if options.files:
-            write_files(options.out, num=options.num, seed=options.seed, form=form)
-        else:
-            write_clips(options.out, num=options.num, seed=options.seed, form=form, tokenizer=options.tokenizer)
+        write_files(options.out, num=options.num, seed=options.seed, form=format_of(options))
     except (ValueError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 1

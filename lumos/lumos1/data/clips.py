@@ -1,6 +1,5 @@
 """A dataset of clips on disk: written as Parquet shards, read from those, from data YAML and from released pickles."""
 
-import difflib
 import io
 import json
 import pickle
@@ -27,6 +26,7 @@ from lumos.lumos1.data.shards import (
 from lumos.lumos1.sequence import Clip, unpack
 from lumos.media.files import remove_temporaries
 from lumos.tokenizer.vocab import Vocab
+from xllmx.setting import suggestion
 
 _READABLE = (
     "a folder of shards or of released pickles, index.json, merge-record.json, a *-record.jsonl, a .parquet or .pkl "
@@ -163,8 +163,7 @@ def _entry(yaml: Path, entry: Any) -> tuple[Path, float]:
     if not isinstance(entry, dict) or "path" not in entry:
         raise ValueError(f"entry {entry!r} has no path; write {{path: ..., ratio: 1.0}}")
     for key in set(entry) - {"path", "ratio"}:
-        close = difflib.get_close_matches(str(key), ["path", "ratio"], n=1, cutoff=0)
-        raise ValueError(f"unknown key {key!r} (did you mean {close[0]!r}?)")
+        raise ValueError(f"unknown key {key!r}; {suggestion(str(key), ['path', 'ratio'])}")
     ratio = float(entry.get("ratio", 1.0))
     if not 0 < ratio < float("inf"):
         raise ValueError(f"ratio is {ratio}; it must be above 0 (leave the entry out to use none of it)")

@@ -1,16 +1,15 @@
 """The settings of one generation: what was asked for, filled up from the model's defaults and the released ones."""
 
-import difflib
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from lumos.cli.option import SettingError
 from lumos.lumos1.config import SamplerConfig
 from lumos.lumos1.sequence import GRID_PX, grid_of, num_frames_of, num_latent_frames
 from lumos.media.crop import crop_sizes
 from lumos.tokenizer.vocab import Vocab
+from xllmx.setting import SettingError, suggestion
 
 RELEASED_DEFAULTS: Mapping[str, Any] = {
     "width": 672,
@@ -215,6 +214,4 @@ def _number(name: str, value: Any) -> float:
 def _check_names(given: Mapping[str, Any]) -> None:
     for name in given:
         if name not in SETTING_NAMES:
-            near = difflib.get_close_matches(name, SETTING_NAMES, n=1)
-            hint = f"did you mean {near[0]!r}? " if near else ""
-            raise ValueError(f"there is no setting {name!r}; {hint}the settings are {', '.join(SETTING_NAMES)}")
+            raise ValueError(f"there is no setting {name!r}; {suggestion(name, SETTING_NAMES)}")

@@ -2,7 +2,6 @@
 
 import copy
 import dataclasses
-import difflib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -39,6 +38,7 @@ from lumos.tokenizer.vocab import Vocab
 from xllmx.loss import LossOutput, chunked_cross_entropy
 from xllmx.ranks.distributed import is_main
 from xllmx.rng import generator_for, sample_generator
+from xllmx.setting import suggestion
 from xllmx.task import Prepared
 
 _LOG = logging.getLogger(__name__)
@@ -304,8 +304,7 @@ def _settings_in(path: Path) -> dict[str, Any]:
 def _require_known(fields: Mapping[Any, Any], where: str) -> None:
     known = LumosConfig().to_dict()
     for name in map(str, fields.keys() - known.keys()):
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
-        raise ValueError(f"{where}: unknown model setting {name}; did you mean {near}?")
+        raise ValueError(f"{where}: unknown model setting {name}; {suggestion(name, known)}")
 
 
 def _remedy(missing: Path) -> str:

@@ -238,7 +238,7 @@ def test_a_full_disk_leaves_nothing_half_written(lumos: Lumos, monkeypatch: pyte
     [
         ([], "say what to make: --prompt TEXT"),
         (["--prompt", "a", "--model", "1B/stage-1-image"], "run: lumos download 1B/stage-1-image"),
-        (["--prompt", "a", "--model", "lumos-tny"], "did you mean 'lumos-tiny'"),
+        (["--prompt", "a", "--model", "lumos-tny"], "did you mean lumos-tiny"),
         (["--prompt", "a " * 3000], "shorten it, or ask for fewer or smaller frames"),
         (["--prompt", "a", "--width", "100"], "error: --width is 100; it must be a multiple of 32"),
         (["--prompt", "a", "--fps", "two"], "argument --fps: invalid int value: 'two'; see lumos generate --help"),

@@ -2,7 +2,8 @@
 
 import pytest
 
-from lumos.cli.option import OptionParser, SettingError, said_as_options
+from lumos.cli.option import OptionParser, said_as_options
+from xllmx.setting import SettingError
 
 
 @pytest.mark.parametrize(

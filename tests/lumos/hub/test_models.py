@@ -207,7 +207,7 @@ def test_an_absent_model_names_the_command_that_brings_it(name: str, tmp_path: P
 
 
 def test_a_misspelt_name_is_corrected(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="did you mean '1B/stage-1-image'"):
+    with pytest.raises(ValueError, match="did you mean 1B/stage-1-image"):
         hub.resolve("1B/stage-1-imag", tmp_path)
 
 

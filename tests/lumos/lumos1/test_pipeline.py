@@ -91,7 +91,7 @@ def test_settings_written_down_make_the_same_settings() -> None:
         ({"guidance_scale": "much"}, "guidance_scale is 'much'; it must be a number"),
         ({"temperature": float("nan")}, "temperature is nan; it must be a number"),
         ({"mask_history_ratio": 1.5}, "mask_history_ratio"),
-        ({"guidance_scal": 1.0}, "did you mean 'guidance_scale'"),
+        ({"guidance_scal": 1.0}, "did you mean guidance_scale"),
     ],
 )
 def test_a_wrong_setting_is_named_with_its_rule(given: dict[str, object], message: str) -> None:

@@ -237,7 +237,7 @@ def test_paths_of_a_yaml_may_count_from_the_working_directory(tmp_path: Path, mo
     ("content", "message"),
     [
         ("META: [{path: none}]", "there is no .*none"),
-        ("META: [{path: a, ratoi: 1}]", "did you mean 'ratio'"),
+        ("META: [{path: a, ratoi: 1}]", "did you mean ratio"),
         ("META: [{ratio: 1}]", "has no path"),
         ("META: [{path: a, ratio: 0}]", "ratio is 0.0; it must be above 0"),
         ("META: [{path: a, ratio: many}]", "data.yaml"),

@@ -1,0 +1,71 @@
+"""Shards of clips of the shapes world: rendered, captioned and coded in one go, without files in between.
+
+`python -m pre_tokenize.shapes --out data/tiny/video --num 30000 --tokenizer ckpts/lumos-tiny`
+"""
+
+import argparse
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from lumos.lumos1.data.clips import ClipWriter
+from lumos.lumos1.sequence import Clip
+from lumos.shapes.dataset import Format, add_options, example, format_of, frames_of
+from lumos.tokenizer.text import TextTokenizer
+from lumos.tokenizer.visual import VisualTokenizer
+
+
+def write_clips(out: Path, *, num: int, seed: int, form: Format, tokenizer: Path, batch_size: int = 32) -> int:
+    """Renders, codes and writes `num` clips as shards with an index; returns how many."""
+    text = TextTokenizer.from_file(tokenizer / "text_tokenizer.json")
+    visual = VisualTokenizer.from_pretrained(tokenizer / "visual_tokenizer")
+    examples = (example(index, seed=seed, form=form) for index in range(num))
+    with ClipWriter(out) as writer:
+        for batch in _batches(tqdm(examples, total=num, desc=str(out)), batch_size):
+            frames = torch.from_numpy(np.stack([frames_of(spec, form) for spec, _ in batch]))
+            codes = visual.encode(frames.permute(0, 4, 1, 2, 3).float() / 127.5 - 1).numpy()
+            for (_, words), clip_codes in zip(batch, codes, strict=True):
+                writer.add(_clip(text, words, clip_codes, form))
+    return num
+
+
+def _clip(text: TextTokenizer, words: str, codes: np.ndarray, form: Format) -> Clip:
+    prompt_ids = text.prompt_ids(words, width=form.size_px, height=form.size_px)
+    return Clip(
+        prompt_ids=np.asarray(prompt_ids, dtype=np.int32),
+        caption=words,
+        codes=codes.astype(np.uint16),
+        fps=form.fps,
+        duration=form.duration_s,
+        source="shapes",
+    )
+
+
+def _batches(examples: Iterable, size: int) -> Iterator[list]:
+    iterator = iter(examples)
+    while batch := list(islice(iterator, size)):
+        yield batch
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit status: 0, or 1 after one line that says what to mend."""
+    parser = argparse.ArgumentParser(prog="pre_tokenize.shapes", description=__doc__)
+    add_options(parser)
+    parser.add_argument("--tokenizer", type=Path, default=Path("ckpts/lumos-tiny"), help="folder with both tokenizers")
+    options = parser.parse_args(arguments)
+    try:
+        form = format_of(options)
+        write_clips(options.out, num=options.num, seed=options.seed, form=form, tokenizer=options.tokenizer)
+    except (ValueError, OSError) as error:
+        print(f"pre_tokenize.shapes: error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

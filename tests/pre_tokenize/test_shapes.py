@@ -1,0 +1,61 @@
+"""Clips of the shapes world as shards: the codes of what is rendered, with the captions of its data set."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lumos.lumos1.data.clips import ClipDataset
+from lumos.shapes import render
+from lumos.shapes.dataset import Format, training_example
+from lumos.tokenizer.text import TextTokenizer
+from lumos.tokenizer.visual import VisualTokenizer
+from pre_tokenize.shapes import main, write_clips
+from tests.model_folder import make_model_folder
+
+VIDEO = Format(size_px=32, fps=4, duration_s=2)
+IMAGE = Format(size_px=32, fps=1, duration_s=1, moving=False)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with both tokenizers."""
+    return make_model_folder(tmp_path_factory.mktemp("ckpts") / "model")
+
+
+@pytest.mark.parametrize(("form", "num_latent"), [(VIDEO, 3), (IMAGE, 1)])
+def test_shards_hold_the_codes_of_the_rendered_clips(
+    model: Path, tmp_path: Path, form: Format, num_latent: int
+) -> None:
+    assert write_clips(tmp_path / "clips", num=5, seed=2, form=form, tokenizer=model, batch_size=2) == 5
+    text = TextTokenizer.from_file(model / "text_tokenizer.json")
+    visual = VisualTokenizer.from_pretrained(model / "visual_tokenizer")
+    clips = ClipDataset(tmp_path / "clips", vocab=text.vocab)
+    assert len(clips) == 5
+    for index in range(5):
+        spec, words = training_example(index, seed=2, moving=form.moving)
+        frames = render(spec, width=32, height=32, num_frames=form.num_frames, fps=form.fps)
+        video = torch.from_numpy(frames).permute(3, 0, 1, 2)[None].float() / 127.5 - 1
+        clip = clips[index]
+        np.testing.assert_array_equal(clip.codes, visual.encode(video)[0].numpy())
+        assert clip.codes.shape == (num_latent, 4, 4)
+        assert (clip.caption, clip.fps, clip.duration) == (words, form.fps, form.duration_s)
+        assert clip.prompt_ids.tolist() == text.prompt_ids(words, width=32, height=32)
+
+
+def test_the_command_writes_shards(model: Path, tmp_path: Path) -> None:
+    size = ["--num", "2", "--size", "32"]
+    assert main(["--out", str(tmp_path / "clips"), *size, "--images", "--tokenizer", str(model)]) == 0
+    vocab = TextTokenizer.from_file(model / "text_tokenizer.json").vocab
+    assert ClipDataset(tmp_path / "clips", vocab=vocab)[1].codes.shape == (1, 4, 4)
+
+
+def test_the_command_names_what_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--out", str(tmp_path / "clips"), "--tokenizer", str(tmp_path / "none")]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(
+        f"pre_tokenize.shapes: error: text tokenizer {tmp_path / 'none' / 'text_tokenizer.json'} is missing"
+    )
+    assert said.count("\n") == 1
+    assert not (tmp_path / "clips").exists()

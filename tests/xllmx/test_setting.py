@@ -1,0 +1,24 @@
+"""A fault of a setting keeps its name apart from what is wrong; an unknown word meets the one that was meant."""
+
+import doctest
+
+import pytest
+
+from xllmx import setting
+from xllmx.setting import SettingError, suggestion
+
+
+def test_the_examples_are_so() -> None:
+    assert doctest.testmod(setting).failed == 0
+
+
+def test_a_fault_is_said_after_the_settings_name() -> None:
+    with pytest.raises(ValueError, match=r"^num is 0; give 1$") as caught:
+        raise SettingError("num", "is 0; give 1")
+    assert caught.value.name == "num"
+    assert caught.value.fault == "is 0; give 1"
+
+
+@pytest.mark.parametrize(("word", "said"), [("cfgg", "did you mean a.cfg?"), ("zzz", "known are a.cfg, a.step")])
+def test_an_unknown_word_meets_the_one_that_was_meant_or_all(word: str, said: str) -> None:
+    assert suggestion(word, iter(["cfg", "step"]), prefix="a.") == said

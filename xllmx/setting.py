@@ -1,0 +1,25 @@
+"""What is wrong with a setting, so that every caller can say it under the name the user gave; and the name meant."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class SettingError(ValueError):
+    """Says `name fault`, for example "num_inference_steps is 0; it must be a whole number of at least 1"."""
+
+    def __init__(self, name: str, fault: str) -> None:
+        super().__init__(f"{name} {fault}")
+        self.name, self.fault = name, fault
+
+
+def suggestion(word: str, known: Iterable[str], *, prefix: str = "") -> str:
+    """What to say of an unknown word: the known one it was probably meant to be, or all of them.
+
+    >>> suggestion("hight", ["width", "height"], prefix="--")
+    'did you mean --height?'
+    >>> suggestion("colour", ["width", "height"])
+    'known are width, height'
+    """
+    names = list(known)
+    near = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
+    return f"did you mean {prefix}{near[0]}?" if near else f"known are {', '.join(prefix + name for name in names)}"
