@@ -1,0 +1,70 @@
+"""Encoders of Lumina-Video with a few thousand random weights, of the released classes: made and read in a moment."""
+
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKLCogVideoX
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from transformers import Gemma2Config, Gemma2ForCausalLM, Gemma2Model
+
+TEXT_WIDTH = 24
+LATENT_CHANNELS = 4
+PAD, EOS, BOS, UNKNOWN = 0, 1, 2, 3
+
+
+def tiny_text_encoder_folder(folder: Path, *, causal_lm: bool = True) -> Path:
+    """A Gemma-2 of 4 layers and width 24 with a byte-level tokenizer beside it, as the hub keeps the real one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer = tiny_tokenizer()
+    tokenizer.save(str(folder / "tokenizer.json"))
+    config = Gemma2Config(
+        vocab_size=tokenizer.get_vocab_size() + 3,
+        hidden_size=TEXT_WIDTH,
+        intermediate_size=40,
+        num_hidden_layers=4,
+        num_attention_heads=6,
+        num_key_value_heads=2,
+        head_dim=8,
+        query_pre_attn_scalar=8,
+        max_position_embeddings=300,
+        sliding_window=13,
+        initializer_range=0.3,
+        attn_logit_softcapping=2.0,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(5)
+        model = Gemma2ForCausalLM(config) if causal_lm else Gemma2Model(config)
+    model.save_pretrained(folder)
+    return folder
+
+
+def tiny_tokenizer() -> Tokenizer:
+    """Byte-level, so that any text has ids; every text begins with `<bos>`, as Gemma's does."""
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=290,
+        special_tokens=["<pad>", "<eos>", "<bos>", "<unk>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(["a red circle moves to the left of a blue square"] * 3, trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(single="<bos> $A", special_tokens=[("<bos>", BOS)])
+    return tokenizer
+
+
+def tiny_vae_folder(folder: Path) -> Path:
+    """A CogVideoX VAE, 8x in space and 4x in time, 4 latent channels, as diffusers keeps it."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(7)
+        vae = AutoencoderKLCogVideoX(
+            block_out_channels=(4, 6, 8, 10),
+            latent_channels=LATENT_CHANNELS,
+            layers_per_block=1,
+            norm_num_groups=2,
+            sample_height=96,
+            sample_width=64,
+        )
+    vae.save_pretrained(folder)
+    return folder
