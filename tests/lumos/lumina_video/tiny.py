@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKLCogVideoX
+from diffusers.models import AutoencoderKLCogVideoX
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import Gemma2Config, Gemma2ForCausalLM, Gemma2Model
 
@@ -64,7 +64,7 @@ def tiny_vae_folder(folder: Path) -> Path:
             layers_per_block=1,
             norm_num_groups=2,
             sample_height=96,
-            sample_width=64,
+            sample_width=80,
         )
     vae.save_pretrained(folder)
     return folder
