@@ -47,7 +47,7 @@ class CogVideoXVAE:
                 numbers: off unless asked for, as in the release.
 
         Raises:
-            ValueError: `frames_per_group` is no multiple of the frames of a latent, or the tiles would not fit together.
+            ValueError: `frames_per_group` is no multiple of the frames of a latent, or tiles would not fit together.
         """
         self.model = model.eval().requires_grad_(False)
         if frames_per_group < 1 or frames_per_group % self.temporal:
