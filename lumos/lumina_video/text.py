@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers import Gemma2Config, Gemma2Model
+from transformers.initialization import no_init_weights
 
 from lumos.hub import check_weights, read_json, weight_files
 from lumos.lumina_video.tensor_files import TensorFiles, fill
@@ -80,7 +81,7 @@ class GemmaTextEncoder:
                 "use the tokenizer.json that belongs to the model"
             )
         check_weights(folder)
-        with init_empty_weights(include_buffers=False):
+        with init_empty_weights(include_buffers=False), no_init_weights():
             model = Gemma2Model(config)
             model.set_submodule("norm", nn.Identity())
         tensors = TensorFiles(weight_files(folder), rename=lambda name: name.removeprefix("model."))

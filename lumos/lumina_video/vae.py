@@ -13,7 +13,6 @@ neither happens: a clip has 4m frames, and an odd number of latents is decoded w
 from pathlib import Path
 
 import torch
-from accelerate import init_empty_weights
 from diffusers.models import AutoencoderKLCogVideoX
 from jaxtyping import Float
 from torch import Tensor
@@ -79,7 +78,7 @@ class CogVideoXVAE:
         """
         folder = Path(folder)
         config = read_vae_config(folder)
-        with init_empty_weights():
+        with torch.device("meta"):
             model = AutoencoderKLCogVideoX.from_config(config)
         fill(model, TensorFiles([folder / WEIGHTS]), device=device, dtype=dtype)
         return cls(model, frames_per_group=frames_per_group, tiled=tiled)

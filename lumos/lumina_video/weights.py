@@ -11,7 +11,6 @@ import re
 from pathlib import Path
 
 import torch
-from accelerate import init_empty_weights
 from safetensors.torch import save_file
 
 from lumos import hub
@@ -92,7 +91,7 @@ def load_dit(
         ValueError: config or weights are missing, damaged or not finite, or do not fit each other.
     """
     config = read_config(folder)
-    with init_empty_weights(include_buffers=False):
+    with torch.device("meta"):
         model = MultiScaleNextDiT(config)
     fill(model, open_weights(folder), device=device, dtype=dtype)
     return model.eval()

@@ -1,5 +1,6 @@
-"""Encoders of Lumina-Video with a few thousand random weights, of the released classes: made and read in a moment."""
+"""Lumina-Video with a few thousand random weights, its encoders of the released classes: made and read in a moment."""
 
+import json
 from pathlib import Path
 
 import torch
@@ -7,9 +8,64 @@ from diffusers.models import AutoencoderKLCogVideoX
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import Gemma2Config, Gemma2ForCausalLM, Gemma2Model
 
+from lumos.lumina_video.config import LuminaVideoConfig
+from lumos.lumina_video.dit import MultiScaleNextDiT
+from lumos.lumina_video.weights import save_dit
+
 TEXT_WIDTH = 24
 LATENT_CHANNELS = 4
-PAD, EOS, BOS, UNKNOWN = 0, 1, 2, 3
+BOS = 2
+CONFIG = LuminaVideoConfig(
+    all_patch_size=(2, 2, 4),
+    all_f_patch_size=(1, 2, 2),
+    in_channels=LATENT_CHANNELS,
+    dim=96,
+    n_layers=2,
+    n_heads=6,
+    n_kv_heads=2,
+    multiple_of=8,
+    qk_norm=True,
+    cap_feat_dim=TEXT_WIDTH,
+    rope_theta=256.0,
+    t_scale=1000.0,
+    motion_scale=20.0,
+)
+DEFAULTS = {
+    "width": 64,
+    "height": 96,
+    "num_frames": 8,
+    "fps": 4,
+    "preset": {
+        "P": ["2x4", [0.1, "2x2"], [0.4, "1x2"]],
+        "step": 5,
+        "ts": 4.0,
+        "renorm": 2.0,
+        "cfg": [3.0, [0.5, 0.0]],
+        "motion": 6.0,
+        "negMotion": 2.0,
+    },
+    "system_prompt": "",
+}
+
+
+def tiny_lumina_folder(folder: Path) -> Path:
+    """A complete model: 64x96 px, 8 frames, 4 Euler steps through all three scales; nothing in it is shared."""
+    save_dit(tiny_dit(), folder)
+    tiny_text_encoder_folder(folder / "text_encoder")
+    tiny_vae_folder(folder / "vae")
+    (folder / "generation_config.json").write_text(json.dumps(DEFAULTS))
+    return folder
+
+
+def tiny_dit() -> MultiScaleNextDiT:
+    """The network; unlike a fresh one it returns no zeros."""
+    model = MultiScaleNextDiT(CONFIG).eval()
+    generator = torch.Generator().manual_seed(3)
+    model.init_weights(generator)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.1 * torch.randn(parameter.shape, generator=generator)
+    return model
 
 
 def tiny_text_encoder_folder(folder: Path, *, causal_lm: bool = True) -> Path:
