@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from lumos.transfer import check_safetensors
 
-_LFS_POINTER = b"version https://git-lfs"
+_LFS_POINTER = b"version https:"
+"""How the small text begins that stands for a large file in a clone without git LFS."""
 _MOST_NAMES = 3
 """Names listed in an error; a network has hundreds."""
 

@@ -89,6 +89,18 @@ def test_a_loaded_network_can_be_trained(ours: Path) -> None:
     assert gradient.abs().sum() > 0
 
 
+@pytest.mark.parametrize("ending", ["safetensors", "pth"])
+def test_a_step_of_training_leaves_the_file_as_it_was(released: Path, weights: dict[str, Tensor], ending: str) -> None:
+    """The weights lie in the mapped file until they are written to."""
+    write(weights, released / f"{RELEASED}.{ending}")
+    loaded = load_dit(released)
+    with torch.no_grad():
+        for parameter in loaded.parameters():
+            parameter.add_(1)
+    assert same(load_dit(released), weights)
+    torch.testing.assert_close(loaded.pad_token.data, weights["pad_token"] + 1)
+
+
 def test_weights_have_the_dtype_asked_for(ours: Path, weights: dict[str, Tensor]) -> None:
     assert same(load_dit(ours, dtype=torch.bfloat16), {name: w.bfloat16() for name, w in weights.items()})
 
