@@ -1,4 +1,4 @@
-"""Clips to latents and back with the VAE of CogVideoX: 8x in space, 4x in time.
+"""Clips to latents and back with the VAE of CogVideoX: 8x in space, 4x in time (README section 5).
 
 It runs over a clip in groups, and normalises over all frames of a group: every latent depends on its whole group, so
 the grouping is part of the numbers.
