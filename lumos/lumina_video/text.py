@@ -1,4 +1,4 @@
-"""Texts to features with Gemma-2: the output of its last layer but one, as the weights were trained on (README section 5).
+"""Texts to features with Gemma-2: the output of its last layer but one (README section 5).
 
 The features are what the layer gives, before the final norm; neither that norm nor the last layer is loaded. Attention
 runs without soft-capping of its logits, since the features of the release were made without.

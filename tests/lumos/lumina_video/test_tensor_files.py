@@ -162,6 +162,13 @@ def test_a_broken_file_is_explained_in_one_line(tmp_path: Path, fault: str, endi
     assert str(file) in str(caught.value)
 
 
+def test_a_kind_of_number_nobody_knows_is_said(tmp_path: Path) -> None:
+    file = save(STORED, tmp_path / "a.safetensors")
+    file.write_bytes(file.read_bytes().replace(b'"F32"', b'"X32"'))
+    with pytest.raises(ValueError, match=r"a\.safetensors cannot be read .*copy or download it again"):
+        TensorFiles([file])
+
+
 @pytest.mark.parametrize("content", [{"model": STORED}, [torch.ones(1)], {"step": 3}])
 def test_a_torch_file_of_something_else_than_weights_is_refused(tmp_path: Path, content: object) -> None:
     torch.save(content, tmp_path / "a.pth")

@@ -185,6 +185,11 @@ def test_weights_cut_into_files_need_all_of_them(released: Path, weights: dict[s
         load_dit(released)
 
 
+def test_settings_without_weights_are_no_model(released: Path) -> None:
+    with pytest.raises(ValueError, match=r"has no weights: a folder holds .*; copy or download them"):
+        load_dit(released)
+
+
 def test_two_sets_of_files_are_refused(released: Path, weights: dict[str, Tensor]) -> None:
     for total in (1, 2):
         write(weights, released / f"consolidated.00-of-{total:02d}.safetensors")
