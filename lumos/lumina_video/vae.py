@@ -1,0 +1,194 @@
+"""Clips to latents and back with the VAE of CogVideoX: 8x in space, 4x in time (README section 5).
+
+It runs over a clip in groups, and normalises over all frames of a group: every latent depends on its whole group, so
+the grouping is part of the numbers.
+
+    frames      0 1 2 3 | 4 5 6 7 | ...        4m frames are m latents, all alike; the groups are of 32 frames
+    latents        0         1      ...        an even number of latents decodes to 4 frames each, in groups of two
+
+The library gives a one-frame latent to a clip of 4m + 1 frames, and 4n - 3 frames to an odd number n of latents. Here
+neither happens: a clip has 4m frames, and an odd number of latents is decoded with its last one repeated.
+"""
+
+from pathlib import Path
+
+import torch
+from diffusers.models import AutoencoderKLCogVideoX
+from jaxtyping import Float
+from torch import Tensor
+
+from lumos.hub import read_json
+from lumos.lumina_video.tensor_files import TensorFiles, fill
+
+WEIGHTS = "diffusion_pytorch_model.safetensors"
+
+RELEASED_FRAMES_PER_GROUP = 32
+"""Of the latents the released weights were trained on; the library's own is 8 and gives other latents."""
+
+
+class CogVideoXVAE:
+    """Pixels to latents of about unit variance, and back, one clip at a time."""
+
+    def __init__(
+        self,
+        model: AutoencoderKLCogVideoX,
+        *,
+        frames_per_group: int = RELEASED_FRAMES_PER_GROUP,
+        tiled: bool = False,
+    ) -> None:
+        """Wrap the network of diffusers.
+
+        Args:
+            model: the network; its groups and tiling are set here.
+            frames_per_group: frames that are encoded together, a multiple of 4.
+            tiled: encode and decode pictures larger than the VAE's tile (half its `sample_height` and `sample_width`;
+                360x240 px for the released one) in overlapping tiles. A few times less memory, and slightly other
+                numbers: off unless asked for, as in the release.
+
+        Raises:
+            ValueError: `frames_per_group` is no multiple of the frames of a latent, or tiles would not fit together.
+        """
+        self.model = model.eval().requires_grad_(False)
+        if frames_per_group < 1 or frames_per_group % self.temporal:
+            raise ValueError(
+                f"frames_per_group={frames_per_group} must be a multiple of {self.temporal}; "
+                f"use {RELEASED_FRAMES_PER_GROUP} for latents that go with released weights"
+            )
+        self.model.num_sample_frames_batch_size = frames_per_group
+        if tiled:
+            self._check_tiles()
+        self.model.use_tiling = tiled
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        folder: str | Path,
+        *,
+        frames_per_group: int = RELEASED_FRAMES_PER_GROUP,
+        tiled: bool = False,
+        device: str | torch.device = "cpu",
+        dtype: torch.dtype | None = None,
+    ) -> "CogVideoXVAE":
+        """Load the VAE from a folder of diffusers: `config.json` and `diffusion_pytorch_model.safetensors`.
+
+        `dtype` None keeps that of the file; the rest is as in the constructor.
+
+        Raises:
+            ValueError: a file is missing or damaged, or is of another VAE.
+        """
+        folder = Path(folder)
+        config = read_vae_config(folder)
+        with torch.device("meta"):
+            model = AutoencoderKLCogVideoX.from_config(config)
+        fill(model, TensorFiles([folder / WEIGHTS]), device=device, dtype=dtype)
+        return cls(model, frames_per_group=frames_per_group, tiled=tiled)
+
+    @property
+    def spatial(self) -> int:
+        """Pixels per latent along height and width."""
+        return 2 ** (len(self.model.config["block_out_channels"]) - 1)
+
+    @property
+    def temporal(self) -> int:
+        """Frames per latent frame."""
+        return int(self.model.config["temporal_compression_ratio"])
+
+    @property
+    def channels(self) -> int:
+        """C, the number of channels of a latent."""
+        return int(self.model.config["latent_channels"])
+
+    @property
+    def scale(self) -> float:
+        """What the network's latents are multiplied with to have about unit variance (1.15258426 for the released)."""
+        return float(self.model.config["scaling_factor"])
+
+    @torch.no_grad()
+    def encode(self, pixels: Float[Tensor, "B 3 F Hpx Wpx"]) -> Float[Tensor, "B C T H W"]:
+        """Latents of clips of F = 4T frames or of images (F = 1), pixels in [-1, 1]: scale * the posterior's mode.
+
+        They have the dtype the VAE computes in.
+
+        Raises:
+            ValueError: other numbers of frames; a side that is no multiple of 8; latents that are not finite.
+        """
+        self._check_pixels(pixels)
+        clips = []
+        for clip in pixels.split(1):
+            posterior = self.model.encode(clip.to(self.model.device, self.model.dtype)).latent_dist
+            clips.append(self._finite(posterior.mode() * self.scale, "latents of the encoder"))
+        return torch.cat(clips)
+
+    @torch.no_grad()
+    def decode(self, latents: Float[Tensor, "B C T H W"], num_frames: int) -> Float[Tensor, "B 3 F Hpx Wpx"]:
+        """Exactly `num_frames` = 4T frames (or 1 of an image's only latent), fp32, about [-1, 1] (not clamped).
+
+        An odd number of latents gets a copy of its last one, whose frames are cut off again: it touches none but its
+        own group of two.
+
+        Raises:
+            ValueError: `num_frames` or the channels do not fit the latents; pixels that are not finite.
+        """
+        self._check_latents(latents, num_frames)
+        if latents.shape[2] % 2 and num_frames > 1:
+            latents = torch.cat([latents, latents[:, :, -1:]], dim=2)
+        clips = []
+        for clip in latents.split(1):
+            scaled_back = (clip / self.scale).to(self.model.device, self.model.dtype)
+            frames = self.model.decode(scaled_back).sample[:, :, :num_frames]
+            clips.append(self._finite(frames.float(), "pixels of the decoder"))
+        return torch.cat(clips)
+
+    def _check_tiles(self) -> None:
+        """They overlap by a sixth of their height and a fifth of their width, which must be whole latents."""
+        height, width = self.model.tile_sample_min_height, self.model.tile_sample_min_width
+        step_y, step_x = 6 * self.spatial, 5 * self.spatial
+        if height % step_y or width % step_x:
+            raise ValueError(
+                f"tiles of {width}x{height} px (half of sample_width and sample_height of the VAE's config) do not fit "
+                f"together: they must be multiples of {step_x} and {step_y}; use tiled=False"
+            )
+
+    def _check_pixels(self, pixels: Tensor) -> None:
+        num_frames, height, width = pixels.shape[2:]
+        if height % self.spatial or width % self.spatial:
+            raise ValueError(f"pictures of {width}x{height} px: both sides must be multiples of {self.spatial}")
+        if num_frames != 1 and num_frames % self.temporal:
+            below = num_frames // self.temporal * self.temporal
+            nearest = f"{max(below, 1)} or {below + self.temporal}"
+            raise ValueError(
+                f"a clip of {num_frames} frames: the VAE takes multiples of {self.temporal} (or 1, an image); "
+                f"cut it to {nearest}"
+            )
+
+    def _check_latents(self, latents: Tensor, num_frames: int) -> None:
+        channels, num_latents = latents.shape[1:3]
+        if channels != self.channels:
+            raise ValueError(f"latents of {channels} channels: this VAE has {self.channels}; use the model's own VAE")
+        whole = self.temporal * num_latents
+        if num_frames != whole and (num_latents, num_frames) != (1, 1):
+            raise ValueError(f"{num_latents} latent frames are {whole} frames, asked for {num_frames}; ask for {whole}")
+
+    def _finite(self, tensor: Tensor, what: str) -> Tensor:
+        if not bool(tensor.isfinite().all()):
+            dtype = str(self.model.dtype).removeprefix("torch.")
+            raise ValueError(f"{what} are not finite (the VAE computes in {dtype}); run it in float32")
+        return tensor
+
+
+def read_vae_config(folder: Path) -> dict[str, object]:
+    """Return the config of a CogVideoX VAE in a folder; reads nothing else.
+
+    Raises:
+        ValueError: there is none, or it is of another VAE.
+    """
+    file = folder / "config.json"
+    if not file.is_file():
+        raise ValueError(f"VAE {folder} has no config.json; run: lumos download THUDM/CogVideoX-2b/vae")
+    config = read_json(file)
+    if (kind := config.get("_class_name")) != AutoencoderKLCogVideoX.__name__:
+        raise ValueError(
+            f"{folder} holds a model of class {kind!r}, the VAE is an {AutoencoderKLCogVideoX.__name__}; "
+            "run: lumos download THUDM/CogVideoX-2b/vae"
+        )
+    return config
