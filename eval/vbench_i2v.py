@@ -39,7 +39,8 @@ def work(options: argparse.Namespace, defaults: Mapping[str, Any]) -> "Work":
     """The videos that the options ask for, all of one size: the model's nearest to the ratio of the crops."""
     from dataclasses import replace
 
-    from lumos.lumos1.sampling.settings import nearest_size, sizes_for_images
+    from lumos.lumos1.sampling.settings import sizes_for_images
+    from lumos.media.crop import nearest_size
 
     path = official_file("vbench_i2v", options.prompts)
     prompts = read_videos(path, "vbench_i2v")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lumos import hub
+from lumos.hub import models as hub
 from lumos.lumina_video.weights import read_config, weight_files
 
 SHARED_TEXT_ENCODER = Path("google/gemma-2-2b")

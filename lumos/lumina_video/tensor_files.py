@@ -11,7 +11,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from lumos.transfer import check_safetensors
+from lumos.hub.transfer import check_safetensors
 
 _LFS_POINTER = b"version https:"
 """How the small text begins that stands for a large file in a clone without git LFS."""

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from transformers import Gemma2Config, Gemma2Model
 from transformers.initialization import no_init_weights
 
-from lumos.hub import check_weights, read_json, weight_files
+from lumos.hub.models import check_weights, read_json, weight_files
 from lumos.lumina_video.tensor_files import TensorFiles, fill
 
 SYSTEM_PROMPT = (

@@ -17,7 +17,7 @@ from diffusers.models import AutoencoderKLCogVideoX
 from jaxtyping import Float
 from torch import Tensor
 
-from lumos.hub import read_json
+from lumos.hub.models import read_json
 from lumos.lumina_video.tensor_files import TensorFiles, fill
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"

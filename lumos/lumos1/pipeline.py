@@ -21,9 +21,9 @@ from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.model.placement import check_placement, place
 from lumos.lumos1.sampling.decode import generate_codes
 from lumos.lumos1.sampling.refine import GeneratorNoise
-from lumos.lumos1.sampling.settings import Settings, nearest_size, resolve_settings, sizes_for_images
+from lumos.lumos1.sampling.settings import Settings, resolve_settings, sizes_for_images
 from lumos.lumos1.sequence import packed_length
-from lumos.media.crop import crop_to_bucket
+from lumos.media.crop import crop_to_bucket, nearest_size
 from lumos.media.frames import to_frames, to_tensor
 from lumos.media.inputs import ImageInput, choose_device, choose_dtype, choose_seeds, pixels_of, together
 from lumos.tokenizer.text import TextTokenizer

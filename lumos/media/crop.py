@@ -1,11 +1,32 @@
 """Bucket sizes, and pictures scaled and cut to one."""
 
+from collections.abc import Iterable
+
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
 PATCH_PX = 32
 MAX_ASPECT = 4
+
+
+def crop_size_list(num_patches: int, patch_px: int, max_aspect: int | float = MAX_ASPECT) -> list[tuple[int, int]]:
+    """Sizes (width, height) in pixels of at most `num_patches` square patches, the widest first.
+
+    Raises:
+        ValueError: no patch at all, or an aspect below 1.
+    """
+    if num_patches < 1 or patch_px < 1 or not max_aspect >= 1:
+        raise ValueError(f"{num_patches} patches of {patch_px} px, aspect {max_aspect:g}: each must be at least 1")
+    sizes, w, h = [], num_patches, 1
+    while w > 0:
+        if max(w, h) <= max_aspect * min(w, h):
+            sizes.append((w * patch_px, h * patch_px))
+        if (h + 1) * w <= num_patches:
+            h += 1
+        else:
+            w -= 1
+    return sizes
 
 
 def crop_sizes(target: int) -> list[tuple[int, int]]:
@@ -18,25 +39,22 @@ def crop_sizes(target: int) -> list[tuple[int, int]]:
         raise ValueError(
             f"target size {target} px is smaller than one patch of {PATCH_PX} px: give at least {PATCH_PX}"
         )
-    sizes, w, h = [], num_patches, 1
-    while w > 0:
-        if max(w, h) <= MAX_ASPECT * min(w, h):
-            sizes.append((w * PATCH_PX, h * PATCH_PX))
-        if (h + 1) * w <= num_patches:
-            h += 1
-        else:
-            w -= 1
-    return sizes
+    return crop_size_list(num_patches, PATCH_PX, MAX_ASPECT)
 
 
-def nearest_crop(width: int, height: int, target: int) -> tuple[int, int]:
-    """Bucket size (width, height) in pixels for a picture of `width` x `height`: nearest aspect, ties to the larger."""
+def nearest_size(width: int, height: int, sizes: Iterable[tuple[int, int]]) -> tuple[int, int]:
+    """Which of `sizes` (width, height) has the aspect nearest to a picture's; the larger, width first, of two."""
 
     def closeness(size: tuple[int, int]) -> tuple[float, tuple[int, int]]:
         ratios = size[0] / width, size[1] / height
         return min(ratios) / max(ratios), size
 
-    return max(crop_sizes(target), key=closeness)
+    return max(sizes, key=closeness)
+
+
+def nearest_crop(width: int, height: int, target: int) -> tuple[int, int]:
+    """Bucket size (width, height) in pixels for a picture of `width` x `height`: nearest aspect, ties to the larger."""
+    return nearest_size(width, height, crop_sizes(target))
 
 
 def crop_to_bucket(frames: UInt8[np.ndarray, "F H W 3"], size: int | tuple[int, int]) -> UInt8[np.ndarray, "F h w 3"]:

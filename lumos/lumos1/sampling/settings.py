@@ -1,7 +1,7 @@
 """The settings of one generation: what was asked for, filled up from the model's defaults and the released ones."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -164,16 +164,6 @@ def sizes_for_images(defaults: Mapping[str, Any]) -> list[tuple[int, int]]:
     smallest = math.isqrt(num_patches - 1) * GRID_PX + GRID_PX
     released = RELEASED_TARGET_SIZES.get((settings.width, settings.height), smallest)
     return crop_sizes(defaults.get("target_size") or released)
-
-
-def nearest_size(width: int, height: int, sizes: Iterable[tuple[int, int]]) -> tuple[int, int]:
-    """The size of the nearest aspect for a picture of `width` x `height` pixels; the larger of two as near."""
-
-    def closeness(size: tuple[int, int]) -> tuple[float, tuple[int, int]]:
-        ratios = size[0] / width, size[1] / height
-        return min(ratios) / max(ratios), size
-
-    return max(sizes, key=closeness)
 
 
 def _clip_length(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[int, int, int, bool]:

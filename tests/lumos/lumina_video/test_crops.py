@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lumos.lumina_video.crops import crop_sizes, generate_crop_size_list, nearest_crop_size
-from lumos.media import crop_to_bucket, read_image
+from lumos.lumina_video.crops import crop_sizes, generate_crop_size_list
+from lumos.media.crop import crop_to_bucket, nearest_size
+from lumos.media.reading import read_image
 
 
 @pytest.fixture(scope="module")
@@ -49,19 +50,19 @@ def test_a_budget_is_rounded_to_the_nearest_number_of_patches() -> None:
 
 def test_golden_choice_of_a_crop(stored: dict[str, Any]) -> None:
     for entry in stored["crop_choice"]:
-        assert nearest_crop_size(*entry["size"], crop_sizes(entry["target"])) == tuple(entry["crop"])
+        assert nearest_size(*entry["size"], crop_sizes(entry["target"])) == tuple(entry["crop"])
 
 
 def test_of_equally_near_sizes_the_larger_is_taken() -> None:
-    assert nearest_crop_size(10, 10, [(32, 32), (64, 64), (96, 48), (48, 96)]) == (64, 64)
-    assert nearest_crop_size(10, 10, [(48, 96), (96, 48)]) == (96, 48)
+    assert nearest_size(10, 10, [(32, 32), (64, 64), (96, 48), (48, 96)]) == (64, 64)
+    assert nearest_size(10, 10, [(48, 96), (96, 48)]) == (96, 48)
 
 
 def test_golden_crops_of_pictures(stored: dict[str, Any], tmp_path: Path) -> None:
     for entry in stored["crops"]:
         Image.fromarray(picture(entry)).save(tmp_path / "picture.png")
         frame = read_image(tmp_path / "picture.png")
-        size = nearest_crop_size(frame.shape[1], frame.shape[0], crop_sizes(entry["target"]))
+        size = nearest_size(frame.shape[1], frame.shape[0], crop_sizes(entry["target"]))
         assert size == tuple(entry["crop"])
         cut = crop_to_bucket(frame[None], size)[0]
         if hashlib.sha256(cut.tobytes()).hexdigest() != entry["sha256"]:  # another Pillow, or transparency
@@ -72,5 +73,5 @@ def test_golden_crops_of_pictures(stored: dict[str, Any], tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(("patches", "size", "ratio"), [(0, 32, 4.0), (9, 0, 4.0), (9, 32, 0.5)])
 def test_a_list_without_sizes_is_refused(patches: int, size: int, ratio: float) -> None:
-    with pytest.raises(ValueError, match=f"num_patches={patches}, patch_size={size}, max_ratio={ratio:g}: each must"):
+    with pytest.raises(ValueError, match=f"{patches} patches of {size} px, aspect {ratio:g}: each must"):
         generate_crop_size_list(patches, size, ratio)

@@ -14,10 +14,10 @@ from lumos.lumos1.sampling.settings import (
     RELEASED_DEFAULTS,
     Settings,
     fast_settings,
-    nearest_size,
     resolve_settings,
     sizes_for_images,
 )
+from lumos.media.crop import nearest_size
 from lumos.tokenizer.vocab import Vocab
 from tests.model_folder import make_model_folder
 
