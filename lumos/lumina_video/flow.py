@@ -1,4 +1,4 @@
-"""The flow from noise to latents: the loop of Euler steps that the sampler is (arXiv 2502.06782, section 3.1).
+"""The flow from noise to latents, a loop of Euler steps (arXiv 2502.06782, section 3.1; README sections 3 and 4).
 
     x <- x + (t_(k+1) - t_k) v(x, t_k)      from x ~ N(0, I) at t = 0 to the latents at t = 1
 
@@ -35,7 +35,7 @@ def sample_latents(
     """Return the latents, in fp32, to which the flow carries the noise.
 
     The state is fp32 and the grid is never rounded. In a bf16 model the noise, and at each step x, t, the motion scores
-    and the guided velocity, are rounded to bf16, as its weights were trained; in an fp32 model nothing is.
+    and the guided velocity, are rounded to bf16, as its weights expect (README section 2.8); in an fp32 model nothing is.
 
     Args:
         model: the network in evaluation mode, or any field of velocity, which may be a plain function.
@@ -81,7 +81,7 @@ def _pairs(text: Tensor | Sequence[Tensor] | None, mask: Tensor | Sequence[Tenso
 def _finite(velocity: Tensor, index: int, t: Tensor) -> Tensor:
     if not velocity.isfinite().all():
         raise ValueError(
-            f"the velocity at step {index} (t = {float(t):.4g}) is not finite; compute in fp32 or bf16 rather than fp16, "
-            "guide less (cfg), or look for weights that are not finite"
+            f"the velocity at step {index} (t = {float(t):.4g}) is not finite; compute in bf16 or fp32 rather than "
+            "fp16, guide less (cfg), or look for weights that are not finite"
         )
     return velocity

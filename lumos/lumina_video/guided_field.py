@@ -1,4 +1,4 @@
-"""The velocity of a prompt led away from its negatives, every branch a part of one batch (README section 4.3)."""
+"""The velocity of a prompt led away from its negatives, every branch a part of one batch (README section 4)."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeAlias, runtime_checkable
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from lumos.lumina_video.config import LuminaVideoConfig
 from lumos.lumina_video.patches import grid_of
 from lumos.lumina_video.preset import FlowPreset
+from lumos.lumina_video.schedule import Number
 
 Field: TypeAlias = Callable[..., Tensor]
 """v(x [B, C, T, H, W], t [B], text, text_mask, motion [B], *, scale) -> the velocity at x, shaped as x."""
@@ -32,9 +33,9 @@ class Network(Protocol):
 def guide(
     positive: Float[Tensor, "B *item"],
     negatives: Sequence[Float[Tensor, "B *item"]],
-    scales: Sequence[float],
+    scales: Sequence[Number],
     *,
-    renorm: float,
+    renorm: Number,
 ) -> Float[Tensor, "B *item"]:
     """Return v = v_pos + sum_i s_i (v_pos - v_neg_i) in fp32: the usual guidance weight is s + 1.
 
@@ -95,25 +96,23 @@ class GuidedField:
 
     def __call__(self, state: Float[Tensor, "n C T H W"], t: Float[Tensor, ""]) -> Float[Tensor, "n C T H W"]:
         """Return the velocity at the state and the time t, both rounded first."""
-        t = t.to(state.device, self.dtype)
-        now = self.preset.at(float(t))
+        now = self.preset.at(float(t.to(self.dtype)))
         branches = now.guided_by
         x = state.to(self.dtype).repeat(1 + len(branches), 1, 1, 1, 1)
-        scores = torch.tensor([now.motion, *[now.negative_motion] * len(branches)]).to(t)
+        times = t.to(x).expand(len(x))
+        scores = torch.tensor([now.motion, *[now.negative_motion] * len(branches)]).to(x)
         text, mask = self._text_of(branches)
-        velocities = self.model(
-            x, t.expand(len(x)), text, mask, scores.repeat_interleave(len(state)), scale=now.scale
-        ).chunk(1 + len(branches))
+        velocities = self.model(x, times, text, mask, scores.repeat_interleave(len(state)), scale=now.scale)
+        positive, *negatives = velocities.chunk(1 + len(branches))
         scales = [now.guidance[branch] for branch in branches]
-        guided = guide(velocities[0], velocities[1:], scales, renorm=self.preset.renorm)
-        return guided.to(self.dtype).float()
+        return guide(positive, negatives, scales, renorm=self.preset.renorm).to(self.dtype).float()
 
     def _text_of(self, branches: tuple[int, ...]) -> tuple[Any, Tensor | None]:
         """Return text and mask of the prompts and these branches, made once."""
         if branches not in self._made:
             text, mask = _stacked([self._texts[0], *(self._texts[1 + branch] for branch in branches)])
-            network = isinstance(self.model, Network)
-            self._made[branches] = (self.model.encode_text(text, mask), None) if network else (text, mask)
+            known = (self.model.encode_text(text, mask), None) if isinstance(self.model, Network) else (text, mask)
+            self._made[branches] = known
         return self._made[branches]
 
     def _check_branches(self, num_negatives: int) -> None:

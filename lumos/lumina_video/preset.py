@@ -20,7 +20,16 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from lumos.lumina_video.scale import Scale
-from lumos.lumina_video.schedule import Schedule, Value, check_shift, parse_schedule, time_grid, value_at, values_reached
+from lumos.lumina_video.schedule import (
+    Number,
+    Schedule,
+    Value,
+    check_shift,
+    parse_schedule,
+    time_grid,
+    value_at,
+    values_reached,
+)
 
 MAX_POINTS = 10_000
 """Most points of a time grid; beyond it a step is smaller than fp32 tells apart near t = 1."""
@@ -80,9 +89,9 @@ class FlowPreset:
     """Patch scale over t, "FxP" with frames first: "1x2", or ("2x4", (0.03, "2x2"), (0.125, "1x2"))."""
     num_points: int
     """Points of the time grid, 2 or more, as released: 70 points are 69 steps."""
-    shift: float | None
+    shift: Number | None
     """Shift of the time; 0 and None: none."""
-    renorm: float
+    renorm: Number
     """Largest ratio of the norm of the guided velocity to that of the positive one; 0 or less: no limit."""
     guidance: Schedule
     """Guidance s over t (the usual guidance weight is s + 1); s <= 0: none.
@@ -94,21 +103,12 @@ class FlowPreset:
     """Motion score of the negative branches over t; negative or None: unspecified."""
 
     def __post_init__(self) -> None:
-        _check_points(self.num_points)
-        check_shift(None if self.shift is None else _number("ts (shift)", self.shift))
-        _number("renorm", self.renorm)
-        checked = {
-            "scale": _checked("P", self.scale, _scale),
-            "guidance": _guidance(self.guidance),
-            "motion": _checked("motion", _score(self.motion), _number),
-            "negative_motion": _checked("negMotion", _score(self.negative_motion), _number),
-        }
-        for name, schedule in checked.items():
-            object.__setattr__(self, name, schedule)
+        for name, value in _checked({field: getattr(self, field) for field in _FIELD_OF.values()}).items():
+            object.__setattr__(self, name, value)
 
     @classmethod
     def named(cls, name: str) -> "FlowPreset":
-        """Returns a released preset.
+        """Return a released preset.
 
         Raises:
             ValueError: there is none of that name.
@@ -119,7 +119,7 @@ class FlowPreset:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "FlowPreset":
-        """Returns the preset of these values under the released keys (module docstring), all seven of them.
+        """Return the preset of these values under the released keys (module docstring), all seven of them.
 
         Raises:
             ValueError: a key left out or unknown, or a value as the class refuses it.
@@ -130,17 +130,19 @@ class FlowPreset:
         missing = [key for key in _FIELD_OF if key not in values]
         if missing:
             raise ValueError(f"the preset lacks {', '.join(missing)}; give it all of {', '.join(_FIELD_OF)}")
-        return cls(**{field: values[key] for key, field in _FIELD_OF.items()})
+        return cls(**_checked({field: values[key] for key, field in _FIELD_OF.items()}))
 
     @classmethod
     def from_file(cls, path: Path | str) -> "FlowPreset":
-        """Returns the preset of a JSON or YAML file with the released keys.
+        """Return the preset of a JSON or YAML file with the released keys.
 
         Raises:
             ValueError: not a file, neither JSON nor YAML, or values as `from_dict` refuses them; names the file.
         """
         if not Path(path).is_file():
-            raise ValueError(f"there is no preset file {path}; give a JSON or YAML file, or one of {', '.join(PRESETS)}")
+            raise ValueError(
+                f"there is no preset file {path}; give a JSON or YAML file, or one of {', '.join(PRESETS)}"
+            )
         try:
             values = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
         except (OmegaConfBaseException, YAMLError, UnicodeDecodeError, OSError) as error:
@@ -153,7 +155,7 @@ class FlowPreset:
             raise ValueError(f"preset file {path}: {error}") from error
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns the values under the released keys, lists for tuples: JSON, from which `from_dict` makes an equal one."""
+        """Return the values under the released keys, lists for tuples; `from_dict` makes an equal preset of them."""
         return {key: _plain(getattr(self, field)) for key, field in _FIELD_OF.items()}
 
     def override(
@@ -162,13 +164,13 @@ class FlowPreset:
         num_points: int | None = None,
         guidance: Schedule | None = None,
         motion: Schedule | None = None,
-        shift: float | None = None,
+        shift: Number | None = None,
     ) -> "FlowPreset":
-        """Returns the preset with what is not None put in place of its own.
+        """Return the preset with what is not None put in place of its own.
 
         A number is a constant: guidance=7 guides at every step, where 7 in place of 20 is guidance=(7, (0.2, 0)).
         """
-        given = {"num_points": num_points, "guidance": guidance, "motion": motion, "shift": shift}
+        given: dict[str, Any] = {"num_points": num_points, "guidance": guidance, "motion": motion, "shift": shift}
         return dataclasses.replace(self, **{name: value for name, value in given.items() if value is not None})
 
     @property
@@ -187,7 +189,7 @@ class FlowPreset:
         return _branches(self.guidance)
 
     def at(self, t: float) -> Moment:
-        """Returns what holds at the time t."""
+        """Return what holds at the time t."""
         return Moment(
             scale=str(value_at(self.scale, t)),
             guidance=tuple(float(value_at(schedule, t)) for schedule in self.branches),
@@ -196,12 +198,12 @@ class FlowPreset:
         )
 
     def moments(self, dtype: torch.dtype) -> list[Moment]:
-        """Returns what holds at each step of a run in `dtype`, to which the times are rounded first."""
+        """Return what holds at each step of a run in `dtype`, to which the times are rounded first."""
         times = time_grid(self.num_points, self.shift)[:-1].to(dtype)
         return [self.at(t) for t in times.tolist()]
 
     def passes(self, dtype: torch.dtype) -> dict[str, Passes]:
-        """Returns how often the network runs at each scale in a run in `dtype`; scale -> counts, in the order of time."""
+        """Return how often the network runs at each scale, in the order of time, in a run in `dtype`."""
         moments = self.moments(dtype)
         counts = {}
         for scale in dict.fromkeys(moment.scale for moment in moments):
@@ -223,55 +225,75 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
 """The released presets: fps, frames and image size they were made for; `MultiScale` begins with coarse patches."""
 
 
-def _checked(key: str, schedule: Any, value_of: Callable[[str, Any], Value]) -> Schedule:
-    """Returns the schedule in tuples, a constant as its value, every value as `value_of` makes and accepts it."""
+def _checked(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a preset, each checked, its schedules tidied."""
+    if fields["shift"] is not None:
+        check_shift(_number("ts", fields["shift"]))
+    return {
+        "scale": _schedule("P", fields["scale"], _scale),
+        "num_points": _points("step", fields["num_points"]),
+        "shift": fields["shift"],
+        "renorm": _number("renorm", fields["renorm"]),
+        "guidance": _guidance("cfg", fields["guidance"]),
+        "motion": _schedule("motion", _score(fields["motion"]), _number),
+        "negative_motion": _schedule("negMotion", _score(fields["negative_motion"]), _number),
+    }
+
+
+def _schedule(key: str, schedule: Any, value_of: Callable[[str, Any], Value]) -> Schedule:
+    """Return the schedule in tuples, a constant as its value, every value as `value_of` makes and accepts it."""
     try:
         first, *changes = parse_schedule(schedule)
     except ValueError as error:
         raise ValueError(f"{key}: {error}") from error
     for begin, _ in changes:
         if isinstance(begin, bool) or not 0 <= begin <= 1:
-            raise ValueError(f"{key} changes at t = {begin}; t runs from 0 (noise) to 1 (data), so write a t between them")
+            raise ValueError(
+                f"{key} changes at t = {begin}; t runs from 0 (noise) to 1 (data), so write a t between them"
+            )
     value = value_of(key, first)
     return (value, *((begin, value_of(key, later)) for begin, later in changes)) if changes else value
 
 
-def _guidance(schedule: Any) -> Schedule:
-    """Returns the guidance checked: one schedule, or a tuple of several, each a tuple."""
-    branches = [_checked("cfg", branch, _number) for branch in _branches(schedule)]
+def _guidance(key: str, schedule: Any) -> Schedule:
+    """Return the guidance checked: one schedule, or a tuple of several, each a tuple."""
+    branches = [_schedule(key, branch, _number) for branch in _branches(schedule)]
     return branches[0] if len(branches) == 1 else tuple(map(parse_schedule, branches))
 
 
 def _branches(guidance: Any) -> tuple[Schedule, ...]:
-    """Returns the schedules of the negative branches: a sequence that begins with a sequence holds several."""
+    """Return the schedules of the negative branches: a sequence that begins with a sequence holds several."""
     several = isinstance(guidance, list | tuple) and guidance and isinstance(guidance[0], list | tuple)
     return tuple(guidance) if several else (guidance,)
 
 
 def _score(schedule: Any) -> Any:
-    """Returns the schedule of a motion score, None as -1: both say that it is unspecified."""
+    """Return the schedule of a motion score, None as -1: both say that it is unspecified."""
     return -1.0 if schedule is None else schedule
 
 
-def _number(key: str, value: Any) -> float | int:
+def _number(key: str, value: Any) -> Number:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise ValueError(f"{key} is {value!r}; it must be a finite number")
     return value
 
 
 def _scale(key: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{key} is {value!r}; it must be a scale, frames x pixels, for example 2x4")
     try:
         return str(Scale.parse(value))
     except ValueError as error:
         raise ValueError(f"{key}: {error}") from error
 
 
-def _check_points(num_points: Any) -> None:
-    if not isinstance(num_points, int) or isinstance(num_points, bool) or not 2 <= num_points <= MAX_POINTS:
+def _points(key: str, value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 2 <= value <= MAX_POINTS:
         raise ValueError(
-            f"step is {num_points!r}; it counts the points of the time grid, one more than the steps of the run: "
+            f"{key} is {value!r}; it counts the points of the time grid, one more than the steps of the run: "
             f"write a whole number from 2 to {MAX_POINTS} (released: 70)"
         )
+    return value
 
 
 def _suggestion(name: str, known: Iterable[str]) -> str:

@@ -16,7 +16,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-Value: TypeAlias = int | float | str
+Number: TypeAlias = int | float
+"""A whole number stands for a fraction too: 24 for 24.0."""
+Value: TypeAlias = Number | str
 """What a step function takes: a number, or a text such as the name of a scale."""
 Schedule: TypeAlias = Value | tuple[Any, ...] | list[Any]
 """A step function of t as data: one value, or (v0, (t1, v1), (t2, v2), ...); lists, as JSON has them, count too."""
@@ -25,8 +27,8 @@ SHIFTS = (1e-3, 1e3)
 """Least and greatest shift of the time; beyond them fp32 does not hold the grid."""
 
 
-def value_at(schedule: Schedule, t: SupportsFloat) -> Value:
-    """Returns the value of a step function at the time t.
+def value_at(schedule: Any, t: SupportsFloat) -> Value:
+    """Return the value of a step function, a `Schedule`, at the time t.
 
     v0 holds at first; the changes are gone through in the order written, each taking over while t >= its t_k, up to the
     first whose t_k is greater than t. Times out of order are not sorted, as released: in (1, (0.5, 2), (0.25, 3)) the
@@ -43,15 +45,15 @@ def value_at(schedule: Schedule, t: SupportsFloat) -> Value:
     return value
 
 
-def values_reached(schedule: Schedule) -> tuple[Value, ...]:
-    """Returns the values a step function takes anywhere in 0 <= t <= 1, in the order of time, each once."""
+def values_reached(schedule: Any) -> tuple[Value, ...]:
+    """Return the values a step function takes anywhere in 0 <= t <= 1, in the order of time, each once."""
     _, *changes = parse_schedule(schedule)
     begins = sorted({0.0, *(begin for begin, _ in changes if 0 <= begin <= 1)})
     return tuple(dict.fromkeys(value_at(schedule, t) for t in begins))
 
 
 def parse_schedule(schedule: Any) -> tuple[Any, ...]:
-    """Returns a step function as (v0, (t1, v1), ...), all of tuples.
+    """Return a step function as (v0, (t1, v1), ...), all of tuples.
 
     Raises:
         ValueError: not a number, a text or such a sequence; a number that is not finite.
@@ -71,8 +73,8 @@ def parse_schedule(schedule: Any) -> tuple[Any, ...]:
     return first, *(tuple(change) for change in changes)
 
 
-def shift_time(s: Float[Tensor, "*N"], shift: float | None) -> Float[Tensor, "*N"]:
-    """Returns t = s / (s + a - a s), the time s in [0, 1] with more of it near the noise for a shift a > 1.
+def shift_time(s: Float[Tensor, "*N"], shift: Number | None) -> Float[Tensor, "*N"]:
+    """Return t = s / (s + a - a s), the time s in [0, 1] with more of it near the noise for a shift a > 1.
 
     The same in training and in sampling (arXiv 2502.06782, section 3.1). None, 0 and 1 leave s as it is.
 
@@ -85,8 +87,8 @@ def shift_time(s: Float[Tensor, "*N"], shift: float | None) -> Float[Tensor, "*N
     return s / (s + shift - shift * s)
 
 
-def time_grid(num_points: int, shift: float | None) -> Float[Tensor, " n"]:
-    """Returns the times t_0 = 0 < ... < t_(n-1) = 1 of a run in fp32: n points, hence n - 1 steps between them.
+def time_grid(num_points: int, shift: Number | None) -> Float[Tensor, " n"]:
+    """Return the times t_0 = 0 < ... < t_(n-1) = 1 of a run in fp32: n points, hence n - 1 steps between them.
 
     Raises:
         ValueError: fewer than 2 points, or a shift as `shift_time` refuses it.
@@ -96,12 +98,12 @@ def time_grid(num_points: int, shift: float | None) -> Float[Tensor, " n"]:
     return shift_time(torch.linspace(0, 1, num_points, dtype=torch.float32), shift)
 
 
-def check_shift(shift: float | None) -> None:
-    """Raises ValueError for a shift of the time that is negative, not finite or outside `SHIFTS`."""
+def check_shift(shift: Number | None) -> None:
+    """Raise ValueError for a shift of the time that is negative, not finite or outside `SHIFTS`."""
     least, greatest = SHIFTS
     if shift and not least <= shift <= greatest:
         raise ValueError(
-            f"the time shift is {shift}; it must lie between {least:g} and {greatest:g}, or be 0 for none (released: 8, 24)"
+            f"the time shift (ts) is {shift}; give a number from {least:g} to {greatest:g} (released: 8, 24), or 0"
         )
 
 
@@ -111,5 +113,6 @@ def _is_value(item: Any) -> bool:
 
 def _malformed(schedule: Any, why: str) -> ValueError:
     return ValueError(
-        f"{schedule!r} is no step function of t: {why}; write a value, or (v0, (t1, v1), ...), for example (20, (0.2, 0))"
+        f"{schedule!r} is no step function of t: {why}; write one value, or (v0, (t1, v1), ...), for example "
+        "(20, (0.2, 0))"
     )

@@ -1,8 +1,10 @@
-"""The loss of a predicted velocity: squared error and direction (arXiv 2502.06782, section 3.1)."""
+"""The loss of a predicted velocity: squared error and direction (README section 6)."""
 
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
+
+from lumos.lumina_video.schedule import Number
 
 _LEAST_NORM = 1e-8
 
@@ -10,7 +12,7 @@ _LEAST_NORM = 1e-8
 def interpolate(
     noise: Float[Tensor, "C T H W"], latents: Float[Tensor, "C T H W"], *, t: Float[Tensor, ""]
 ) -> Float[Tensor, "C T H W"]:
-    """Returns x_t = t x_1 + (1 - t) x_0, between the noise x_0 and the latents x_1.
+    """Return x_t = t x_1 + (1 - t) x_0, between the noise x_0 and the latents x_1.
 
     t is rounded to the latents' type first; it is the rounded one that the network must be given.
     """
@@ -23,10 +25,10 @@ def velocity_loss(
     noise: Float[Tensor, "C T H W"],
     latents: Float[Tensor, "C T H W"],
     *,
-    cosine_weight: float,
+    cosine_weight: Number,
     first_frame_only: bool = False,
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""], Float[Tensor, ""]]:
-    """Returns (loss, mse, cosine) of one item in fp32.
+    """Return (loss, mse, cosine) of one item in fp32.
 
     With u = x_1 - x_0 and all numbers of the item as one vector: mse = mean (v - u)^2, cosine = 1 - v.u / (|v| |u|),
     loss = mse + cosine_weight * cosine.

@@ -6,13 +6,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lumos.lumina_video.schedule import shift_time
+from lumos.lumina_video.schedule import Number, shift_time
 
 
 def draw_times(
-    num_items: int, distribution: str, *, shift: float | None, generator: torch.Generator
+    num_items: int, distribution: str, *, shift: Number | None, generator: torch.Generator
 ) -> Float[Tensor, " B"]:
-    """Returns a time in [0, 1] for each item, in fp32 on the CPU.
+    """Return a time in [0, 1] for each item, in fp32 on the CPU.
 
     Args:
         num_items: B.
@@ -28,8 +28,8 @@ def draw_times(
     return times_of(draw(num_items, generator=generator), distribution, shift=shift)
 
 
-def times_of(draws: Float[Tensor, " B"], distribution: str, *, shift: float | None) -> Float[Tensor, " B"]:
-    """Returns the times that these draws give: standard normal numbers for `lognorm`, else uniform ones in [0, 1)."""
+def times_of(draws: Float[Tensor, " B"], distribution: str, *, shift: Number | None) -> Float[Tensor, " B"]:
+    """Return the times that these draws give: standard normal numbers for `lognorm`, else uniform ones in [0, 1)."""
     if distribution == "lognorm":
         return shift_time(draws.sigmoid(), shift)
     low, high = _bounds(distribution)
@@ -37,7 +37,7 @@ def times_of(draws: Float[Tensor, " B"], distribution: str, *, shift: float | No
 
 
 def _bounds(distribution: str) -> tuple[float, float]:
-    """Returns (A, B) of `uniform_A_B`, (0, 1) of `uniform`."""
+    """Return (A, B) of `uniform_A_B`, (0, 1) of `uniform`."""
     kind, *bounds = distribution.split("_")
     try:
         low, high = map(float, bounds or (0, 1))
