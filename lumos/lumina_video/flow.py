@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from lumos.lumina_video.guided_field import Field, GuidedField, Text, guide
@@ -27,7 +27,7 @@ def sample_latents(
     *,
     preset: FlowPreset,
     text: Float[Tensor, "n L D"],
-    text_mask: Bool[Tensor, "n L"],
+    text_mask: Bool[Tensor, "n L"] | Int[Tensor, "n L"],
     negative_text: Tensor | Sequence[Tensor] | None = None,
     negative_mask: Tensor | Sequence[Tensor] | None = None,
     on_step: Callable[[int, Tensor], None] | None = None,
@@ -35,14 +35,14 @@ def sample_latents(
     """Return the latents, in fp32, to which the flow carries the noise.
 
     The state is fp32 and the grid is never rounded. In a bf16 model the noise, and at each step x, t, the motion scores
-    and the guided velocity, are rounded to bf16, as its weights expect (README section 2.8); in an fp32 model nothing is.
+    and the guided velocity, are rounded to bf16, as its weights expect (README section 2.8); in an fp32 one nothing is.
 
     Args:
         model: the network in evaluation mode, or any field of velocity, which may be a plain function.
         noise: one item a clip, where the model lies; see `noise_for`. A field without weights computes in its dtype.
         preset: the grid, and what holds when.
         text: features of the prompts.
-        text_mask: True where a token is valid.
+        text_mask: True, or 1, where a token is valid.
         negative_text: features of the negative prompts, [n, L, D], or [1, L, D] for all items; a sequence of such for
             several negative branches. Not needed where the preset does not guide.
         negative_mask: their masks, [n, L] or [1, L].

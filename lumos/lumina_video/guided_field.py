@@ -5,7 +5,7 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from lumos.lumina_video.config import LuminaVideoConfig
@@ -15,8 +15,8 @@ from lumos.lumina_video.schedule import Number
 
 Field: TypeAlias = Callable[..., Tensor]
 """v(x [B, C, T, H, W], t [B], text, text_mask, motion [B], *, scale) -> the velocity at x, shaped as x."""
-Text: TypeAlias = tuple[Float[Tensor, "_ _ _"], Bool[Tensor, "_ _"]]
-"""Features of some prompts, and True where a token is valid."""
+Text: TypeAlias = tuple[Float[Tensor, "_ _ _"], Bool[Tensor, "_ _"] | Int[Tensor, "_ _"]]
+"""Features of some prompts, and True, or 1, where a token is valid."""
 
 
 @runtime_checkable
@@ -32,18 +32,18 @@ class Network(Protocol):
 
 def guide(
     positive: Float[Tensor, "B *item"],
-    negatives: Sequence[Float[Tensor, "B *item"]],
+    negatives: Sequence[Float[Tensor, "B *item"] | None],
     scales: Sequence[Number],
     *,
     renorm: Number,
 ) -> Float[Tensor, "B *item"]:
     """Return v = v_pos + sum_i s_i (v_pos - v_neg_i) in fp32: the usual guidance weight is s + 1.
 
-    A branch with s_i <= 0 is left out. With `renorm` r > 0 an item whose |v| exceeds r |v_pos|, norms over all its
-    numbers, is scaled down to that; without any branch too, so that r < 1 always shrinks.
+    A branch with s_i <= 0 is left out, and may be None. With `renorm` r > 0 an item whose |v| exceeds r |v_pos|, norms
+    over all its numbers, is scaled down to that; without any branch too, so that r < 1 always shrinks.
 
     Raises:
-        ValueError: another number of scales than of negatives.
+        ValueError: another number of scales than of negatives, or None for one that guides.
     """
     if len(negatives) != len(scales):
         raise ValueError(f"{len(negatives)} negative velocities and {len(scales)} guidance scales; give one for each")
@@ -51,6 +51,8 @@ def guide(
     velocity = positive
     for negative, scale in zip(negatives, scales, strict=True):
         if scale > 0:
+            if negative is None:
+                raise ValueError(f"a negative velocity is None, but its guidance scale is {scale}; give the velocity")
             velocity = velocity + scale * (positive - negative.float())
     if renorm <= 0:
         return velocity
@@ -120,8 +122,8 @@ class GuidedField:
         guided = sum(bool(moment.guided_by) for moment in self.preset.moments(self.dtype))
         if num_negatives not in ({num_branches} if guided else {0, num_branches}):
             raise ValueError(
-                f"{num_negatives} negative texts for {num_branches} schedules of guidance (cfg), which guide "
-                f"{guided} steps; give negative_text and negative_mask of each, or a preset with cfg 0"
+                f"{num_negatives} negative texts, but cfg of the preset has {num_branches}, and guides {guided} steps; "
+                "give negative_text and negative_mask of each, or a preset with cfg 0"
             )
 
 
@@ -138,7 +140,7 @@ def _for_all(text: Tensor, mask: Tensor, *, num_items: int) -> Text:
             f"text {list(text.shape)} with mask {list(mask.shape)} for {num_items} items of noise; give features "
             f"[{num_items}, tokens, width], or [1, tokens, width] for all, and a mask [the same items, tokens]"
         )
-    return text.expand(num_items, -1, -1), mask.expand(num_items, -1)
+    return text.expand(num_items, -1, -1), mask.bool().expand(num_items, -1)
 
 
 def _stacked(texts: Sequence[Text]) -> Text:

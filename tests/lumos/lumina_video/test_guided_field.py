@@ -54,7 +54,7 @@ def test_golden_guidance(golden_lumina: Path, precision: str) -> None:
 def test_a_branch_of_no_guidance_is_left_out_whatever_it_holds() -> None:
     positive, negative, broken = noise("p", SHAPE), noise("n", SHAPE), torch.full(SHAPE, torch.nan)
     alone = guide(positive, [negative], [1.5], renorm=2)
-    assert torch.equal(guide(positive, [broken, negative, broken], [0.0, 1.5, -2.0], renorm=2), alone)
+    assert torch.equal(guide(positive, [broken, negative, None], [0.0, 1.5, -2.0], renorm=2), alone)
     torch.testing.assert_close(guide(positive, [negative], [1.5], renorm=0), 2.5 * positive - 1.5 * negative)
 
 
@@ -79,8 +79,23 @@ def test_guidance_of_bf16_is_computed_in_fp32() -> None:
     positive, negative = noise("p", SHAPE).bfloat16(), noise("n", SHAPE).bfloat16()
     guided = guide(positive, [negative], [20], renorm=2)
     torch.testing.assert_close(guided, guide(positive.float(), [negative.float()], [20], renorm=2), rtol=0, atol=0)
+
+
+def test_every_branch_that_guides_needs_its_velocity() -> None:
+    positive, negative = noise("p", SHAPE), noise("n", SHAPE)
     with pytest.raises(ValueError, match="1 negative velocities and 2 guidance scales"):
         guide(positive, [negative], [1.0, 2.0], renorm=2)
+    with pytest.raises(ValueError, match="is None, but its guidance scale is 2"):
+        guide(positive, [negative, None], [1.0, 2.0], renorm=2)
+
+
+def test_a_mask_of_ones_is_a_mask_of_true() -> None:
+    field = Recorded()
+    features, mask = text("p", [5, 3], padded_to=6, width=WIDTH)
+    state = noise("state", SHAPE)
+    guided = GuidedField(field, preset_of(cfg=0), prompts=(features, mask.long()), negatives=[], noise=state)
+    guided(state, torch.tensor(0.25))
+    assert torch.equal(field.calls[0]["mask"], mask)
 
 
 def test_branches_of_one_batch_equal_separate_calls(golden_dit: Callable[[str], nn.Module]) -> None:
@@ -158,9 +173,11 @@ def test_texts_that_do_not_fit_are_refused_before_anything_runs(golden_dit: Call
     prompts = text("p", [5, 3], padded_to=6, width=WIDTH)
     three = text("n", [2, 2, 2], padded_to=8, width=WIDTH)
     field = Recorded()
-    with pytest.raises(ValueError, match=r"0 negative texts for 1 schedules of guidance .* preset with cfg 0"):
+    with pytest.raises(
+        ValueError, match=r"0 negative texts, but cfg of the preset has 1, and guides 4 steps.*preset with cfg 0"
+    ):
         GuidedField(field, preset_of(), prompts=prompts, negatives=[], noise=state)
-    with pytest.raises(ValueError, match="2 negative texts for 1 schedules"):
+    with pytest.raises(ValueError, match="2 negative texts, but cfg of the preset has 1"):
         GuidedField(field, preset_of(), prompts=prompts, negatives=[prompts, prompts], noise=state)
     with pytest.raises(ValueError, match=r"text \[3, 8, 28\] with mask \[3, 8\] for 2 items"):
         GuidedField(field, preset_of(), prompts=prompts, negatives=[three], noise=state)
