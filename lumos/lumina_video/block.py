@@ -16,9 +16,15 @@ _QK_NORM_EPS = 1e-5  # whatever `norm_eps` is
 class RMSNorm(nn.RMSNorm):
     """x / sqrt(mean(x^2) + eps) * weight, in the dtype of x."""
 
-    def forward(self, x: Float[Tensor, "*B D"]) -> Float[Tensor, "*B D"]:
-        """Return the normed `x`."""
-        return F.rms_norm(x, self.normalized_shape, self.weight.to(x.dtype), self.eps)
+    def forward(
+        self, x: Float[Tensor, "rows L D"], factor: Float[Tensor, "rows _ D"] | None = None
+    ) -> Float[Tensor, "rows L D"]:
+        """Return the normed `x`, times `factor` where it is given.
+
+        The factor, of an item rather than of a token as a rule, is multiplied with the weight, not with all of x.
+        """
+        weight = self.weight if factor is None else self.weight * factor
+        return F.rms_norm(x, self.normalized_shape, eps=self.eps) * weight.to(x.dtype)
 
 
 class Attention(nn.Module):
@@ -116,10 +122,10 @@ class Block(nn.Module):
         """
         known = text if isinstance(text, KeysValues) else self.keys_values(text)
         scale1, gate1, scale2, gate2 = self.adaLN_modulation(cond).chunk(4, dim=-1)
-        gathered = self.attention(self.attention_norm1(x) * layout.spread(1 + scale1), known, layout)
-        x = x + layout.spread(gate1.tanh()) * self.attention_norm2(gathered)
-        expanded = self.feed_forward(self.ffn_norm1(x) * layout.spread(1 + scale2))
-        return x + layout.spread(gate2.tanh()) * self.ffn_norm2(expanded)
+        gathered = self.attention(self.attention_norm1(x, layout.spread(1 + scale1)), known, layout)
+        x = x + self.attention_norm2(gathered, layout.spread(gate1.tanh()))
+        expanded = self.feed_forward(self.ffn_norm1(x, layout.spread(1 + scale2)))
+        return x + self.ffn_norm2(expanded, layout.spread(gate2.tanh()))
 
     def keys_values(self, features: Float[Tensor, "B S Y"]) -> KeysValues:
         """Return what this block attends to of texts, given the raw features."""

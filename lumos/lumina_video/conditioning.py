@@ -1,6 +1,7 @@
 """The conditioning vector: time, motion and the mean of the text (README section 2.4)."""
 
 import math
+from typing import cast
 
 import torch
 from jaxtyping import Float
@@ -20,7 +21,8 @@ class ScalarEmbedder(nn.Module):
 
     def forward(self, values: Float[Tensor, "B"]) -> Float[Tensor, "B D"]:
         """Return the embeddings. The product with the factor is made in the dtype of `values`, sinusoids in fp32."""
-        return self.mlp(sinusoid(values * self.factor).to(self.mlp[0].weight.dtype))
+        weight = cast(nn.Linear, self.mlp[0]).weight
+        return self.mlp(sinusoid(values * self.factor).to(weight.dtype))
 
 
 def sinusoid(values: Float[Tensor, "B"]) -> Float[Tensor, "B D"]:

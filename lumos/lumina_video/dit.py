@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import cast
 
 import torch
 from jaxtyping import Bool, Float
@@ -13,7 +14,7 @@ from lumos.lumina_video.conditioning import ScalarEmbedder, motion_embedding
 from lumos.lumina_video.config import LuminaVideoConfig
 from lumos.lumina_video.initial_weights import drawn_weights
 from lumos.lumina_video.layout import Layout
-from lumos.lumina_video.patches import Size, grid_of, patchify, unpatchify
+from lumos.lumina_video.patches import grid_of, patchify, size_of, unpatchify
 from lumos.lumina_video.rope import Grid, rotation_of
 from lumos.lumina_video.scale import Scale
 from lumos.lumina_video.text_states import TextStates, mean_of, valid_tokens
@@ -62,7 +63,7 @@ class MultiScaleNextDiT(nn.Module):
             x: noisy latents, [B, C, T, H, W], or a list of [C, T, H, W] of any sizes.
             t: the time of each item, [B]; 0 is noise, 1 is data.
             text: features of the text encoder, [B, S, cap_feat_dim], or what `encode_text` made of them.
-            text_mask: [B, S], True where a token is valid; None: everywhere, or `text` is of `encode_text`.
+            text_mask: [B, S], True where a token is valid; None: everywhere. `encode_text` has looked at its own.
             motion: the motion score of each item, [B]; negative, or None for all: unspecified.
             scale: frames x pixels of a patch.
 
@@ -79,20 +80,19 @@ class MultiScaleNextDiT(nn.Module):
             if count != num_items:
                 raise ValueError(f"{name} has {count} items and x has {num_items}; give one {name} for each item of x")
 
-        cond = (
-            self.t_embedder(t.to(self._compute_dtype)) + states.pooled + motion_embedding(self.motion_embedder, motion)
-        )
-        layout = self._layout([grid_of(_size(clip), scale) for clip in clips], num_items, states)
+        t_emb, motion_emb = self.t_embedder(t.to(self._compute_dtype)), motion_embedding(self.motion_embedder, motion)
+        cond = t_emb + states.pooled + motion_emb
+        layout = self._layout([grid_of(size_of(clip), scale) for clip in clips], num_items, states)
         tokens = self._embed(clips, scale)
         for layer, layer_text in zip(self.layers, states.layers, strict=True):
             tokens = layer(tokens, cond, layer_text, layout)
         patches = self.all_final_layer[scale.parameter_name](tokens, cond, layout)
 
         if not layout.is_packed:
-            velocity = unpatchify(patches, _size(clips[0]), scale)
+            velocity = unpatchify(patches, size_of(clips[0]), scale)
             return velocity if isinstance(x, Tensor) else list(velocity)
         parts = zip(patches.split(layout.items.lengths, dim=1), clips, strict=True)
-        return [unpatchify(part, _size(clip), scale)[0] for part, clip in parts]
+        return [unpatchify(part, size_of(clip), scale)[0] for part, clip in parts]
 
     def encode_text(self, text: Float[Tensor, "_ _ _"], text_mask: Bool[Tensor, "_ _"] | None = None) -> TextStates:
         """Return what `forward` takes in place of the text: all that depends on nothing else, for the steps of a run.
@@ -101,8 +101,8 @@ class MultiScaleNextDiT(nn.Module):
             ValueError: as `forward`.
         """
         states = self._features(text, text_mask)
-        known = [layer.keys_values(features) for layer, features in zip(self.layers, states.layers, strict=True)]
-        return replace(states, layers=known)
+        features = cast(Tensor, states.layers[0])
+        return replace(states, layers=[cast(Block, layer).keys_values(features) for layer in self.layers])
 
     def init_weights(self, generator: torch.Generator) -> None:
         """Draw all weights anew; the network then returns exactly 0 (README section 2.7)."""
@@ -175,7 +175,3 @@ class MultiScaleNextDiT(nn.Module):
         patches = torch.cat([patchify(clip, scale) for clip in clips], dim=1)
         tokens = self.all_x_embedder[scale.parameter_name](patches.to(self.pad_token.dtype))
         return tokens.float() if self._autocasts else tokens  # the residual stream of training is fp32
-
-
-def _size(clip: Tensor) -> Size:
-    return clip.shape[2], clip.shape[3], clip.shape[4]

@@ -36,11 +36,7 @@ class Layout:
 
     def spread(self, vectors: Float[Tensor, "B D"]) -> Float[Tensor, "rows L D"]:
         """Return one vector an item as one a token: [B, 1, D] to be broadcast, or [1, L, D] of a packed row."""
-        if not self.is_packed:
-            return vectors[:, None]
-        return torch.cat(
-            [vector.expand(n, -1) for vector, n in zip(vectors[:, None], self.items.lengths, strict=True)]
-        )[None]
+        return _repeated(vectors, self.items.lengths)[None] if self.is_packed else vectors[:, None]
 
     def self_attention(
         self, q: Float[Tensor, "rows L N E"], k: Float[Tensor, "rows L K E"], v: Float[Tensor, "rows L K E"]
@@ -63,6 +59,13 @@ class Layout:
         return attention(q, k, v, mask=mask, backend=self.backend).transpose(1, 2)
 
 
+@torch.compiler.disable(reason="see packed_attention")
+def _repeated(vectors: Tensor, lengths: Sequence[int]) -> Tensor:
+    """Return vector i `lengths[i]` times, [L, D]. Expanded: the gradients of an index would be added one by one."""
+    return torch.cat([vector.expand(length, -1) for vector, length in zip(vectors, lengths, strict=True)])
+
+
+@torch.compiler.disable(reason="see packed_attention")
 def _join(x: Tensor, lengths: Sequence[int]) -> Tensor:
     """Return the first `lengths[i]` of each row i, one behind another."""
     return torch.cat([row[:length] for row, length in zip(x, lengths, strict=True)])

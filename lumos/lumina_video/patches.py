@@ -25,7 +25,7 @@ def patchify(x: Float[Tensor, "B C T H W"], scale: Scale) -> Float[Tensor, "B L 
     Raises:
         ValueError: see `grid_of`.
     """
-    grid_of(_size(x), scale)
+    grid_of(size_of(x), scale)
     if x.shape[2] == 1:
         x = x.expand(-1, -1, scale.frames, -1, -1)
     patch = {"f": scale.frames, "p": scale.pixels, "q": scale.pixels}
@@ -46,6 +46,11 @@ def unpatchify(tokens: Float[Tensor, "B L P"], size: Size, scale: Scale) -> Floa
     return x[:, :, : size[0]]
 
 
+def size_of(x: Float[Tensor, "B C T H W"]) -> Size:
+    """Return frames, rows and columns of the latents of a batch."""
+    return x.shape[2], x.shape[3], x.shape[4]
+
+
 def grid_of(size: Size, scale: Scale) -> Grid:
     """Return how many patches a latent has along frames, rows and columns.
 
@@ -63,7 +68,3 @@ def grid_of(size: Size, scale: Scale) -> Grid:
                 f"the nearest that would do is {max(round(value / patch), 1) * patch}"
             )
     return frames // scale.frames, rows // scale.pixels, columns // scale.pixels
-
-
-def _size(x: Tensor) -> Size:
-    return x.shape[2], x.shape[3], x.shape[4]

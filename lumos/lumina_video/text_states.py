@@ -25,9 +25,9 @@ class TextStates:
     The same for all steps of a sampling run, whatever the noise, the time, the motion score and the scale.
     """
 
-    pooled: Float[Tensor, "B D"]
+    pooled: Float[Tensor, "B c"]
     """The share of the conditioning vector that comes from the text."""
-    layers: Sequence[KeysValues | Float[Tensor, "B S D"]]
+    layers: Sequence[KeysValues | Float[Tensor, "B S Y"]]
     """For each block its keys and values, or the features that it is to make them of."""
     spans: Spans
     """The valid tokens of each item."""
