@@ -1,0 +1,51 @@
+"""The times of training items: drawn, then shifted towards the noise (arXiv 2502.06782, section 3.1)."""
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lumos.lumina_video.schedule import Number, shift_time
+
+
+def draw_times(
+    num_items: int, distribution: str, *, shift: Number | None, generator: torch.Generator
+) -> Float[Tensor, " B"]:
+    """Return a time in [0, 1] for each item, in fp32 on the CPU.
+
+    Args:
+        num_items: B.
+        distribution: of s before the shift: `uniform` in [0, 1), `uniform_A_B` in [A, B), `lognorm` the sigmoid of a
+            standard normal number.
+        shift: of the time, as in sampling; coarser scales take a larger one.
+        generator: on the CPU; one number an item is drawn from it.
+
+    Raises:
+        ValueError: a distribution that is none of these, or a shift as `shift_time` refuses it.
+    """
+    draw = torch.randn if distribution == "lognorm" else torch.rand
+    return times_of(draw(num_items, generator=generator), distribution, shift=shift)
+
+
+def times_of(draws: Float[Tensor, " B"], distribution: str, *, shift: Number | None) -> Float[Tensor, " B"]:
+    """Return the times that these draws give: standard normal numbers for `lognorm`, else uniform ones in [0, 1)."""
+    if distribution == "lognorm":
+        return shift_time(draws.sigmoid(), shift)
+    low, high = _bounds(distribution)
+    return shift_time(low + (high - low) * draws, shift)
+
+
+def _bounds(distribution: str) -> tuple[float, float]:
+    """Return (A, B) of `uniform_A_B`, (0, 1) of `uniform`."""
+    kind, *bounds = distribution.split("_")
+    try:
+        low, high = map(float, bounds or (0, 1))
+    except ValueError:
+        low = high = math.nan
+    if kind != "uniform" or not 0 <= low < high <= 1:
+        raise ValueError(
+            f"snr_type is {distribution!r}; it must be uniform, uniform_A_B with 0 <= A < B <= 1 "
+            "(for example uniform_0.2_0.7), or lognorm"
+        )
+    return low, high
