@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Iterable
 
+_FEW = 12
+
 
 class SettingError(ValueError):
     """Says `name fault`, for example "num_inference_steps is 0; it must be a whole number of at least 1"."""
@@ -13,13 +15,15 @@ class SettingError(ValueError):
 
 
 def suggestion(word: str, known: Iterable[str], *, prefix: str = "") -> str:
-    """What to say of an unknown word: the known one it was probably meant to be, or all of them.
+    """What to say of an unknown word: the known one it was probably meant to be, and all of them if they are few.
 
     >>> suggestion("hight", ["width", "height"], prefix="--")
-    'did you mean --height?'
+    'did you mean --height? known are --width, --height'
     >>> suggestion("colour", ["width", "height"])
     'known are width, height'
     """
     names = list(known)
     near = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
-    return f"did you mean {prefix}{near[0]}?" if near else f"known are {', '.join(prefix + name for name in names)}"
+    asked = [f"did you mean {prefix}{near[0]}?"] if near else []
+    listed = [f"known are {', '.join(prefix + name for name in names)}"] if not near or len(names) <= _FEW else []
+    return " ".join(asked + listed)

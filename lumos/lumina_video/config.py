@@ -1,6 +1,5 @@
 """Settings of the network, under the released names (README section 2.1)."""
 
-import difflib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from typing import Any
 
 from lumos.lumina_video.scale import Scale
 from xllmx.config import convert, to_plain
+from xllmx.setting import suggestion
 
 _MOST_CONDITIONING = 1024
 _CHANNELS_OF_A_HEAD = 16
@@ -70,9 +70,7 @@ class LuminaVideoConfig:
             ValueError: there is none of this name.
         """
         if name not in PRESETS:
-            near = difflib.get_close_matches(name, PRESETS, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(PRESETS)}"
-            raise ValueError(f"model is {name!r}, which is no released architecture; {hint}")
+            raise ValueError(f"model is {name!r}, which is no released architecture; {suggestion(name, PRESETS)}")
         return PRESETS[name]
 
     @classmethod

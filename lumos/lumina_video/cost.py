@@ -14,7 +14,7 @@ from lumos.lumina_video.patches import Size, grid_of
 from lumos.lumina_video.preset import FlowPreset
 from lumos.lumina_video.scale import Scale
 from lumos.lumina_video.schedule import Number
-from xllmx.accounting import peak_flops
+from xllmx.ranks.accounting import peak_flops
 
 TEXT_TOKENS = 256
 """Of a prompt, at most."""

@@ -7,9 +7,8 @@ The four released presets are in `PRESETS`; a file of one's own, JSON or YAML, h
 """
 
 import dataclasses
-import difflib
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -30,6 +29,7 @@ from lumos.lumina_video.schedule import (
     value_at,
     values_reached,
 )
+from xllmx.setting import suggestion
 
 MAX_POINTS = 10_000
 """Most points of a time grid; beyond it a step is smaller than fp32 tells apart near t = 1."""
@@ -114,7 +114,7 @@ class FlowPreset:
             ValueError: there is none of that name.
         """
         if name not in PRESETS:
-            raise ValueError(f"there is no preset {name!r}; {_suggestion(name, PRESETS)}")
+            raise ValueError(f"there is no preset {name!r}; {suggestion(name, PRESETS)}")
         return cls.from_dict(PRESETS[name])
 
     @classmethod
@@ -126,7 +126,7 @@ class FlowPreset:
         """
         for key in values:
             if key not in _FIELD_OF:
-                raise ValueError(f"a preset has no key {key!r}; {_suggestion(str(key), _FIELD_OF)}")
+                raise ValueError(f"a preset has no key {key!r}; {suggestion(str(key), _FIELD_OF)}")
         missing = [key for key in _FIELD_OF if key not in values]
         if missing:
             raise ValueError(f"the preset lacks {', '.join(missing)}; give it all of {', '.join(_FIELD_OF)}")
@@ -294,12 +294,6 @@ def _points(key: str, value: Any) -> int:
             f"write a whole number from 2 to {MAX_POINTS} (released: 70)"
         )
     return value
-
-
-def _suggestion(name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
-    asked = f"did you mean {near[0]!r}? " if near else ""
-    return f"{asked}known are {', '.join(known)}"
 
 
 def _plain(value: Any) -> Any:

@@ -19,6 +19,13 @@ def test_a_fault_is_said_after_the_settings_name() -> None:
     assert caught.value.fault == "is 0; give 1"
 
 
-@pytest.mark.parametrize(("word", "said"), [("cfgg", "did you mean a.cfg?"), ("zzz", "known are a.cfg, a.step")])
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [("cfgg", "did you mean a.cfg? known are a.cfg, a.step"), ("zzz", "known are a.cfg, a.step")],
+)
 def test_an_unknown_word_meets_the_one_that_was_meant_or_all(word: str, said: str) -> None:
     assert suggestion(word, iter(["cfg", "step"]), prefix="a.") == said
+
+
+def test_of_many_known_words_only_the_nearest_is_said() -> None:
+    assert suggestion("size_1O", [f"size_{number}" for number in range(10, 40)]) == "did you mean size_10?"
