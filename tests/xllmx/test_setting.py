@@ -28,4 +28,4 @@ def test_an_unknown_word_meets_the_one_that_was_meant_or_all(word: str, said: st
 
 
 def test_of_many_known_words_only_the_nearest_is_said() -> None:
-    assert suggestion("size_1O", [f"size_{number}" for number in range(10, 40)]) == "did you mean size_10?"
+    assert suggestion("witdh", ["width", *(f"setting_{number}" for number in range(12))]) == "did you mean width?"
