@@ -60,7 +60,6 @@ def _axis_table(length: int, *, width: int, theta: float, device: torch.device) 
 
     Small (a few thousand numbers), and the same for all steps of a run, so the last ones are kept.
     """
-    with torch.inference_mode(False):  # a later call may record gradients
-        exponents = torch.arange(0, width, 2, dtype=torch.float64) / width
-        angles = torch.arange(length, dtype=torch.float64)[:, None] * theta**-exponents
-        return torch.stack([angles.cos(), angles.sin()], dim=-1).float().to(device)
+    exponents = torch.arange(0, width, 2, dtype=torch.float64) / width
+    angles = torch.arange(length, dtype=torch.float64)[:, None] * theta**-exponents
+    return torch.stack([angles.cos(), angles.sin()], dim=-1).float().to(device)

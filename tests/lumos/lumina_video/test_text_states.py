@@ -14,6 +14,13 @@ def test_padding_is_left_out_wherever_it_stands() -> None:
     assert valid[..., 0].tolist() == [[1, 3, 4], [7, 0, 0]]
 
 
+def test_tokens_keep_their_order() -> None:
+    mask = torch.arange(300)[None] % 3 == 0
+    valid, lengths = valid_tokens(torch.arange(300.0).view(1, 300, 1), mask)
+    assert lengths == [100]
+    assert valid.flatten().tolist() == list(range(0, 300, 3))
+
+
 def test_without_a_mask_every_token_is_valid() -> None:
     features = torch.randn(2, 5, 3)
     valid, lengths = valid_tokens(features, None)
