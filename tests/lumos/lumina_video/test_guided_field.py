@@ -144,6 +144,17 @@ def test_no_negative_is_computed_where_guidance_is_0() -> None:
     assert torch.equal(field.calls[1]["text"], prompts[0])
 
 
+def test_what_holds_is_asked_at_the_rounded_time() -> None:
+    field = Recorded()
+    prompts = text("p", [5, 3], padded_to=6, width=WIDTH)
+    t = torch.tensor(0.1999)  # 0.2002 in bf16
+    for dtype in (torch.float32, torch.bfloat16):
+        state = noise("state", SHAPE).to(dtype)
+        guided = GuidedField(field, preset_of(cfg=[3, [0.2, 0]]), prompts=prompts, negatives=[prompts], noise=state)
+        guided(state.float(), t)
+    assert [len(call["x"]) for call in field.calls] == [4, 2]
+
+
 def test_texts_are_made_once_for_each_set_of_branches(golden_dit: Callable[[str], nn.Module]) -> None:
     model = golden_dit("B")
     made: list[int] = []

@@ -119,9 +119,8 @@ def test_the_loss_of_bf16_is_computed_in_fp32() -> None:
 
 
 def test_t_is_rounded_to_the_type_of_the_latents_before_x_t_is_formed() -> None:
-    start, latents = torch.zeros(SHAPE).bfloat16(), torch.ones(SHAPE).bfloat16()
-    t = torch.tensor(0.4344)
-    x_t = interpolate(start, latents, t=t)
-    assert x_t.dtype == torch.bfloat16
-    assert set(x_t.flatten().tolist()) == {t.bfloat16().item()}
-    torch.testing.assert_close(interpolate(start.float(), latents.float(), t=t), torch.full(SHAPE, 0.4344))
+    start, latents, t = noise("x0", SHAPE), noise("x1", SHAPE), torch.tensor(0.997)
+    halves = start.bfloat16(), latents.bfloat16()
+    assert interpolate(*halves, t=t).dtype == torch.bfloat16
+    assert torch.equal(interpolate(*halves, t=t), interpolate(*halves, t=t.bfloat16()))
+    torch.testing.assert_close(interpolate(start, latents, t=t), 0.997 * latents + 0.003 * start)
