@@ -23,7 +23,8 @@ def rotation_of(
 
     Indices count patches from 0, whatever the scale. Items may have any size.
     """
-    return torch.cat([_rotation(grid, head_dim=head_dim, theta=theta, device=device) for grid in grids])
+    parts = [_rotation(grid, head_dim=head_dim, theta=theta, device=torch.device(device)) for grid in grids]
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 def rotate(x: Float[Tensor, "B L N E"], rotation: Float[Tensor, "L E2 2"]) -> Float[Tensor, "B L N E"]:
@@ -42,12 +43,15 @@ def rotate(x: Float[Tensor, "B L N E"], rotation: Float[Tensor, "L E2 2"]) -> Fl
     return turned.flatten(-2).to(x.dtype)
 
 
-def _rotation(grid: Grid, *, head_dim: int, theta: float, device: torch.device | str) -> Tensor:
+@lru_cache(maxsize=4)
+@torch.inference_mode(False)  # what is kept may be wanted by a later call that records gradients
+def _rotation(grid: Grid, *, head_dim: int, theta: float, device: torch.device) -> Tensor:
+    """Return the rotation of one item: kept, because all steps of a run at one scale want the same (47 MB at most)."""
     widths = (head_dim // 8 * 2, head_dim // 8 * 3, head_dim // 8 * 3)
     axes = []
     for axis, (length, width) in enumerate(zip(grid, widths, strict=True)):
         others = [1 if other == axis else size for other, size in enumerate(grid)]
-        table = _axis_table(length, width=width, theta=theta, device=torch.device(device))
+        table = _axis_table(length, width=width, theta=theta, device=device)
         shape = [1, 1, 1, width // 2, 2]
         shape[axis] = length
         axes.append(table.view(shape).repeat(*others, 1, 1))

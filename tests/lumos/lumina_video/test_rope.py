@@ -86,3 +86,18 @@ def test_tables_made_while_sampling_serve_training() -> None:
     x = torch.randn(1, 6, 2, 16, requires_grad=True)
     rotate(x, rotation_of([(1, 2, 3)], head_dim=16, theta=theta)).square().sum().backward()
     torch.testing.assert_close(x.grad, 2 * x.detach())  # a rotation keeps lengths
+
+
+def test_the_steps_of_a_run_share_one_table() -> None:
+    first = rotation_of([(2, 3, 5)], head_dim=16, theta=9.0)
+    assert rotation_of([(2, 3, 5)], head_dim=16, theta=9.0).data_ptr() == first.data_ptr()
+    assert rotation_of([(2, 5, 3)], head_dim=16, theta=9.0).data_ptr() != first.data_ptr()
+
+
+def test_a_table_made_in_inference_serves_training_too() -> None:
+    with torch.inference_mode():
+        rotation_of([(1, 5, 2)], head_dim=16, theta=9.0)
+    x = torch.ones(1, 10, 1, 16, requires_grad=True)
+    rotate(x, rotation_of([(1, 5, 2)], head_dim=16, theta=9.0)).sum().backward()
+    assert x.grad is not None
+    assert x.grad.isfinite().all()
