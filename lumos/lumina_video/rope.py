@@ -55,7 +55,7 @@ def _rotation(grid: Grid, *, head_dim: int, theta: float, device: torch.device) 
         shape = [1, 1, 1, width // 2, 2]
         shape[axis] = length
         axes.append(table.view(shape).repeat(*others, 1, 1))
-    return torch.cat(axes, dim=3).flatten(0, 2)
+    return torch.cat(axes, dim=3).flatten(0, 2).clone()  # no view: a compiler would ask for the shape of its base
 
 
 @lru_cache(maxsize=64)
