@@ -6,7 +6,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from lumos.lumos1.config import ARDFConfig, LumosConfig
-from lumos.lumos1.model.attention import frame_causal_mask, plan_of
+from lumos.lumos1.model.attention import frame_causal_mask, layout_of
 from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.model.rope import mm_rope_angles
 from lumos.lumos1.sequence import blocks_of, pack, positions_of
@@ -88,7 +88,7 @@ def test_activations_are_what_autograd_keeps(config: LumosConfig, precision: str
     block = LumosForCausalLM(config).train().model.layers[0]
     parameters = {parameter.untyped_storage().data_ptr() for parameter in block.parameters()}
     rotation = mm_rope_angles(positions_of(ids, config.vocabulary), head_dim=config.head_dim, theta=1e4)
-    plan = plan_of(blocks_of(ids, config.vocabulary))
+    layout = layout_of(blocks_of(ids, config.vocabulary))
     kept: dict[int, torch.Tensor] = {}
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
@@ -101,7 +101,7 @@ def test_activations_are_what_autograd_keeps(config: LumosConfig, precision: str
         torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
         torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"),
     ):
-        block(stream * 1.0, rotation, plan)
+        block(stream * 1.0, rotation, layout)
     measured = sum(t.untyped_storage().nbytes() for pointer, t in kept.items() if pointer not in parameters)
     assert block_activation_bytes(config, ids.shape[1], precision=precision) == pytest.approx(measured, rel=0.06)
 
