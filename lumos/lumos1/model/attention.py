@@ -2,7 +2,7 @@
 
 One vector of block numbers says it all: query q sees key k iff block[k] <= block[q]. Three ways give the same
 numbers: the literal mask (the reference), one unmasked attention per frame against the keys up to that frame's end
-(half the work and none of the L x L memory), and FlexAttention.
+(half the work and none of the L x L memory), and FlexAttention. The first two are calls of `xllmx.attention`.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +18,7 @@ from torch import Tensor
 
 from lumos.lumos1.model.explicit import Part, explicit_attention
 from lumos.lumos1.model.linear import linear
+from xllmx.attention import attention
 
 BACKENDS = ("per_frame", "mask", "flex")
 
@@ -140,7 +141,7 @@ def frame_causal_attention(
 ) -> Float[Tensor, "B N L E"]:
     """Return softmax(q k^T / sqrt(E)) v under the frame-causal rule; N query heads share K key/value heads."""
     if layout.mask is not None:
-        return _sdpa(q, k, v, mask=layout.mask)
+        return _attend(q, k, v, mask=layout.mask)
     if layout.block_mask is not None:
         return _compiled_flex()(q, k, v, block_mask=layout.block_mask, enable_gqa=q.shape[1] != k.shape[1])
     return _frame_by_frame(q, k, v, layout)
@@ -182,7 +183,7 @@ def cached_attention(
                 if begin < end:
                     mask = None if is_frame else _text_mask(begin, end, device=q.device)
                     queries = q_rows[:, :, max(first, padding) : stop]
-                    parts.append(_sdpa(queries, k_rows[:, :, :end], v_rows[:, :, :end], mask=mask))
+                    parts.append(_attend(queries, k_rows[:, :, :end], v_rows[:, :, :end], mask=mask))
             outputs.append(_join(parts, dim=2))
     return _join(outputs, dim=0)
 
@@ -193,7 +194,7 @@ def _per_frame(q: Tensor, k: Tensor, v: Tensor, group: RowGroup) -> Tensor:
         return explicit_attention(q, k, v, group.parts)
     queries = _split(q, [segment.stop - segment.start for segment in group.segments], dim=2)
     gathered = [
-        _sdpa(own, k[:, :, part.keys], v[:, :, part.keys], mask=part.mask)
+        _attend(own, k[:, :, part.keys], v[:, :, part.keys], mask=part.mask)
         for own, part in zip(queries, group.parts, strict=True)
     ]
     return _join(gathered, dim=2)
@@ -251,14 +252,11 @@ def _equal_runs(starts: Sequence[int], rows: slice) -> list[tuple[slice, int]]:
     return [(slice(first, last), starts[first]) for first, last in pairwise(bounds)]
 
 
-def _sdpa(q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor | None) -> Tensor:
-    groups = q.shape[1] // k.shape[1]
-    if mask is not None and groups > 1 and q.is_cuda:
-        # No fused CUDA kernel takes both a mask and grouped heads; unfused, the scores would fill the memory.
-        k, v, groups = k.repeat_interleave(groups, 1), v.repeat_interleave(groups, 1), 1
+def _attend(q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor | None) -> Tensor:
+    """Return the attention of queries to keys that all of them see, but for a mask."""
     if mask is None and _is_faster_by_head(q, k):
         return _attention_by_head(q, k, v)
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=groups > 1)
+    return attention(q, k, v, mask=mask)
 
 
 def _is_faster_explicit(q: Tensor, k: Tensor) -> bool:

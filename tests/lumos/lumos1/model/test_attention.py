@@ -20,6 +20,7 @@ from lumos.lumos1.model.attention import (
 )
 from lumos.lumos1.sequence import blocks_of
 from lumos.tokenizer.vocab import Vocab
+from tests import stand_in_flash
 
 
 class Row(NamedTuple):
@@ -155,6 +156,20 @@ def test_elsewhere_the_fused_kernel_is_called(case, monkeypatch):
     monkeypatch.setattr(F, "scaled_dot_product_attention", refuse)
     with pytest.raises(AssertionError, match="fused kernel"):
         frame_causal_attention(q, k, v, layout_of(torch.zeros(1, q.shape[2], dtype=torch.int64)))
+
+
+def test_frames_go_to_flash_attention_where_the_engine_takes_it(monkeypatch):
+    blocks = blocks_from(Row(0, "tttfffttt"))
+    q, k, v = (tensor.detach() for tensor in qkv(blocks))
+    calls = stand_in_flash.install(monkeypatch)
+    monkeypatch.setattr("xllmx.attention.resolve_backend", lambda *_, **__: "flash")
+    found = frame_causal_attention(q, k, v, layout_of(blocks))
+    assert len(calls) == 3  # text has masks
+    last = cached_attention(q[:, :, 7:11], k[:, :, :11], v[:, :, :11], layout_of(blocks[:, 7:11]), starts=[0])
+    assert len(calls) == 4
+    stand_in_flash.uninstall(monkeypatch)
+    for output, rule in ((found, slice(None)), (last, slice(7, 11))):
+        torch.testing.assert_close(output, literal(q, k, v, blocks)[:, :, rule])
 
 
 @pytest.mark.slow
