@@ -20,8 +20,8 @@ from lumos.lumos1.model.attention import (
     cached_attention,
     frame_causal_attention,
     frame_causal_mask,
-    frame_plan,
-    plan_of,
+    frame_layout,
+    layout_of,
 )
 from lumos.lumos1.sequence import blocks_of, frame_ids, packed_length
 from lumos.tokenizer.vocab import Vocab
@@ -56,7 +56,7 @@ def cached_paths(
     paths = {
         "dense mask, concatenated cache": literal,
         "no mask, fused kernel": lambda: F.scaled_dot_product_attention(q, kv[0], kv[1], enable_gqa=grouped),
-        "ours": lambda: cached_attention(q, kv[0], kv[1], frame_plan(2, length), starts=[0, 0]),
+        "ours": lambda: cached_attention(q, kv[0], kv[1], frame_layout(2, length), starts=[0, 0]),
     }
 
     def exact() -> Tensor:
@@ -94,12 +94,12 @@ def packed_paths(
     inputs = [torch.randn(shape, device=device, dtype=dtype, requires_grad=True) for shape in shapes]
 
     def path(backend: str) -> Callable[[], Tensor]:
-        plan = plan_of(blocks, backend=backend)
+        layout = layout_of(blocks, backend=backend)
 
         def run() -> Tensor:
             for tensor in inputs:
                 tensor.grad = None
-            out = frame_causal_attention(*inputs, plan)
+            out = frame_causal_attention(*inputs, layout)
             out.sum().backward()
             return out.detach()
 

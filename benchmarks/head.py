@@ -16,7 +16,10 @@ from benchmarks.measure import compare, matmul_rate, write_report
 from benchmarks.sampling import SAMPLER, Moment
 from benchmarks.work import WORKS, Work
 from lumos.lumos1.model.linear import linear
-from lumos.lumos1.sampling.refine import MASKED, GeneratorNoise, Step, guide, inverse_cdf, refine
+from lumos.lumos1.sampling.guidance import guide
+from lumos.lumos1.sampling.noise import GeneratorNoise, inverse_cdf
+from lumos.lumos1.sampling.refine import MASKED, refine
+from lumos.lumos1.sampling.schedule import Step
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 _CHUNK = 128

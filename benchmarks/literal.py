@@ -19,7 +19,9 @@ from lumos.lumos1.model.attention import frame_causal_mask
 from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.model.rope import mm_rope_angles
 from lumos.lumos1.model.transformer import Block
-from lumos.lumos1.sampling.refine import MASKED, NoiseSource, Step, confidence_temperature, num_masked
+from lumos.lumos1.sampling.noise import NoiseSource
+from lumos.lumos1.sampling.refine import MASKED
+from lumos.lumos1.sampling.schedule import Step, confidence_temperature, num_masked
 from lumos.lumos1.sequence import blocks_of, content_positions, frame_content, frame_ids, positions_of, video_header
 from xllmx.rng import generator_for
 
@@ -60,7 +62,7 @@ class LiteralBranch:
         return self._model.lm_head(self._hidden(ids, keep=False)).float()
 
     def keep(self, ids: Int[Tensor, "1 L"]) -> None:
-        """Returns nothing; the tokens are in the cache."""
+        """Write the tokens into the cache."""
         self._hidden(ids, keep=True)
 
     def _hidden(self, ids: Tensor, *, keep: bool, first: bool = False) -> Tensor:
@@ -90,7 +92,7 @@ class LiteralDecoder:
     def refine(
         self, codes: Int[Tensor, "N"], *, noise: NoiseSource, step: Step, sampler: SamplerConfig
     ) -> Int[Tensor, "N"]:
-        """Returns the codes of a frame (-1 = undecided) after one refinement."""
+        """Returns the codes of a frame (-1 = masked) after one refinement."""
         cond, uncond = (branch.logits(self._frame(codes)) for branch in self._branches)
         guided = uncond + sampler.guidance_scale * (cond - uncond)
         vocab, places = self._model.vocab, frame_content(*self._grid).to(codes.device)
@@ -98,20 +100,20 @@ class LiteralDecoder:
         every = torch.arange(len(codes), device=codes.device)
         drawn = noise.draw(logits, frame=step.frame, step=step.index, positions=every)
         log_prob = logits.softmax(dim=-1).gather(-1, drawn[:, None]).squeeze(-1).log()
-        undecided = codes == MASKED
-        refined = torch.where(undecided, drawn, codes)
+        masked = codes == MASKED
+        refined = torch.where(masked, drawn, codes)
         if step.index + 1 == sampler.num_steps:
             return refined
         u = noise.uniform(frame=step.frame, step=step.index, num_positions=len(codes)).to(codes.device)
         confidence = log_prob - confidence_temperature(sampler, step) * (-u.log()).log()
-        confidence = confidence.masked_fill(~undecided, torch.inf)
-        unknown = int(undecided.sum())
+        confidence = confidence.masked_fill(~masked, torch.inf)
+        unknown = int(masked.sum())
         count = num_masked(step.index, num_steps=sampler.num_steps, unknown=unknown, num_positions=len(codes))
         refined[confidence.argsort(stable=True)[:count]] = MASKED
         return refined
 
     def keep_frame(self, codes: Int[Tensor, "N"], *, ratio: float) -> None:
-        """Returns nothing; the frame is in both caches, `ratio` of its content masked."""
+        """Write the frame into both caches, `ratio` of its content masked."""
         height, width = self._grid
         ids = self._frame(codes)
         pattern = history_pattern(height * (width + 1), ratio)

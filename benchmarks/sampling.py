@@ -20,9 +20,11 @@ from lumos.lumos1.ardf import history_pattern
 from lumos.lumos1.config import SamplerConfig
 from lumos.lumos1.model.linear import linear
 from lumos.lumos1.model.modeling import LumosForCausalLM
-from lumos.lumos1.sampling.decode import FrameDecoder
-from lumos.lumos1.sampling.guidance import Guidance
-from lumos.lumos1.sampling.refine import MASKED, GeneratorNoise, Step, num_masked, refine, undecided_places
+from lumos.lumos1.sampling.frame_decoder import FrameDecoder
+from lumos.lumos1.sampling.guidance import GuidedFrame
+from lumos.lumos1.sampling.noise import GeneratorNoise
+from lumos.lumos1.sampling.refine import MASKED, refine
+from lumos.lumos1.sampling.schedule import Step, num_masked
 from lumos.lumos1.sequence import video_header
 
 SAMPLER = SamplerConfig()
@@ -63,28 +65,28 @@ class Fast:
     def __init__(self, model: LumosForCausalLM, work: Work, moment: Moment, *, graphs: bool = False) -> None:
         self._moment, self._codes = moment, moment.codes.to(model.device)[None]
         self._decoder = FrameDecoder(
-            model, texts_of(model, work), grid=work.grid, num_latent_frames=work.num_latent_frames, graphs=graphs
+            model,
+            [[text] for text in texts_of(model, work)],
+            grid=work.grid,
+            num_latent_frames=work.num_latent_frames,
+            graphs=graphs,
         )
         pattern = history_pattern(work.grid[0] * (work.grid[1] + 1), SAMPLER.mask_history_ratio).to(model.device)[None]
         self._decoder.read_text()
-        for frame, codes in enumerate(moment.history.to(model.device)):
-            self._decoder.keep_frame(codes[None], frame=frame, masked_positions=pattern)
-        self._places, self._undecided = undecided_places(self._codes)
+        for codes in moment.history.to(model.device):
+            self._decoder.keep_frame(codes[None], masked_content=pattern)
         self._noise = [GeneratorNoise(0)]
 
     @torch.inference_mode()
     def blocks(self) -> Tensor:
         """Returns the guided hidden states of the masked positions."""
-        hidden = self._decoder.hidden(self._codes, frame=self._moment.step.frame, places=self._places)
-        guidance = Guidance(SAMPLER, 1, num_positions=self._codes.shape[1], weight=self._decoder.head)
-        return guidance.guided(hidden, rows=[0, 1], undecided=self._undecided)[self._undecided]
+        return GuidedFrame(self._decoder, SAMPLER).hidden(self._codes)
 
     @torch.inference_mode()
     def head(self, hidden: Tensor) -> Tensor:
         """Returns the codes after the refinement."""
-        return refine(
-            self._codes, hidden, weight=self._decoder.head, noise=self._noise, step=self._moment.step, sampler=SAMPLER
-        )
+        weight, step = self._decoder.visual_weight, self._moment.step
+        return refine(self._codes, hidden, weight=weight, noise=self._noise, step=step, sampler=SAMPLER)
 
     def step(self) -> Tensor:
         """Returns the codes after the refinement."""

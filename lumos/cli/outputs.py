@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from lumos.cli.record import code_version, differences, file_hash, model_hash, read_record, write_record
-from lumos.lumos1.pipeline import LumosPipeline, OnFrame
+from lumos.lumos1.pipeline import LumosPipeline
+from lumos.lumos1.sampling.request import OnFrame
 from lumos.lumos1.sampling.settings import Settings
 from lumos.media.files import require_folder
 from lumos.media.inputs import choose_seeds

@@ -5,7 +5,7 @@ output = pipeline("a red circle moves to the right", seed=1)
 output.frames[0][0].save("first.png")
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,9 @@ from lumos.hub.models import DEFAULT_MODEL, ModelFiles, resolve
 from lumos.lumos1.model.lora import load_lora
 from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.model.placement import check_placement, place
-from lumos.lumos1.sampling.decode import generate_codes
-from lumos.lumos1.sampling.refine import GeneratorNoise
+from lumos.lumos1.sampling.decode import generate
+from lumos.lumos1.sampling.noise import GeneratorNoise
+from lumos.lumos1.sampling.request import ClipRequest, OnFrame
 from lumos.lumos1.sampling.settings import Settings, resolve_settings, sizes_for_images
 from lumos.lumos1.sequence import packed_length
 from lumos.media.crop import crop_to_bucket, nearest_size
@@ -31,29 +32,26 @@ from lumos.tokenizer.visual import VisualTokenizer
 from lumos.tokenizer.vocab import Vocab
 from xllmx.setting import SettingError
 
-OnFrame = Callable[[int, Tensor], None]
-"""Called with the index of a finished latent frame and its codes [B, H, W]."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class LumosOutput:
-    """What a call made, one entry a sample in every list."""
+    """What a call made, one entry a clip in every list."""
 
     frames: list[list[Image.Image]]
-    """The frames of each sample; an image has one."""
+    """The frames of each clip; an image has one."""
     seeds: list[int]
-    """The seed that makes each sample again."""
+    """The seed that makes each clip again."""
     codes: list[Tensor]
-    """Visual codes of each sample, int64 [T, H, W], on the CPU."""
+    """Visual codes of each clip, int64 [T, H, W], on the CPU."""
     settings: list[Settings]
-    """The settings each sample was made with (pictures of other shapes give other sizes)."""
+    """The settings each clip was made with (pictures of other shapes give other sizes)."""
     model_calls: list[int]
-    """Passes of the model over a latent frame that each sample took, one for each branch."""
+    """Passes of the model over a latent frame that each clip took, one for each branch."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Sample:
-    """One sample on its way."""
+class _Clip:
+    """One clip on its way."""
 
     index: int
     prompt_ids: Tensor
@@ -150,14 +148,14 @@ class LumosPipeline:
         callback: OnFrame | None = None,
         **sampler: Any,
     ) -> LumosOutput:
-        """Frames, seeds and codes of one sample a prompt.
+        """Frames, seeds and codes of one clip a prompt.
 
         Whatever is None has the model's default, else the released value: 672x384, 12 fps, 2 seconds, 50 steps,
         guidance 15 (images 448x256, 16), history mask ratio 0.7. One prompt with several images, or one image with
         several prompts, is repeated. Two finished lists of other lengths are an error.
 
         Args:
-            prompt: a text, or one a sample.
+            prompt: a text, or one a clip.
             image: the first frame, for image-to-video: cropped to the nearest size of the model, or to width x height.
             negative_prompt: text the guidance leads away from; without it, the branch without text, as released.
             num_frames: exactly so many frames come back; 1 makes an image. None: fps * duration are named in the
@@ -169,34 +167,34 @@ class LumosPipeline:
             num_inference_steps: refinements a latent frame.
             guidance_scale: 1 leaves the branch without text out.
             mask_history_ratio: share of finished frames hidden from later ones.
-            generator: draws the seeds; one, or one a sample.
-            seed: of the first sample, the next ones count on; or one a sample. None: from the operating system.
+            generator: draws the seeds; one, or one a clip.
+            seed: of the first clip, the next ones count on; or one a clip. None: from the operating system.
             callback: called with each finished latent frame, `(index, codes [B, H, W])`.
             **sampler: other fields of `SamplerConfig`.
 
         Raises:
             ValueError: a value outside its rule, a prompt too long for the model, a picture that is none.
         """
-        clip = {"num_frames": num_frames, "duration": duration, "fps": fps, "width": width, "height": height}
+        size = {"num_frames": num_frames, "duration": duration, "fps": fps, "width": width, "height": height}
         steps = {"num_inference_steps": num_inference_steps, "guidance_scale": guidance_scale}
-        given = {**clip, **steps, "mask_history_ratio": mask_history_ratio, **sampler}
+        given = {**size, **steps, "mask_history_ratio": mask_history_ratio, **sampler}
         prompts, images, negatives = together(prompt, image, negative_prompt)
         seeds = choose_seeds(len(prompts), seed=seed, generator=generator)
-        samples = [
-            self._sample(index, prompts[index], images[index], negatives[index], seed=seeds[index], given=given)
+        clips = [
+            self._clip(index, prompts[index], images[index], negatives[index], seed=seeds[index], given=given)
             for index in range(len(prompts))
         ]
-        codes, calls = self._generate(samples, callback)
+        codes, calls = self._generate(clips, callback)
         return LumosOutput(
-            frames=[self.decode(grid, sample.settings) for grid, sample in zip(codes, samples, strict=True)],
+            frames=[self.decode(grid, clip.settings) for grid, clip in zip(codes, clips, strict=True)],
             seeds=seeds,
             codes=[grid.cpu() for grid in codes],
-            settings=[sample.settings for sample in samples],
+            settings=[clip.settings for clip in clips],
             model_calls=calls,
         )
 
     def decode(self, codes: Int[Tensor, "T H W"], settings: Settings | None = None) -> list[Image.Image]:
-        """The frames of one sample's codes, as many as `settings` asks for, else all."""
+        """The frames of one clip's codes, as many as `settings` asks for, else all."""
         frames = to_frames(self.visual.decode(codes[None].to(self.device))[0].float())
         return [Image.fromarray(frame) for frame in frames[: settings.num_output_frames if settings else None]]
 
@@ -243,7 +241,7 @@ class LumosPipeline:
             )
         return torch.tensor(ids, dtype=torch.long)
 
-    def _sample(
+    def _clip(
         self,
         index: int,
         prompt: str,
@@ -252,11 +250,11 @@ class LumosPipeline:
         *,
         seed: int,
         given: dict[str, Any],
-    ) -> _Sample:
-        """One sample, checked and coded."""
+    ) -> _Clip:
+        """One clip, checked and coded."""
         image = None if image is None else pixels_of(image)
         settings = self.settings_for(given, image=image)
-        return _Sample(
+        return _Clip(
             index=index,
             prompt_ids=self.prompt_ids(prompt, settings),
             negative_ids=None if negative is None else self._ids(negative, settings),
@@ -265,36 +263,30 @@ class LumosPipeline:
             settings=settings,
         )
 
-    def _generate(self, samples: Sequence[_Sample], callback: OnFrame | None) -> tuple[list[Tensor], list[int]]:
-        """Codes and model calls of every sample; those of the same size go through the model together."""
+    def _generate(self, clips: Sequence[_Clip], callback: OnFrame | None) -> tuple[list[Tensor], list[int]]:
+        """Codes and model calls of every clip; those of the same size go through the model together."""
         codes: dict[int, Tensor] = {}
-        calls = torch.zeros(len(samples), dtype=torch.long)
-        groups: dict[tuple[Settings, bool, bool], list[_Sample]] = {}
-        for sample in samples:
-            key = (sample.settings, sample.given is not None, sample.negative_ids is not None)
-            groups.setdefault(key, []).append(sample)
+        calls: dict[int, int] = {}
+        groups: dict[tuple[Settings, bool, bool], list[_Clip]] = {}
+        for clip in clips:
+            groups.setdefault((clip.settings, clip.given is not None, clip.negative_ids is not None), []).append(clip)
         for (settings, _, _), group in groups.items():
-            given = [sample.given for sample in group if sample.given is not None]
-            negative = [sample.negative_ids.to(self.device) for sample in group if sample.negative_ids is not None]
-            counted = torch.zeros(len(group), dtype=torch.long)
-            made = generate_codes(
-                self.model,
-                [sample.prompt_ids.to(self.device) for sample in group],
+            given = [clip.given for clip in group if clip.given is not None]
+            request = ClipRequest(
+                prompt_ids=[clip.prompt_ids for clip in group],
+                negative_ids=[clip.negative_ids for clip in group if clip.negative_ids is not None] or None,
                 grid=settings.grid,
                 num_latent_frames=settings.num_latent_frames,
                 fps=settings.fps,
                 duration=settings.duration,
                 sampler=settings.sampler,
+                noise=[GeneratorNoise(clip.seed) for clip in group],
                 given=torch.stack(given) if given else None,
-                negative_ids=negative or None,
-                noise=[GeneratorNoise(sample.seed) for sample in group],
-                on_frame=callback,
-                calls=counted,
-                graphs=self.cuda_graphs,
             )
-            codes.update({sample.index: made[row] for row, sample in enumerate(group)})
-            calls[[sample.index for sample in group]] = counted
-        return [codes[index] for index in range(len(samples))], calls.tolist()
+            made = generate(self.model, request, on_frame=callback, graphs=self.cuda_graphs)
+            for clip, own_codes, own_calls in zip(group, made.codes, made.model_calls.tolist(), strict=True):
+                codes[clip.index], calls[clip.index] = own_codes, own_calls
+        return [codes[index] for index in range(len(clips))], [calls[index] for index in range(len(clips))]
 
 
 def agreed_vocabulary(model: Vocab, text: Vocab) -> Vocab:

@@ -2,7 +2,7 @@
 
 One vector of block numbers says it all: query q sees key k iff block[k] <= block[q]. Three ways give the same
 numbers: the literal mask (the reference), one unmasked attention per frame against the keys up to that frame's end
-(half the work and none of the L x L memory), and FlexAttention.
+(half the work and none of the L x L memory), and FlexAttention. The first two are calls of `xllmx.attention`.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +18,7 @@ from torch import Tensor
 
 from lumos.lumos1.model.explicit import Part, explicit_attention
 from lumos.lumos1.model.linear import linear
+from xllmx.attention import attention
 
 BACKENDS = ("per_frame", "mask", "flex")
 
@@ -47,8 +48,8 @@ class RowGroup:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class AttentionPlan:
-    """How to compute the attention of a batch; `plan_of` makes it once a forward pass, every layer uses it."""
+class AttentionLayout:
+    """How to compute the attention of a batch; `layout_of` makes it once a forward pass, every layer uses it."""
 
     groups: tuple[RowGroup, ...]
     mask: Tensor | None = None
@@ -89,7 +90,7 @@ def samples_of(blocks: Int[Tensor, "B L"]) -> Int[Tensor, "B L"]:
     return F.pad(falls.long().cumsum(1), (1, 0))
 
 
-def plan_of(blocks: Int[Tensor, "B L"], *, backend: str = "per_frame") -> AttentionPlan:
+def layout_of(blocks: Int[Tensor, "B L"], *, backend: str = "per_frame") -> AttentionLayout:
     """Return which columns are frames and which are text, for runs of rows that agree on it.
 
     `blocks` rise along each sample of a row (`samples_of`), after leading -1s (padding). Reads their values: on an
@@ -121,36 +122,36 @@ def plan_of(blocks: Int[Tensor, "B L"], *, backend: str = "per_frame") -> Attent
         segments = _segments(joined[first], falls[first])
         parts = tuple(_part(segment, real, device=blocks.device) for segment in segments)
         groups.append(RowGroup(rows=rows, segments=segments, parts=parts))
-    return AttentionPlan(
+    return AttentionLayout(
         groups=tuple(groups),
         mask=frame_causal_mask(blocks)[:, None] if backend == "mask" else None,
         block_mask=_block_mask(blocks) if backend == "flex" else None,
     )
 
 
-def frame_plan(num_rows: int, length: int) -> AttentionPlan:
-    """Return the plan of rows that are one frame each, or `length` tokens of one: every query sees every key."""
+def frame_layout(num_rows: int, length: int) -> AttentionLayout:
+    """Return the layout of rows that are one frame each, or `length` tokens of one: every query sees every key."""
     segment = Segment(0, length, is_frame=True)
     group = RowGroup(rows=slice(0, num_rows), segments=(segment,), parts=(_part(segment, None, device=None),))
-    return AttentionPlan(groups=(group,))
+    return AttentionLayout(groups=(group,))
 
 
 def frame_causal_attention(
-    q: Float[Tensor, "B N L E"], k: Float[Tensor, "B K L E"], v: Float[Tensor, "B K L E"], plan: AttentionPlan
+    q: Float[Tensor, "B N L E"], k: Float[Tensor, "B K L E"], v: Float[Tensor, "B K L E"], layout: AttentionLayout
 ) -> Float[Tensor, "B N L E"]:
     """Return softmax(q k^T / sqrt(E)) v under the frame-causal rule; N query heads share K key/value heads."""
-    if plan.mask is not None:
-        return _sdpa(q, k, v, mask=plan.mask)
-    if plan.block_mask is not None:
-        return _compiled_flex()(q, k, v, block_mask=plan.block_mask, enable_gqa=q.shape[1] != k.shape[1])
-    return _frame_by_frame(q, k, v, plan)
+    if layout.mask is not None:
+        return _attend(q, k, v, mask=layout.mask)
+    if layout.block_mask is not None:
+        return _compiled_flex()(q, k, v, block_mask=layout.block_mask, enable_gqa=q.shape[1] != k.shape[1])
+    return _frame_by_frame(q, k, v, layout)
 
 
-@torch.compiler.disable(reason="the calls follow from the plan: traced, every new layout would compile again")
-def _frame_by_frame(q: Tensor, k: Tensor, v: Tensor, plan: AttentionPlan) -> Tensor:
+@torch.compiler.disable(reason="the calls follow from the layout: traced, every new layout would compile again")
+def _frame_by_frame(q: Tensor, k: Tensor, v: Tensor, layout: AttentionLayout) -> Tensor:
     # Splits rather than slices: their gradients are joined, not added up in buffers of full size.
-    rows = [group.rows.stop - group.rows.start for group in plan.groups]
-    parts = zip(plan.groups, _split(q, rows, dim=0), _split(k, rows, dim=0), _split(v, rows, dim=0), strict=True)
+    rows = [group.rows.stop - group.rows.start for group in layout.groups]
+    parts = zip(layout.groups, _split(q, rows, dim=0), _split(k, rows, dim=0), _split(v, rows, dim=0), strict=True)
     return _join([_per_frame(q_rows, k_rows, v_rows, group) for group, q_rows, k_rows, v_rows in parts], dim=0)
 
 
@@ -158,7 +159,7 @@ def cached_attention(
     q: Float[Tensor, "B N L E"],
     k: Float[Tensor, "B K S E"],
     v: Float[Tensor, "B K S E"],
-    plan: AttentionPlan,
+    layout: AttentionLayout,
     *,
     starts: Sequence[int],
 ) -> Float[Tensor, "B N L E"]:
@@ -166,13 +167,13 @@ def cached_attention(
 
     Of a frame the L may be any of its tokens, for they see the same keys.
 
-    Row b is real from column `starts[b]` of the S on. Rows that agree on that and on `plan` (of the L new tokens)
+    Row b is real from column `starts[b]` of the S on. Rows that agree on that and on `layout` (of the L new tokens)
     share a call on just their real keys, so no padding is ever attended to and a frame needs no mask. Queries in the
     padding give 0.
     """
     past = k.shape[2] - q.shape[2]
     outputs = []
-    for group in plan.groups:
+    for group in layout.groups:
         for rows, start in _equal_runs(starts, group.rows):
             q_rows, k_rows, v_rows = q[rows], k[rows, :, start:], v[rows, :, start:]
             padding = max(0, start - past)
@@ -182,7 +183,7 @@ def cached_attention(
                 if begin < end:
                     mask = None if is_frame else _text_mask(begin, end, device=q.device)
                     queries = q_rows[:, :, max(first, padding) : stop]
-                    parts.append(_sdpa(queries, k_rows[:, :, :end], v_rows[:, :, :end], mask=mask))
+                    parts.append(_attend(queries, k_rows[:, :, :end], v_rows[:, :, :end], mask=mask))
             outputs.append(_join(parts, dim=2))
     return _join(outputs, dim=0)
 
@@ -193,7 +194,7 @@ def _per_frame(q: Tensor, k: Tensor, v: Tensor, group: RowGroup) -> Tensor:
         return explicit_attention(q, k, v, group.parts)
     queries = _split(q, [segment.stop - segment.start for segment in group.segments], dim=2)
     gathered = [
-        _sdpa(own, k[:, :, part.keys], v[:, :, part.keys], mask=part.mask)
+        _attend(own, k[:, :, part.keys], v[:, :, part.keys], mask=part.mask)
         for own, part in zip(queries, group.parts, strict=True)
     ]
     return _join(gathered, dim=2)
@@ -251,14 +252,11 @@ def _equal_runs(starts: Sequence[int], rows: slice) -> list[tuple[slice, int]]:
     return [(slice(first, last), starts[first]) for first, last in pairwise(bounds)]
 
 
-def _sdpa(q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor | None) -> Tensor:
-    groups = q.shape[1] // k.shape[1]
-    if mask is not None and groups > 1 and q.is_cuda:
-        # No fused CUDA kernel takes both a mask and grouped heads; unfused, the scores would fill the memory.
-        k, v, groups = k.repeat_interleave(groups, 1), v.repeat_interleave(groups, 1), 1
+def _attend(q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor | None) -> Tensor:
+    """Return the attention of queries to keys that all of them see, but for a mask."""
     if mask is None and _is_faster_by_head(q, k):
         return _attention_by_head(q, k, v)
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=groups > 1)
+    return attention(q, k, v, mask=mask)
 
 
 def _is_faster_explicit(q: Tensor, k: Tensor) -> bool:

@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 from transformers.modeling_outputs import CausalLMOutput
 
 from lumos.lumos1.config import LumosConfig
-from lumos.lumos1.model.attention import AttentionPlan, plan_of
+from lumos.lumos1.model.attention import AttentionLayout, layout_of
 from lumos.lumos1.model.cache import KVCache
 from lumos.lumos1.model.linear import Linear, linear
 from lumos.lumos1.model.transformer import LumosModel
@@ -47,7 +47,7 @@ class LumosForCausalLM(PreTrainedModel):
         self,
         input_ids: Int[Tensor, "B L"],
         positions: Int[Tensor, "B 3 L"] | None = None,
-        blocks: Int[Tensor, "B L"] | AttentionPlan | None = None,
+        blocks: Int[Tensor, "B L"] | AttentionLayout | None = None,
         *,
         backend: str = "per_frame",
         **_unused: Any,
@@ -57,8 +57,8 @@ class LumosForCausalLM(PreTrainedModel):
         Args:
             input_ids: token ids, shorter rows padded on the left.
             positions: (t, y, x); None derives them from the ids.
-            blocks: block numbers or a plan made of them; None derives them from the ids.
-            backend: see `plan_of`; a plan that is given rules.
+            blocks: block numbers or a layout made of them; None derives them from the ids.
+            backend: see `layout_of`; a layout that is given rules.
         """
         hidden = self.hidden(input_ids, positions=positions, blocks=blocks, backend=backend)
         return CausalLMOutput(logits=self.lm_head(hidden).float())
@@ -68,7 +68,7 @@ class LumosForCausalLM(PreTrainedModel):
         input_ids: Int[Tensor, "B L"],
         *,
         positions: Int[Tensor, "B 3 L"] | None = None,
-        blocks: Int[Tensor, "B L"] | AttentionPlan | None = None,
+        blocks: Int[Tensor, "B L"] | AttentionLayout | None = None,
         cache: KVCache | None = None,
         only: Int[Tensor, "B M"] | None = None,
         backend: str = "per_frame",
@@ -88,8 +88,8 @@ class LumosForCausalLM(PreTrainedModel):
             positions = positions_of(input_ids, self.vocab)
         if blocks is None:
             blocks = blocks_of(input_ids, self.vocab)
-        plan = blocks if isinstance(blocks, AttentionPlan) else plan_of(blocks, backend=backend)
-        return self.model(input_ids, positions, plan, cache=cache, only=only)
+        layout = blocks if isinstance(blocks, AttentionLayout) else layout_of(blocks, backend=backend)
+        return self.model(input_ids, positions, layout, cache=cache, only=only)
 
     @property
     def visual_weight(self) -> Float[Tensor, "C D"]:

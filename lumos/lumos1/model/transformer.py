@@ -6,7 +6,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from lumos.lumos1.config import LumosConfig
-from lumos.lumos1.model.attention import AttentionPlan, cached_attention, frame_causal_attention, frame_plan
+from lumos.lumos1.model.attention import AttentionLayout, cached_attention, frame_causal_attention, frame_layout
 from lumos.lumos1.model.cache import KVCache
 from lumos.lumos1.model.linear import Linear
 from lumos.lumos1.model.rope import mm_rope, mm_rope_angles
@@ -72,14 +72,14 @@ class Attention(nn.Module):
         self,
         x: Float[Tensor, "B L D"],
         rotation: Rotation,
-        plan: AttentionPlan,
+        layout: AttentionLayout,
         *,
         cache: KVCache | None,
         only: Int[Tensor, "B M"] | None = None,
     ) -> Float[Tensor, "B M D"]:
         """Return what the tokens, or only those in columns `only`, gather from those they may see, cached ones too.
 
-        `plan` is of the tokens that gather.
+        `layout` is of the tokens that gather.
         """
         asking, turned = x, rotation
         if only is not None:
@@ -89,12 +89,12 @@ class Attention(nn.Module):
         q, k = mm_rope(self.q_norm(q), *turned), mm_rope(self.k_norm(k), *rotation)
         q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
         if cache is None:
-            gathered = frame_causal_attention(q, k, v, plan)
+            gathered = frame_causal_attention(q, k, v, layout)
         else:
             keys, values = cache.append(self.layer, k, v)
             if q.shape[2] == 0:
                 return asking
-            gathered = cached_attention(q, keys, values, plan, starts=cache.starts)
+            gathered = cached_attention(q, keys, values, layout, starts=cache.starts)
         return self.o_proj(gathered.transpose(1, 2).flatten(2))
 
 
@@ -133,14 +133,14 @@ class Block(nn.Module):
         self,
         x: Float[Tensor, "B L D"],
         rotation: Rotation,
-        plan: AttentionPlan,
+        layout: AttentionLayout,
         *,
         cache: KVCache | None = None,
         only: Int[Tensor, "B M"] | None = None,
     ) -> Float[Tensor, "B M D"]:
         """Return the residual stream after this block, of the tokens in columns `only` (None: of all)."""
         norm = self.input_layernorm
-        attended = self.self_attn(x if self.swin_norm else norm(x), rotation, plan, cache=cache, only=only)
+        attended = self.self_attn(x if self.swin_norm else norm(x), rotation, layout, cache=cache, only=only)
         x = x if only is None else columns(x, only)
         x = x + self._dropped(norm(attended) if self.swin_norm else attended)
         norm = self.post_attention_layernorm
@@ -165,7 +165,7 @@ class LumosModel(nn.Module):
         self,
         input_ids: Int[Tensor, "B L"],
         positions: Int[Tensor, "B 3 L"],
-        plan: AttentionPlan,
+        layout: AttentionLayout,
         *,
         cache: KVCache | None = None,
         only: Int[Tensor, "B M"] | None = None,
@@ -175,7 +175,7 @@ class LumosModel(nn.Module):
         Args:
             input_ids: token ids; with a cache, only the new ones.
             positions: (t, y, x) of these tokens.
-            plan: their structure; see `plan_of`.
+            layout: their structure; see `layout_of`.
             cache: keys and values of the tokens before; the new ones are written behind.
             only: the columns that are wanted: the last block computes no others. Some only of a single frame; none (M =
                 0) of any tokens, for the sake of the cache.
@@ -184,11 +184,11 @@ class LumosModel(nn.Module):
         rotation = mm_rope_angles(positions, head_dim=self.config.head_dim, theta=self.config.rope_theta)
         *blocks, last = self.layers
         for block in blocks:
-            x = block(x, rotation, plan, cache=cache)
+            x = block(x, rotation, layout, cache=cache)
         if only is not None and only.shape[1] > 0:
-            assert all(len(group.segments) == 1 and group.segments[0].is_frame for group in plan.groups)
-            plan = frame_plan(*only.shape)
-        return self.norm(last(x, rotation, plan, cache=cache, only=only))
+            assert all(len(group.segments) == 1 and group.segments[0].is_frame for group in layout.groups)
+            layout = frame_layout(*only.shape)
+        return self.norm(last(x, rotation, layout, cache=cache, only=only))
 
 
 def columns(x: Float[Tensor, "B L D"], only: Int[Tensor, "B M"]) -> Float[Tensor, "B M D"]:

@@ -15,11 +15,12 @@ from lumos.lumos1.model.attention import (
     cached_attention,
     frame_causal_attention,
     frame_causal_mask,
-    plan_of,
+    layout_of,
     samples_of,
 )
 from lumos.lumos1.sequence import blocks_of
 from lumos.tokenizer.vocab import Vocab
+from tests import stand_in_flash
 
 
 class Row(NamedTuple):
@@ -81,24 +82,24 @@ def test_golden_mask(golden, name):
     assert np.array_equal(frame_causal_mask(blocks)[0], allowed.astype(bool))
 
 
-def test_plan_is_the_drawing():
+def test_layout_is_the_drawing():
     blocks = torch.tensor([[-1, -1, 0, 1, 2, 2, 2, 3, 3, 3, 4], [0, 1, 2, 3, 4, 4, 4, 5, 5, 5, 6]])
     segments = (Segment(0, 4, False), Segment(4, 7, True), Segment(7, 10, True), Segment(10, 11, False))
-    (group,) = plan_of(blocks).groups
+    (group,) = layout_of(blocks).groups
     assert (group.rows, group.segments) == (slice(0, 2), segments)
     rule = frame_causal_mask(blocks)[:, None]
     for (start, stop, *_), part in zip(segments, group.parts, strict=True):
         assert (part.queries, part.keys) == (slice(start, stop), slice(0, stop))
         assert part.mask.expand(2, 1, stop - start, stop).equal(rule[:, :, start:stop, :stop])
-    (alone,) = plan_of(blocks[1:]).groups
+    (alone,) = layout_of(blocks[1:]).groups
     assert alone.segments == segments
     assert [part.mask is None for part in alone.parts] == [False, True, True, True]  # text of 4, frames, a lone token
 
 
 def test_rows_of_other_structure_are_groups_of_their_own():
-    plan = plan_of(blocks_from(Row(0, "tttf"), Row(1, "ttf"), Row(0, "fttt")))
-    assert [group.rows for group in plan.groups] == [slice(0, 2), slice(2, 3)]
-    assert [group.parts[0].mask is None for group in plan.groups] == [False, True]
+    layout = layout_of(blocks_from(Row(0, "tttf"), Row(1, "ttf"), Row(0, "fttt")))
+    assert [group.rows for group in layout.groups] == [slice(0, 2), slice(2, 3)]
+    assert [group.parts[0].mask is None for group in layout.groups] == [False, True]
 
 
 def equal_length(rows: list[Row]) -> torch.Tensor:
@@ -115,7 +116,7 @@ def test_output_and_gradients_equal_the_literal_rule(name, backend, kv_heads):
     blocks = equal_length(BATCHES[name])
     tensors = qkv(blocks, kv_heads=kv_heads)
     results = []
-    for attend in (lambda *args: frame_causal_attention(*args[:3], plan_of(args[3], backend=backend)), literal):
+    for attend in (lambda *args: frame_causal_attention(*args[:3], layout_of(args[3], backend=backend)), literal):
         output = attend(*tensors, blocks)
         results.append([output, *torch.autograd.grad((output * output.detach().cos()).sum(), tensors)])
     for ours, reference in zip(*results, strict=True):
@@ -139,7 +140,7 @@ def test_bf16_training_on_a_cpu_is_near_the_literal_rule_in_fp32(name, kept_keys
     expected = literal(*exact, blocks)
     expected = [expected, *torch.autograd.grad((expected * weight).sum(), exact)]
     monkeypatch.setattr(F, "scaled_dot_product_attention", refuse)
-    output = frame_causal_attention(*rounded, plan_of(blocks))
+    output = frame_causal_attention(*rounded, layout_of(blocks))
     assert output.dtype == torch.bfloat16
     for ours, reference in zip([output, *torch.autograd.grad((output * weight).sum(), rounded)], expected, strict=True):
         assert (ours.float() - reference).norm() < 0.015 * reference.norm()
@@ -154,7 +155,21 @@ def test_elsewhere_the_fused_kernel_is_called(case, monkeypatch):
         k, v = k[:, :3], v[:, :3]
     monkeypatch.setattr(F, "scaled_dot_product_attention", refuse)
     with pytest.raises(AssertionError, match="fused kernel"):
-        frame_causal_attention(q, k, v, plan_of(torch.zeros(1, q.shape[2], dtype=torch.int64)))
+        frame_causal_attention(q, k, v, layout_of(torch.zeros(1, q.shape[2], dtype=torch.int64)))
+
+
+def test_frames_go_to_flash_attention_where_the_engine_takes_it(monkeypatch):
+    blocks = blocks_from(Row(0, "tttfffttt"))
+    q, k, v = (tensor.detach() for tensor in qkv(blocks))
+    calls = stand_in_flash.install(monkeypatch)
+    monkeypatch.setattr("xllmx.attention.resolve_backend", lambda *_, **__: "flash")
+    found = frame_causal_attention(q, k, v, layout_of(blocks))
+    assert len(calls) == 3  # text has masks
+    last = cached_attention(q[:, :, 7:11], k[:, :, :11], v[:, :, :11], layout_of(blocks[:, 7:11]), starts=[0])
+    assert len(calls) == 4
+    stand_in_flash.uninstall(monkeypatch)
+    for output, rule in ((found, slice(None)), (last, slice(7, 11))):
+        torch.testing.assert_close(output, literal(q, k, v, blocks)[:, :, rule])
 
 
 @pytest.mark.slow
@@ -166,7 +181,7 @@ def test_elsewhere_the_fused_kernel_is_called(case, monkeypatch):
 def test_flex_equals_the_literal_rule(name):
     blocks = equal_length(BATCHES[name])
     q, k, v = (tensor.detach() for tensor in qkv(blocks, head_dim=16))
-    output = frame_causal_attention(q, k, v, plan_of(blocks, backend="flex"))
+    output = frame_causal_attention(q, k, v, layout_of(blocks, backend="flex"))
     torch.testing.assert_close(output, literal(q, k, v, blocks), atol=2e-6, rtol=1e-5)
 
 
@@ -179,7 +194,7 @@ def test_cached_attention_equals_the_literal_rule_on_the_last_tokens(name, past)
     past = next(p for p in range(past, -1, -1) if p == 0 or (blocks[:, p] != blocks[:, p - 1]).all())
     starts = (blocks < 0).sum(1).tolist()
     q, k, v = qkv(blocks)
-    output = cached_attention(q[:, :, past:], k, v, plan_of(blocks[:, past:]), starts=starts)
+    output = cached_attention(q[:, :, past:], k, v, layout_of(blocks[:, past:]), starts=starts)
     expected = torch.where((blocks >= 0)[:, None, :, None], literal(q, k, v, blocks), 0)[:, :, past:]
     torch.testing.assert_close(output, expected, atol=2e-6, rtol=1e-5)
 
@@ -188,13 +203,13 @@ def test_padding_is_never_read_from_the_cache():
     blocks = torch.tensor([[-1, -1, 0, 1, 1, 1]])
     q, k, v = (tensor.detach() for tensor in qkv(blocks))
     k[:, :, :2], v[:, :, :2] = torch.nan, torch.nan
-    output = cached_attention(q[:, :, 3:], k, v, plan_of(blocks[:, 3:]), starts=[2])
+    output = cached_attention(q[:, :, 3:], k, v, layout_of(blocks[:, 3:]), starts=[2])
     assert output.isfinite().all()
 
 
 def test_unknown_backend_is_refused():
     with pytest.raises(ValueError, match="per_frame, mask, flex"):
-        plan_of(torch.tensor([[0, 1]]), backend="magic")
+        layout_of(torch.tensor([[0, 1]]), backend="magic")
 
 
 # --- several samples in one row ---------------------------------------------------------------------------------------
@@ -217,7 +232,7 @@ def test_a_packed_sample_attends_as_if_alone(backend, pads):
     spans = ("ttfft", "tgt", "tttfftt")
     blocks = packed_row(*spans, pads=pads)
     q, k, v = qkv(blocks)
-    packed = frame_causal_attention(q, k, v, plan_of(blocks, backend=backend))
+    packed = frame_causal_attention(q, k, v, layout_of(blocks, backend=backend))
     upstream = torch.randn(packed.shape, generator=torch.Generator().manual_seed(2))
     upstream[:, :, :pads] = 0
     gradients = torch.autograd.grad((packed * upstream).sum(), [q, k, v])
@@ -237,7 +252,7 @@ def test_rows_packed_otherwise_are_groups_of_their_own():
     blocks = torch.cat([packed_row("ttft", "tft"), packed_row("tt", "ftftt")], dim=0)
     q, k, v = qkv(blocks)
     torch.testing.assert_close(
-        frame_causal_attention(q, k, v, plan_of(blocks)),
-        frame_causal_attention(q, k, v, plan_of(blocks, backend="mask")),
+        frame_causal_attention(q, k, v, layout_of(blocks)),
+        frame_causal_attention(q, k, v, layout_of(blocks, backend="mask")),
     )
-    assert len(plan_of(blocks).groups) == 2
+    assert len(layout_of(blocks).groups) == 2

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lumos.lumos1.model import graphs
-from lumos.lumos1.model.attention import frame_plan
+from lumos.lumos1.model.attention import frame_layout
 from lumos.lumos1.model.cache import KVCache
 from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.model.rope import axis_of_channel, mm_rope_angles
@@ -30,8 +30,8 @@ def test_a_block_compiles_whole_and_gives_the_same(
         cache.append(0, past, past * 0.5)
         cache.advance(7)
         with torch.no_grad():
-            whole = block(x, rotation, frame_plan(2, 12), cache=cache)
-            some = block(x, rotation, frame_plan(2, 3), cache=cache, only=only)
+            whole = block(x, rotation, frame_layout(2, 12), cache=cache)
+            some = block(x, rotation, frame_layout(2, 3), cache=cache, only=only)
         results.append((whole, some))
     torch.testing.assert_close(results[0], results[1])
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lumos.lumos1.model.attention import cached_attention, frame_plan
+from lumos.lumos1.model.attention import cached_attention, frame_layout
 from lumos.lumos1.model.linear import Linear, linear
 
 
@@ -31,5 +31,5 @@ def test_attention_by_head_equals_the_fused_kernel(dtype: torch.dtype, tolerance
     q, (k, v) = torch.randn(2, 6, 600, 16).to(dtype), torch.randn(2, 2, 3, 1000, 16).to(dtype)
     expected = F.scaled_dot_product_attention(q.float(), k.float(), v.float(), enable_gqa=True)
     with torch.inference_mode():
-        gathered = cached_attention(q, k, v, frame_plan(2, 600), starts=[0, 0])
+        gathered = cached_attention(q, k, v, frame_layout(2, 600), starts=[0, 0])
     torch.testing.assert_close(gathered.float(), expected, atol=tolerance, rtol=tolerance)

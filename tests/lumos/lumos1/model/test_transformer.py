@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch.utils.checkpoint import checkpoint
 
-from lumos.lumos1.model.attention import frame_causal_mask, plan_of
+from lumos.lumos1.model.attention import frame_causal_mask, layout_of
 from lumos.lumos1.model.rope import axis_of_channel, mm_rope_angles
 from lumos.lumos1.model.transformer import HeadNorm, RMSNorm
 from lumos.lumos1.sequence import blocks_of, positions_of
@@ -143,10 +143,10 @@ def test_rows_of_the_head_norm_serve_neighbouring_heads(make_config):
     torch.testing.assert_close(means, torch.tensor([0.0, 0.0, 5.0, 5.0]), atol=1e-5, rtol=0)
 
 
-def test_hidden_takes_a_plan_made_once(make_model, vocab, sample):
+def test_hidden_takes_a_layout_made_once(make_model, vocab, sample):
     model, ids = make_model(), sample()[None]
     blocks = blocks_of(ids, vocab)
-    torch.testing.assert_close(model.hidden(ids, blocks=plan_of(blocks)), model.hidden(ids))
+    torch.testing.assert_close(model.hidden(ids, blocks=layout_of(blocks)), model.hidden(ids))
     torch.testing.assert_close(model.hidden(ids, blocks=blocks), model.hidden(ids))
 
 
@@ -177,7 +177,7 @@ for ids, expected in zip(batches, plain):
 
 @pytest.mark.slow
 def test_blocks_compile_once_for_all_layouts():
-    """Attention follows the plan outside the compiled regions, which have the numbers of the plain block.
+    """Attention follows the layout outside the compiled regions, which have the numbers of the plain block.
 
     In a process of its own: what checks shapes at every call cannot be compiled.
     """

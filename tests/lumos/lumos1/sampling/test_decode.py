@@ -13,8 +13,11 @@ from torch import Tensor
 from lumos.lumos1.ardf import history_pattern
 from lumos.lumos1.config import SamplerConfig
 from lumos.lumos1.model.modeling import LumosForCausalLM
-from lumos.lumos1.sampling.decode import FrameDecoder, generate_codes
-from lumos.lumos1.sampling.refine import MASKED, GeneratorNoise, NoiseSource, NoNoise, Step, guide, refine
+from lumos.lumos1.sampling.decode import generate, generate_codes
+from lumos.lumos1.sampling.guidance import guide
+from lumos.lumos1.sampling.refine import MASKED, GeneratorNoise, NoiseSource, NoNoise, refine
+from lumos.lumos1.sampling.request import ClipRequest, OnFrame
+from lumos.lumos1.sampling.schedule import Step
 from lumos.lumos1.sequence import content_positions, frame_content, frame_ids, video_header
 
 GRID = (8, 4)
@@ -35,7 +38,9 @@ class Injected:
         return torch.from_numpy(u.astype(np.float32)[0])
 
 
-def generate(model: LumosForCausalLM, prompts: Sequence[Tensor] = PROMPTS, **changes: object) -> Tensor:
+def generated(
+    model: LumosForCausalLM, prompts: Sequence[Tensor] = PROMPTS, *, on_frame: OnFrame | None = None, **changes: object
+) -> Tensor:
     arguments = {
         "grid": GRID,
         "num_latent_frames": 3,
@@ -45,7 +50,7 @@ def generate(model: LumosForCausalLM, prompts: Sequence[Tensor] = PROMPTS, **cha
         "noise": [GeneratorNoise(seed) for seed in range(len(prompts))],
         **changes,
     }
-    return generate_codes(model, prompts, **arguments)
+    return generate(model, ClipRequest(prompt_ids=prompts, **arguments), on_frame=on_frame).codes
 
 
 def uncached(
@@ -57,7 +62,7 @@ def uncached(
     sampler: SamplerConfig,
     given: Tensor = NONE,
 ) -> Tensor:
-    """One sample by a forward of the whole sequence at every step: the reference of the cached decoding."""
+    """One clip by a forward of the whole sequence at every step: the reference of the cached decoding."""
     vocab, (height, width) = model.vocab, GRID
     codes, num_frames = torch.full((3, height * width), MASKED), 3
     codes[: len(given)] = given.flatten(1)
@@ -103,59 +108,31 @@ def test_golden_run_token_for_token(golden: Path, golden_model: LumosForCausalLM
     assert codes.flatten().tolist() == golden_model.vocab.codes_of(tokens[golden_model.vocab.is_code(tokens)]).tolist()
 
 
-def test_golden_logits_of_cached_decoding(golden: Path, golden_model: LumosForCausalLM) -> None:
-    stored, vocab = np.load(golden / "cached_decode.npz"), golden_model.vocab
-    header = video_header(vocab, fps=9, duration=1)
-    texts = [torch.cat([torch.from_numpy(stored["prompt_ids_t2v_text"]).long(), header]), header]
-    decoder = FrameDecoder(golden_model, texts, grid=(8, 12), num_latent_frames=3)
-    pattern = history_pattern(104, 0.7)[None]
-    chosen = torch.from_numpy(stored["vocab_ids"]).long() - vocab.code_base
-    with torch.inference_mode():
-        decoder.read_text()
-        for frame in range(3):
-            for step in range(2):
-                name = f"A_t2v_f{frame}_s{step}_"
-                tokens = torch.from_numpy(stored[name + "cur_tokens"]).long()
-                codes = torch.where(tokens == vocab.mask, MASKED, tokens - vocab.code_base)[None]
-                cond, uncond = decoder.hidden(codes, frame=frame)
-                at = torch.from_numpy(stored[name + "positions"]).long()
-                for branch, hidden in {
-                    "cond": cond,
-                    "uncond": uncond,
-                    "cfg7.5": guide(cond, uncond, scale=7.5),
-                    "cfg15": guide(cond, uncond, scale=15),
-                }.items():
-                    logits = golden_model.visual_logits(hidden[at])[:, chosen]
-                    torch.testing.assert_close(logits, torch.from_numpy(stored[name + branch]), atol=1e-4, rtol=0)
-            final = torch.from_numpy(stored["frames"])[frame].long() - vocab.code_base
-            decoder.keep_frame(final[None], frame=frame, masked_positions=pattern)
-
-
 @pytest.mark.parametrize("num_given", [0, 1, 2])
 @pytest.mark.parametrize("mask_given", [False, True])
 def test_cached_equals_uncached(tiny_model: LumosForCausalLM, num_given: int, mask_given: bool) -> None:
     header = video_header(tiny_model.vocab, fps=6, duration=2)
     given = torch.randint(0, 50, (3, num_given, *GRID))
     sampler = replace(CONFIG, mask_given_frames=mask_given)
-    cached = generate(tiny_model, sampler=sampler, given=given if num_given else None)
+    cached = generated(tiny_model, sampler=sampler, given=given if num_given else None)
     separator = torch.tensor([tiny_model.vocab.separator])
     with torch.inference_mode():
-        for row, prompt in enumerate(PROMPTS):
+        for clip, prompt in enumerate(PROMPTS):
             text = torch.cat([prompt, separator, header])
-            own = uncached(tiny_model, text, header, noise=GeneratorNoise(row), sampler=sampler, given=given[row])
-            assert own.equal(cached[row])
+            own = uncached(tiny_model, text, header, noise=GeneratorNoise(clip), sampler=sampler, given=given[clip])
+            assert own.equal(cached[clip])
 
 
 def test_negative_prompt_is_the_text_of_the_other_branch(tiny_model: LumosForCausalLM) -> None:
     header, separator = video_header(tiny_model.vocab, fps=6, duration=2), torch.tensor([tiny_model.vocab.separator])
     negative = [torch.tensor([256, 75, 76]), torch.tensor([256, 77]), torch.tensor([256, 78, 79, 74, 73])]
-    cached = generate(tiny_model, negative_ids=negative)
-    assert not cached.equal(generate(tiny_model))
+    cached = generated(tiny_model, negative_ids=negative)
+    assert not cached.equal(generated(tiny_model))
     with torch.inference_mode():
-        for row, (prompt, other) in enumerate(zip(PROMPTS, negative, strict=True)):
+        for clip, (prompt, other) in enumerate(zip(PROMPTS, negative, strict=True)):
             texts = [torch.cat([ids, separator, header]) for ids in (prompt, other)]
-            own = uncached(tiny_model, *texts, noise=GeneratorNoise(row), sampler=CONFIG)
-            assert own.equal(cached[row])
+            own = uncached(tiny_model, *texts, noise=GeneratorNoise(clip), sampler=CONFIG)
+            assert own.equal(cached[clip])
 
 
 @pytest.mark.parametrize("guidance_scale", [1.0, 3.0])
@@ -163,16 +140,16 @@ def test_a_batch_of_prompts_of_different_lengths_equals_each_alone(
     tiny_model: LumosForCausalLM, guidance_scale: float
 ) -> None:
     sampler = replace(CONFIG, guidance_scale=guidance_scale, confidence_temperature="per_frame", random_history=True)
-    together = generate(tiny_model, sampler=sampler)
-    for row, prompt in enumerate(PROMPTS):
-        alone = generate(tiny_model, [prompt], sampler=sampler, noise=[GeneratorNoise(row)])
-        assert alone[0].equal(together[row])
+    together = generated(tiny_model, sampler=sampler)
+    for clip, prompt in enumerate(PROMPTS):
+        alone = generated(tiny_model, [prompt], sampler=sampler, noise=[GeneratorNoise(clip)])
+        assert alone[0].equal(together[clip])
 
 
 def test_guidance_1_is_the_conditional_branch(tiny_model: LumosForCausalLM) -> None:
     header, separator = video_header(tiny_model.vocab, fps=6, duration=2), torch.tensor([tiny_model.vocab.separator])
     sampler = replace(CONFIG, guidance_scale=1.0)
-    cached = generate(tiny_model, PROMPTS[:1], sampler=sampler)
+    cached = generated(tiny_model, PROMPTS[:1], sampler=sampler)
     text = torch.cat([PROMPTS[0], separator, header])
     with torch.inference_mode():
         assert uncached(tiny_model, text, text, noise=GeneratorNoise(0), sampler=sampler).equal(cached[0])
@@ -180,22 +157,22 @@ def test_guidance_1_is_the_conditional_branch(tiny_model: LumosForCausalLM) -> N
 
 def test_separator_may_be_there_or_not(tiny_model: LumosForCausalLM) -> None:
     with_separator = [torch.cat([ids, torch.tensor([tiny_model.vocab.separator])]) for ids in PROMPTS]
-    assert generate(tiny_model, with_separator).equal(generate(tiny_model))
+    assert generated(tiny_model, with_separator).equal(generated(tiny_model))
 
 
 def test_frames_are_handed_out_as_they_are_finished(tiny_model: LumosForCausalLM) -> None:
     seen: list[tuple[int, Tensor]] = []
     given = torch.randint(0, 50, (3, 1, *GRID))
-    codes = generate(tiny_model, given=given, on_frame=lambda index, frame: seen.append((index, frame.clone())))
+    codes = generated(tiny_model, given=given, on_frame=lambda index, frame: seen.append((index, frame.clone())))
     assert [index for index, _ in seen] == [1, 2]
     assert torch.stack([frame for _, frame in seen], dim=1).equal(codes[:, 1:])
     assert codes[:, :1].equal(given)
 
 
 def test_history_ratio_and_its_kind_change_later_frames_only(tiny_model: LumosForCausalLM) -> None:
-    released = generate(tiny_model)
+    released = generated(tiny_model)
     for changes in ({"mask_history_ratio": 0.0}, {"random_history": True}):
-        other = generate(tiny_model, sampler=replace(CONFIG, **changes))
+        other = generated(tiny_model, sampler=replace(CONFIG, **changes))
         assert other[:, 0].equal(released[:, 0])
         assert not other[:, 1:].equal(released[:, 1:])
 
@@ -203,13 +180,13 @@ def test_history_ratio_and_its_kind_change_later_frames_only(tiny_model: LumosFo
 def test_no_pass_is_made_after_the_last_frame(tiny_model: LumosForCausalLM, monkeypatch: pytest.MonkeyPatch) -> None:
     calls, hidden = [], tiny_model.hidden
     monkeypatch.setattr(tiny_model, "hidden", lambda *a, **k: calls.append(1) or hidden(*a, **k))
-    generate(tiny_model)
+    generated(tiny_model)
     assert len(calls) == 1 + 3 * CONFIG.num_steps + 2
 
 
 def test_bf16_works(tiny_model: LumosForCausalLM) -> None:
     weights = {name: tensor.bfloat16() for name, tensor in tiny_model.state_dict().items()}
-    codes = generate(LumosForCausalLM.from_weights(tiny_model.config, weights))
+    codes = generated(LumosForCausalLM.from_weights(tiny_model.config, weights))
     assert codes.shape == (3, 3, *GRID)
     assert 0 <= int(codes.min()) <= int(codes.max()) < 50
 
@@ -231,11 +208,11 @@ def test_what_does_not_fit_is_one_clear_line(
     tiny_model: LumosForCausalLM, changes: dict[str, object], message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
-        generate(tiny_model, **changes)
+        generated(tiny_model, **changes)
 
 
 def test_a_prompt_too_long_says_how_much_room_there_is(tiny_model: LumosForCausalLM) -> None:
     room = tiny_model.config.max_position_embeddings - 3 * 44
     with pytest.raises(ValueError, match=f"shorten the prompt to {room} tokens"):
-        generate(tiny_model, [torch.full((room - 3,), 70)])
-    assert generate(tiny_model, [torch.full((room - 4,), 70)]).shape == (1, 3, *GRID)
+        generated(tiny_model, [torch.full((room - 3,), 70)])
+    assert generated(tiny_model, [torch.full((room - 4,), 70)]).shape == (1, 3, *GRID)

@@ -1,25 +1,16 @@
-"""One refinement step: exact draws, confidence, re-masking, and that a sample does not depend on its batch."""
+"""One refinement: draws, confidence, masking again, and that a clip does not depend on its batch."""
 
-import json
-from pathlib import Path
+import math
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
 from torch import Tensor
 
 from lumos.lumos1.config import SamplerConfig
-from lumos.lumos1.sampling import refine as sampler_module
-from lumos.lumos1.sampling.refine import (
-    MASKED,
-    GeneratorNoise,
-    NoNoise,
-    Step,
-    confidence_temperature,
-    guide,
-    inverse_cdf,
-    num_masked,
-    refine,
-)
+from lumos.lumos1.sampling import logits as logits_module
+from lumos.lumos1.sampling.refine import MASKED, GeneratorNoise, NoNoise, masked_positions, refine
+from lumos.lumos1.sampling.schedule import Step, num_masked
 
 
 def step(index: int = 0, *, frame: int = 0, first: bool = True) -> Step:
@@ -29,76 +20,6 @@ def step(index: int = 0, *, frame: int = 0, first: bool = True) -> Step:
 def case(batch: int = 2, positions: int = 12, width: int = 5, codes: int = 30) -> tuple[Tensor, Tensor, Tensor]:
     hidden, weight = torch.randn(batch, positions, width), torch.randn(codes, width)
     return torch.full((batch, positions), MASKED), hidden, weight
-
-
-def test_guidance_of_hidden_states_is_guidance_of_logits() -> None:
-    weight, cond, uncond = torch.randn(11, 5), torch.randn(3, 5), torch.randn(3, 5)
-    expected = uncond @ weight.T + 7.5 * (cond @ weight.T - uncond @ weight.T)
-    torch.testing.assert_close(guide(cond, uncond, scale=7.5) @ weight.T, expected, atol=1e-4, rtol=1e-5)
-
-
-@pytest.mark.parametrize("num_codes", [7, 256, 1000])
-def test_inverse_cdf_draws_from_the_softmax(num_codes: int) -> None:
-    logits = torch.randn(num_codes) * 2
-    u = (torch.arange(20000) + 0.5) / 20000
-    drawn = inverse_cdf(logits.expand(20000, -1), u)
-    shares = torch.bincount(drawn, minlength=num_codes) / 20000
-    torch.testing.assert_close(shares, logits.softmax(-1), atol=1.1e-4, rtol=0)
-    assert (drawn.diff() >= 0).all(), "the inverse of a distribution function rises"
-
-
-def test_inverse_cdf_never_draws_what_has_no_probability() -> None:
-    logits = torch.full((4, 600), -torch.inf)
-    logits[:, [0, 255, 256, 599]] = 0.0
-    u = torch.tensor([0.0, 0.4999999, 0.5, 1 - 2**-53], dtype=torch.float64)
-    assert inverse_cdf(logits, u).tolist() == [0, 255, 256, 599]
-
-
-def test_generator_noise_is_a_function_of_seed_frame_step_and_position() -> None:
-    logits, positions = torch.randn(5, 1).expand(5, 1) + torch.randn(300), torch.tensor([2, 3, 7, 8, 11])
-    whole = GeneratorNoise(3).draw(logits, frame=1, step=2, positions=positions)
-    parts = [
-        GeneratorNoise(3).draw(logits[i : i + 1], frame=1, step=2, positions=positions[i : i + 1]) for i in range(5)
-    ]
-    assert whole.tolist() == torch.cat(parts).tolist()
-    for other in ((4, 1, 2), (3, 2, 2), (3, 1, 3), (3, 2, 1)):
-        drawn = GeneratorNoise(other[0]).draw(logits, frame=other[1], step=other[2], positions=positions)
-        assert drawn.tolist() != whole.tolist()
-
-
-def test_generator_noise_gives_uniforms_inside_0_and_1() -> None:
-    u = GeneratorNoise(0).uniform(frame=0, step=0, num_positions=100000)
-    assert u.min() > 0
-    assert u.max() < 1
-    assert u.mean() == pytest.approx(0.5, abs=0.01)
-
-
-@pytest.mark.parametrize("num_steps", [18, 50])
-@pytest.mark.parametrize("num_positions", [1792, 4032])
-def test_mask_counts_equal_the_released_ones(golden: Path, num_steps: int, num_positions: int) -> None:
-    numbers = json.loads((golden / "schedules.json").read_text())["mask_len"]
-    unknown, counts = num_positions, []
-    for index in range(num_steps):
-        unknown = num_masked(index, num_steps=num_steps, unknown=unknown, num_positions=num_positions)
-        counts.append(unknown)
-    assert counts == numbers[f"cosine_T{num_steps}_N{num_positions}"]["mask_len"]
-
-
-@pytest.mark.parametrize("num_steps", [4, 18, 50])
-def test_released_temperature_is_never_reset(golden: Path, num_steps: int) -> None:
-    numbers = json.loads((golden / "schedules.json").read_text())["temperature_after_each_step_two_frames_start1.0"]
-    config = SamplerConfig(num_steps=num_steps)
-    taus = [
-        confidence_temperature(config, step(index, frame=frame, first=frame == 0))
-        for frame in range(2)
-        for index in range(num_steps)
-    ]
-    assert taus == pytest.approx(numbers[str(num_steps)], abs=1e-12)
-
-
-def test_per_frame_temperature_starts_anew() -> None:
-    config = SamplerConfig(num_steps=4, confidence_temperature="per_frame")
-    assert confidence_temperature(config, step(0, frame=1, first=False)) == 0.75
 
 
 def test_decided_codes_stay_and_the_schedule_says_how_many_are_masked_again() -> None:
@@ -126,17 +47,17 @@ def test_without_noise_the_surest_codes_are_kept() -> None:
     assert refined[0, kept].tolist() == likeliest[kept].tolist()
 
 
-def test_a_sample_is_the_same_alone_in_a_batch_and_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_clip_is_the_same_alone_in_a_batch_and_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     codes, hidden, weight = case(batch=3)
     noise, config = [GeneratorNoise(seed) for seed in (5, 6, 7)], SamplerConfig(num_steps=4)
     together = refine(codes, hidden.flatten(0, 1), weight=weight, noise=noise, step=step(1), sampler=config)
-    for row in range(3):
-        own = slice(row, row + 1)
+    for clip in range(3):
+        own = slice(clip, clip + 1)
         alone = refine(
             codes[own], hidden[own].flatten(0, 1), weight=weight, noise=noise[own], step=step(1), sampler=config
         )
         assert alone.equal(together[own])
-    monkeypatch.setitem(sampler_module._CHUNK_BYTES, "cpu", 4 * 30 * 5)
+    monkeypatch.setitem(logits_module._CHUNK_BYTES, "cpu", 4 * 30 * 5)
     chunked = refine(codes, hidden.flatten(0, 1), weight=weight, noise=noise, step=step(1), sampler=config)
     assert chunked.equal(together)
 
@@ -152,3 +73,71 @@ def test_top_k_and_temperature_shape_the_distribution() -> None:
     cold = SamplerConfig(num_steps=1, temperature=1e-3)
     drawn = refine(codes, hidden.flatten(0, 1), weight=weight, noise=[GeneratorNoise(0)], step=last, sampler=cold)
     assert (drawn == logits.argmax()).all()
+
+
+def test_the_surest_codes_within_the_bound_are_kept_beyond_the_schedule() -> None:
+    hidden, weight = torch.randn(1, 12, 5) * 2, torch.randn(30, 5)
+    codes = torch.full((1, 12), MASKED)
+    log_prob = (hidden[0] @ weight.T).log_softmax(-1)
+    certainty, likeliest = log_prob.max(-1)
+    order = certainty.argsort(descending=True)
+    entropy = -(log_prob.exp() * log_prob).sum(-1)[order]
+    bound = float(entropy[:7].sum() * 1.001)
+    config = SamplerConfig(num_steps=50, entropy_bound=bound)
+    step = Step(frame=1, index=0, first=False)
+    kept = refine(codes, hidden[0], weight=weight, noise=[NoNoise()], step=step, sampler=config)[0]
+    assert set((kept != MASKED).nonzero().flatten().tolist()) == set(order[:7].tolist())
+    assert kept[kept != MASKED].equal(likeliest[kept != MASKED])
+    # 5 of 12 are masked, far ahead of the schedule: where nothing is sure, one more is kept with every refinement
+    again, config = torch.randn(5, 5) * 1e-3, replace(config, entropy_bound=1e-3)
+    after = refine(kept[None], again, weight=weight, noise=[NoNoise()], step=step, sampler=config)
+    assert int((after == MASKED).sum()) == 4
+
+
+def test_a_clip_ahead_of_the_schedule_goes_on_from_there() -> None:
+    weight, step = torch.randn(30, 5), Step(frame=1, index=0, first=False)
+    # nothing is sure, so that the schedule decides alone; 12 are where its last step begins
+    for unknown, bound, masked in ((22, None, 21), (23, 1e-3, 22), (22, 1e-3, 12), (12, 1e-3, 0)):
+        codes = torch.where(torch.arange(32) < unknown, MASKED, torch.arange(32))[None]
+        config, hidden = SamplerConfig(num_steps=4, entropy_bound=bound), torch.randn(unknown, 5) * 1e-3
+        refined = refine(codes, hidden, weight=weight, noise=[NoNoise()], step=step, sampler=config)
+        assert int((refined == MASKED).sum()) == masked
+    codes = torch.where(torch.arange(32) < torch.tensor([[22], [32]]), MASKED, torch.arange(32))
+    config, noise = SamplerConfig(num_steps=4, entropy_bound=1e-3), [NoNoise(), NoNoise()]
+    refined = refine(codes, torch.randn(54, 5) * 1e-3, weight=weight, noise=noise, step=step, sampler=config)
+    assert (refined == MASKED).sum(dim=1).tolist() == [12, 29]
+
+
+def test_noise_of_a_clip_ahead_of_the_schedule_is_that_of_its_step() -> None:
+    @dataclass(frozen=True)
+    class First(NoNoise):
+        """Lifts the confidence of position 0 by more than all others have."""
+
+        def uniform(self, *, frame: int, step: int, num_positions: int) -> Tensor:
+            return torch.where(torch.arange(num_positions) == 0, 1 - 2**-24, math.exp(-1))
+
+    weight, step = torch.eye(6), Step(frame=0, index=0, first=True)
+    hidden = 3 * weight[torch.arange(12) % 6] * torch.linspace(1, 2, 12)[:, None]  # the later, the surer
+    kept = []
+    for num_decided in (0, 20):
+        codes = torch.cat([torch.full((12,), MASKED), torch.zeros(num_decided, dtype=torch.long)])[None]
+        config = SamplerConfig(num_steps=12, entropy_bound=1e-9)
+        refined = refine(codes, hidden, weight=weight, noise=[First()], step=step, sampler=config)
+        kept.append(refined[0, 0].item() != MASKED)
+    assert kept == [True, False]
+
+
+def test_entropy_is_of_the_distribution_that_is_drawn_from() -> None:
+    hidden, weight = torch.randn(1, 12, 5), torch.randn(30, 5)
+    codes = torch.full((1, 12), MASKED)
+    for sharp in ({"temperature": 1e-3}, {"top_k": 1}):  # nothing is open: the whole frame at once
+        config = SamplerConfig(num_steps=50, entropy_bound=1e-3, **sharp)
+        step = Step(frame=0, first=True)
+        refined = refine(codes, hidden[0], weight=weight, noise=[GeneratorNoise(0)], step=step, sampler=config)
+        assert MASKED not in refined.tolist()[0]
+
+
+def test_masked_positions_come_first_and_in_order() -> None:
+    places, masked = masked_positions(torch.tensor([[5, -1, 3, -1], [-1, 2, 7, 1]]))
+    assert places.tolist() == [[1, 3], [0, 1]]
+    assert masked.tolist() == [[True, True], [True, False]]

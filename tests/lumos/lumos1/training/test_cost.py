@@ -2,11 +2,13 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
+from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from lumos.lumos1.config import ARDFConfig, LumosConfig
-from lumos.lumos1.model.attention import frame_causal_mask, plan_of
+from lumos.lumos1.model.attention import frame_causal_mask, layout_of
 from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.model.rope import mm_rope_angles
 from lumos.lumos1.sequence import blocks_of, pack, positions_of
@@ -83,12 +85,19 @@ def test_frozen_weights_need_no_gradient_of_their_own(config: LumosConfig) -> No
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp32"])
-def test_activations_are_what_autograd_keeps(config: LumosConfig, precision: str) -> None:
+def test_activations_are_what_autograd_keeps(
+    config: LumosConfig, precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def as_on_a_gpu(q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor | None) -> Tensor:
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=True)
+
+    # On a CPU bf16 training attends in fp32, and keeps that.
+    monkeypatch.setattr("lumos.lumos1.model.attention.attention", as_on_a_gpu)
     ids = ids_of(SHAPE, config)
     block = LumosForCausalLM(config).train().model.layers[0]
     parameters = {parameter.untyped_storage().data_ptr() for parameter in block.parameters()}
     rotation = mm_rope_angles(positions_of(ids, config.vocabulary), head_dim=config.head_dim, theta=1e4)
-    plan = plan_of(blocks_of(ids, config.vocabulary))
+    layout = layout_of(blocks_of(ids, config.vocabulary))
     kept: dict[int, torch.Tensor] = {}
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
@@ -101,7 +110,7 @@ def test_activations_are_what_autograd_keeps(config: LumosConfig, precision: str
         torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
         torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"),
     ):
-        block(stream * 1.0, rotation, plan)
+        block(stream * 1.0, rotation, layout)
     measured = sum(t.untyped_storage().nbytes() for pointer, t in kept.items() if pointer not in parameters)
     assert block_activation_bytes(config, ids.shape[1], precision=precision) == pytest.approx(measured, rel=0.06)
 

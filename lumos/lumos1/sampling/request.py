@@ -1,0 +1,78 @@
+"""What is asked of the sampling and what comes back."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from jaxtyping import Int
+from torch import Tensor
+
+from lumos.lumos1.config import SamplerConfig
+from lumos.lumos1.sampling.noise import NoiseSource
+
+OnFrame = Callable[[int, Tensor], None]
+"""Called with the index of a finished latent frame and its codes [B, H, W]."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ClipRequest:
+    """Clips of one size that are generated together, one a prompt.
+
+    Raises:
+        ValueError: parts that do not fit each other.
+    """
+
+    prompt_ids: Sequence[Int[Tensor, "_"]]
+    """From `<s>` on, up to the separator, with it or without; lengths may differ."""
+    grid: tuple[int, int]
+    """Latent rows and columns (H, W), multiples of 4."""
+    num_latent_frames: int
+    """T."""
+    fps: int
+    """Frames per second, for the header."""
+    duration: int
+    """Seconds, for the header."""
+    sampler: SamplerConfig
+    """How frames are drawn; guidance_scale 1 runs the conditional branch alone."""
+    noise: Sequence[NoiseSource]
+    """One source a prompt."""
+    given: Int[Tensor, "B G H W"] | None = None
+    """Codes of the first G < T frames (image-to-video), kept as they are."""
+    negative_ids: Sequence[Int[Tensor, "_"]] | None = None
+    """A prompt for the unconditional branch of each clip; None leaves it without text, as released."""
+
+    @property
+    def num_given(self) -> int:
+        """G."""
+        return 0 if self.given is None else self.given.shape[1]
+
+    def __post_init__(self) -> None:
+        batch, num_frames = len(self.prompt_ids), self.num_latent_frames
+        if batch == 0:
+            raise ValueError("prompt_ids is empty; give at least one prompt")
+        if num_frames < 1:
+            raise ValueError(f"num_latent_frames is {num_frames}; a clip has at least 1, which is an image")
+        for name, items in (("noise", self.noise), ("negative_ids", self.negative_ids)):
+            if items is not None and len(items) != batch:
+                raise ValueError(f"{name} has {len(items)} entries for {batch} prompts; give one for each")
+        if self.given is not None:
+            self._check_given(tuple(self.given.shape))
+
+    def _check_given(self, shape: tuple[int, ...]) -> None:
+        batch, num_frames, (height, width) = len(self.prompt_ids), self.num_latent_frames, self.grid
+        if len(shape) != 4 or (shape[0], *shape[2:]) != (batch, height, width) or not 0 < shape[1] < num_frames:
+            raise ValueError(
+                f"given has shape {shape}; it must be ({batch}, G, {height}, {width}) with 0 < G < {num_frames}, the "
+                "number of latent frames: code the image at the size of the clip, and ask for a longer clip than is "
+                "given"
+            )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Generated:
+    """What came of a request."""
+
+    codes: Int[Tensor, "B T H W"]
+    """Visual codes 0..num_codes-1, given frames included."""
+    model_calls: Int[Tensor, "B"]
+    """Passes of the model over a frame that each clip took, on the CPU: one for each branch that its codes depended on,
+    the passes that write the history included."""
