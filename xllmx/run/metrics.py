@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from xllmx.files import write_text
-from xllmx.loss import Quantity
+from xllmx.loss import LossOutput, Quantity
 from xllmx.ranks.accounting import device_peak_flops
 from xllmx.ranks.distributed import all_reduce_sum, gather_names, is_main
 
@@ -42,6 +42,12 @@ class Sums:
         """Returns nothing; adds to both parts of the pair."""
         old_total, old_count = self._pairs.get(name, (0.0, 0.0))
         self._pairs[name] = old_total + _detached(total), old_count + _detached(count)
+
+    def add_loss(self, stream: str, output: LossOutput) -> None:
+        """Add the loss and the metrics of one batch of the stream, as `stream/name`."""
+        self.add(f"{stream}/loss", output.sum, output.count)
+        for name, (total, count) in output.metrics.items():
+            self.add(f"{stream}/{name}", total, count)
 
     def means(self) -> dict[str, float]:
         """Returns sum / count over all ranks for each name (left out where the count is 0), and starts again."""

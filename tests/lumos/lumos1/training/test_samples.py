@@ -245,7 +245,7 @@ def test_batches_have_one_aspect(tmp_path: Path, tiny_config: LumosConfig) -> No
         for index in range(12):
             writer.add(clip(index, frames=1, grid=((8, 4), (4, 12))[index % 2]))
     stream = stream_of(tmp_path / "clips", tiny_config)
-    batches = Streams({"clips": stream}, batch_size={"clips": 3}).samplers["clips"]
+    batches = Streams({"clips": stream}, batch_size={"clips": 3}).orders["clips"]
     grids = [{stream[index].clip.codes.shape for index in batches.batch(number)} for number in range(4)]
     assert all(len(one) == 1 for one in grids)
     assert set.union(*grids) == {(1, 8, 4), (1, 4, 12)}
