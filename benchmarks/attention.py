@@ -23,7 +23,7 @@ from lumos.lumos1.model.attention import (
     frame_plan,
     plan_of,
 )
-from lumos.lumos1.sequence import blocks_of, frame_ids, packed_length
+from lumos.lumos1.sequence import blocks_of, frame_ids, sequence_length
 from lumos.tokenizer.vocab import Vocab
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -88,7 +88,7 @@ def packed_paths(
     text = torch.full((1, work.num_prompt_ids + 4), 20)
     frames = frame_ids(torch.full((num_frames, *work.grid), vocab.mask), vocab).flatten()[None]
     ids = torch.cat([text, frames], dim=1)
-    assert ids.shape[1] == packed_length(work.num_prompt_ids, (num_frames, *work.grid)) - 2
+    assert ids.shape[1] == sequence_length(work.num_prompt_ids, (num_frames, *work.grid)) - 2
     blocks = blocks_of(ids, vocab).to(device)
     shapes = [(1, n, ids.shape[1], channels) for n in (work.num_heads, work.num_kv_heads, work.num_kv_heads)]
     inputs = [torch.randn(shape, device=device, dtype=dtype, requires_grad=True) for shape in shapes]

@@ -21,7 +21,7 @@ from benchmarks.training import fields_of, sample_of
 from benchmarks.work import WORKS, Work
 from lumos.lumos1.data.clips import ClipWriter, read_released
 from lumos.lumos1.model.attention import frame_causal_mask
-from lumos.lumos1.sequence import pack
+from lumos.lumos1.sequence import sequence_of
 from lumos.lumos1.training.samples import Sample
 from lumos.lumos1.training.task import LumosTask, LumosTaskConfig
 from xllmx.data.streams import Streams
@@ -39,7 +39,7 @@ class Data:
                 writer.add(clip)
         self.task = LumosTask(LumosTaskConfig(model=fields_of(work), data={"video": str(folder / "clips")}))
         prompt, codes = torch.from_numpy(clip.prompt_ids), torch.from_numpy(clip.codes.astype("int64"))
-        ids = pack(prompt, codes, vocab=self.task.vocab, fps=clip.fps, duration=clip.duration).tolist()
+        ids = sequence_of(prompt, codes, vocab=self.task.vocab, fps=clip.fps, duration=clip.duration).tolist()
         self._pickle = folder / "clip.pkl"
         self._pickle.write_bytes(pickle.dumps({"token": ids, "label": ids, "id": 0}))
 

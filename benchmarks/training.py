@@ -116,7 +116,7 @@ def literal_loss(model: LumosForCausalLM, batch: Prepared) -> Tensor:
     mask = frame_causal_mask(inputs["blocks"])
     hidden = literal_hidden(model, inputs["input_ids"], inputs["positions"], mask)
     logits = model.lm_head(hidden).float().flatten(0, 1)
-    labels = torch.full((len(logits),), -100, device=logits.device).index_copy(0, inputs["rows"], batch.targets)
+    labels = torch.full((len(logits),), -100, device=logits.device).index_copy(0, inputs["scored"], batch.targets)
     codes = logits[:, vocab.code_base : vocab.code_base + vocab.num_codes]
     return F.cross_entropy(codes, labels, ignore_index=-100, reduction="sum")
 

@@ -24,7 +24,7 @@ from lumos.lumos1.training.cost import (
     recomputed_flops,
     training_flops,
 )
-from lumos.lumos1.training.samples import cut_shapes
+from lumos.lumos1.training.cutting import cut_shapes
 from lumos.lumos1.training.task import LumosTask
 from xllmx.ranks.accounting import StateBytes, peak_flops, state_bytes
 

@@ -18,12 +18,12 @@ from lumos.lumos1.data.shards import (
     INDEX_NAME,
     SHAPE_COLUMNS,
     ClipShards,
-    packed_lengths,
+    sequence_lengths,
     shards_of_index,
     write_index,
     write_shard,
 )
-from lumos.lumos1.sequence import Clip, unpack
+from lumos.lumos1.sequence import Clip, split_sequence
 from lumos.media.files import remove_temporaries
 from lumos.tokenizer.vocab import Vocab
 from xllmx.setting import suggestion
@@ -249,7 +249,7 @@ class _Released:
         """Pickles without a record, which must all be read for their lengths."""
         unpacked = [_unpacked(path, vocab) for path in files]
         shapes = [(len(prompt), *codes.shape, fps, duration) for prompt, codes, fps, duration in unpacked]
-        return cls(files, packed_lengths(np.array(shapes)).tolist(), vocab, shapes=shapes)
+        return cls(files, sequence_lengths(np.array(shapes)).tolist(), vocab, shapes=shapes)
 
     @classmethod
     def of_records(cls, path: Path, records: Sequence[Mapping[str, Any]], vocab: Vocab) -> "_Released":
@@ -307,6 +307,6 @@ def _require_plain(content: Any) -> None:
 def _unpacked(path: Path, vocab: Vocab) -> tuple[torch.Tensor, torch.Tensor, int, int]:
     tokens = torch.from_numpy(_tokens(path))
     try:
-        return unpack(tokens, vocab)
+        return split_sequence(tokens, vocab)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error

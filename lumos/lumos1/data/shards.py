@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lumos.lumos1.sequence import Clip, packed_length
+from lumos.lumos1.sequence import Clip, sequence_length
 from lumos.media.files import replacing
 
 INDEX_FORMAT = "lumos-clips"
@@ -117,7 +117,7 @@ class ClipShards:
                 shapes.append(np.stack([columns[name].to_numpy() for name in SHAPE_COLUMNS], axis=1))
         self._groups, self._starts = groups, np.array(starts, dtype=np.int64)
         self.shapes = np.concatenate(shapes)
-        self.lengths = packed_lengths(self.shapes)
+        self.lengths = sequence_lengths(self.shapes)
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -191,10 +191,10 @@ def _clip(table: pa.Table, row: int) -> Clip:
     )
 
 
-def packed_lengths(shapes: np.ndarray) -> np.ndarray:
+def sequence_lengths(shapes: np.ndarray) -> np.ndarray:
     """Number of tokens of each packed clip, int64 [N], from rows that begin (prompt ids, T, H, W)."""
     grids, which = np.unique(shapes[:, 1:4], axis=0, return_inverse=True)
-    answers = [packed_length(0, (int(T), int(H), int(W))) for T, H, W in grids]
+    answers = [sequence_length(0, (int(T), int(H), int(W))) for T, H, W in grids]
     return shapes[:, 0] + np.array(answers, dtype=np.int64)[which.reshape(-1)]
 
 

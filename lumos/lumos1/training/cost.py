@@ -13,7 +13,7 @@ from torch import Tensor
 from lumos.lumos1.ardf import mask_ratio
 from lumos.lumos1.config import ARDFConfig, LumosConfig
 from lumos.lumos1.model.attention import samples_of
-from lumos.lumos1.sequence import packed_length
+from lumos.lumos1.sequence import sequence_length
 from xllmx.ranks.accounting import COMPUTE_BYTES, MASTER_BYTES
 
 _TRAILING = 2  # VEND SEP
@@ -32,7 +32,7 @@ class SequenceShape:
     @property
     def length(self) -> int:
         """Tokens, L."""
-        return packed_length(self.num_prompt_ids, self.grid)
+        return sequence_length(self.num_prompt_ids, self.grid)
 
     @property
     def num_codes(self) -> int:

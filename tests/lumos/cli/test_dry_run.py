@@ -9,7 +9,7 @@ import pytest
 from lumos.cli import main
 from lumos.cli.dry_run import plan_run, read_size, report
 from lumos.cli.train import RunConfig
-from lumos.lumos1.sequence import packed_length
+from lumos.lumos1.sequence import sequence_length
 from lumos.lumos1.training.cost import BatchLoad, activation_bytes, recomputed_flops, training_flops
 from tests.tiny_data import MODEL, VOCAB, write_clips
 from xllmx.config import load_config
@@ -28,7 +28,7 @@ def test_a_released_recipe_is_planned_without_data_or_weights(repo: Path) -> Non
     assert plan.state.weights == 4 * math.ceil(1_503_729_664 / 48)
     image = plan.streams["image"]
     assert image.longest.grid == (1, 32, 56)
-    assert image.mean.length == packed_length(160, (1, 32, 56)) == 1994
+    assert image.mean.length == sequence_length(160, (1, 32, 56)) == 1994
     load = image.load()
     assert load.num_targets == pytest.approx(1792 * 0.80, rel=0.05)
     assert plan.step_flops("image") == training_flops(plan.model, load)
@@ -57,7 +57,7 @@ def test_data_that_is_there_is_measured(repo: Path, tmp_path: Path) -> None:
     words = [*MODEL_WORDS, f"task.data={{video: {clips}}}", "task.duration_s=1", "trainer.epochs=1"]
     stream = plan_run(recipe(repo, "1B_stage_1_image", *words, "trainer.batch_size={video: 2}")).streams["video"]
     assert stream.num_clips == 9
-    assert (stream.mean.length, stream.longest.length) == (packed_length(6, (3, 8, 4)), packed_length(7, (3, 8, 4)))
+    assert (stream.mean.length, stream.longest.length) == (sequence_length(6, (3, 8, 4)), sequence_length(7, (3, 8, 4)))
 
 
 def test_data_that_cannot_be_read_is_said_not_assumed(repo: Path, tmp_path: Path) -> None:

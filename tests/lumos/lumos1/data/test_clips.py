@@ -13,7 +13,7 @@ import torch
 
 from lumos.lumos1.data.clips import ClipDataset, ClipWriter, read_released
 from lumos.lumos1.data.shards import ClipShards, shard_metadata, write_index, write_shard
-from lumos.lumos1.sequence import Clip, pack
+from lumos.lumos1.sequence import Clip, sequence_of
 from lumos.tokenizer.vocab import Vocab
 
 
@@ -39,7 +39,7 @@ def assert_same(one: Clip, other: Clip) -> None:
 def tokens_of(clip: Clip) -> torch.Tensor:
     codes = torch.from_numpy(clip.codes.astype(np.int64))
     prompt_ids = torch.from_numpy(clip.prompt_ids.astype(np.int64))
-    return pack(prompt_ids, codes, vocab=Vocab(), fps=clip.fps, duration=clip.duration)
+    return sequence_of(prompt_ids, codes, vocab=Vocab(), fps=clip.fps, duration=clip.duration)
 
 
 def write(folder: Path, clips: list[Clip], *, shard_size: int = 4) -> Path:
