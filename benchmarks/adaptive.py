@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure import machine_facts, seconds_of
+from benchmarks.measure import seconds_of
+from benchmarks.report import machine_facts
 from eval.shapes.prompts import KINDS, Record, make_prompts
 from eval.shapes.run import PipelineGenerator, evaluate, write_json
 from eval.shapes.score import Result, summarise

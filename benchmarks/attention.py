@@ -2,7 +2,8 @@
 
 `cached` is one layer of a refinement: the middle frame's tokens of both branches against all keys before them.
 `pieces` is what `ours` does for 256 queries of one head: how much of it is not a product.
-`packed` is one layer over a whole sequence, forward and backward: the dense mask against one unmasked call per frame.
+`sequence` is one layer over a whole training sequence, forward and backward: the dense mask against one unmasked call a
+frame.
 """
 
 import argparse
@@ -14,7 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks.measure import compare, matmul_rate, write_report
+from benchmarks.measure import compare, matmul_rate
+from benchmarks.report import write_report
 from benchmarks.work import WORKS, Work
 from lumos.lumos1.model.attention import (
     cached_attention,
@@ -80,7 +82,7 @@ def pieces(work: Work, dtype: torch.dtype, device: torch.device) -> dict[str, Ca
     }
 
 
-def packed_paths(
+def sequence_paths(
     work: Work, num_frames: int, dtype: torch.dtype, device: torch.device, *, flex: bool
 ) -> tuple[dict[str, Callable[[], Tensor]], float]:
     """Returns the ways to attend within a sequence, forward and backward, and the FLOPs the rule needs."""
@@ -127,8 +129,8 @@ def main() -> None:
         with torch.inference_mode():
             comparisons[f"pieces {name}"] = compare(pieces(work, _DTYPES[name], device), rounds=20, device=device)
         for num_frames in args.frames:
-            trained, needed = packed_paths(work, num_frames, _DTYPES[name], device, flex=args.flex)
-            comparisons[f"packed {name}, {num_frames} frames, forward and backward"] = compare(
+            trained, needed = sequence_paths(work, num_frames, _DTYPES[name], device, flex=args.flex)
+            comparisons[f"sequence {name}, {num_frames} frames, forward and backward"] = compare(
                 trained, rounds=args.rounds, flops=dict.fromkeys(trained, needed), device=device
             )
     rates = {name: matmul_rate(_DTYPES[name], device=device) for name in args.dtypes}

@@ -16,10 +16,12 @@ from typing import Any
 
 import torch
 
-from benchmarks.measure import compare, write_report
+from benchmarks.measure import compare
+from benchmarks.report import write_report
 from benchmarks.training import fields_of, sample_of
 from benchmarks.work import WORKS, Work
-from lumos.lumos1.data.clips import ClipWriter, read_released
+from lumos.lumos1.data.clips import read_released
+from lumos.lumos1.data.writing import ClipWriter
 from lumos.lumos1.model.attention import frame_causal_mask
 from lumos.lumos1.sequence import sequence_of
 from lumos.lumos1.training.samples import Sample

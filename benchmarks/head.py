@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from benchmarks.literal import GumbelNoise
-from benchmarks.measure import compare, matmul_rate, write_report
+from benchmarks.measure import compare, matmul_rate
+from benchmarks.report import write_report
 from benchmarks.sampling import SAMPLER, Moment
 from benchmarks.work import WORKS, Work
 from lumos.lumos1.model.linear import linear

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from benchmarks.literal import GumbelNoise, LiteralDecoder
-from benchmarks.measure import compare, matmul_rate, write_report
+from benchmarks.measure import compare, matmul_rate
+from benchmarks.report import write_report
 from benchmarks.work import WORKS, Work, random_codes, random_model, random_prompt
 from lumos.lumos1.ardf import history_pattern
 from lumos.lumos1.config import SamplerConfig

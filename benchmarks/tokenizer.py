@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.measure import Comparison, compare, write_report
+from benchmarks.measure import Comparison, compare
+from benchmarks.report import write_report
 from lumos.hub.models import resolve
 from lumos.media.frames import to_tensor
 from lumos.media.reading import read_clip

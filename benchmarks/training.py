@@ -21,7 +21,8 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from benchmarks.literal import literal_hidden
-from benchmarks.measure import Comparison, compare, matmul_rate, write_report
+from benchmarks.measure import Comparison, compare, matmul_rate
+from benchmarks.report import write_report
 from benchmarks.work import WORKS, Work, random_codes, random_model, random_prompt
 from lumos.lumos1.config import ARDFConfig
 from lumos.lumos1.model.attention import frame_causal_mask

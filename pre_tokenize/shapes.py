@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from lumos.lumos1.data.clips import ClipWriter
+from lumos.lumos1.data.writing import ClipWriter
 from lumos.lumos1.sequence import Clip
 from lumos.shapes.dataset import Format, add_options, example, format_of, frames_of
 from lumos.tokenizer.text import TextTokenizer

@@ -12,7 +12,8 @@ from torch import nn
 
 from lumos.cli.train import RunConfig, build_task
 from lumos.lumos1.config import LumosConfig
-from lumos.lumos1.data.clips import ClipDataset, MissingClipsError
+from lumos.lumos1.data.clips import ClipDataset
+from lumos.lumos1.data.data_yaml import MissingClipsError
 from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.sequence import grid_of, num_latent_frames
 from lumos.lumos1.training.cost import (

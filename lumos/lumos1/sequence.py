@@ -135,7 +135,7 @@ def sequence_of(
 
 
 def split_sequence(ids: Int[Tensor, " L"], vocab: Vocab) -> tuple[Int[Tensor, " L0"], Int[Tensor, "T H W"], int, int]:
-    """Return (prompt ids, codes, fps, duration) of a packed sample: the inverse of `sequence_of`.
+    """Return (prompt ids, codes, fps, duration) of a whole sequence: the inverse of `sequence_of`.
 
     Raises:
         ValueError: the ids do not follow the layout; the message says where.

@@ -192,7 +192,7 @@ def _clip(table: pa.Table, row: int) -> Clip:
 
 
 def sequence_lengths(shapes: np.ndarray) -> np.ndarray:
-    """Number of tokens of each packed clip, int64 [N], from rows that begin (prompt ids, T, H, W)."""
+    """Return the number of tokens of each clip's sequence, int64 [N], from rows that begin (prompt ids, T, H, W)."""
     grids, which = np.unique(shapes[:, 1:4], axis=0, return_inverse=True)
     answers = [sequence_length(0, (int(T), int(H), int(W))) for T, H, W in grids]
     return shapes[:, 0] + np.array(answers, dtype=np.int64)[which.reshape(-1)]

@@ -10,7 +10,7 @@ from lumos.cli import main
 from lumos.cli.export import export_run
 from lumos.cli.preview import PreviewConfig, PromptPreview
 from lumos.cli.train import RunConfig, run
-from lumos.lumos1.data.clips import ClipWriter
+from lumos.lumos1.data.writing import ClipWriter
 from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.sequence import Clip
 from lumos.media.reading import read_image

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from lumos.lumos1.data.clips import ClipDataset, ClipWriter, read_released
+from lumos.lumos1.data.clips import ClipDataset, read_released
 from lumos.lumos1.data.shards import ClipShards, shard_metadata, write_index, write_shard
+from lumos.lumos1.data.writing import ClipWriter
 from lumos.lumos1.sequence import Clip, sequence_of
 from lumos.tokenizer.vocab import Vocab
 
@@ -260,7 +261,8 @@ def test_the_example_yamls_name_what_pre_tokenisation_makes(
     yamls = sorted((repo / "configs" / "data").glob("*.yaml"))
     assert yamls
     write(tmp_path / "set", [make_clip(number) for number in range(4)])
-    monkeypatch.setattr("lumos.lumos1.data.clips._entry", lambda yaml, entry: (tmp_path / "set", float(entry["ratio"])))
+    place = "lumos.lumos1.data.data_yaml._entry"
+    monkeypatch.setattr(place, lambda yaml, entry: (tmp_path / "set", float(entry["ratio"])))
     for path in yamls:
         assert len(ClipDataset(path)) >= 4
 

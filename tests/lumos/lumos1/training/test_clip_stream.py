@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lumos.lumos1.config import LumosConfig
-from lumos.lumos1.data.clips import ClipWriter
+from lumos.lumos1.data.writing import ClipWriter
 from lumos.lumos1.sequence import Clip
 from lumos.lumos1.training.clip_stream import ClipStream
 from lumos.lumos1.training.task import LumosTask, LumosTaskConfig
