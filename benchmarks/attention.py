@@ -34,7 +34,7 @@ _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 def cached_paths(
     work: Work, dtype: torch.dtype, device: torch.device
 ) -> tuple[dict[str, Callable[[], Tensor]], float, Callable[[], Tensor]]:
-    """Returns the ways to attend from a frame to its history by name, their FLOPs, and the answer in fp32."""
+    """Return the ways to attend from a frame to its history by name, their FLOPs, and the answer in fp32."""
     length, heads, channels = work.frame_length, work.num_heads, work.width // work.num_heads
     num_keys = length * (work.mean_frame + 1) + work.num_prompt_ids + 4
     generator = torch.Generator(device).manual_seed(0)
@@ -68,7 +68,7 @@ def cached_paths(
 
 
 def pieces(work: Work, dtype: torch.dtype, device: torch.device) -> dict[str, Callable[[], Tensor]]:
-    """Returns the parts of attention by name, for 256 queries of one head; `exp` is the least a softmax has to do."""
+    """Return the parts of attention by name, for 256 queries of one head; `exp` is the least a softmax has to do."""
     num_keys, channels = work.frame_length * (work.mean_frame + 1), work.width // work.num_heads
     queries, keys = (torch.randn(n, channels, device=device, dtype=dtype) for n in (256, num_keys))
     values, scores = torch.randn(channels, num_keys, device=device, dtype=dtype), F.linear(queries, keys)
@@ -85,7 +85,7 @@ def pieces(work: Work, dtype: torch.dtype, device: torch.device) -> dict[str, Ca
 def sequence_paths(
     work: Work, num_frames: int, dtype: torch.dtype, device: torch.device, *, flex: bool
 ) -> tuple[dict[str, Callable[[], Tensor]], float]:
-    """Returns the ways to attend within a sequence, forward and backward, and the FLOPs the rule needs."""
+    """Return the ways to attend within a sequence, forward and backward, and the FLOPs the rule needs."""
     vocab, channels = Vocab(), work.width // work.num_heads
     text = torch.full((1, work.num_prompt_ids + 4), 20)
     frames = frame_ids(torch.full((num_frames, *work.grid), vocab.mask), vocab).flatten()[None]
@@ -113,7 +113,7 @@ def sequence_paths(
 
 
 def main() -> None:
-    """Measures, prints and writes."""
+    """Measure, print and write."""
     args = _parser().parse_args()
     work, device = WORKS[args.work], torch.device(args.device)
     comparisons, notes = {}, dict[str, Any]()

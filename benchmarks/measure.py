@@ -1,4 +1,4 @@
-"""Measuring: paths that do the same work run in turn in one process; their times, memory and rates as table and json.
+"""Measuring: paths that do the same work run in turn in one process; their times, memory and rates.
 
 Each round runs every path once, so that whatever else the machine does falls on all of them. Nothing is asserted.
 """
@@ -90,7 +90,7 @@ def compare(
     prepare: Callable[[], object] | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Comparison:
-    """Returns times and peak memory of paths run in turn, `rounds` times after one round that is not counted.
+    """Return times and peak memory of paths run in turn, `rounds` times after one round that is not counted.
 
     Args:
         paths: by name, the literal one first; each call does the whole work once.
@@ -126,7 +126,7 @@ def matmul_rate(
     device: torch.device | str = "cpu",
     product: Callable[[Tensor, Tensor], Tensor] = torch.nn.functional.linear,
 ) -> float:
-    """Returns the FLOP/s of a product [m, k] x [k, n] of `shape` = (m, k, n): the best of 5 after a first one."""
+    """Return the FLOP/s of a product [m, k] x [k, n] of `shape` = (m, k, n): the best of 5 after a first one."""
     m, k, n = shape
     left, right = torch.randn(m, k, device=device, dtype=dtype), torch.randn(n, k, device=device, dtype=dtype)
     with torch.inference_mode():
@@ -135,14 +135,14 @@ def matmul_rate(
 
 
 def seconds_of(work: Callable[[], object], *, device: torch.device | str = "cpu") -> float:
-    """Returns the wall time of one call, to the end of what it started on the device."""
+    """Return the wall time of one call, to the end of what it started on the device."""
     return _run(work, torch.device(device))[0]
 
 
 def _run(
     path: Callable[[], object], device: torch.device, clock: Callable[[], float] = time.perf_counter
 ) -> tuple[float, int]:
-    """Returns time and peak memory of one call."""
+    """Return time and peak memory of one call."""
     gc.collect()
     before = _start_peak(device)
     start = clock()
@@ -154,7 +154,7 @@ def _run(
 
 
 def _start_peak(device: torch.device) -> int:
-    """Returns the bytes held now; the high-water mark starts from here."""
+    """Return the bytes held now; the high-water mark starts from here."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
         torch.cuda.reset_peak_memory_stats(device)

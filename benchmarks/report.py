@@ -1,4 +1,4 @@
-"""What a bench says: a table of every comparison, the machine's facts, and all of it as json."""
+"""The report of a bench: a table of every comparison, the machine's facts, and all of it as json."""
 
 import json
 import os
@@ -24,7 +24,7 @@ def write_report(
     device: torch.device | str = "cpu",
     notes: Mapping[str, Any] | None = None,
 ) -> None:
-    """Prints a table of every comparison and writes it all as json, with the machine's facts and the command.
+    """Print a table of every comparison and write it all as json, with the machine's facts and the command.
 
     Args:
         out: the json file; None prints only.
@@ -75,7 +75,7 @@ def _line(name: str, row: Mapping[str, Any]) -> str:
 
 
 def machine_facts(device: torch.device | str = "cpu") -> dict[str, Any]:
-    """Returns what the numbers depend on: processor, cores, threads, memory, versions, commit, date."""
+    """Return what the numbers depend on: processor, cores, threads, memory, versions, commit, date."""
     facts = {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "commit": _commit(),

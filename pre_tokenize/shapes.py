@@ -21,7 +21,7 @@ from lumos.tokenizer.visual import VisualTokenizer
 
 
 def write_clips(out: Path, *, num: int, seed: int, form: Format, tokenizer: Path, batch_size: int = 32) -> int:
-    """Renders, codes and writes `num` clips as shards with an index; returns how many."""
+    """Render, code and write `num` clips as shards with an index; return how many."""
     text = TextTokenizer.from_file(tokenizer / "text_tokenizer.json")
     visual = VisualTokenizer.from_pretrained(tokenizer / "visual_tokenizer")
     examples = (example(index, seed=seed, form=form) for index in range(num))

@@ -237,7 +237,7 @@ def labels_of(ids: Int[Tensor, "B L"], masked: Bool[Tensor, "B L"], vocab: Vocab
 
 
 def _real(ids: Tensor, vocab: Vocab) -> Tensor:
-    """Return a mask, True from a row's first token that is no padding on."""
+    """Return a mask, True from the first token of a row that is not padding."""
     return (ids != vocab.pad).cumsum(1) > 0
 
 

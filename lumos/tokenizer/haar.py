@@ -1,4 +1,4 @@
-"""Haar patching: frames, rows and columns folded into channels and back, and how loud each band is.
+"""Haar patching: frames, rows and columns folded into channels and back, and the gain of each band.
 
 Compiled to TorchScript, so plain torch only: no jaxtyping, no einops. Videos are [B, C, frames, height, width].
 """
@@ -29,7 +29,7 @@ def haar_unpatch(bands: Tensor) -> Tensor:
 
 
 def band_gains() -> Tensor:
-    """What each of the 192 bands is multiplied by before the network, to bring edges to the size of plain ground.
+    """The factor of each of the 192 bands before the network, which brings edges to the size of plain ground.
 
     Natural pictures, and ours, hold little energy in differences: 1 for the mean, 4 for one difference, 8 for more.
     """

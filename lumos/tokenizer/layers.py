@@ -51,7 +51,7 @@ class FrameNorm(nn.Module):
 
 
 def keep_variance(root: nn.Module) -> None:
-    """Draws the weights of all convolutions so that a fresh network passes signals on at their size; biases are 0."""
+    """Draw the weights of all convolutions so that a fresh network keeps the variance of its input; biases are 0."""
     for module in root.modules():
         if isinstance(module, nn.Conv3d | nn.ConvTranspose3d):
             nn.init.kaiming_normal_(module.weight, nonlinearity="linear")

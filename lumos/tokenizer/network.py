@@ -122,7 +122,7 @@ class Decoder(nn.Module):
 
 @dataclass(frozen=True, kw_only=True)
 class Reconstruction:
-    """What a training step sees: the video back, the codes it went through, and the values before quantisation."""
+    """A video through its codes and back: the result, the codes, and the values before quantisation."""
 
     video: Tensor
     codes: Tensor

@@ -45,7 +45,7 @@ class TokenizerTaskConfig:
     fps: int = 6
     """Frames a second."""
     crop_px: int = 32
-    """Side of the square windows that training sees: edges fill more of them than of whole frames. 0: whole frames."""
+    """Side of the square windows that training cuts, in which edges take more room. 0: whole frames."""
     crop_frames: int = 9
     """Frames of the windows: 1 + 4k."""
     l1_weight: float = 0.1
@@ -91,12 +91,12 @@ class TokenizerTask:
         self.config, self._export_dtype = config, export_dtype
 
     def build_model(self) -> CausalVideoTokenizer:
-        """Returns the network on the meta device."""
+        """Return the network on the meta device."""
         with torch.device("meta"):
             return CausalVideoTokenizer(self.config.network)
 
     def init_weights(self, model: nn.Module, *, device: torch.device, seed: int) -> None:
-        """Returns nothing; fresh weights from the seed, or those of `init_from`."""
+        """Fill the network with fresh weights from the seed, or with those of `init_from`."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             fresh = CausalVideoTokenizer(self.config.network)
@@ -111,23 +111,23 @@ class TokenizerTask:
         model.encoder.requires_grad_(not self.config.freeze_encoder)
 
     def shard_units(self, model: nn.Module) -> Sequence[nn.Module]:
-        """Returns the encoder and the decoder."""
+        """Return the encoder and the decoder."""
         assert isinstance(model, CausalVideoTokenizer)
         return [model.encoder, model.decoder]
 
     def build_dataset(self, split: str) -> Mapping[str, RenderedClips]:
-        """Returns the rendered clips of the split; no clip is in both."""
+        """Return the rendered clips of the split; no clip is in both."""
         training = split == "train"
         num = self.config.num_clips if training else self.config.num_eval_clips
         windowed = training and self.config.crop_px > 0
         return {"clips": RenderedClips(self.config, num=num, seed=seed_for(0, stream=split), windowed=windowed)}
 
     def collate(self, samples: list[tuple[Tensor, bool]]) -> tuple[Tensor, bool]:
-        """Returns uint8 [B, 3, F, H, W] and whether windows are to be cut."""
+        """Return uint8 [B, 3, F, H, W] and whether windows are to be cut."""
         return torch.stack([clip for clip, _ in samples]), samples[0][1]
 
     def prepare(self, batch: tuple[Tensor, bool], generator: torch.Generator) -> Prepared:
-        """Returns windows of the videos in [-1, 1], drawn where there is something to see; in evaluation all of it."""
+        """Return windows of the videos in [-1, 1], drawn where there is something to see; in evaluation all of it."""
         clips, windowed = batch
         if windowed:
             generators = [sample_generator(generator, place) for place in range(len(clips))]
@@ -136,7 +136,7 @@ class TokenizerTask:
         return Prepared(inputs=video, targets=video, num_targets=video.numel(), num_tokens=video[:, 0].numel())
 
     def _window(self, clip: Tensor, generator: torch.Generator) -> Tensor:
-        """Returns the first of four random windows that shows an edge, or else the last."""
+        """Return the first of four random windows that shows an edge, or else the last."""
         side, length = self.config.crop_px, self.config.crop_frames
         window = clip
         for _ in range(4):
@@ -148,7 +148,7 @@ class TokenizerTask:
         return window
 
     def loss(self, model: nn.Module, prepared: Prepared) -> LossOutput:
-        """Returns the squared and absolute error of the pixels, and the penalty on values out of the quantiser."""
+        """Return the squared and absolute error of the pixels, and the penalty on values out of the quantiser."""
         out = model(prepared.inputs)
         video, target = out.video.float(), prepared.targets
         error = video - target
@@ -157,7 +157,7 @@ class TokenizerTask:
         return LossOutput(sum=total, count=target.numel(), metrics=_quality(video.detach(), target, out.codes))
 
     def export(self, model: nn.Module, folder: Path) -> None:
-        """Returns nothing; writes encoder.jit and decoder.jit."""
+        """Write encoder.jit and decoder.jit."""
         assert isinstance(model, CausalVideoTokenizer)
         fresh = CausalVideoTokenizer(self.config.network)
         fresh.load_state_dict(model.state_dict())

@@ -35,7 +35,7 @@ class TokenizerRunConfig:
 
 
 def run(config: TokenizerRunConfig) -> dict[str, float]:
-    """Returns the metrics on held-out clips; trains, evaluates, exports."""
+    """Train, evaluate and export; return the metrics on held-out clips."""
     task = TokenizerTask(config.task, export_dtype=getattr(torch, config.export_dtype))
     trainer = Trainer(task, config.trainer, config.optim, ParallelConfig(), record=config)
     result = trainer.fit()
@@ -50,7 +50,7 @@ def run(config: TokenizerRunConfig) -> dict[str, float]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Returns the exit status: 0, or 1 after one line that says what to mend."""
+    """Return the exit status: 0, or 1 after one line that says what to mend."""
     parser = argparse.ArgumentParser(prog="lumos.tokenizer.training", description=__doc__)
     parser.add_argument("--config", help="YAML file with settings of TokenizerRunConfig")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings that win over the file's")

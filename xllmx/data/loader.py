@@ -47,17 +47,17 @@ class StreamCycle:
         return [name for name, count in self.counts.items() for _ in range(count)]
 
     def at(self, step: int) -> str:
-        """Returns the stream of the step."""
+        """Return the stream of the step."""
         return self.names[step % len(self.names)]
 
     def draws(self, name: str, step: int) -> int:
-        """Returns how many of the first `step` steps draw from the stream."""
+        """Return how many of the first `step` steps draw from the stream."""
         names = self.names
         cycles, place = divmod(step, len(names))
         return cycles * self.counts[name] + names[:place].count(name)
 
     def steps_per_draw(self, name: str) -> float:
-        """Returns the mean number of steps between two that draw from the stream."""
+        """Return the mean number of steps between two that draw from the stream."""
         return len(self.names) / self.counts[name]
 
 
@@ -88,7 +88,7 @@ class CyclicLoader:
             self._batches[name] = iter(loader)
 
     def __next__(self) -> tuple[str, list[Any]]:
-        """Returns the stream of the next step and its batches."""
+        """Return the stream of the next step and its batches."""
         name = self._cycle.at(self._step)
         self._step += 1
         return name, [self._next_batch(name) for _ in range(self._accumulation)]

@@ -55,7 +55,7 @@ class Streams:
         }
 
     def steps_per_epoch(self, name: str | None = None) -> float:
-        """Returns how many steps of the cycle pass over the stream once; None is the last of the schedule.
+        """Return how many steps of the cycle pass over the stream once; None is the last of the schedule.
 
         Raises:
             ValueError: a stream the schedule does not draw from.
@@ -66,14 +66,14 @@ class Streams:
         return self.orders[name].global_batches_per_epoch * self.cycle.steps_per_draw(name)
 
     def samples_at(self, step: int) -> list[list[list[int]]]:
-        """Returns the samples of the step (from 0) by rank and micro-batch: their numbers in the stream's data set."""
+        """Return the samples of the step (from 0) by rank and micro-batch: their numbers in the stream's data set."""
         name = self.cycle.at(step)
         order = self.orders[name]
         samples = order.global_batch(self.cycle.draws(name, step))
         return samples.reshape(order.accumulation, order.num_ranks, -1).swapaxes(0, 1).tolist()
 
     def first_batches(self, name: str, num: int, *, collate: Callable[[list[Any]], Any]) -> Iterator[Drawn]:
-        """Yields this rank's first `num` batches of the stream, at most an epoch; broken samples are replaced."""
+        """Yield this rank's first `num` batches of the stream, at most an epoch; broken samples are replaced."""
         data, order = Replacing(self.datasets[name]), self.orders[name]
         for number in range(min(num, order.batches_per_epoch)):
             yield CollateDrawn(collate)([data[index] for index in order.batch(number)])
@@ -81,7 +81,7 @@ class Streams:
     def loader(
         self, *, step: int, collate: Callable[[list[Any]], Any], num_workers: int, max_broken: float = 0.0
     ) -> CyclicLoader:
-        """Returns the batches of each step from `step` on, without end.
+        """Return the batches of each step from `step` on, without end.
 
         Broken samples (`BrokenSampleError`, `OSError`) are replaced; more than the share `max_broken` of them is a
         ValueError.

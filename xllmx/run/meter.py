@@ -1,4 +1,4 @@
-"""What the steps since the last row of metrics gave and cost: one meter, read every `log_every` steps."""
+"""A meter of training steps: losses, speed and cost since it was last read, which is every `log_every` steps."""
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager

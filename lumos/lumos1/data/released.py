@@ -1,4 +1,4 @@
-"""Clips in the pickles of the Lumos-1 release: plain lists of token ids, and nothing else is read from them."""
+"""Clips in the pickles of the Lumos-1 release, read by an unpickler that admits plain data only."""
 
 import io
 import pickle
@@ -87,7 +87,7 @@ def _tokens(path: Path) -> np.ndarray:
 
 
 def _require_plain(content: Any) -> None:
-    """Raises `ValueError` where anything but ints, strings, lists and dicts is inside; the pickle may hold cycles."""
+    """Check that there are only ints, strings, lists and dicts inside; ValueError otherwise. There may be cycles."""
     pending, seen = [content], set()
     while pending:
         value = pending.pop()

@@ -28,13 +28,13 @@ class ClipWriter:
         remove_temporaries(self._folder)
 
     def add(self, clip: Clip) -> None:
-        """Appends a clip."""
+        """Append a clip."""
         self._pending.append(clip)
         if len(self._pending) == self._shard_size:
             self._flush()
 
     def close(self) -> int:
-        """Writes what is pending and the index; returns the number of clips."""
+        """Write what is pending and the index; return the number of clips."""
         if self._pending or not self._shards:
             self._flush()
         return write_index(self._folder / INDEX_NAME, self._shards)

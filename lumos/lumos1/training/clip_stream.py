@@ -1,4 +1,4 @@
-"""The clips of one stream as the engine's dataset: what is used of a set, cut to the training length."""
+"""The clips of one stream as the engine's dataset, cut to the training length."""
 
 from collections.abc import Hashable, Sequence
 

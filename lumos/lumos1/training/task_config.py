@@ -29,7 +29,7 @@ class LumosTaskConfig:
     init_from: str | None = None
     """Folder of the checkpoint to start from, its config included; None starts from fresh weights."""
     code_levels: tuple[int, ...] = ()
-    """FSQ levels of the visual tokenizer: fresh rows of near codes then start near each other; empty is independent."""
+    """FSQ levels of the visual tokenizer, so that fresh rows of similar codes start similar; empty draws them alone."""
     ardf: ARDFConfig = field(default_factory=ARDFConfig)
     """How clips are masked."""
     duration_s: int | None = None
@@ -37,9 +37,9 @@ class LumosTaskConfig:
     max_length: int = 65536
     """Longest sequence in tokens, after the cut to `duration_s`."""
     too_long: str = "error"
-    """A clip that is longer still: `error`, `cut` (its last seconds are left out) or `drop`; both are counted."""
+    """What becomes of a longer clip: `error`, `cut` (its last seconds are left out) or `drop`; both are counted."""
     packing: int = 0
-    """Samples of a batch stand one after the other in rows of up to so many tokens; 0 pads each to the longest."""
+    """Tokens of a row into which several samples of a batch are packed; 0 pads each sample to the longest."""
     z_loss_weight: float | None = None
     """Weight of mean(logsumexp^2) over the visual logits; None takes the one in the model's config."""
     focal_gamma: float = 0.0
