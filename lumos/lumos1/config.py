@@ -195,7 +195,7 @@ class SamplerConfig:
     """Draw among the k likeliest codes only; None draws among all."""
     entropy_bound: float | None = None
     """Nats. A refinement keeps the most confident codes that have at most this entropy together, of the distributions
-    they are drawn from (`refine.num_within`), or as many as the schedule keeps, if that is more. The schedule
+    they are drawn from (`schedule.num_within`), or as many as the schedule keeps, if that is more. The schedule
     goes on from there; a frame ends when nothing is masked. None follows the schedule alone."""
     guidance_tolerance: float | None = None
     """Nats a code. Once guidance moves the distributions of a frame's codes by no more than this on average, those that
