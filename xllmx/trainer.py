@@ -1,7 +1,5 @@
 """The training loop: `fit` says what a run does, `train_step` what a step does; everything else has its own file."""
 
-import json
-import logging
 import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -16,30 +14,27 @@ from tqdm import tqdm
 
 from xllmx.checkpoint import CheckpointManager
 from xllmx.checkpoint_folder import step_of, to_resume
-from xllmx.config import save_config, to_plain
+from xllmx.config import to_plain
 from xllmx.data.loader import CyclicLoader
 from xllmx.data.streams import Streams
 from xllmx.ema import WeightAverage
-from xllmx.files import atomic_folder, write_text
+from xllmx.files import atomic_folder
 from xllmx.held_out import HeldOut
 from xllmx.optim import OptimConfig, learning_rate
-from xllmx.precision import multiplies_bf16, resolve_precision
-from xllmx.ranks.distributed import barrier, init_distributed, is_main, num_ranks, rank, sum_over_ranks
+from xllmx.precision import resolve_precision
+from xllmx.ranks.distributed import barrier, init_distributed, num_ranks, rank, sum_over_ranks
 from xllmx.ranks.engine import build_engine
 from xllmx.ranks.parallel import ParallelConfig
 from xllmx.rng import generator_at, seed_for
-from xllmx.run.environment import environment
 from xllmx.run.finite import FiniteWatch
 from xllmx.run.logs import logging_to
 from xllmx.run.meter import StepMeter
-from xllmx.run.metrics import MetricLogger
+from xllmx.run.report import RunReport
 from xllmx.run.stopping import StopWatch
 from xllmx.task import ExportingTask, Prepared, Preview, TrainTask
 from xllmx.trainer_config import TrainerConfig
 
 __all__ = ["FitResult", "Trainer", "TrainerConfig"]
-
-_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +70,7 @@ class Trainer:
         alone = self.parallel.is_sharded(1) or self.parallel.engine == "deepspeed"
         self.device = init_distributed(config.device, alone=alone)
         self.config = replace(config, precision=resolve_precision(config.precision, self.device))
+        self._report = RunReport(self.config, self._record)
         with logging_to(config.run_dir):
             self._make_ready()
 
@@ -84,16 +80,18 @@ class Trainer:
         Raises:
             ValueError: the loss is not finite (nothing is saved from then on), or a checkpoint cannot be written.
         """
-        self._open_run_folder()
+        if self.eval_every:
+            _ = self._held_out  # made now, so that missing data is found now
+        self._report.open(self.step)
         batches, stopped, row = self._batches(), None, {}
         self._meter.start(self.step)
         with (
             logging_to(self.config.run_dir),
             self._watch as watch,
-            self._progress_bar() as bar,
+            self._report.bar(self.step, max_steps=self.max_steps) as bar,
             self._finishing_the_checkpoint(),
         ):
-            self._say_begun()
+            self._report.begun(self.step, max_steps=self.max_steps, device=self.device)
             while self.step < self.max_steps and not (stopped := watch.reason()):
                 with self._meter.waiting():
                     stream, micro_batches = next(batches)
@@ -111,7 +109,7 @@ class Trainer:
             if self.step > self._saved_step:
                 self.save()
             self.checkpoints.wait()
-            _note(f"ended at step {self.step}: {f'stopped by {stopped}' if stopped else 'done'}")
+            self._report.note(f"ended at step {self.step}: {f'stopped by {stopped}' if stopped else 'done'}")
         return FitResult(step=self.step, stopped=stopped, metrics=row)
 
     def train_step(self, stream: str, micro_batches: list[Any]) -> None:
@@ -146,17 +144,14 @@ class Trainer:
         """
         with self._averaged():
             values = self._held_out.means(self.engine)
-        if self._logger:
-            self._logger.write("eval", self.step, values)
+        self._report.row("eval", self.step, values)
         return values
 
     def show(self, preview: Preview) -> None:
         """Make and show the clips of `preview` on the main rank, with the weights as evaluation uses them."""
         with self._whole_model() as model:
             if model is not None:
-                clips = preview(model.to(self.device), self.step)
-                if self._logger:
-                    self._logger.show(self.step, clips)
+                self._report.clips(self.step, preview(model.to(self.device), self.step))
 
     def save(self, *, wait: bool = True) -> None:
         """Write the checkpoint of this step, or without `wait` begin to.
@@ -168,7 +163,7 @@ class Trainer:
         write = self.checkpoints.save if wait else self.checkpoints.start
         write(self.step, self._state(), record={"config": to_plain(self._record)})
         self._saved_step = self.step
-        _note(f"checkpoint of step {self.step} {'written' if wait else 'is being written'}")
+        self._report.note(f"checkpoint of step {self.step} {'written' if wait else 'is being written'}")
 
     def export(self, folder: Path) -> None:
         """Have the task write the model (averaged, where there is an average) as `folder`, whole or not at all.
@@ -208,23 +203,12 @@ class Trainer:
         self.model, self.optimizer = self.engine.model, self.engine.optimizer
         self.average = WeightAverage(self.model, config.ema_decay) if config.ema_decay else None
         self._finite, self._meter = FiniteWatch(self.device), StepMeter(self.device)
-        self._logger: MetricLogger | None = None
         self.checkpoints = CheckpointManager(config.run_dir / "checkpoints", config.keep)
         self.step: int = 0
         if newest := to_resume(self.checkpoints.folder, allowed=config.resume):
             self.engine.load(self.checkpoints.load(newest, self._state()))
             self.step = step_of(newest)
         self._saved_step = self.step
-
-    def _open_run_folder(self) -> None:
-        if self.eval_every:
-            _ = self._held_out  # made now, so that missing data is found now
-        run_dir = self.config.run_dir
-        self._logger = MetricLogger(run_dir, step=self.step, trackers=self.config.trackers)
-        if is_main():
-            save_config(self._record, run_dir / "config.yaml")
-            made_with = environment() | {"precision": self.config.precision}
-            write_text(run_dir / "environment.json", json.dumps(made_with, indent=1))
 
     def _batches(self) -> CyclicLoader:
         workers, share = self.config.num_workers, self.config.max_broken
@@ -265,14 +249,9 @@ class Trainer:
         self.checkpoints.look()
         lr, epoch = self.optimizer.param_groups[0]["lr"], self.step / self.steps_per_epoch
         row = self._meter.row(self.step, lr=lr, epoch=epoch, elapsed_s=self._watch.elapsed_s)
-        assert self._logger is not None
-        self._logger.write("train", self.step, row)
+        self._report.row("train", self.step, row)
         bar.set_postfix(loss=f"{row['loss']:.4f}", lr=f"{row['lr']:.1e}", refresh=False)
         return row
-
-    def _progress_bar(self) -> tqdm:
-        shown = self.config.progress and is_main()
-        return tqdm(total=self.max_steps, initial=self.step, desc="train", disable=not shown, dynamic_ncols=True)
 
     @contextmanager
     def _finishing_the_checkpoint(self) -> Iterator[None]:
@@ -282,15 +261,3 @@ class Trainer:
         except BaseException:
             self.checkpoints.drain()
             raise
-
-    def _say_begun(self) -> None:
-        precision, begun = self.config.precision, f"goes on from step {self.step}" if self.step else "begins"
-        _note(f"{begun}, to step {self.max_steps}, on {num_ranks()} process(es) in {precision}")
-        if precision == "bf16" and not multiplies_bf16(self.device) and is_main():
-            _LOG.warning("this CPU has no bf16 products and computes them slowly; trainer.precision=auto uses fp32")
-
-
-def _note(text: str) -> None:
-    """Write a line into the log of the run, once."""
-    if is_main():
-        _LOG.info(text)
