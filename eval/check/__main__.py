@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from eval.check.findings import Findings
-from eval.check.geneval import check_geneval
 from eval.check.media import Expected
-from eval.check.official import BENCHMARKS, official_file, read_geneval, read_videos
-from eval.check.vbench import check_videos
+from eval.geneval.check import check_geneval
+from eval.prompts.official import BENCHMARKS, official_file, read_geneval, read_videos
+from eval.vbench.check import check_videos
 from lumos.cli.commands import CHECK_FAILED, USER_ERROR
 from lumos.media.files import replacing
 

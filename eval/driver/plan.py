@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from eval.driver.folders import SampleFolder
 from eval.driver.samples import Sample, seed_of
-from eval.prompts import missing_long
+from eval.prompts.__main__ import missing_long
 from lumos.cli.record import differences, file_hash, model_hash, read_record
 from lumos.hub.models import ModelFiles
 

@@ -11,13 +11,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from eval.check.official import BENCHMARKS, official_file, read_geneval, read_videos
-from eval.report.geneval import read_geneval_results
+from eval.geneval.report import read_geneval_results
+from eval.prompts.official import BENCHMARKS, official_file, read_geneval, read_videos
 from eval.report.page import page
 from eval.report.scores import Scores
 from eval.report.sheets import Sheet, geneval_sheets, video_sheets
 from eval.report.table import markdown, table_of
-from eval.report.vbench import read_vbench_results
+from eval.vbench.report import read_vbench_results
 from lumos.cli.commands import CHECK_FAILED, USER_ERROR
 from lumos.media.files import replacing
 

@@ -10,7 +10,7 @@ from typing import Any
 import av
 from PIL import Image
 
-from eval.check.official import IMAGES_PER_PROMPT, VideoPrompt
+from eval.prompts.official import IMAGES_PER_PROMPT, VideoPrompt
 
 _HEIGHT_PX, _FRAMES = 128, 4
 

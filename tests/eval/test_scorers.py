@@ -18,10 +18,10 @@ import numpy as np
 import pytest
 
 from eval.check.__main__ import check
-from eval.check.official import read_geneval, read_videos
-from eval.report.formulas import DIMENSIONS, GROUP_WEIGHTS, vbench_totals
-from eval.report.geneval import read_geneval_results
-from eval.vbench_t2v import main as make_videos
+from eval.geneval.report import read_geneval_results
+from eval.prompts.official import read_geneval, read_videos
+from eval.vbench.t2v import main as make_videos
+from eval.vbench.totals import DIMENSIONS, GROUP_WEIGHTS, vbench_totals
 from lumos.media.writing import write_image, write_video
 
 NAMES = ("geneval", "vbench", "vbench_i2v")

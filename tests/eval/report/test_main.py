@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from eval.report.__main__ import main
-from eval.report.formulas import DIMENSIONS, GENEVAL
 from eval.report.sheets import first_of_each
+from eval.vbench.totals import DIMENSIONS, GENEVAL
 from lumos.media.writing import write_image, write_video
 
 NASTY = 'a <b>bold</b> cup & "saucer", 100% #1?'

@@ -2,9 +2,9 @@
 
 import pytest
 
-from eval.check.official import BENCHMARKS
-from eval.report.formulas import DIMENSIONS, GENEVAL, GROUP_WEIGHTS, geneval_total
+from eval.prompts.official import BENCHMARKS
 from eval.report.published import published
+from eval.vbench.totals import DIMENSIONS, GENEVAL, GROUP_WEIGHTS, geneval_total
 
 
 @pytest.mark.parametrize("benchmark", BENCHMARKS)

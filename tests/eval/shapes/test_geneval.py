@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from eval.check.__main__ import main as check
-from eval.check.official import read_geneval
-from eval.geneval import main as generate
+from eval.geneval.__main__ import main as generate
+from eval.geneval.report import read_geneval_results
+from eval.prompts.official import read_geneval
 from eval.report.__main__ import main as report
-from eval.report.formulas import GENEVAL
-from eval.report.geneval import read_geneval_results
 from eval.shapes.geneval import main, metadata_of, prompt_of, score_images
 from eval.shapes.prompts import Record, make_prompts
+from eval.vbench.totals import GENEVAL
 from lumos.media.writing import write_image
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from eval.report.formulas import DIMENSIONS
-from eval.report.vbench import read_vbench_results
+from eval.vbench.report import read_vbench_results
+from eval.vbench.totals import DIMENSIONS
 
 
 def save(folder: Path, name: str, value: Any, *, num: int | None = None, prompts: int = 0) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from eval.report.formulas import GENEVAL
-from eval.report.geneval import read_geneval_results
+from eval.geneval.report import read_geneval_results
+from eval.vbench.totals import GENEVAL
 
 RECORDS: list[dict[str, Any]] = [
     {"tag": tag, "include": [{"class": "dog", "count": 1}], "prompt": f"{tag} {index}"}

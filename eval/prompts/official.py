@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+FOLDER = Path(__file__).parent
+"""Where the drivers look for prompts."""
+
 BENCHMARKS: tuple[str, ...] = ("geneval", "vbench", "vbench_i2v")
 
 IMAGES_PER_PROMPT = 4
@@ -41,11 +44,10 @@ def official_file(benchmark: str, given: Path | None = None) -> Path:
     """The prompt file to check against: the one given, or the one in eval/prompts; `ValueError` if there is none."""
     if given is not None:
         return given
-    folder = Path(__file__).parent.parent / "prompts"
-    found = next((folder / name for name in OFFICIAL_FILES[benchmark] if (folder / name).is_file()), None)
+    found = next((FOLDER / name for name in OFFICIAL_FILES[benchmark] if (FOLDER / name).is_file()), None)
     if found is None:
         raise ValueError(
-            f"{folder} has no official prompt file of {benchmark}: bring it with `python -m eval.prompts`, "
+            f"{FOLDER} has no official prompt file of {benchmark}: bring it with `python -m eval.prompts`, "
             f"or give it with --prompts FILE"
         )
     return found

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eval import geneval
 from eval.driver import run as driver_run
-from eval.prompts import bring
+from eval.geneval import __main__ as geneval
+from eval.prompts.__main__ import bring
 from lumos.media.reading import read_image
 from tests.eval.conftest import METADATA
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from eval import prompt_sources, prompts
+from eval.prompts import __main__ as prompts
+from eval.prompts import sources as prompt_sources
 
 OFFICIAL = "".join(
     json.dumps({"tag": "counting", "include": [], "exclude": [], "prompt": text}) + "\n" for text in ("a cat", "a dog")

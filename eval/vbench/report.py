@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from eval.check.official import FLICKERING, VIDEOS_PER_PROMPT
-from eval.report.formulas import DIMENSIONS, vbench_totals
+from eval.prompts.official import FLICKERING, VIDEOS_PER_PROMPT
 from eval.report.scores import Score, Scores
+from eval.vbench.totals import DIMENSIONS, vbench_totals
 
 RESULTS, FULL_INFO = "_eval_results.json", "_full_info.json"
 

@@ -14,9 +14,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from eval.check.official import IMAGES_PER_PROMPT, official_file, read_geneval
 from eval.driver.command import Driver, drive
-from eval.prompts import long_path, read_long
+from eval.prompts.__main__ import long_path, read_long
+from eval.prompts.official import IMAGES_PER_PROMPT, official_file, read_geneval
 
 if TYPE_CHECKING:
     from eval.driver.plan import Work
@@ -33,8 +33,8 @@ def work(options: argparse.Namespace, defaults: Mapping[str, Any]) -> "Work":
     """The images that the options ask for."""
     from eval.driver.folders import records_folder
     from eval.driver.plan import Work, texts_of
-    from eval.driver.prompt_folders import PromptFolders
     from eval.driver.samples import Sample
+    from eval.geneval.folder import PromptFolders
 
     path = official_file("geneval", options.prompts)
     records = read_metadata(path)

@@ -3,7 +3,7 @@
 from collections import Counter
 from pathlib import Path
 
-from eval.check.official import FLICKERING, read_geneval, read_videos
+from eval.prompts.official import FLICKERING, read_geneval, read_videos
 
 
 def test_geneval_has_553_prompts_and_excludes_on_all_counting_ones(shared_data: Path) -> None:

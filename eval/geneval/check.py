@@ -7,7 +7,7 @@ from typing import Any
 
 from eval.check.findings import Findings, Problem
 from eval.check.media import Expected, compare, probe_all, twins
-from eval.check.official import IMAGES_PER_PROMPT
+from eval.prompts.official import IMAGES_PER_PROMPT
 
 
 def check_geneval(

@@ -15,13 +15,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from eval.check.official import BENCHMARKS, OFFICIAL_FILES
-from eval.prompt_sources import OFFICIAL, REWRITTEN, Source, download, find, installed_vbench, is_pinned, other_versions
+from eval.prompts.official import BENCHMARKS, FOLDER, OFFICIAL_FILES
+from eval.prompts.sources import (
+    OFFICIAL,
+    REWRITTEN,
+    Source,
+    download,
+    find,
+    installed_vbench,
+    is_pinned,
+    other_versions,
+)
 from lumos.cli.commands import USER_ERROR
 from lumos.media.files import replacing
-
-FOLDER = Path(__file__).parent / "prompts"
-"""Where the drivers look for prompts."""
 
 LONG_KEY = {"geneval": "prompt_rewrite_qwen32b", "vbench_i2v": "prompt_en_qwen32b_vl"}
 """Where the released rewritten files keep the long prompt of a record; VBench's is a plain map."""
@@ -56,7 +62,7 @@ def bring(
     """The files that are now in `folder`, official lists and long prompts; all of them, or ValueError and none.
 
     Args:
-        benchmarks: of `eval.check.official.BENCHMARKS`.
+        benchmarks: of `eval.prompts.official.BENCHMARKS`.
         places: files and folders to look in first.
         folder: where to write.
         short: leave the long prompts out.

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from eval.check.official import IMAGES_PER_PROMPT
-from eval.report.formulas import GENEVAL, geneval_total
+from eval.prompts.official import IMAGES_PER_PROMPT
 from eval.report.scores import Score, Scores
+from eval.vbench.totals import GENEVAL, geneval_total
 
 _FIELDS = {"filename", "tag", "correct", "reason", "metadata"}
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from eval.check.findings import Findings, Problem
 from eval.check.media import Expected, compare, probe_all, twins
-from eval.check.official import VideoPrompt
+from eval.prompts.official import VideoPrompt
 
 
 def check_videos(

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from eval.report.formulas import DIMENSIONS, GENEVAL, VBENCH, VBENCH_I2V, geneval_total, vbench_totals
+from eval.vbench.totals import DIMENSIONS, GENEVAL, VBENCH, VBENCH_I2V, geneval_total, vbench_totals
 
 
 def test_geneval_is_the_mean_of_tags_not_of_images() -> None:
