@@ -10,11 +10,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from eval.benchmarks import BENCHMARKS
 from eval.check.findings import Findings
 from eval.check.media import Expected
-from eval.geneval.check import check_geneval
-from eval.prompts.official import BENCHMARKS, official_file, read_geneval, read_videos
-from eval.vbench.check import check_videos
 from lumos.cli.commands import CHECK_FAILED, USER_ERROR
 from lumos.media.files import replacing
 
@@ -52,11 +50,8 @@ def check(
     """What is wrong with a benchmark's folder; `prompts` is the official file (default: the one in eval/prompts)."""
     if not folder.is_dir():
         raise ValueError(f"{folder} is no folder: give the one that holds the samples")
-    path = official_file(benchmark, prompts)
-    if benchmark == "geneval":
-        return check_geneval(folder, read_geneval(path), expected=expected, workers=workers)
-    videos = read_videos(path, benchmark)
-    return check_videos(folder, videos, benchmark=benchmark, expected=expected, workers=workers)
+    asked = BENCHMARKS[benchmark]
+    return asked.check(folder, asked.lists.find(prompts), expected=expected or Expected(), workers=workers)
 
 
 def _size(text: str) -> tuple[int, int]:

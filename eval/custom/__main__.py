@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from eval.prompts.official import FOLDER
+from eval.prompts.lists import FOLDER
 from lumos.cli.commands import STOPPED, USER_ERROR, terminating
 from lumos.cli.interrupt import loading
 from lumos.cli.option import said_as_options

@@ -13,31 +13,19 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from eval.prompts.official import BENCHMARKS, FOLDER, OFFICIAL_FILES
-from eval.prompts.sources import (
-    OFFICIAL,
-    REWRITTEN,
-    Source,
-    download,
-    find,
-    installed_vbench,
-    is_pinned,
-    other_versions,
-)
+from eval.benchmarks import BENCHMARKS
+from eval.prompts.lists import FOLDER, PromptLists, missing_long, read_long
+from eval.prompts.sources import Source, download, find, installed_vbench, is_pinned, other_versions
 from lumos.cli.commands import USER_ERROR
 from lumos.media.files import replacing
-
-LONG_KEY = {"geneval": "prompt_rewrite_qwen32b", "vbench_i2v": "prompt_en_qwen32b_vl"}
-"""Where the released rewritten files keep the long prompt of a record; VBench's is a plain map."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status: 0, or 2 after one line that says what could not be had."""
     try:
         options = _parser().parse_args(arguments)
-        benchmarks = options.benchmarks or BENCHMARKS
+        benchmarks = options.benchmarks or list(BENCHMARKS)
         unknown = [name for name in benchmarks if name not in BENCHMARKS]
         if unknown:
             raise ValueError(f"there is no benchmark {unknown[0]!r}; there are {', '.join(BENCHMARKS)}")
@@ -62,66 +50,29 @@ def bring(
     """The files that are now in `folder`, official lists and long prompts; all of them, or ValueError and none.
 
     Args:
-        benchmarks: of `eval.prompts.official.BENCHMARKS`.
+        benchmarks: names of `eval.benchmarks`.
         places: files and folders to look in first.
         folder: where to write.
         short: leave the long prompts out.
         offline: do not use the network.
     """
-    wanted = {official_path(name, folder): OFFICIAL[name] for name in benchmarks}
+    asked = [BENCHMARKS[name].lists for name in benchmarks]
+    wanted = {lists.official_path(folder): lists.official for lists in asked}
     if not short:
-        wanted |= {long_path(name, folder): REWRITTEN[name] for name in benchmarks if _lacks_long(name, folder)}
+        wanted |= {lists.long_path(folder): lists.rewritten for lists in asked if _lacks_long(lists, folder)}
     contents = _gather(wanted, places=places, offline=offline)
     finished = dict(contents)
-    for name in benchmarks:
-        path = long_path(name, folder)
+    for lists in asked:
+        path = lists.long_path(folder)
         if path in contents:
-            finished[path] = _json(long_prompts(name, contents[path]))
-            _check_long(name, official=contents[official_path(name, folder)], rewritten=contents[path])
+            long = lists.long_in(contents[path].decode("utf-8"))
+            _check_long(lists, official=contents[lists.official_path(folder)], long=long)
+            finished[path] = _json(long)
     for path, content in finished.items():
         with replacing(path) as temporary:
             temporary.write_bytes(content)
-    longs = [] if short else [long_path(name, folder) for name in benchmarks]
+    longs = [] if short else [lists.long_path(folder) for lists in asked]
     return sorted({*finished, *longs})
-
-
-def official_path(benchmark: str, folder: Path = FOLDER) -> Path:
-    """Where the official list of a benchmark lies."""
-    return folder / OFFICIAL_FILES[benchmark][0]
-
-
-def long_path(benchmark: str, folder: Path = FOLDER) -> Path:
-    """Where the long prompts of a benchmark lie: json, {official prompt: long prompt}."""
-    return folder / f"{benchmark}_long.json"
-
-
-def read_long(path: Path) -> dict[str, str]:
-    """Official prompt -> long prompt; ValueError if the file holds no such map."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ValueError(f"{path} is missing; run: python -m eval.prompts, or ask for --short prompts") from error
-    except (OSError, ValueError) as error:
-        raise ValueError(f"cannot read the long prompts {path} ({error}); run: python -m eval.prompts") from error
-    if not isinstance(content, dict) or not all(isinstance(value, str) for value in content.values()):
-        raise ValueError(f"{path} is no map {{official prompt: long prompt}}; run: python -m eval.prompts")
-    return content
-
-
-def missing_long(prompts: Sequence[str], long: Mapping[str, str]) -> list[str]:
-    """The prompts without a rewritten one."""
-    return [prompt for prompt in prompts if not long.get(prompt, "").strip()]
-
-
-def long_prompts(benchmark: str, content: bytes) -> dict[str, str]:
-    """Official prompt -> long prompt, from a released rewritten file (SPEC §11)."""
-    text = content.decode("utf-8")
-    if benchmark == "vbench":
-        return {name.removesuffix(".mp4"): caption for name, caption in json.loads(text).items()}
-    records: list[dict[str, Any]]
-    records = [json.loads(line) for line in text.splitlines()] if benchmark == "geneval" else json.loads(text)
-    name = "prompt" if benchmark == "geneval" else "prompt_en"
-    return {record[name]: record[LONG_KEY[benchmark]] for record in records}
 
 
 def _gather(wanted: Mapping[Path, Source], *, places: Sequence[Path], offline: bool) -> dict[Path, bytes]:
@@ -145,25 +96,18 @@ def _not_found(source: Source, places: Sequence[Path]) -> str:
     return f"{source.name} (of {source.repository}, SHA-256 {source.sha256[:12]}...{other})"
 
 
-def _lacks_long(benchmark: str, folder: Path) -> bool:
+def _lacks_long(lists: PromptLists, folder: Path) -> bool:
     """Whether the long prompts are to be brought: those there, the released ones or one's own, are kept if complete."""
-    path, official = long_path(benchmark, folder), official_path(benchmark, folder)
+    path, official = lists.long_path(folder), lists.official_path(folder)
     if not (path.is_file() and official.is_file()):
         return True
-    return bool(missing_long(_prompts(benchmark, official.read_bytes()), read_long(path)))
+    return bool(missing_long(lists.prompts_in(official.read_text("utf-8")), read_long(path)))
 
 
-def _check_long(benchmark: str, *, official: bytes, rewritten: bytes) -> None:
+def _check_long(lists: PromptLists, *, official: bytes, long: Mapping[str, str]) -> None:
     """Raises ValueError unless every official prompt has a rewritten one."""
-    if missing := missing_long(_prompts(benchmark, official), long_prompts(benchmark, rewritten)):
-        raise ValueError(f"{len(missing)} prompts of {benchmark} have no rewritten one: {', '.join(missing)}")
-
-
-def _prompts(benchmark: str, official: bytes) -> list[str]:
-    text = official.decode("utf-8")
-    if benchmark == "geneval":
-        return [json.loads(line)["prompt"] for line in text.splitlines()]
-    return [record["prompt_en"] for record in json.loads(text)]
+    if missing := missing_long(lists.prompts_in(official.decode("utf-8")), long):
+        raise ValueError(f"{len(missing)} prompts of {lists.benchmark} have no rewritten one: {', '.join(missing)}")
 
 
 def _json(content: Mapping[str, str]) -> bytes:

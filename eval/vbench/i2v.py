@@ -11,7 +11,6 @@ stopped.
 
 import argparse
 import re
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from eval.driver.command import Driver, drive
-from eval.prompts.__main__ import FOLDER
-from eval.prompts.official import VIDEOS_PER_PROMPT, official_file, read_videos
+from eval.prompts.lists import FOLDER
+from eval.vbench.prompts import LISTS, VIDEOS_PER_PROMPT, read_videos
 from eval.vbench.t2v import work_of
 
 if TYPE_CHECKING:
@@ -41,7 +40,7 @@ def work(options: argparse.Namespace, defaults: Mapping[str, Any]) -> "Work":
 
     from lumos.lumos1.sampling.settings import nearest_size, sizes_for_images
 
-    path = official_file("vbench_i2v", options.prompts)
+    path = LISTS["vbench_i2v"].find(options.prompts)
     prompts = read_videos(path, "vbench_i2v")
     ratio = parse_ratio(options.ratio)
     asked = prompts[: options.first]
@@ -115,6 +114,3 @@ DRIVER = Driver(
     work=work,
     add_options=_add_options,
 )
-
-if __name__ == "__main__":
-    sys.exit(main())

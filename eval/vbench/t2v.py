@@ -9,20 +9,16 @@ was stopped.
 """
 
 import argparse
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eval.driver.command import Driver, drive
-from eval.prompts.__main__ import long_path, read_long
-from eval.prompts.official import VIDEOS_PER_PROMPT, VideoPrompt, official_file, read_videos
+from eval.prompts.lists import texts_of
+from eval.vbench.prompts import LISTS, NUM_VIDEOS, VIDEOS_PER_PROMPT, VideoPrompt, read_videos
 
 if TYPE_CHECKING:
     from eval.driver.plan import Work
-
-NUM_VIDEOS = {"vbench": 6220, "vbench_i2v": 5590}
-"""What the scores are made of: (944 - 75) * 5 + 75 * 25, and 1118 * 5."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def work(options: argparse.Namespace, defaults: Mapping[str, Any]) -> "Work":
     """The videos that the options ask for."""
-    path = official_file("vbench", options.prompts)
+    path = LISTS["vbench"].find(options.prompts)
     return work_of(options, defaults, benchmark="vbench", path=path, prompts=read_videos(path, "vbench"))
 
 
@@ -47,14 +43,14 @@ def work_of(
 ) -> "Work":
     """The videos of some prompts; `images` holds the first frame of each image name, for image-to-video."""
     from eval.driver.folders import VideoFolder
-    from eval.driver.plan import Work, texts_of
+    from eval.driver.plan import Work
     from eval.driver.samples import Sample
     from lumos.lumos1.sampling.settings import resolve_settings
 
     if resolve_settings(defaults, options.settings).num_latent_frames == 1:
         raise ValueError(f"{options.model} is asked for one frame; choose a model of videos, or num_frames above 1")
-    long = None if options.short else options.long or long_path(benchmark)
-    texts = texts_of([prompt.text for prompt in prompts], long and read_long(long), source=long)
+    long = None if options.short else options.long or LISTS[benchmark].long_path()
+    texts = texts_of([prompt.text for prompt in prompts], long)
 
     def samples_of(prompt: VideoPrompt, text: str, number: int) -> list[Sample]:
         image = images.get(prompt.image) if images and prompt.image else None
@@ -79,6 +75,3 @@ def work_of(
 
 
 DRIVER = Driver(name="vbench_t2v", description=__doc__, num_samples=VIDEOS_PER_PROMPT, batch_size=1, work=work)
-
-if __name__ == "__main__":
-    sys.exit(main())
