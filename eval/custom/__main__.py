@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from eval.prompts.lists import FOLDER
-from lumos.cli.commands import STOPPED, USER_ERROR, terminating
+from lumos.cli.exit_status import STOPPED, USER_ERROR, terminating
 from lumos.cli.interrupt import loading
 from lumos.cli.option import said_as_options
 from lumos.cli.prompts import Prompt, read_prompts

@@ -17,25 +17,25 @@ from pathlib import Path
 from eval.benchmarks import BENCHMARKS
 from eval.prompts.lists import FOLDER, PromptLists, missing_long, read_long
 from eval.prompts.sources import Source, download, find, installed_vbench, is_pinned, other_versions
-from lumos.cli.commands import USER_ERROR
+from lumos.cli.exit_status import status_of
 from lumos.media.files import replacing
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit status: 0, or 2 after one line that says what could not be had."""
-    try:
-        options = _parser().parse_args(arguments)
-        benchmarks = options.benchmarks or list(BENCHMARKS)
-        unknown = [name for name in benchmarks if name not in BENCHMARKS]
-        if unknown:
-            raise ValueError(f"there is no benchmark {unknown[0]!r}; there are {', '.join(BENCHMARKS)}")
-        for path in bring(
-            benchmarks, places=options.places, folder=options.out, short=options.short, offline=options.offline
-        ):
-            print(path)
-    except (ValueError, OSError) as error:
-        print(f"eval.prompts: error: {' '.join(str(error).split())}", file=sys.stderr)
-        return USER_ERROR
+    """The exit status (`lumos.cli.exit_status`): 0, or 2 after one line that says what could not be had."""
+    options = _parser().parse_args(arguments)
+    return status_of("eval.prompts", lambda: _main(options))
+
+
+def _main(options: argparse.Namespace) -> int:
+    benchmarks = options.benchmarks or list(BENCHMARKS)
+    unknown = [name for name in benchmarks if name not in BENCHMARKS]
+    if unknown:
+        raise ValueError(f"there is no benchmark {unknown[0]!r}; there are {', '.join(BENCHMARKS)}")
+    for path in bring(
+        benchmarks, places=options.places, folder=options.out, short=options.short, offline=options.offline
+    ):
+        print(path)
     return 0
 
 

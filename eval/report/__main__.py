@@ -16,19 +16,14 @@ from eval.benchmarks import BENCHMARKS
 from eval.report.page import page
 from eval.report.scores import Scores
 from eval.report.table import markdown, table_of
-from lumos.cli.commands import CHECK_FAILED, USER_ERROR
+from lumos.cli.exit_status import CHECK_FAILED, status_of
 from lumos.media.files import replacing
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status: 0 with a total, 1 without one, 2 after one line that says what is wrong."""
     options = _parser().parse_args(arguments)
-    try:
-        scores = report(options)
-    except (ValueError, OSError) as error:
-        print(f"eval.report: error: {' '.join(str(error).split())}", file=sys.stderr)
-        return USER_ERROR
-    return 0 if scores.totals else CHECK_FAILED
+    return status_of("eval.report", lambda: 0 if report(options).totals else CHECK_FAILED)
 
 
 def report(options: argparse.Namespace) -> Scores:
