@@ -22,11 +22,11 @@ with loading("lumos"):
 
     from lumos.cli.exit_status import CHECK_FAILED, status_of
     from lumos.cli.option import OptionParser, said_as_options
+    from lumos.cli.outputs import FORMATS, PlainFolder
     from lumos.cli.prompts import Prompt, distinct, name_of, read_prompts
     from lumos.hub.models import DEFAULT_MODEL, RELEASED, read_json, resolve
     from lumos.hub.models import download as download_model
 
-FORMATS = ("mp4", "gif", "png")
 _OTHER_FORMATS = ("avi", "jpeg", "jpg", "m4v", "mkv", "mov", "webm", "webp")
 _DEFAULT_OUT = Path("outputs")
 
@@ -68,45 +68,39 @@ def generate(options: argparse.Namespace) -> int:
     settings |= {name: True for name in ("mask_given_frames", "random_history") if getattr(options, name)}
     if options.from_json:
         settings = _take_record(options, settings)
-    files = resolve(options.model or DEFAULT_MODEL, options.ckpts)
+    files = replace(resolve(options.model or DEFAULT_MODEL, options.ckpts), lora=options.lora)
     prompts = _prompts(options)
 
     with loading("lumos"):  # from here on it takes PyTorch: what is at fault above is said at once
         from tqdm import tqdm
 
-        from lumos.cli.outputs import Job, make_outputs
+        from lumos.cli.jobs import Job, plan_jobs, run_jobs
+        from lumos.cli.recipe import recipe_of
         from lumos.lumos1.pipeline import LumosPipeline
-        from lumos.lumos1.sampling.settings import fast_settings, resolve_settings
+        from lumos.lumos1.sampling.settings import fast_settings
 
     if options.fast:
         given = {name: value for name, value in settings.items() if value is not None}
         settings = {**fast_settings(files.defaults), **given}
-    outputs = _outputs(options, prompts, image=resolve_settings(files.defaults, settings).num_output_frames == 1)
+    recipe = recipe_of(files, settings, device=options.device, dtype=options.dtype, weights=options.weights)
+    image = recipe.settings_for(settings, image=None).num_output_frames == 1
+    outputs = _outputs(options, prompts, image=image)
     jobs = [
-        Job(prompt=one.text, output=output, image=one.image, negative_prompt=one.negative, seed=one.seed)
+        Job(name=output.name, prompt=one.text, image=one.image, negative_prompt=one.negative, seed=one.seed)
         for one, output in zip(prompts, outputs, strict=True)
     ]
-    pipeline = LumosPipeline.from_pretrained(
-        files.name,
-        options.device,
-        options.dtype,
-        ckpts=options.ckpts,
-        lora=options.lora,
-        weights=options.weights,
-        offload=options.offload,
-    )
+    folder = PlainFolder(outputs[0].parent)
+    plan = plan_jobs(jobs, folder, recipe, batch_size=options.batch_size, overwrite=options.overwrite)
+    for one in plan.finished:
+        print(f"{one.output}  seed {one.seed}  finished before; --seed or --out makes another")
+
+    def load() -> LumosPipeline:
+        how = {"ckpts": options.ckpts, "lora": options.lora, "weights": options.weights, "offload": options.offload}
+        return LumosPipeline.from_pretrained(files.name, options.device, options.dtype, **how)
+
     with tqdm(desc="latent frames", leave=False, disable=None) as bar:
-        making = make_outputs(
-            pipeline,
-            jobs,
-            settings,
-            batch_size=options.batch_size,
-            overwrite=options.overwrite,
-            on_frame=lambda index, codes: bar.update(len(codes)) and None,
-        )
-        for one in making:
-            took = f"{one.seconds:.1f} s" if one.new else "finished before; --seed or --out makes another"
-            bar.write(f"{one.output}  seed {one.seed}  {took}")
+        for one in run_jobs(plan, load, on_frame=lambda index, codes: bar.update(len(codes)) and None):
+            bar.write(f"{one.output}  seed {one.seed}  {one.seconds:.1f} s")
     return 0
 
 
