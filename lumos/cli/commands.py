@@ -4,32 +4,29 @@
     lumos train --config configs/train/quickstart.yaml trainer.max_steps=100
     lumos tokenize ... | lumos plot RUN | lumos export RUN FOLDER | lumos download NAME | lumos doctor
 
-Exit status: 0 done; 1 a check of `doctor` failed; 2 something the user can mend, said in one line; 130 stopped by
-Ctrl-C. What a command needs is imported when it runs, so that `--help` and mistakes answer at once.
+Exit status: `lumos.cli.exit_status`. What a command needs is imported when it runs, so that `--help` and mistakes
+answer at once.
 """
 
-from lumos.cli.interrupt import STOPPED, loading
+from lumos.cli.interrupt import loading
 
 with loading("lumos"):
     import argparse
     import os
-    import signal
     import subprocess
     import sys
-    from collections.abc import Callable, Iterator, Sequence
-    from contextlib import contextmanager
+    from collections.abc import Callable, Sequence
     from dataclasses import replace
     from pathlib import Path
-    from types import FrameType
     from typing import Any
 
+    from lumos.cli.exit_status import CHECK_FAILED, status_of
     from lumos.cli.option import OptionParser, said_as_options
+    from lumos.cli.outputs import FORMATS, PlainFolder
     from lumos.cli.prompts import Prompt, distinct, name_of, read_prompts
     from lumos.hub.models import DEFAULT_MODEL, RELEASED, read_json, resolve
     from lumos.hub.models import download as download_model
 
-CHECK_FAILED, USER_ERROR, TERMINATED = 1, 2, 143
-FORMATS = ("mp4", "gif", "png")
 _OTHER_FORMATS = ("avi", "jpeg", "jpg", "m4v", "mkv", "mov", "webm", "webp")
 _DEFAULT_OUT = Path("outputs")
 
@@ -53,20 +50,16 @@ _SETTINGS: dict[str, tuple[Callable[[str], Any], str]] = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status of one command."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    try:
-        with terminating():
-            if words[:1] == ["tokenize"]:  # its options are its own
-                return tokenize(words[1:])
-            options = _parser().parse_args(words)
-            run: Callable[[argparse.Namespace], int] = options.run
-            with said_as_options(vars(options)):
-                return run(options)
-    except KeyboardInterrupt:
-        print("lumos: stopped; what was finished is kept", file=sys.stderr)
-        return STOPPED
-    except (ValueError, OSError) as error:
-        print(f"lumos: error: {' '.join(str(error).split())}", file=sys.stderr)
-        return USER_ERROR
+    return status_of("lumos", lambda: _main(words), stopped="stopped; what was finished is kept")
+
+
+def _main(words: Sequence[str]) -> int:
+    if words[:1] == ["tokenize"]:  # its options are its own
+        return tokenize(words[1:])
+    options = _parser().parse_args(words)
+    run: Callable[[argparse.Namespace], int] = options.run
+    with said_as_options(vars(options)):
+        return run(options)
 
 
 def generate(options: argparse.Namespace) -> int:
@@ -75,45 +68,39 @@ def generate(options: argparse.Namespace) -> int:
     settings |= {name: True for name in ("mask_given_frames", "random_history") if getattr(options, name)}
     if options.from_json:
         settings = _take_record(options, settings)
-    files = resolve(options.model or DEFAULT_MODEL, options.ckpts)
+    files = replace(resolve(options.model or DEFAULT_MODEL, options.ckpts), lora=options.lora)
     prompts = _prompts(options)
 
     with loading("lumos"):  # from here on it takes PyTorch: what is at fault above is said at once
         from tqdm import tqdm
 
-        from lumos.cli.outputs import Job, make_outputs
+        from lumos.cli.jobs import Job, plan_jobs, run_jobs
+        from lumos.cli.recipe import recipe_of
         from lumos.lumos1.pipeline import LumosPipeline
-        from lumos.lumos1.sampling.settings import fast_settings, resolve_settings
+        from lumos.lumos1.sampling.settings import fast_settings
 
     if options.fast:
         given = {name: value for name, value in settings.items() if value is not None}
         settings = {**fast_settings(files.defaults), **given}
-    outputs = _outputs(options, prompts, image=resolve_settings(files.defaults, settings).num_output_frames == 1)
+    recipe = recipe_of(files, settings, device=options.device, dtype=options.dtype, weights=options.weights)
+    image = recipe.settings_for(settings, image=None).num_output_frames == 1
+    outputs = _outputs(options, prompts, image=image)
     jobs = [
-        Job(prompt=one.text, output=output, image=one.image, negative_prompt=one.negative, seed=one.seed)
+        Job(name=output.name, prompt=one.text, image=one.image, negative_prompt=one.negative, seed=one.seed)
         for one, output in zip(prompts, outputs, strict=True)
     ]
-    pipeline = LumosPipeline.from_pretrained(
-        files.name,
-        options.device,
-        options.dtype,
-        ckpts=options.ckpts,
-        lora=options.lora,
-        weights=options.weights,
-        offload=options.offload,
-    )
+    folder = PlainFolder(outputs[0].parent)
+    plan = plan_jobs(jobs, folder, recipe, batch_size=options.batch_size, overwrite=options.overwrite)
+    for one in plan.finished:
+        print(f"{one.output}  seed {one.seed}  finished before; --seed or --out makes another")
+
+    def load() -> LumosPipeline:
+        how = {"ckpts": options.ckpts, "lora": options.lora, "weights": options.weights, "offload": options.offload}
+        return LumosPipeline.from_pretrained(files.name, options.device, options.dtype, **how)
+
     with tqdm(desc="latent frames", leave=False, disable=None) as bar:
-        making = make_outputs(
-            pipeline,
-            jobs,
-            settings,
-            batch_size=options.batch_size,
-            overwrite=options.overwrite,
-            on_frame=lambda index, codes: bar.update(len(codes)) and None,
-        )
-        for one in making:
-            took = f"{one.seconds:.1f} s" if one.new else "finished before; --seed or --out makes another"
-            bar.write(f"{one.output}  seed {one.seed}  {took}")
+        for one in run_jobs(plan, load, on_frame=lambda index, codes: bar.update(len(codes)) and None):
+            bar.write(f"{one.output}  seed {one.seed}  {one.seconds:.1f} s")
     return 0
 
 
@@ -291,20 +278,6 @@ def _outputs(options: argparse.Namespace, prompts: Sequence[Prompt], *, image: b
     if out.is_file():
         raise ValueError(f"--out {out} is a file of no known format; give a folder, or a name with .mp4, .gif or .png")
     return [out / f"{one.name}.{options.format or ('png' if image else 'mp4')}" for one in prompts]
-
-
-@contextmanager
-def terminating() -> Iterator[None]:
-    """Within it SIGTERM ends the process the orderly way, so that no temporary file is left."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise SystemExit(TERMINATED)
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 # --- the words --------------------------------------------------------------------------------------------------------

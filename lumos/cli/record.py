@@ -53,6 +53,14 @@ def file_hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def model_entries(files: ModelFiles, *, dtype: str, weights: str | None = None) -> dict[str, Any]:
+    """What a record says of the model: name, hash of its files, adapters, what its weights were rounded to, dtype."""
+    entries: dict[str, Any] = {"model": files.name, "model_hash": model_hash(files)}
+    entries |= {"lora": str(files.lora.resolve())} if files.lora else {}
+    entries |= {"weights": weights} if weights else {}
+    return {**entries, "dtype": dtype}
+
+
 def model_hash(files: ModelFiles) -> str:
     """SHA-256 over a model's config, tokenizers and weights, with the way it was taken before it.
 
