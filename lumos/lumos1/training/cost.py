@@ -80,9 +80,9 @@ def attended_pairs(blocks: Int[Tensor, "B L"]) -> int:
     return int(seen[blocks >= 0].sum())
 
 
-def expected_masked_share(config: ARDFConfig, *, samples: int = 4096) -> float:
+def expected_masked_share(config: ARDFConfig, *, num_points: int = 4096) -> float:
     """Return the mean share of masked positions in training, over u in (0, 1)."""
-    u = (torch.arange(samples) + 0.5) / samples
+    u = (torch.arange(num_points) + 0.5) / num_points
     return float(mask_ratio(u, config.schedule, min_ratio=config.min_mask_ratio).mean())
 
 
