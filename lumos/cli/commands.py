@@ -98,7 +98,7 @@ def generate(options: argparse.Namespace) -> int:
         how = {"ckpts": options.ckpts, "lora": options.lora, "weights": options.weights, "offload": options.offload}
         return LumosPipeline.from_pretrained(files.name, options.device, options.dtype, **how)
 
-    with tqdm(desc="latent frames", leave=False, disable=None) as bar:
+    with tqdm(desc="latent frames", leave=False, disable=None if plan.missing else True) as bar:
         for one in run_jobs(plan, load, on_frame=lambda index, codes: bar.update(len(codes)) and None):
             bar.write(f"{one.output}  seed {one.seed}  {one.seconds:.1f} s")
     return 0
