@@ -191,7 +191,7 @@ def main() -> None:
         "share of the texts in the FLOPs of a literal step": {str(s): text_share(work, s) for s in work.config.scales},
         "FLOPs of the multi-scale run as a share of the single-scale one": multi_share(work, args.steps),
     }
-    rates = {name: matmul_rate(DTYPES[name], device=device) for name in args.dtypes}
+    rates = {} if args.cpu_time else {name: matmul_rate(DTYPES[name], device=device) for name in args.dtypes}
     title = f"Lumina-Video, guided steps, {args.work} on {args.device}"
     write_report(args.out, title=title, comparisons=comparisons, rates=rates, device=device, notes=notes)
 

@@ -1,6 +1,5 @@
 """The benches of Lumina-Video compare paths that give the same, and count FLOPs as torch does."""
 
-
 import pytest
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
