@@ -21,7 +21,7 @@ from lumos.lumina_video.cost import num_tokens, pass_flops, run_flops, text_flop
 from lumos.lumina_video.dit import MultiScaleNextDiT
 from lumos.lumina_video.flow import noise_for, sample_latents
 from lumos.lumina_video.guided_field import GuidedField
-from lumos.lumina_video.patches import Size
+from lumos.lumina_video.network.patches import Size
 from lumos.lumina_video.preset import FlowPreset
 from lumos.lumina_video.scale import Scale
 

@@ -21,7 +21,7 @@ from lumos.lumina_video.cost import (
     text_flops,
     weight_bytes,
 )
-from lumos.lumina_video.patches import Size
+from lumos.lumina_video.network.patches import Size
 from lumos.lumina_video.preset import PRESETS, FlowPreset
 from lumos.lumina_video.scale import Scale
 from lumos.lumina_video.settings import LuminaVideoSettings, resolve_settings

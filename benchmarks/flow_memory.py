@@ -19,8 +19,8 @@ from transformers import Gemma2Config, Gemma2Model
 
 from benchmarks.flow import SINGLE, WORKS, Bench, FlowWork, Paths, guided, random_network
 from benchmarks.measure import compare, write_report
+from lumos.lumina_video.checkpoint.weights import save_dit
 from lumos.lumina_video.pipeline import LuminaVideoPipeline
-from lumos.lumina_video.weights import save_dit
 
 _PARTS = ("states", "encoders")
 CLIP = {"width": 64, "height": 64, "num_frames": 8, "fps": 8}

@@ -10,7 +10,7 @@ import torch
 
 from lumos.lumina_video.config import LuminaVideoConfig
 from lumos.lumina_video.dit import MultiScaleNextDiT
-from lumos.lumina_video.patches import Size, grid_of
+from lumos.lumina_video.network.patches import Size, grid_of
 from lumos.lumina_video.preset import FlowPreset
 from lumos.lumina_video.scale import Scale
 from lumos.lumina_video.schedule import Number

@@ -9,15 +9,15 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from lumos.lumina_video.block import Block, Head
-from lumos.lumina_video.conditioning import ScalarEmbedder, motion_embedding
 from lumos.lumina_video.config import LuminaVideoConfig
-from lumos.lumina_video.initial_weights import drawn_weights
-from lumos.lumina_video.layout import Layout
-from lumos.lumina_video.patches import grid_of, patchify, size_of, unpatchify
-from lumos.lumina_video.rope import Grid, rotation_of
+from lumos.lumina_video.network.block import Block, Head
+from lumos.lumina_video.network.conditioning import ScalarEmbedder, motion_embedding
+from lumos.lumina_video.network.initial_weights import drawn_weights
+from lumos.lumina_video.network.layout import Layout
+from lumos.lumina_video.network.patches import grid_of, patchify, size_of, unpatchify
+from lumos.lumina_video.network.rope import Grid, rotation_of
+from lumos.lumina_video.network.text_states import TextStates, mean_of, valid_tokens
 from lumos.lumina_video.scale import Scale
-from lumos.lumina_video.text_states import TextStates, mean_of, valid_tokens
 from xllmx.attention import resolve_backend, spans_of
 
 

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from lumos.lumina_video.config import LuminaVideoConfig
-from lumos.lumina_video.patches import grid_of
+from lumos.lumina_video.network.patches import grid_of
 from lumos.lumina_video.preset import FlowPreset
 from lumos.lumina_video.schedule import Number
 

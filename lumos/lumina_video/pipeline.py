@@ -20,19 +20,19 @@ from PIL import Image
 from torch import Tensor
 
 from lumos.hub.models import ckpts_root, find_folder
+from lumos.lumina_video.checkpoint.parts import LuminaVideoFiles, find_parts
+from lumos.lumina_video.checkpoint.weights import load_dit
 from lumos.lumina_video.dit import MultiScaleNextDiT
-from lumos.lumina_video.encoders import VideoVAE
+from lumos.lumina_video.encoding.on_demand import OnDemand
+from lumos.lumina_video.encoding.prompt_features import PromptFeatures
+from lumos.lumina_video.encoding.protocols import VideoVAE
 from lumos.lumina_video.flow import noise_for, sample_latents
-from lumos.lumina_video.on_demand import OnDemand
-from lumos.lumina_video.parts import LuminaVideoFiles, find_parts
 from lumos.lumina_video.preset import FlowPreset
-from lumos.lumina_video.prompt_features import PromptFeatures
 from lumos.lumina_video.schedule import Schedule
 from lumos.lumina_video.settings import LuminaVideoSettings, resolve_settings
 from lumos.lumina_video.sizes import RELEASED, Compression
 from lumos.lumina_video.text import GemmaTextEncoder
 from lumos.lumina_video.vae import CogVideoXVAE
-from lumos.lumina_video.weights import load_dit
 from lumos.media.frames import to_frames
 from lumos.media.inputs import choose_device, choose_dtype, choose_seeds, together
 from xllmx.attention import resolve_backend
@@ -93,7 +93,7 @@ class LuminaVideoPipeline:
         tiled: bool = False,
         attention_backend: str = "auto",
     ) -> "LuminaVideoPipeline":
-        """The pipeline of a folder, released or ours, or of a name under `ckpts/`; see `lumos.lumina_video.parts`.
+        """The pipeline of a folder, released or ours, or of a name under `ckpts/`; see `checkpoint.parts`.
 
         Loads the network; the files of text encoder and VAE are looked at, and read when there is work for them.
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lumos.lumina_video.config import LuminaVideoConfig
-from lumos.lumina_video.encoders import SYSTEM_PROMPT
+from lumos.lumina_video.encoding.protocols import SYSTEM_PROMPT
 from lumos.lumina_video.preset import MAX_POINTS, PRESETS, FlowPreset
 from lumos.lumina_video.sizes import RELEASED, Compression, check_sizes, latent_shape
 from xllmx.setting import SettingError, suggestion, whole_number

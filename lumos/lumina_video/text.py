@@ -18,8 +18,8 @@ from transformers import Gemma2Config, Gemma2Model
 from transformers.initialization import no_init_weights
 
 from lumos.hub.models import check_weights, read_json, weight_files
-from lumos.lumina_video.encoders import SYSTEM_PROMPT
-from lumos.lumina_video.tensor_files import TensorFiles, fill
+from lumos.lumina_video.checkpoint.tensor_files import TensorFiles, fill
+from lumos.lumina_video.encoding.protocols import SYSTEM_PROMPT
 
 TOKENIZER = "tokenizer.json"
 

@@ -18,7 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lumos.hub.models import read_json
-from lumos.lumina_video.tensor_files import TensorFiles, check_shapes, fill
+from lumos.lumina_video.checkpoint.tensor_files import TensorFiles, check_shapes, fill
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 

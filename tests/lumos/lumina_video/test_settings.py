@@ -8,7 +8,7 @@ import pytest
 
 from lumos.cli.option import said_as_options
 from lumos.lumina_video.config import LuminaVideoConfig
-from lumos.lumina_video.encoders import SYSTEM_PROMPT
+from lumos.lumina_video.encoding.protocols import SYSTEM_PROMPT
 from lumos.lumina_video.preset import PRESETS, FlowPreset
 from lumos.lumina_video.settings import (
     LUMOS1_NAMES,

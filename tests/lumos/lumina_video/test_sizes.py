@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lumos.lumina_video.patches import grid_of
+from lumos.lumina_video.network.patches import grid_of
 from lumos.lumina_video.preset import FlowPreset
 from lumos.lumina_video.sizes import Compression, check_sizes, latent_shape
 

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from transformers import Gemma2Config, Gemma2Model
 
-from lumos.lumina_video.encoders import TextEncoder
+from lumos.lumina_video.encoding.protocols import TextEncoder
 from lumos.lumina_video.text import SYSTEM_PROMPT, GemmaTextEncoder, PromptCutWarning
 from tests.lumos.lumina_video.tiny import BOS, TEXT_WIDTH, tiny_text_encoder_folder, tiny_tokenizer
 

@@ -8,7 +8,7 @@ from shutil import copytree
 import pytest
 import torch
 
-from lumos.lumina_video.encoders import VideoVAE
+from lumos.lumina_video.encoding.protocols import VideoVAE
 from lumos.lumina_video.vae import CogVideoXVAE
 from tests.lumos.lumina_video.tiny import LATENT_CHANNELS, tiny_vae_folder
 

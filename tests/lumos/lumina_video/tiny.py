@@ -8,9 +8,9 @@ from diffusers.models import AutoencoderKLCogVideoX
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import Gemma2Config, Gemma2ForCausalLM, Gemma2Model
 
+from lumos.lumina_video.checkpoint.weights import save_dit
 from lumos.lumina_video.config import LuminaVideoConfig
 from lumos.lumina_video.dit import MultiScaleNextDiT
-from lumos.lumina_video.weights import save_dit
 
 TEXT_WIDTH = 24
 LATENT_CHANNELS = 4

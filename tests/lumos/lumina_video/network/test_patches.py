@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lumos.lumina_video.patches import grid_of, patchify, size_of, unpatchify
+from lumos.lumina_video.network.patches import grid_of, patchify, size_of, unpatchify
 from lumos.lumina_video.scale import Scale
 
 SCALES = [Scale(frames=1, pixels=2), Scale(frames=2, pixels=2), Scale(frames=2, pixels=4)]

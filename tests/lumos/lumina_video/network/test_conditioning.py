@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from lumos.lumina_video.conditioning import ScalarEmbedder, motion_embedding, sinusoid
+from lumos.lumina_video.network.conditioning import ScalarEmbedder, motion_embedding, sinusoid
 
 
 def test_cosines_come_first() -> None:

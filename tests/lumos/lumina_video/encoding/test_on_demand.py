@@ -4,7 +4,7 @@ import weakref
 
 import pytest
 
-from lumos.lumina_video.on_demand import OnDemand
+from lumos.lumina_video.encoding.on_demand import OnDemand
 
 
 class Part:

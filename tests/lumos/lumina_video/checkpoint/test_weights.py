@@ -13,8 +13,15 @@ from torch import Tensor
 
 from lumos.lumina_video import config as configs
 from lumos.lumina_video import weights as module
+from lumos.lumina_video.checkpoint.weights import (
+    is_lumina_video,
+    load_dit,
+    open_weights,
+    read_config,
+    save_dit,
+    weight_files,
+)
 from lumos.lumina_video.dit import MultiScaleNextDiT
-from lumos.lumina_video.weights import is_lumina_video, load_dit, open_weights, read_config, save_dit, weight_files
 from tests.lumos.lumina_video.tiny import CONFIG, tiny_dit
 
 RELEASED = "consolidated.00-of-01"

@@ -7,10 +7,10 @@ from shutil import copytree, move, rmtree
 
 import pytest
 
-from lumos.lumina_video.parts import find_parts
+from lumos.lumina_video.checkpoint.parts import find_parts
+from lumos.lumina_video.checkpoint.weights import load_dit
 from lumos.lumina_video.text import GemmaTextEncoder
 from lumos.lumina_video.vae import CogVideoXVAE
-from lumos.lumina_video.weights import load_dit
 from tests.lumos.lumina_video.tiny import DEFAULTS, TEXT_WIDTH, tiny_lumina_folder
 
 

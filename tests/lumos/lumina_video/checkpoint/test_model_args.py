@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from lumos.lumina_video.checkpoint.model_args import read_model_args, read_released_config
 from lumos.lumina_video.config import PRESETS
-from lumos.lumina_video.model_args import read_model_args, read_released_config
 
 RECIPE = {
     "model": "MultiScaleNextDiT_2B_GQA",

@@ -14,10 +14,10 @@ import torch
 from safetensors.torch import save_file
 
 from lumos.hub import models as hub
+from lumos.lumina_video.checkpoint.model_args import MODEL_ARGS, read_released_config
+from lumos.lumina_video.checkpoint.tensor_files import TensorFiles, fill
 from lumos.lumina_video.config import LuminaVideoConfig
 from lumos.lumina_video.dit import MultiScaleNextDiT
-from lumos.lumina_video.model_args import MODEL_ARGS, read_released_config
-from lumos.lumina_video.tensor_files import TensorFiles, fill
 from lumos.media.files import replacing
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"

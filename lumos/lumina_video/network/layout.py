@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from lumos.lumina_video.text_states import KeysValues
+from lumos.lumina_video.network.text_states import KeysValues
 from xllmx.attention import Spans, attention, packed_attention
 
 

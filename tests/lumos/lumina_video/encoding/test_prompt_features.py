@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from lumos.lumina_video.on_demand import OnDemand
-from lumos.lumina_video.prompt_features import _KEPT, PromptFeatures
+from lumos.lumina_video.encoding.on_demand import OnDemand
+from lumos.lumina_video.encoding.prompt_features import _KEPT, PromptFeatures
 from lumos.lumina_video.text import GemmaTextEncoder
 from tests.lumos.lumina_video.tiny import TEXT_WIDTH, tiny_text_encoder_folder
 

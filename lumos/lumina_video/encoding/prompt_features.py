@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from lumos.lumina_video.on_demand import OnDemand
+from lumos.lumina_video.encoding.on_demand import OnDemand
 from lumos.lumina_video.text import GemmaTextEncoder
 
 _KEPT = 64

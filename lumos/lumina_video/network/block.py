@@ -6,9 +6,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lumos.lumina_video.config import LuminaVideoConfig
-from lumos.lumina_video.layout import Layout
-from lumos.lumina_video.rope import rotate
-from lumos.lumina_video.text_states import KeysValues
+from lumos.lumina_video.network.layout import Layout
+from lumos.lumina_video.network.rope import rotate
+from lumos.lumina_video.network.text_states import KeysValues
 
 _QK_NORM_EPS = 1e-5  # whatever `norm_eps` is
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lumos.lumina_video.text_states import mean_of, valid_tokens
+from lumos.lumina_video.network.text_states import mean_of, valid_tokens
 
 
 def test_padding_is_left_out_wherever_it_stands() -> None:

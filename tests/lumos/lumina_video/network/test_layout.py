@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from lumos.lumina_video.layout import Layout
-from lumos.lumina_video.text_states import KeysValues
+from lumos.lumina_video.network.layout import Layout
+from lumos.lumina_video.network.text_states import KeysValues
 from tests import stand_in_flash
 from tests.stand_in_flash import explicit_softmax
 from xllmx.attention import spans_of

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from lumos.lumina_video.tensor_files import TensorFiles, fill
+from lumos.lumina_video.checkpoint.tensor_files import TensorFiles, fill
 
 STORED = {
     "0.weight": torch.randn(3, 5),

@@ -4,7 +4,7 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
-from lumos.lumina_video.rope import Grid
+from lumos.lumina_video.network.rope import Grid
 from lumos.lumina_video.scale import Scale
 
 Size = tuple[int, int, int]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lumos.hub import models as hub
-from lumos.lumina_video.weights import read_config, weight_files
+from lumos.lumina_video.checkpoint.weights import read_config, weight_files
 
 SHARED_TEXT_ENCODER = Path("google/gemma-2-2b")
 SHARED_VAE = Path("THUDM/CogVideoX-2b/vae")

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from lumos.lumina_video.config import LuminaVideoConfig
-from lumos.lumina_video.rope import rotate, rotation_of
+from lumos.lumina_video.network.rope import rotate, rotation_of
 
 
 @pytest.mark.parametrize("letter", "ABCWS")

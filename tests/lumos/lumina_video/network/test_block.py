@@ -5,10 +5,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from lumos.lumina_video.block import Attention, Block, RMSNorm
 from lumos.lumina_video.config import LuminaVideoConfig
-from lumos.lumina_video.layout import Layout
-from lumos.lumina_video.rope import rotation_of
+from lumos.lumina_video.network.block import Attention, Block, RMSNorm
+from lumos.lumina_video.network.layout import Layout
+from lumos.lumina_video.network.rope import rotation_of
 from tests.lumos.lumina_video import golden as recipe
 from tests.stand_in_flash import explicit_softmax
 from xllmx.attention import spans_of

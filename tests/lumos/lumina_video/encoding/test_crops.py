@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lumos.lumina_video.crops import crop_sizes, generate_crop_size_list
+from lumos.lumina_video.encoding.crops import crop_sizes, generate_crop_size_list
 from lumos.media.crop import crop_to_bucket, nearest_size
 from lumos.media.reading import read_image
 
