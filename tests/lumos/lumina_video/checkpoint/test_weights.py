@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from lumos.lumina_video import config as configs
-from lumos.lumina_video import weights as module
+from lumos.lumina_video.checkpoint import weights as module
 from lumos.lumina_video.checkpoint.weights import (
     is_lumina_video,
     load_dit,
