@@ -26,7 +26,7 @@ with loading("lumos"):
     from lumos.cli.option import OptionParser, said_as_options
     from lumos.cli.prompts import Prompt, distinct, name_of, read_prompts
     from lumos.hub.models import DEFAULT_MODEL, RELEASED, read_json, resolve
-    from lumos.hub.models import download as download_model
+    from lumos.hub.download import download as download_model
 
 CHECK_FAILED, USER_ERROR, TERMINATED = 1, 2, 143
 FORMATS = ("mp4", "gif", "png")

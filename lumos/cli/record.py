@@ -9,11 +9,10 @@ import json
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from lumos import __version__
-from lumos.hub.models import ModelFiles, read_json, weight_files
-from lumos.lumos1.model.lora import CONFIG_FILE, WEIGHTS_FILE
+from lumos.hub.models import read_json
 from lumos.media.files import replacing
 
 IDENTITY = ("prompt", "negative_prompt", "image_hash", "seed", "settings", "model_hash", "dtype", "weights")
@@ -53,16 +52,23 @@ def file_hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def model_hash(files: ModelFiles) -> str:
-    """SHA-256 over a model's config, tokenizers and weights, with the way it was taken before it.
+class HashedFiles(Protocol):
+    """The files of a model of either kind."""
+
+    @property
+    def paths_to_hash(self) -> list[Path]:
+        """Those that decide what it makes."""
+        ...
+
+
+def model_hash(files: HashedFiles) -> str:
+    """SHA-256 over a model's configs, tokenizers and weights, with the way it was taken before it.
 
     Of a file beyond 64 MiB only the size and 64 stretches spread over it are hashed (`sha256-sampled:`), so that a
     model of many GB is told from its fine-tuned sister in well under a second.
     """
     state = hashlib.sha256()
-    tokenizers = [files.text_tokenizer, files.visual_tokenizer / "encoder.jit", files.visual_tokenizer / "decoder.jit"]
-    adapters = [files.lora / name for name in (CONFIG_FILE, WEIGHTS_FILE)] if files.lora else []
-    paths = [files.model / "config.json", *weight_files(files.model), *tokenizers, *adapters]
+    paths = files.paths_to_hash
     for path in paths:
         state.update(f"{path.name} {path.stat().st_size}\n".encode())
         _hash_into(state, path)
