@@ -10,7 +10,7 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 cd "$repo"
 
-wrong() { echo "error: $1 is '$2'; set it to $3" >&2; exit 1; } # NAME VALUE RULE
+wrong() { echo "error: $1 is '$2'; set it to $3" >&2; exit 2; } # NAME VALUE RULE
 whole() { # NAME VALUE LEAST [MOST]: ends the script, with what to mend, unless the value is such a whole number
     [[ $2 =~ ^[0-9]{1,9}$ ]] && ((10#$2 >= $3 && 10#$2 <= ${4:-999999999})) ||
         wrong "$1" "$2" "a whole number from $3 ${4:+to }${4:-on}"

@@ -19,7 +19,7 @@ step "2/5 visual tokenizer, then its decoder alone for longer, which leaves the 
     task.init_from="$work/tokenizer/network.safetensors" export_to="$out/visual_tokenizer"
 codes="$(cat "$out/text_tokenizer.json" "$work/tokenizer/network.safetensors" | cksum)"
 [ -f data/tiny/tokenizer ] || echo "$codes" > data/tiny/tokenizer
-[ "$(cat data/tiny/tokenizer)" = "$codes" ] || { echo "error: data/tiny has other codes; delete it" >&2; exit 1; }
+[ "$(cat data/tiny/tokenizer)" = "$codes" ] || { echo "error: data/tiny has other codes; delete it" >&2; exit 2; }
 step "3/5 clips, two processes at a time"
 clips video/a 18000 31 & clips video/b 18000 32; wait $!
 clips image/a 18000 23 --images & clips image/b 18000 24 --images; wait $!

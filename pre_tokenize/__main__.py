@@ -1,6 +1,6 @@
 """`python -m pre_tokenize`: one process of a pre-tokenisation; run_tokenization.sh starts several."""
 
-from lumos.cli.interrupt import STOPPED, loading
+from lumos.cli.interrupt import loading
 
 with loading("pre_tokenize"):
     import argparse
@@ -13,6 +13,7 @@ with loading("pre_tokenize"):
     import torch
     from tqdm import tqdm
 
+    from lumos.cli.exit_status import status_of
     from lumos.cli.option import OptionParser, said_as_options
     from lumos.hub.models import ckpts_root, resolve
     from lumos.media.inputs import choose_device
@@ -35,20 +36,18 @@ _DTYPES = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one process; the exit status."""
+    """The exit status (`lumos.cli.exit_status`) of one process."""
+    again = "stopped; run the same command again to go on"
+    return status_of("pre_tokenize", lambda: _main(arguments), stopped=again)
+
+
+def _main(arguments: Sequence[str] | None) -> int:
+    options = _parser().parse_args(arguments)
     try:
-        options = _parser().parse_args(arguments)
         with said_as_options(vars(options), separator="_"):
             run(options)
-    except ValueError as error:
-        print(f"pre_tokenize: error: {error}", file=sys.stderr)
-        return 1
-    except torch.OutOfMemoryError:
-        print("pre_tokenize: error: the GPU's memory is full; give a smaller --batch_size", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("pre_tokenize: stopped; run the same command again to go on", file=sys.stderr)
-        return STOPPED
+    except torch.OutOfMemoryError as error:
+        raise ValueError("the GPU's memory is full; give a smaller --batch_size") from error
     return 0
 
 

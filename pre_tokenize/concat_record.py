@@ -11,22 +11,22 @@ from typing import Any
 if not __package__:  # run as a file: the folder above holds the package
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from lumos.cli.exit_status import status_of
 from lumos.lumos1.data.shards import INDEX_NAME, num_clips, write_index
 from pre_tokenize.ledger import REPORT, Ledger, rank_folder, read_manifest, summary, write_json
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Writes the index and the report of a pre-tokenisation; the exit status."""
+    """Write the index and the report of a pre-tokenisation; return the exit status (`lumos.cli.exit_status`)."""
     parser = argparse.ArgumentParser(description="Merge the shards of a pre-tokenisation into one index.")
     parser.add_argument("--output_dir", type=Path, required=True, help="the --output_dir of the pre-tokenisation")
     folder = parser.parse_args(arguments).output_dir
-    try:
-        report = concat(folder)
-    except ValueError as error:
-        print(f"concat_record: error: {error}", file=sys.stderr)
-        return 1
-    print(f"{folder / INDEX_NAME}: {summary(report)}")
-    return 0
+
+    def merge() -> int:
+        print(f"{folder / INDEX_NAME}: {summary(concat(folder))}")
+        return 0
+
+    return status_of("concat_record", merge)
 
 
 def concat(folder: Path) -> dict[str, Any]:

@@ -21,7 +21,7 @@ for ((i = 0; i < $#; i++)); do
     esac
 done
 [[ $splits =~ ^[1-9][0-9]*$ ]] ||
-    { echo "run_tokenization: error: --splits is '$splits'; give a whole number of at least 1" >&2; exit 1; }
+    { echo "run_tokenization: error: --splits is '$splits'; give a whole number of at least 1" >&2; exit 2; }
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-$((($(getconf _NPROCESSORS_ONLN) + splits - 1) / splits))}"
 gpus=0
 if command -v nvidia-smi > /dev/null; then gpus=$(nvidia-smi -L | wc -l); fi
@@ -34,6 +34,6 @@ for ((rank = 0; rank < splits; rank++)); do
     pids+=($!)
 done
 failed=0
-for pid in "${pids[@]}"; do wait "$pid" || failed=1; done
-if ((failed)); then exit 1; fi
+for pid in "${pids[@]}"; do wait "$pid" || failed=$?; done
+if ((failed)); then exit "$failed"; fi
 if ((all_tasks == 1)); then "$python" -m pre_tokenize.concat_record --output_dir "$output_dir"; fi

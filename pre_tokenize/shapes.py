@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from lumos.cli.exit_status import status_of
 from lumos.lumos1.data.clips import ClipWriter
 from lumos.lumos1.sequence import Clip
 from lumos.shapes.dataset import Format, add_options, example, format_of, frames_of
@@ -53,18 +54,18 @@ def _batches(examples: Iterable, size: int) -> Iterator[list]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit status: 0, or 1 after one line that says what to mend."""
+    """The exit status (`lumos.cli.exit_status`)."""
     parser = argparse.ArgumentParser(prog="pre_tokenize.shapes", description=__doc__)
     add_options(parser)
     parser.add_argument("--tokenizer", type=Path, default=Path("ckpts/lumos-tiny"), help="folder with both tokenizers")
     options = parser.parse_args(arguments)
-    try:
+
+    def write() -> int:
         form = format_of(options)
         write_clips(options.out, num=options.num, seed=options.seed, form=form, tokenizer=options.tokenizer)
-    except (ValueError, OSError) as error:
-        print(f"pre_tokenize.shapes: error: {error}", file=sys.stderr)
-        return 1
-    return 0
+        return 0
+
+    return status_of("pre_tokenize.shapes", write)
 
 
 if __name__ == "__main__":

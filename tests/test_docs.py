@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from eval.custom import parse as parse_custom
+from eval.custom.__main__ import parse as parse_custom
 from eval.shapes.__main__ import _parser as shapes_parser
 from lumos.cli.commands import _parser as lumos_parser
 from lumos.cli.train import RunConfig

@@ -150,7 +150,7 @@ def _draw_curve(axes: Any, curve: Curve, *, colour: str) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Returns the exit status: 0, or 1 after one line that says what to mend."""
+    """The exit status: 0, or 2 after one line that says what to mend."""
     parser = argparse.ArgumentParser(prog="xllmx.plot", description=__doc__)
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="folder of a training run (trainer.run_dir)")
     parser.add_argument(
@@ -166,7 +166,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.stdout.write(f"{options.out}\n")
     except (ValueError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
-        return 1
+        return 2
     return 0
 
 

@@ -10,32 +10,30 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from eval.benchmarks import BENCHMARKS
 from eval.check.findings import Findings
-from eval.check.geneval import check_geneval
 from eval.check.media import Expected
-from eval.check.official import BENCHMARKS, official_file, read_geneval, read_videos
-from eval.check.vbench import check_videos
-from lumos.cli.commands import CHECK_FAILED, USER_ERROR
+from lumos.cli.exit_status import CHECK_FAILED, status_of
 from lumos.media.files import replacing
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status: 0 for a folder that may be scored, 1 for one that may not, 2 after one line of error."""
     options = _parser().parse_args(arguments)
-    try:
-        findings = check(
-            options.benchmark,
-            options.folder,
-            prompts=options.prompts,
-            expected=Expected(size=options.size, frames=options.frames),
-            workers=options.workers,
-        )
-        if options.json is not None:
-            with replacing(options.json) as temporary:
-                temporary.write_text(json.dumps(findings.to_dict(), indent=1, ensure_ascii=False) + "\n", "utf-8")
-    except (ValueError, OSError) as error:
-        print(f"eval.check: error: {' '.join(str(error).split())}", file=sys.stderr)
-        return USER_ERROR
+    return status_of("eval.check", lambda: _main(options))
+
+
+def _main(options: argparse.Namespace) -> int:
+    findings = check(
+        options.benchmark,
+        options.folder,
+        prompts=options.prompts,
+        expected=Expected(size=options.size, frames=options.frames),
+        workers=options.workers,
+    )
+    if options.json is not None:
+        with replacing(options.json) as temporary:
+            temporary.write_text(json.dumps(findings.to_dict(), indent=1, ensure_ascii=False) + "\n", "utf-8")
     for line in findings.lines(options.most):
         print(line)
     return 0 if findings.ok else CHECK_FAILED
@@ -52,11 +50,8 @@ def check(
     """What is wrong with a benchmark's folder; `prompts` is the official file (default: the one in eval/prompts)."""
     if not folder.is_dir():
         raise ValueError(f"{folder} is no folder: give the one that holds the samples")
-    path = official_file(benchmark, prompts)
-    if benchmark == "geneval":
-        return check_geneval(folder, read_geneval(path), expected=expected, workers=workers)
-    videos = read_videos(path, benchmark)
-    return check_videos(folder, videos, benchmark=benchmark, expected=expected, workers=workers)
+    asked = BENCHMARKS[benchmark]
+    return asked.check(folder, asked.lists.find(prompts), expected=expected or Expected(), workers=workers)
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from eval.custom import setting
+from eval.custom.__main__ import setting
 from eval.driver.samples import Worker, parse_part, worker_of
-from lumos.cli.commands import STOPPED, USER_ERROR, terminating
+from lumos.cli.exit_status import STOPPED, USER_ERROR, terminating
 from lumos.cli.interrupt import loading
 from lumos.cli.option import said_as_options
 from lumos.hub.models import DEFAULT_MODEL, resolve

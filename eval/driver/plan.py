@@ -1,6 +1,5 @@
 """What is to be made, worked out before a model is loaded: mistakes show at once, and a finished folder loads none."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -8,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from eval.driver.folders import SampleFolder
 from eval.driver.samples import Sample, seed_of
-from eval.prompts import missing_long
 from lumos.cli.record import differences, file_hash, model_hash, read_record
 from lumos.hub.models import ModelFiles
 
@@ -100,22 +98,6 @@ def plan(work: Work, files: ModelFiles, *, seed: int, dtype: str, records: Path)
         "settings": settings.to_dict(),
     }
     return Plan(work=work, settings=settings, seed=seed, identity=identity, records=records)
-
-
-def texts_of(prompts: Sequence[str], long: Mapping[str, str] | None, source: Path) -> list[str]:
-    """What the model sees of each official prompt: its rewritten one, or itself where `long` is None.
-
-    Raises ValueError that names the prompts without a rewritten one.
-    """
-    if long is None:
-        return list(prompts)
-    if missing := missing_long(prompts, long):
-        names = ", ".join(map(repr, missing))
-        raise ValueError(
-            f"{source} has no rewritten prompt for {len(missing)} of {len(prompts)}: {names}; add them, or "
-            "ask for --short prompts"
-        )
-    return [long[prompt] for prompt in prompts]
 
 
 @cache

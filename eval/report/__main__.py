@@ -11,39 +11,36 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from eval.check.official import BENCHMARKS, official_file, read_geneval, read_videos
-from eval.report.geneval import read_geneval_results
+from eval.benchmark import Benchmark
+from eval.benchmarks import BENCHMARKS
 from eval.report.page import page
 from eval.report.scores import Scores
-from eval.report.sheets import Sheet, geneval_sheets, video_sheets
 from eval.report.table import markdown, table_of
-from eval.report.vbench import read_vbench_results
-from lumos.cli.commands import CHECK_FAILED, USER_ERROR
+from lumos.cli.exit_status import CHECK_FAILED, status_of
 from lumos.media.files import replacing
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status: 0 with a total, 1 without one, 2 after one line that says what is wrong."""
     options = _parser().parse_args(arguments)
-    try:
-        scores = report(options)
-    except (ValueError, OSError) as error:
-        print(f"eval.report: error: {' '.join(str(error).split())}", file=sys.stderr)
-        return USER_ERROR
-    return 0 if scores.totals else CHECK_FAILED
+    return status_of("eval.report", lambda: 0 if report(options).totals else CHECK_FAILED)
 
 
 def report(options: argparse.Namespace) -> Scores:
     """The scores, after table and page were written and the table printed."""
     if options.samples is not None and not options.samples.is_dir():
         raise ValueError(f"--samples {options.samples} is no folder: give the one that was scored")
-    scores = _scores(options.benchmark, options.results, options.prompts)
-    table = table_of(scores, name=options.name)
+    benchmark = BENCHMARKS[options.benchmark]
+    scores = benchmark.read_scores(options.results, _list_if_there(benchmark, options.prompts))
+    table = table_of(scores, benchmark, name=options.name)
     text = markdown(table)
     print(text, end="")
-    sheets = _sheets(options, scores) if options.samples is not None else []
+    sheets = []
+    if options.samples is not None:
+        prompts = benchmark.lists.find(options.prompts)
+        sheets = list(benchmark.sheets(options.samples, prompts, scores, num=options.num_samples))
     stem = options.out / options.benchmark
-    html = page(options.benchmark, table, sheets, beside=options.out)
+    html = page(benchmark, table, sheets, beside=options.out)
     content = json.dumps(scores.to_dict(), indent=1, ensure_ascii=False) + "\n"
     for suffix, what in ((".md", text), (".json", content), (".html", html)):
         with replacing(stem.with_suffix(suffix)) as temporary:
@@ -52,21 +49,12 @@ def report(options: argparse.Namespace) -> Scores:
     return scores
 
 
-def _scores(benchmark: str, results: Path, prompts: Path | None) -> Scores:
-    if benchmark != "geneval":
-        return read_vbench_results(results, benchmark)
+def _list_if_there(benchmark: Benchmark, given: Path | None) -> Path | None:
+    """The official list, or None while it is not brought: counts can be compared without it."""
     try:
-        file = official_file(benchmark, prompts)
-    except ValueError:  # not brought yet: counts can be compared without it
-        return read_geneval_results(results)
-    return read_geneval_results(results, read_geneval(file))
-
-
-def _sheets(options: argparse.Namespace, scores: Scores) -> list[Sheet]:
-    file, folder, num = official_file(options.benchmark, options.prompts), options.samples, options.num_samples
-    if options.benchmark == "geneval":
-        return list(geneval_sheets(folder, read_geneval(file), dict(scores.verdicts), num=num))
-    return list(video_sheets(folder, read_videos(file, options.benchmark), num=num))
+        return benchmark.lists.find(given)
+    except ValueError:
+        return None
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -9,18 +9,10 @@ from html import escape
 from pathlib import Path
 from urllib.parse import quote
 
+from eval.benchmark import Benchmark
 from eval.report.sheets import Picture, Sheet
 from eval.report.table import Table
 
-TITLES = {"geneval": "GenEval", "vbench": "VBench, text to video", "vbench_i2v": "VBench-I2V, image to video"}
-MEANINGS = {
-    "geneval": "A sample is correct if a detector finds what the prompt names: the objects, how many, their colours "
-    "and how they stand. A tag's score is the fraction of its images that are correct; overall is the mean of tags.",
-    "vbench": "Each dimension has its own prompts and its own judge. The quality and the semantic score are weighted "
-    "means of normalised dimensions; the total counts quality four times.",
-    "vbench_i2v": "Each dimension has its own prompts and its own judge. The I2V and the quality score are weighted "
-    "means of normalised dimensions; the total is their mean.",
-}
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2rem auto; padding: 0 1rem; color: #222 }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums }
@@ -33,13 +25,13 @@ li, .group { color: #555 } h2 { margin-top: 2rem }
 """
 
 
-def page(benchmark: str, table: Table, sheets: Iterable[Sheet], *, beside: Path) -> str:
+def page(benchmark: Benchmark, table: Table, sheets: Iterable[Sheet], *, beside: Path) -> str:
     """The html of a page that will lie in the folder `beside`, from which its links to the samples start."""
-    body = [f"<h1>{TITLES[benchmark]}</h1>", f"<p>{MEANINGS[benchmark]}</p>", *_table(table)]
+    body = [f"<h1>{benchmark.title}</h1>", f"<p>{benchmark.meaning}</p>", *_table(table)]
     figures = [line for sheet in sheets for line in _figure(sheet, beside)]
     if figures:
         body += ["<h2>Samples</h2>", "<p>The first prompts of every tag or dimension, none chosen.</p>", *figures]
-    head = f'<meta charset="utf-8"><title>{TITLES[benchmark]}</title><style>{_STYLE}</style>'
+    head = f'<meta charset="utf-8"><title>{benchmark.title}</title><style>{_STYLE}</style>'
     return "\n".join(["<!doctype html>", f'<html lang="en"><head>{head}</head><body>', *body, "</body></html>", ""])
 
 

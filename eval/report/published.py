@@ -6,6 +6,8 @@ from pathlib import Path
 
 import yaml
 
+from eval.benchmark import Benchmark
+
 _FILE = Path(__file__).with_name("published.yaml")
 
 
@@ -21,11 +23,11 @@ class Published:
     note: str = ""
 
 
-def published(benchmark: str) -> list[Published]:
+def published(benchmark: Benchmark) -> list[Published]:
     """The published rows of a benchmark, Lumos-1 first."""
     content = yaml.safe_load(_FILE.read_text(encoding="utf-8"))
     sources = content["sources"]
-    scale = 1.0 if benchmark == "geneval" else 100.0
+    scale = 100.0 if benchmark.per_cent else 1.0
     return [
         Published(
             model=row["model"],
@@ -34,5 +36,5 @@ def published(benchmark: str) -> list[Published]:
             url=sources[row["source"]]["url"],
             note=row.get("note", ""),
         )
-        for row in content[benchmark]
+        for row in content[benchmark.name]
     ]

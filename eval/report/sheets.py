@@ -2,15 +2,13 @@
 
 import base64
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import av
 from PIL import Image
-
-from eval.check.official import IMAGES_PER_PROMPT, VideoPrompt
 
 _HEIGHT_PX, _FRAMES = 128, 4
 
@@ -41,32 +39,6 @@ class Sheet:
     pictures: list[Picture] = field(default_factory=list)
 
 
-def geneval_sheets(
-    folder: Path, records: Sequence[dict[str, Any]], verdicts: dict[str, tuple[bool, str]], *, num: int
-) -> Iterator[Sheet]:
-    """Yields the four images of about `num` prompts, the first of every tag, and the scorer's verdicts if given."""
-    chosen = first_of_each([(record["tag"], index) for index, record in enumerate(records)], num)
-    for tag, index in chosen:
-        pictures = []
-        for copy in range(IMAGES_PER_PROMPT):
-            name = f"{index:05d}/samples/{copy:05d}.png"
-            correct, reason = verdicts.get(name, (None, ""))
-            pictures.append(Picture(file=folder / name, jpeg=_still(folder / name), correct=correct, reason=reason))
-        yield Sheet(group=tag, prompt=records[index]["prompt"], pictures=pictures)
-
-
-def video_sheets(folder: Path, prompts: Sequence[VideoPrompt], *, num: int) -> Iterator[Sheet]:
-    """Yields the first video of about `num` prompts, the first of every dimension, as a strip of frames."""
-    by_text = {prompt.text: prompt for prompt in prompts}
-    pairs = [(dimension, prompt.text) for prompt in prompts for dimension in prompt.dimensions]
-    shown: set[str] = set()
-    for dimension, text in first_of_each(pairs, num):
-        if text not in shown:
-            shown.add(text)
-            file = folder / by_text[text].names[0]
-            yield Sheet(group=dimension, prompt=text, pictures=[Picture(file=file, jpeg=_strip(file))])
-
-
 def first_of_each(pairs: Iterable[tuple[str, Any]], num: int) -> list[tuple[str, Any]]:
     """The first pairs of every group in turn, `num` in all or at least one of each, sorted by group of first sight."""
     groups: dict[str, list[Any]] = {}
@@ -76,7 +48,8 @@ def first_of_each(pairs: Iterable[tuple[str, Any]], num: int) -> list[tuple[str,
     return [(group, item) for group, items in groups.items() for item in items[:each]]
 
 
-def _still(file: Path) -> bytes | None:
+def still(file: Path) -> bytes | None:
+    """An image as a small JPEG; None if it is missing or does not decode."""
     try:
         with Image.open(file) as image:
             return _jpeg([image.convert("RGB")])
@@ -84,8 +57,8 @@ def _still(file: Path) -> bytes | None:
         return None
 
 
-def _strip(file: Path) -> bytes | None:
-    """Frames from first to last, side by side."""
+def strip(file: Path) -> bytes | None:
+    """Frames of a video from first to last, side by side, as a small JPEG; None if it is missing or does not decode."""
     try:
         with av.open(str(file)) as container:
             frames = [frame.to_image() for frame in container.decode(video=0)]

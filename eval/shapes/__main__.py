@@ -15,6 +15,7 @@ with loading("eval.shapes"):
     from eval.shapes.prompts import KINDS, load_prompts, make_prompts, save_prompts
     from eval.shapes.run import RunConfig, require_numbers, run, write_json
     from eval.shapes.score import summarise, table
+    from lumos.cli.exit_status import status_of
     from lumos.cli.option import said_as_options
     from lumos.hub.models import DEFAULT_MODEL, resolve
     from lumos.lumos1.sampling.settings import fast_settings
@@ -22,16 +23,16 @@ with loading("eval.shapes"):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit status: 0, or 1 after one line that says what is wrong."""
+    """The exit status (`lumos.cli.exit_status`)."""
     args = _parser().parse_args(arguments)
-    try:
+
+    def run_command() -> int:
         with said_as_options(vars(args)):
             require_numbers(vars(args))
             args.command(args)
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+        return 0
+
+    return status_of("eval.shapes", run_command)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -16,7 +16,7 @@ from typing import Any
 
 from eval.shapes.prompts import make_prompts
 from eval.shapes.score import check
-from lumos.cli.commands import USER_ERROR
+from lumos.cli.exit_status import status_of
 from lumos.media.files import replacing
 from lumos.media.reading import read_image
 from lumos.shapes import ObjectClaim, Prompt, describe
@@ -26,18 +26,18 @@ _RELATION = {words: relation for relation, words in _OPPOSITE.items()}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit status: 0, or 2 after one line that says what is wrong."""
+    """The exit status (`lumos.cli.exit_status`)."""
     options = _parser().parse_args(arguments)
-    try:
-        if options.command == "prompts":
-            records = [metadata_of(record.prompt) for record in make_prompts("t2i", options.num, options.seed)]
-        else:
-            records = list(score_images(options.folder))
-        with replacing(options.out) as temporary:
-            temporary.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
-    except (ValueError, OSError) as error:
-        print(f"eval.shapes.geneval: error: {' '.join(str(error).split())}", file=sys.stderr)
-        return USER_ERROR
+    return status_of("eval.shapes.geneval", lambda: _main(options))
+
+
+def _main(options: argparse.Namespace) -> int:
+    if options.command == "prompts":
+        records = [metadata_of(record.prompt) for record in make_prompts("t2i", options.num, options.seed)]
+    else:
+        records = list(score_images(options.folder))
+    with replacing(options.out) as temporary:
+        temporary.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
     print(f"{len(records)} {'prompts' if options.command == 'prompts' else 'images scored'} in {options.out}")
     return 0
 

@@ -4,31 +4,28 @@
     lumos train --config configs/train/quickstart.yaml trainer.max_steps=100
     lumos tokenize ... | lumos plot RUN | lumos export RUN FOLDER | lumos download NAME | lumos doctor
 
-Exit status: 0 done; 1 a check of `doctor` failed; 2 something the user can mend, said in one line; 130 stopped by
-Ctrl-C. What a command needs is imported when it runs, so that `--help` and mistakes answer at once.
+Exit status: `lumos.cli.exit_status`. What a command needs is imported when it runs, so that `--help` and mistakes
+answer at once.
 """
 
-from lumos.cli.interrupt import STOPPED, loading
+from lumos.cli.interrupt import loading
 
 with loading("lumos"):
     import argparse
     import os
-    import signal
     import subprocess
     import sys
-    from collections.abc import Callable, Iterator, Sequence
-    from contextlib import contextmanager
+    from collections.abc import Callable, Sequence
     from dataclasses import replace
     from pathlib import Path
-    from types import FrameType
     from typing import Any
 
+    from lumos.cli.exit_status import CHECK_FAILED, status_of
     from lumos.cli.option import OptionParser, said_as_options
     from lumos.cli.prompts import Prompt, distinct, name_of, read_prompts
-    from lumos.hub.models import DEFAULT_MODEL, RELEASED, read_json, resolve
     from lumos.hub.download import download as download_model
+    from lumos.hub.models import DEFAULT_MODEL, RELEASED, read_json, resolve
 
-CHECK_FAILED, USER_ERROR, TERMINATED = 1, 2, 143
 FORMATS = ("mp4", "gif", "png")
 _OTHER_FORMATS = ("avi", "jpeg", "jpg", "m4v", "mkv", "mov", "webm", "webp")
 _DEFAULT_OUT = Path("outputs")
@@ -53,20 +50,16 @@ _SETTINGS: dict[str, tuple[Callable[[str], Any], str]] = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status of one command."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    try:
-        with terminating():
-            if words[:1] == ["tokenize"]:  # its options are its own
-                return tokenize(words[1:])
-            options = _parser().parse_args(words)
-            run: Callable[[argparse.Namespace], int] = options.run
-            with said_as_options(vars(options)):
-                return run(options)
-    except KeyboardInterrupt:
-        print("lumos: stopped; what was finished is kept", file=sys.stderr)
-        return STOPPED
-    except (ValueError, OSError) as error:
-        print(f"lumos: error: {' '.join(str(error).split())}", file=sys.stderr)
-        return USER_ERROR
+    return status_of("lumos", lambda: _main(words), stopped="stopped; what was finished is kept")
+
+
+def _main(words: Sequence[str]) -> int:
+    if words[:1] == ["tokenize"]:  # its options are its own
+        return tokenize(words[1:])
+    options = _parser().parse_args(words)
+    run: Callable[[argparse.Namespace], int] = options.run
+    with said_as_options(vars(options)):
+        return run(options)
 
 
 def generate(options: argparse.Namespace) -> int:
@@ -291,20 +284,6 @@ def _outputs(options: argparse.Namespace, prompts: Sequence[Prompt], *, image: b
     if out.is_file():
         raise ValueError(f"--out {out} is a file of no known format; give a folder, or a name with .mp4, .gif or .png")
     return [out / f"{one.name}.{options.format or ('png' if image else 'mp4')}" for one in prompts]
-
-
-@contextmanager
-def terminating() -> Iterator[None]:
-    """Within it SIGTERM ends the process the orderly way, so that no temporary file is left."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise SystemExit(TERMINATED)
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 # --- the words --------------------------------------------------------------------------------------------------------

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-STOPPED = 130
-"""Exit status of a program that Ctrl-C stopped."""
+from lumos.cli.exit_status import STOPPED
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from lumos.cli.exit_status import USER_ERROR
 from lumos.cli.training_samples import SamplesConfig, TrainingSamples
 from lumos.lumos1.model.lora import LoRAConfig
 from lumos.lumos1.training.task import LumosTask, LumosTaskConfig
@@ -71,7 +72,7 @@ def stopped_status(reason: str) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Returns the exit status: 0, 1 after one line that says what to mend, 128 and the number of a signal."""
+    """The exit status (`lumos.cli.exit_status`): 0, 2 after one line, or 128 and the number of a signal."""
     parser = argparse.ArgumentParser(prog="lumos.train", description=__doc__)
     parser.add_argument("--config", help="YAML file with settings of RunConfig")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings that win over the file's")
@@ -81,5 +82,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValueError as error:
         if launched_local_rank() == 0:  # once a machine: the file may be missing on one of them alone
             sys.stderr.write(f"error: {error}\n")
-        return 1
+        return USER_ERROR
     return stopped_status(stopped) if stopped else 0

@@ -104,8 +104,9 @@ def download(
             are open to all have been brought by then.
     """
     parts = parts_of(name, root, revision=revision, endpoint=endpoint)
-    for part in parts if on_part else ():
-        on_part(part)
+    if on_part is not None:
+        for part in parts:
+            on_part(part)
     files = [file for part in parts for file in part.files]
     transfer.check_space(files)
     for file in files:

@@ -143,7 +143,7 @@ def format_of(options: argparse.Namespace) -> Format:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit status: 0, or 1 after one line that says what to mend."""
+    """The exit status: 0, or 2 after one line that says what to mend."""
     parser = argparse.ArgumentParser(prog="lumos.shapes.dataset", description=__doc__)
     add_options(parser)
     options = parser.parse_args(arguments)
@@ -151,7 +151,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         write_files(options.out, num=options.num, seed=options.seed, form=format_of(options))
     except (ValueError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
-        return 1
+        return 2
     return 0
 
 

@@ -216,7 +216,7 @@ def run(config: TokenizerRunConfig) -> dict[str, float]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Returns the exit status: 0, or 1 after one line that says what to mend."""
+    """The exit status: 0, or 2 after one line that says what to mend."""
     parser = argparse.ArgumentParser(prog="lumos.tokenizer.training", description=__doc__)
     parser.add_argument("--config", help="YAML file with settings of TokenizerRunConfig")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings that win over the file's")
@@ -225,7 +225,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metrics = run(load_config(TokenizerRunConfig, options.config, options.overrides))
     except ValueError as error:
         sys.stderr.write(f"error: {error}\n")
-        return 1
+        return 2
     sys.stdout.write(" ".join(f"{name}={value:.4g}" for name, value in metrics.items()) + "\n")
     return 0
 

@@ -18,10 +18,11 @@ import numpy as np
 import pytest
 
 from eval.check.__main__ import check
-from eval.check.official import read_geneval, read_videos
-from eval.report.formulas import DIMENSIONS, GROUP_WEIGHTS, vbench_totals
-from eval.report.geneval import read_geneval_results
-from eval.vbench_t2v import main as make_videos
+from eval.geneval.prompts import read_official
+from eval.geneval.report import read_results
+from eval.vbench.prompts import read_videos
+from eval.vbench.t2v import main as make_videos
+from eval.vbench.totals import DIMENSIONS, GROUP_WEIGHTS, totals_of
 from lumos.media.writing import write_image, write_video
 
 NAMES = ("geneval", "vbench", "vbench_i2v")
@@ -220,7 +221,7 @@ official.main(type("Args", (), {"imagedir": folder, "outfile": out}))
 
 def test_geneval_reads_our_images_and_our_report_agrees_with_its_summary(geneval_code: Path, tmp_path: Path) -> None:
     """Its own walk over the folder, its own results file, its own summary; only the detector is stood in for."""
-    official = read_geneval(geneval_code / "prompts" / "evaluation_metadata.jsonl")
+    official = read_official(geneval_code / "prompts" / "evaluation_metadata.jsonl")
     first = {record["tag"]: record for record in reversed(official)}
     records = [*first.values(), next(r for r in official if r["tag"] == "colors" and r != first["colors"])]
     prompts, images = tmp_path / "metadata.jsonl", tmp_path / "images"
@@ -236,7 +237,7 @@ def test_geneval_reads_our_images_and_our_report_agrees_with_its_summary(geneval
     python(STAND_INS.format(names={"mmdet", "open_clip", "clip_benchmark"}) + WALK, images, results, path=code)
     command = [sys.executable, str(code / "summary_scores.py"), str(results)]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    scores = read_geneval_results(results, records)
+    scores = read_results(results, records)
     assert f"Overall score (avg. over tasks): {scores.totals['overall']:.5f}" in said
     assert scores.totals["overall"] == pytest.approx((5 * 0.25 + 1) / 6)
     for part in scores.parts:
@@ -279,4 +280,4 @@ print(json.dumps({"vbench": {"quality": q, "semantic": s, "total": t.get_final_s
     scores = {name: {key: draw.uniform() for key in DIMENSIONS[name]} for name in GROUP_WEIGHTS}
     theirs = json.loads(python(code, json.dumps(scores), path=vbench_code / "scripts"))
     for name, values in scores.items():
-        assert vbench_totals(name, values) == pytest.approx(theirs[name], rel=1e-12)
+        assert totals_of(name, values) == pytest.approx(theirs[name], rel=1e-12)

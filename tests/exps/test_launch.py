@@ -72,7 +72,7 @@ def test_a_variable_that_is_no_such_number_is_named(
     repo: Path, tmp_path: Path, environment: dict[str, str], said: str
 ) -> None:
     result = started(repo, tmp_path, **{"NUM_PROCESSES": "1", **environment})
-    assert (result.returncode, result.stdout, result.stderr.count("\n")) == (1, "", 1), result.stderr
+    assert (result.returncode, result.stdout, result.stderr.count("\n")) == (2, "", 1), result.stderr
     assert result.stderr.startswith(f"error: {said}")
 
 

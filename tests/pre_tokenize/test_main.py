@@ -87,7 +87,7 @@ def test_tasks_and_ranks_share_the_rows(videos, tmp_path: Path, command: Command
     for task in (1, 2):
         for rank in range(3):
             place = f"--all_tasks 2 --task_id {task} --splits 3 --rank {rank}".split()
-            assert concat_record.main(["--output_dir", str(tmp_path)]) == 1
+            assert concat_record.main(["--output_dir", str(tmp_path)]) == 2
             assert program.main(command(videos.file, tmp_path, *place)) == 0
     assert "not begun: 2-in-2" in capsys.readouterr().err
     assert concat_record.main(["--output_dir", str(tmp_path)]) == 0
@@ -101,7 +101,7 @@ def test_an_unfinished_rank_is_not_merged(videos, tmp_path: Path, command: Comma
     assert concat_record.main(["--output_dir", str(tmp_path)]) == 0
     whole = contents(tmp_path)
     (tmp_path / "1-in-1" / "0-of-1" / "rows-000000004-000000006.parquet").unlink()
-    assert concat_record.main(["--output_dir", str(tmp_path)]) == 1
+    assert concat_record.main(["--output_dir", str(tmp_path)]) == 2
     assert "0-of-1 (12 of 14 rows)" in capsys.readouterr().err
     assert program.main(arguments) == 0
     assert concat_record.main(["--output_dir", str(tmp_path)]) == 0
@@ -171,7 +171,7 @@ def test_run_tokenization_starts_every_rank_and_writes_the_index(
     assert run.returncode == 0, run.stderr
     assert_is_whole(tmp_path / "out", videos)
     failing = subprocess.run(["bash", *script, "--target_fps", "5"], env=environment, capture_output=True, text=True)
-    assert failing.returncode == 1
+    assert failing.returncode == 2
     assert "--target_fps is 5, was 4" in failing.stderr
 
 
@@ -193,14 +193,14 @@ def test_run_tokenization_says_what_is_wrong_with_its_splits(
     environment |= {"LUMOS_PYTHON": sys.executable}
     run = subprocess.run([*script, *words], env=environment, capture_output=True, text=True, check=False)
     message = f"run_tokenization: error: --splits is '{given}'; give a whole number of at least 1\n"
-    assert (run.returncode, run.stderr) == (1, message)
+    assert (run.returncode, run.stderr) == (2, message)
     assert not list(tmp_path.iterdir())
 
 
 def test_concat_record_runs_as_a_file(tmp_path: Path, repo: Path) -> None:
     script = [sys.executable, str(repo / "pre_tokenize" / "concat_record.py"), "--output_dir", str(tmp_path)]
     run = subprocess.run(script, cwd=repo, env=os.environ, capture_output=True, text=True)
-    assert run.returncode == 1
+    assert run.returncode == 2
     assert run.stderr.startswith("concat_record: error:")
     assert "nothing was pre-tokenised here" in run.stderr
 
@@ -232,7 +232,7 @@ def test_concat_record_runs_as_a_file(tmp_path: Path, repo: Path) -> None:
 def test_a_wrong_setting_is_one_clear_line(
     videos, tmp_path: Path, command: Command, capsys, more: list[str], message: str
 ) -> None:
-    assert program.main(command(videos.file, tmp_path / "out", *more)) == 1
+    assert program.main(command(videos.file, tmp_path / "out", *more)) == 2
     error = capsys.readouterr().err
     assert error.startswith("pre_tokenize: error:")
     assert (message in error, error.count("\n")) == (True, 1), error
@@ -241,7 +241,7 @@ def test_a_wrong_setting_is_one_clear_line(
 
 def test_an_output_that_is_a_file_is_named(videos, tmp_path: Path, command: Command, capsys) -> None:
     (tmp_path / "file").touch()
-    assert program.main(command(videos.file, tmp_path / "file")) == 1
+    assert program.main(command(videos.file, tmp_path / "file")) == 2
     error = capsys.readouterr().err
     assert f"--output_dir: cannot write to {tmp_path / 'file'}" in error
     assert "a file stands where a folder is needed" in error
@@ -269,7 +269,7 @@ def test_a_changed_csv_does_not_go_on(images, tmp_path: Path, command: Command, 
     arguments = command(file, tmp_path, modality="image")
     assert program.main(arguments) == 0
     file.write_text(file.read_text() + "more.png,more\n")
-    assert program.main(arguments) == 1
+    assert program.main(arguments) == 2
     assert "the CSV has changed" in capsys.readouterr().err
 
 
@@ -278,7 +278,7 @@ def test_codes_the_text_tokenizer_does_not_know_are_refused(images, tmp_path: Pa
 
     save_text_tokenizer(train_text_tokenizer(["a"], num_merges=1, num_codes=5), tmp_path / "few.json")
     arguments = command(images.file, tmp_path / "out", "--text_tokenizer", str(tmp_path / "few.json"), modality="image")
-    assert program.main(arguments) == 1
+    assert program.main(arguments) == 2
     assert "the text tokenizer knows codes 0..4" in capsys.readouterr().err
 
 

@@ -52,7 +52,7 @@ def test_the_command_writes_shards(model: Path, tmp_path: Path) -> None:
 
 
 def test_the_command_names_what_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--out", str(tmp_path / "clips"), "--tokenizer", str(tmp_path / "none")]) == 1
+    assert main(["--out", str(tmp_path / "clips"), "--tokenizer", str(tmp_path / "none")]) == 2
     said = capsys.readouterr().err
     assert said.startswith(
         f"pre_tokenize.shapes: error: text tokenizer {tmp_path / 'none' / 'text_tokenizer.json'} is missing"

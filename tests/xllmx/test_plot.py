@@ -103,7 +103,7 @@ def test_what_cannot_be_drawn_ends_in_one_line(
 ):
     if rows is not None:
         (tmp_path / "metrics.jsonl").write_text(rows)
-    assert main([str(tmp_path), "--out", str(tmp_path / out)]) == 1
+    assert main([str(tmp_path), "--out", str(tmp_path / out)]) == 2
     error = capsys.readouterr().err
     assert said in error
     assert error.count("\n") == 1

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from eval import geneval, vbench_t2v
+from eval.geneval import __main__ as geneval
+from eval.vbench import t2v as vbench_t2v
 from lumos.cli.record import file_hash, read_record
 
 Contents = Callable[[Path], dict[str, bytes]]

@@ -5,9 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.distributed.run import get_args_parser
 
-from eval import geneval, vbench_i2v, vbench_t2v
 from eval.driver.command import Driver, parser_of
 from eval.driver.samples import Sample, Worker, batches_of, parse_part, seed_of, share_of, worker_of
+from eval.geneval import __main__ as geneval
+from eval.vbench import i2v as vbench_i2v
+from eval.vbench import t2v as vbench_t2v
 
 
 def samples(number: int) -> list[Sample]:

@@ -9,9 +9,10 @@ from urllib.parse import unquote
 import numpy as np
 import pytest
 
+from eval.geneval.report import TAGS
 from eval.report.__main__ import main
-from eval.report.formulas import DIMENSIONS, GENEVAL
 from eval.report.sheets import first_of_each
+from eval.vbench.totals import DIMENSIONS
 from lumos.media.writing import write_image, write_video
 
 NASTY = 'a <b>bold</b> cup & "saucer", 100% #1?'
@@ -87,7 +88,7 @@ def test_what_cannot_be_read_is_one_line(tmp_path: Path, capsys) -> None:
 
 def test_the_page_shows_images_with_prompts_and_verdicts(tmp_path: Path) -> None:
     """Prompts are text, whatever they contain; links lead to the samples; what is missing is said."""
-    tags = list(GENEVAL)
+    tags = list(TAGS)
     records = [{"tag": tag, "include": [], "prompt": f"{NASTY}{tag}{n}"} for tag in tags for n in range(2)]
     prompts, images = tmp_path / "prompts.jsonl", tmp_path / "my images"
     prompts.write_text("".join(json.dumps(record) + "\n" for record in records))

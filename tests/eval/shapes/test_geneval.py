@@ -7,11 +7,10 @@ from pathlib import Path
 import pytest
 
 from eval.check.__main__ import main as check
-from eval.check.official import read_geneval
-from eval.geneval import main as generate
+from eval.geneval.__main__ import main as generate
+from eval.geneval.prompts import read_metadata
+from eval.geneval.report import TAGS, read_results
 from eval.report.__main__ import main as report
-from eval.report.formulas import GENEVAL
-from eval.report.geneval import read_geneval_results
 from eval.shapes.geneval import main, metadata_of, prompt_of, score_images
 from eval.shapes.prompts import Record, make_prompts
 from lumos.media.writing import write_image
@@ -34,7 +33,7 @@ def test_metadata_keeps_all_that_a_prompt_claims() -> None:
 def test_metadata_has_geneval_s_form() -> None:
     """The second object's place is told from the first; counting excludes one more."""
     records = [metadata_of(record.prompt) for record in make_prompts("t2i", 60)]
-    assert {record["tag"] for record in records} == set(GENEVAL)
+    assert {record["tag"] for record in records} == set(TAGS)
     for record in records:
         assert ("exclude" in record) == (record["tag"] == "counting")
         if record["tag"] == "position":
@@ -51,7 +50,7 @@ def test_right_images_score_one_and_shuffled_ones_about_nought(tmp_path: Path) -
         write_folder(tmp_path / name, records, pictures)
         results = tmp_path / f"{name}.jsonl"
         assert main(["score", str(tmp_path / name), "--out", str(results)]) == 0
-        scores = read_geneval_results(results, [metadata_of(record.prompt) for record in records])
+        scores = read_results(results, [metadata_of(record.prompt) for record in records])
         assert low <= scores.totals["overall"] <= high, name
 
 
@@ -90,4 +89,4 @@ def test_driver_check_scorer_and_report_run_end_to_end(
 
 def sorted_tags(prompts: Path) -> list[str]:
     """The tags in the order of the prompt file."""
-    return list(dict.fromkeys(record["tag"] for record in read_geneval(prompts)))
+    return list(dict.fromkeys(record["tag"] for record in read_metadata(prompts)))

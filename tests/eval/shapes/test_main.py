@@ -29,7 +29,7 @@ from lumos.lumos1.sampling.settings import fast_settings
 )
 def test_a_wrong_option_is_one_line_that_names_it(tmp_path: Path, capsys, words: str, message: str):
     (tmp_path / "file").touch()
-    assert main(words.replace("OUT", str(tmp_path)).split()) == 1
+    assert main(words.replace("OUT", str(tmp_path)).split()) == 2
     error = capsys.readouterr().err
     assert (message in error, error.count("\n")) == (True, 1), error
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
@@ -41,7 +41,7 @@ def test_a_refused_run_does_not_stand_in_the_way(tmp_path: Path, capsys, monkeyp
     model = SimpleNamespace(defaults={}, files=None)
     monkeypatch.setattr(lumos.lumos1.pipeline, "LumosPipeline", SimpleNamespace(from_pretrained=lambda name: model))
     words = ["run", "--out", str(tmp_path / "run"), "--kinds", "t2i", "--num", "1"]
-    assert main([*words, "--steps", "0"]) == 1
+    assert main([*words, "--steps", "0"]) == 2
     assert "error: --steps is 0; it must be a whole number of at least 1" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 

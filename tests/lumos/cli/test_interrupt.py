@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from lumos.cli.interrupt import STOPPED, loading
+from lumos.cli.exit_status import STOPPED
+from lumos.cli.interrupt import loading
 
 SLOW = """
 import time

@@ -127,7 +127,7 @@ def test_a_config_that_one_machine_lacks_is_said_there_once(
 ) -> None:
     for name, value in {"RANK": "8", "WORLD_SIZE": "16", "LOCAL_RANK": local_rank}.items():
         monkeypatch.setenv(name, value)
-    assert train.main(["--config", "missing.yaml"]) == 1
+    assert train.main(["--config", "missing.yaml"]) == 2
     assert capsys.readouterr().err.count("missing.yaml") == said
 
 

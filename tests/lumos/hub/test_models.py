@@ -138,7 +138,7 @@ def test_a_folder_of_the_other_model_is_not_taken_for_lumos1(name: str, tmp_path
 
 def test_a_git_lfs_pointer_is_refused(tmp_path: Path) -> None:
     folder = fake_model(tmp_path / "lumos-tiny")
-    (folder / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    (folder / "model.safetensors").write_text("version https:" + "//git-lfs\noid sha256:0\nsize 9\n")
     with pytest.raises(ValueError, match=r"model.safetensors is a git LFS pointer, .*run `git lfs pull` there"):
         hub.resolve(root=tmp_path)
 

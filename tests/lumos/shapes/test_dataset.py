@@ -49,7 +49,7 @@ def test_an_example_follows_from_its_number_and_the_seed() -> None:
 
 @pytest.mark.parametrize("extras", [-1, 40])
 def test_a_chance_of_extras_is_one(tmp_path: Path, extras: int, capsys: pytest.CaptureFixture) -> None:
-    assert main(["--out", str(tmp_path / "clips"), "--num", "1", "--extras", str(extras)]) == 1
+    assert main(["--out", str(tmp_path / "clips"), "--num", "1", "--extras", str(extras)]) == 2
     assert f"--extras is {float(extras)}; it must lie between 0 and 1" in capsys.readouterr().err
 
 
@@ -59,7 +59,7 @@ def test_captions_may_be_about_some_tags_only(tmp_path: Path, capsys: pytest.Cap
     assert all(spec.relation is None or ", the " in text for spec, text in examples)  # pairs: "..., the star turns"
     assert not all(", the " in training_example(i, seed=0, moving=True)[1] for i in range(100))
     for tags, message in ((["speed"], "--tags has speed: choose from single_object"), (["motion"], "nothing to say")):
-        assert main(["--out", str(tmp_path / "x"), "--images", "--num", "1", "--tags", *tags]) == 1
+        assert main(["--out", str(tmp_path / "x"), "--images", "--num", "1", "--tags", *tags]) == 2
         assert message in capsys.readouterr().err
 
 

@@ -7,13 +7,12 @@ from typing import Any
 
 import pytest
 
-from eval.report.formulas import GENEVAL
-from eval.report.geneval import read_geneval_results
+from eval.geneval.report import TAGS, read_results, total_of
 
 RECORDS: list[dict[str, Any]] = [
     {"tag": tag, "include": [{"class": "dog", "count": 1}], "prompt": f"{tag} {index}"}
     | ({"exclude": [{"class": "dog", "count": 2}]} if tag == "counting" else {})
-    for tag, num in GENEVAL.items()
+    for tag, num in TAGS.items()
     for index in range(num)
 ]
 Results = list[dict[str, Any]]
@@ -43,8 +42,8 @@ def write(tmp_path: Path, lines: Results) -> Path:
 def test_tags_and_overall(tmp_path: Path, records: Results | None) -> None:
     """Three of four in colors, one of four elsewhere: the mean of tags, not of images."""
     path = write(tmp_path, results(lambda record, copy: copy < (3 if record["tag"] == "colors" else 1)))
-    scores = read_geneval_results(path, records)
-    assert {part.name: part.value for part in scores.parts} == {t: 0.75 if t == "colors" else 0.25 for t in GENEVAL}
+    scores = read_results(path, records)
+    assert {part.name: part.value for part in scores.parts} == {t: 0.75 if t == "colors" else 0.25 for t in TAGS}
     assert scores.totals == {"overall": pytest.approx(2 / 6)}
     assert (scores.missing, scores.official) == ((), True)
     assert any("553 of 553 prompts have a correct image" in remark for remark in scores.remarks)
@@ -84,7 +83,7 @@ def without_exclude(lines: Results) -> Results:
 def test_no_total_of_incomplete_results(
     tmp_path: Path, spoil: Callable[[Results], Results], missing: str, records: Results | None
 ) -> None:
-    scores = read_geneval_results(write(tmp_path, spoil(results(lambda record, copy: True))), records)
+    scores = read_results(write(tmp_path, spoil(results(lambda record, copy: True))), records)
     assert scores.totals == {}
     assert len(scores.missing) == 1
     assert scores.missing[0].startswith(missing)
@@ -92,7 +91,7 @@ def test_no_total_of_incomplete_results(
 
 def test_other_prompts_are_not_the_benchmark(tmp_path: Path) -> None:
     lines = [line for line in results(lambda record, copy: True) if line["metadata"] == json.dumps(RECORDS[0])]
-    scores = read_geneval_results(write(tmp_path, lines), RECORDS[:1])
+    scores = read_results(write(tmp_path, lines), RECORDS[:1])
     assert (scores.totals, scores.official) == ({"overall": 1.0}, False)
 
 
@@ -103,4 +102,10 @@ def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
     for content, why in (*contents, (unpacked, "json object in a string"), (broken, "json object in a string")):
         (tmp_path / "results.jsonl").write_text(content)
         with pytest.raises(ValueError, match=why):
-            read_geneval_results(tmp_path / "results.jsonl")
+            read_results(tmp_path / "results.jsonl")
+
+
+def test_geneval_is_the_mean_of_tags_not_of_images() -> None:
+    tags = dict(zip(TAGS, (1.0, 0.5, 0.25, 0.75, 0.0, 0.5), strict=True))
+    assert total_of(tags) == {"overall": 0.5}
+    assert sum(TAGS.values()) == 553

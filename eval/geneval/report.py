@@ -1,19 +1,32 @@
-"""The scores of a GenEval results file, what `evaluation/evaluate_images.py` writes: one json object an image."""
+"""The scores of a GenEval results file, what `evaluation/evaluate_images.py` writes: one json object an image.
+
+The total is that of GenEval's summary_scores.py (MIT).
+"""
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from eval.check.official import IMAGES_PER_PROMPT
-from eval.report.formulas import GENEVAL, geneval_total
+from eval.geneval.prompts import IMAGES_PER_PROMPT
 from eval.report.scores import Score, Scores
+from eval.report.sheets import Picture, Sheet, first_of_each, still
+
+TAGS: dict[str, int] = {
+    "single_object": 80,
+    "two_object": 99,
+    "counting": 80,
+    "colors": 94,
+    "position": 100,
+    "color_attr": 100,
+}
+"""Tag -> number of its prompts, 553 in all; each has four images."""
 
 _FIELDS = {"filename", "tag", "correct", "reason", "metadata"}
 
 
-def read_geneval_results(path: Path, records: Sequence[dict[str, Any]] | None = None) -> Scores:
+def read_results(path: Path, records: Sequence[dict[str, Any]] | None = None) -> Scores:
     """The accuracy of each tag over its images, and the mean of tags if every prompt has its four images.
 
     Args:
@@ -24,7 +37,7 @@ def read_geneval_results(path: Path, records: Sequence[dict[str, Any]] | None = 
     tags: dict[str, list[bool]] = defaultdict(list)
     for result in results:
         tags[result["tag"]].append(bool(result["correct"]))
-    prompts = Counter(record["tag"] for record in records) if records is not None else Counter(GENEVAL)
+    prompts = Counter(record["tag"] for record in records) if records is not None else Counter(TAGS)
     problems = _problems(results, records)
     parts = tuple(
         _score(tag, tags.get(tag, []), num_expected=IMAGES_PER_PROMPT * num, problem=problems.get(tag, ""))
@@ -33,16 +46,35 @@ def read_geneval_results(path: Path, records: Sequence[dict[str, Any]] | None = 
     strangers = [tag for tag in tags if tag not in prompts]
     missing = [f"{part.name}: {part.problem}" for part in parts if part.problem]
     missing += [f"{tag}: the benchmark has no such tag" for tag in strangers]
-    totals = {} if missing else geneval_total({part.name: part.value or 0.0 for part in parts})
+    totals = {} if missing else total_of({part.name: part.value or 0.0 for part in parts})
     return Scores(
         benchmark="geneval",
         parts=parts,
         totals=totals,
         missing=tuple(missing),
         remarks=_remarks(results, records),
-        official=dict(prompts) == GENEVAL,
+        official=dict(prompts) == TAGS,
         verdicts={_sample(result): (bool(result["correct"]), str(result["reason"])) for result in results},
     )
+
+
+def total_of(tags: Mapping[str, float]) -> dict[str, float]:
+    """GenEval's `overall`: the plain mean of the tags' accuracies, whatever their numbers of images."""
+    return {"overall": sum(tags.values()) / len(tags)}
+
+
+def image_sheets(
+    folder: Path, records: Sequence[dict[str, Any]], verdicts: dict[str, tuple[bool, str]], *, num: int
+) -> Iterator[Sheet]:
+    """Yields the four images of about `num` prompts, the first of every tag, and the scorer's verdicts if given."""
+    chosen = first_of_each([(record["tag"], index) for index, record in enumerate(records)], num)
+    for tag, index in chosen:
+        pictures = []
+        for copy in range(IMAGES_PER_PROMPT):
+            name = f"{index:05d}/samples/{copy:05d}.png"
+            correct, reason = verdicts.get(name, (None, ""))
+            pictures.append(Picture(file=folder / name, jpeg=still(folder / name), correct=correct, reason=reason))
+        yield Sheet(group=tag, prompt=records[index]["prompt"], pictures=pictures)
 
 
 def _read(path: Path) -> list[dict[str, Any]]:

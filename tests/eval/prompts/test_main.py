@@ -12,7 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from eval import prompt_sources, prompts
+from eval.benchmarks import BENCHMARKS
+from eval.geneval.prompts import LISTS
+from eval.prompts import __main__ as prompts
+from eval.prompts import sources as prompt_sources
+from eval.prompts.lists import read_long
 
 OFFICIAL = "".join(
     json.dumps({"tag": "counting", "include": [], "exclude": [], "prompt": text}) + "\n" for text in ("a cat", "a dog")
@@ -23,10 +27,16 @@ REWRITTEN = "".join(
 
 
 def pin(monkeypatch: pytest.MonkeyPatch, official: bytes = OFFICIAL, rewritten: bytes = REWRITTEN) -> None:
-    """Lets the table of sources name these contents."""
-    for table, content in ((prompts.OFFICIAL, official), (prompts.REWRITTEN, rewritten)):
+    """Lets GenEval's lists be these contents."""
+    pin_list(monkeypatch, "geneval", official=official, rewritten=rewritten)
+
+
+def pin_list(monkeypatch: pytest.MonkeyPatch, name: str, **contents: bytes) -> None:
+    lists = BENCHMARKS[name].lists
+    for which, content in contents.items():
         pinned = {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
-        monkeypatch.setitem(table, "geneval", replace(table["geneval"], **pinned))
+        lists = replace(lists, **{which: replace(getattr(lists, which), **pinned)})
+    monkeypatch.setitem(BENCHMARKS, name, replace(BENCHMARKS[name], lists=lists))
 
 
 @pytest.fixture
@@ -72,8 +82,8 @@ def test_files_are_found_by_content_whatever_they_are_called(tmp_path: Path, mon
     (tmp_path / "from/other.jsonl").write_bytes(REWRITTEN)
     words = ["geneval", "--from", str(tmp_path / "from"), "--offline", "--out", str(tmp_path / "o")]
     assert prompts.main(words) == 0
-    assert prompts.official_path("geneval", tmp_path / "o").read_bytes() == OFFICIAL
-    long = prompts.read_long(prompts.long_path("geneval", tmp_path / "o"))
+    assert LISTS.official_path(tmp_path / "o").read_bytes() == OFFICIAL
+    long = read_long(LISTS.long_path(tmp_path / "o"))
     assert long == {"a cat": "a cat, at length", "a dog": "a dog, at length"}
 
 
@@ -114,10 +124,10 @@ def test_a_prompt_without_a_rewritten_one_is_named(tmp_path: Path, monkeypatch: 
 def test_long_prompts_of_ones_own_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pin(monkeypatch)
     (tmp_path / "geneval_evaluation_metadata.jsonl").write_bytes(OFFICIAL)
-    own = prompts.long_path("geneval", tmp_path)
+    own = LISTS.long_path(tmp_path)
     own.write_text('{"a cat": "mine", "a dog": "mine"}')
     assert own in prompts.bring(["geneval"], folder=tmp_path, offline=True)
-    assert prompts.read_long(own)["a cat"] == "mine"
+    assert read_long(own)["a cat"] == "mine"
 
 
 def test_lists_come_from_an_installed_vbench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,18 +135,17 @@ def test_lists_come_from_an_installed_vbench(tmp_path: Path, monkeypatch: pytest
     (tmp_path / "vbench/__init__.py").write_text("raise RuntimeError('not to be imported')")
     content = b'[{"prompt_en": "a cat", "dimension": ["color"]}]'
     (tmp_path / "vbench/VBench_full_info.json").write_bytes(content)
-    pinned = {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
-    monkeypatch.setitem(prompts.OFFICIAL, "vbench", replace(prompts.OFFICIAL["vbench"], **pinned))
+    pin_list(monkeypatch, "vbench", official=content)
     monkeypatch.syspath_prepend(tmp_path)
     prompts.bring(["vbench"], folder=tmp_path / "o", short=True, offline=True)
-    assert prompts.official_path("vbench", tmp_path / "o").read_bytes() == content
+    assert BENCHMARKS["vbench"].lists.official_path(tmp_path / "o").read_bytes() == content
 
 
 def test_what_is_not_at_hand_is_downloaded_from_its_pinned_revision(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: dict[str, bytes]
 ) -> None:
     pin(monkeypatch)
-    source, rewritten = prompts.OFFICIAL["geneval"], prompts.REWRITTEN["geneval"]
+    source, rewritten = BENCHMARKS["geneval"].lists.official, BENCHMARKS["geneval"].lists.rewritten
     server[f"/{source.repository}/{source.revision}/{source.path}"] = OFFICIAL
     other = REWRITTEN.replace(b"cat", b"rat")  # as large, and not it
     server[f"/{rewritten.repository}/tar.gz/HEAD"] = archive({"a/one.jsonl": other, "a/two.jsonl": REWRITTEN})
@@ -152,7 +161,7 @@ def test_a_wrong_answer_of_the_server_is_not_taken(
     answer: bytes | None, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: dict[str, bytes]
 ) -> None:
     pin(monkeypatch)
-    source = prompts.OFFICIAL["geneval"]
+    source = BENCHMARKS["geneval"].lists.official
     if answer is not None:
         server[f"/{source.repository}/{source.revision}/{source.path}"] = answer
     with pytest.raises(ValueError, match=message):
@@ -165,7 +174,7 @@ def test_an_archive_without_the_file_says_which(
 ) -> None:
     pin(monkeypatch)
     (tmp_path / "list.jsonl").write_bytes(OFFICIAL)
-    server[f"/{prompts.REWRITTEN['geneval'].repository}/tar.gz/HEAD"] = archive({"a/one.jsonl": b"{}"})
+    server[f"/{LISTS.rewritten.repository}/tar.gz/HEAD"] = archive({"a/one.jsonl": b"{}"})
     with pytest.raises(ValueError, match=r"does not hold the rewritten prompts for geneval .*--from"):
         prompts.bring(["geneval"], places=[tmp_path], folder=tmp_path / "o")
 
@@ -178,8 +187,8 @@ def test_an_unknown_benchmark_is_one_line(capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_the_public_files_are_the_pinned_ones(shared_data: Path, tmp_path: Path) -> None:
-    prompts.bring(prompts.BENCHMARKS, places=[shared_data / "prompts"], folder=tmp_path, offline=True)
-    metadata = [json.loads(line) for line in prompts.official_path("geneval", tmp_path).read_text().splitlines()]
+    prompts.bring(list(BENCHMARKS), places=[shared_data / "prompts"], folder=tmp_path, offline=True)
+    metadata = [json.loads(line) for line in LISTS.official_path(tmp_path).read_text().splitlines()]
     assert sum("exclude" in record for record in metadata if record["tag"] == "counting") == 80
-    counts = {name: len(prompts.read_long(prompts.long_path(name, tmp_path))) for name in prompts.BENCHMARKS}
+    counts = {name: len(read_long(one.lists.long_path(tmp_path))) for name, one in BENCHMARKS.items()}
     assert counts == {"geneval": 553, "vbench": 944, "vbench_i2v": 1118}

@@ -10,12 +10,13 @@ import pytest
 import torch
 from PIL import Image
 
-from eval import vbench_i2v, vbench_t2v
-from eval.check.official import full_info
 from eval.driver import folders
 from eval.driver.command import Driver, parser_of
 from eval.driver.folders import VideoFolder, check_case, ignores_case, staging_folder
-from eval.prompts import bring
+from eval.prompts.__main__ import bring
+from eval.vbench import i2v as vbench_i2v
+from eval.vbench import t2v as vbench_t2v
+from eval.vbench.prompts import full_info
 from tests.eval.conftest import VBENCH
 from tests.model_folder import MeanColourDecoder, make_model_folder
 

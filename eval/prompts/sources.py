@@ -36,49 +36,8 @@ class Source:
     """Inside the repository; None: wherever its archive holds a file of this checksum."""
 
 
-OFFICIAL: dict[str, Source] = {
-    "geneval": Source(
-        name="evaluation_metadata.jsonl",
-        sha256="5c48e0813e812e3c373fa5c8ed07a8f0a483be30272b4427b0559c8048e67c13",
-        size=85209,
-        repository="djghosh13/geneval",
-        revision="af4902f24d3ca90ebbb446dd9891a59e0f82725f",
-        path="prompts/evaluation_metadata.jsonl",
-    ),
-    "vbench": Source(
-        name="VBench_full_info.json",
-        sha256="5dd2de80ee43cda750b2b72ea7023657c0b90d3702041c7e4608c65dbe50dccd",
-        size=228118,
-        repository="Vchitect/VBench",
-        revision="45e79ec14e69a2187202c675d2dbce1a71843d53",
-        path="vbench/VBench_full_info.json",
-    ),
-    "vbench_i2v": Source(
-        name="vbench2_i2v_full_info.json",
-        sha256="8cf4d34dc11779a336c216a1a71d482927cfa24a1bf736ab5c92425609f129f8",
-        size=364832,
-        repository="Vchitect/VBench",
-        revision="45e79ec14e69a2187202c675d2dbce1a71843d53",
-        path="vbench2_beta_i2v/vbench2_i2v_full_info.json",
-    ),
-}
-"""Benchmark -> the list its scorer goes by (MIT; Apache-2.0; Apache-2.0)."""
-
-REWRITTEN: dict[str, Source] = {
-    benchmark: Source(
-        name=f"the rewritten prompts for {benchmark}",
-        sha256=sha256,
-        size=size,
-        repository="alibaba-damo-academy/Lumos",
-        revision="HEAD",
-    )
-    for benchmark, sha256, size in (
-        ("geneval", "b78709d528df597ffff4a299ebb5e027243619480d96fed255456a102109c0da", 544810),
-        ("vbench", "93ead376a59086aa275e07e72bdb7e0894cd04e8fb3c612ccdb9376b35ef56ea", 648856),
-        ("vbench_i2v", "1e0017c50dea4d745e138b1621f11881e66e624e90c24bbc3a533a07e4c55a26", 1323224),
-    )
-}
-"""Benchmark -> the long prompts that the released models were evaluated with (Apache-2.0)."""
+REWRITTEN_IN = "alibaba-damo-academy/Lumos"
+"""The repository whose archive holds the rewritten prompts (Apache-2.0)."""
 
 
 def find(source: Source, places: Sequence[Path]) -> bytes | None:

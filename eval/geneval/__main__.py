@@ -11,17 +11,14 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from eval.check.official import IMAGES_PER_PROMPT, official_file, read_geneval
 from eval.driver.command import Driver, drive
-from eval.prompts import long_path, read_long
+from eval.geneval.prompts import IMAGES_PER_PROMPT, LISTS, NUM_PROMPTS, read_official
+from eval.prompts.lists import texts_of
 
 if TYPE_CHECKING:
     from eval.driver.plan import Work
-
-NUM_PROMPTS = 553
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,15 +29,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def work(options: argparse.Namespace, defaults: Mapping[str, Any]) -> "Work":
     """The images that the options ask for."""
     from eval.driver.folders import records_folder
-    from eval.driver.plan import Work, texts_of
-    from eval.driver.prompt_folders import PromptFolders
+    from eval.driver.plan import Work
     from eval.driver.samples import Sample
+    from eval.geneval.folder import PromptFolders
 
-    path = official_file("geneval", options.prompts)
-    records = read_metadata(path)
-    long = None if options.short else options.long or long_path("geneval")
+    path = LISTS.find(options.prompts)
+    records = read_official(path)
     prompts = [record["prompt"] for record in records]
-    texts = texts_of(prompts, long and read_long(long), source=long)
+    texts = texts_of(prompts, None if options.short else options.long or LISTS.long_path())
     num_images = options.samples or IMAGES_PER_PROMPT
     samples = [
         Sample(name=f"{number:05d}/{index:05d}.png", prompt=prompt, index=index, text=text)
@@ -61,21 +57,6 @@ def work(options: argparse.Namespace, defaults: Mapping[str, Any]) -> "Work":
         settings={**options.settings, "num_frames": 1},
         remarks=[] if asked == scored else [remark],
     )
-
-
-def read_metadata(path: Path) -> list[dict[str, Any]]:
-    """The records of GenEval's official metadata; ValueError for the rewritten copy, which lacks what the scorer needs.
-
-    The scorer counts an image of too many objects as right where a counting prompt's record has no `exclude`.
-    """
-    records = read_geneval(path)
-    for number, record in enumerate(records, start=1):
-        rewritten = [key for key in record if key.startswith("prompt_rewrite")]
-        if rewritten or (record["tag"] == "counting" and "exclude" not in record):
-            fault = f"has {rewritten[0]!r}" if rewritten else "asks to count and has no 'exclude'"
-            rule = "it is a rewritten copy, not GenEval's official metadata"
-            raise ValueError(f"{path}, line {number} {fault}: {rule}; run: python -m eval.prompts geneval")
-    return records
 
 
 DRIVER = Driver(

@@ -1,4 +1,4 @@
-"""VBench's and VBench-I2V's folder: `<prompt>-<k>.mp4`, flat, and nothing else (SPEC §11)."""
+"""VBench's and VBench-I2V's folder: `<prompt>-<k>.mp4`, flat, and nothing else."""
 
 import unicodedata
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from eval.check.findings import Findings, Problem
 from eval.check.media import Expected, compare, probe_all, twins
-from eval.check.official import VideoPrompt
+from eval.vbench.prompts import VideoPrompt
 
 
 def check_videos(

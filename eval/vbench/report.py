@@ -6,18 +6,19 @@ says what videos it found. A benchmark may be one run or many.
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from eval.check.official import FLICKERING, VIDEOS_PER_PROMPT
-from eval.report.formulas import DIMENSIONS, vbench_totals
 from eval.report.scores import Score, Scores
+from eval.report.sheets import Picture, Sheet, first_of_each, strip
+from eval.vbench.prompts import FLICKERING, VIDEOS_PER_PROMPT, VideoPrompt
+from eval.vbench.totals import DIMENSIONS, totals_of
 
 RESULTS, FULL_INFO = "_eval_results.json", "_full_info.json"
 
 
-def read_vbench_results(path: Path, benchmark: str) -> Scores:
+def read_results(path: Path, benchmark: str) -> Scores:
     """The scores of all result files in a folder (or of the one given), and the totals if none is missing."""
     found: dict[str, tuple[Score, Path]] = {}
     for file in _files(path):
@@ -40,10 +41,22 @@ def read_vbench_results(path: Path, benchmark: str) -> Scores:
     return Scores(
         benchmark=benchmark,
         parts=(*parts, *extra),
-        totals={} if missing else vbench_totals(benchmark, values),
+        totals={} if missing else totals_of(benchmark, values),
         missing=missing,
         remarks=tuple(remarks),
     )
+
+
+def video_sheets(folder: Path, prompts: Sequence[VideoPrompt], *, num: int) -> Iterator[Sheet]:
+    """Yields the first video of about `num` prompts, the first of every dimension, as a strip of frames."""
+    by_text = {prompt.text: prompt for prompt in prompts}
+    pairs = [(dimension, prompt.text) for prompt in prompts for dimension in prompt.dimensions]
+    shown: set[str] = set()
+    for dimension, text in first_of_each(pairs, num):
+        if text not in shown:
+            shown.add(text)
+            file = folder / by_text[text].names[0]
+            yield Sheet(group=dimension, prompt=text, pictures=[Picture(file=file, jpeg=strip(file))])
 
 
 def _files(path: Path) -> list[Path]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from eval import custom
+from eval.custom import __main__ as custom
 from lumos.cli import outputs
 from tests.model_folder import make_model_folder
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from lumos.cli.commands import STOPPED, USER_ERROR, terminating
+from eval.prompts.lists import FOLDER
+from lumos.cli.exit_status import STOPPED, USER_ERROR, terminating
 from lumos.cli.interrupt import loading
 from lumos.cli.option import said_as_options
 from lumos.cli.prompts import Prompt, read_prompts
@@ -72,7 +73,7 @@ def jobs_of(options: argparse.Namespace) -> list["Job"]:
     from lumos.cli.outputs import Job
 
     name, suffix = TASKS[options.task]
-    path = options.prompts or Path(__file__).parent / "prompts" / name
+    path = options.prompts or FOLDER / name
     prompts = read_prompts(path, images=options.images)
     _check_task(options.task, path, prompts)
     folder = options.out or default_out(options.task)

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eval import geneval
 from eval.driver import run as driver_run
-from eval.prompts import bring
+from eval.geneval import __main__ as geneval
+from eval.geneval.prompts import read_official
+from eval.prompts.__main__ import bring
 from lumos.media.reading import read_image
 from tests.eval.conftest import METADATA
 
@@ -235,7 +236,7 @@ def test_the_official_list_gives_553_prompts_of_4_images(shared_data: Path, tmp_
     assert work.remarks == []
     assert all(len(sample.text) > len(sample.prompt) for sample in work.samples)
     with pytest.raises(ValueError, match="is a rewritten copy"):
-        geneval.read_metadata(shared_data / "prompts" / "lumos_geneval_rewritten.jsonl")
+        read_official(shared_data / "prompts" / "lumos_geneval_rewritten.jsonl")
     for other in ("VBench_full_info.json", "lumos_vbench_t2v_long.json"):
         with pytest.raises(ValueError, match="is not GenEval's metadata"):
-            geneval.read_metadata(shared_data / "prompts" / other)
+            read_official(shared_data / "prompts" / other)

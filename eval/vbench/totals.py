@@ -1,6 +1,6 @@
-"""The official totals: GenEval's mean of tags; VBench's and VBench-I2V's weighted means of normalised dimensions.
+"""The official totals of VBench and VBench-I2V: weighted means of normalised dimensions.
 
-The constants are facts of the benchmarks: VBench's scripts/constant.py (Apache-2.0), GenEval's summary_scores.py (MIT).
+The constants are facts of the benchmark: its scripts/constant.py (Apache-2.0).
 """
 
 import math
@@ -23,16 +23,6 @@ class Dimension:
         """The score on the scale from the benchmark's empirical worst (0) to its best (1)."""
         return (score - self.low) / (self.high - self.low)
 
-
-GENEVAL: dict[str, int] = {
-    "single_object": 80,
-    "two_object": 99,
-    "counting": 80,
-    "colors": 94,
-    "position": 100,
-    "color_attr": 100,
-}
-"""Tag -> number of its prompts, 553 in all; each has four images."""
 
 _SUBJECT = {"low": 0.1462}
 _BACKGROUND = {"low": 0.2615}
@@ -77,12 +67,7 @@ GROUP_WEIGHTS: dict[str, dict[str, float]] = {
 DIMENSIONS: dict[str, dict[str, Dimension]] = {"vbench": VBENCH, "vbench_i2v": VBENCH_I2V}
 
 
-def geneval_total(tags: Mapping[str, float]) -> dict[str, float]:
-    """GenEval's `overall`: the plain mean of the tags' accuracies, whatever their numbers of images."""
-    return {"overall": sum(tags.values()) / len(tags)}
-
-
-def vbench_totals(benchmark: str, scores: Mapping[str, float]) -> dict[str, float]:
+def totals_of(benchmark: str, scores: Mapping[str, float]) -> dict[str, float]:
     """The scores of the two groups and `total`, of VBench (`vbench`) or VBench-I2V (`vbench_i2v`).
 
     A group's score is the weighted mean of its normalised dimensions; the total that of the groups, 4 : 1 for quality

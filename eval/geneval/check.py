@@ -1,4 +1,4 @@
-"""GenEval's folder: `00012/{samples/00000.png ... 00003.png, grid.png, metadata.jsonl}` for every prompt (SPEC §11)."""
+"""GenEval's folder: `00012/{samples/00000.png ... 00003.png, grid.png, metadata.jsonl}` for every prompt."""
 
 import json
 from collections.abc import Sequence
@@ -7,10 +7,10 @@ from typing import Any
 
 from eval.check.findings import Findings, Problem
 from eval.check.media import Expected, compare, probe_all, twins
-from eval.check.official import IMAGES_PER_PROMPT
+from eval.geneval.prompts import IMAGES_PER_PROMPT
 
 
-def check_geneval(
+def check_images(
     folder: Path, records: Sequence[dict[str, Any]], *, expected: Expected | None = None, workers: int = 4
 ) -> Findings:
     """What is wrong with a folder of GenEval images made for these metadata records.

@@ -1,0 +1,1 @@
+"""Images and videos for a list of prompts of one's own."""

@@ -1,0 +1,82 @@
+"""GenEval's official metadata, one json object a line, and where it and the rewritten prompts come from.
+
+What is published under MIT is the metadata (djghosh13/geneval), under Apache-2.0 the rewritten prompts.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from eval.prompts.lists import PromptLists, foreign, read_list
+from eval.prompts.sources import REWRITTEN_IN, Source
+
+NUM_PROMPTS = 553
+IMAGES_PER_PROMPT = 4
+
+_LONG = "prompt_rewrite_qwen32b"
+"""Where the released rewritten file keeps the long prompt of a record."""
+
+
+def read_metadata(path: Path) -> list[dict[str, Any]]:
+    """The records of a GenEval metadata file, in the order that names their folders; ValueError for another file."""
+    records = []
+    for number, line in enumerate(read_list(path).splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise foreign(path, f"line {number} is no json object ({error.msg})", "GenEval's metadata") from error
+        if not isinstance(record, dict) or not {"tag", "include", "prompt"} <= record.keys():
+            raise foreign(path, f"line {number} lacks tag, include or prompt", "GenEval's metadata")
+        records.append(record)
+    if not records:
+        raise foreign(path, "it is empty", "GenEval's metadata")
+    return records
+
+
+def read_official(path: Path) -> list[dict[str, Any]]:
+    """The records of GenEval's official metadata; ValueError for the rewritten copy, which lacks what the scorer needs.
+
+    The scorer counts an image of too many objects as right where a counting prompt's record has no `exclude`.
+    """
+    records = read_metadata(path)
+    for number, record in enumerate(records, start=1):
+        rewritten = [key for key in record if key.startswith("prompt_rewrite")]
+        if rewritten or (record["tag"] == "counting" and "exclude" not in record):
+            fault = f"has {rewritten[0]!r}" if rewritten else "asks to count and has no 'exclude'"
+            rule = "it is a rewritten copy, not GenEval's official metadata"
+            raise ValueError(f"{path}, line {number} {fault}: {rule}; run: python -m eval.prompts geneval")
+    return records
+
+
+def _prompts_in(text: str) -> list[str]:
+    return [json.loads(line)["prompt"] for line in text.splitlines()]
+
+
+def _long_in(text: str) -> dict[str, str]:
+    records = [json.loads(line) for line in text.splitlines()]
+    return {record["prompt"]: record[_LONG] for record in records}
+
+
+LISTS = PromptLists(
+    benchmark="geneval",
+    official=Source(
+        name="evaluation_metadata.jsonl",
+        sha256="5c48e0813e812e3c373fa5c8ed07a8f0a483be30272b4427b0559c8048e67c13",
+        size=85209,
+        repository="djghosh13/geneval",
+        revision="af4902f24d3ca90ebbb446dd9891a59e0f82725f",
+        path="prompts/evaluation_metadata.jsonl",
+    ),
+    rewritten=Source(
+        name="the rewritten prompts for geneval",
+        sha256="b78709d528df597ffff4a299ebb5e027243619480d96fed255456a102109c0da",
+        size=544810,
+        repository=REWRITTEN_IN,
+        revision="HEAD",
+    ),
+    names=("geneval_evaluation_metadata.jsonl", "evaluation_metadata.jsonl", "geneval_metadata.jsonl"),
+    prompts_in=_prompts_in,
+    long_in=_long_in,
+)

@@ -1,0 +1,98 @@
+"""The prompt lists of a benchmark: the official one, by which outputs are named and scored, and what a model sees."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from eval.prompts.sources import Source
+
+FOLDER = Path(__file__).parent
+"""Where the drivers look for lists."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptLists:
+    """Where the two lists of a benchmark come from, how they are called here, and how they are read."""
+
+    benchmark: str
+    official: Source
+    """The list that its scorer goes by."""
+    rewritten: Source
+    """The long prompts that the released models were evaluated with."""
+    names: tuple[str, ...]
+    """Names under which the folder may hold the official list; the first is the one it is written under."""
+    prompts_in: Callable[[str], list[str]]
+    """Text of the official list -> its prompts."""
+    long_in: Callable[[str], dict[str, str]]
+    """Text of the released rewritten list -> {official prompt: long prompt}."""
+
+    def official_path(self, folder: Path = FOLDER) -> Path:
+        """Where the official list is written."""
+        return folder / self.names[0]
+
+    def long_path(self, folder: Path = FOLDER) -> Path:
+        """Where the long prompts lie: json, {official prompt: long prompt}."""
+        return folder / f"{self.benchmark}_long.json"
+
+    def find(self, given: Path | None = None) -> Path:
+        """The official list: the file given, or the one in eval/prompts; ValueError if there is none."""
+        if given is not None:
+            return given
+        found = next((FOLDER / name for name in self.names if (FOLDER / name).is_file()), None)
+        if found is None:
+            raise ValueError(
+                f"{FOLDER} has no official prompt file of {self.benchmark}: bring it with `python -m eval.prompts`, "
+                f"or give it with --prompts FILE"
+            )
+        return found
+
+
+def read_list(path: Path) -> str:
+    """The text of a list; ValueError that names a file that cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise foreign(path, "it is no text", "a prompt file") from error
+    except OSError as error:
+        raise ValueError(f"cannot read the prompt file {path}: {error.strerror}") from error
+
+
+def foreign(path: Path, why: str, expected: str) -> ValueError:
+    """The error for a file that is not the list expected."""
+    return ValueError(f"{path} is not {expected}: {why}; bring the official one with `python -m eval.prompts`")
+
+
+def read_long(path: Path) -> dict[str, str]:
+    """Official prompt -> long prompt; ValueError if the file holds no such map."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ValueError(f"{path} is missing; run: python -m eval.prompts, or ask for --short prompts") from error
+    except (OSError, ValueError) as error:
+        raise ValueError(f"cannot read the long prompts {path} ({error}); run: python -m eval.prompts") from error
+    if not isinstance(content, dict) or not all(isinstance(value, str) for value in content.values()):
+        raise ValueError(f"{path} is no map {{official prompt: long prompt}}; run: python -m eval.prompts")
+    return content
+
+
+def missing_long(prompts: Sequence[str], long: Mapping[str, str]) -> list[str]:
+    """The prompts without a rewritten one."""
+    return [prompt for prompt in prompts if not long.get(prompt, "").strip()]
+
+
+def texts_of(prompts: Sequence[str], long: Path | None) -> list[str]:
+    """What the model sees of each official prompt: its rewritten one of the file `long`, or itself where that is None.
+
+    Raises ValueError that names the prompts without a rewritten one.
+    """
+    if long is None:
+        return list(prompts)
+    rewritten = read_long(long)
+    if missing := missing_long(prompts, rewritten):
+        names = ", ".join(map(repr, missing))
+        raise ValueError(
+            f"{long} has no rewritten prompt for {len(missing)} of {len(prompts)}: {names}; add them, or "
+            "ask for --short prompts"
+        )
+    return [rewritten[prompt] for prompt in prompts]
