@@ -116,7 +116,7 @@ def train(options: argparse.Namespace) -> int:
         raise ValueError("say what to train: --config FILE, for example configs/train/quickstart.yaml")
 
     with loading("lumos"):
-        from lumos.cli.train import RunConfig, run, stopped_status
+        from lumos.cli.training_run import RunConfig, run, stopped_status
         from xllmx.config import load_config
 
     config = load_config(RunConfig, options.config, options.overrides)
@@ -158,7 +158,7 @@ def tokenize(words: Sequence[str]) -> int:
 def export(options: argparse.Namespace) -> int:
     """Makes a model folder of a run's newest checkpoint."""
     with loading("lumos"):
-        from lumos.cli.export import export_run
+        from lumos.cli.exported_model import export_run
 
     print(
         export_run(
@@ -183,7 +183,7 @@ def download(options: argparse.Namespace) -> int:
 def doctor(options: argparse.Namespace) -> int:
     """Prints what can be checked beforehand; 1 if a check failed."""
     with loading("lumos"):
-        from lumos.cli.doctor import examine
+        from lumos.cli.checks import examine
 
     passed = True
     for check in examine(options.model or DEFAULT_MODEL, options.ckpts):

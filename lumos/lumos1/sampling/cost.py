@@ -99,7 +99,7 @@ def num_parameters(config: LumosConfig) -> tuple[int, int]:
 
 
 def weight_bytes(config: LumosConfig, dtype: torch.dtype, *, eight_bits: bool = False) -> int:
-    """Return the bytes of the weights in `dtype`; with `eight_bits` those of the blocks' linear layers take one each."""
+    """Return the bytes of the weights in `dtype`; with `eight_bits` one each for those of the blocks' linear layers."""
     linear, rest = num_parameters(config)
     return linear * (_EIGHT_BITS if eight_bits else dtype.itemsize) + rest * dtype.itemsize
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 from lumos.cli import commands, main, outputs, record
 from lumos.cli.record import differences, model_hash
-from lumos.cli.train import RunConfig
+from lumos.cli.training_run import RunConfig
 from lumos.hub.models import resolve
 from lumos.lumos1.config import LumosConfig
 from lumos.lumos1.model.modeling import LumosForCausalLM

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from lumos.cli import main
-from lumos.cli.export import export_run
-from lumos.cli.train import RunConfig, run
+from lumos.cli.exported_model import export_run
+from lumos.cli.training_run import RunConfig, run
 from lumos.cli.training_samples import SamplesConfig, TrainingSamples
 from lumos.lumos1.data.clips import ClipWriter
 from lumos.lumos1.model.modeling import LumosForCausalLM
