@@ -11,6 +11,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lumos.lumina_video.config import LuminaVideoConfig as LuminaVideoConfig
+    from lumos.lumina_video.pipeline import LuminaVideoPipeline as LuminaVideoPipeline
     from lumos.lumos1.config import LumosConfig as LumosConfig
     from lumos.lumos1.config import SamplerConfig as SamplerConfig
     from lumos.lumos1.model.modeling import LumosForCausalLM as LumosForCausalLM
@@ -24,12 +26,21 @@ if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 _MODULE_OF = {
+    "LuminaVideoConfig": "lumos.lumina_video.config",
+    "LuminaVideoPipeline": "lumos.lumina_video.pipeline",
     "LumosConfig": "lumos.lumos1.config",
     "LumosForCausalLM": "lumos.lumos1.model.modeling",
     "LumosPipeline": "lumos.lumos1.pipeline",
     "SamplerConfig": "lumos.lumos1.config",
 }
-__all__ = ["LumosConfig", "LumosForCausalLM", "LumosPipeline", "SamplerConfig"]
+__all__ = [
+    "LuminaVideoConfig",
+    "LuminaVideoPipeline",
+    "LumosConfig",
+    "LumosForCausalLM",
+    "LumosPipeline",
+    "SamplerConfig",
+]
 
 
 def __getattr__(name: str) -> Any:

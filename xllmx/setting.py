@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 _FEW = 12
 
@@ -27,3 +28,18 @@ def suggestion(word: str, known: Iterable[str], *, prefix: str = "") -> str:
     asked = [f"did you mean {prefix}{near[0]}?"] if near else []
     listed = [f"known are {', '.join(prefix + name for name in names)}"] if not near or len(names) <= _FEW else []
     return " ".join(asked + listed)
+
+
+def whole_number(name: str, value: Any) -> int:
+    """A setting that counts something, as an int of at least 1: 24 of 24 and of 24.0.
+
+    Raises:
+        SettingError: it is another number, or none.
+    """
+    try:
+        number = int(value)
+    except (TypeError, ValueError, OverflowError):
+        number = 0
+    if number < 1 or number != value or isinstance(value, bool | str):
+        raise SettingError(name, f"is {value!r}; it must be a whole number of at least 1")
+    return number

@@ -6,6 +6,12 @@ from typing import Protocol, runtime_checkable
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+SYSTEM_PROMPT = (
+    "You are an assistant designed to generate high-quality videos with the highest degree of image-text alignment "
+    "based on user prompts. <Prompt Start> "
+)
+"""What stands before every prompt, also the negative one, in training and generation; the last space belongs to it."""
+
 
 @runtime_checkable
 class TextEncoder(Protocol):

@@ -12,6 +12,7 @@ import math
 from dataclasses import dataclass
 
 from lumos.lumina_video.preset import FlowPreset
+from xllmx.setting import SettingError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,12 +33,12 @@ def latent_shape(width: int, height: int, frames: int, *, vae: Compression = REL
     """Return (T, H, W), the latent frames, rows and columns of a clip: 1248x704 and 96 frames are (24, 88, 156).
 
     Raises:
-        ValueError: one of them is no positive multiple of what a latent stands for; names the nearest that are.
+        SettingError: one of them is no positive multiple of what a latent stands for; names the nearest that are.
     """
     reason = "one latent of the VAE"
     _check("width", width, unit=vae.spatial, reason=reason)
     _check("height", height, unit=vae.spatial, reason=reason)
-    _check("frames", frames, unit=vae.temporal, reason=reason)
+    _check("num_frames", frames, unit=vae.temporal, reason=reason)
     return frames // vae.temporal, height // vae.spatial, width // vae.spatial
 
 
@@ -50,14 +51,14 @@ def check_sizes(
     cut: a matter of the VAE. No size passes that would be rounded in silence.)
 
     Raises:
-        ValueError: a size that is no positive multiple of the patches; names the nearest that are.
+        SettingError: a size that is no positive multiple of the patches; names the nearest that are.
     """
     side = vae.spatial * math.lcm(*(scale.pixels for scale in preset.scales))
     length = vae.temporal * math.lcm(*(scale.frames for scale in preset.scales))
     reason = f"one patch of each scale that this preset reaches: {', '.join(map(str, preset.scales))}"
     _check("width", width, unit=side, reason=reason)
     _check("height", height, unit=side, reason=reason)
-    _check("frames", frames, unit=length, reason=reason)
+    _check("num_frames", frames, unit=length, reason=reason)
     return latent_shape(width, height, frames, vae=vae)
 
 
@@ -65,4 +66,4 @@ def _check(name: str, value: int, *, unit: int, reason: str) -> None:
     if value < 1 or value % unit:
         below = value // unit * unit
         nearest = f"{below} or {below + unit}" if below > 0 else f"{unit}"
-        raise ValueError(f"{name} is {value}; it must be a multiple of {unit} ({reason}); take {nearest}")
+        raise SettingError(name, f"is {value}; it must be a multiple of {unit} ({reason}); take {nearest}")

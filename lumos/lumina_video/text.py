@@ -18,13 +18,8 @@ from transformers import Gemma2Config, Gemma2Model
 from transformers.initialization import no_init_weights
 
 from lumos.hub.models import check_weights, read_json, weight_files
+from lumos.lumina_video.encoders import SYSTEM_PROMPT
 from lumos.lumina_video.tensor_files import TensorFiles, fill
-
-SYSTEM_PROMPT = (
-    "You are an assistant designed to generate high-quality videos with the highest degree of image-text alignment "
-    "based on user prompts. <Prompt Start> "
-)
-"""What stands before every prompt, also the negative one, in training and generation; the last space belongs to it."""
 
 TOKENIZER = "tokenizer.json"
 

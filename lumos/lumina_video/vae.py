@@ -18,7 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lumos.hub.models import read_json
-from lumos.lumina_video.tensor_files import TensorFiles, fill
+from lumos.lumina_video.tensor_files import TensorFiles, check_shapes, fill
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 
@@ -76,11 +76,26 @@ class CogVideoXVAE:
         Raises:
             ValueError: a file is missing or damaged, or is of another VAE.
         """
+        vae = cls.without_weights(folder, frames_per_group=frames_per_group, tiled=tiled)
+        fill(vae.model, TensorFiles([Path(folder) / WEIGHTS]), device=device, dtype=dtype)
+        return vae
+
+    @classmethod
+    def without_weights(
+        cls, folder: str | Path, *, frames_per_group: int = RELEASED_FRAMES_PER_GROUP, tiled: bool = False
+    ) -> "CogVideoXVAE":
+        """Return the VAE of a folder as far as can be told without reading its weights: what they are like is checked.
+
+        It knows `spatial`, `temporal`, `channels` and `scale`, and encodes and decodes nothing.
+
+        Raises:
+            ValueError: as `from_pretrained`, but for numbers in the weights.
+        """
         folder = Path(folder)
         config = read_vae_config(folder)
         with torch.device("meta"):
             model = AutoencoderKLCogVideoX.from_config(config)
-        fill(model, TensorFiles([folder / WEIGHTS]), device=device, dtype=dtype)
+        check_shapes(model, TensorFiles([folder / WEIGHTS]).shapes, source=folder)
         return cls(model, frames_per_group=frames_per_group, tiled=tiled)
 
     @property

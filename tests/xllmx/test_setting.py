@@ -5,7 +5,7 @@ import doctest
 import pytest
 
 from xllmx import setting
-from xllmx.setting import SettingError, suggestion
+from xllmx.setting import SettingError, suggestion, whole_number
 
 
 def test_the_examples_are_so() -> None:
@@ -29,3 +29,14 @@ def test_an_unknown_word_meets_the_one_that_was_meant_or_all(word: str, said: st
 
 def test_of_many_known_words_only_the_nearest_is_said() -> None:
     assert suggestion("witdh", ["width", *(f"setting_{number}" for number in range(12))]) == "did you mean width?"
+
+
+def test_whole_numbers_of_any_type_count() -> None:
+    assert [whole_number("fps", value) for value in (24, 24.0, 1)] == [24, 24, 1]
+    assert isinstance(whole_number("fps", 24.0), int)
+
+
+@pytest.mark.parametrize("value", [0, -3, 2.5, True, "24", None, [8], float("nan"), float("inf")])
+def test_what_counts_nothing_is_refused(value: object) -> None:
+    with pytest.raises(SettingError, match=r"^fps is .*; it must be a whole number of at least 1$"):
+        whole_number("fps", value)

@@ -9,7 +9,7 @@ from lumos.lumos1.config import SamplerConfig
 from lumos.lumos1.sequence import GRID_PX, grid_of, num_frames_of, num_latent_frames
 from lumos.media.crop import crop_sizes
 from lumos.tokenizer.vocab import Vocab
-from xllmx.setting import SettingError, suggestion
+from xllmx.setting import SettingError, suggestion, whole_number
 
 RELEASED_DEFAULTS: Mapping[str, Any] = {
     "width": 672,
@@ -123,15 +123,15 @@ def resolve_settings(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> S
         return None
 
     sampler = {inner: value_of(name) for name, inner in _SAMPLER_NAMES.items() if value_of(name) is not None}
-    sampler["num_steps"] = _whole("num_inference_steps", sampler["num_steps"])
+    sampler["num_steps"] = whole_number("num_inference_steps", sampler["num_steps"])
     for name in _FLOATS & sampler.keys():
         sampler[name] = _number(name, sampler[name])
     for name in _FLAGS & sampler.keys():
         if not isinstance(sampler[name], bool):
             raise SettingError(name, f"is {sampler[name]!r}; it must be true or false")
     return Settings(
-        width=_whole("width", value_of("width")),
-        height=_whole("height", value_of("height")),
+        width=whole_number("width", value_of("width")),
+        height=whole_number("height", value_of("height")),
         num_frames=num_frames,
         fps=fps,
         duration=duration,
@@ -158,7 +158,7 @@ def sizes_for_images(defaults: Mapping[str, Any]) -> list[tuple[int, int]]:
     reach it.
     """
     if "sizes" in defaults:
-        return [(_whole("sizes", width), _whole("sizes", height)) for width, height in defaults["sizes"]]
+        return [(whole_number("sizes", width), whole_number("sizes", height)) for width, height in defaults["sizes"]]
     settings = resolve_settings(defaults, {"num_frames": 2})
     num_patches = settings.width * settings.height // GRID_PX**2
     smallest = math.isqrt(num_patches - 1) * GRID_PX + GRID_PX
@@ -172,26 +172,15 @@ def _clip_length(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> tuple
     asked = given.get("num_frames")
     if asked is None and "fps" not in given and "duration" not in given:
         asked = defaults.get("num_frames")
-    fps = _whole("fps", given.get("fps", model["fps"]))
+    fps = whole_number("fps", given.get("fps", model["fps"]))
     if asked is None:
-        duration = _whole("duration", given.get("duration", model["duration"]))
+        duration = whole_number("duration", given.get("duration", model["duration"]))
         return fps * duration, fps, duration, fps * duration == 1
-    num_frames = _whole("num_frames", asked)
+    num_frames = whole_number("num_frames", asked)
     if num_frames == 1:
         return 1, 1, 1, True
-    duration = _whole("duration", given.get("duration", max(1, round(num_frames / fps))))
+    duration = whole_number("duration", given.get("duration", max(1, round(num_frames / fps))))
     return num_frames, fps, duration, True
-
-
-def _whole(name: str, value: Any) -> int:
-    """`value` as a whole number of at least 1; ValueError otherwise."""
-    try:
-        number = int(value)
-    except (TypeError, ValueError, OverflowError):
-        number = 0
-    if number < 1 or number != value or isinstance(value, (bool, str)):
-        raise SettingError(name, f"is {value!r}; it must be a whole number of at least 1")
-    return number
 
 
 def _number(name: str, value: Any) -> float:

@@ -1,0 +1,305 @@
+"""Prompts in, videos out: the whole of Lumina-Video behind one call, with the words of `lumos.lumos1.pipeline`.
+
+pipeline = LuminaVideoPipeline.from_pretrained("path/of/a/model")
+output = pipeline("a red circle moves to the right", seed=1)
+output.frames[0][0].save("first.png")
+
+The network stays in memory; the text encoder and the VAE are there only while they work, unless they are kept.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor
+
+from lumos.hub.models import ckpts_root, find_folder
+from lumos.lumina_video.dit import MultiScaleNextDiT
+from lumos.lumina_video.encoders import VideoVAE
+from lumos.lumina_video.flow import noise_for, sample_latents
+from lumos.lumina_video.on_demand import OnDemand
+from lumos.lumina_video.parts import LuminaVideoFiles, find_parts
+from lumos.lumina_video.preset import FlowPreset
+from lumos.lumina_video.prompt_features import PromptFeatures
+from lumos.lumina_video.schedule import Schedule
+from lumos.lumina_video.settings import LuminaVideoSettings, resolve_settings
+from lumos.lumina_video.sizes import RELEASED, Compression
+from lumos.lumina_video.text import GemmaTextEncoder
+from lumos.lumina_video.vae import CogVideoXVAE
+from lumos.lumina_video.weights import load_dit
+from lumos.media.frames import to_frames
+from lumos.media.inputs import choose_device, choose_dtype, choose_seeds, together
+from xllmx.attention import resolve_backend
+from xllmx.setting import SettingError
+
+OnStep = Callable[[int, Tensor], None]
+"""Called with the index of a finished Euler step, from 0, and the state [n, C, T, H, W] after it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LuminaVideoOutput:
+    """What a call made, one entry a clip in every list."""
+
+    frames: list[list[Image.Image]]
+    """The frames of each clip."""
+    seeds: list[int]
+    """The seed that makes each clip again."""
+    latents: list[Tensor]
+    """Scaled latents of each clip, fp32 [C, T, H, W], on the CPU."""
+    settings: list[LuminaVideoSettings]
+    """The settings each clip was made with: the same for all."""
+    model_calls: list[int]
+    """Passes of the network that each clip took, one for each branch of each step."""
+
+
+class LuminaVideoPipeline:
+    """A network with its text encoder and VAE, ready to generate."""
+
+    def __init__(
+        self,
+        *,
+        model: MultiScaleNextDiT,
+        text_encoder: OnDemand[GemmaTextEncoder],
+        vae: OnDemand[VideoVAE],
+        compression: Compression = RELEASED,
+        defaults: Mapping[str, Any] | None = None,
+        files: LuminaVideoFiles | None = None,
+    ) -> None:
+        """Put the parts together; `compression` is that of the VAE, which is asked nothing before there are latents."""
+        self.model = model
+        self.defaults = dict(defaults or {})
+        self.files = files
+        self.weights: str | None = None
+        """What weights were rounded to beyond the model's dtype: nothing."""
+        self._features = PromptFeatures(text_encoder)
+        self._vae = vae
+        self._compression = compression
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        path_or_name: str | Path,
+        device: str | torch.device | None = None,
+        dtype: str | torch.dtype | None = None,
+        *,
+        ckpts: str | Path | None = None,
+        keep_encoders: bool = False,
+        tiled: bool = False,
+        attention_backend: str = "auto",
+    ) -> "LuminaVideoPipeline":
+        """The pipeline of a folder, released or ours, or of a name under `ckpts/`; see `lumos.lumina_video.parts`.
+
+        Loads the network; the files of text encoder and VAE are looked at, and read when there is work for them.
+
+        Args:
+            path_or_name: the folder, or its name.
+            device: where all parts work; None: the GPU where there is one, else the CPU.
+            dtype: of all parts; None: bf16 on a GPU and fp32 on a CPU.
+            ckpts: the folder of checkpoints; None: that of the checkout.
+            keep_encoders: keep text encoder and VAE in memory from their first use on, for calls one after another.
+            tiled: decode in overlapping tiles: a few times less memory, slightly other pixels.
+            attention_backend: of the network, see `xllmx.attention`.
+
+        Raises:
+            ValueError: a part is missing or damaged, parts do not belong together, or device, dtype or backend cannot
+                be had.
+        """
+        chosen_device = choose_device(device)
+        chosen_dtype = choose_dtype(dtype, chosen_device)
+        resolve_backend(attention_backend, device=chosen_device, dtype=chosen_dtype)
+        root = ckpts_root(ckpts)
+        folder = find_folder(path_or_name, root)
+        if folder is None:
+            here = f"no such folder, here or in {root}"
+            raise ValueError(
+                f"there is no model {str(path_or_name)!r}: {here}; give the folder of a Lumina-Video model"
+            )
+        files = find_parts(folder, root)
+        seen = CogVideoXVAE.without_weights(files.vae, tiled=tiled)
+        model = load_dit(files.model, device=chosen_device, dtype=chosen_dtype)
+        model.attention_backend = attention_backend
+        place: dict[str, Any] = {"device": chosen_device, "dtype": chosen_dtype}
+        read_text = partial(GemmaTextEncoder.from_pretrained, files.text_encoder, tokenizer=files.tokenizer, **place)
+        read_vae = partial(CogVideoXVAE.from_pretrained, files.vae, tiled=tiled, **place)
+        return cls(
+            model=model,
+            text_encoder=OnDemand(read_text, keep=keep_encoders),
+            vae=OnDemand(read_vae, keep=keep_encoders),
+            compression=Compression(spatial=seen.spatial, temporal=seen.temporal),
+            defaults=files.defaults,
+            files=files,
+        )
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network lies."""
+        return self.model.pad_token.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the network computes in."""
+        return self.model.pad_token.dtype
+
+    @torch.inference_mode()
+    def __call__(
+        self,
+        prompt: str | Sequence[str],
+        *,
+        negative_prompt: str | Sequence[str | None] | None = "",
+        width: int | None = None,
+        height: int | None = None,
+        num_frames: int | None = None,
+        fps: int | None = None,
+        preset: str | Path | Mapping[str, Any] | FlowPreset | None = None,
+        num_inference_steps: int | None = None,
+        guidance_scale: Schedule | None = None,
+        motion: Schedule | None = None,
+        seed: int | Sequence[int] | None = None,
+        generator: torch.Generator | Sequence[torch.Generator] | None = None,
+        callback: OnStep | None = None,
+        image: Any = None,
+        **settings: Any,
+    ) -> LuminaVideoOutput:
+        """Frames, seeds and latents of one clip a prompt; they go through the network together.
+
+        Whatever is None has the model's default, else that of the preset. A clip of its own seed is the same alone and
+        in any batch, up to floating point.
+
+        Args:
+            prompt: a text, or one a clip.
+            negative_prompt: what guidance leads away from; one, or one a clip. Not asked where nothing guides.
+            width: pixels, a multiple of 16, and of 32 where the preset runs at a scale of 4 pixels.
+            height: likewise.
+            num_frames: exactly so many frames come back; a multiple of 4, and of 8 at scales of 2 frames.
+            fps: of the file; the network knows no frame rate.
+            preset: a name of `lumos.lumina_video.preset.PRESETS`, its keys, a JSON or YAML file of them, or a preset.
+            num_inference_steps: Euler steps. The `step` of a preset counts points of the grid, which is one more.
+            guidance_scale: in place of the preset's `cfg`, and the same number: s of v_pos + s (v_pos - v_neg), where
+                the usual guidance weight is s + 1. A number guides at every step, a schedule such as (7, (0.2, 0)) as
+                it says; 0 leaves the negative branch out.
+            motion: in place of the preset's score of the positive branch, how much moves; negative: unspecified.
+            seed: of the first clip, the next ones count on; or one a clip. None: from the operating system.
+            generator: draws the seeds; one, or one a clip.
+            callback: called after every Euler step, `(index, state [n, C, T, H, W])`.
+            image: refused: there are no pictures in the training of this model.
+            **settings: `system_prompt`, and `duration` in seconds in place of `num_frames`.
+
+        Raises:
+            ValueError: a value outside its rule, before anything is computed; numbers that are not finite; memory that
+                does not suffice.
+        """
+        clip = {"width": width, "height": height, "num_frames": num_frames, "fps": fps, "preset": preset}
+        steps = {"num_inference_steps": num_inference_steps, "guidance_scale": guidance_scale, "motion": motion}
+        prompts, images, negatives = together(prompt, image, negative_prompt)
+        first = next((one for one in images if one is not None), None)
+        chosen = self.settings_for({**clip, **steps, **settings}, image=first)
+        for text in prompts:
+            self.check(text, chosen)
+        seeds = choose_seeds(len(prompts), seed=seed, generator=generator)
+        latents = self._sample(prompts, [text or "" for text in negatives], seeds, settings=chosen, callback=callback)
+        passes = sum(count.passes for count in chosen.preset.passes(self.dtype).values())
+        return LuminaVideoOutput(
+            frames=self.decode(latents),
+            seeds=seeds,
+            latents=list(latents.cpu()),
+            settings=[chosen] * len(prompts),
+            model_calls=[passes] * len(prompts),
+        )
+
+    def settings_for(self, given: Mapping[str, Any], *, image: Any = None) -> LuminaVideoSettings:
+        """The settings a call with these would have.
+
+        Raises:
+            ValueError: it would be refused.
+        """
+        if image is not None:
+            raise SettingError("image", "is given, but Lumina-Video makes videos from text alone; leave it out")
+        settings = resolve_settings(self.defaults, given, vae=self._compression)
+        settings.check(self.model.config)
+        return settings
+
+    def check(self, prompt: str, settings: LuminaVideoSettings) -> None:
+        """Check that a clip of this prompt can be made with these settings.
+
+        One that is too long is cut where it is encoded, with a `PromptCutWarning`.
+
+        Raises:
+            ValueError: the prompt is empty, or the settings are not of this model.
+        """
+        if not prompt.strip():
+            raise ValueError("the prompt is empty; describe what is to be seen")
+        settings.check(self.model.config)
+
+    @torch.inference_mode()
+    def encode_prompts(self, prompts: Sequence[str], settings: LuminaVideoSettings | None = None) -> None:
+        """Encode all prompts of a run, negative ones too, before its calls: the text encoder is then loaded once.
+
+        Their features stay until those of other prompts are made. Of the settings the system prompt counts.
+        """
+        system_prompt = (settings or self.settings_for({})).system_prompt
+        self._features.encode(prompts, system_prompt=system_prompt)
+
+    @torch.inference_mode()
+    def decode(self, latents: Float[Tensor, "n C T H W"]) -> list[list[Image.Image]]:
+        """The frames of each clip, 4 a latent frame.
+
+        Raises:
+            ValueError: latents that are not finite, memory that does not suffice.
+        """
+        if not latents.isfinite().all():
+            raise ValueError("the latents hold numbers that are not finite; look for what made them")
+        num_frames = latents.shape[2] * self._compression.temporal
+
+        def work(vae: VideoVAE) -> list[list[Image.Image]]:
+            videos = (vae.decode(clip, num_frames)[0] for clip in latents.split(1))
+            return [[Image.fromarray(frame) for frame in to_frames(video)] for video in videos]
+
+        remedy = "decode in tiles (tiled=True, or --tiled), or ask for a smaller or shorter clip"
+        with _said_when_short_of_memory("decoding", remedy):
+            return self._vae.use(work)
+
+    def _sample(
+        self,
+        prompts: Sequence[str],
+        negatives: Sequence[str],
+        seeds: Sequence[int],
+        *,
+        settings: LuminaVideoSettings,
+        callback: OnStep | None,
+    ) -> Tensor:
+        """The latents of all clips, [n, C, T, H, W]."""
+        guided = any(moment.guided_by for moment in settings.preset.moments(self.dtype))
+        branches = [prompts, list(negatives) if len(set(negatives)) > 1 else negatives[:1]] if guided else [prompts]
+        where: dict[str, Any] = {"system_prompt": settings.system_prompt, "device": self.device}
+        self._features.encode([text for texts in branches for text in texts], system_prompt=settings.system_prompt)
+        (text, mask), *negative = (self._features.of(texts, **where) for texts in branches)
+        shape = (self.model.config.in_channels, *settings.latent_shape)
+        remedy = "ask for fewer clips at once, or for smaller or shorter ones"
+        with _said_when_short_of_memory("sampling", remedy):
+            return sample_latents(
+                self.model,
+                torch.stack([noise_for(seed, shape, device=self.device) for seed in seeds]),
+                preset=settings.preset,
+                text=text,
+                text_mask=mask,
+                negative_text=[features for features, _ in negative],
+                negative_mask=[valid for _, valid in negative],
+                on_step=callback,
+            )
+
+
+@contextmanager
+def _said_when_short_of_memory(work: str, remedy: str) -> Iterator[None]:
+    """Within it an allocation that fails is an error in one line, with what to do."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
+            raise
+        raise ValueError(f"{work} takes more memory than there is; {remedy}") from error
