@@ -40,8 +40,18 @@ class LuminaVideoFiles:
     def paths_to_hash(self) -> list[Path]:
         """The files that decide what the model makes: configs and weights of all parts, and the tokenizer."""
         network = [config_file(self.model), *weight_files(self.model)]
-        encoders = [self.text_encoder / "config.json", *hub.weight_files(self.text_encoder), self.tokenizer]
-        return [*network, *encoders, self.vae / "config.json", self.vae / _VAE_WEIGHTS]
+        text = [self.text_encoder / "config.json", *self.text_encoder_weights, self.tokenizer]
+        return [*network, *text, self.vae / "config.json", self.vae_weights]
+
+    @property
+    def text_encoder_weights(self) -> list[Path]:
+        """The files of weights of the Gemma-2."""
+        return hub.weight_files(self.text_encoder)
+
+    @property
+    def vae_weights(self) -> Path:
+        """The file of weights of the VAE."""
+        return self.vae / _VAE_WEIGHTS
 
 
 def find_parts(folder: Path | str, ckpts: Path | str) -> LuminaVideoFiles:
