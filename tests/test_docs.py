@@ -9,7 +9,7 @@ import pytest
 
 from eval.custom.__main__ import parse as parse_custom
 from eval.shapes.__main__ import _parser as shapes_parser
-from lumos.cli.commands import _parser as lumos_parser
+from lumos.cli.commands import parser as lumos_parser
 from lumos.cli.training_run import RunConfig
 from pre_tokenize.__main__ import _parser as pre_tokenize_parser
 from xllmx.config import load_config

@@ -1,27 +1,29 @@
-"""The command line that all benchmark drivers share.
+"""The command line that the drivers share.
 
 torchrun --nproc-per-node 8 -m eval.geneval --model 1B/stage-2-joint num_inference_steps=50
-python -m eval.geneval --part "[2,4]"        the second of four parts, e.g. on the second of four machines
+python -m eval.geneval --part 2,4        the second of four parts, e.g. on the second of four machines
 """
 
 import argparse
+import json
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from eval.custom.__main__ import setting
-from eval.driver.samples import Worker, parse_part, worker_of
-from lumos.cli.exit_status import STOPPED, USER_ERROR, terminating
+from lumos.cli.exit_status import status_of
 from lumos.cli.interrupt import loading
-from lumos.cli.option import said_as_options
-from lumos.hub.models import DEFAULT_MODEL, resolve
+from lumos.cli.option import OptionParser, said_as_options
+from lumos.cli.workers import Worker, part_of, worker_of
+from lumos.hub.models import DEFAULT_MODEL
+from xllmx.setting import SettingError
 
-if TYPE_CHECKING:  # torch and all: only where samples are made, so that --help answers at once
-    from eval.driver.plan import Plan, Work
+if TYPE_CHECKING:  # torch and all: only where outputs are made, so that --help answers at once
+    from eval.driver.work import Work
+    from lumos.cli.jobs import Settings, SettingsFor
 
 _FIRST_SPEAKS_S = 10
 """Seconds in which the first process of a machine says what is wrong before another one does."""
@@ -35,123 +37,161 @@ class Driver:
     """As in `python -m eval.NAME`."""
     description: str
     """What --help begins with."""
-    num_samples: int
+    task: str
+    """What is made: t2i, t2v or i2v."""
+    num_outputs: int
     """Of a prompt, by the benchmark's own rule."""
     batch_size: int
-    """Samples that go through the model together if nothing is said."""
-    work: Callable[[argparse.Namespace, Mapping[str, Any]], "Work"]
-    """The work that options ask for, given the model's defaults."""
+    """Outputs that go through the model together if nothing is said."""
+    work: Callable[[argparse.Namespace, "SettingsFor"], "Work"]
+    """The work that options ask for, given the settings of the model."""
     add_options: Callable[[argparse.ArgumentParser], None] = lambda parser: None
     """Adds what this benchmark alone has."""
 
 
 def drive(driver: Driver, arguments: Sequence[str] | None = None) -> int:
-    """The exit status: 0, 2 after one line that says what to mend, 130 after Ctrl-C."""
-    program = f"eval.{driver.name}"
-    try:
-        with terminating():
-            try:
-                options = _parse(driver, arguments)
-                with said_as_options(vars(options)):
-                    return _drive(driver, options)
-            except (ValueError, OSError) as error:
-                if int(os.environ.get("LOCAL_RANK", "0")):  # the first one has the same to say, and ends us
-                    time.sleep(_FIRST_SPEAKS_S)
-                print(f"{program}: error: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
-                return USER_ERROR
-    except KeyboardInterrupt:
-        print(f"{program}: stopped; run the same command again to go on", file=sys.stderr)
-        return STOPPED
+    """The exit status of a benchmark's driver (`lumos.cli.exit_status`)."""
+    return answer(f"eval.{driver.name}", parser_of(driver), arguments, run=lambda options: _drive(driver, options))
+
+
+def answer(
+    program: str,
+    parser: argparse.ArgumentParser,
+    arguments: Sequence[str] | None,
+    *,
+    run: Callable[[argparse.Namespace], int],
+) -> int:
+    """The exit status of a driver; of several processes of a machine the first one says what is wrong."""
+
+    def command() -> int:
+        try:
+            options = parse(parser, arguments)
+            with said_as_options(vars(options)):
+                options.worker = worker_of(part_of(options.part), os.environ)
+                _require_numbers(options)
+                return run(options)
+        except (ValueError, OSError):
+            if int(os.environ.get("LOCAL_RANK", "0")):  # the first one has the same to say, and ends us
+                time.sleep(_FIRST_SPEAKS_S)
+            raise
+
+    return status_of(program, command, stopped="stopped; run the same command again to go on")
+
+
+def parse(parser: argparse.ArgumentParser, arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """The options of a command line, `settings` as a dict; its words may stand anywhere among the options."""
+    options = parser.parse_intermixed_args(arguments)
+    options.settings = dict(map(_setting, options.settings))
+    return options
+
+
+def device_of(options: argparse.Namespace) -> str | None:
+    """The device asked for, or the GPU of this process where there are any; None is the CPU."""
+    import torch
+
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    own = f"cuda:{options.worker.local_rank % gpus}" if gpus else None
+    return options.device or own
+
+
+def say(out: Path, settings: "Settings", *, num_outputs: int, num_prompts: int) -> None:
+    """Prints what is going to be made."""
+    values = settings.to_dict()
+    frames = f", {settings.num_output_frames} frames" if settings.num_output_frames > 1 else ""
+    steps = f", {values['num_inference_steps']} steps" if "num_inference_steps" in values else ""
+    guidance = f", guidance {values['guidance_scale']:g}" if "guidance_scale" in values else ""
+    size = f"{settings.width}x{settings.height}"
+    print(f"{out}: {num_outputs} outputs of {num_prompts} prompts, {size}{frames}{steps}{guidance}", flush=True)
+
+
+def add_options(parser: argparse.ArgumentParser, *, batch_size: int) -> None:
+    """Adds what every driver has: the model, its settings, which part of the list, how it is made."""
+    add = parser.add_argument
+    add("settings", nargs="*", metavar="name=value", help="of the pipeline: num_inference_steps=20")
+    add("--model", default=DEFAULT_MODEL, help="name, hub id or folder")
+    add("--batch-size", type=int, default=batch_size, help=f"outputs at a time (default: {batch_size})")
+    add("--part", default="1,1", metavar="i,n", help="part i of n, from 1; i/n and [i,n] say the same")
+    add("--overwrite", action="store_true", help="replace what was made otherwise")
+    add("--dry-run", action="store_true", help="say what would be made, or what is wrong")
+    add("--device", help="cpu, cuda, cuda:1 (default: each process its GPU, or the CPU)")
+    add("--dtype", help="bfloat16 or float32")
+    add("--ckpts", type=Path, help="the folder of checkpoints")
+
+
+def parser_of(driver: Driver) -> argparse.ArgumentParser:
+    """The parser of a benchmark's options."""
+    parser = OptionParser(
+        prog=f"eval.{driver.name}", description=driver.description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--out", type=Path, default=Path("outputs") / driver.name, help="folder for the scorer")
+    add("--prompts", type=Path, metavar="FILE", help="official list (default: in eval/prompts)")
+    add("--long", type=Path, metavar="FILE", help="rewritten prompts (default: in eval/prompts)")
+    add("--short", action="store_true", help="the model sees the official prompts themselves")
+    add("--first", type=int, metavar="N", help="the first N prompts alone, for a trial")
+    add("--samples", type=int, help=f"of every prompt, for a trial (default: {driver.num_outputs}, as scored)")
+    add("--seed", type=int, default=0, help="base seed; an output's own follows from it")
+    add_options(parser, batch_size=driver.batch_size)
+    driver.add_options(parser)
+    return parser
 
 
 def _drive(driver: Driver, options: argparse.Namespace) -> int:
     with loading(f"eval.{driver.name}"):
         import torch
 
-        from eval.driver.folders import records_folder
-        from eval.driver.plan import plan
-        from eval.driver.run import check_folder, run
-        from lumos.lumos1.pipeline import LumosPipeline
-        from lumos.media.inputs import choose_device, choose_dtype
+        from eval.driver.folders import records_folder, require_folder_for
+        from eval.driver.run import name_of, run
+        from eval.driver.work import describe, num_prompts
+        from lumos.cli.jobs import plan_jobs
+        from lumos.cli.models.door import find_model, refuse_settings, refuse_task
 
-    worker = worker_of(parse_part(options.part), os.environ)
-    device = choose_device(options.device or _own_device(worker))
-    dtype = str(choose_dtype(options.dtype, device)).removeprefix("torch.")
-    files = resolve(options.model, options.ckpts)
-    work = driver.work(options, files.defaults)
-    planned = plan(work, files, seed=options.seed, dtype=dtype, records=records_folder(options.out))
+    worker: Worker = options.worker
+    device = device_of(options)
+    model = find_model(options.model, options.ckpts, device=device, dtype=options.dtype)
+    refuse_task(model, driver.task)
+    refuse_settings(model, options.settings)
+    work = driver.work(options, model.settings_for)
+    recipe = model.recipe(work.settings)
+    settings = recipe.settings_for(work.settings, image=None)
     if worker.local_rank == 0:
-        _say(driver, planned, options)
-    check_folder(planned, options.out)
+        for remark in work.remarks:
+            print(f"eval.{driver.name}: note: {remark}", file=sys.stderr)
+        say(options.out, settings, num_outputs=len(work.jobs), num_prompts=num_prompts(work.jobs))
+    require_folder_for(work.folder, work.jobs, options.out)
     if options.dry_run:
         return 0
-    if device.type == "cpu":  # sums in one order, however many workers share the machine
+    if device in (None, "cpu"):  # sums in one order, however many workers share the machine
         torch.set_num_threads(1)
+    how = {"batch_size": options.batch_size, "worker": worker, "overwrite": options.overwrite}
+    plan = plan_jobs(work.jobs, work.folder, recipe, **how)
     done = run(
-        planned,
-        lambda: LumosPipeline.from_pretrained(options.model, device, dtype, ckpts=options.ckpts),
+        plan,
+        lambda: model.load(plan.missing),
         worker,
-        batch_size=options.batch_size,
-        overwrite=options.overwrite,
+        work=work,
+        records=records_folder(options.out),
+        about=describe(work, recipe, settings, seed=options.seed),
     )
-    damaged = f" ({done.damaged} were damaged)" if done.damaged else ""
+    damaged = f" ({done.replaced} were damaged)" if done.replaced and not options.overwrite else ""
     rest = f"; {done.unfinished} of other workers or parts are not there yet" if done.unfinished else ""
-    print(f"worker {worker.index + 1}/{worker.count}: {done.made} made{damaged}, {done.before} finished before{rest}")
+    print(f"{name_of(worker)}: {done.made} made{damaged}, {done.before} finished before{rest}")
     return 0
 
 
-def _say(driver: Driver, planned: "Plan", options: argparse.Namespace) -> None:
-    """Prints what is going to be made."""
-    settings, samples = planned.settings, planned.work.samples
-    for remark in planned.work.remarks:
-        print(f"eval.{driver.name}: note: {remark}", file=sys.stderr)
-    frames = f", {settings.num_output_frames} frames" if settings.num_output_frames > 1 else ""
-    sampling = f"{settings.sampler.num_steps} steps, guidance {settings.sampler.guidance_scale:g}"
-    prompts = len({sample.prompt for sample in samples})
-    size = f"{settings.width}x{settings.height}"
-    print(f"{options.out}: {len(samples)} samples of {prompts} prompts, {size}{frames}, {sampling}", flush=True)
+def _setting(word: str) -> tuple[str, Any]:
+    """The name and value of a word `name=value`; ValueError if it is none."""
+    name, equals, value = word.partition("=")
+    if not equals:
+        raise ValueError(f"{word!r} is no setting; write for example num_inference_steps=20")
+    try:
+        return name, json.loads(value)
+    except json.JSONDecodeError:
+        return name, value
 
 
-def _own_device(worker: Worker) -> str | None:
-    """The GPU of this process where there are any."""
-    import torch
-
-    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    return f"cuda:{worker.local_rank % gpus}" if gpus else None
-
-
-def _parse(driver: Driver, arguments: Sequence[str] | None) -> argparse.Namespace:
-    options = parser_of(driver).parse_intermixed_args(arguments)
+def _require_numbers(options: argparse.Namespace) -> None:
     for name in ("first", "samples", "batch_size"):
-        value = getattr(options, name)
+        value = getattr(options, name, None)
         if value is not None and value < 1:
-            raise ValueError(f"--{name.replace('_', '-')} is {value}; it must be at least 1")
-    parse_part(options.part)
-    options.settings = dict(map(setting, options.settings))
-    return options
-
-
-def parser_of(driver: Driver) -> argparse.ArgumentParser:
-    """The parser of a benchmark's options; settings may stand anywhere among them."""
-    parser = argparse.ArgumentParser(
-        prog=f"eval.{driver.name}", description=driver.description, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    samples, batch_size = driver.num_samples, driver.batch_size
-    parser.add_argument("settings", nargs="*", metavar="name=value", help="of the pipeline: num_inference_steps=20")
-    parser.add_argument("--model", default=DEFAULT_MODEL, help="name, hub id or folder")
-    parser.add_argument("--out", type=Path, default=Path("outputs") / driver.name, help="folder for the scorer")
-    parser.add_argument("--prompts", type=Path, metavar="FILE", help="official list (default: in eval/prompts)")
-    parser.add_argument("--long", type=Path, metavar="FILE", help="rewritten prompts (default: in eval/prompts)")
-    parser.add_argument("--short", action="store_true", help="the model sees the official prompts themselves")
-    parser.add_argument("--first", type=int, metavar="N", help="the first N prompts alone, for a trial")
-    parser.add_argument("--samples", type=int, help=f"of every prompt, for a trial (default: {samples}, as scored)")
-    parser.add_argument("--seed", type=int, default=0, help="base seed; a sample's own follows from it")
-    parser.add_argument("--batch-size", type=int, default=batch_size, help=f"samples at a time (default: {batch_size})")
-    parser.add_argument("--part", default="[1,1]", metavar="[i,n]", help="part i of n, from 1")
-    parser.add_argument("--overwrite", action="store_true", help="replace what was made otherwise")
-    parser.add_argument("--dry-run", action="store_true", help="say what would be made, or what is wrong")
-    parser.add_argument("--device", help="cpu, cuda, cuda:1 (default: each process its GPU, or the CPU)")
-    parser.add_argument("--dtype", help="bfloat16 or float32")
-    parser.add_argument("--ckpts", type=Path, help="the folder of checkpoints")
-    driver.add_options(parser)
-    return parser
+            raise SettingError(name, f"is {value}; it must be at least 1")

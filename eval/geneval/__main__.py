@@ -10,27 +10,26 @@ metadata (`python -m eval.prompts` brings both). The same command goes on where 
 import argparse
 import json
 import sys
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from eval.driver.command import Driver, drive
 from eval.geneval.prompts import IMAGES_PER_PROMPT, LISTS, NUM_PROMPTS, read_official
 from eval.prompts.lists import texts_of
 
 if TYPE_CHECKING:
-    from eval.driver.plan import Work
+    from eval.driver.work import Work
+    from lumos.cli.jobs import SettingsFor
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit status: 0, 2 after one line that says what to mend, 130 after Ctrl-C."""
+    """The exit status (`lumos.cli.exit_status`)."""
     return drive(DRIVER, arguments)
 
 
-def work(options: argparse.Namespace, defaults: Mapping[str, Any]) -> "Work":
+def work(options: argparse.Namespace, settings_for: "SettingsFor") -> "Work":
     """The images that the options ask for."""
-    from eval.driver.folders import records_folder
-    from eval.driver.plan import Work
-    from eval.driver.samples import Sample
+    from eval.driver.work import Work, job_of
     from eval.geneval.folder import PromptFolders
 
     path = LISTS.find(options.prompts)
@@ -38,20 +37,20 @@ def work(options: argparse.Namespace, defaults: Mapping[str, Any]) -> "Work":
     prompts = [record["prompt"] for record in records]
     texts = texts_of(prompts, None if options.short else options.long or LISTS.long_path())
     num_images = options.samples or IMAGES_PER_PROMPT
-    samples = [
-        Sample(name=f"{number:05d}/{index:05d}.png", prompt=prompt, index=index, text=text)
+    jobs = [
+        job_of(f"{number:05d}/{index:05d}.png", official=prompt, index=index, text=text, base_seed=options.seed)
         for number, (prompt, text) in enumerate(zip(prompts, texts, strict=True))
         for index in range(num_images)
     ]
     metadata = {f"{number:05d}": json.dumps(record) for number, record in enumerate(records)}
-    folder = PromptFolders(options.out, records_folder(options.out), metadata=metadata, num_images=num_images)
+    folder = PromptFolders(options.out, metadata=metadata, num_images=num_images)
     if options.first:
-        samples = samples[: options.first * num_images]
-    asked = len(samples) // num_images, num_images
+        jobs = jobs[: options.first * num_images]
+    asked = len(jobs) // num_images, num_images
     scored = NUM_PROMPTS, IMAGES_PER_PROMPT
     remark = f"{asked[0]} prompts with {asked[1]} images; GenEval's scores are of {scored[0]} with {scored[1]}"
     return Work(
-        samples=samples,
+        jobs=jobs,
         folder=folder,
         prompt_file=path,
         settings={**options.settings, "num_frames": 1},
@@ -60,7 +59,12 @@ def work(options: argparse.Namespace, defaults: Mapping[str, Any]) -> "Work":
 
 
 DRIVER = Driver(
-    name="geneval", description=__doc__, num_samples=IMAGES_PER_PROMPT, batch_size=IMAGES_PER_PROMPT, work=work
+    name="geneval",
+    description=__doc__,
+    task="t2i",
+    num_outputs=IMAGES_PER_PROMPT,
+    batch_size=IMAGES_PER_PROMPT,
+    work=work,
 )
 
 if __name__ == "__main__":

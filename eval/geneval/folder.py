@@ -1,4 +1,4 @@
-"""GenEval's folder: `00012/{samples/00003.png, grid.png, metadata.jsonl}`, a prompt whole or not there (SPEC §11)."""
+"""GenEval's folder: `00012/{samples/00003.png, grid.png, metadata.jsonl}`, a prompt whole or not there."""
 
 import errno
 import math
@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from eval.driver.folders import move
-from eval.driver.samples import Sample
+from eval.driver.folders import records_folder
+from lumos.cli.outputs import move
 from lumos.media.reading import read_image
 from lumos.media.writing import write_image
 
@@ -24,28 +24,42 @@ class PromptFolders:
     same content. A folder that is there but lacks something (an image was damaged and made again) is mended in place.
     """
 
-    def __init__(self, out: Path, records: Path, *, metadata: Mapping[str, str], num_images: int) -> None:
+    holds_only_outputs = True
+
+    def __init__(self, out: Path, *, metadata: Mapping[str, str], num_images: int) -> None:
         """Takes the line of metadata of each folder's name, and the number of images of each."""
-        self._out, self._records, self._metadata = out, records, metadata
+        self._out, self._records, self._metadata = out, records_folder(out), metadata
         self._images = [f"{index:05d}.png" for index in range(num_images)]
 
-    def find(self, sample: Sample) -> Path | None:
-        """The image of a finished sample, in its folder or still waiting, or None."""
-        folder, _, image = sample.name.partition("/")
+    @property
+    def staging(self) -> Path:
+        """Among the records."""
+        return self._records / ".staging"
+
+    def find(self, name: str) -> Path | None:
+        """The image of this name, in its prompt's folder or still waiting, or None."""
         # in this order: an image is in its folder before it stops waiting
-        places = (self._records / sample.name, self._out / folder / SAMPLES / image)
-        return next((path for path in places if path.is_file()), None)
+        return next((path for path in (self._records / name, self._place(name)) if path.is_file()), None)
 
-    def put(self, sample: Sample, made: Path, staging: Path) -> None:
-        """Returns nothing; the image waits, or its prompt's folder is there."""
-        move(made, self._records / sample.name)
-        self._finish(sample.name.partition("/")[0], staging)
+    def recorded(self, name: str) -> Path:
+        """The path beside which the record of an image lies: where it waits."""
+        return self._records / name
 
-    def settle(self, samples: Sequence[Sample], staging: Path) -> int:
+    def put(self, name: str, made: Path) -> Path:
+        """Where the image is now: it waits, or its prompt's folder is there."""
+        move(made, self._records / name)
+        whole = self._finish(name.partition("/")[0], made.parent)
+        return self._place(name) if whole else self._records / name
+
+    def settle(self, names: Sequence[str], staging: Path) -> int:
         """The number of these images whose folder is not whole yet, after finishing those that can be."""
-        folders = dict.fromkeys(sample.name.partition("/")[0] for sample in samples)
+        folders = dict.fromkeys(name.partition("/")[0] for name in names)
         unfinished = {folder for folder in folders if not self._finish(folder, staging)}
-        return sum(sample.name.partition("/")[0] in unfinished for sample in samples)
+        return sum(name.partition("/")[0] in unfinished for name in names)
+
+    def _place(self, name: str) -> Path:
+        folder, _, image = name.partition("/")
+        return self._out / folder / SAMPLES / image
 
     def strangers(self) -> list[str]:
         """Folders named by another number, and images of another number: the scorer would count them too."""

@@ -13,7 +13,7 @@ import argparse
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
@@ -23,23 +23,21 @@ from eval.vbench.prompts import LISTS, VIDEOS_PER_PROMPT, read_videos
 from eval.vbench.t2v import work_of
 
 if TYPE_CHECKING:
-    from eval.driver.plan import Work
+    from eval.driver.work import Work
+    from lumos.cli.jobs import SettingsFor
 
 _TOLERANCE = 0.02
 """How far the shape of a crop may be from its ratio: whole pixels, and no more."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit status: 0, 2 after one line that says what to mend, 130 after Ctrl-C."""
+    """The exit status (`lumos.cli.exit_status`)."""
     return drive(DRIVER, arguments)
 
 
-def work(options: argparse.Namespace, defaults: Mapping[str, Any]) -> "Work":
+def work(options: argparse.Namespace, settings_for: "SettingsFor") -> "Work":
     """The videos that the options ask for, all of one size: the model's nearest to the ratio of the crops."""
     from dataclasses import replace
-
-    from lumos.lumos1.sampling.settings import sizes_for_images
-    from lumos.media.crop import nearest_size
 
     path = LISTS["vbench_i2v"].find(options.prompts)
     prompts = read_videos(path, "vbench_i2v")
@@ -47,9 +45,9 @@ def work(options: argparse.Namespace, defaults: Mapping[str, Any]) -> "Work":
     asked = prompts[: options.first]
     images = crops([prompt.image for prompt in asked if prompt.image], options.images, options.ratio)
     if options.settings.get("width") is None and options.settings.get("height") is None:
-        width, height = nearest_size(*ratio, sizes_for_images(defaults))
-        options.settings |= {"width": width, "height": height}
-    made = work_of(options, defaults, benchmark="vbench_i2v", path=path, prompts=prompts, images=images)
+        settings = settings_for(options.settings, image=Image.new("RGB", ratio))
+        options.settings |= {"width": settings.width, "height": settings.height}
+    made = work_of(options, settings_for, benchmark="vbench_i2v", path=path, prompts=prompts, images=images)
     return replace(made, remarks=[*made.remarks, *other_shapes(images, ratio)])
 
 
@@ -110,7 +108,8 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 DRIVER = Driver(
     name="vbench_i2v",
     description=__doc__,
-    num_samples=VIDEOS_PER_PROMPT,
+    task="i2v",
+    num_outputs=VIDEOS_PER_PROMPT,
     batch_size=1,
     work=work,
     add_options=_add_options,

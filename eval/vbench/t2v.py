@@ -11,30 +11,31 @@ was stopped.
 import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from eval.driver.command import Driver, drive
 from eval.prompts.lists import texts_of
 from eval.vbench.prompts import LISTS, NUM_VIDEOS, VIDEOS_PER_PROMPT, VideoPrompt, read_videos
 
 if TYPE_CHECKING:
-    from eval.driver.plan import Work
+    from eval.driver.work import Work
+    from lumos.cli.jobs import Job, SettingsFor
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit status: 0, 2 after one line that says what to mend, 130 after Ctrl-C."""
+    """The exit status (`lumos.cli.exit_status`)."""
     return drive(DRIVER, arguments)
 
 
-def work(options: argparse.Namespace, defaults: Mapping[str, Any]) -> "Work":
+def work(options: argparse.Namespace, settings_for: "SettingsFor") -> "Work":
     """The videos that the options ask for."""
     path = LISTS["vbench"].find(options.prompts)
-    return work_of(options, defaults, benchmark="vbench", path=path, prompts=read_videos(path, "vbench"))
+    return work_of(options, settings_for, benchmark="vbench", path=path, prompts=read_videos(path, "vbench"))
 
 
 def work_of(
     options: argparse.Namespace,
-    defaults: Mapping[str, Any],
+    settings_for: "SettingsFor",
     *,
     benchmark: str,
     path: Path,
@@ -42,31 +43,29 @@ def work_of(
     images: Mapping[str, Path] | None = None,
 ) -> "Work":
     """The videos of some prompts; `images` holds the first frame of each image name, for image-to-video."""
-    from eval.driver.folders import VideoFolder
-    from eval.driver.plan import Work
-    from eval.driver.samples import Sample
-    from lumos.lumos1.sampling.settings import resolve_settings
+    from eval.driver.work import Work, job_of
+    from eval.vbench.folder import VideoFolder
 
-    if resolve_settings(defaults, options.settings).num_latent_frames == 1:
+    if settings_for(options.settings, image=None).num_output_frames == 1:
         raise ValueError(f"{options.model} is asked for one frame; choose a model of videos, or num_frames above 1")
     long = None if options.short else options.long or LISTS[benchmark].long_path()
     texts = texts_of([prompt.text for prompt in prompts], long)
 
-    def samples_of(prompt: VideoPrompt, text: str, number: int) -> list[Sample]:
+    def jobs_of(prompt: VideoPrompt, text: str, number: int) -> list["Job"]:
         image = images.get(prompt.image) if images and prompt.image else None
-        return [
-            Sample(name=f"{prompt.text}-{index}.mp4", prompt=prompt.text, index=index, text=text, image=image)
-            for index in range(number)
-        ]
+        same = {"official": prompt.text, "text": text, "base_seed": options.seed, "image": image}
+        return [job_of(f"{prompt.text}-{index}.mp4", index=index, **same) for index in range(number)]
 
     pairs = list(zip(prompts, texts, strict=True))
-    allowed = [s for prompt, text in pairs for s in samples_of(prompt, text, max(prompt.copies, options.samples or 0))]
+    allowed = [job for prompt, text in pairs for job in jobs_of(prompt, text, max(prompt.copies, options.samples or 0))]
     asked = [
-        s for prompt, text in pairs[: options.first] for s in samples_of(prompt, text, options.samples or prompt.copies)
+        job
+        for prompt, text in pairs[: options.first]
+        for job in jobs_of(prompt, text, options.samples or prompt.copies)
     ]
     remark = f"{len(asked)} videos are asked for; the benchmark's scores are of {NUM_VIDEOS[benchmark]}"
     return Work(
-        samples=asked,
+        jobs=asked,
         folder=VideoFolder(options.out, allowed),
         prompt_file=path,
         settings=options.settings,
@@ -74,4 +73,6 @@ def work_of(
     )
 
 
-DRIVER = Driver(name="vbench_t2v", description=__doc__, num_samples=VIDEOS_PER_PROMPT, batch_size=1, work=work)
+DRIVER = Driver(
+    name="vbench_t2v", description=__doc__, task="t2v", num_outputs=VIDEOS_PER_PROMPT, batch_size=1, work=work
+)

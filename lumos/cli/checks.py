@@ -10,13 +10,9 @@ from pathlib import Path
 import av
 import torch
 
-from lumos.hub.models import DEFAULT_MODEL, ModelFiles, ckpts_root, resolve, weight_files
-from lumos.hub.transfer import check_safetensors
-from lumos.lumos1.config import LumosConfig
-from lumos.lumos1.pipeline import agreed_vocabulary
-from lumos.lumos1.sampling.settings import resolve_settings
-from lumos.tokenizer.text import TextTokenizer
-from lumos.tokenizer.visual import VisualTokenizer
+from lumos.cli.models.door import find_model
+from lumos.cli.models.kind import Model
+from lumos.hub.models import DEFAULT_MODEL, ckpts_root
 
 OLDEST_PYTHON = (3, 11)
 _OUTPUT_BYTES = 2**30
@@ -37,17 +33,17 @@ class Check:
         return f"{'OK  ' if self.passed else 'FAIL'}  {self.name}: {self.detail}"
 
 
-def examine(name: str | Path = DEFAULT_MODEL, ckpts: str | Path | None = None) -> Iterator[Check]:
+def examine(name: str | Path = DEFAULT_MODEL, ckpts: Path | None = None) -> Iterator[Check]:
     """Yields the checks of this machine and of one model, in order; those of the model end where it is not found."""
     yield _check("Python", _python)
     yield _check("PyTorch", _torch)
     yield _check("video writer", _encoders)
     yield _check("disk", lambda: _disk(Path.cwd()))
-    files: list[ModelFiles] = []
-    yield _check(f"model {name}", lambda: _model(name, ckpts, files))
-    for found in files:
-        for part, look in (("weights", _weights), ("tokenizers", _tokenizers), ("settings", _settings)):
-            yield _check(part, partial(look, found))
+    found: list[Model] = []
+    yield _check(f"model {name}", lambda: _model(name, ckpts, found))
+    for model in found:
+        for part, look in model.kind.checks().items():
+            yield _check(part, partial(look, model))
 
 
 def _check(name: str, look: Callable[[], str]) -> Check:
@@ -92,39 +88,7 @@ def _disk(folder: Path) -> str:
     return f"{free / 2**30:.0f} GiB free at {folder}"
 
 
-def _model(name: str | Path, ckpts: str | Path | None, found: list[ModelFiles]) -> str:
-    files = resolve(name, ckpts)
-    found.append(files)
-    return f"{files.model} (checkpoints in {ckpts_root(ckpts)})"
-
-
-def _weights(files: ModelFiles) -> str:
-    """Headers and sizes of the weights; no tensor is read."""
-    LumosConfig.from_pretrained(files.model)
-    weights = weight_files(files.model)
-    for path in weights:
-        if path.suffix == ".safetensors":
-            check_safetensors(path)
-    return f"{len(weights)} file(s), {sum(path.stat().st_size for path in weights) / 2**20:.1f} MiB, config fits"
-
-
-def _tokenizers(files: ModelFiles) -> str:
-    """Whether text tokenizer, config and visual tokenizer speak of the same codes."""
-    text = TextTokenizer.from_file(files.text_tokenizer)
-    vocab = agreed_vocabulary(LumosConfig.from_pretrained(files.model).vocabulary, text.vocab)
-    settings = resolve_settings(files.defaults, {"num_frames": 2})
-    visual = VisualTokenizer.from_pretrained(files.visual_tokenizer)
-    codes = visual.encode(torch.zeros(1, 3, 1, settings.height, settings.width))
-    largest, size = int(codes.max()), f"{settings.width}x{settings.height}"
-    if tuple(codes.shape) != (1, 1, *settings.grid) or largest >= vocab.num_codes:
-        found = f"codes a {size} image as {tuple(codes.shape)}, up to code {largest}"
-        wanted = f"{(1, 1, *settings.grid)}, codes below {vocab.num_codes}"
-        raise ValueError(f"{files.visual_tokenizer} {found}; this model wants {wanted}: use the pair it came with")
-    return f"{text.vocab.size} tokens, {vocab.num_codes} visual codes, a {size} image is {codes.numel()} codes"
-
-
-def _settings(files: ModelFiles) -> str:
-    settings = resolve_settings(files.defaults, {})
-    settings.check(LumosConfig.from_pretrained(files.model).vocabulary)
-    frames, steps = settings.num_output_frames, settings.sampler.num_steps
-    return f"{settings.width}x{settings.height}, {frames} frames at {settings.fps} fps, {steps} steps"
+def _model(name: str | Path, ckpts: Path | None, found: list[Model]) -> str:
+    model = find_model(name, ckpts)
+    found.append(model)
+    return f"{model.kind.title}, {model.files.model} (checkpoints in {ckpts_root(ckpts)})"

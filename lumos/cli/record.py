@@ -15,7 +15,7 @@ from lumos import __version__
 from lumos.hub.models import read_json
 from lumos.media.files import replacing
 
-IDENTITY = ("prompt", "negative_prompt", "image_hash", "seed", "settings", "model_hash", "dtype", "weights")
+IDENTITY = ("prompt", "negative_prompt", "image_hash", "seed", "settings", "model_hash", "dtype", "weights", "tiled")
 """The entries of a record that decide what is made; the others tell how it was."""
 
 _WHOLE_BYTES = 64 * 2**20
@@ -56,9 +56,21 @@ class HashedFiles(Protocol):
     """The files of a model of either kind."""
 
     @property
+    def name(self) -> str:
+        """What finds it again."""
+        ...
+
+    @property
     def paths_to_hash(self) -> list[Path]:
         """Those that decide what it makes."""
         ...
+
+
+def model_entries(files: HashedFiles, how: Mapping[str, Any], *, dtype: str) -> dict[str, Any]:
+    """What a record says of the model: name, hash of its files, what of `how` it was loaded with is set, dtype."""
+    chosen = {name: value for name, value in how.items() if value}
+    loaded = {name: str(value.resolve()) if isinstance(value, Path) else value for name, value in chosen.items()}
+    return {"model": files.name, "model_hash": model_hash(files), **loaded, "dtype": dtype}
 
 
 def model_hash(files: HashedFiles) -> str:

@@ -1,4 +1,4 @@
-"""What a command line asks to be made: prompts with their pictures and seeds, names of outputs; a record says it too."""
+"""What a command line, or a record, asks to be made: prompts with their pictures and seeds, names of outputs."""
 
 import argparse
 from collections.abc import Mapping, Sequence
@@ -91,7 +91,7 @@ def prompts_of(options: argparse.Namespace, kind: ModelKind) -> list[Prompt]:
             text=one.text,
             name=one.name,
             image=given[index] if given else one.image,
-            negative=_first(options.negative_prompt, one.negative, kind.no_negative),
+            negative=_negative(one.negative if options.negative_prompt is None else options.negative_prompt, kind),
             seed=one.seed if options.seed is None else options.seed + index,
         )
         for index, one in enumerate(prompts)
@@ -143,5 +143,5 @@ def _check_picture(record: Mapping[str, Any], source: Path) -> None:
         raise ValueError(f"{picture} is another picture than {source} was made with; put it back")
 
 
-def _first(*values: str | None) -> str | None:
-    return next((value for value in values if value is not None), None)
+def _negative(text: str | None, kind: ModelKind) -> str | None:
+    return None if kind.empty_negative_is_none and text == "" else text

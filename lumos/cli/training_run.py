@@ -73,7 +73,7 @@ def stopped_status(reason: str) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status (`lumos.cli.exit_status`): 0, 2 after one line, or 128 and the number of a signal."""
-    parser = argparse.ArgumentParser(prog="lumos.train", description=__doc__)
+    parser = argparse.ArgumentParser(allow_abbrev=False, prog="lumos.train", description=__doc__)
     parser.add_argument("--config", help="YAML file with settings of RunConfig")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings that win over the file's")
     options = parser.parse_args(arguments)

@@ -21,15 +21,14 @@ from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.model.placement import check_placement, place
 from lumos.lumos1.sampling.decode import generate_codes
 from lumos.lumos1.sampling.refine import GeneratorNoise
-from lumos.lumos1.sampling.settings import Settings, resolve_settings, sizes_for_images
-from lumos.lumos1.sequence import packed_length
-from lumos.media.crop import crop_to_bucket, nearest_size
+from lumos.lumos1.sampling.settings import Settings, settings_for
+from lumos.lumos1.sequence import num_frames_of, packed_length
+from lumos.media.crop import crop_to_bucket
 from lumos.media.frames import to_frames, to_tensor
 from lumos.media.inputs import ImageInput, choose_device, choose_dtype, choose_seeds, pixels_of, together
 from lumos.tokenizer.text import TextTokenizer
 from lumos.tokenizer.visual import VisualTokenizer
 from lumos.tokenizer.vocab import Vocab
-from xllmx.setting import SettingError
 
 OnFrame = Callable[[int, Tensor], None]
 """Called with the index of a finished latent frame and its codes [B, H, W]."""
@@ -82,6 +81,8 @@ class LumosPipeline:
         """Whether refinements run as CUDA graphs; on a GPU only."""
         self.weights: str | None = None
         """What the blocks' weights were rounded to (`placement.WEIGHTS`); None is what the model's dtype is."""
+        self._has_video = False
+        """Whether the visual tokenizer was found to decode video."""
         self.vocab = agreed_vocabulary(model.vocab, text.vocab)
         model.vocab = self.vocab
 
@@ -210,18 +211,32 @@ class LumosPipeline:
 
         A first frame sets the size, the nearest of the model's, unless width or height is given.
         """
-        settings = resolve_settings(self.defaults, given)
-        if image is not None:
-            if settings.num_latent_frames == 1:
-                raise SettingError(
-                    "num_frames", "is 1, but an image is given as first frame; ask for at least 2 frames"
-                )
-            if given.get("width") is None and given.get("height") is None:
-                height, width = pixels_of(image).shape[:2]
-                size = nearest_size(width, height, sizes_for_images(self.defaults))
-                settings = replace(settings, width=size[0], height=size[1])
+        settings = settings_for(self.defaults, given, image=image)
         settings.check(self.vocab)
         return settings
+
+    def check(self, prompt: str, settings: Settings) -> None:
+        """Raises ValueError if a call with this prompt and these settings would be refused, or the model has no video.
+
+        Whether the visual tokenizer decodes video is tried once: one of images alone is found before time is spent.
+        """
+        settings.check(self.vocab)
+        self.prompt_ids(prompt, settings)
+        if settings.num_latent_frames > 1 and not self._has_video:
+            self._require_video(settings)
+
+    def _require_video(self, settings: Settings) -> None:
+        codes = torch.zeros((1, 2, *settings.grid), dtype=torch.long, device=self.device)
+        wanted = num_frames_of(2)
+        try:
+            found = f"{self.visual.decode(codes).shape[2]} frames"
+        except (RuntimeError, IndexError) as error:
+            found = f"an error ({str(error).strip().splitlines()[-1]})"
+        if found != f"{wanted} frames":
+            name = self.files.visual_tokenizer if self.files else "of this model"
+            rule = f"of 2 latent frames it makes {found}, not {wanted} frames"
+            raise ValueError(f"the visual tokenizer {name} cannot do video: {rule}; choose a --model that can")
+        self._has_video = True
 
     def prompt_ids(self, prompt: str, settings: Settings) -> Int[Tensor, " L"]:
         """The ids of a prompt, from `<s>` up to the separator; ValueError when the sequence outgrows the model."""

@@ -69,4 +69,6 @@ def refuse_task(model: Model, task: str) -> None:
     """
     if task not in model.kind.tasks:
         able = " and ".join(model.kind.tasks)
-        raise ValueError(f"{model.files.name} is {model.kind.title}, which makes {able} and no {task}; take another --model")
+        raise ValueError(
+            f"{model.files.name} is {model.kind.title}, which makes {able} and no {task}; take another --model"
+        )

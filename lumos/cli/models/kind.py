@@ -87,8 +87,8 @@ class ModelKind:
     """Those of them that change what is made."""
     unit: str
     """What its pipeline calls back after."""
-    no_negative: str | None
-    """The negative prompt of a clip that is given none."""
+    empty_negative_is_none: bool
+    """Whether an empty negative prompt is what a clip without one has anyway."""
     find_files: Callable[["str | Path", "Path | None", Mapping[str, Any]], Files]
     """Name, folder of checkpoints and `how` -> files; ValueError says what is missing."""
     settings_of: Callable[["Model"], "SettingsFor"]
@@ -103,6 +103,8 @@ class ModelKind:
     """How often its pipeline calls back for a clip."""
     costs: Callable[["Model", "torch.dtype"], Costs]
     """The arithmetic of its work in a dtype."""
+    checks: Callable[[], Mapping[str, Callable[["Model"], str]]]
+    """What `lumos doctor` looks at -> what is found there; ValueError, OSError or RuntimeError say what to do."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,7 +139,9 @@ class Model:
 
         dtype = str(choose_dtype(self.dtype, choose_device(self.device))).removeprefix("torch.")
         recorded = {name: self.how.get(name) for name in self.kind.how_recorded}
-        return Recipe(given=given, settings_for=self.settings_for, model=model_entries(self.files, recorded, dtype=dtype))
+        return Recipe(
+            given=given, settings_for=self.settings_for, model=model_entries(self.files, recorded, dtype=dtype)
+        )
 
     def load(self, todo: Sequence["Planned"]) -> "Pipeline":
         """The pipeline, ready for these jobs."""

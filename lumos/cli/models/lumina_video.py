@@ -1,7 +1,7 @@
 """Lumina-Video on a command line: videos from text."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,6 +67,12 @@ def _settings(planned: "Planned") -> Any:
     return planned.settings
 
 
+def _checks() -> Mapping[str, Callable[[Model], str]]:
+    from lumos.cli.models.lumina_video_checks import CHECKS
+
+    return CHECKS
+
+
 class _Costs:
     """Passes, FLOPs and memory of Lumina-Video; prompts are taken to be as long as they may be."""
 
@@ -103,7 +109,9 @@ class _Costs:
         )
         network = self._cost.weight_bytes(self._config, self._dtype)
         parts = {"network": network, "largest pass": sampling, **self._encoder_bytes}
-        beside = sum(self._encoder_bytes.values()) + sampling if self._keep else max(*self._encoder_bytes.values(), sampling)
+        beside = (
+            sum(self._encoder_bytes.values()) + sampling if self._keep else max(*self._encoder_bytes.values(), sampling)
+        )
         return Memory(parts=parts, peak=network + beside, not_counted="the work of the VAE")
 
 
@@ -114,7 +122,7 @@ LUMINA_VIDEO = ModelKind(
     how_options=("keep_encoders", "tiled"),
     how_recorded=("tiled",),
     unit="Euler step",
-    no_negative="",
+    empty_negative_is_none=True,
     find_files=_find_files,
     settings_of=_settings_of,
     setting_names=_setting_names,
@@ -122,4 +130,5 @@ LUMINA_VIDEO = ModelKind(
     load=_load,
     num_units=_num_units,
     costs=_Costs,
+    checks=_checks,
 )

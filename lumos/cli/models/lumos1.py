@@ -1,6 +1,6 @@
 """Lumos-1 on a command line: images, videos, and videos that begin with a picture."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -58,6 +58,12 @@ def _settings(planned: "Planned") -> Any:
     return planned.settings
 
 
+def _checks() -> Mapping[str, Callable[[Model], str]]:
+    from lumos.cli.models.lumos1_checks import CHECKS
+
+    return CHECKS
+
+
 class _Costs:
     """Passes, FLOPs and memory of Lumos-1; prompts are counted in their own tokens."""
 
@@ -109,9 +115,9 @@ LUMOS1 = ModelKind(
     title="Lumos-1",
     tasks=("t2i", "t2v", "i2v"),
     how_options=("lora", "weights", "offload"),
-    how_recorded=("weights",),
+    how_recorded=("lora", "weights"),
     unit="latent frame",
-    no_negative=None,
+    empty_negative_is_none=False,
     find_files=_find_files,
     settings_of=_settings_of,
     setting_names=_setting_names,
@@ -119,4 +125,5 @@ LUMOS1 = ModelKind(
     load=_load,
     num_units=_num_units,
     costs=_Costs,
+    checks=_checks,
 )

@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from lumos.lumos1.config import SamplerConfig
 from lumos.lumos1.sequence import GRID_PX, grid_of, num_frames_of, num_latent_frames
-from lumos.media.crop import crop_sizes
+from lumos.media.crop import crop_sizes, nearest_size
+from lumos.media.inputs import ImageInput, pixels_of
 from lumos.tokenizer.vocab import Vocab
 from xllmx.setting import SettingError, suggestion, whole_number
 
@@ -138,6 +139,23 @@ def resolve_settings(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> S
         exact=exact,
         sampler=SamplerConfig(**sampler),
     )
+
+
+def settings_for(defaults: Mapping[str, Any], given: Mapping[str, Any], *, image: ImageInput | None = None) -> Settings:
+    """The settings of a call that may have a first frame: it sets the size, the nearest of the model's, unless given.
+
+    Raises ValueError as `resolve_settings` does, and for a first frame of an image.
+    """
+    settings = resolve_settings(defaults, given)
+    if image is None:
+        return settings
+    if settings.num_latent_frames == 1:
+        raise SettingError("num_frames", "is 1, but an image is given as first frame; ask for at least 2 frames")
+    if given.get("width") is not None or given.get("height") is not None:
+        return settings
+    height, width = pixels_of(image).shape[:2]
+    size = nearest_size(width, height, sizes_for_images(defaults))
+    return replace(settings, width=size[0], height=size[1])
 
 
 def fast_settings(defaults: Mapping[str, Any]) -> dict[str, Any]:

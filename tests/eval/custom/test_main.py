@@ -2,13 +2,14 @@
 
 import json
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from eval.custom import __main__ as custom
-from lumos.cli import outputs
+from lumos.cli import jobs
 from tests.model_folder import make_model_folder
 
 
@@ -25,7 +26,7 @@ def test_parts_share_a_list_and_make_what_one_process_makes(model: Path, tmp_pat
     prompts = tmp_path / "list.jsonl"
     prompts.write_text("".join(json.dumps({"prompt": text}) + "\n" for text in ("a circle", "a square", "a star")))
     words = ["t2i", "--prompts", str(prompts), "--model", str(model)]
-    for part in ("1,2", "2,2"):
+    for part in ("1,2", "[2,2]"):
         assert custom.main([*words, "--out", str(tmp_path / "two"), "--part", part]) == 0
     assert custom.main([*words, "--out", str(tmp_path / "one"), "--batch-size", "3"]) == 0
     assert outputs_in(tmp_path / "two") == ["a-circle.png", "a-square.png", "a-star.png"]
@@ -42,7 +43,7 @@ def test_a_list_goes_on_where_it_stopped(model: Path, tmp_path: Path, monkeypatc
     assert custom.main(words) == 0
     assert outputs_in(tmp_path / "o") == ["first.mp4", "second.mp4"]
     assert (tmp_path / "o/second.mp4").stat().st_mtime_ns == before
-    monkeypatch.setattr(outputs, "_make", None)
+    monkeypatch.setattr(jobs, "_make", None)
     assert custom.main(words) == 0
 
 
@@ -86,18 +87,59 @@ def test_a_wrong_seed_is_that_of_the_list_or_of_the_option(
     assert f"eval.custom: error: {said} is -1; it must be" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("part", ["0,2", "3,2", "1", "a,b"])
-def test_a_part_that_is_none_is_refused(part: str) -> None:
-    with pytest.raises(SystemExit):
-        custom.main(["t2v", "--part", part])
+def test_several_outputs_of_a_prompt_are_numbered_and_have_seeds_of_their_own(model: Path, tmp_path: Path) -> None:
+    prompts = tmp_path / "list.jsonl"
+    prompts.write_text('{"prompt": "a circle"}\n{"prompt": "a star", "seed": 40}\n')
+    words = ["t2i", "--prompts", str(prompts), "--model", str(model), "--out", str(tmp_path / "o"), "--seed", "5"]
+    assert custom.main([*words, "--samples", "3"]) == 0
+    names = [f"a-{shape}-{copy}.png" for shape in ("circle", "star") for copy in range(3)]
+    assert outputs_in(tmp_path / "o") == names
+    seeds = [json.loads((tmp_path / "o" / f"{name}.json").read_text())["seed"] for name in names]
+    assert seeds == [5, 6, 7, 40, 41, 42]
+    assert len({(tmp_path / "o" / name).read_bytes() for name in names}) == 6
+
+
+def test_processes_of_torchrun_share_a_part(
+    model: Path, tmp_path: Path, as_workers: Callable[[int, Callable[[], int]], list[int]]
+) -> None:
+    prompts = tmp_path / "list.json"
+    prompts.write_text(json.dumps([f"shape {number}" for number in range(5)]))
+    words = ["t2i", "--prompts", str(prompts), "--model", str(model), "--out"]
+    assert as_workers(2, lambda: custom.main([*words, str(tmp_path / "o"), "--part", "1/2"])) == [0, 0]
+    assert outputs_in(tmp_path / "o") == ["shape-0.png", "shape-2.png", "shape-4.png"]
+    assert as_workers(3, lambda: custom.main([*words, str(tmp_path / "o"), "--part", "2/2"])) == [0, 0, 0]
+    assert custom.main([*words, str(tmp_path / "whole")]) == 0
+    for name in outputs_in(tmp_path / "whole"):
+        assert (tmp_path / "o" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_a_dry_run_counts_and_makes_nothing(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    prompts = tmp_path / "list.json"
+    prompts.write_text('{"first.mp4": "a circle", "second.mp4": "a square"}')
+    words = ["t2v", "--prompts", str(prompts), "--model", str(model), "--out", str(tmp_path / "o"), "num_frames=5"]
+    assert custom.main([*words, "--dry-run"]) == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'o'}: 2 to be made, 0 finished before\n"
+    assert not (tmp_path / "o").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [(["--part", "0,2"], "--part is '0,2'; it must be i,n"), (["--samples", "0"], "--samples is 0;")],
+)
+def test_a_part_or_number_that_is_none_is_refused(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert custom.main(["t2v", *words]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"eval.custom: error: {message}")
+    assert error.count("\n") == 1
 
 
 @pytest.mark.parametrize("task", ["t2i", "t2v"])
 def test_the_bundled_lists_are_in_the_released_formats(task: str) -> None:
-    options = custom.parse([task, "--part", "2,2"])
-    jobs = custom.jobs_of(options)
-    assert len(jobs) >= 3
-    assert [job.seed for job in jobs] == list(range(1, 2 * len(jobs), 2))
+    listed = custom.jobs_of(custom.parse([task, "--seed", "7"]))
+    assert len(listed) >= 3
+    assert [job.seed for job in listed] == list(range(7, 7 + len(listed)))
 
 
 @pytest.mark.slow

@@ -3,16 +3,19 @@
 import json
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from eval.driver import run as driver_run
+from eval.driver.command import parse, parser_of
 from eval.geneval import __main__ as geneval
 from eval.geneval.prompts import read_official
 from eval.prompts.__main__ import bring
+from lumos.cli import jobs
+from lumos.lumos1.sampling.settings import settings_for
 from lumos.media.reading import read_image
 from tests.eval.conftest import METADATA
 
@@ -81,7 +84,7 @@ def test_a_finished_folder_is_left_alone_and_no_model_is_loaded(
     out = tmp_path / "o"
     assert command(out) == 0
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
-    monkeypatch.setattr(driver_run, "make_outputs", None)
+    monkeypatch.setattr(jobs, "_make", None)
     assert command(out) == 0
     assert "0 made, 6 finished before\n" in capsys.readouterr().out
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
@@ -144,7 +147,7 @@ def test_what_the_scorer_would_count_too_is_refused(
     path = tmp_path / "o" / stranger
     path.mkdir(parents=True)
     assert command(tmp_path / "o") == 2
-    assert f"holds what the scorer would take for samples: '{stranger}'" in capsys.readouterr().err
+    assert f"holds what the scorer would take for outputs: '{stranger}'" in capsys.readouterr().err
 
 
 def test_the_model_sees_the_rewritten_prompt_and_the_folder_the_official_one(
@@ -159,15 +162,11 @@ def test_the_model_sees_the_rewritten_prompt_and_the_folder_the_official_one(
     assert json.loads((tmp_path / "o/00000/metadata.jsonl").read_text()) == METADATA[0]
     long.write_text(json.dumps({"a cow": "a cow, at length", "a red cup": " "}))
     with pytest.raises(ValueError, match=r"no rewritten prompt for 2 of 3: 'two clocks', 'a red cup'"):
-        geneval.work(geneval_options(words, tmp_path / "p"), {})
+        geneval.work(geneval_options(words, tmp_path / "p"), partial(settings_for, {}))
 
 
 def geneval_options(words: list[str], out: Path):
-    from eval.driver.command import parser_of
-
-    options = parser_of(geneval.DRIVER).parse_args([*words, "--out", str(out)])
-    options.settings = {}
-    return options
+    return parse(parser_of(geneval.DRIVER), [*words, "--out", str(out)])
 
 
 def test_a_prompt_file_without_exclude_is_not_the_official_one(
@@ -195,7 +194,7 @@ def test_settings_and_size_are_ones_own(command: Callable[..., int], tmp_path: P
     ("words", "message"),
     [
         (["steps=3"], "there is no setting 'steps'"),
-        (["--part", "1,2"], "it must be [i,n]"),
+        (["--part", "1;2"], "--part is '1;2'; it must be i,n (or i/n"),
         (["--samples", "0"], "--samples is 0; it must be at least 1"),
         (["--model", "nowhere"], "there is no model 'nowhere'"),
     ],
@@ -217,7 +216,7 @@ def test_a_dry_run_says_what_would_be_made(
 ) -> None:
     assert command(tmp_path / "o", "--dry-run") == 0
     said = capsys.readouterr()
-    assert said.out == f"{tmp_path / 'o'}: 6 samples of 3 prompts, 96x64, 2 steps, guidance 2\n"
+    assert said.out == f"{tmp_path / 'o'}: 6 outputs of 3 prompts, 96x64, 2 steps, guidance 2\n"
     assert "GenEval's scores are of 553 with 4" in said.err
     assert not (tmp_path / "o_records").exists()
 
@@ -230,11 +229,11 @@ def test_the_official_list_gives_553_prompts_of_4_images(shared_data: Path, tmp_
         "--long",
         str(tmp_path / "geneval_long.json"),
     ]
-    work = geneval.work(geneval_options(words, tmp_path / "o"), {})
-    assert [work.samples[0].name, work.samples[-1].name] == ["00000/00000.png", "00552/00003.png"]
-    assert len({sample.name for sample in work.samples}) == 2212
+    work = geneval.work(geneval_options(words, tmp_path / "o"), partial(settings_for, {}))
+    assert [work.jobs[0].name, work.jobs[-1].name] == ["00000/00000.png", "00552/00003.png"]
+    assert len({job.name for job in work.jobs}) == 2212
     assert work.remarks == []
-    assert all(len(sample.text) > len(sample.prompt) for sample in work.samples)
+    assert all(len(job.prompt) > len(job.notes["official_prompt"]) for job in work.jobs)
     with pytest.raises(ValueError, match="is a rewritten copy"):
         read_official(shared_data / "prompts" / "lumos_geneval_rewritten.jsonl")
     for other in ("VBench_full_info.json", "lumos_vbench_t2v_long.json"):

@@ -86,5 +86,5 @@ def test_the_record_beside_a_clip_says_what_was_asked(clip: Path, capsys: pytest
 
 def test_a_file_that_is_no_clip_ends_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     (tmp_path / "no.mp4").write_text("no")
-    assert main(["look", str(tmp_path / "no.mp4")]) == 1
+    assert main(["look", str(tmp_path / "no.mp4")]) == 2
     assert "no.mp4: undecodable" in capsys.readouterr().err

@@ -3,6 +3,7 @@
 import argparse
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import av
@@ -11,12 +12,15 @@ import torch
 from PIL import Image
 
 from eval.driver import folders
-from eval.driver.command import Driver, parser_of
-from eval.driver.folders import VideoFolder, check_case, ignores_case, staging_folder
+from eval.driver.command import Driver, parse, parser_of
+from eval.driver.folders import ignores_case, require_case
 from eval.prompts.__main__ import bring
 from eval.vbench import i2v as vbench_i2v
 from eval.vbench import t2v as vbench_t2v
+from eval.vbench.folder import VideoFolder
 from eval.vbench.prompts import full_info
+from lumos.cli.outputs import staging_folder
+from lumos.lumos1.sampling.settings import settings_for
 from tests.eval.conftest import VBENCH
 from tests.model_folder import MeanColourDecoder, make_model_folder
 
@@ -35,9 +39,7 @@ def command(model: Path, full_info: Path) -> Callable[..., int]:
 
 
 def options_of(driver: Driver, *words: str | Path) -> argparse.Namespace:
-    options = parser_of(driver).parse_intermixed_args([str(word) for word in words])
-    options.settings = {}
-    return options
+    return parse(parser_of(driver), [str(word) for word in words])
 
 
 def test_names_are_prompt_and_number_and_nothing_else_is_there(command: Callable[..., int], tmp_path: Path) -> None:
@@ -77,7 +79,7 @@ def test_a_folder_with_anything_else_is_refused(
     (tmp_path / "o").mkdir()
     (tmp_path / "o" / stranger).write_text("")
     assert command(tmp_path / "o") == 2
-    assert f"holds what the scorer would take for samples: '{stranger}'" in capsys.readouterr().err
+    assert f"holds what the scorer would take for outputs: '{stranger}'" in capsys.readouterr().err
 
 
 def test_a_video_that_was_cut_is_made_again_and_one_without_record_is_not_ours(
@@ -240,23 +242,23 @@ def test_the_official_list_gives_exactly_the_names_of_all_944_prompts(shared_dat
     bring(["vbench"], places=[shared_data / "prompts"], folder=tmp_path, offline=True)
     path, long = tmp_path / "VBench_full_info.json", tmp_path / "vbench_long.json"
     options = options_of(vbench_t2v.DRIVER, "--prompts", path, "--long", long, "--out", tmp_path / "o")
-    work = vbench_t2v.work(options, {})
+    work = vbench_t2v.work(options, partial(settings_for, {}))
     records = full_info(path)
     flickering = {record["prompt_en"] for record in records if "temporal_flickering" in record["dimension"]}
     prompts = {record["prompt_en"] for record in records}
     assert (len(prompts), len(flickering)) == (944, 75)
     wanted = {f"{text}-{k}.mp4" for text in prompts for k in range(25 if text in flickering else 5)}
-    assert len(work.samples) == 6220
+    assert len(work.jobs) == 6220
     assert work.remarks == []
-    check_case(work.samples, tmp_path)
-    folder = VideoFolder(tmp_path / "o", work.samples)
-    with staging_folder(tmp_path / "o_records") as staging:
-        for sample in work.samples[::5]:
+    require_case(work.jobs, tmp_path)
+    folder = VideoFolder(tmp_path / "o", work.jobs)
+    with staging_folder(folder.staging) as staging:
+        for job in work.jobs[::5]:
             (staging / "made.mp4").write_bytes(b"")
-            folder.put(sample, staging / "made.mp4", staging)
+            folder.put(job.name, staging / "made.mp4")
     listed = {path.name for path in (tmp_path / "o").iterdir()}
-    assert listed == {sample.name for sample in work.samples[::5]}
-    assert {sample.name for sample in work.samples} == wanted
+    assert listed == {job.name for job in work.jobs[::5]}
+    assert {job.name for job in work.jobs} == wanted
     assert folder.strangers() == []
 
 
@@ -269,13 +271,13 @@ def test_the_official_i2v_list_gives_1118_prompts_over_355_images(shared_data: P
         Image.new("RGB", (7, 4)).save(tmp_path / "crop/7-4" / name)
     words = ["--prompts", path, "--long", long, "--images", tmp_path / "crop", "--out", tmp_path / "o"]
     with pytest.raises(ValueError, match=r"2 of 355 crops are not in .*") as error:
-        vbench_i2v.work(options_of(vbench_i2v.DRIVER, *words), {})
+        vbench_i2v.work(options_of(vbench_i2v.DRIVER, *words), partial(settings_for, {}))
     assert all(name in str(error.value) for name in names[-2:])
     for name in names[-2:]:
         Image.new("RGB", (7, 4)).save(tmp_path / "crop/7-4" / name)
-    work = vbench_i2v.work(options_of(vbench_i2v.DRIVER, *words), {})
-    assert len(work.samples) == 5590
-    assert len({sample.image for sample in work.samples}) == 355
+    work = vbench_i2v.work(options_of(vbench_i2v.DRIVER, *words), partial(settings_for, {}))
+    assert len(work.jobs) == 5590
+    assert len({job.image for job in work.jobs}) == 355
     assert (work.settings["width"], work.settings["height"]) == (672, 384)
     assert work.remarks == []
     with pytest.raises(ValueError, match="lacks its image_name"):

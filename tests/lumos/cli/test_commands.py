@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from lumos.cli import commands, main, outputs, record
+from lumos.cli import commands, jobs, main, record
 from lumos.cli.record import differences, model_hash
 from lumos.cli.training_run import RunConfig
 from lumos.hub.models import resolve
@@ -101,7 +101,7 @@ def test_a_finished_output_is_never_made_twice(lumos: Lumos, monkeypatch: pytest
     words = ("generate", "--prompt", "a red circle", "--num-frames", "1")
     assert lumos(*words)[0] == 0
     before = Path("outputs/a-red-circle.png").stat().st_mtime_ns
-    monkeypatch.setattr(outputs, "_make", None)
+    monkeypatch.setattr(jobs, "_make", None)
     for more in ((), ("--num-frames", "1", "--steps", "2")):
         status, said, _ = lumos(*words, *more)
         assert status == 0
@@ -127,7 +127,7 @@ def test_a_file_of_the_user_s_is_not_overwritten(lumos: Lumos) -> None:
     Path("image.png").write_bytes(b"mine")
     status, _, error = lumos("generate", "--prompt", "a", "--num-frames", "1", "--out", "image.png")
     assert (status, Path("image.png").read_bytes()) == (2, b"mine")
-    assert "no record of how it was made" in error
+    assert "no record says how it was made" in error
     lumos("generate", "--prompt", "a", "--num-frames", "1", "--out", "image.png", "--overwrite")
     with Path("image.png").open("ab") as file:
         file.write(b"edited")
@@ -201,7 +201,7 @@ def test_several_prompts_share_batches_and_count_their_seeds_on(lumos: Lumos) ->
 def test_a_prompt_file_goes_on_where_it_was_stopped(lumos: Lumos, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("list.txt").write_text("a circle\n\na square\na star\n")
     words = ("generate", "--prompt-file", "list.txt", "--num-frames", "1", "--out", "many")
-    write = outputs.write_image
+    write = jobs.write_image
     written: list[Path] = []
 
     def stopped_at_the_second(path: Path, image: np.ndarray) -> None:
@@ -210,12 +210,12 @@ def test_a_prompt_file_goes_on_where_it_was_stopped(lumos: Lumos, monkeypatch: p
         written.append(path)
         write(path, image)
 
-    monkeypatch.setattr(outputs, "write_image", stopped_at_the_second)
+    monkeypatch.setattr(jobs, "write_image", stopped_at_the_second)
     status, _, error = lumos(*words)
     assert status == 130
     assert "what was finished is kept" in error
     assert files_in(Path("many")) == ["a-circle.png", "a-circle.png.json"]
-    monkeypatch.setattr(outputs, "write_image", write)
+    monkeypatch.setattr(jobs, "write_image", write)
     first = Path("many/a-circle.png").stat().st_mtime_ns
     assert lumos(*words)[0] == 0
     assert files_in(Path("many"))[::2] == ["a-circle.png", "a-square.png", "a-star.png"]
@@ -226,7 +226,7 @@ def test_a_full_disk_leaves_nothing_half_written(lumos: Lumos, monkeypatch: pyte
     def full(path: Path) -> str:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(outputs, "file_hash", full)
+    monkeypatch.setattr(jobs, "file_hash", full)
     status, _, error = lumos("generate", "--prompt", "a", "--num-frames", "1", "--out", "x/image.png")
     assert status == 2
     assert error == "lumos: error: [Errno 28] No space left on device\n"
@@ -270,7 +270,7 @@ def test_bad_input_is_one_clear_line(
     lumos: Lumos, words: list[str], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Path("words.txt").write_text("these are words\n")
-    monkeypatch.setattr(outputs, "_make", None)  # it is said before anything is made
+    monkeypatch.setattr(jobs, "_make", None)  # it is said before anything is made
     status, said, error = lumos("generate", *words)
     assert status == 2
     assert error.startswith("lumos: error: ")

@@ -1,0 +1,40 @@
+"""`lumos export`: a model folder from a training run."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from lumos.cli.interrupt import loading
+from lumos.cli.option import add_ckpts
+
+
+def add_command(commands: Any) -> None:
+    """Add the command to those of `lumos`."""
+    command = commands.add_parser("export", help="a training run to a model folder")
+    command.add_argument("training_run", type=Path, metavar="RUN", help="the run's folder (trainer.run_dir)")
+    command.add_argument("folder", type=Path, metavar="FOLDER", help="where the model goes")
+    command.add_argument("--tokenizers", help="model whose tokenizers and defaults go along (default: task.init_from)")
+    command.add_argument("--dtype", default="float32", help="of the weights: float32 (default) or bfloat16")
+    command.add_argument("--overwrite", action="store_true", help="replace the folder if it is there")
+    command.add_argument("--adapter", action="store_true", help="only the adapters of a LoRA run; default: merged")
+    command.set_defaults(run=run)
+    add_ckpts(command)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Make a model folder of a run's newest checkpoint."""
+    with loading("lumos"):
+        from lumos.cli.exported_model import export_run
+
+    print(
+        export_run(
+            options.training_run,
+            options.folder,
+            tokenizers=options.tokenizers,
+            dtype=options.dtype,
+            ckpts=options.ckpts,
+            overwrite=options.overwrite,
+            adapter=options.adapter,
+        )
+    )
+    return 0

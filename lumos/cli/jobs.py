@@ -1,0 +1,370 @@
+"""Jobs -> files: each output made once, whole or not at all, with its record; by one process or by many.
+
+    plan = plan_jobs(jobs, folder, recipe, batch_size=4, worker=worker)   # loads no model: mistakes show at once
+    for made in run_jobs(plan, load):                                     # loads one if something is missing
+        print(made.output, made.seed)
+
+The list is cut into batches once, from its beginning, and worker r of n makes batches r, r + n, ... A batch of which
+something is missing is made whole: an output stands in the same batch, and so is the same byte for byte, however many
+workers there are and wherever a run was stopped. The record, which holds the hash of the file, is written first, then
+the file gets its name: a file without its record is never seen.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from PIL import Image
+
+from lumos.cli.outputs import FORMATS, OutputFolder, move, staging_folder
+from lumos.cli.record import code_version, differences, file_hash, read_record, record_path, write_record
+from lumos.cli.workers import ALONE, Worker, batches_of, share_of
+from lumos.media.inputs import choose_seeds
+from lumos.media.writing import write_image, write_video
+from xllmx.setting import SettingError
+
+_SHOWN_CHARACTERS = 40
+
+
+@runtime_checkable
+class Settings(Protocol):
+    """The settings of one output, with nothing left open."""
+
+    @property
+    def width(self) -> int:
+        """Pixels."""
+        ...
+
+    @property
+    def height(self) -> int:
+        """Pixels."""
+        ...
+
+    @property
+    def fps(self) -> int:
+        """Frames per second."""
+        ...
+
+    @property
+    def num_output_frames(self) -> int:
+        """Frames of the finished clip; 1 is an image."""
+        ...
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as they stand in a record; a call with them makes the same again."""
+        ...
+
+
+@runtime_checkable
+class PipelineOutput(Protocol):
+    """What a call of a pipeline made, one entry an output in every list."""
+
+    @property
+    def frames(self) -> list[list[Image.Image]]:
+        """The frames of each."""
+        ...
+
+    @property
+    def seeds(self) -> list[int]:
+        """What makes each again."""
+        ...
+
+    @property
+    def model_calls(self) -> list[int]:
+        """Passes of the model that each took."""
+        ...
+
+
+@runtime_checkable
+class Pipeline(Protocol):
+    """All that the runner asks of a model."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model lies."""
+        ...
+
+    def check(self, prompt: str, settings: Any) -> None:
+        """ValueError if a call with this prompt and these settings (its own `Settings`) would be refused."""
+        ...
+
+    def __call__(
+        self,
+        prompt: Sequence[str],
+        *,
+        image: Sequence[Path | None],
+        negative_prompt: Sequence[str | None],
+        seed: Sequence[int],
+        callback: Callable[..., None] | None,
+        **settings: Any,
+    ) -> PipelineOutput:
+        """One output a prompt; an output with a seed is the same in any batch, up to floating point."""
+        ...
+
+
+@runtime_checkable
+class SettingsFor(Protocol):
+    """The settings of a call, worked out without the model: `LumosPipeline.settings_for` before it is loaded."""
+
+    def __call__(self, given: Mapping[str, Any], *, image: Path | Image.Image | None) -> Settings:
+        """`given` filled up from the model's defaults; a first frame sets the size that is not given. ValueError."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One output to make."""
+
+    name: str
+    """What its folder knows it by (`OutputFolder`); the suffix says the format."""
+    prompt: str
+    """What the model sees."""
+    image: Path | None = None
+    """First frame, for image-to-video."""
+    negative_prompt: str | None = None
+    """What to lead away from."""
+    seed: int | None = None
+    """None: drawn, or that of the finished output."""
+    notes: Mapping[str, Any] = field(default_factory=dict)
+    """What its record says besides, at the end."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How all outputs of a list are made, known before a model is loaded."""
+
+    given: Mapping[str, Any]
+    """What the pipeline is called with; None = the model's default."""
+    settings_for: SettingsFor
+    model: Mapping[str, Any]
+    """What every record says of the model (`lumos.cli.record.model_entries`)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """An output that is there."""
+
+    output: Path
+    """The file."""
+    seed: int
+    """What makes it again."""
+    seconds: float = 0.0
+    """How long it took, its share of the batch; 0 when it was there already."""
+    replaced: bool = False
+    """Whether a file stood there that was damaged, or made otherwise."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    """A job, looked at before anything is made."""
+
+    job: Job
+    number: int
+    """In the whole list, from 1."""
+    settings: Settings
+    wanted: Mapping[str, Any]
+    """What its record must say; the seed may be open."""
+    place: Path | None
+    """The file that stands there, if one does."""
+    seed: int | None
+    """The seed of the finished output; None if it is to be made."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What one worker makes of a list."""
+
+    batches: list[list[Planned]]
+    """Its share of the batches, finished outputs among them."""
+    folder: OutputFolder
+    recipe: Recipe
+    num_listed: int
+    """Jobs of the whole list."""
+
+    @property
+    def finished(self) -> list[Made]:
+        """The outputs that are there and are the ones wanted."""
+        planned = [one for batch in self.batches for one in batch]
+        return [Made(output=one.place, seed=one.seed) for one in planned if one.place and one.seed is not None]
+
+    @property
+    def missing(self) -> list[Planned]:
+        """The jobs that are to be done."""
+        return [one for batch in self.batches for one in batch if one.seed is None]
+
+
+def plan_jobs(
+    jobs: Sequence[Job],
+    folder: OutputFolder,
+    recipe: Recipe,
+    *,
+    batch_size: int = 1,
+    worker: Worker = ALONE,
+    overwrite: bool = False,
+) -> Plan:
+    """What a worker has to make of a list, and what it finds finished; no model is loaded, no file is written.
+
+    Args:
+        jobs: the whole list, every name another one.
+        folder: where the outputs go.
+        recipe: how they are made.
+        batch_size: outputs that go through the model together.
+        worker: which of how many this process is.
+        overwrite: whether an output that was made otherwise is replaced.
+
+    Raises:
+        ValueError: for a wrong setting, a picture that is none, an output that is there and is another one (with the
+            remedy); of several jobs, the prompt is named.
+    """
+    _check_names(jobs)
+
+    @cache  # many jobs share a picture
+    def of_image(image: Path | None) -> tuple[Settings, dict[str, Any]]:
+        entries = {} if image is None else {"image": str(image.resolve()), "image_hash": file_hash(image)}
+        return recipe.settings_for(recipe.given, image=image), entries
+
+    def look_at(number: int, job: Job) -> Planned:
+        with _naming(job.prompt, number, num_listed=len(jobs), given=recipe.given):
+            settings, image = of_image(job.image)
+            choose_seeds(1, seed=job.seed)
+            if job.name.endswith(".png") and settings.num_output_frames > 1:
+                rule = f"is to hold {settings.num_output_frames} frames; use mp4 or gif, or one frame"
+                raise ValueError(f"{job.name} {rule}")
+        made_of = {"prompt": job.prompt, "negative_prompt": job.negative_prompt, **image, "seed": job.seed}
+        wanted = {**made_of, "settings": settings.to_dict(), **recipe.model}
+        place, seed = folder.find(job.name), finished_seed(folder, job.name, wanted, overwrite=overwrite)
+        return Planned(job=job, number=number, settings=settings, wanted=wanted, place=place, seed=seed)
+
+    share = share_of(batches_of(list(enumerate(jobs, start=1)), batch_size), worker)
+    batches = [[look_at(number, job) for number, job in batch] for batch in share]
+    return Plan(batches=batches, folder=folder, recipe=recipe, num_listed=len(jobs))
+
+
+def finished_seed(folder: OutputFolder, name: str, wanted: Mapping[str, Any], *, overwrite: bool = False) -> int | None:
+    """The seed of an output that is there and is the one wanted, or None if it is to be made.
+
+    In a folder that holds nothing but outputs, one that is not as it was written was damaged, and is to be made again.
+    Raises ValueError if another one stands there and may not be replaced.
+    """
+    output = folder.find(name)
+    if output is None:
+        return None
+    if output.is_dir():
+        raise ValueError(f"{output} is a folder; choose another name for the output")
+    try:
+        record = read_record(folder.recorded(name))
+    except ValueError:
+        if folder.holds_only_outputs:
+            return None
+        raise
+    if record is None:
+        fault = "no record says how it was made"
+    elif changed := differences(record, wanted):
+        fault = f"it was made otherwise ({'; '.join(changed)})"
+    elif record.get("output_hash") == file_hash(output):
+        return int(record["seed"])
+    elif folder.holds_only_outputs:
+        return None
+    else:
+        fault = "it is not the file its record speaks of"
+    if not overwrite:
+        raise ValueError(f"{output} is there already, and {fault}; use --overwrite, or another --out")
+    return None
+
+
+def run_jobs(
+    plan: Plan, load: Callable[[], Pipeline], *, on_frame: Callable[..., None] | None = None
+) -> Iterator[Made]:
+    """Yields what is missing of a plan, each output once it is in its place, batch by batch.
+
+    `load` is called if something is missing. `on_frame` is what the pipeline calls while a batch is being made.
+
+    Raises:
+        ValueError: before anything is made, for a prompt or settings that the model does not take (of several jobs, the
+            prompt is named), or a folder that takes no file.
+    """
+    if not plan.missing:
+        return
+    pipeline = load()
+    for one in plan.missing:
+        with _naming(one.job.prompt, one.number, num_listed=plan.num_listed, given=plan.recipe.given):
+            pipeline.check(one.job.prompt, one.settings)
+    code = code_version()
+    with staging_folder(plan.folder.staging) as staging:
+        for batch in plan.batches:
+            if any(one.seed is None for one in batch):
+                yield from _make(plan, pipeline, batch, code=code, staging=staging, on_frame=on_frame)
+
+
+def _make(
+    plan: Plan,
+    pipeline: Pipeline,
+    batch: Sequence[Planned],
+    *,
+    code: str,
+    staging: Path,
+    on_frame: Callable[..., None] | None,
+) -> Iterator[Made]:
+    """Makes one batch, and yields what of it was missing."""
+    start = time.perf_counter()
+    result = pipeline(
+        [one.job.prompt for one in batch],
+        image=[one.job.image for one in batch],
+        negative_prompt=[one.job.negative_prompt for one in batch],
+        seed=[choose_seeds(1, seed=one.job.seed if one.seed is None else one.seed)[0] for one in batch],
+        callback=on_frame,
+        **plan.recipe.given,
+    )
+    seconds = (time.perf_counter() - start) / len(batch)
+    made = zip(batch, result.frames, result.seeds, result.model_calls, strict=True)
+    for one, frames, seed, calls in made:
+        if one.seed is not None:
+            continue
+        where = {"device": pipeline.device.type, "code": code}
+        took = {"num_frames": len(frames), "model_calls": calls, "seconds": round(seconds, 3)}
+        pixels = np.stack([np.asarray(frame) for frame in frames])
+        output = _write(plan.folder, one, pixels, {**one.wanted, "seed": seed, **where, **took}, staging=staging)
+        yield Made(output=output, seed=seed, seconds=seconds, replaced=one.place is not None)
+
+
+def _write(folder: OutputFolder, one: Planned, pixels: np.ndarray, record: Mapping[str, Any], *, staging: Path) -> Path:
+    """Where an output is, once it and its record are in place; the two are never taken for a pair they are not."""
+    made = staging / f"made{Path(one.job.name).suffix}"
+    if made.suffix == ".png":
+        write_image(made, pixels[0])
+    else:
+        write_video(made, pixels, fps=one.settings.fps)
+    named = {"output": one.job.name, "output_hash": file_hash(made), **one.job.notes}
+    write_record(made, {**record, **named})
+    move(record_path(made), record_path(folder.recorded(one.job.name)))
+    return folder.put(one.job.name, made)
+
+
+@contextmanager
+def _naming(prompt: str, number: int, *, num_listed: int, given: Mapping[str, Any]) -> Iterator[None]:
+    """Within it a fault of one job among several names its prompt; one of the settings of all does not."""
+    try:
+        yield
+    except ValueError as error:
+        of_all = isinstance(error, SettingError) and error.name in given
+        if num_listed == 1 or of_all:
+            raise
+        shown = prompt if len(prompt) <= _SHOWN_CHARACTERS else f"{prompt[:_SHOWN_CHARACTERS]}..."
+        raise ValueError(f"prompt {number} of {num_listed} ({shown!r}): {error}") from error
+
+
+def _check_names(jobs: Sequence[Job]) -> None:
+    """Raises ValueError for a name of no known format, and for two jobs of one name."""
+    seen: set[str] = set()
+    for name in (job.name for job in jobs):
+        if Path(name).suffix.removeprefix(".") not in FORMATS:
+            raise ValueError(f"{name} is of no known format; its name must end in {', '.join(FORMATS)}")
+        if name in seen:
+            raise ValueError(f"two prompts would go to {name}; give them other names")
+        seen.add(name)

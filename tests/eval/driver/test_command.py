@@ -1,0 +1,35 @@
+"""The options that all drivers share."""
+
+import pytest
+from torch.distributed.run import get_args_parser
+
+from eval.custom.__main__ import parser as custom_parser
+from eval.driver.command import parse, parser_of
+from eval.geneval.__main__ import DRIVER as GENEVAL
+from eval.vbench.i2v import DRIVER as VBENCH_I2V
+from eval.vbench.t2v import DRIVER as VBENCH_T2V
+
+PARSERS = {
+    "geneval": lambda: parser_of(GENEVAL),
+    "vbench_t2v": lambda: parser_of(VBENCH_T2V),
+    "vbench_i2v": lambda: parser_of(VBENCH_I2V),
+    "custom": custom_parser,
+}
+
+
+@pytest.mark.parametrize("name", PARSERS)
+def test_torchrun_takes_no_option_for_one_of_its_own(name: str) -> None:
+    actions = PARSERS[name]()._actions
+    options = [option for action in actions for option in action.option_strings if option.startswith("--")]
+    words = [word for option in options if option != "--help" for word in (option, "1")]
+    parsed = get_args_parser().parse_args(["-m", f"eval.{name}", *words])  # it takes beginnings of its own names
+    assert parsed.training_script_args == words
+
+
+def test_settings_stand_anywhere_and_are_read_as_json() -> None:
+    words = ["num_frames=5", "--part", "2/3", "guidance_scale=1.5", "mask_given_frames=true", "--seed", "4", "a=b=c"]
+    options = parse(parser_of(GENEVAL), words)
+    assert options.settings == {"num_frames": 5, "guidance_scale": 1.5, "mask_given_frames": True, "a": "b=c"}
+    assert (options.part, options.seed) == ("2/3", 4)
+    with pytest.raises(ValueError, match="'steps' is no setting; write for example num_inference_steps=20"):
+        parse(parser_of(GENEVAL), ["steps"])
