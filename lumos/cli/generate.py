@@ -1,6 +1,7 @@
 """`lumos generate`: videos and images from prompts and pictures, by either model; what it would take (`--dry-run`)."""
 
 import argparse
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,9 @@ def run(options: argparse.Namespace) -> int:
     kind = kind_of_model(options.model, options.ckpts)
     refuse_options(options, kind)
     prompts = prompts_of(options, kind)
+    if options.hf_token:
+        unused = "--hf-token is not used: nothing is downloaded here; for `lumos download`, run `hf auth login`"
+        print(f"lumos: {unused}", file=sys.stderr)
     if options.gpu and not options.dry_run:
         raise ValueError("--gpu is of the --dry-run; a run takes --device")
 
