@@ -1,1 +1,1 @@
-"""Whether a folder of samples is what an official scorer takes: counts, names, files that decode, metadata."""
+"""Whether a folder of outputs is what an official scorer takes: counts, names, files that decode, metadata."""

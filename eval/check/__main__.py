@@ -1,4 +1,4 @@
-"""Whether a folder of samples may be scored: `python -m eval.check geneval|vbench|vbench_i2v FOLDER`.
+"""Whether a folder of outputs may be scored: `python -m eval.check geneval|vbench|vbench_i2v FOLDER`.
 
 Counts, names, every file decoded, metadata equal to the official. Prints exactly what is missing or wrong.
 The exit status is 0 if nothing is, 1 if something is, 2 if the check could not be made.
@@ -18,7 +18,7 @@ from lumos.media.files import replacing
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit status: 0 for a folder that may be scored, 1 for one that may not, 2 after one line of error."""
+    """The exit status (`lumos.cli.exit_status`): 0 for a folder that may be scored, 1 for one that may not."""
     options = _parser().parse_args(arguments)
     return status_of("eval.check", lambda: _main(options))
 
@@ -49,7 +49,7 @@ def check(
 ) -> Findings:
     """What is wrong with a benchmark's folder; `prompts` is the official file (default: the one in eval/prompts)."""
     if not folder.is_dir():
-        raise ValueError(f"{folder} is no folder: give the one that holds the samples")
+        raise ValueError(f"{folder} is no folder: give the one that holds the outputs")
     asked = BENCHMARKS[benchmark]
     return asked.check(folder, asked.lists.find(prompts), expected=expected or Expected(), workers=workers)
 
@@ -72,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("benchmark", choices=BENCHMARKS)
     parser.add_argument("folder", type=Path, help="what the benchmark's driver wrote")
     parser.add_argument("--prompts", type=Path, metavar="FILE", help="official prompt file (default: in eval/prompts)")
-    parser.add_argument("--size", type=_size, metavar="WxH", help="of every sample (default: as most of them are)")
+    parser.add_argument("--size", type=_size, metavar="WxH", help="of every output (default: as most of them are)")
     parser.add_argument("--frames", type=int, help="of every video (default: as most of them have)")
     parser.add_argument("--workers", type=int, default=4, help="files decoded at a time")
     parser.add_argument("--most", type=int, default=50, help="problems printed of each sort; 0: all")

@@ -24,11 +24,11 @@ class Findings:
     benchmark: str
     folder: str
     num_expected: int
-    """Samples that the benchmark asks for."""
+    """Outputs that the benchmark asks for."""
     num_good: int
-    """Samples with no problem."""
+    """Outputs with no problem."""
     media: str
-    """What the good samples are, e.g. `448x256` or `672x384, 25 frames`."""
+    """What the good outputs are, e.g. `448x256` or `672x384, 25 frames`."""
     problems: list[Problem] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     """What changes no score, or may be meant so."""
@@ -44,7 +44,7 @@ class Findings:
 
     def lines(self, most: int = 50) -> Iterator[str]:
         """Yields lines for a person: every problem, of each sort at most `most` (0: all)."""
-        good = f"{self.num_good} of {self.num_expected} samples are good"
+        good = f"{self.num_good} of {self.num_expected} outputs are good"
         yield f"{self.benchmark} in {self.folder}: {good} ({self.media})"
         for what, count in Counter(problem.what for problem in self.problems).items():
             yield f"{what}: {count}"

@@ -1,4 +1,4 @@
-"""What a sample file is: decoded to its last frame, never taken by its name."""
+"""What an output is: decoded to its last frame, never taken by its name."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -30,7 +30,7 @@ class Media:
 
 @dataclass(frozen=True, kw_only=True)
 class Expected:
-    """What all samples must be; None: all alike, as most of them are."""
+    """What all outputs must be; None: all alike, as most of them are."""
 
     size: tuple[int, int] | None = None
     """Width and height in pixels."""
@@ -71,7 +71,7 @@ def probe_all(folder: Path, names: Sequence[str], *, workers: int = 4) -> tuple[
 
 
 def compare(media: dict[str, Media], expected: Expected) -> tuple[str, list[Problem]]:
-    """What the samples are in words, and the problems of those that are not as expected."""
+    """What the outputs are in words, and the problems of those that are not as expected."""
     if not media:
         return "none that decodes", []
     size = expected.size or _most(media.values(), lambda one: (one.width, one.height))
@@ -87,13 +87,13 @@ def compare(media: dict[str, Media], expected: Expected) -> tuple[str, list[Prob
 
 
 def twins(media: dict[str, Media], groups: Iterable[Sequence[str]]) -> list[str]:
-    """A remark for each group (the samples of one prompt) in which files are equal byte for byte."""
+    """A remark for each group (the outputs of one prompt) in which files are equal byte for byte."""
     remarks = []
     for names in groups:
         counts = Counter(media[name].digest for name in names if name in media)
         if counts and counts.most_common(1)[0][1] > 1:
             first = min(name for name in names if name in media and counts[media[name].digest] > 1)
-            remarks.append(f"{first} has an equal among the samples of its prompt: were they drawn with one seed?")
+            remarks.append(f"{first} has an equal among the outputs of its prompt: were they drawn with one seed?")
     return remarks
 
 

@@ -4,7 +4,7 @@
     python -m eval.prompts --from FOLDER --offline    takes it from a folder that has it, e.g. checkouts
 
 Each file comes from the first of: --from, an installed `vbench` package, the network (pinned revisions). Written are
-the official list as it is, by which samples are named and scored, and apart from it a map {official prompt: long
+the official list as it is, by which outputs are named and scored, and apart from it a map {official prompt: long
 prompt}, which is what a model sees. The lists are their authors' and are not part of this repository.
 """
 

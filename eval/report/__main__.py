@@ -1,7 +1,7 @@
 """One table from the raw outputs of an official scorer: `python -m eval.report geneval|vbench|vbench_i2v RESULTS`.
 
 Writes OUT/BENCHMARK.md, .json and .html: every tag or dimension, the official totals, published numbers beside them,
-and with --samples pictures of samples with their prompts. There is no total while anything is missing: the exit status
+and with --samples pictures of outputs with their prompts. There is no total while anything is missing: the exit status
 is then 1; it is 2 if there is nothing to report on.
 """
 
@@ -21,7 +21,7 @@ from lumos.media.files import replacing
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit status: 0 with a total, 1 without one, 2 after one line that says what is wrong."""
+    """The exit status (`lumos.cli.exit_status`): 0 with a total, 1 without one."""
     options = _parser().parse_args(arguments)
     return status_of("eval.report", lambda: 0 if report(options).totals else CHECK_FAILED)
 

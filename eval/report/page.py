@@ -1,6 +1,6 @@
-"""One html file for a benchmark: the table, and samples with their prompts, so that a number can be looked at.
+"""One html file for a benchmark: the table, and outputs with their prompts, so that a number can be looked at.
 
-The pictures are in the file, which therefore opens anywhere; each links to the sample it was made from.
+The pictures are in the file, which therefore opens anywhere; each links to the output it was made from.
 """
 
 import os
@@ -26,11 +26,11 @@ li, .group { color: #555 } h2 { margin-top: 2rem }
 
 
 def page(benchmark: Benchmark, table: Table, sheets: Iterable[Sheet], *, beside: Path) -> str:
-    """The html of a page that will lie in the folder `beside`, from which its links to the samples start."""
+    """The html of a page that will lie in the folder `beside`, from which its links to the outputs start."""
     body = [f"<h1>{benchmark.title}</h1>", f"<p>{benchmark.meaning}</p>", *_table(table)]
     figures = [line for sheet in sheets for line in _figure(sheet, beside)]
     if figures:
-        body += ["<h2>Samples</h2>", "<p>The first prompts of every tag or dimension, none chosen.</p>", *figures]
+        body += ["<h2>Outputs</h2>", "<p>The first prompts of every tag or dimension, none chosen.</p>", *figures]
     head = f'<meta charset="utf-8"><title>{benchmark.title}</title><style>{_STYLE}</style>'
     return "\n".join(["<!doctype html>", f'<html lang="en"><head>{head}</head><body>', *body, "</body></html>", ""])
 

@@ -13,7 +13,7 @@ class Score:
     value: float | None
     """A fraction; None while it is missing."""
     num: int | None = None
-    """Samples that were scored, if that is known."""
+    """Outputs that were scored, if that is known."""
     num_expected: int | None = None
     problem: str = ""
     """Why the score is not the benchmark's; empty if it is."""
@@ -32,7 +32,7 @@ class Scores:
     official: bool = True
     """Whether the prompts are the benchmark's own, so that published numbers may stand beside."""
     verdicts: Mapping[str, tuple[bool, str]] = field(default_factory=dict)
-    """GenEval: sample (`00012/samples/00003.png`) -> whether it is correct, and why not."""
+    """GenEval: image (`00012/samples/00003.png`) -> whether it is correct, and why not."""
 
     def to_dict(self) -> dict[str, Any]:
         """A json-able record, without the verdicts."""

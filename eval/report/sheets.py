@@ -1,4 +1,4 @@
-"""The samples of a page: the first prompts of every tag or dimension, none chosen, as small pictures."""
+"""The outputs on a page: the first prompts of every tag or dimension, none chosen, as small pictures."""
 
 import base64
 import io
@@ -15,7 +15,7 @@ _HEIGHT_PX, _FRAMES = 128, 4
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """One sample in small."""
+    """One output in small."""
 
     file: Path
     jpeg: bytes | None
@@ -31,7 +31,7 @@ class Picture:
 
 @dataclass(frozen=True, kw_only=True)
 class Sheet:
-    """The samples of one prompt."""
+    """The outputs of one prompt."""
 
     group: str
     """Its tag, or its first dimension."""

@@ -73,7 +73,7 @@ def _notes(scores: Scores, benchmark: Benchmark, peers: Sequence[Published]) -> 
     if scores.missing:
         yield "No total: " + "; ".join(scores.missing)
         if any(part.problem and part.value is not None for part in scores.parts):
-            yield "Scores in brackets are not the benchmark's: not all of its samples were scored as they should be"
+            yield "Scores in brackets are not the benchmark's: not all of its outputs were scored as they should be"
     yield from scores.remarks
     if benchmark.note:
         yield benchmark.note

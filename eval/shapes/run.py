@@ -14,6 +14,7 @@ from eval.shapes.prompts import KINDS, Record, make_prompts, save_prompts
 from eval.shapes.score import Report, Result, score, summarise
 from eval.shapes.sheet import write_sheet
 from lumos.cli.models.door import find_model, refuse_settings, refuse_task
+from lumos.cli.models.kind import Model
 from lumos.cli.record import model_hash
 from lumos.media.files import remove_temporaries, replacing
 from lumos.shapes import describe
@@ -74,9 +75,7 @@ def run(config: RunConfig) -> dict[str, Report]:
     kinds = config.kinds or tuple(kind for kind in KINDS if kind in model.kind.tasks)
     for kind in kinds:
         refuse_task(model, kind)
-    refuse_settings(model, config.settings)
-    faster = model.kind.fast_settings(model.files.defaults) if config.fast else {}
-    settings = {**faster, **config.settings}
+    settings = settings_of(config, model)
     model.settings_for(settings, image=None)  # refuses what is no setting
     generator = PipelineGenerator(model.load([]), seed=config.seed, settings=settings)
     _claim_folder(config, settings, model_hash=model_hash(model.files))
@@ -92,6 +91,16 @@ def run(config: RunConfig) -> dict[str, Report]:
         write_sheet(folder / "wrong.png", [result for result in results if not result.verdict.correct], folder)
         write_json(config.out / "report.json", {name: report.to_dict() for name, report in reports.items()})
     return reports
+
+
+def settings_of(config: RunConfig, model: Model) -> dict[str, Any]:
+    """What the pipeline is called with: the settings given, over the model's own of faster sampling, if asked for.
+
+    Raises `ValueError` for settings of another model.
+    """
+    refuse_settings(model, config.settings)
+    faster = model.kind.fast_settings(model.files.defaults) if config.fast else {}
+    return {**faster, **config.settings}
 
 
 def fill_folder(

@@ -72,7 +72,7 @@ def _make(model: Model, plan: "Plan") -> int:
         print(f"{one.output}  seed {one.seed}  finished before; --seed or --out makes another")
     begun = [one for batch in plan.batches for one in batch if any(other.seed is None for other in batch)]
     total = sum(map(model.kind.num_units, begun))
-    with tqdm(desc=f"{model.kind.unit}s", total=total, leave=False, disable=None) as bar:
+    with tqdm(desc=f"{model.kind.unit}s", total=total, leave=False, disable=None if plan.missing else True) as bar:
         for one in run_jobs(plan, lambda: model.load(plan.missing), on_frame=_counting(bar.update)):
             bar.write(f"{one.output}  seed {one.seed}  {one.seconds:.1f} s")
     return 0

@@ -90,11 +90,9 @@ def refuse_options(options: argparse.Namespace, kind: ModelKind) -> None:
         ValueError: one is; it names both models.
     """
     for other, names in options.only.items():
-        given = next(
-            (name for name in names if other != kind.name and getattr(options, name) not in (None, False)), None
-        )
-        if given is not None:
-            option, model = f"--{given.replace('_', '-')}", options.model or DEFAULT_MODEL
+        given = [name for name in names if getattr(options, name) is not None and getattr(options, name) is not False]
+        if given and other != kind.name:
+            option, model = f"--{given[0].replace('_', '-')}", options.model or DEFAULT_MODEL
             raise ValueError(f"{option} is for {KINDS[other].title}, and {model} is {kind.title}; leave it out")
 
 

@@ -259,20 +259,20 @@ def finished_seed(folder: OutputFolder, name: str, wanted: Mapping[str, Any], *,
         raise ValueError(f"{output} is a folder; choose another name for the output")
     try:
         record = read_record(folder.recorded(name))
-    except ValueError:
+        fault = "no record says how it was made"
+    except ValueError as error:  # damaged: of a file that is ours, so is the output
         if folder.holds_only_outputs:
             return None
-        raise
-    if record is None:
-        fault = "no record says how it was made"
-    elif changed := differences(record, wanted):
-        fault = f"it was made otherwise ({'; '.join(changed)})"
-    elif record.get("output_hash") == file_hash(output):
-        return int(record["seed"])
-    elif folder.holds_only_outputs:
-        return None
-    else:
-        fault = "it is not the file its record speaks of"
+        record, fault = None, str(error)
+    if record is not None:
+        if changed := differences(record, wanted):
+            fault = f"it was made otherwise ({'; '.join(changed)})"
+        elif record.get("output_hash") == file_hash(output):
+            return int(record["seed"])
+        elif folder.holds_only_outputs:
+            return None
+        else:
+            fault = "it is not the file its record speaks of"
     if not overwrite:
         raise ValueError(f"{output} is there already, and {fault}; use --overwrite, or another --out")
     return None

@@ -91,7 +91,7 @@ Check = Callable[..., tuple[int, str]]
 def test_a_complete_geneval_folder_passes(geneval: Path, run: Check) -> None:
     (geneval / "images" / "notes").mkdir()  # the scorer passes over what is no number
     status, said = run("geneval", geneval / "images", "--prompts", geneval / "metadata.jsonl", "--size", "32x24")
-    assert (status, "8 of 8 samples are good (32x24)" in said, "complete" in said) == (0, True, True), said
+    assert (status, "8 of 8 outputs are good (32x24)" in said, "complete" in said) == (0, True, True), said
 
 
 def missing(root: Path) -> None:
@@ -177,7 +177,7 @@ def test_a_size_that_was_not_asked_for_is_wrong_even_if_all_have_it(geneval: Pat
     assert (status, "size: 8" in said, "0 of 8" in said) == (1, True, True), said
 
 
-def test_samples_of_one_seed_are_remarked(geneval: Path, run: Check) -> None:
+def test_outputs_of_one_seed_are_remarked(geneval: Path, run: Check) -> None:
     samples = geneval / "images" / "00000" / "samples"
     shutil.copy(samples / "00001.png", samples / "00003.png")
     status, said = run("geneval", geneval / "images", "--prompts", geneval / "metadata.jsonl")
@@ -189,7 +189,7 @@ def test_complete_video_folders_pass(vbench: Path, run: Check) -> None:
     words = ("--prompts", vbench / "info.json", "--size", "32x24", "--frames", 3)
     assert run("vbench", vbench / "videos", *words)[0] == 0
     status, said = run("vbench_i2v", vbench / "i2v_videos", "--prompts", vbench / "i2v.json")
-    assert (status, "5 of 5 samples are good (32x24, 3 frames)" in said) == (0, True), said
+    assert (status, "5 of 5 outputs are good (32x24, 3 frames)" in said) == (0, True), said
 
 
 def unlink(root: Path) -> None:

@@ -1,5 +1,9 @@
 """The options that all drivers share."""
 
+import os
+import subprocess
+from pathlib import Path
+
 import pytest
 from torch.distributed.run import get_args_parser
 
@@ -24,6 +28,38 @@ def test_torchrun_takes_no_option_for_one_of_its_own(name: str) -> None:
     words = [word for option in options if option != "--help" for word in (option, "1")]
     parsed = get_args_parser().parse_args(["-m", f"eval.{name}", *words])  # it takes beginnings of its own names
     assert parsed.training_script_args == words
+
+
+FAKE = """#!/bin/bash
+case "$*" in
+  *device_count*) echo $GPUS ;;
+  *--dry-run*) echo "tried: $*" >&2; exit "$TRIED" ;;
+  *eval.*) echo "$@" ;;
+esac
+"""
+
+
+@pytest.mark.parametrize("driver", ["geneval", "custom"])
+@pytest.mark.parametrize(
+    ("gpus", "tried", "status", "started"),
+    [
+        ("0", "0", 0, "-m eval.DRIVER --part 2,4"),
+        ("1", "0", 0, "-m eval.DRIVER --part 2,4"),
+        ("3", "0", 0, "-m torch.distributed.run --standalone --nproc-per-node 3 -m eval.DRIVER --part 2,4"),
+        ("3", "2", 2, ""),  # a mistake is said once, and nothing is started
+    ],
+)
+def test_the_launcher_starts_a_process_a_gpu(
+    repo: Path, tmp_path: Path, driver: str, gpus: str, tried: str, status: int, started: str
+) -> None:
+    python = tmp_path / "python"
+    python.write_text(FAKE)
+    python.chmod(0o755)
+    environment = {"PATH": os.environ["PATH"], "LUMOS_PYTHON": str(python), "GPUS": gpus, "TRIED": tried}
+    words = ["bash", str(repo / "eval" / "launch.sh"), driver, "--part", "2,4"]
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.strip()) == (status, started.replace("DRIVER", driver)), done.stderr
+    assert done.stderr.count("tried: ") == int(gpus == "3")
 
 
 def test_settings_stand_anywhere_and_are_read_as_json() -> None:

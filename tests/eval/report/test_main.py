@@ -87,7 +87,7 @@ def test_what_cannot_be_read_is_one_line(tmp_path: Path, capsys) -> None:
 
 
 def test_the_page_shows_images_with_prompts_and_verdicts(tmp_path: Path) -> None:
-    """Prompts are text, whatever they contain; links lead to the samples; what is missing is said."""
+    """Prompts are text, whatever they contain; links lead to the outputs; what is missing is said."""
     tags = list(TAGS)
     records = [{"tag": tag, "include": [], "prompt": f"{NASTY}{tag}{n}"} for tag in tags for n in range(2)]
     prompts, images = tmp_path / "prompts.jsonl", tmp_path / "my images"

@@ -1,4 +1,4 @@
-"""The command line as a whole: words are looked at before PyTorch is loaded, options are written out."""
+"""The command line as a whole: words are looked at before PyTorch is loaded, mistakes in one line."""
 
 import subprocess
 import sys
@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from lumos.cli.commands import parser
 from tests.lumos.cli.console import Lumos
 
 
@@ -16,12 +15,23 @@ from tests.lumos.cli.console import Lumos
         ("generate", "say what to make"),
         ("generate --prompt a --model nothing", "there is no model 'nothing'"),
         ("generate --prompt-file nowhere.txt", "cannot read the prompts"),
+        (
+            "generate --prompt a --model lumina-tiny --top-k 3",
+            "--top-k is for Lumos-1, and lumina-tiny is Lumina",
+        ),
+        ("generate --prompt a --motion 3", "--motion is for Lumina-Video, and lumos-tiny is Lumos-1; leave it out"),
+        ("generate --prompt a --model .", "holds no model: it has neither a config.json nor a model_args.pth"),
+        ("generate --prompt a --model ./other", "holds a model of type 'gemma2'; give one of lumos1"),
+        ("generate --prompt a --model Alpha-VLLM/Lumina-Video-f24R960", "run: lumos download Alpha-VLLM/Lumina-Video"),
+        ("generate --prompt a --frame 8", "unrecognized arguments: --frame 8"),
         ("train", "say what to train: --config FILE"),
     ],
 )
 def test_what_is_wrong_with_the_words_is_said_before_pytorch_is_loaded(
     ckpts: Path, tmp_path: Path, words: str, message: str
 ) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "config.json").write_text('{"model_type": "gemma2"}')
     here = ["--ckpts", str(ckpts)] if words.startswith("generate") else []
     code = "import sys; sys.modules['torch'] = None; from lumos.cli import main; sys.exit(main(sys.argv[1:]))"
     command = [sys.executable, "-c", code, *words.split(), *here]

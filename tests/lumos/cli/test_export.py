@@ -9,10 +9,10 @@ from lumos.cli.training_run import RunConfig
 from lumos.lumos1.config import LumosConfig
 from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.training.task import LumosTaskConfig
+from tests.lumos.cli.console import Lumos
 from xllmx.checkpoint import CheckpointManager
 from xllmx.config import save_config
 from xllmx.trainer import TrainerConfig
-from tests.lumos.cli.console import Lumos
 
 
 @pytest.mark.parametrize("averaged", [False, True])

@@ -1,8 +1,6 @@
 """`lumos generate` by a tiny random Lumos-1: outputs made once, records that make them again, errors in a line."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import av

@@ -15,6 +15,7 @@ from lumos.lumos1.sampling.settings import (
     Settings,
     fast_settings,
     resolve_settings,
+    settings_for,
     sizes_for_images,
 )
 from lumos.media.crop import nearest_size
@@ -241,6 +242,50 @@ def test_a_call_that_cannot_be_done_is_refused_in_one_clear_error(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         pipeline(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "given", "message"),
+    [
+        (" ", {}, "the prompt is empty"),
+        ("a " * 3000, {}, "shorten it, or ask for fewer or smaller frames"),
+        ("a", {"fps": 999, "num_frames": 5}, "fps is 999, more than this model has a token for"),
+    ],
+)
+def test_what_a_call_would_refuse_is_found_without_calling(
+    pipeline: LumosPipeline, prompt: str, given: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        pipeline.check(prompt, settings_for(pipeline.defaults, given))
+
+
+def test_settings_without_the_model_are_those_of_the_pipeline(pipeline: LumosPipeline) -> None:
+    for given, image in (({}, None), ({"num_frames": 5}, picture(90, 130)), ({"width": 32}, picture(90, 130))):
+        assert settings_for(pipeline.defaults, given, image=image) == pipeline.settings_for(given, image=image)
+    assert settings_for(pipeline.defaults, {"num_frames": 5}, image=picture(90, 130)).width == 64
+    with pytest.raises(ValueError, match="num_frames is 1, but an image is given as first frame"):
+        settings_for(pipeline.defaults, {"num_frames": 1}, image=picture())
+
+
+def test_a_tokenizer_of_images_alone_is_found_at_the_first_check(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pipeline, tried = LumosPipeline.from_pretrained(folder, device="cpu"), []
+
+    def one_frame_each(codes: torch.Tensor) -> torch.Tensor:
+        tried.append(codes.shape)
+        return torch.zeros(len(codes), 3, codes.shape[1], 8, 8)
+
+    decode = pipeline.visual.decode
+    monkeypatch.setattr(pipeline.visual, "decode", one_frame_each)
+    settings = settings_for(pipeline.defaults, {})
+    pipeline.check("a", settings_for(pipeline.defaults, {"num_frames": 1}))
+    assert tried == []
+    with pytest.raises(ValueError, match="cannot do video: of 2 latent frames it makes 2 frames, not 5 frames; choose"):
+        pipeline.check("a", settings)
+    assert tried == [(1, 2, *settings.grid)]
+    monkeypatch.setattr(pipeline.visual, "decode", decode)
+    pipeline.check("a", settings)
+    monkeypatch.setattr(pipeline.visual, "decode", None)
+    pipeline.check("another", settings)  # tried once
 
 
 def test_a_file_that_is_no_picture_is_named(pipeline: LumosPipeline, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from lumos.cli import jobs
 from lumos.cli.record import differences
 from lumos.lumina_video import config as configs
+from lumos.lumina_video.preset import FlowPreset
 from lumos.lumina_video.text import GemmaTextEncoder
 from tests.lumos.cli.console import Lumos, files_in, frames_of
 from tests.lumos.lumina_video.tiny import CONFIG, DEFAULTS
@@ -47,7 +48,8 @@ def test_a_prompt_becomes_a_clip_with_a_record_of_everything(lumos: Lumos) -> No
     assert record["settings"]["preset"] == DEFAULTS["preset"]
     assert (record["settings"]["width"], record["settings"]["height"]) == (64, 96)
     assert record["model_hash"].startswith("sha256:")
-    assert record["model_calls"] == 4 + 3  # steps, and those that are guided
+    preset = FlowPreset.from_dict(DEFAULTS["preset"])
+    assert record["model_calls"] == sum(count.passes for count in preset.passes(torch.float32).values())
     assert files_in(Path()) == ["clip.mp4", "clip.mp4.json"]
 
 
@@ -160,7 +162,10 @@ def test_the_bar_knows_all_steps_of_all_clips(lumos: Lumos, monkeypatch: pytest.
         (["--resolution", "wide"], "--resolution is 'wide'; write width x height in pixels, as in 1248x704"),
         (["--resolution", "64x64", "--width", "64"], "--resolution says width and height; leave --width and --height"),
         (["--preset", "f24F96R96"], "--preset is 'f24F96R96'; did you mean f24F96R960?"),
-        (["--preset", "mine.yaml"], "--preset cannot be used: preset file mine.yaml: there is no"),
+        (
+            ["--preset", "mine.yaml"],
+            "--preset cannot be used: preset file mine.yaml: a preset has no key 'steps'; did you",
+        ),
         (["--preset", "none.json"], "--preset cannot be used: there is no preset file none.json"),
         (["--motion", "fast"], "argument --motion: 'fast' is no number, and no JSON such as [2, [0.05, 6]]"),
         (["--motion", "[1]", "--steps", "0"], "--steps is 0; it must be a whole number of at least 1"),
