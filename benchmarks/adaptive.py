@@ -44,7 +44,7 @@ class Counting:
     """A pipeline that remembers the model calls of all clips it made."""
 
     def __init__(self, pipeline: LumosPipeline) -> None:
-        self._pipeline, self.defaults = pipeline, pipeline.defaults
+        self._pipeline, self.settings_for = pipeline, pipeline.settings_for
         self.calls: list[int] = []
 
     def __call__(self, *arguments: Any, **settings: Any) -> LumosOutput:
@@ -183,7 +183,7 @@ def _family(name: str) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.adaptive", description=__doc__)
+    parser = argparse.ArgumentParser(allow_abbrev=False, prog="python -m benchmarks.adaptive", description=__doc__)
     parser.add_argument("--model", default=DEFAULT_MODEL, help="name, hub id or folder")
     parser.add_argument("--kind", choices=KINDS, default="t2v")
     parser.add_argument("--num", type=int, default=280, help="prompts")

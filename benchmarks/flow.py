@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from benchmarks.literal_flow import Text, literal_latents, literal_step
-from benchmarks.measure import Comparison, compare, matmul_rate, write_report
+from benchmarks.measure import Comparison, compare, matmul_rate
+from benchmarks.report import write_report
 from lumos.lumina_video.config import LuminaVideoConfig
 from lumos.lumina_video.cost import num_tokens, pass_flops, run_flops, text_flops
 from lumos.lumina_video.dit import MultiScaleNextDiT

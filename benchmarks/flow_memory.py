@@ -18,7 +18,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import Gemma2Config, Gemma2Model
 
 from benchmarks.flow import SINGLE, WORKS, Bench, FlowWork, Paths, guided, random_network
-from benchmarks.measure import compare, write_report
+from benchmarks.measure import compare
+from benchmarks.report import write_report
 from lumos.lumina_video.checkpoint.weights import save_dit
 from lumos.lumina_video.pipeline import LuminaVideoPipeline
 

@@ -133,7 +133,7 @@ def pace_notes(comparison: Comparison, paces: dict[str, list[dict[str, float]]],
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.tokenizer", description=__doc__)
+    parser = argparse.ArgumentParser(allow_abbrev=False, prog="python -m benchmarks.tokenizer", description=__doc__)
     parser.add_argument("--tokenizer", default="lumos-tiny", help="a model's name or folder")
     parser.add_argument("--full_size", action="store_true", help="a network as large as the released one, untrained")
     parser.add_argument("--device", default="cpu")

@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lumos.loading import load_pipeline as load_pipeline
     from lumos.lumina_video.config import LuminaVideoConfig as LuminaVideoConfig
     from lumos.lumina_video.pipeline import LuminaVideoPipeline as LuminaVideoPipeline
     from lumos.lumos1.config import LumosConfig as LumosConfig
@@ -32,6 +33,7 @@ _MODULE_OF = {
     "LumosForCausalLM": "lumos.lumos1.model.modeling",
     "LumosPipeline": "lumos.lumos1.pipeline",
     "SamplerConfig": "lumos.lumos1.config",
+    "load_pipeline": "lumos.loading",
 }
 __all__ = [
     "LuminaVideoConfig",
@@ -40,6 +42,7 @@ __all__ = [
     "LumosForCausalLM",
     "LumosPipeline",
     "SamplerConfig",
+    "load_pipeline",
 ]
 
 

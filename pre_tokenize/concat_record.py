@@ -18,7 +18,9 @@ from pre_tokenize.ledger import REPORT, Ledger, rank_folder, read_manifest, summ
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the index and the report of a pre-tokenisation; return the exit status (`lumos.cli.exit_status`)."""
-    parser = argparse.ArgumentParser(description="Merge the shards of a pre-tokenisation into one index.")
+    parser = argparse.ArgumentParser(
+        allow_abbrev=False, description="Merge the shards of a pre-tokenisation into one index."
+    )
     parser.add_argument("--output_dir", type=Path, required=True, help="the --output_dir of the pre-tokenisation")
     folder = parser.parse_args(arguments).output_dir
 

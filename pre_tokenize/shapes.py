@@ -55,7 +55,7 @@ def _batches(examples: Iterable, size: int) -> Iterator[list]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status (`lumos.cli.exit_status`)."""
-    parser = argparse.ArgumentParser(prog="pre_tokenize.shapes", description=__doc__)
+    parser = argparse.ArgumentParser(allow_abbrev=False, prog="pre_tokenize.shapes", description=__doc__)
     add_options(parser)
     parser.add_argument("--tokenizer", type=Path, default=Path("ckpts/lumos-tiny"), help="folder with both tokenizers")
     options = parser.parse_args(arguments)

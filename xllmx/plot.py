@@ -151,7 +151,7 @@ def _draw_curve(axes: Any, curve: Curve, *, colour: str) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status: 0, or 2 after one line that says what to mend."""
-    parser = argparse.ArgumentParser(prog="xllmx.plot", description=__doc__)
+    parser = argparse.ArgumentParser(allow_abbrev=False, prog="xllmx.plot", description=__doc__)
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="folder of a training run (trainer.run_dir)")
     parser.add_argument(
         "--out", type=Path, help="picture to write (.png, .svg, .pdf); a table of the losses if not given"

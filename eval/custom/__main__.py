@@ -15,8 +15,8 @@ from eval.driver.command import add_options, answer, device_of
 from eval.driver.command import parse as parse_options
 from eval.prompts.lists import FOLDER
 from lumos.cli.interrupt import loading
+from lumos.cli.option import OptionParser
 from lumos.cli.prompts import Prompt, read_prompts
-from lumos.hub.models import resolve
 
 if TYPE_CHECKING:  # torch and all: only where outputs are made, so that --help answers at once
     from lumos.cli.jobs import Job
@@ -40,23 +40,20 @@ def run(options: argparse.Namespace) -> int:
     with loading("eval.custom"):
         from eval.driver.run import make
         from lumos.cli.jobs import plan_jobs
+        from lumos.cli.models.door import find_model, refuse_settings, refuse_task
         from lumos.cli.outputs import PlainFolder
-        from lumos.cli.recipe import recipe_of
-        from lumos.lumos1.pipeline import LumosPipeline
 
     settings = {**options.settings, "num_frames": 1} if options.task == "t2i" else options.settings
     device, out = device_of(options), options.out or default_out(options.task)
-    recipe = recipe_of(resolve(options.model, options.ckpts), settings, device=device, dtype=options.dtype)
+    model = find_model(options.model, options.ckpts, device=device, dtype=options.dtype)
+    refuse_task(model, options.task)
+    refuse_settings(model, settings)
     how = {"batch_size": options.batch_size, "worker": options.worker, "overwrite": options.overwrite}
-    plan = plan_jobs(jobs_of(options), PlainFolder(out), recipe, **how)
+    plan = plan_jobs(jobs_of(options), PlainFolder(out), model.recipe(settings), **how)
     if options.dry_run:
         print(f"{out}: {len(plan.missing)} to be made, {len(plan.finished)} finished before")
         return 0
-    made = make(
-        plan,
-        lambda: LumosPipeline.from_pretrained(options.model, device, options.dtype, ckpts=options.ckpts),
-        options.worker,
-    )
+    made = make(plan, lambda: model.load(plan.missing), options.worker)
     print(f"{out}: {len(made)} made, {len(plan.finished)} finished before")
     return 0
 
@@ -90,7 +87,7 @@ def default_out(task: str) -> Path:
 
 def parser() -> argparse.ArgumentParser:
     """The parser of its options."""
-    parser = argparse.ArgumentParser(prog="eval.custom", description=__doc__)
+    parser = OptionParser(prog="eval.custom", description=__doc__)
     parser.add_argument("task", choices=TASKS)
     parser.add_argument("--prompts", type=Path, metavar="FILE", help="list (default: eval/prompts/custom_<task>)")
     parser.add_argument("--images", type=Path, help="folder of the pictures (default: beside the prompt file)")

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from lumos.cli.exit_status import status_of
 from lumos.cli.interrupt import loading
-from lumos.cli.option import said_as_options
+from lumos.cli.option import OptionParser, said_as_options
 from lumos.cli.workers import Worker, part_of, worker_of
-from lumos.hub.models import DEFAULT_MODEL, resolve
+from lumos.hub.models import DEFAULT_MODEL
 from xllmx.setting import SettingError
 
 if TYPE_CHECKING:  # torch and all: only where outputs are made, so that --help answers at once
@@ -37,6 +37,8 @@ class Driver:
     """As in `python -m eval.NAME`."""
     description: str
     """What --help begins with."""
+    task: str
+    """What is made: t2i, t2v or i2v."""
     num_outputs: int
     """Of a prompt, by the benchmark's own rule."""
     batch_size: int
@@ -118,7 +120,7 @@ def add_options(parser: argparse.ArgumentParser, *, batch_size: int) -> None:
 
 def parser_of(driver: Driver) -> argparse.ArgumentParser:
     """The parser of a benchmark's options."""
-    parser = argparse.ArgumentParser(
+    parser = OptionParser(
         prog=f"eval.{driver.name}", description=driver.description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
@@ -142,13 +144,15 @@ def _drive(driver: Driver, options: argparse.Namespace) -> int:
         from eval.driver.run import name_of, run
         from eval.driver.work import describe, num_prompts
         from lumos.cli.jobs import plan_jobs
-        from lumos.cli.recipe import recipe_of, settings_of
-        from lumos.lumos1.pipeline import LumosPipeline
+        from lumos.cli.models.door import find_model, refuse_settings, refuse_task
 
     worker: Worker = options.worker
-    device, files = device_of(options), resolve(options.model, options.ckpts)
-    work = driver.work(options, settings_of(files))
-    recipe = recipe_of(files, work.settings, device=device, dtype=options.dtype)
+    device = device_of(options)
+    model = find_model(options.model, options.ckpts, device=device, dtype=options.dtype)
+    refuse_task(model, driver.task)
+    refuse_settings(model, options.settings)
+    work = driver.work(options, model.settings_for)
+    recipe = model.recipe(work.settings)
     settings = recipe.settings_for(work.settings, image=None)
     if worker.local_rank == 0:
         for remark in work.remarks:
@@ -160,9 +164,10 @@ def _drive(driver: Driver, options: argparse.Namespace) -> int:
     if device in (None, "cpu"):  # sums in one order, however many workers share the machine
         torch.set_num_threads(1)
     how = {"batch_size": options.batch_size, "worker": worker, "overwrite": options.overwrite}
+    plan = plan_jobs(work.jobs, work.folder, recipe, **how)
     done = run(
-        plan_jobs(work.jobs, work.folder, recipe, **how),
-        lambda: LumosPipeline.from_pretrained(options.model, device, options.dtype, ckpts=options.ckpts),
+        plan,
+        lambda: model.load(plan.missing),
         worker,
         work=work,
         records=records_folder(options.out),

@@ -59,7 +59,12 @@ def work(options: argparse.Namespace, settings_for: "SettingsFor") -> "Work":
 
 
 DRIVER = Driver(
-    name="geneval", description=__doc__, num_outputs=IMAGES_PER_PROMPT, batch_size=IMAGES_PER_PROMPT, work=work
+    name="geneval",
+    description=__doc__,
+    task="t2i",
+    num_outputs=IMAGES_PER_PROMPT,
+    batch_size=IMAGES_PER_PROMPT,
+    work=work,
 )
 
 if __name__ == "__main__":

@@ -59,7 +59,10 @@ def _list_if_there(benchmark: Benchmark, given: Path | None) -> Path | None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m eval.report", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        allow_abbrev=False,
+        prog="python -m eval.report",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("benchmark", choices=BENCHMARKS)
     parser.add_argument("results", type=Path, help="GenEval: results.jsonl; VBench: the folder that it wrote to")

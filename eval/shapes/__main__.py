@@ -16,17 +16,16 @@ with loading("eval.shapes"):
     from eval.shapes.run import RunConfig, require_numbers, run, write_json
     from eval.shapes.score import summarise, table
     from lumos.cli.exit_status import status_of
-    from lumos.cli.option import said_as_options
-    from lumos.hub.models import DEFAULT_MODEL, resolve
-    from lumos.lumos1.sampling.settings import fast_settings
+    from lumos.cli.option import OptionParser, said_as_options
+    from lumos.hub.models import DEFAULT_MODEL
     from lumos.lumos1.sequence import GRID_PX
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status (`lumos.cli.exit_status`)."""
-    args = _parser().parse_args(arguments)
 
     def run_command() -> int:
+        args = _parser().parse_args(arguments)
         with said_as_options(vars(args)):
             require_numbers(vars(args))
             args.command(args)
@@ -36,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m eval.shapes", description=__doc__)
+    parser = OptionParser(prog="python -m eval.shapes", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="prompts|score|run|look|gallery|codec")
 
     prompts = commands.add_parser("prompts", help="write a file of prompts, and the first frames for i2v")
@@ -53,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
 
     whole = commands.add_parser("run", help="generate with a model, save and score; starts again where it stopped")
     whole.add_argument("--model", default=DEFAULT_MODEL, help="name, hub id or folder (default: the bundled one)")
-    whole.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
+    whole.add_argument("--kinds", nargs="+", choices=KINDS, help="default: all that the model makes")
     whole.add_argument("--out", type=Path, required=True, help="folder to write")
     whole.add_argument("--batch-size", type=int, default=32)
     whole.add_argument("--steps", type=int, dest="num_inference_steps")
@@ -110,15 +109,15 @@ def _score(args: argparse.Namespace) -> None:
 
 def _run(args: argparse.Namespace) -> None:
     names = ("num_inference_steps", "guidance_scale", "mask_history_ratio")
-    settings = fast_settings(resolve(args.model).defaults) if args.fast else {}
     config = RunConfig(
         model=args.model,
         out=args.out,
-        kinds=tuple(args.kinds),
+        kinds=tuple(args.kinds) if args.kinds else None,
         num=args.num,
         batch_size=args.batch_size,
         seed=args.seed,
-        settings=settings | {name: getattr(args, name) for name in names if getattr(args, name) is not None},
+        fast=args.fast,
+        settings={name: getattr(args, name) for name in names if getattr(args, name) is not None},
     )
     for report in run(config).values():
         print(table(report))

@@ -101,7 +101,10 @@ def score_images(folder: Path) -> Iterator[dict[str, Any]]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m eval.shapes.geneval", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        allow_abbrev=False,
+        prog="python -m eval.shapes.geneval",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(required=True, dest="command", metavar="prompts|score")
     prompts = commands.add_parser("prompts", help="write metadata of shapes prompts never trained on")

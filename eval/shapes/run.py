@@ -13,6 +13,8 @@ from eval.shapes.outputs import find_output, save_output, score_folder
 from eval.shapes.prompts import KINDS, Record, make_prompts, save_prompts
 from eval.shapes.score import Report, Result, score, summarise
 from eval.shapes.sheet import write_sheet
+from lumos.cli.models.door import find_model, refuse_settings, refuse_task
+from lumos.cli.models.kind import Model
 from lumos.cli.record import model_hash
 from lumos.media.files import remove_temporaries, replacing
 from lumos.shapes import describe
@@ -29,17 +31,20 @@ class RunConfig:
     model: str
     """A name, hub id or folder, as for `lumos generate --model`."""
     out: Path
-    kinds: tuple[str, ...] = KINDS
+    kinds: tuple[str, ...] | None = None
+    """None: all of `KINDS` that the model makes."""
     num: int = 280
     """Prompts of each kind."""
     batch_size: int = 32
     seed: int = 0
     """Draws the prompts; clip i of a kind is made with seed + i."""
+    fast: bool = False
+    """Whether the model's own settings of adaptive sampling are taken."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """What else the pipeline is called with, e.g. num_inference_steps; the model's own defaults otherwise."""
 
     def __post_init__(self) -> None:
-        for kind in self.kinds:
+        for kind in self.kinds or ():
             if kind not in KINDS:
                 raise ValueError(f"kinds has {kind!r}: choose from {', '.join(KINDS)}")
         require_numbers(vars(self))
@@ -62,14 +67,20 @@ def evaluate(records: Sequence[Record], generate: Generate, *, batch_size: int =
 
 
 def run(config: RunConfig) -> dict[str, Report]:
-    """Reports by kind; writes `out/KIND/{prompts.json,*.mp4|*.png,sheet.png,wrong.png}` and `out/report.json`."""
-    from lumos.lumos1.pipeline import LumosPipeline  # torch and a model: only where clips are made
+    """Reports by kind; writes `out/KIND/{prompts.json,*.mp4|*.png,sheet.png,wrong.png}` and `out/report.json`.
 
-    pipeline = LumosPipeline.from_pretrained(config.model)
-    generator = PipelineGenerator(pipeline, seed=config.seed, settings=config.settings)  # refuses what is no setting
-    _claim_folder(config, model_hash=model_hash(pipeline.files) if pipeline.files else None)
+    Raises `ValueError`, before the model is loaded, for kinds and settings that it does not have.
+    """
+    model = find_model(config.model, how={"keep_encoders": True})
+    kinds = config.kinds or tuple(kind for kind in KINDS if kind in model.kind.tasks)
+    for kind in kinds:
+        refuse_task(model, kind)
+    settings = settings_of(config, model)
+    model.settings_for(settings, image=None)  # refuses what is no setting
+    generator = PipelineGenerator(model.load([]), seed=config.seed, settings=settings)
+    _claim_folder(config, settings, model_hash=model_hash(model.files))
     reports = {}
-    for kind in config.kinds:
+    for kind in kinds:
         folder = config.out / kind
         records = make_prompts(kind, config.num, config.seed)
         save_prompts(records, folder / "prompts.json", width=generator.width, height=generator.height)
@@ -80,6 +91,16 @@ def run(config: RunConfig) -> dict[str, Report]:
         write_sheet(folder / "wrong.png", [result for result in results if not result.verdict.correct], folder)
         write_json(config.out / "report.json", {name: report.to_dict() for name, report in reports.items()})
     return reports
+
+
+def settings_of(config: RunConfig, model: Model) -> dict[str, Any]:
+    """What the pipeline is called with: the settings given, over the model's own of faster sampling, if asked for.
+
+    Raises `ValueError` for settings of another model.
+    """
+    refuse_settings(model, config.settings)
+    faster = model.kind.fast_settings(model.files.defaults) if config.fast else {}
+    return {**faster, **config.settings}
 
 
 def fill_folder(
@@ -97,13 +118,11 @@ def fill_folder(
 
 
 class PipelineGenerator:
-    """Clips of a `LumosPipeline`: one frame for t2i, the picture's first frame given for i2v."""
+    """Clips of a pipeline: one frame for t2i, the picture's first frame given for i2v."""
 
     def __init__(self, pipeline: Any, *, seed: int = 0, settings: Mapping[str, Any] | None = None) -> None:
-        from lumos.lumos1.sampling.settings import resolve_settings
-
         self.pipeline, self.seed, self.settings = pipeline, seed, dict(settings or {})
-        video = resolve_settings(pipeline.defaults, self.settings)
+        video = pipeline.settings_for(self.settings)
         self.width, self.height, self.fps = video.width, video.height, video.fps
 
     def __call__(self, records: Sequence[Record]) -> list[np.ndarray]:
@@ -131,10 +150,10 @@ def _batches(records: Sequence[Record], size: int) -> list[Sequence[Record]]:
     return [records[first : first + size] for first in range(0, len(records), size)]
 
 
-def _claim_folder(config: RunConfig, *, model_hash: str | None) -> None:
+def _claim_folder(config: RunConfig, settings: Mapping[str, Any], *, model_hash: str) -> None:
     """Writes what makes the clips of `out`; `ValueError` if clips made otherwise are there already."""
     makes: dict[str, Any] = {"model": config.model, "model_hash": model_hash, "num": config.num, "seed": config.seed}
-    makes |= {"settings": dict(config.settings)}
+    makes |= {"settings": dict(settings)}
     path = config.out / "run.json"
     if path.is_file():
         before = json.loads(path.read_text())

@@ -108,6 +108,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 DRIVER = Driver(
     name="vbench_i2v",
     description=__doc__,
+    task="i2v",
     num_outputs=VIDEOS_PER_PROMPT,
     batch_size=1,
     work=work,

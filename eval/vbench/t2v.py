@@ -73,4 +73,6 @@ def work_of(
     )
 
 
-DRIVER = Driver(name="vbench_t2v", description=__doc__, num_outputs=VIDEOS_PER_PROMPT, batch_size=1, work=work)
+DRIVER = Driver(
+    name="vbench_t2v", description=__doc__, task="t2v", num_outputs=VIDEOS_PER_PROMPT, batch_size=1, work=work
+)

@@ -1,102 +1,40 @@
-"""A training run -> a model folder that `lumos generate --model` takes: weights, tokenizers, defaults of generation."""
+"""`lumos export`: a model folder from a training run."""
 
-import json
-import shutil
+import argparse
 from pathlib import Path
+from typing import Any
 
-import torch
-
-from lumos.cli.train import RunConfig, build_task
-from lumos.hub.models import TEXT_TOKENIZER, VISUAL_PAIR, ModelFiles, resolve
-from lumos.lumos1.model.lora import merge_lora, save_lora
-from lumos.lumos1.model.modeling import LumosForCausalLM
-from lumos.lumos1.training.task import LumosTask
-from lumos.media.inputs import choose_dtype
-from xllmx.checkpoint import CheckpointManager
-from xllmx.config import load_config
-from xllmx.files import atomic_folder
+from lumos.cli.interrupt import loading
+from lumos.cli.option import add_ckpts
 
 
-def export_run(
-    run: Path,
-    folder: Path,
-    *,
-    tokenizers: str | Path | None = None,
-    dtype: str = "float32",
-    ckpts: str | Path | None = None,
-    overwrite: bool = False,
-    adapter: bool = False,
-) -> Path:
-    """The folder, filled with the newest checkpoint of a run (its averaged weights where it kept any).
-
-    Args:
-        run: the run's folder, with `config.yaml` and `checkpoints/`.
-        folder: where the model goes; appears whole or not at all.
-        tokenizers: a model whose tokenizers and `generation_config.json` are copied; None is the one the run started
-            from.
-        dtype: of the weights on disk, `float32` or `bfloat16`.
-        ckpts: where named models lie.
-        overwrite: whether a folder that is there is replaced.
-        adapter: write the adapters of a LoRA run alone, as peft does; otherwise they are merged into the weights.
-
-    Raises:
-        ValueError: no run, no checkpoint, no tokenizers, or a folder that is there already.
-    """
-    if folder.exists() and not overwrite:
-        raise ValueError(f"{folder} is there already; choose another folder, or use --overwrite")
-    _check_replaceable(folder, run)
-    if not (run / "config.yaml").is_file():
-        raise ValueError(f"{run} is no training run: it has no config.yaml; give the trainer.run_dir of one")
-    config = load_config(RunConfig, run / "config.yaml")
-    source = tokenizers or config.task.init_from
-    parts = resolve(source, ckpts, weights=False) if source else None
-    task = build_task(config)
-    if adapter and task.lora is None:
-        raise ValueError(f"{run} trained no adapters (lora.rank=0); leave --adapter out")
-    part = "average" if config.trainer.ema_decay else "model"
-    model = _newest(task, run, part=part)
-    with atomic_folder(folder) as temporary:
-        if adapter:
-            save_lora(model, temporary)
-        else:
-            merged = merge_lora(model).to(choose_dtype(dtype, torch.device("cpu")))  # type: ignore[arg-type]
-            merged.save_pretrained(temporary)
-        if parts is not None and not adapter:
-            _copy_parts(parts, temporary)
-    return folder
+def add_command(commands: Any) -> None:
+    """Add the command to those of `lumos`."""
+    command = commands.add_parser("export", help="a training run to a model folder")
+    command.add_argument("training_run", type=Path, metavar="RUN", help="the run's folder (trainer.run_dir)")
+    command.add_argument("folder", type=Path, metavar="FOLDER", help="where the model goes")
+    command.add_argument("--tokenizers", help="model whose tokenizers and defaults go along (default: task.init_from)")
+    command.add_argument("--dtype", default="float32", help="of the weights: float32 (default) or bfloat16")
+    command.add_argument("--overwrite", action="store_true", help="replace the folder if it is there")
+    command.add_argument("--adapter", action="store_true", help="only the adapters of a LoRA run; default: merged")
+    command.set_defaults(run=run)
+    add_ckpts(command)
 
 
-def _check_replaceable(folder: Path, run: Path) -> None:
-    """Raises ValueError where writing the folder would remove the run, or something that is no exported model."""
-    place, source = folder.resolve(), run.resolve()
-    if source.is_relative_to(place) or place.is_relative_to(source / "checkpoints"):
-        raise ValueError(f"{folder} holds the run {run} or its checkpoints; choose another folder")
-    is_model = any((folder / name).is_file() for name in ("config.json", "adapter_config.json"))
-    is_empty = folder.is_dir() and not any(folder.iterdir())
-    if folder.exists() and not is_model and not is_empty:
-        raise ValueError(f"{folder} is no model folder, and --overwrite would remove it; choose another folder")
+def run(options: argparse.Namespace) -> int:
+    """Make a model folder of a run's newest checkpoint."""
+    with loading("lumos"):
+        from lumos.cli.exported_model import export_run
 
-
-def _newest(task: LumosTask, run: Path, *, part: str) -> LumosForCausalLM:
-    """The model of the newest complete checkpoint, or the average kept there, in fp32 on the CPU."""
-    manager = CheckpointManager(run / "checkpoints")
-    newest = manager.latest()
-    if newest is None:
-        raise ValueError(f"{manager.folder} holds no complete checkpoint; train at least trainer.save_every steps")
-    model = task.build_model()
-    state = {part: {n: torch.empty(t.shape, dtype=torch.float32) for n, t in model.state_dict().items()}}
-    model.load_state_dict(manager.load(newest, state)[part], strict=True, assign=True)
-    return model.eval()
-
-
-def _copy_parts(parts: ModelFiles, folder: Path) -> None:
-    """Copies defaults, and the tokenizers that lie in their model's folder; shared ones are found in ckpts again."""
-    if parts.text_tokenizer.is_relative_to(parts.model):
-        shutil.copyfile(parts.text_tokenizer, folder / TEXT_TOKENIZER)
-    if parts.visual_tokenizer.is_relative_to(parts.model):
-        (folder / "visual_tokenizer").mkdir()
-        for name in VISUAL_PAIR:
-            shutil.copyfile(parts.visual_tokenizer / name, folder / "visual_tokenizer" / name)
-    if parts.defaults:
-        text = json.dumps(parts.defaults, indent=2) + "\n"
-        (folder / "generation_config.json").write_text(text, encoding="utf-8")
+    print(
+        export_run(
+            options.training_run,
+            options.folder,
+            tokenizers=options.tokenizers,
+            dtype=options.dtype,
+            ckpts=options.ckpts,
+            overwrite=options.overwrite,
+            adapter=options.adapter,
+        )
+    )
+    return 0

@@ -9,14 +9,13 @@ import json
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from lumos import __version__
-from lumos.hub.models import ModelFiles, read_json, weight_files
-from lumos.lumos1.model.lora import CONFIG_FILE, WEIGHTS_FILE
+from lumos.hub.models import read_json
 from lumos.media.files import replacing
 
-IDENTITY = ("prompt", "negative_prompt", "image_hash", "seed", "settings", "model_hash", "dtype", "weights")
+IDENTITY = ("prompt", "negative_prompt", "image_hash", "seed", "settings", "model_hash", "dtype", "weights", "tiled")
 """The entries of a record that decide what is made; the others tell how it was."""
 
 _WHOLE_BYTES = 64 * 2**20
@@ -53,24 +52,35 @@ def file_hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def model_entries(files: ModelFiles, *, dtype: str, weights: str | None = None) -> dict[str, Any]:
-    """What a record says of the model: name, hash of its files, adapters, what its weights were rounded to, dtype."""
-    entries: dict[str, Any] = {"model": files.name, "model_hash": model_hash(files)}
-    entries |= {"lora": str(files.lora.resolve())} if files.lora else {}
-    entries |= {"weights": weights} if weights else {}
-    return {**entries, "dtype": dtype}
+class HashedFiles(Protocol):
+    """The files of a model of either kind."""
+
+    @property
+    def name(self) -> str:
+        """What finds it again."""
+        ...
+
+    @property
+    def paths_to_hash(self) -> list[Path]:
+        """Those that decide what it makes."""
+        ...
 
 
-def model_hash(files: ModelFiles) -> str:
-    """SHA-256 over a model's config, tokenizers and weights, with the way it was taken before it.
+def model_entries(files: HashedFiles, how: Mapping[str, Any], *, dtype: str) -> dict[str, Any]:
+    """What a record says of the model: name, hash of its files, what of `how` it was loaded with is set, dtype."""
+    chosen = {name: value for name, value in how.items() if value}
+    loaded = {name: str(value.resolve()) if isinstance(value, Path) else value for name, value in chosen.items()}
+    return {"model": files.name, "model_hash": model_hash(files), **loaded, "dtype": dtype}
+
+
+def model_hash(files: HashedFiles) -> str:
+    """SHA-256 over a model's configs, tokenizers and weights, with the way it was taken before it.
 
     Of a file beyond 64 MiB only the size and 64 stretches spread over it are hashed (`sha256-sampled:`), so that a
     model of many GB is told from its fine-tuned sister in well under a second.
     """
     state = hashlib.sha256()
-    tokenizers = [files.text_tokenizer, files.visual_tokenizer / "encoder.jit", files.visual_tokenizer / "decoder.jit"]
-    adapters = [files.lora / name for name in (CONFIG_FILE, WEIGHTS_FILE)] if files.lora else []
-    paths = [files.model / "config.json", *weight_files(files.model), *tokenizers, *adapters]
+    paths = files.paths_to_hash
     for path in paths:
         state.update(f"{path.name} {path.stat().st_size}\n".encode())
         _hash_into(state, path)

@@ -1,86 +1,39 @@
-"""Training from a config: `python -m lumos.train --config configs/train/debug.yaml trainer.max_steps=100`."""
+"""`lumos train`: a training run from a config, or what it would take (`--dry-run`)."""
 
 import argparse
-import signal
-import sys
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
-from lumos.cli.exit_status import USER_ERROR
-from lumos.cli.preview import PreviewConfig, PromptPreview
-from lumos.lumos1.model.lora import LoRAConfig
-from lumos.lumos1.training.task import LumosTask, LumosTaskConfig
-from lumos.media.files import require_folder
-from xllmx.config import load_config
-from xllmx.optim import OptimConfig
-from xllmx.ranks.distributed import launched_local_rank
-from xllmx.ranks.parallel import ParallelConfig
-from xllmx.run.failure import ended_together
-from xllmx.trainer import FitResult, Trainer, TrainerConfig
+from lumos.cli.interrupt import loading
 
 
-@dataclass(frozen=True, kw_only=True)
-class RunConfig:
-    """Everything a training run is made from; written into the run folder as it was resolved."""
-
-    trainer: TrainerConfig
-    """Steps, batches, precision, checkpoints, logs."""
-    optim: OptimConfig = field(default_factory=OptimConfig)
-    """Optimiser and learning rate."""
-    parallel: ParallelConfig = field(default_factory=ParallelConfig)
-    """Activation checkpointing, compilation."""
-    task: LumosTaskConfig = field(default_factory=LumosTaskConfig)
-    """Model, data, masks, loss."""
-    lora: LoRAConfig = field(default_factory=LoRAConfig)
-    """Adapters in place of whole weights; off unless lora.rank is set."""
-    samples: PreviewConfig = field(default_factory=PreviewConfig)
-    """Clips made while training; off unless samples.every is set."""
+def add_command(commands: Any) -> None:
+    """Add the command to those of `lumos`."""
+    command = commands.add_parser("train", help="train from a config")
+    command.add_argument("--config", type=Path, help="YAML file (configs/train/)")
+    command.add_argument("overrides", nargs="*", metavar="key=value", help="settings that win over the file's")
+    command.add_argument("--dry-run", action="store_true", help="say what it would take, and touch nothing")
+    command.add_argument("--gpus", type=int, default=1, metavar="N", help="of the dry run (default 1)")
+    command.add_argument("--size", metavar="WxH", help="of the dry run's clips, in pixels (default: those there are)")
+    command.set_defaults(run=run)
 
 
-def build_task(config: RunConfig) -> LumosTask:
-    """Returns the task of a run, as it is trained and as its checkpoints are read."""
-    return LumosTask(config.task, lora=config.lora)
+def run(options: argparse.Namespace) -> int:
+    """Train as config and overrides say, from the run's newest checkpoint on; or say what that would take."""
+    if options.config is None and not any(word.startswith("trainer") for word in options.overrides):
+        raise ValueError("say what to train: --config FILE, for example configs/train/quickstart.yaml")
 
+    with loading("lumos"):
+        from lumos.cli import training_run
+        from xllmx.config import load_config
 
-def run(config: RunConfig) -> FitResult:
-    """Returns how the run ended; trains as the config says, on from the newest checkpoint in its run folder."""
-    with ended_together():
-        task, preview = build_task(config), None
-        _require_run_folder(config)
-        if config.samples.every:
-            folder = config.trainer.run_dir / "samples"
-            preview = PromptPreview(config.samples, folder, init_from=config.task.init_from)
-        trainer = Trainer(task, config.trainer, config.optim, config.parallel, record=config, preview=preview)
-        return trainer.fit()
+    config = load_config(training_run.RunConfig, options.config, options.overrides)
+    if options.dry_run:
+        from lumos.cli.dry_run import estimate_run, read_size, report
 
-
-def _require_run_folder(config: RunConfig) -> None:
-    try:
-        require_folder(config.trainer.run_dir)
-    except ValueError as error:
-        raise ValueError(f"trainer.run_dir: {error}") from error
-
-
-def stopped_status(reason: str) -> int:
-    """Returns the exit status of a run that was stopped before its last step, so that no script goes on; says so once.
-
-    `reason` is `FitResult.stopped`. A run whose time is up (`trainer.max_minutes`) ended as it was told to: 0.
-    """
-    if launched_local_rank() == 0:
-        sys.stderr.write(f"stopped by {reason} before the last step; the same command goes on from the checkpoint\n")
-    return 128 + signal.Signals[reason].value if reason in signal.Signals.__members__ else 0
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit status (`lumos.cli.exit_status`): 0, 2 after one line, or 128 and the number of a signal."""
-    parser = argparse.ArgumentParser(prog="lumos.train", description=__doc__)
-    parser.add_argument("--config", help="YAML file with settings of RunConfig")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings that win over the file's")
-    options = parser.parse_args(arguments)
-    try:
-        stopped = run(load_config(RunConfig, options.config, options.overrides)).stopped
-    except ValueError as error:
-        if launched_local_rank() == 0:  # once a machine: the file may be missing on one of them alone
-            sys.stderr.write(f"error: {error}\n")
-        return USER_ERROR
-    return stopped_status(stopped) if stopped else 0
+        print(report(estimate_run(config, num_gpus=options.gpus, size=read_size(options.size))))
+        return 0
+    if stopped := training_run.run(config).stopped:
+        return training_run.stopped_status(stopped)
+    print(f"{config.trainer.run_dir}  (a model folder: lumos export {config.trainer.run_dir} FOLDER)")
+    return 0

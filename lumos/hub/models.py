@@ -1,10 +1,13 @@
-"""From the name of a model to the local folder that holds it, and downloads into that folder.
+"""Names of models -> the local folders that hold them, and which model a folder holds.
 
     ckpts/
       lumos-tiny/                                  bundled; holds its own tokenizers
-      1B/stage-1-image/ ...                        released weights, `lumos download 1B/stage-1-image`
-      cosmos/tokenizer/text_tokenizer.json         shared by all released models
+      1B/stage-1-image/ ...                        released weights of Lumos-1, `lumos download 1B/stage-1-image`
+      cosmos/tokenizer/text_tokenizer.json         shared by all released models of Lumos-1
       cosmos/Cosmos-Tokenizer-DV4x8x8/             encoder.jit, decoder.jit
+      Alpha-VLLM/Lumina-Video-f24R960/             released weights of Lumina-Video
+      google/gemma-2-2b/                           its text encoder, shared by all models of Lumina-Video
+      THUDM/CogVideoX-2b/vae/                      its VAE, shared too
       <org>/<name>[/<folder>]                      any other hub repository
 
 A tree placed there by hand is the same as a downloaded one: nothing is read but the files themselves.
@@ -12,16 +15,24 @@ A tree placed there by hand is the same as a downloaded one: nothing is read but
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lumos.hub import transfer
 from xllmx.setting import suggestion
 
 DEFAULT_MODEL = "lumos-tiny"
 """The model used when none is named; part of a checkout, never downloaded."""
+
+LUMOS1, LUMINA_VIDEO = "lumos1", "lumina_video"
+"""What a folder may hold (`kind_of`), by the name of the model's wing."""
+
+_KINDS = {"chameleon": LUMOS1, "lumina_video": LUMINA_VIDEO}
+"""`model_type` of a `config.json` -> model."""
+
+MODEL_ARGS = "model_args.pth"
+"""What stands for a `config.json` beside released weights of Lumina-Video."""
 
 LUMOS_REPO = "Alibaba-DAMO-Academy/Lumos-1"
 """Hub repository of the released models and their text tokenizer."""
@@ -35,7 +46,20 @@ SHARED_VISUAL_TOKENIZER = Path("cosmos/Cosmos-Tokenizer-DV4x8x8")
 SHARED_NAMES = ("cosmos", SHARED_VISUAL_TOKENIZER.name, COSMOS_REPO)
 """What `download` calls the tokenizers of the released models."""
 
+_LFS_POINTER = b"version https:"
+
 VISUAL_PAIR = ("encoder.jit", "decoder.jit")
+ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
+"""Of a folder of LoRA adapters, as peft names them."""
+
+LUMINA_REPO = "Alpha-VLLM/Lumina-Video-f24R960"
+"""Hub repository of the released Lumina-Video."""
+
+SHARED_TEXT_ENCODER = Path("google/gemma-2-2b")
+"""Under `ckpts/`; its hub repository too (a gated one)."""
+
+SHARED_VAE = Path("THUDM/CogVideoX-2b/vae")
+"""Under `ckpts/`; a folder of the hub repository of CogVideoX-2b too."""
 
 _P256: dict[str, Any] = {"width": 448, "height": 256}
 _P384: dict[str, Any] = {"width": 672, "height": 384}
@@ -70,6 +94,13 @@ class ModelFiles:
     lora: Path | None = None
     """Folder of adapters that are merged into the weights."""
 
+    @property
+    def paths_to_hash(self) -> list[Path]:
+        """The files that decide what the model makes: config, weights, tokenizers, adapters."""
+        tokenizers = [self.text_tokenizer, *(self.visual_tokenizer / name for name in VISUAL_PAIR)]
+        adapters = [self.lora / name for name in ADAPTER_FILES] if self.lora else []
+        return [self.model / "config.json", *weight_files(self.model), *tokenizers, *adapters]
+
 
 def ckpts_root(root: str | Path | None = None) -> Path:
     """The folder of checkpoints: `root` when given, else the checkout's `ckpts/`, else that of the current folder."""
@@ -81,17 +112,58 @@ def ckpts_root(root: str | Path | None = None) -> Path:
     return Path.cwd() / "ckpts"
 
 
-def resolve(name: str | Path = DEFAULT_MODEL, root: str | Path | None = None, *, weights: bool = True) -> ModelFiles:
-    """The files of a model: a bundled or released name, a hub id (with a folder inside it or without), or a folder.
+def model_folder(name: str | Path = DEFAULT_MODEL, root: str | Path | None = None) -> Path:
+    """The folder of a model: a bundled or released name, a hub id (with a folder inside it or without), or a folder.
 
-    Nothing is downloaded. `weights` False asks for the tokenizers and settings alone. Raises ValueError that names
-    what is missing and the command that brings it.
+    Nothing is downloaded. Raises ValueError with the command that brings a model which is not here.
     """
     ckpts = ckpts_root(root)
     folder = find_folder(name, ckpts)
     if folder is None:
         raise ValueError(_not_here(str(name), ckpts))
+    return folder
+
+
+def kind_of(folder: Path) -> str:
+    """Which model a folder holds, `LUMOS1` or `LUMINA_VIDEO`, by its config alone.
+
+    Raises ValueError for a folder of another model, or of none.
+    """
+    has_config = (folder / "config.json").is_file()
+    model_type = read_json(folder / "config.json").get("model_type") if has_config else None
+    if (folder / MODEL_ARGS).is_file() and model_type not in _KINDS:
+        return LUMINA_VIDEO
+    if has_config:
+        return kind_of_type(model_type, where=str(folder))
+    _check_finished(folder)
+    rule = f"it has neither a config.json nor a {MODEL_ARGS}"
+    raise ValueError(f"{folder} holds no model: {rule}; give a folder of Lumos-1 or of Lumina-Video")
+
+
+def kind_of_type(model_type: object, *, where: str) -> str:
+    """Which model the `model_type` of a `config.json` stands for; None, as in old files, is Lumos-1.
+
+    Raises ValueError for a type of neither.
+    """
+    if model_type is None:
+        return LUMOS1
+    if isinstance(model_type, str) and model_type in _KINDS:
+        return _KINDS[model_type]
+    known = " or ".join(f"{kind} ({name!r})" for name, kind in _KINDS.items())
+    raise ValueError(f"{where} holds a model of type {model_type!r}; give one of {known}")
+
+
+def resolve(name: str | Path = DEFAULT_MODEL, root: str | Path | None = None, *, weights: bool = True) -> ModelFiles:
+    """The files of a model of Lumos-1, found as `model_folder` finds it.
+
+    `weights` False asks for the tokenizers and settings alone. Raises ValueError that names what is missing and the
+    command that brings it.
+    """
+    ckpts, folder = ckpts_root(root), model_folder(name, root)
     if weights:
+        has_config = any((folder / name).is_file() for name in ("config.json", MODEL_ARGS))
+        if has_config and kind_of(folder) != LUMOS1:
+            raise ValueError(f"{folder} holds a model of Lumina-Video, and this takes one of Lumos-1; name another")
         check_weights(folder)
     return ModelFiles(
         name=str(name) if folder.is_relative_to(ckpts) else str(folder.resolve()),
@@ -110,9 +182,8 @@ def find_folder(name: str | Path, ckpts: Path) -> Path | None:
 
 
 def check_weights(folder: Path) -> None:
-    """Check that `folder` holds a config and every file of weights its index names; ValueError otherwise."""
-    if any(folder.glob("*.part")):
-        raise ValueError(f"the download of {folder} is not finished; run the same `lumos download` again, it resumes")
+    """Raises ValueError unless `folder` holds a config and every file of weights its index names, itself."""
+    _check_finished(folder)
     if not (folder / "config.json").is_file():
         raise ValueError(f"{folder} has no config.json; a model folder holds config.json and model*.safetensors")
     weights = weight_files(folder)
@@ -122,6 +193,17 @@ def check_weights(folder: Path) -> None:
     if not weights:
         names = "model.safetensors, pytorch_model.bin, or the .index.json of either with its shards"
         raise ValueError(f"{folder} has no weights ({names}); copy them there")
+    for file in weights:
+        refuse_pointer(file)
+
+
+def refuse_pointer(file: Path) -> None:
+    """Raises ValueError for the small text that stands for a large file in a clone without git LFS."""
+    with file.open("rb") as start:
+        if start.read(len(_LFS_POINTER)) == _LFS_POINTER:
+            raise ValueError(
+                f"{file} is a git LFS pointer, not the file itself; run `git lfs pull` there, or download it"
+            )
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -146,69 +228,6 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def download(name: str, root: str | Path | None = None, *, revision: str = "main", endpoint: str | None = None) -> Path:
-    """The folder of a model brought from the hub, with the tokenizers it needs, each checked; resumes what was cut.
-
-    `name` is a released name, a hub id (`org/name` or `org/name/folder`), or `cosmos` for the tokenizers alone. The
-    host is `endpoint`, else HF_ENDPOINT, else the public hub. Raises ValueError for a name that is none, OSError when
-    the transfer fails.
-    """
-    ckpts = ckpts_root(root)
-    if name in SHARED_NAMES:
-        _download_text(ckpts, endpoint)
-        _download_visual(ckpts, endpoint)
-        return ckpts / SHARED_TEXT_TOKENIZER.parts[0]
-    repo, subfolder = repository_of(name)
-    folder = ckpts / name
-    snapshot = transfer.open_snapshot(repo, revision=revision, endpoint=endpoint)
-    wanted = model_files(snapshot.files, subfolder)
-    transfer.fetch(snapshot, {path: folder / relative for path, relative in wanted.items()})
-    for path in folder.glob("*.safetensors"):
-        transfer.check_safetensors(path)
-    if not any(place.is_file() for place in _text_places(folder, ckpts)):
-        _download_text(ckpts, endpoint)
-    if not any(map(_has_pair, _visual_places(folder, ckpts))):
-        _download_visual(ckpts, endpoint)
-    return resolve(name, root).model
-
-
-def model_files(listing: Sequence[str], subfolder: str) -> dict[str, str]:
-    """What to fetch of a repository's folder: its path there -> its path in the model folder, `config.json` last.
-
-    Weights in safetensors make those in .bin needless; logs, optimizer states and sub-runs are left where they are.
-    Raises ValueError when the folder holds no model.
-    """
-    prefix = f"{subfolder}/" if subfolder else ""
-    inside = [path.removeprefix(prefix) for path in listing if path.startswith(prefix)]
-    safe = [path for path in inside if re.fullmatch(r"model[\w.-]*\.safetensors(\.index\.json)?", path)]
-    weights = safe or [path for path in inside if re.fullmatch(r"pytorch_model[\w.-]*\.bin(\.index\.json)?", path)]
-    if not weights or "config.json" not in inside:
-        folders = sorted({path.rpartition("/")[0] for path in listing if path.endswith("config.json")})
-        where = f"the folder {subfolder!r} of the repository" if subfolder else "the repository"
-        raise ValueError(f"{where} holds no model; folders with one: {', '.join(map(repr, folders)) or 'none'}")
-    extra = ("generation_config.json", TEXT_TOKENIZER, *(f"visual_tokenizer/{file}" for file in VISUAL_PAIR))
-    chosen = [*(path for path in extra if path in inside), *weights, "config.json"]
-    return {prefix + path: path for path in chosen}
-
-
-def _download_text(ckpts: Path, endpoint: str | None) -> None:
-    _download_shared(LUMOS_REPO, (TEXT_TOKENIZER,), ckpts / SHARED_TEXT_TOKENIZER.parent, endpoint=endpoint)
-
-
-def _download_visual(ckpts: Path, endpoint: str | None) -> None:
-    wanted = (*VISUAL_PAIR, "autoencoder.jit")
-    _download_shared(COSMOS_REPO, wanted, ckpts / SHARED_VISUAL_TOKENIZER, endpoint=endpoint)
-
-
-def _download_shared(repo: str, names: tuple[str, ...], folder: Path, *, endpoint: str | None) -> None:
-    """Bring files of those names, wherever they stand in the repository, into one folder."""
-    snapshot = transfer.open_snapshot(repo, endpoint=endpoint)
-    found = {path: folder / Path(path).name for path in snapshot.files if Path(path).name in names}
-    if not found:
-        raise ValueError(f"{repo} holds no {' or '.join(names)}; copy it to {folder} by hand")
-    transfer.fetch(snapshot, found)
-
-
 def repository_of(name: str) -> tuple[str, str]:
     """The hub repository and the folder inside it that `name` stands for; ValueError if it is no name on the hub."""
     if name in RELEASED:
@@ -219,6 +238,11 @@ def repository_of(name: str) -> tuple[str, str]:
     if len(parts) < 2 or not all(re.fullmatch(r"\w[\w.-]*", part) for part in parts) or parts[0] in ("1B", "3B"):
         raise ValueError(f"{name!r} is no model on the hub; {_suggest(name)}")
     return "/".join(parts[:2]), "/".join(parts[2:])
+
+
+def _check_finished(folder: Path) -> None:
+    if any(folder.glob("*.part")):
+        raise ValueError(f"the download of {folder} is not finished; run the same `lumos download` again, it resumes")
 
 
 def _not_here(name: str, ckpts: Path) -> str:
@@ -235,7 +259,7 @@ def _not_here(name: str, ckpts: Path) -> str:
 
 
 def _suggest(name: str) -> str:
-    known = [DEFAULT_MODEL, *RELEASED]
+    known = [DEFAULT_MODEL, *RELEASED, LUMINA_REPO]
     return f"{suggestion(name, known)}; a hub id (org/name) or a folder is taken too"
 
 

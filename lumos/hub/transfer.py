@@ -13,7 +13,7 @@ import re
 import shutil
 import struct
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -30,6 +30,8 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status, tqdm
 
+from lumos.hub.models import refuse_pointer
+
 try:  # the hub's client library: httpx2 from huggingface_hub 2 on
     import httpx2 as httpx
 except ImportError:
@@ -41,12 +43,18 @@ _SPARE_BYTES = 64 * 2**20
 _ATTEMPTS = 4
 """Tries in a row that bring no byte before a download gives up."""
 
+_LOG_IN = "run `hf auth login`, then the same command again"
+
 _TIMEOUT_S = 30.0
 """Silence after which a connection counts as broken."""
 
 
 class TransferError(OSError):
     """A download that did not succeed; the message says why and what to do. What had arrived is kept."""
+
+
+class LicenceError(TransferError):
+    """A repository is not open to this user yet; the message says where its licence is accepted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,12 +69,25 @@ class Snapshot:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Remote:
-    """What the hub says about one file."""
+class RemoteFile:
+    """One file of a snapshot, as the hub describes it, and where it goes."""
 
+    snapshot: Snapshot
+    path: str
+    """In the repository."""
+    place: Path
+    """On this machine."""
     url: str
     size: int | None
+    """Bytes of the whole file, where the hub says them."""
     etag: str
+    """Its hash: SHA-256 of large files, git's SHA-1 of small ones."""
+
+    @property
+    def num_bytes_left(self) -> int:
+        """Bytes still to come, those of its part left out."""
+        part = _part_of(self)
+        return max(0, (self.size or 0) - (part.stat().st_size if part.is_file() else 0))
 
 
 def open_snapshot(repo: str, *, revision: str = "main", endpoint: str | None = None) -> Snapshot:
@@ -78,23 +99,47 @@ def open_snapshot(repo: str, *, revision: str = "main", endpoint: str | None = N
     return Snapshot(repo=repo, commit=info.sha or revision, endpoint=endpoint, files=files)
 
 
-def fetch(snapshot: Snapshot, files: Mapping[str, Path]) -> None:
-    """Bring each path of the repository to its place on disk, in the order given; a whole file there is kept.
+def missing_files(snapshot: Snapshot, files: Mapping[str, Path]) -> list[RemoteFile]:
+    """Those of `files` (path in the repository -> place on disk) that are not whole in their place, in order.
+
+    Raises TransferError: no network, a licence that is not accepted, a path that is not there.
+    """
+    remotes = [_ask(snapshot, path, place) for path, place in files.items()]
+    return [remote for remote in remotes if not (remote.place.is_file() and _fault(remote.place, remote) is None)]
+
+
+def check_space(files: Sequence[RemoteFile]) -> None:
+    """Raises TransferError before the first byte when the files, less the parts already here, do not fit."""
+    if not files:
+        return
+    folder = _existing_parent(files[0].place)
+    need, free = sum(file.num_bytes_left for file in files) + _SPARE_BYTES, shutil.disk_usage(folder).free
+    if need > free:
+        raise TransferError(
+            f"the download needs {need / 2**30:.1f} GiB and {folder} has {free / 2**30:.1f} GiB free; make room"
+        )
+
+
+def fetch(file: RemoteFile) -> None:
+    """Brings a file to its place, whole and checked.
 
     Raises TransferError; what has arrived by then stays, and a second call continues from it.
     """
-    remotes = {path: _ask(snapshot, path) for path in files}
-    wanted = {
-        path: place for path, place in files.items() if not (place.is_file() and _fault(place, remotes[path]) is None)
-    }
-    _check_space({place: remotes[path].size or 0 for path, place in wanted.items()})
-    for path, place in wanted.items():
-        with _explained(snapshot.repo, snapshot.endpoint, path):
-            _fetch_one(remotes[path], place)
+    with _explained(file.snapshot.repo, file.snapshot.endpoint, file.path):
+        _fetch_one(file)
+
+
+def read_small(snapshot: Snapshot, path: str) -> bytes:
+    """The content of a small file of the repository, such as a config; nothing is written. Raises TransferError."""
+    with _explained(snapshot.repo, snapshot.endpoint, path):
+        response = get_session().get(_url(snapshot, path), headers=build_hf_headers(), follow_redirects=True)
+        hf_raise_for_status(response)
+        return response.content
 
 
 def check_safetensors(path: Path) -> None:
-    """Check that the header of a safetensors file accounts for every byte of it; ValueError otherwise."""
+    """Raises ValueError unless the header of a safetensors file accounts for every byte of it."""
+    refuse_pointer(path)
     size = path.stat().st_size
     with path.open("rb") as file:
         start = file.read(8)
@@ -111,17 +156,27 @@ def check_safetensors(path: Path) -> None:
         raise ValueError(f"{path} has {size} bytes where its header says {8 + length + end}; download or copy it again")
 
 
-def _ask(snapshot: Snapshot, path: str) -> _Remote:
-    url = hf_hub_url(snapshot.repo, path, revision=snapshot.commit, endpoint=snapshot.endpoint)
+def _url(snapshot: Snapshot, path: str) -> str:
+    return hf_hub_url(snapshot.repo, path, revision=snapshot.commit, endpoint=snapshot.endpoint)
+
+
+def _ask(snapshot: Snapshot, path: str, place: Path) -> RemoteFile:
+    url = _url(snapshot, path)
     with _explained(snapshot.repo, snapshot.endpoint, path):
         metadata = get_hf_file_metadata(url, endpoint=snapshot.endpoint)
-    return _Remote(url=url, size=metadata.size, etag=metadata.etag or "")
+    return RemoteFile(snapshot=snapshot, path=path, place=place, url=url, size=metadata.size, etag=metadata.etag or "")
 
 
-def _fetch_one(remote: _Remote, place: Path) -> None:
-    """Receive a file through its part, check it, and put it at `place`."""
+def _part_of(remote: RemoteFile) -> Path:
+    """Where the file grows: the beginning of its hash tells its part from that of another version."""
+    digits = re.sub(r"[^0-9a-zA-Z]", "", remote.etag)[:12] or "new"
+    return remote.place.with_name(f"{remote.place.name}.{digits}.part")
+
+
+def _fetch_one(remote: RemoteFile) -> None:
+    """Leaves the whole, checked file in its place, through its part."""
+    place, part = remote.place, _part_of(remote)
     place.parent.mkdir(parents=True, exist_ok=True)
-    part = place.with_name(f"{place.name}.{re.sub(r'[^0-9a-zA-Z]', '', remote.etag)[:12] or 'new'}.part")
     for stale in set(place.parent.glob(f"{place.name}.*.part")) - {part}:
         stale.unlink()
     _receive(remote, part)
@@ -132,8 +187,8 @@ def _fetch_one(remote: _Remote, place: Path) -> None:
     part.replace(place)
 
 
-def _receive(remote: _Remote, part: Path) -> None:
-    """Append to `part` what is missing of the file; a connection that broke is tried again while bytes still come."""
+def _receive(remote: RemoteFile, part: Path) -> None:
+    """Appends to `part` what is missing of the file; takes a connection that broke up again while bytes still come."""
     if part.is_file() and (remote.size is None or part.stat().st_size > remote.size):
         part.unlink()
     part.touch()
@@ -150,8 +205,8 @@ def _receive(remote: _Remote, part: Path) -> None:
             time.sleep(1 + fruitless)
 
 
-def _append(remote: _Remote, part: Path) -> None:
-    """Ask once for the bytes after those of `part`, and write every byte that arrives, even of a broken connection."""
+def _append(remote: RemoteFile, part: Path) -> None:
+    """One request for the bytes behind those of `part`; every byte that arrives is written, whatever comes after."""
     have = part.stat().st_size
     # uncompressed, so that offsets count the bytes of the file
     headers = {**build_hf_headers(), "Accept-Encoding": "identity"}
@@ -170,7 +225,7 @@ def _append(remote: _Remote, part: Path) -> None:
                 bar.update(len(chunk))
 
 
-def _fault(path: Path, remote: _Remote) -> str | None:
+def _fault(path: Path, remote: RemoteFile) -> str | None:
     """What is wrong with a file of the hub's size and hash, or None when it is whole."""
     size = path.stat().st_size
     if remote.size is not None and size != remote.size:
@@ -192,19 +247,6 @@ def _digest(path: Path, state: "hashlib._Hash") -> str:
     return state.hexdigest()
 
 
-def _check_space(sizes: Mapping[Path, int]) -> None:
-    """Check that the files, less the parts already here, fit on the disk; TransferError before the first byte."""
-    if not sizes:
-        return
-    have = sum(part.stat().st_size for place in sizes for part in place.parent.glob(f"{place.name}.*.part"))
-    folder = _existing_parent(next(iter(sizes)))
-    need, free = sum(sizes.values()) - have + _SPARE_BYTES, shutil.disk_usage(folder).free
-    if need > free:
-        raise TransferError(
-            f"the download needs {need / 2**30:.1f} GiB and {folder} has {free / 2**30:.1f} GiB free; make room"
-        )
-
-
 def _existing_parent(path: Path) -> Path:
     return next(parent for parent in path.absolute().parents if parent.is_dir())
 
@@ -217,7 +259,7 @@ def _explained(repo: str, endpoint: str, path: str = "") -> Iterator[None]:
     try:
         yield
     except GatedRepoError as error:
-        raise TransferError(f"{repo} asks for its licence first: accept it at {page}, then `hf auth login`") from error
+        raise LicenceError(f"{repo} asks for its licence first: accept it at {page}, {_LOG_IN}") from error
     except RevisionNotFoundError as error:
         raise TransferError(f"{repo} has no such revision; see {page}, or leave --revision out") from error
     except RepositoryNotFoundError as error:
@@ -226,7 +268,13 @@ def _explained(repo: str, endpoint: str, path: str = "") -> Iterator[None]:
     except EntryNotFoundError as error:
         raise TransferError(f"{what} is not on {endpoint} (404); check the name at {page}") from error
     except HfHubHTTPError as error:
-        raise TransferError(_refused(error, what, page)) from error
+        if error.response.status_code in (401, 403):
+            message = f"{what} is not open to you ({error.response.status_code}): accept the licence at {page}"
+            raise LicenceError(f"{message}, {_LOG_IN}") from error
+        status = error.response.status_code
+        raise TransferError(
+            f"the hub answered {status} for {what}; try again later, what has arrived is kept"
+        ) from error
     except (httpx.HTTPError, OfflineModeIsEnabled) as error:
         message = f"the transfer of {what} broke off ({error or type(error).__name__}); check the network to {endpoint}"
         raise TransferError(f"{message} and run the same command again: it resumes") from error
@@ -234,13 +282,6 @@ def _explained(repo: str, endpoint: str, path: str = "") -> Iterator[None]:
         raise
     except OSError as error:
         raise TransferError(_disk(error, what)) from error
-
-
-def _refused(error: HfHubHTTPError, what: str, page: str) -> str:
-    status = error.response.status_code
-    if status in (401, 403):
-        return f"{what} is not open to you ({status}): accept the licence at {page}, then `hf auth login`"
-    return f"the hub answered {status} for {what}; try again later, what has arrived is kept"
 
 
 def _disk(error: OSError, what: str) -> str:

@@ -19,7 +19,7 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from lumos.hub.models import ckpts_root, find_folder
+from lumos.hub.models import ckpts_root, model_folder
 from lumos.lumina_video.checkpoint.parts import LuminaVideoFiles, find_parts
 from lumos.lumina_video.checkpoint.weights import load_dit
 from lumos.lumina_video.dit import MultiScaleNextDiT
@@ -29,14 +29,13 @@ from lumos.lumina_video.encoding.protocols import VideoVAE
 from lumos.lumina_video.flow import noise_for, sample_latents
 from lumos.lumina_video.preset import FlowPreset
 from lumos.lumina_video.schedule import Schedule
-from lumos.lumina_video.settings import LuminaVideoSettings, resolve_settings
+from lumos.lumina_video.settings import LuminaVideoSettings, settings_for
 from lumos.lumina_video.sizes import RELEASED, Compression
 from lumos.lumina_video.text import GemmaTextEncoder
 from lumos.lumina_video.vae import CogVideoXVAE
 from lumos.media.frames import to_frames
 from lumos.media.inputs import choose_device, choose_dtype, choose_seeds, together
 from xllmx.attention import resolve_backend
-from xllmx.setting import SettingError
 
 OnStep = Callable[[int, Tensor], None]
 """Called with the index of a finished Euler step, from 0, and the state [n, C, T, H, W] after it."""
@@ -113,14 +112,7 @@ class LuminaVideoPipeline:
         chosen_device = choose_device(device)
         chosen_dtype = choose_dtype(dtype, chosen_device)
         resolve_backend(attention_backend, device=chosen_device, dtype=chosen_dtype)
-        root = ckpts_root(ckpts)
-        folder = find_folder(path_or_name, root)
-        if folder is None:
-            here = f"no such folder, here or in {root}"
-            raise ValueError(
-                f"there is no model {str(path_or_name)!r}: {here}; give the folder of a Lumina-Video model"
-            )
-        files = find_parts(folder, root)
+        files = find_parts(model_folder(path_or_name, ckpts), ckpts_root(ckpts))
         seen = CogVideoXVAE.without_weights(files.vae, tiled=tiled)
         model = load_dit(files.model, device=chosen_device, dtype=chosen_dtype)
         model.attention_backend = attention_backend
@@ -218,11 +210,7 @@ class LuminaVideoPipeline:
         Raises:
             ValueError: it would be refused.
         """
-        if image is not None:
-            raise SettingError("image", "is given, but Lumina-Video makes videos from text alone; leave it out")
-        settings = resolve_settings(self.defaults, given, vae=self._compression)
-        settings.check(self.model.config)
-        return settings
+        return settings_for(self.defaults, given, config=self.model.config, vae=self._compression, image=image)
 
     def check(self, prompt: str, settings: LuminaVideoSettings) -> None:
         """Check that a clip of this prompt can be made with these settings.

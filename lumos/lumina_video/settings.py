@@ -148,6 +148,26 @@ def resolve_settings(
     )
 
 
+def settings_for(
+    defaults: Mapping[str, Any],
+    given: Mapping[str, Any],
+    *,
+    config: LuminaVideoConfig,
+    vae: Compression = RELEASED,
+    image: Any = None,
+) -> LuminaVideoSettings:
+    """The settings of a call of the model with this config, which refuses a picture.
+
+    Raises:
+        ValueError: as `resolve_settings`, or the model has not the scales.
+    """
+    if image is not None:
+        raise SettingError("image", "is given, but Lumina-Video makes videos from text alone; leave it out")
+    settings = resolve_settings(defaults, given, vae=vae)
+    settings.check(config)
+    return settings
+
+
 def preset_of(value: Any) -> FlowPreset:
     """The preset that a name, the path of a JSON or YAML file, a mapping of the released keys or a preset stands for.
 

@@ -68,13 +68,8 @@ class GemmaTextEncoder:
             ValueError: a part is missing or damaged, the model is no Gemma-2, or the tokenizer is of another model.
         """
         folder = Path(folder)
-        text_tokenizer = _read_tokenizer(folder / TOKENIZER if tokenizer is None else Path(tokenizer))
-        config = _without_last_layer(read_gemma_config(folder))
-        if (num_ids := text_tokenizer.get_vocab_size()) > config.vocab_size:
-            raise ValueError(
-                f"the tokenizer of {folder} knows {num_ids} tokens, its config {config.vocab_size}; "
-                "use the tokenizer.json that belongs to the model"
-            )
+        config, text_tokenizer = read_text_encoder(folder, tokenizer=tokenizer)
+        config = _without_last_layer(config)
         check_weights(folder)
         with init_empty_weights(include_buffers=False), no_init_weights():
             model = Gemma2Model(config)
@@ -126,6 +121,22 @@ class GemmaTextEncoder:
                 stacklevel=3,
             )
         return token_ids[:MAX_TOKENS]
+
+
+def read_text_encoder(folder: Path, *, tokenizer: str | Path | None = None) -> tuple[Gemma2Config, Tokenizer]:
+    """Return config and tokenizer of the encoder in a folder; reads no weights.
+
+    Raises:
+        ValueError: one is missing or damaged, the model is no Gemma-2, or the tokenizer is of another model.
+    """
+    text_tokenizer = _read_tokenizer(folder / TOKENIZER if tokenizer is None else Path(tokenizer))
+    config = read_gemma_config(folder)
+    if (num_ids := text_tokenizer.get_vocab_size()) > config.vocab_size:
+        raise ValueError(
+            f"the tokenizer of {folder} knows {num_ids} tokens, its config {config.vocab_size}; "
+            "use the tokenizer.json that belongs to the model"
+        )
+    return config, text_tokenizer
 
 
 def read_gemma_config(folder: Path) -> Gemma2Config:

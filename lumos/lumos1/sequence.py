@@ -85,10 +85,15 @@ def content_positions(height: int, width: int) -> Int[Tensor, " P"]:
     return torch.arange(height * (width + 1)) + _HEAD
 
 
+def frame_length(height: int, width: int) -> int:
+    """Return F, the tokens of a frame with its start and end."""
+    return height * (width + 1) + _HEAD + 1
+
+
 def sequence_length(num_prompt_ids: int, grid: tuple[int, int, int]) -> int:
     """Return L of `sequence_of` for a prompt of so many ids and codes of shape `grid` = (T, H, W)."""
     num_frames, height, width = grid
-    return num_prompt_ids + 1 + 3 + num_frames * (height * (width + 1) + _HEAD + 1) + 2
+    return num_prompt_ids + 1 + 3 + num_frames * frame_length(height, width) + 2
 
 
 def video_header(vocab: Vocab, *, fps: int, duration: int) -> Int[Tensor, "3"]:

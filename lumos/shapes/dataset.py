@@ -144,7 +144,7 @@ def format_of(options: argparse.Namespace) -> Format:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status: 0, or 2 after one line that says what to mend."""
-    parser = argparse.ArgumentParser(prog="lumos.shapes.dataset", description=__doc__)
+    parser = argparse.ArgumentParser(allow_abbrev=False, prog="lumos.shapes.dataset", description=__doc__)
     add_options(parser)
     options = parser.parse_args(arguments)
     try:

@@ -68,7 +68,7 @@ def _merges(tokenizer: Tokenizer) -> list[tuple[str, str]]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the file; return the exit status 0."""
-    parser = argparse.ArgumentParser(prog="lumos.tokenizer.text_training", description=__doc__)
+    parser = argparse.ArgumentParser(allow_abbrev=False, prog="lumos.tokenizer.text_training", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="tokenizer file to write")
     parser.add_argument("--num-codes", type=int, required=True, help="size of the visual codebook")
     parser.add_argument("--num-captions", type=int, default=5000)

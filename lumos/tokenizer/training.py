@@ -51,7 +51,7 @@ def run(config: TokenizerRunConfig) -> dict[str, float]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status: 0, or 2 after one line that says what to mend."""
-    parser = argparse.ArgumentParser(prog="lumos.tokenizer.training", description=__doc__)
+    parser = argparse.ArgumentParser(allow_abbrev=False, prog="lumos.tokenizer.training", description=__doc__)
     parser.add_argument("--config", help="YAML file with settings of TokenizerRunConfig")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings that win over the file's")
     options: Any = parser.parse_args(arguments)

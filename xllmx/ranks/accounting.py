@@ -35,6 +35,10 @@ _PEAK_TFLOPS = {
 device's name the longest counts (an L40 is no L4, an RTX A1000 no A100)."""
 
 
+GPUS = tuple(_PEAK_TFLOPS)
+"""The GPUs whose peak is known."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class StateBytes:
     """Bytes on one GPU that do not depend on the batch."""

@@ -12,9 +12,8 @@ from zipfile import ZipFile, is_zipfile
 
 import torch
 
+from lumos.hub.models import refuse_pointer
 from lumos.lumina_video.config import LuminaVideoConfig
-
-MODEL_ARGS = "model_args.pth"
 
 _MOST_BYTES = 2**20
 _MOST_VALUES = 10_000
@@ -84,6 +83,7 @@ def _num_bytes(file: Path) -> int:
     if not file.is_file():
         raise ValueError(f"{file} is missing; {_REMEDY}")
     size = file.stat().st_size
+    refuse_pointer(file)
     if size <= _MOST_BYTES and is_zipfile(file):
         with ZipFile(file) as parts:
             return sum(part.file_size for part in parts.infolist())

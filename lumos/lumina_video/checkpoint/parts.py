@@ -12,11 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from lumos.hub import models as hub
-from lumos.lumina_video.checkpoint.weights import read_config, weight_files
-
-SHARED_TEXT_ENCODER = Path("google/gemma-2-2b")
-SHARED_VAE = Path("THUDM/CogVideoX-2b/vae")
-"""Under `ckpts/`; also what `lumos download` calls them."""
+from lumos.hub.models import SHARED_TEXT_ENCODER, SHARED_VAE
+from lumos.lumina_video.checkpoint.weights import config_file, read_config, weight_files
 
 _TOKENIZER = "tokenizer.json"
 _VAE_WEIGHTS = "diffusion_pytorch_model.safetensors"
@@ -39,6 +36,23 @@ class LuminaVideoFiles:
     defaults: dict[str, Any]
     """Settings of generation this model asks for (`generation_config.json`)."""
 
+    @property
+    def paths_to_hash(self) -> list[Path]:
+        """The files that decide what the model makes: configs and weights of all parts, and the tokenizer."""
+        network = [config_file(self.model), *weight_files(self.model)]
+        text = [self.text_encoder / "config.json", *self.text_encoder_weights, self.tokenizer]
+        return [*network, *text, self.vae / "config.json", self.vae_weights]
+
+    @property
+    def text_encoder_weights(self) -> list[Path]:
+        """The files of weights of the Gemma-2."""
+        return hub.weight_files(self.text_encoder)
+
+    @property
+    def vae_weights(self) -> Path:
+        """The file of weights of the VAE."""
+        return self.vae / _VAE_WEIGHTS
+
 
 def find_parts(folder: Path | str, ckpts: Path | str) -> LuminaVideoFiles:
     """Return where the parts of the model in `folder` lie; reads configs, no weights.
@@ -57,6 +71,7 @@ def find_parts(folder: Path | str, ckpts: Path | str) -> LuminaVideoFiles:
     for needed in ("config.json", _VAE_WEIGHTS):
         if not (vae / needed).is_file():
             raise ValueError(f"the VAE {vae} lacks {needed}; copy it there, or run: lumos download {SHARED_VAE}")
+        hub.refuse_pointer(vae / needed)
     _check_width(text_encoder, "hidden_size", config.cap_feat_dim, "cap_feat_dim")
     _check_width(vae, "latent_channels", config.in_channels, "in_channels")
     own_defaults = folder / "generation_config.json"

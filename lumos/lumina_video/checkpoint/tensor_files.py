@@ -11,10 +11,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from lumos.hub.models import refuse_pointer
 from lumos.hub.transfer import check_safetensors
 
-_LFS_POINTER = b"version https:"
-"""How the small text begins that stands for a large file in a clone without git LFS."""
 _MOST_NAMES = 3
 """Names listed in an error; a network has hundreds."""
 
@@ -115,11 +114,7 @@ def _open(file: Path) -> dict[str, tuple[tuple[int, ...], Callable[[], Tensor]]]
     """Return shape and reader of every tensor in a file."""
     if not file.is_file():
         raise ValueError(f"{file} is missing; copy or download it again")
-    with file.open("rb") as start:
-        if start.read(len(_LFS_POINTER)) == _LFS_POINTER:
-            raise ValueError(
-                f"{file} is a git LFS pointer, not the file itself; run `git lfs pull` there, or download it"
-            )
+    refuse_pointer(file)
     if file.suffix != ".safetensors":
         return {name: (tuple(tensor.shape), tensor.detach) for name, tensor in _load(file).items()}
     check_safetensors(file)

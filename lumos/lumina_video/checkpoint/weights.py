@@ -14,7 +14,8 @@ import torch
 from safetensors.torch import save_file
 
 from lumos.hub import models as hub
-from lumos.lumina_video.checkpoint.model_args import MODEL_ARGS, read_released_config
+from lumos.hub.models import LUMINA_VIDEO, MODEL_ARGS
+from lumos.lumina_video.checkpoint.model_args import read_released_config
 from lumos.lumina_video.checkpoint.tensor_files import TensorFiles, fill
 from lumos.lumina_video.config import LuminaVideoConfig
 from lumos.lumina_video.dit import MultiScaleNextDiT
@@ -22,17 +23,14 @@ from lumos.media.files import replacing
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 
-MODEL_TYPE = "lumina_video"
-"""`model_type` in our `config.json`."""
-
 _RELEASED_WEIGHTS = re.compile(r"consolidated\.(\d+)-of-(\d+)\.(safetensors|pth)")
 
 _LAYOUTS = f"a folder holds {CONFIG} and {WEIGHTS}, or {MODEL_ARGS} and consolidated.00-of-01.safetensors (or .pth)"
 
 
-def is_lumina_video(folder: Path | str) -> bool:
-    """Whether the folder says that it holds a model of Lumina-Video, ours or a released one; reads no weights."""
-    return _is_ours(Path(folder)) or (Path(folder) / MODEL_ARGS).is_file()
+def config_file(folder: Path) -> Path:
+    """Return the file that holds the config of the model in a folder: ours, or that of a released one."""
+    return folder / (CONFIG if _is_ours(folder) else MODEL_ARGS)
 
 
 def read_config(folder: Path | str) -> LuminaVideoConfig:
@@ -108,7 +106,7 @@ def save_dit(model: MultiScaleNextDiT, folder: Path | str) -> None:
     with replacing(folder / WEIGHTS) as file:
         save_file(weights, file, metadata={"format": "pt"})
     with replacing(folder / CONFIG) as file:
-        file.write_text(json.dumps({"model_type": MODEL_TYPE, **model.config.to_dict()}, indent=2) + "\n")
+        file.write_text(json.dumps({"model_type": LUMINA_VIDEO, **model.config.to_dict()}, indent=2) + "\n")
 
 
 def _is_ours(folder: Path) -> bool:
@@ -116,7 +114,7 @@ def _is_ours(folder: Path) -> bool:
     if not file.is_file():
         return False
     try:
-        return hub.read_json(file).get("model_type") == MODEL_TYPE
+        return hub.read_json(file).get("model_type") == LUMINA_VIDEO
     except ValueError:  # broken: then it is for whoever reads it to say so
         return False
 

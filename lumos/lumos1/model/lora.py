@@ -18,12 +18,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from lumos.hub.models import ADAPTER_FILES
 from lumos.lumos1.model.modeling import LumosForCausalLM
 from xllmx.ranks.sharding import fill_rows
 
 LINEARS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 """The linear layers of a block."""
-CONFIG_FILE, WEIGHTS_FILE = "adapter_config.json", "adapter_model.safetensors"
+CONFIG_FILE, WEIGHTS_FILE = ADAPTER_FILES
 
 _ADAPTER = "default"
 _PREFIX = "base_model.model."  # of the names in peft's files

@@ -1,12 +1,13 @@
 """`python -m eval.shapes` with options that cannot be: one line that names the option, and nothing left behind."""
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from eval.shapes.__main__ import main
-from lumos.hub.models import DEFAULT_MODEL, resolve
+from eval.shapes.run import settings_of
+from lumos.cli.models.door import find_model
+from lumos.hub.models import DEFAULT_MODEL
 from lumos.lumos1.sampling.settings import fast_settings
 
 
@@ -35,11 +36,7 @@ def test_a_wrong_option_is_one_line_that_names_it(tmp_path: Path, capsys, words:
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-def test_a_refused_run_does_not_stand_in_the_way(tmp_path: Path, capsys, monkeypatch):
-    import lumos.lumos1.pipeline
-
-    model = SimpleNamespace(defaults={}, files=None)
-    monkeypatch.setattr(lumos.lumos1.pipeline, "LumosPipeline", SimpleNamespace(from_pretrained=lambda name: model))
+def test_a_refused_run_does_not_stand_in_the_way(tmp_path: Path, capsys):
     words = ["run", "--out", str(tmp_path / "run"), "--kinds", "t2i", "--num", "1"]
     assert main([*words, "--steps", "0"]) == 2
     assert "error: --steps is 0; it must be a whole number of at least 1" in capsys.readouterr().err
@@ -47,11 +44,11 @@ def test_a_refused_run_does_not_stand_in_the_way(tmp_path: Path, capsys, monkeyp
 
 
 def test_fast_takes_the_models_own_settings_and_others_win(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    seen = []
-    monkeypatch.setattr("eval.shapes.__main__.run", lambda config: seen.append(config.settings) or {})
+    seen, model = [], find_model(DEFAULT_MODEL)
+    monkeypatch.setattr("eval.shapes.__main__.run", lambda config: seen.append(settings_of(config, model)) or {})
     words = ["run", "--out", str(tmp_path)]
     for more in ([], ["--fast"], ["--fast", "--steps", "7"]):
         assert main([*words, *more]) == 0
-    own = fast_settings(resolve(DEFAULT_MODEL).defaults)
+    own = fast_settings(model.files.defaults)
     assert own
     assert seen == [{}, own, own | {"num_inference_steps": 7}]

@@ -22,8 +22,11 @@ from eval.shapes.prompts import (
     names_held_out,
     save_prompts,
 )
-from eval.shapes.run import PipelineGenerator, RunConfig, evaluate, fill_folder
+from eval.shapes.run import PipelineGenerator, RunConfig, evaluate, fill_folder, run
 from eval.shapes.score import check, score, summarise, table
+from lumos.cli.models.door import KINDS as MODEL_KINDS
+from lumos.cli.models.kind import Model
+from lumos.lumos1.sampling.settings import Settings, resolve_settings
 from lumos.shapes import (
     MOTIONS,
     Description,
@@ -299,6 +302,9 @@ class FakePipeline:
         self.records = {record.prompt.text: record for record in records}
         self.calls: list[dict] = []
 
+    def settings_for(self, settings: dict) -> Settings:
+        return resolve_settings(self.defaults, settings)
+
     def __call__(self, prompt: list[str], **settings) -> SimpleNamespace:
         self.calls.append(settings)
         clips = [render(self.records[text].spec, num_frames=settings.get("num_frames", 13)) for text in prompt]
@@ -326,13 +332,11 @@ def test_a_run_refuses_what_it_cannot_make(tmp_path: Path):
 
 
 def test_a_run_writes_clips_sheets_and_report_and_resumes(tmp_path: Path, monkeypatch):
-    import lumos.lumos1.pipeline
-    from eval.shapes.run import run
-
     pipeline = FakePipeline([record for kind in ("t2v", "t2i") for record in make_prompts(kind, 7)])
-    pipeline.files = None
-    loader = SimpleNamespace(from_pretrained=lambda name: pipeline)
-    monkeypatch.setattr(lumos.lumos1.pipeline, "LumosPipeline", loader)
+    (tmp_path / "config.json").write_text("{}")
+    files = SimpleNamespace(name="m", defaults=pipeline.defaults, paths_to_hash=[tmp_path / "config.json"])
+    model = Model(kind=replace(MODEL_KINDS["lumos1"], load=lambda model, todo: pipeline), files=files)
+    monkeypatch.setattr("eval.shapes.run.find_model", lambda name, *, how: model)
     config = RunConfig(model="m", out=tmp_path, kinds=("t2v", "t2i"), num=7, batch_size=4)
     reports = run(config)
     assert {kind: report.overall for kind, report in reports.items()} == {"t2v": 1.0, "t2i": 1.0}
@@ -367,6 +371,6 @@ def test_a_wrong_folder_ends_in_one_line(tmp_path: Path, capsys):
     prompts = tmp_path / "p.json"
     main(["prompts", "--kind", "t2v", "--num", "1", "--out", str(prompts)])
     assert main(["score", "--prompts", str(prompts), "--folder", str(tmp_path / "none")]) == 2
-    assert capsys.readouterr().err.startswith("error: --folder")
+    assert capsys.readouterr().err.startswith("eval.shapes: error: --folder")
     assert main(["score", "--prompts", str(tmp_path), "--folder", str(tmp_path)]) == 2
     assert "is no file of shapes prompts" in capsys.readouterr().err

@@ -1,27 +1,41 @@
-"""What an export may write over; what it writes is tested with the runs that are exported."""
+"""`lumos export`: the model folder of a training run generates."""
 
 from pathlib import Path
 
 import pytest
+import torch
 
-from lumos.cli import main
-
-
-@pytest.mark.parametrize("place", ["run", "run/checkpoints", "run/checkpoints/model", "."])
-def test_a_run_is_not_written_over(tmp_path: Path, capsys: pytest.CaptureFixture[str], place: str) -> None:
-    checkpoint = tmp_path / "run" / "checkpoints" / "step-00000001"
-    checkpoint.mkdir(parents=True)
-    (tmp_path / "run" / "config.yaml").write_text("trainer: {max_steps: 1}")
-    assert main(["export", str(tmp_path / "run"), str(tmp_path / place), "--overwrite"]) == 2
-    assert "choose another folder" in capsys.readouterr().err
-    assert checkpoint.is_dir()
+from lumos.cli.training_run import RunConfig
+from lumos.lumos1.config import LumosConfig
+from lumos.lumos1.model.modeling import LumosForCausalLM
+from lumos.lumos1.training.task import LumosTaskConfig
+from tests.lumos.cli.console import Lumos
+from xllmx.checkpoint import CheckpointManager
+from xllmx.config import save_config
+from xllmx.trainer import TrainerConfig
 
 
-def test_what_is_no_model_is_not_removed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "run").mkdir()
-    precious = tmp_path / "mine" / "notes.txt"
-    precious.parent.mkdir()
-    precious.write_text("precious")
-    assert main(["export", str(tmp_path / "run"), str(tmp_path / "mine"), "--overwrite"]) == 2
-    assert "is no model folder, and --overwrite would remove it" in capsys.readouterr().err
-    assert precious.read_text() == "precious"
+@pytest.mark.parametrize("averaged", [False, True])
+def test_export_makes_a_model_of_the_newest_checkpoint_that_generates(
+    lumos: Lumos, ckpts: Path, tmp_path: Path, averaged: bool
+) -> None:
+    model = LumosForCausalLM(LumosConfig.from_pretrained(ckpts / "lumos-tiny"))
+    model.reset_parameters(generator=torch.Generator().manual_seed(5))
+    weights = {name: tensor.detach() for name, tensor in model.state_dict().items()}
+    config = RunConfig(
+        trainer=TrainerConfig(run_dir=tmp_path / "run", max_steps=3, batch_size={}, ema_decay=0.5 if averaged else 0.0),
+        task=LumosTaskConfig(init_from=str(ckpts / "lumos-tiny")),
+    )
+    save_config(config, tmp_path / "run" / "config.yaml")
+    halves = {name: tensor / 2 for name, tensor in weights.items()}
+    for step, now in ((1, halves), (3, weights)):
+        CheckpointManager(tmp_path / "run" / "checkpoints").save(step, {"model": now, "average": halves})
+    assert lumos("export", "run", "model")[0] == 0
+    exported = LumosForCausalLM.from_pretrained(tmp_path / "model").state_dict()
+    wanted = halves if averaged else weights
+    assert all(torch.equal(exported[name], wanted[name]) for name in wanted)
+    assert lumos("generate", "--model", "./model", "--prompt", "a", "--num-frames", "5", "--out", "a.gif")[0] == 0
+    status, _, error = lumos("export", "run", "model")
+    assert status == 2
+    assert "model is there already" in error
+    assert "no config.yaml" in lumos("export", "nothing", "other")[2]

@@ -33,7 +33,7 @@ def ctrl_c_heeded():
 @pytest.mark.parametrize(
     ("slow", "words"),
     [
-        ("huggingface_hub", ["lumos.cli", "--help"]),
+        ("huggingface_hub", ["lumos.cli", "download", "1B/stage-2-joint"]),
         ("torch", ["lumos.cli", "train", "--config", "configs/train/debug.yaml"]),
         ("torch", ["lumos.cli", "doctor"]),
         ("torch", ["pre_tokenize", "--help"]),

@@ -104,7 +104,7 @@ def test_settings_of_the_native_engine_are_refused(tmp_path: Path, trainer: dict
 
 
 def test_nothing_imports_deepspeed_unasked() -> None:
-    code = "import sys, lumos.cli.train, xllmx.ranks.deepspeed_engine; print(json.dumps(sorted(sys.modules)))"
+    code = "import sys, lumos.cli.training_run, xllmx.ranks.deepspeed_engine; print(json.dumps(sorted(sys.modules)))"
     words = [sys.executable, "-c", f"import json; {code}"]
     loaded = subprocess.run(words, capture_output=True, text=True, check=True, cwd=ranks.HERE.parents[2]).stdout
     assert "deepspeed" not in json.loads(loaded)

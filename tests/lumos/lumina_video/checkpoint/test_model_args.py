@@ -174,7 +174,13 @@ def test_a_file_far_too_large_is_not_opened(tmp_path: Path, monkeypatch: pytest.
             read_model_args(large)
 
 
-@pytest.mark.parametrize("content", [b"", b"version https:" + b"//git-lfs", b"PK\x05\x06" + bytes(18), b"\x80\x02}."])
+def test_a_git_lfs_pointer_is_named(tmp_path: Path) -> None:
+    (tmp_path / "model_args.pth").write_bytes(b"version https:" + b"//git-lfs")
+    with pytest.raises(ValueError, match=r"model_args.pth is a git LFS pointer, .*run `git lfs pull` there"):
+        read_model_args(tmp_path / "model_args.pth")
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x05\x06" + bytes(18), b"\x80\x02}."])
 def test_a_broken_file_is_explained_in_one_line(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "model_args.pth").write_bytes(content)
     with pytest.raises(ValueError, match="copy or download it again from whom you trust") as caught:

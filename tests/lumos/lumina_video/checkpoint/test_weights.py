@@ -14,7 +14,7 @@ from torch import Tensor
 from lumos.lumina_video import config as configs
 from lumos.lumina_video.checkpoint import weights as module
 from lumos.lumina_video.checkpoint.weights import (
-    is_lumina_video,
+    config_file,
     load_dit,
     open_weights,
     read_config,
@@ -224,13 +224,11 @@ def test_weights_can_be_looked_at_without_a_network(released: Path, weights: dic
 # --- folders ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_folder_says_whether_it_is_of_lumina_video(ours: Path, released: Path, repo: Path, tmp_path: Path) -> None:
-    assert is_lumina_video(ours)
-    assert is_lumina_video(released)
-    assert not is_lumina_video(repo / "ckpts" / "lumos-tiny")
-    assert not is_lumina_video(tmp_path)
-    (tmp_path / "config.json").write_text("{half")
-    assert not is_lumina_video(tmp_path)
+def test_the_config_of_a_folder_is_ours_or_the_released_arguments(ours: Path, released: Path) -> None:
+    assert config_file(ours) == ours / "config.json"
+    assert config_file(released) == released / "model_args.pth"
+    (released / "config.json").write_text("{half")  # of another library
+    assert config_file(released) == released / "model_args.pth"
 
 
 def edit_json(file: Path, **fields: object) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from lumos.cli import main, train
-from lumos.cli.train import RunConfig, run, stopped_status
+from lumos.cli import main, training_run
+from lumos.cli.training_run import RunConfig, run, stopped_status
 from lumos.lumos1.sequence import sequence_of
 from lumos.tokenizer.vocab import Vocab
 from tests.tiny_data import MODEL, VOCAB, make_clip, write_clips
@@ -127,7 +127,7 @@ def test_a_config_that_one_machine_lacks_is_said_there_once(
 ) -> None:
     for name, value in {"RANK": "8", "WORLD_SIZE": "16", "LOCAL_RANK": local_rank}.items():
         monkeypatch.setenv(name, value)
-    assert train.main(["--config", "missing.yaml"]) == 2
+    assert training_run.main(["--config", "missing.yaml"]) == 2
     assert capsys.readouterr().err.count("missing.yaml") == said
 
 

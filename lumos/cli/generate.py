@@ -1,0 +1,95 @@
+"""`lumos generate`: videos and images from prompts and pictures, by either model; what it would take (`--dry-run`)."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from lumos.cli.generate_options import DEFAULT_GPU, add_options, refuse_options, settings_of
+from lumos.cli.interrupt import loading
+from lumos.cli.models.door import find_model, kind_of_model
+from lumos.cli.models.kind import Model
+from lumos.cli.request import check_weights, outputs_of, prompts_of, read_request, take_record
+
+if TYPE_CHECKING:
+    from lumos.cli.jobs import Plan
+
+
+def add_command(commands: Any) -> None:
+    """Add the command to those of `lumos`."""
+    command = commands.add_parser("generate", help="a video or an image from a prompt or a picture")
+    add_options(command)
+    command.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Make what the prompts ask for; print path, seed and time of each output."""
+    settings = settings_of(options)
+    record = read_request(options.from_json) if options.from_json else None
+    if record is not None:
+        take_record(options, record)
+        settings = {**record["settings"], **{name: value for name, value in settings.items() if value is not None}}
+    kind = kind_of_model(options.model, options.ckpts)
+    refuse_options(options, kind)
+    prompts = prompts_of(options, kind)
+    if options.hf_token:
+        unused = "--hf-token is not used: nothing is downloaded here; for `lumos download`, run `hf auth login`"
+        print(f"lumos: {unused}", file=sys.stderr)
+    if options.gpu and not options.dry_run:
+        raise ValueError("--gpu is of the --dry-run; a run takes --device")
+
+    with loading("lumos"):  # from here on it takes PyTorch: what is at fault above is said at once
+        from lumos.cli.jobs import Job, plan_jobs
+        from lumos.cli.outputs import PlainFolder
+        from lumos.cli.record import model_hash
+
+    how = {name: getattr(options, name) for name in kind.how_options}
+    model = find_model(options.model, options.ckpts, device=options.device, dtype=options.dtype, how=how)
+    if record is not None:
+        check_weights(record, model_hash(model.files), options)
+    if options.fast:
+        given = {name: value for name, value in settings.items() if value is not None}
+        settings = {**kind.fast_settings(model.files.defaults), **given}
+    recipe = model.recipe(settings)
+    image = recipe.settings_for(settings, image=None).num_output_frames == 1
+    outputs = outputs_of(options, prompts, image=image)
+    jobs = [
+        Job(name=output.name, prompt=one.text, image=one.image, negative_prompt=one.negative, seed=one.seed)
+        for one, output in zip(prompts, outputs, strict=True)
+    ]
+    folder = PlainFolder(outputs[0].parent)
+    plan = plan_jobs(jobs, folder, recipe, batch_size=options.batch_size, overwrite=options.overwrite)
+    return _estimate(model, plan, options) if options.dry_run else _make(model, plan)
+
+
+def _make(model: Model, plan: "Plan") -> int:
+    """Make what is missing, under a bar that knows how much that is."""
+    from tqdm import tqdm
+
+    from lumos.cli.jobs import run_jobs
+
+    for one in plan.finished:
+        print(f"{one.output}  seed {one.seed}  finished before; --seed or --out makes another")
+    begun = [one for batch in plan.batches for one in batch if any(other.seed is None for other in batch)]
+    total = sum(map(model.kind.num_units, begun))
+    with tqdm(desc=f"{model.kind.unit}s", total=total, leave=False, disable=None if plan.missing else True) as bar:
+        for one in run_jobs(plan, lambda: model.load(plan.missing), on_frame=_counting(bar.update)):
+            bar.write(f"{one.output}  seed {one.seed}  {one.seconds:.1f} s")
+    return 0
+
+
+def _counting(update: Callable[[int], Any]) -> Callable[..., None]:
+    """Return what a pipeline calls back: with the index of what is done, and a tensor of one row a clip."""
+
+    def on_frame(index: int, clips: Any) -> None:
+        update(len(clips))
+
+    return on_frame
+
+
+def _estimate(model: Model, plan: "Plan", options: argparse.Namespace) -> int:
+    """Print what the missing outputs would take."""
+    from lumos.cli.estimate import estimate, report
+
+    print(report(estimate(model, plan, gpu=options.gpu or DEFAULT_GPU)))
+    return 0

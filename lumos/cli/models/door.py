@@ -1,0 +1,74 @@
+"""Which model a name or a folder stands for; what only the other one has is refused in one line."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from lumos.cli.models.kind import Model, ModelKind
+from lumos.cli.models.lumina_video import LUMINA_VIDEO
+from lumos.cli.models.lumos1 import LUMOS1
+from lumos.hub.models import DEFAULT_MODEL, kind_of, model_folder
+from xllmx.setting import SettingError
+
+KINDS: Mapping[str, ModelKind] = {kind.name: kind for kind in (LUMOS1, LUMINA_VIDEO)}
+
+
+def kind_of_model(name: str | Path | None, ckpts: Path | None = None) -> ModelKind:
+    """Return which model a name (None: the bundled one) or a folder stands for, by its config alone.
+
+    Raises:
+        ValueError: it is not here (with the command that brings it), or is neither.
+    """
+    return KINDS[kind_of(model_folder(name or DEFAULT_MODEL, ckpts))]
+
+
+def find_model(
+    name: str | Path | None,
+    ckpts: Path | None = None,
+    *,
+    device: str | None = None,
+    dtype: str | None = None,
+    how: Mapping[str, Any] | None = None,
+) -> Model:
+    """Return a model, all parts of which are here; its weights are not read.
+
+    Args:
+        name: a bundled or released name, a hub id that was downloaded, or a folder; None: the bundled model.
+        ckpts: the folder of checkpoints.
+        device: where it is to run; None: a GPU where there is one.
+        dtype: what it is to compute in; None: bfloat16 on a GPU, float32 on a CPU.
+        how: what else its pipeline is loaded with (`ModelKind.how_options`); of other names only those not set.
+
+    Raises:
+        ValueError: no such model, neither model, or a part of it is missing.
+    """
+    kind = kind_of_model(name, ckpts)
+    chosen = {option: value for option, value in (how or {}).items() if option in kind.how_options}
+    files = kind.find_files(name or DEFAULT_MODEL, ckpts, chosen)
+    return Model(kind=kind, files=files, device=device, dtype=dtype, ckpts=ckpts, how=chosen)
+
+
+def refuse_settings(model: Model, given: Iterable[str]) -> None:
+    """Check that none of these settings is of the other model alone.
+
+    Raises:
+        SettingError: one is.
+    """
+    known = model.kind.setting_names()
+    for other in KINDS.values():
+        for name in given:
+            if name not in known and name in other.setting_names():
+                raise SettingError(name, f"is a setting of {other.title}, and {model.files.name} is {model.kind.title}")
+
+
+def refuse_task(model: Model, task: str) -> None:
+    """Check that the model makes what a task asks for: t2i, t2v or i2v.
+
+    Raises:
+        ValueError: it does not.
+    """
+    if task not in model.kind.tasks:
+        able = " and ".join(model.kind.tasks)
+        raise ValueError(
+            f"{model.files.name} is {model.kind.title}, which makes {able} and no {task}; take another --model"
+        )

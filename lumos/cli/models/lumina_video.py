@@ -1,0 +1,134 @@
+"""Lumina-Video on a command line: videos from text."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lumos.cli.models.kind import ClipCost, Files, Memory, Model, ModelKind
+from lumos.hub import models as hub
+
+if TYPE_CHECKING:
+    import torch
+
+    from lumos.cli.jobs import Pipeline, Planned, SettingsFor
+
+
+def _find_files(name: str | Path, ckpts: Path | None, how: Mapping[str, Any]) -> Files:
+    from lumos.lumina_video.checkpoint.parts import find_parts
+
+    return find_parts(hub.model_folder(name, ckpts), hub.ckpts_root(ckpts))
+
+
+def _settings_of(model: Model) -> "SettingsFor":
+    from lumos.lumina_video.checkpoint.parts import LuminaVideoFiles
+    from lumos.lumina_video.checkpoint.weights import read_config
+    from lumos.lumina_video.settings import settings_for
+    from lumos.lumina_video.sizes import Compression
+    from lumos.lumina_video.vae import CogVideoXVAE
+
+    files = model.files
+    assert isinstance(files, LuminaVideoFiles)
+    vae = CogVideoXVAE.without_weights(files.vae, tiled=bool(model.how.get("tiled")))
+    seen = Compression(spatial=vae.spatial, temporal=vae.temporal)
+    return partial(settings_for, files.defaults, config=read_config(files.model), vae=seen)
+
+
+def _setting_names() -> tuple[str, ...]:
+    from lumos.lumina_video.settings import SETTING_NAMES
+
+    return SETTING_NAMES
+
+
+def _no_fast_settings(defaults: Mapping[str, Any]) -> dict[str, Any]:
+    raise ValueError("--fast is for Lumos-1; for fewer passes of Lumina-Video take a preset ...-MultiScale, or --steps")
+
+
+def _load(model: Model, todo: Sequence["Planned"]) -> "Pipeline":
+    """The pipeline; it has read the texts of all jobs, so that the text encoder is loaded once."""
+    from lumos.lumina_video.pipeline import LuminaVideoPipeline
+
+    pipeline = LuminaVideoPipeline.from_pretrained(
+        model.files.name, model.device, model.dtype, ckpts=model.ckpts, **dict(model.how)
+    )
+    if todo:
+        texts = [text for one in todo for text in (one.job.prompt, one.job.negative_prompt or "")]
+        pipeline.encode_prompts(texts, _settings(todo[0]))
+    return pipeline
+
+
+def _num_units(planned: "Planned") -> int:
+    """Euler steps."""
+    return int(_settings(planned).preset.num_steps)
+
+
+def _settings(planned: "Planned") -> Any:
+    return planned.settings
+
+
+def _checks() -> Mapping[str, Callable[[Model], str]]:
+    from lumos.cli.models.lumina_video_checks import CHECKS
+
+    return CHECKS
+
+
+class _Costs:
+    """Passes, FLOPs and memory of Lumina-Video; prompts are taken to be as long as they may be."""
+
+    def __init__(self, model: Model, dtype: "torch.dtype") -> None:
+        from lumos.lumina_video import cost
+        from lumos.lumina_video.checkpoint.parts import LuminaVideoFiles
+        from lumos.lumina_video.checkpoint.tensor_files import TensorFiles
+        from lumos.lumina_video.checkpoint.weights import read_config
+
+        files = model.files
+        assert isinstance(files, LuminaVideoFiles)
+        self._config, self._cost, self._dtype = read_config(files.model), cost, dtype
+        self._keep = bool(model.how.get("keep_encoders"))
+        self.num_parameters = cost.num_parameters(self._config)
+        self._encoder_bytes = {
+            part: dtype.itemsize * sum(map(math.prod, TensorFiles(weights).shapes.values()))
+            for part, weights in (("text encoder", files.text_encoder_weights), ("VAE", [files.vae_weights]))
+        }
+
+    def of_clip(self, planned: "Planned") -> ClipCost:
+        """Passes and FLOPs of a clip."""
+        settings = _settings(planned)
+        passes = sum(count.passes for count in settings.preset.passes(self._dtype).values())
+        flops = self._cost.run_flops(self._config, settings.latent_shape, preset=settings.preset, dtype=self._dtype)
+        return ClipCost(passes=passes, flops=flops)
+
+    def of_batch(self, batch: Sequence["Planned"]) -> Memory:
+        """Memory of clips that are made together: text encoder, sampling and VAE come one after the other."""
+        sampling = sum(
+            self._cost.activation_bytes(
+                self._config, _settings(one).latent_shape, preset=_settings(one).preset, dtype=self._dtype
+            )
+            for one in batch
+        )
+        network = self._cost.weight_bytes(self._config, self._dtype)
+        parts = {"network": network, "largest pass": sampling, **self._encoder_bytes}
+        beside = (
+            sum(self._encoder_bytes.values()) + sampling if self._keep else max(*self._encoder_bytes.values(), sampling)
+        )
+        return Memory(parts=parts, peak=network + beside, not_counted="the work of the VAE")
+
+
+LUMINA_VIDEO = ModelKind(
+    name=hub.LUMINA_VIDEO,
+    title="Lumina-Video",
+    tasks=("t2v",),
+    how_options=("keep_encoders", "tiled"),
+    how_recorded=("tiled",),
+    unit="Euler step",
+    empty_negative_is_none=True,
+    find_files=_find_files,
+    settings_of=_settings_of,
+    setting_names=_setting_names,
+    fast_settings=_no_fast_settings,
+    load=_load,
+    num_units=_num_units,
+    costs=_Costs,
+    checks=_checks,
+)

@@ -1,0 +1,129 @@
+"""Lumos-1 on a command line: images, videos, and videos that begin with a picture."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lumos.cli.models.kind import ClipCost, Files, Memory, Model, ModelKind
+from lumos.hub import models as hub
+
+if TYPE_CHECKING:
+    import torch
+
+    from lumos.cli.jobs import Pipeline, Planned, SettingsFor
+    from lumos.lumos1.sampling.cost import Generation
+
+_HEADER_TOKENS = 3
+"""Between the text and the first frame, in the branch without text too."""
+
+
+def _find_files(name: str | Path, ckpts: Path | None, how: Mapping[str, Any]) -> Files:
+    return replace(hub.resolve(name, ckpts), lora=how.get("lora"))
+
+
+def _settings_of(model: Model) -> "SettingsFor":
+    from lumos.lumos1.sampling.settings import settings_for
+
+    return partial(settings_for, model.files.defaults)
+
+
+def _setting_names() -> tuple[str, ...]:
+    from lumos.lumos1.sampling.settings import SETTING_NAMES
+
+    return SETTING_NAMES
+
+
+def _fast_settings(defaults: Mapping[str, Any]) -> dict[str, Any]:
+    from lumos.lumos1.sampling.settings import fast_settings
+
+    return fast_settings(defaults)
+
+
+def _load(model: Model, todo: Sequence["Planned"]) -> "Pipeline":
+    from lumos.lumos1.pipeline import LumosPipeline
+
+    return LumosPipeline.from_pretrained(
+        model.files.name, model.device, model.dtype, ckpts=model.ckpts, **dict(model.how)
+    )
+
+
+def _num_units(planned: "Planned") -> int:
+    """Latent frames that are generated: all but a given one."""
+    return _settings(planned).num_latent_frames - (planned.job.image is not None)
+
+
+def _settings(planned: "Planned") -> Any:
+    return planned.settings
+
+
+def _checks() -> Mapping[str, Callable[[Model], str]]:
+    from lumos.cli.models.lumos1_checks import CHECKS
+
+    return CHECKS
+
+
+class _Costs:
+    """Passes, FLOPs and memory of Lumos-1; prompts are counted in their own tokens."""
+
+    def __init__(self, model: Model, dtype: "torch.dtype") -> None:
+        from lumos.lumos1.config import LumosConfig
+        from lumos.lumos1.sampling import cost
+        from lumos.tokenizer.text import TextTokenizer
+
+        files = model.files
+        assert isinstance(files, hub.ModelFiles)
+        self._config, self._cost, self._dtype = LumosConfig.from_pretrained(files.model), cost, dtype
+        self._text = TextTokenizer.from_file(files.text_tokenizer)
+        self._tokenizer_bytes = sum((files.visual_tokenizer / name).stat().st_size for name in hub.VISUAL_PAIR)
+        self._eight_bits = bool(model.how.get("weights"))
+        self.num_parameters = sum(cost.num_parameters(self._config))
+
+    def of_clip(self, planned: "Planned") -> ClipCost:
+        """Passes and FLOPs of a clip; adaptive sampling takes fewer."""
+        clip = self._generation(planned)
+        return ClipCost(passes=clip.num_passes, flops=self._cost.generation_flops(self._config, clip))
+
+    def of_batch(self, batch: Sequence["Planned"]) -> Memory:
+        """Memory of clips that are made together: weights, keys and values, the work of one pass."""
+        clips = [self._generation(planned) for planned in batch]
+        largest = max(clips, key=lambda clip: clip.frame_tokens)
+        parts = {
+            "weights": self._cost.weight_bytes(self._config, self._dtype, eight_bits=self._eight_bits),
+            "visual tokenizer": self._tokenizer_bytes,
+            "keys and values": sum(self._cost.cache_bytes(self._config, clip, self._dtype) for clip in clips),
+            "largest pass": self._cost.activation_bytes(self._config, largest, self._dtype, batch_size=len(batch)),
+        }
+        return Memory(parts=parts, peak=sum(parts.values()), not_counted="the work of the visual tokenizer")
+
+    def _generation(self, planned: "Planned") -> "Generation":
+        settings, job = _settings(planned), planned.job
+        texts = [self._num_tokens(job.prompt, settings)]
+        if settings.sampler.guidance_scale != 1:
+            negative = job.negative_prompt
+            texts.append(_HEADER_TOKENS if negative is None else self._num_tokens(negative, settings))
+        return self._cost.Generation(settings=settings, num_text_tokens=texts, num_given=int(job.image is not None))
+
+    def _num_tokens(self, prompt: str, settings: Any) -> int:
+        clip = {name: getattr(settings, name) for name in ("width", "height", "num_frames", "fps")}
+        return len(self._text.prompt_ids(prompt, **clip)) + 1 + _HEADER_TOKENS
+
+
+LUMOS1 = ModelKind(
+    name=hub.LUMOS1,
+    title="Lumos-1",
+    tasks=("t2i", "t2v", "i2v"),
+    how_options=("lora", "weights", "offload"),
+    how_recorded=("lora", "weights"),
+    unit="latent frame",
+    empty_negative_is_none=False,
+    find_files=_find_files,
+    settings_of=_settings_of,
+    setting_names=_setting_names,
+    fast_settings=_fast_settings,
+    load=_load,
+    num_units=_num_units,
+    costs=_Costs,
+    checks=_checks,
+)

@@ -1,0 +1,57 @@
+"""What `lumos doctor` checks of a model of Lumos-1: weights, tokenizers, settings."""
+
+from collections.abc import Callable, Mapping
+
+import torch
+
+from lumos.cli.models.kind import Model
+from lumos.hub.models import ModelFiles, weight_files
+from lumos.hub.transfer import check_safetensors
+from lumos.lumos1.config import LumosConfig
+from lumos.lumos1.pipeline import agreed_vocabulary
+from lumos.lumos1.sampling.settings import resolve_settings
+from lumos.tokenizer.text import TextTokenizer
+from lumos.tokenizer.visual import VisualTokenizer
+
+
+def _weights(model: Model) -> str:
+    """Headers and sizes of the weights; no tensor is read."""
+    LumosConfig.from_pretrained(_files(model).model)
+    weights = weight_files(_files(model).model)
+    for path in weights:
+        if path.suffix == ".safetensors":
+            check_safetensors(path)
+    return f"{len(weights)} file(s), {sum(path.stat().st_size for path in weights) / 2**20:.1f} MiB, config fits"
+
+
+def _tokenizers(model: Model) -> str:
+    """Whether text tokenizer, config and visual tokenizer speak of the same codes."""
+    text = TextTokenizer.from_file(_files(model).text_tokenizer)
+    vocab = agreed_vocabulary(LumosConfig.from_pretrained(_files(model).model).vocabulary, text.vocab)
+    settings = resolve_settings(_files(model).defaults, {"num_frames": 2})
+    visual = VisualTokenizer.from_pretrained(_files(model).visual_tokenizer)
+    codes = visual.encode(torch.zeros(1, 3, 1, settings.height, settings.width))
+    largest, size = int(codes.max()), f"{settings.width}x{settings.height}"
+    if tuple(codes.shape) != (1, 1, *settings.grid) or largest >= vocab.num_codes:
+        found = f"codes a {size} image as {tuple(codes.shape)}, up to code {largest}"
+        wanted = f"{(1, 1, *settings.grid)}, codes below {vocab.num_codes}"
+        raise ValueError(
+            f"{_files(model).visual_tokenizer} {found}; this model wants {wanted}: use the pair it came with"
+        )
+    return f"{text.vocab.size} tokens, {vocab.num_codes} visual codes, a {size} image is {codes.numel()} codes"
+
+
+def _settings(model: Model) -> str:
+    settings = resolve_settings(_files(model).defaults, {})
+    settings.check(LumosConfig.from_pretrained(_files(model).model).vocabulary)
+    frames, steps = settings.num_output_frames, settings.sampler.num_steps
+    return f"{settings.width}x{settings.height}, {frames} frames at {settings.fps} fps, {steps} steps"
+
+
+def _files(model: Model) -> ModelFiles:
+    assert isinstance(model.files, ModelFiles)
+    return model.files
+
+
+CHECKS: Mapping[str, Callable[[Model], str]] = {"weights": _weights, "tokenizers": _tokenizers, "settings": _settings}
+"""What is looked at -> what was found; ValueError, OSError or RuntimeError say what to do."""

@@ -1,0 +1,29 @@
+"""`lumos plot`: the losses of training runs, as a table or as curves."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from lumos.cli.interrupt import loading
+
+
+def add_command(commands: Any) -> None:
+    """Add the command to those of `lumos`."""
+    command = commands.add_parser("plot", help="curves of training runs: losses, those of each frame, and the rest")
+    command.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="the run's folder (trainer.run_dir)")
+    command.add_argument("--out", type=Path, metavar="FILE", help=".png, .svg or .pdf; a table of losses if not given")
+    command.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the losses of runs, or draw their curves."""
+    with loading("lumos"):
+        from xllmx.plot import draw, read_curves, table
+
+    curves = read_curves(options.runs)
+    if options.out is None:
+        print(table(curves))
+    else:
+        draw(curves, options.out)
+        print(options.out)
+    return 0

@@ -1,0 +1,147 @@
+"""What a command line, or a record, asks to be made: prompts with their pictures and seeds, names of outputs."""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lumos.cli.generate_options import DEFAULT_OUT
+from lumos.cli.models.kind import ModelKind
+from lumos.cli.outputs import FORMATS
+from lumos.cli.prompts import Prompt, distinct, name_of, read_prompts
+from lumos.hub.models import read_json
+
+_OTHER_FORMATS = ("avi", "jpeg", "jpg", "m4v", "mkv", "mov", "webm", "webp")
+_RECORDED = {"prompt": str, "seed": int, "settings": dict, "model": str, "output": str}
+
+
+def read_request(path: Path) -> dict[str, Any]:
+    """Return the record `--from-json`.
+
+    Raises:
+        ValueError: it is no record of an output.
+    """
+    if not path.is_file():
+        raise ValueError(f"--from-json {path}: no such file; give the .json that lies beside an output")
+    record = read_json(path)
+    if missing := {*_RECORDED, "model_hash", "dtype"} - record.keys():
+        raise ValueError(f"{path} is no record of an output: it lacks {', '.join(sorted(missing))}")
+    for name, kind in _RECORDED.items():
+        if not isinstance(record[name], kind):
+            raise ValueError(f"{path} is no record of an output: its {name} is {record[name]!r}")
+    return record
+
+
+def take_record(options: argparse.Namespace, record: Mapping[str, Any]) -> None:
+    """Fill the options that are not given from a record: model, prompt, picture, seed, how it was loaded, output.
+
+    Raises:
+        ValueError: prompt or picture are given too, or the picture is not the one there was.
+    """
+    if options.prompt or options.prompt_file or options.image:
+        raise ValueError("--from-json holds prompt and image; leave --prompt, --prompt-file and --image out")
+    options.model = options.model or record["model"]
+    options.lora = options.lora or (Path(record["lora"]) if record.get("lora") else None)
+    if record.get("image"):
+        _check_picture(record, options.from_json)
+    options.prompt, options.negative_prompt = [record["prompt"]], record.get("negative_prompt")
+    options.image = [record["image"]] if record.get("image") else None
+    options.seed = record["seed"] if options.seed is None else options.seed
+    options.dtype = options.dtype or record["dtype"]
+    options.weights = options.weights or record.get("weights")
+    options.tiled = options.tiled or bool(record.get("tiled"))
+    options.out = options.out or options.from_json.with_name(record["output"])
+
+
+def check_weights(record: Mapping[str, Any], found: str, options: argparse.Namespace) -> None:
+    """Check that the model here has the weights of the record.
+
+    Raises:
+        ValueError: its hash is another one.
+    """
+    if found != record["model_hash"]:
+        other = f"{options.model} has other weights ({found})"
+        raise ValueError(f"{other} than {options.from_json} was made with; see --model")
+
+
+def prompts_of(options: argparse.Namespace, kind: ModelKind) -> list[Prompt]:
+    """Return the prompts asked for, each with its picture, negative prompt and seed; seeds count on from --seed.
+
+    Raises:
+        ValueError: none, one that is empty, a picture that is not there, or that this model does not take.
+    """
+    _check_words(options)
+    if options.prompt_file:
+        prompts = read_prompts(options.prompt_file, images=options.image_folder)
+    else:
+        named = options.seed is not None
+        numbers = enumerate(options.prompt, options.seed or 0)
+        names = [name_of(text) + (f"-seed{number}" if named else "") for number, text in numbers]
+        prompts = distinct(Prompt(text=text, name=name) for text, name in zip(options.prompt, names, strict=True))
+    pictured = next((one for one in prompts if one.image is not None), None)
+    if pictured is not None and "i2v" not in kind.tasks:
+        rule = f"{kind.title} makes videos from text alone"
+        raise ValueError(f"{options.prompt_file}: {pictured.name!r} names a picture, and {rule}; take another --model")
+    images = options.image or []
+    if len(images) not in (0, 1, len(prompts)):
+        raise ValueError(f"--image is given {len(images)} times for {len(prompts)} prompts; give one, or one for each")
+    given = [Path(image) for image in images * (len(prompts) if len(images) == 1 else 1)]
+    return [
+        Prompt(
+            text=one.text,
+            name=one.name,
+            image=given[index] if given else one.image,
+            negative=_negative(one.negative if options.negative_prompt is None else options.negative_prompt, kind),
+            seed=one.seed if options.seed is None else options.seed + index,
+        )
+        for index, one in enumerate(prompts)
+    ]
+
+
+def outputs_of(options: argparse.Namespace, prompts: Sequence[Prompt], *, image: bool) -> list[Path]:
+    """Return where each prompt's output goes: --out itself if it names a file, else a file in that folder.
+
+    Raises:
+        ValueError: one file for several prompts, or a name of another format.
+    """
+    out = Path(options.out or DEFAULT_OUT)
+    suffix = out.suffix.removeprefix(".").lower()
+    if suffix in FORMATS and not out.is_dir():
+        if len(prompts) > 1:
+            raise ValueError(f"--out {out} is one file for {len(prompts)} prompts; give a folder")
+        if options.format not in (None, suffix):
+            raise ValueError(f"--out {out} and --format {options.format} disagree; leave one of them out")
+        return [out]
+    if suffix in _OTHER_FORMATS and not out.is_dir():
+        raise ValueError(f"--out {out}: no .{suffix} is written; give a name with .mp4, .gif or .png, or a folder")
+    if out.is_file():
+        raise ValueError(f"--out {out} is a file of no known format; give a folder, or a name with .mp4, .gif or .png")
+    return [out / f"{one.name}.{options.format or ('png' if image else 'mp4')}" for one in prompts]
+
+
+def _check_words(options: argparse.Namespace) -> None:
+    if options.prompt and options.prompt_file:
+        raise ValueError("--prompt and --prompt-file are both given; leave one of them out")
+    if not options.prompt and not options.prompt_file:
+        raise ValueError("say what to make: --prompt TEXT (again for more), or --prompt-file FILE")
+    if options.image_folder and not options.prompt_file:
+        raise ValueError("--image-folder is for the pictures a --prompt-file names; give one, or --image FILE")
+    for image in options.image or []:
+        if not Path(image).is_file():
+            raise ValueError(f"--image {image}: no such file; give a picture (png, jpg, webp...)")
+    if not all(text.strip() for text in options.prompt or []):
+        raise ValueError("the prompt is empty; describe what is to be seen")
+
+
+def _check_picture(record: Mapping[str, Any], source: Path) -> None:
+    from lumos.cli.record import file_hash
+
+    picture = Path(record["image"])
+    if not picture.is_file():
+        raise ValueError(f"{picture}, the picture of {source}, is not there; put it back")
+    if file_hash(picture) != record.get("image_hash"):
+        raise ValueError(f"{picture} is another picture than {source} was made with; put it back")
+
+
+def _negative(text: str | None, kind: ModelKind) -> str | None:
+    return None if kind.empty_negative_is_none and text == "" else text

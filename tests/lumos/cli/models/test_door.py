@@ -1,0 +1,97 @@
+"""Which model a name stands for; what only the other one has is refused before anything is loaded."""
+
+import argparse
+from pathlib import Path
+
+import pytest
+
+from lumos.cli.commands import parser
+from lumos.cli.models.door import KINDS, find_model, kind_of_model, refuse_settings, refuse_task
+from tests.lumos.cli.console import Lumos, files_in
+from xllmx.setting import SettingError
+
+ONLY_LUMOS1 = {
+    "--image start.png": "--image",
+    "--image-folder .": "--image-folder",
+    "--mask-history-ratio 0.5": "--mask-history-ratio",
+    "--mask_history_ratio 0": "--mask-history-ratio",
+    "--confidence-temperature per_frame": "--confidence-temperature",
+    "--temperature 1": "--temperature",
+    "--top-k 3": "--top-k",
+    "--entropy-bound 0.1": "--entropy-bound",
+    "--guidance-tolerance 0.1": "--guidance-tolerance",
+    "--later-steps 0.5": "--later-steps",
+    "--mask-given-frames": "--mask-given-frames",
+    "--random-history": "--random-history",
+    "--fast": "--fast",
+    "--lora adapters": "--lora",
+    "--weights int8": "--weights",
+    "--offload": "--offload",
+}
+ONLY_LUMINA_VIDEO = {
+    "--motion 6": "--motion",
+    "--motion 0": "--motion",
+    "--preset f24F96R960": "--preset",
+    "--sample_config f24F96R960": "--preset",
+    "--keep-encoders": "--keep-encoders",
+    "--tiled": "--tiled",
+}
+
+
+@pytest.mark.parametrize(
+    ("model", "words", "said"),
+    [
+        *(
+            ("lumina-tiny", words, f"{option} is for Lumos-1, and lumina-tiny is Lumina-Video; leave it out")
+            for words, option in ONLY_LUMOS1.items()
+        ),
+        *(
+            ("lumos-tiny", words, f"{option} is for Lumina-Video, and lumos-tiny is Lumos-1; leave it out")
+            for words, option in ONLY_LUMINA_VIDEO.items()
+        ),
+    ],
+)
+def test_an_option_of_the_other_model_is_refused_in_one_line(
+    lumos: Lumos, model: str, words: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lumos.cli.generate.find_model", lambda *_, **__: pytest.fail("the model is looked for"))
+    status, out, error = lumos("generate", "--model", model, "--prompt", "a red circle", *words.split())
+    assert (status, out, error) == (2, "", f"lumos: error: {said}\n")
+    assert files_in(Path()) == []
+
+
+def test_the_tables_above_have_every_option_of_one_model_alone() -> None:
+    options: argparse.Namespace = parser().parse_args(["generate"])
+    for kind, words in (("lumos1", ONLY_LUMOS1), ("lumina_video", ONLY_LUMINA_VIDEO)):
+        named = {option.removeprefix("--").replace("-", "_") for option in words.values()}
+        assert set(options.only[kind]) == named
+
+
+def test_a_name_stands_for_the_model_that_its_folder_holds(ckpts: Path) -> None:
+    assert kind_of_model(None, ckpts).title == "Lumos-1"
+    assert kind_of_model("lumina-tiny", ckpts).title == "Lumina-Video"
+    assert find_model(ckpts / "lumina-tiny").kind is KINDS["lumina_video"]
+
+
+def test_how_a_model_is_loaded_is_what_it_knows(ckpts: Path) -> None:
+    how = {"lora": None, "weights": "int8", "offload": False, "keep_encoders": True, "tiled": False}
+    assert find_model("lumina-tiny", ckpts, how=how).how == {"keep_encoders": True, "tiled": False}
+    assert find_model("lumos-tiny", ckpts, how=how).how == {"lora": None, "weights": "int8", "offload": False}
+
+
+def test_settings_of_the_other_model_are_named_as_such(ckpts: Path) -> None:
+    lumos1, lumina_video = (find_model(name, ckpts) for name in ("lumos-tiny", "lumina-tiny"))
+    with pytest.raises(SettingError, match="motion is a setting of Lumina-Video, and lumos-tiny is Lumos-1"):
+        refuse_settings(lumos1, ["fps", "motion"])
+    with pytest.raises(SettingError, match="top_k is a setting of Lumos-1, and lumina-tiny is Lumina-Video"):
+        refuse_settings(lumina_video, {"top_k": 3})
+    refuse_settings(lumos1, ["top_k", "width", "nothing"])  # the last is for whoever resolves them to refuse
+
+
+def test_a_task_that_a_model_has_not_is_refused(ckpts: Path) -> None:
+    lumos1, lumina_video = (find_model(name, ckpts) for name in ("lumos-tiny", "lumina-tiny"))
+    for task in ("t2i", "i2v"):
+        refuse_task(lumos1, task)
+        with pytest.raises(ValueError, match=f"lumina-tiny is Lumina-Video, which makes t2v and no {task}; take"):
+            refuse_task(lumina_video, task)
+    refuse_task(lumina_video, "t2v")

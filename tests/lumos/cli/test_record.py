@@ -1,0 +1,23 @@
+"""Records: the hash of a model's files."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from lumos.cli import record
+from lumos.cli.record import model_hash
+from lumos.hub.models import resolve
+
+
+@pytest.mark.parametrize("whole_bytes", [2**26, 2**17])
+def test_a_hash_of_weights_tells_a_model_from_its_sister(
+    ckpts: Path, tmp_path: Path, whole_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(record, "_WHOLE_BYTES", whole_bytes)
+    sister = shutil.copytree(ckpts / "lumos-tiny", tmp_path / "lumos-tiny")
+    assert model_hash(resolve(root=ckpts)) == model_hash(resolve(root=tmp_path))
+    content = bytearray((sister / "model.safetensors").read_bytes())
+    content[-5] ^= 1
+    (sister / "model.safetensors").write_bytes(bytes(content))
+    assert model_hash(resolve(root=ckpts)) != model_hash(resolve(root=tmp_path))
