@@ -16,7 +16,7 @@ from benchmarks.report import machine_facts
 from eval.shapes.prompts import KINDS, Record, make_prompts
 from eval.shapes.run import PipelineGenerator, evaluate, write_json
 from eval.shapes.score import Result, summarise
-from lumos.cli.record import model_hash
+from lumos.cli.jobs.record import model_hash
 from lumos.hub.models import DEFAULT_MODEL, resolve
 from lumos.lumos1.pipeline import LumosOutput, LumosPipeline
 from lumos.lumos1.sampling.settings import resolve_settings

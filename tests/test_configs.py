@@ -11,7 +11,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from lumos.cli.training_run import RunConfig, run
+from lumos.cli.training.training_run import RunConfig, run
 from lumos.lumos1.config import LumosConfig, SamplerConfig
 from lumos.lumos1.data.clips import ClipDataset
 from lumos.lumos1.model.modeling import LumosForCausalLM

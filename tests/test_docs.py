@@ -11,7 +11,7 @@ import torch
 from eval.custom.__main__ import parse as parse_custom
 from eval.shapes.__main__ import _parser as shapes_parser
 from lumos.cli.commands import parser as lumos_parser
-from lumos.cli.training_run import RunConfig
+from lumos.cli.training.training_run import RunConfig
 from lumos.lumos1.ardf import history_pattern, mask_ratio
 from lumos.lumos1.model.attention import frame_causal_mask
 from pre_tokenize.__main__ import _parser as pre_tokenize_parser

@@ -15,11 +15,11 @@ from eval.driver.command import add_options, answer, device_of
 from eval.driver.command import parse as parse_options
 from eval.prompts.lists import FOLDER
 from lumos.cli.interrupt import loading
+from lumos.cli.jobs.prompts import Prompt, read_prompts
 from lumos.cli.option import OptionParser
-from lumos.cli.prompts import Prompt, read_prompts
 
 if TYPE_CHECKING:  # torch and all: only where outputs are made, so that --help answers at once
-    from lumos.cli.jobs import Job
+    from lumos.cli.jobs.runner import Job
 
 TASKS = {"t2i": ("custom_t2i.jsonl", "png"), "t2v": ("custom_t2v.json", "mp4"), "i2v": ("custom_i2v.json", "mp4")}
 """Task -> prompt file in eval/prompts, format of the outputs."""
@@ -39,9 +39,9 @@ def run(options: argparse.Namespace) -> int:
     """Makes this process's share of the list; prints how many outputs that were."""
     with loading("eval.custom"):
         from eval.driver.run import make
-        from lumos.cli.jobs import plan_jobs
+        from lumos.cli.jobs.outputs import PlainFolder
+        from lumos.cli.jobs.runner import plan_jobs
         from lumos.cli.models.door import find_model, refuse_settings, refuse_task
-        from lumos.cli.outputs import PlainFolder
 
     settings = {**options.settings, "num_frames": 1} if options.task == "t2i" else options.settings
     device, out = device_of(options), options.out or default_out(options.task)
@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
 
 def jobs_of(options: argparse.Namespace) -> list["Job"]:
     """The jobs of the whole list; ValueError for a list that is not one of the task."""
-    from lumos.cli.jobs import Job
+    from lumos.cli.jobs.runner import Job
 
     name, suffix = TASKS[options.task]
     path = options.prompts or FOLDER / name

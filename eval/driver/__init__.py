@@ -13,6 +13,6 @@
 The records stand apart because the scorers take what they find: VBench gives all videos the suffix of the first file
 it lists, and GenEval opens whatever in `samples/` begins like an image's name, `00003.png.json` too.
 
-The outputs are made by `lumos.cli.jobs`, which says why they are the same from any number of workers; here is what a
-benchmark adds: its list, its seeds (a hash of the base seed, the official prompt and the index), its folder.
+The outputs are made by `lumos.cli.jobs.runner`, which says why they are the same from any number of workers; here is
+what a benchmark adds: its list, its seeds (a hash of the base seed, the official prompt and the index), its folder.
 """

@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 from lumos.cli.exit_status import status_of
 from lumos.cli.interrupt import loading
+from lumos.cli.jobs.workers import Worker, part_of, worker_of
 from lumos.cli.option import OptionParser, said_as_options
-from lumos.cli.workers import Worker, part_of, worker_of
 from lumos.hub.models import DEFAULT_MODEL
 from xllmx.setting import SettingError
 
 if TYPE_CHECKING:  # torch and all: only where outputs are made, so that --help answers at once
     from eval.driver.work import Work
-    from lumos.cli.jobs import Settings, SettingsFor
+    from lumos.cli.jobs.runner import Settings, SettingsFor
 
 _FIRST_SPEAKS_S = 10
 """Seconds in which the first process of a machine says what is wrong before another one does."""
@@ -143,7 +143,7 @@ def _drive(driver: Driver, options: argparse.Namespace) -> int:
         from eval.driver.folders import records_folder, require_folder_for
         from eval.driver.run import name_of, run
         from eval.driver.work import describe, num_prompts
-        from lumos.cli.jobs import plan_jobs
+        from lumos.cli.jobs.runner import plan_jobs
         from lumos.cli.models.door import find_model, refuse_settings, refuse_task
 
     worker: Worker = options.worker

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from lumos.cli.jobs import Job
-from lumos.cli.outputs import OutputFolder
+from lumos.cli.jobs.outputs import OutputFolder
+from lumos.cli.jobs.runner import Job
 
 
 class BenchmarkFolder(OutputFolder, Protocol):

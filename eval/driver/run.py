@@ -9,9 +9,9 @@ from typing import Any
 from tqdm import tqdm
 
 from eval.driver.work import Work
-from lumos.cli.jobs import Made, Pipeline, Plan, run_jobs
-from lumos.cli.outputs import move, staging_folder
-from lumos.cli.workers import Worker
+from lumos.cli.jobs.outputs import move, staging_folder
+from lumos.cli.jobs.runner import Made, Pipeline, Plan, run_jobs
+from lumos.cli.jobs.workers import Worker
 
 
 @dataclass(frozen=True, kw_only=True)

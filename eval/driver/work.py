@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from eval.driver.folders import BenchmarkFolder
-from lumos.cli.jobs import Job, Recipe, Settings
-from lumos.cli.record import file_hash
+from lumos.cli.jobs.record import file_hash
+from lumos.cli.jobs.runner import Job, Recipe, Settings
 
 _SEED_BYTES = 6
 """Seeds below 2^48: exact in every reader of json."""

@@ -19,7 +19,7 @@ from eval.prompts.lists import texts_of
 
 if TYPE_CHECKING:
     from eval.driver.work import Work
-    from lumos.cli.jobs import SettingsFor
+    from lumos.cli.jobs.runner import SettingsFor
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from eval.driver.folders import records_folder
-from lumos.cli.outputs import move
+from lumos.cli.jobs.outputs import move
 from lumos.media.reading import read_image
 from lumos.media.writing import write_image
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from eval.shapes.outputs import read_output
 from eval.shapes.parse import claims_of
 from eval.shapes.score import check
-from lumos.cli.record import read_record
+from lumos.cli.jobs.record import read_record
 from lumos.shapes import Description, ObjectReading, describe
 
 

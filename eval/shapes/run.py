@@ -13,9 +13,9 @@ from eval.shapes.outputs import find_output, save_output, score_folder
 from eval.shapes.prompts import KINDS, Record, make_prompts, save_prompts
 from eval.shapes.score import Report, Result, score, summarise
 from eval.shapes.sheet import write_sheet
+from lumos.cli.jobs.record import model_hash
 from lumos.cli.models.door import find_model, refuse_settings, refuse_task
 from lumos.cli.models.kind import Model
-from lumos.cli.record import model_hash
 from lumos.media.files import remove_temporaries, replacing
 from lumos.shapes import describe
 from xllmx.setting import SettingError

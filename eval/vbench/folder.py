@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from eval.driver.folders import records_folder
-from lumos.cli.jobs import Job
-from lumos.cli.outputs import move
+from lumos.cli.jobs.outputs import move
+from lumos.cli.jobs.runner import Job
 
 _LONGEST_NAME = 255
 """Bytes of a file name, on every common file system."""

@@ -24,7 +24,7 @@ from eval.vbench.t2v import work_of
 
 if TYPE_CHECKING:
     from eval.driver.work import Work
-    from lumos.cli.jobs import SettingsFor
+    from lumos.cli.jobs.runner import SettingsFor
 
 _TOLERANCE = 0.02
 """How far the shape of a crop may be from its ratio: whole pixels, and no more."""

@@ -19,7 +19,7 @@ from eval.vbench.prompts import LISTS, NUM_VIDEOS, VIDEOS_PER_PROMPT, VideoPromp
 
 if TYPE_CHECKING:
     from eval.driver.work import Work
-    from lumos.cli.jobs import Job, SettingsFor
+    from lumos.cli.jobs.runner import Job, SettingsFor
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

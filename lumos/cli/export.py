@@ -24,7 +24,7 @@ def add_command(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Make a model folder of a run's newest checkpoint."""
     with loading("lumos"):
-        from lumos.cli.exported_model import export_run
+        from lumos.cli.training.exported_model import export_run
 
     print(
         export_run(

@@ -5,14 +5,14 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from lumos.cli.generate_options import DEFAULT_GPU, add_options, refuse_options, settings_of
+from lumos.cli.generation.options import DEFAULT_GPU, add_options, refuse_options, settings_of
+from lumos.cli.generation.request import check_weights, outputs_of, prompts_of, read_request, take_record
 from lumos.cli.interrupt import loading
 from lumos.cli.models.door import find_model, kind_of_model
 from lumos.cli.models.kind import Model
-from lumos.cli.request import check_weights, outputs_of, prompts_of, read_request, take_record
 
 if TYPE_CHECKING:
-    from lumos.cli.jobs import Plan
+    from lumos.cli.jobs.runner import Plan
 
 
 def add_command(commands: Any) -> None:
@@ -39,9 +39,9 @@ def run(options: argparse.Namespace) -> int:
         raise ValueError("--gpu is of the --dry-run; a run takes --device")
 
     with loading("lumos"):  # from here on it takes PyTorch: what is at fault above is said at once
-        from lumos.cli.jobs import Job, plan_jobs
-        from lumos.cli.outputs import PlainFolder
-        from lumos.cli.record import model_hash
+        from lumos.cli.jobs.outputs import PlainFolder
+        from lumos.cli.jobs.record import model_hash
+        from lumos.cli.jobs.runner import Job, plan_jobs
 
     how = {name: getattr(options, name) for name in kind.how_options}
     model = find_model(options.model, options.ckpts, device=options.device, dtype=options.dtype, how=how)
@@ -66,7 +66,7 @@ def _make(model: Model, plan: "Plan") -> int:
     """Make what is missing, under a bar that knows how much that is."""
     from tqdm import tqdm
 
-    from lumos.cli.jobs import run_jobs
+    from lumos.cli.jobs.runner import run_jobs
 
     for one in plan.finished:
         print(f"{one.output}  seed {one.seed}  finished before; --seed or --out makes another")
@@ -89,7 +89,7 @@ def _counting(update: Callable[[int], Any]) -> Callable[..., None]:
 
 def _estimate(model: Model, plan: "Plan", options: argparse.Namespace) -> int:
     """Print what the missing outputs would take."""
-    from lumos.cli.estimate import estimate, report
+    from lumos.cli.generation.estimate import estimate, report
 
     print(report(estimate(model, plan, gpu=options.gpu or DEFAULT_GPU)))
     return 0

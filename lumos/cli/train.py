@@ -24,12 +24,12 @@ def run(options: argparse.Namespace) -> int:
         raise ValueError("say what to train: --config FILE, for example configs/train/quickstart.yaml")
 
     with loading("lumos"):
-        from lumos.cli import training_run
+        from lumos.cli.training import training_run
         from xllmx.config import load_config
 
     config = load_config(training_run.RunConfig, options.config, options.overrides)
     if options.dry_run:
-        from lumos.cli.dry_run import estimate_run, read_size, report
+        from lumos.cli.training.dry_run import estimate_run, read_size, report
 
         print(report(estimate_run(config, num_gpus=options.gpus, size=read_size(options.size))))
         return 0

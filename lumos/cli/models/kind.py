@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:  # torch and all: only where a model is asked to work, so that mistakes are said at once
     import torch
 
-    from lumos.cli.jobs import Pipeline, Planned, Recipe, SettingsFor
+    from lumos.cli.jobs.runner import Pipeline, Planned, Recipe, SettingsFor
 
 
 class Files(Protocol):
@@ -133,8 +133,8 @@ class Model:
         Raises:
             ValueError: a device or dtype that cannot be had.
         """
-        from lumos.cli.jobs import Recipe
-        from lumos.cli.record import model_entries
+        from lumos.cli.jobs.record import model_entries
+        from lumos.cli.jobs.runner import Recipe
         from lumos.media.inputs import choose_device, choose_dtype
 
         dtype = str(choose_dtype(self.dtype, choose_device(self.device))).removeprefix("torch.")

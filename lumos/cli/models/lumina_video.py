@@ -12,7 +12,7 @@ from lumos.hub import models as hub
 if TYPE_CHECKING:
     import torch
 
-    from lumos.cli.jobs import Pipeline, Planned, SettingsFor
+    from lumos.cli.jobs.runner import Pipeline, Planned, SettingsFor
 
 
 def _find_files(name: str | Path, ckpts: Path | None, how: Mapping[str, Any]) -> Files:

@@ -12,7 +12,7 @@ from lumos.hub import models as hub
 if TYPE_CHECKING:
     import torch
 
-    from lumos.cli.jobs import Pipeline, Planned, SettingsFor
+    from lumos.cli.jobs.runner import Pipeline, Planned, SettingsFor
     from lumos.lumos1.sampling.cost import Generation
 
 _HEADER_TOKENS = 3

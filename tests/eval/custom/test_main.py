@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from eval.custom import __main__ as custom
-from lumos.cli import jobs
+from lumos.cli.jobs import runner
 from tests.model_folder import make_model_folder
 
 
@@ -43,7 +43,7 @@ def test_a_list_goes_on_where_it_stopped(model: Path, tmp_path: Path, monkeypatc
     assert custom.main(words) == 0
     assert outputs_in(tmp_path / "o") == ["first.mp4", "second.mp4"]
     assert (tmp_path / "o/second.mp4").stat().st_mtime_ns == before
-    monkeypatch.setattr(jobs, "_make", None)
+    monkeypatch.setattr(runner, "_make", None)
     assert custom.main(words) == 0
 
 

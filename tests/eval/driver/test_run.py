@@ -12,7 +12,7 @@ import pytest
 
 from eval.geneval import __main__ as geneval
 from eval.vbench import t2v as vbench_t2v
-from lumos.cli.record import file_hash, read_record
+from lumos.cli.jobs.record import file_hash, read_record
 
 Contents = Callable[[Path], dict[str, bytes]]
 KILLED, CRASHED = 9, 70

@@ -14,7 +14,7 @@ from eval.driver.command import parse, parser_of
 from eval.geneval import __main__ as geneval
 from eval.geneval.prompts import read_official
 from eval.prompts.__main__ import bring
-from lumos.cli import jobs
+from lumos.cli.jobs import runner
 from lumos.lumos1.sampling.settings import settings_for
 from lumos.media.reading import read_image
 from tests.eval.conftest import METADATA
@@ -84,7 +84,7 @@ def test_a_finished_folder_is_left_alone_and_no_model_is_loaded(
     out = tmp_path / "o"
     assert command(out) == 0
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
-    monkeypatch.setattr(jobs, "_make", None)
+    monkeypatch.setattr(runner, "_make", None)
     assert command(out) == 0
     assert "0 made, 6 finished before\n" in capsys.readouterr().out
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before

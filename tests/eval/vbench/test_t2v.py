@@ -19,7 +19,7 @@ from eval.vbench import i2v as vbench_i2v
 from eval.vbench import t2v as vbench_t2v
 from eval.vbench.folder import VideoFolder
 from eval.vbench.prompts import full_info
-from lumos.cli.outputs import staging_folder
+from lumos.cli.jobs.outputs import staging_folder
 from lumos.lumos1.sampling.settings import settings_for
 from tests.eval.conftest import VBENCH
 from tests.model_folder import MeanColourDecoder, make_model_folder

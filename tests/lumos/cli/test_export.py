@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lumos.cli.training_run import RunConfig
+from lumos.cli.training.training_run import RunConfig
 from lumos.lumos1.config import LumosConfig
 from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.training.task import LumosTaskConfig

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lumos.cli import jobs
-from lumos.cli.record import differences
+from lumos.cli.jobs import runner
+from lumos.cli.jobs.record import differences
 from lumos.lumos1.sampling.settings import FAST
 from tests.lumos.cli.console import Lumos, files_in, frames_of
 
@@ -51,7 +51,7 @@ def test_a_finished_output_is_never_made_twice(lumos: Lumos, monkeypatch: pytest
     words = ("generate", "--prompt", "a red circle", "--num-frames", "1")
     assert lumos(*words)[0] == 0
     before = Path("outputs/a-red-circle.png").stat().st_mtime_ns
-    monkeypatch.setattr(jobs, "_make", None)
+    monkeypatch.setattr(runner, "_make", None)
     for more in ((), ("--num-frames", "1", "--steps", "2")):
         status, said, _ = lumos(*words, *more)
         assert status == 0
@@ -160,12 +160,12 @@ def test_a_prompt_file_goes_on_where_it_was_stopped(lumos: Lumos, monkeypatch: p
         written.append(path)
         write(path, image)
 
-    monkeypatch.setattr(jobs, "write_image", stopped_at_the_second)
+    monkeypatch.setattr(runner, "write_image", stopped_at_the_second)
     status, _, error = lumos(*words)
     assert status == 130
     assert "what was finished is kept" in error
     assert files_in(Path("many")) == ["a-circle.png", "a-circle.png.json"]
-    monkeypatch.setattr(jobs, "write_image", write)
+    monkeypatch.setattr(runner, "write_image", write)
     first = Path("many/a-circle.png").stat().st_mtime_ns
     assert lumos(*words)[0] == 0
     assert files_in(Path("many"))[::2] == ["a-circle.png", "a-square.png", "a-star.png"]
@@ -176,7 +176,7 @@ def test_a_full_disk_leaves_nothing_half_written(lumos: Lumos, monkeypatch: pyte
     def full(path: Path) -> str:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(jobs, "file_hash", full)
+    monkeypatch.setattr(runner, "file_hash", full)
     status, _, error = lumos("generate", "--prompt", "a", "--num-frames", "1", "--out", "x/image.png")
     assert status == 2
     assert error == "lumos: error: [Errno 28] No space left on device\n"
@@ -220,7 +220,7 @@ def test_bad_input_is_one_clear_line(
     lumos: Lumos, words: list[str], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Path("words.txt").write_text("these are words\n")
-    monkeypatch.setattr(jobs, "_make", None)  # it is said before anything is made
+    monkeypatch.setattr(runner, "_make", None)  # it is said before anything is made
     status, said, error = lumos("generate", *words)
     assert status == 2
     assert error.startswith("lumos: error: ")

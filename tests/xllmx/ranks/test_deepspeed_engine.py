@@ -104,7 +104,8 @@ def test_settings_of_the_native_engine_are_refused(tmp_path: Path, trainer: dict
 
 
 def test_nothing_imports_deepspeed_unasked() -> None:
-    code = "import sys, lumos.cli.training_run, xllmx.ranks.deepspeed_engine; print(json.dumps(sorted(sys.modules)))"
+    modules = "lumos.cli.training.training_run, xllmx.ranks.deepspeed_engine"
+    code = f"import sys, {modules}; print(json.dumps(sorted(sys.modules)))"
     words = [sys.executable, "-c", f"import json; {code}"]
     loaded = subprocess.run(words, capture_output=True, text=True, check=True, cwd=ranks.HERE.parents[2]).stdout
     assert "deepspeed" not in json.loads(loaded)

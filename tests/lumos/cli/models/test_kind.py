@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from lumos.cli.jobs import Recipe, SettingsFor
+from lumos.cli.jobs.record import model_hash
+from lumos.cli.jobs.runner import Recipe, SettingsFor
 from lumos.cli.models.door import find_model
-from lumos.cli.record import model_hash
 from xllmx.setting import SettingError
 
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from lumos.cli import jobs
-from lumos.cli.record import differences
+from lumos.cli.jobs import runner
+from lumos.cli.jobs.record import differences
 from lumos.lumina_video import config as configs
 from lumos.lumina_video.preset import FlowPreset
 from lumos.lumina_video.text import GemmaTextEncoder
@@ -109,11 +109,11 @@ def test_a_list_reads_its_texts_once_and_goes_on_where_it_was_stopped(
         written.append(path)
         write(path, frames, fps=fps)
 
-    monkeypatch.setattr(jobs, "write_video", stopped_at_the_second)
+    monkeypatch.setattr(runner, "write_video", stopped_at_the_second)
     assert lumos(*words, "--seed", "4")[0] == 130
     assert files_in(Path("many")) == ["a-circle.gif", "a-circle.gif.json"]
     assert len(loads) == 1
-    monkeypatch.setattr(jobs, "write_video", write)
+    monkeypatch.setattr(runner, "write_video", write)
     first = Path("many/a-circle.gif").stat().st_mtime_ns
     assert lumos(*words, "--seed", "4")[0] == 0
     assert files_in(Path("many"))[::2] == ["a-circle.gif", "a-square.gif", "a-star.gif"]

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from lumos.cli.exported_model import export_run
-from lumos.cli.training_run import RunConfig, run
+from lumos.cli.training.exported_model import export_run
+from lumos.cli.training.training_run import RunConfig, run
 from lumos.lumos1.config import LumosConfig
 from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.training.task import LumosTask, LumosTaskConfig

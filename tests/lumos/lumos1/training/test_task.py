@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from lumos.cli.training_run import RunConfig, main
+from lumos.cli.training.training_run import RunConfig, main
 from lumos.lumos1.config import LumosConfig, SamplerConfig
 from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.sequence import content_index_of, frame_index_of

@@ -22,9 +22,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from lumos.cli.outputs import FORMATS, OutputFolder, move, staging_folder
-from lumos.cli.record import code_version, differences, file_hash, read_record, record_path, write_record
-from lumos.cli.workers import ALONE, Worker, batches_of, share_of
+from lumos.cli.jobs.outputs import FORMATS, OutputFolder, move, staging_folder
+from lumos.cli.jobs.record import code_version, differences, file_hash, read_record, record_path, write_record
+from lumos.cli.jobs.workers import ALONE, Worker, batches_of, share_of
 from lumos.media.inputs import choose_seeds
 from lumos.media.writing import write_image, write_video
 from xllmx.setting import SettingError
@@ -143,7 +143,7 @@ class Recipe:
     """What the pipeline is called with; None = the model's default."""
     settings_for: SettingsFor
     model: Mapping[str, Any]
-    """What every record says of the model (`lumos.cli.record.model_entries`)."""
+    """What every record says of the model (`lumos.cli.jobs.record.model_entries`)."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lumos.cli.prompts import name_of, read_prompts
+from lumos.cli.jobs.prompts import name_of, read_prompts
 
 
 def test_the_released_formats_are_read(tmp_path: Path) -> None:

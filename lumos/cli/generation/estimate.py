@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
-from lumos.cli.jobs import Plan, Planned
+from lumos.cli.jobs.runner import Plan, Planned
 from lumos.cli.models.kind import ClipCost, Memory, Model
 from lumos.media.inputs import choose_dtype
 from xllmx.ranks.accounting import GPUS, peak_flops

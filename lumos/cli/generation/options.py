@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lumos.cli.jobs.outputs import FORMATS
 from lumos.cli.models.door import KINDS
 from lumos.cli.models.kind import ModelKind
-from lumos.cli.outputs import FORMATS
 from lumos.hub.models import DEFAULT_MODEL, LUMINA_VIDEO, LUMOS1
 from xllmx.setting import SettingError
 
@@ -99,7 +99,7 @@ def refuse_options(options: argparse.Namespace, kind: ModelKind) -> None:
 def _add_what(what: Any) -> None:
     add = what.add_argument
     add("--prompt", action="append", metavar="TEXT", help="what is to be seen; again for more")
-    add("--prompt-file", type=Path, metavar="FILE", help=".txt, .json or .jsonl (lumos/cli/prompts.py)")
+    add("--prompt-file", type=Path, metavar="FILE", help=".txt, .json or .jsonl (lumos/cli/jobs/prompts.py)")
     add("--negative-prompt", "--neg-prompt", metavar="TEXT", help="what to lead away from")
     add("--seed", type=int, metavar="N", help="of the first prompt, the next ones count on; default: drawn")
     add("--from-json", type=Path, metavar="FILE", help="the record beside an output: make it again")

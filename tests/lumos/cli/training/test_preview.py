@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from lumos.cli import main
-from lumos.cli.exported_model import export_run
-from lumos.cli.preview import PreviewConfig, PromptPreview
-from lumos.cli.training_run import RunConfig, run
+from lumos.cli.training.exported_model import export_run
+from lumos.cli.training.preview import PreviewConfig, PromptPreview
+from lumos.cli.training.training_run import RunConfig, run
 from lumos.lumos1.data.writing import ClipWriter
 from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.sequence import Clip

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from lumos.cli.prompts import name_of
+from lumos.cli.jobs.prompts import name_of
 from lumos.hub.models import resolve
 from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.pipeline import LumosPipeline

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from lumos.cli.training_run import RunConfig, build_task
+from lumos.cli.training.training_run import RunConfig, build_task
 from lumos.hub.models import TEXT_TOKENIZER, VISUAL_PAIR, ModelFiles, resolve
 from lumos.lumos1.model.lora import merge_lora, save_lora
 from lumos.lumos1.model.modeling import LumosForCausalLM

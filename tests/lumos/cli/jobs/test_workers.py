@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lumos.cli.workers import ALONE, Worker, batches_of, part_of, share_of, worker_of
+from lumos.cli.jobs.workers import ALONE, Worker, batches_of, part_of, share_of, worker_of
 from xllmx.setting import SettingError
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
-from lumos.cli.training_run import RunConfig, build_task
+from lumos.cli.training.training_run import RunConfig, build_task
 from lumos.lumos1.config import LumosConfig
 from lumos.lumos1.data.clips import ClipDataset
 from lumos.lumos1.data.data_yaml import MissingClipsError

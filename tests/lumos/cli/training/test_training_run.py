@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from lumos.cli import main, training_run
-from lumos.cli.training_run import RunConfig, run, stopped_status
+from lumos.cli import main
+from lumos.cli.training import training_run
+from lumos.cli.training.training_run import RunConfig, run, stopped_status
 from lumos.lumos1.sequence import sequence_of
 from lumos.tokenizer.vocab import Vocab
 from tests.tiny_data import MODEL, VOCAB, make_clip, write_clips

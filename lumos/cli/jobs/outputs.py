@@ -39,7 +39,7 @@ class OutputFolder(Protocol):
         ...
 
     def recorded(self, name: str) -> Path:
-        """The path beside which the record of an output lies (`lumos.cli.record.record_path`)."""
+        """The path beside which the record of an output lies (`lumos.cli.jobs.record.record_path`)."""
         ...
 
     def put(self, name: str, made: Path) -> Path:

@@ -11,9 +11,9 @@ import pytest
 import torch
 from PIL import Image
 
-from lumos.cli.jobs import Job, Made, Pipeline, Recipe, SettingsFor, plan_jobs, run_jobs
-from lumos.cli.outputs import PlainFolder
-from lumos.cli.workers import Worker
+from lumos.cli.jobs.outputs import PlainFolder
+from lumos.cli.jobs.runner import Job, Made, Pipeline, Recipe, SettingsFor, plan_jobs, run_jobs
+from lumos.cli.jobs.workers import Worker
 from lumos.media.reading import read_image
 from xllmx.setting import SettingError
 

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lumos.cli.generate_options import DEFAULT_OUT
+from lumos.cli.generation.options import DEFAULT_OUT
+from lumos.cli.jobs.outputs import FORMATS
+from lumos.cli.jobs.prompts import Prompt, distinct, name_of, read_prompts
 from lumos.cli.models.kind import ModelKind
-from lumos.cli.outputs import FORMATS
-from lumos.cli.prompts import Prompt, distinct, name_of, read_prompts
 from lumos.hub.models import read_json
 
 _OTHER_FORMATS = ("avi", "jpeg", "jpg", "m4v", "mkv", "mov", "webm", "webp")
@@ -134,7 +134,7 @@ def _check_words(options: argparse.Namespace) -> None:
 
 
 def _check_picture(record: Mapping[str, Any], source: Path) -> None:
-    from lumos.cli.record import file_hash
+    from lumos.cli.jobs.record import file_hash
 
     picture = Path(record["image"])
     if not picture.is_file():

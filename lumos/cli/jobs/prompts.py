@@ -44,7 +44,7 @@ def read_prompts(path: str | Path, *, images: str | Path | None = None) -> list[
     folders = [Path(images)] if images is not None else [path.parent, path.parent / path.stem]
     prompts = [_prompt(entry, f"{path}, entry {number}", folders) for number, entry in enumerate(_entries(path), 1)]
     if not prompts:
-        raise ValueError(f"{path} holds no prompt; see lumos/cli/prompts.py for the formats")
+        raise ValueError(f"{path} holds no prompt; see lumos/cli/jobs/prompts.py for the formats")
     return distinct(prompts)
 
 
@@ -74,7 +74,9 @@ def _entries(path: Path) -> list[Any]:
                 return list(content.items())
             if isinstance(content, list):
                 return content
-            raise ValueError(f"{path} holds neither a JSON object nor a list; see lumos/cli/prompts.py for the formats")
+            raise ValueError(
+                f"{path} holds neither a JSON object nor a list; see lumos/cli/jobs/prompts.py for the formats"
+            )
     raise ValueError(f"{path} is no prompt file; its name must end in .txt, .json or .jsonl")
 
 
@@ -95,7 +97,7 @@ def _prompt(entry: Any, where: str, folders: list[Path]) -> Prompt:
         case dict():
             return _prompt_of_object(entry, where, folders)
     raise ValueError(
-        f"{where} is neither a text nor an object with a 'prompt'; see lumos/cli/prompts.py for the formats"
+        f"{where} is neither a text nor an object with a 'prompt'; see lumos/cli/jobs/prompts.py for the formats"
     )
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lumos.cli.estimate import UTILISATION
+from lumos.cli.generation.estimate import UTILISATION
 from lumos.lumina_video.cost import run_flops
 from lumos.lumina_video.preset import FlowPreset
 from tests.lumos.cli.console import Lumos, files_in

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from lumos.cli import main
-from lumos.cli.dry_run import estimate_run, read_size, report
-from lumos.cli.training_run import RunConfig
+from lumos.cli.training.dry_run import estimate_run, read_size, report
+from lumos.cli.training.training_run import RunConfig
 from lumos.lumos1.sequence import sequence_length
 from lumos.lumos1.training.cost import BatchLoad, activation_bytes, recomputed_flops, training_flops
 from tests.tiny_data import MODEL, VOCAB, write_clips

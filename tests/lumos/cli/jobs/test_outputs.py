@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lumos.cli.outputs import OutputFolder, PlainFolder, move, staging_folder
+from lumos.cli.jobs.outputs import OutputFolder, PlainFolder, move, staging_folder
 
 
 def test_a_staging_folder_is_inside_and_gone_afterwards(tmp_path: Path) -> None:

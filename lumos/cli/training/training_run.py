@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from lumos.cli.exit_status import USER_ERROR
-from lumos.cli.preview import PreviewConfig, PromptPreview
+from lumos.cli.training.preview import PreviewConfig, PromptPreview
 from lumos.lumos1.model.lora import LoRAConfig
 from lumos.lumos1.training.task import LumosTask, LumosTaskConfig
 from lumos.media.files import require_folder

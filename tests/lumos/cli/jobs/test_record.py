@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from lumos.cli import record
-from lumos.cli.record import model_hash
+from lumos.cli.jobs import record
+from lumos.cli.jobs.record import model_hash
 from lumos.hub.models import resolve
 
 

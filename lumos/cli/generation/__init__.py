@@ -1,0 +1,1 @@
+"""What `lumos generate` asks for: its options, the request they make, and what it will cost."""
