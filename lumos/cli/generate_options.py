@@ -56,19 +56,24 @@ def add_options(command: argparse.ArgumentParser) -> None:
 
 
 def settings_of(options: argparse.Namespace) -> dict[str, Any]:
-    """Return what the pipeline is to be called with; None = the model's default.
-
-    Raises:
-        SettingError: --resolution is no size, or is given twice.
-    """
+    """Return what the pipeline is to be called with; None = the model's default."""
     settings = {name: getattr(options, name) for name in SETTINGS}
     settings |= {name: True for name in _LUMOS1_FLAGS if getattr(options, name)}
-    if options.resolution is not None:
-        if options.width is not None or options.height is not None:
-            raise SettingError("resolution", "says width and height; leave --width and --height out")
-        options.width, options.height = read_size(options.resolution)  # errors then name them
-        settings |= {"width": options.width, "height": options.height}
     return settings
+
+
+def take_resolution(options: argparse.Namespace) -> None:
+    """Put --width and --height in the place of --resolution, so that errors name the side at fault.
+
+    Raises:
+        SettingError: it is no size, or they are given too.
+    """
+    if options.resolution is None:
+        return
+    if options.width is not None or options.height is not None:
+        raise SettingError("resolution", "says width and height; leave --width and --height out")
+    options.width, options.height = read_size(options.resolution)
+    options.resolution = None
 
 
 def read_size(text: str) -> tuple[int, int]:
