@@ -367,6 +367,6 @@ def test_a_wrong_folder_ends_in_one_line(tmp_path: Path, capsys):
     prompts = tmp_path / "p.json"
     main(["prompts", "--kind", "t2v", "--num", "1", "--out", str(prompts)])
     assert main(["score", "--prompts", str(prompts), "--folder", str(tmp_path / "none")]) == 2
-    assert capsys.readouterr().err.startswith("error: --folder")
+    assert capsys.readouterr().err.startswith("eval.shapes: error: --folder")
     assert main(["score", "--prompts", str(tmp_path), "--folder", str(tmp_path)]) == 2
     assert "is no file of shapes prompts" in capsys.readouterr().err
