@@ -138,17 +138,15 @@ def _add_how(how: Any) -> None:
 def _add_lumos1(group: Any) -> list[argparse.Action]:
     """Return what is added."""
     add = group.add_argument
-    flags = [add(f"--{name.replace('_', '-')}", action="store_true", help=text) for name, text in _LUMOS1_FLAGS.items()]
-    settings = [
-        add(f"--{name.replace('_', '-')}", type=kind, metavar="X", help=text)
-        for name, (kind, text) in _LUMOS1_SETTINGS.items()
-    ]
     return [
         add("--image", action="append", metavar="FILE", help="first frame; once, or once for each prompt"),
         add("--image-folder", type=Path, metavar="FOLDER", help="where the pictures a prompt file names lie"),
         add("--fast", action="store_true", help="fewer passes of the model: adaptive refinements and guidance"),
-        *settings,
-        *flags,
+        *(
+            add(f"--{name.replace('_', '-')}", type=kind, metavar="X", help=text)
+            for name, (kind, text) in _LUMOS1_SETTINGS.items()
+        ),
+        *(add(f"--{name.replace('_', '-')}", action="store_true", help=text) for name, text in _LUMOS1_FLAGS.items()),
         add("--lora", type=Path, metavar="FOLDER", help="adapters to merge in (lumos export --adapter)"),
         add("--weights", choices=("int8", "fp8"), help="blocks in 8 bits, for small cards; needs torchao"),
         add("--offload", action="store_true", help="blocks stay in the host's memory until their turn; slow"),
