@@ -2,8 +2,8 @@
 
 `states`: a run over latents of 1248x704 and 96 frames through a network of next to no size at the coarsest scale, so
 that its memory is that of the states: all of both branches, as the literal path keeps them, and ours. `encoders`: a
-pipeline made, one clip of it, and all of it given up; text encoder and VAE are kept or given up after their work. Its
-parts are to each other about as the released ones (2.5 : 1.8 : 0.2 G parameters), at a tenth of the size.
+pipeline made and one clip of it, text encoder and VAE kept or given up after their work. Its parts are to each other
+about as the released ones (2.5 : 1.8 : 0.2 G parameters), at a tenth of the size.
 """
 
 import argparse
@@ -42,7 +42,7 @@ def states_paths(steps: int, latent: tuple[int, int, int]) -> Paths:
 
 
 def encoders_paths(folder: Path) -> Paths:
-    """Returns a pipeline of the folder made and one clip of it, with encoders kept and given up."""
+    """Returns a pipeline of the folder made and one clip of it, by which parts stay in memory."""
 
     def clip(*, keep: bool) -> None:
         pipeline = LuminaVideoPipeline.from_pretrained(folder, device="cpu", keep_encoders=keep)

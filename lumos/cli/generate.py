@@ -5,8 +5,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from lumos.cli.generation.options import DEFAULT_GPU, add_options, refuse_options, settings_of
-from lumos.cli.generation.request import check_weights, outputs_of, prompts_of, read_request, take_record
+from lumos.cli.generation.options import DEFAULT_GPU, add_options, refuse_options, settings_of, take_resolution
 from lumos.cli.interrupt import loading
 from lumos.cli.models.door import find_model, kind_of_model
 from lumos.cli.models.kind import Model
@@ -24,6 +23,7 @@ def add_command(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Make what the prompts ask for; print path, seed and time of each output."""
+    take_resolution(options)
     settings = settings_of(options)
     record = read_request(options.from_json) if options.from_json else None
     if record is not None:

@@ -4,13 +4,13 @@ pipeline = LuminaVideoPipeline.from_pretrained("path/of/a/model")
 output = pipeline("a red circle moves to the right", seed=1)
 output.frames[0][0].save("first.png")
 
-The network stays in memory; the text encoder and the VAE are there only while they work, unless they are kept.
+The text encoder is there only while it works, then the network comes, and stays; so the largest of them decides how
+much memory is needed, not their sum (`lumos.lumina_video.loading`).
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,21 +21,16 @@ from torch import Tensor
 
 from lumos.hub.models import ckpts_root, model_folder
 from lumos.lumina_video.checkpoint.parts import LuminaVideoFiles, find_parts
-from lumos.lumina_video.checkpoint.weights import load_dit
 from lumos.lumina_video.dit import MultiScaleNextDiT
-from lumos.lumina_video.encoding.on_demand import OnDemand
 from lumos.lumina_video.encoding.prompt_features import PromptFeatures
 from lumos.lumina_video.encoding.protocols import VideoVAE
 from lumos.lumina_video.flow import noise_for, sample_latents
+from lumos.lumina_video.loading import LuminaVideoParts, open_parts
 from lumos.lumina_video.preset import FlowPreset
 from lumos.lumina_video.schedule import Schedule
 from lumos.lumina_video.settings import LuminaVideoSettings, settings_for
-from lumos.lumina_video.sizes import RELEASED, Compression
-from lumos.lumina_video.text import GemmaTextEncoder
-from lumos.lumina_video.vae import CogVideoXVAE
 from lumos.media.frames import to_frames
 from lumos.media.inputs import choose_device, choose_dtype, choose_seeds, together
-from xllmx.attention import resolve_backend
 
 OnStep = Callable[[int, Tensor], None]
 """Called with the index of a finished Euler step, from 0, and the state [n, C, T, H, W] after it."""
@@ -62,23 +57,18 @@ class LuminaVideoPipeline:
 
     def __init__(
         self,
+        parts: LuminaVideoParts,
         *,
-        model: MultiScaleNextDiT,
-        text_encoder: OnDemand[GemmaTextEncoder],
-        vae: OnDemand[VideoVAE],
-        compression: Compression = RELEASED,
         defaults: Mapping[str, Any] | None = None,
         files: LuminaVideoFiles | None = None,
     ) -> None:
-        """Put the parts together; `compression` is that of the VAE, which is asked nothing before there are latents."""
-        self.model = model
+        """Put the parts together; none of them is loaded yet."""
         self.defaults = dict(defaults or {})
         self.files = files
         self.weights: str | None = None
         """What weights were rounded to beyond the model's dtype: nothing."""
-        self._features = PromptFeatures(text_encoder)
-        self._vae = vae
-        self._compression = compression
+        self._parts = parts
+        self._features = PromptFeatures(parts.text_encoder)
 
     @classmethod
     def from_pretrained(
@@ -94,7 +84,7 @@ class LuminaVideoPipeline:
     ) -> "LuminaVideoPipeline":
         """The pipeline of a folder, released or ours, or of a name under `ckpts/`; see `checkpoint.parts`.
 
-        Loads the network; the files of text encoder and VAE are looked at, and read when there is work for them.
+        All files are looked at; weights are read when there is work for them, in the first call or in `encode_prompts`.
 
         Args:
             path_or_name: the folder, or its name.
@@ -106,37 +96,36 @@ class LuminaVideoPipeline:
             attention_backend: of the network, see `xllmx.attention`.
 
         Raises:
-            ValueError: a part is missing or damaged, parts do not belong together, or device, dtype or backend cannot
-                be had.
+            ValueError: a part is missing or does not fit its config, parts do not belong together, or device, dtype or
+                backend cannot be had.
         """
         chosen_device = choose_device(device)
         chosen_dtype = choose_dtype(dtype, chosen_device)
-        resolve_backend(attention_backend, device=chosen_device, dtype=chosen_dtype)
         files = find_parts(model_folder(path_or_name, ckpts), ckpts_root(ckpts))
-        seen = CogVideoXVAE.without_weights(files.vae, tiled=tiled)
-        model = load_dit(files.model, device=chosen_device, dtype=chosen_dtype)
-        model.attention_backend = attention_backend
-        place: dict[str, Any] = {"device": chosen_device, "dtype": chosen_dtype}
-        read_text = partial(GemmaTextEncoder.from_pretrained, files.text_encoder, tokenizer=files.tokenizer, **place)
-        read_vae = partial(CogVideoXVAE.from_pretrained, files.vae, tiled=tiled, **place)
-        return cls(
-            model=model,
-            text_encoder=OnDemand(read_text, keep=keep_encoders),
-            vae=OnDemand(read_vae, keep=keep_encoders),
-            compression=Compression(spatial=seen.spatial, temporal=seen.temporal),
-            defaults=files.defaults,
-            files=files,
+        parts = open_parts(
+            files,
+            device=chosen_device,
+            dtype=chosen_dtype,
+            keep_encoders=keep_encoders,
+            tiled=tiled,
+            attention_backend=attention_backend,
         )
+        return cls(parts, defaults=files.defaults, files=files)
+
+    @property
+    def model(self) -> MultiScaleNextDiT:
+        """The network, loaded the first time it is asked for."""
+        return self._parts.network.keep()
 
     @property
     def device(self) -> torch.device:
-        """Where the network lies."""
-        return self.model.pad_token.device
+        """Where all parts work."""
+        return self._parts.device
 
     @property
     def dtype(self) -> torch.dtype:
-        """What the network computes in."""
-        return self.model.pad_token.dtype
+        """What all parts compute in."""
+        return self._parts.dtype
 
     @torch.inference_mode()
     def __call__(
@@ -210,7 +199,7 @@ class LuminaVideoPipeline:
         Raises:
             ValueError: it would be refused.
         """
-        return settings_for(self.defaults, given, config=self.model.config, vae=self._compression, image=image)
+        return settings_for(self.defaults, given, config=self._parts.config, vae=self._parts.compression, image=image)
 
     def check(self, prompt: str, settings: LuminaVideoSettings) -> None:
         """Check that a clip of this prompt can be made with these settings.
@@ -222,7 +211,7 @@ class LuminaVideoPipeline:
         """
         if not prompt.strip():
             raise ValueError("the prompt is empty; describe what is to be seen")
-        settings.check(self.model.config)
+        settings.check(self._parts.config)
 
     @torch.inference_mode()
     def encode_prompts(self, prompts: Sequence[str], settings: LuminaVideoSettings | None = None) -> None:
@@ -242,7 +231,7 @@ class LuminaVideoPipeline:
         """
         if not latents.isfinite().all():
             raise ValueError("the latents hold numbers that are not finite; look for what made them")
-        num_frames = latents.shape[2] * self._compression.temporal
+        num_frames = latents.shape[2] * self._parts.compression.temporal
 
         def work(vae: VideoVAE) -> list[list[Image.Image]]:
             videos = (vae.decode(clip, num_frames)[0] for clip in latents.split(1))
@@ -250,7 +239,7 @@ class LuminaVideoPipeline:
 
         remedy = "decode in tiles (tiled=True, or --tiled), or ask for a smaller or shorter clip"
         with _said_when_short_of_memory("decoding", remedy):
-            return self._vae.use(work)
+            return self._parts.vae.use(work)
 
     def _sample(
         self,
@@ -267,11 +256,12 @@ class LuminaVideoPipeline:
         where: dict[str, Any] = {"system_prompt": settings.system_prompt, "device": self.device}
         self._features.encode([text for texts in branches for text in texts], system_prompt=settings.system_prompt)
         (text, mask), *negative = (self._features.of(texts, **where) for texts in branches)
-        shape = (self.model.config.in_channels, *settings.latent_shape)
+        model = self.model  # not before the texts are encoded, and the encoder is gone
+        shape = (self._parts.config.in_channels, *settings.latent_shape)
         remedy = "ask for fewer clips at once, or for smaller or shorter ones"
         with _said_when_short_of_memory("sampling", remedy):
             return sample_latents(
-                self.model,
+                model,
                 torch.stack([noise_for(seed, shape, device=self.device) for seed in seeds]),
                 preset=settings.preset,
                 text=text,

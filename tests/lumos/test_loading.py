@@ -21,7 +21,7 @@ def test_a_folder_or_a_name_gives_the_pipeline_of_what_it_holds(ckpts: Path) -> 
     assert type(load_pipeline(ckpts=ckpts)) is LumosPipeline
     lumina = load_pipeline("somebody/lumina", ckpts=ckpts, keep_encoders=True, tiled=True)
     assert type(lumina) is LuminaVideoPipeline
-    assert lumina._vae.use(lambda vae: vae.model.use_tiling)
+    assert lumina._parts.vae.use(lambda vae: vae.model.use_tiling)
     assert type(load_pipeline(ckpts / "somebody" / "lumina", "cpu", "bf16")) is LuminaVideoPipeline
     assert str(load_pipeline(ckpts / "lumos-tiny", dtype="bf16").dtype) == "torch.bfloat16"
 

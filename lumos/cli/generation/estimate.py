@@ -82,9 +82,10 @@ def report(estimate: Estimate) -> str:
     if not estimate.clips:
         return "\n".join(lines)
     passes, flops = [cost.passes for cost in estimate.costs], [cost.flops for cost in estimate.costs]
+    bound = "at most " if any(cost.at_most for cost in estimate.costs) else ""
     parts = " + ".join(f"{part} {num_bytes / _GIB:.2f}" for part, num_bytes in estimate.memory.parts.items())
     lines += [
-        f"passes    {_span(passes)} a clip, {sum(passes):,} in all; each branch of the guidance is one",
+        f"passes    {bound}{_span(passes)} a clip, {sum(passes):,} in all; each branch of the guidance is one",
         f"compute   {_span(flops, scale=1e12)} TFLOP a clip, {_number(sum(flops) / 1e12)} TFLOP in all",
         f"memory    {estimate.memory.peak / _GIB:.2f} GiB at most ({parts})",
         f"          not counted: CUDA context, {estimate.memory.not_counted}",

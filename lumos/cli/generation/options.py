@@ -56,19 +56,24 @@ def add_options(command: argparse.ArgumentParser) -> None:
 
 
 def settings_of(options: argparse.Namespace) -> dict[str, Any]:
-    """Return what the pipeline is to be called with; None = the model's default.
-
-    Raises:
-        SettingError: --resolution is no size, or is given twice.
-    """
+    """Return what the pipeline is to be called with; None = the model's default."""
     settings = {name: getattr(options, name) for name in SETTINGS}
     settings |= {name: True for name in _LUMOS1_FLAGS if getattr(options, name)}
-    if options.resolution is not None:
-        if options.width is not None or options.height is not None:
-            raise SettingError("resolution", "says width and height; leave --width and --height out")
-        options.width, options.height = read_size(options.resolution)  # errors then name them
-        settings |= {"width": options.width, "height": options.height}
     return settings
+
+
+def take_resolution(options: argparse.Namespace) -> None:
+    """Put --width and --height in the place of --resolution, so that errors name the side at fault.
+
+    Raises:
+        SettingError: it is no size, or they are given too.
+    """
+    if options.resolution is None:
+        return
+    if options.width is not None or options.height is not None:
+        raise SettingError("resolution", "says width and height; leave --width and --height out")
+    options.width, options.height = read_size(options.resolution)
+    options.resolution = None
 
 
 def read_size(text: str) -> tuple[int, int]:
@@ -133,17 +138,15 @@ def _add_how(how: Any) -> None:
 def _add_lumos1(group: Any) -> list[argparse.Action]:
     """Return what is added."""
     add = group.add_argument
-    flags = [add(f"--{name.replace('_', '-')}", action="store_true", help=text) for name, text in _LUMOS1_FLAGS.items()]
-    settings = [
-        add(f"--{name.replace('_', '-')}", type=kind, metavar="X", help=text)
-        for name, (kind, text) in _LUMOS1_SETTINGS.items()
-    ]
     return [
         add("--image", action="append", metavar="FILE", help="first frame; once, or once for each prompt"),
         add("--image-folder", type=Path, metavar="FOLDER", help="where the pictures a prompt file names lie"),
         add("--fast", action="store_true", help="fewer passes of the model: adaptive refinements and guidance"),
-        *settings,
-        *flags,
+        *(
+            add(f"--{name.replace('_', '-')}", type=kind, metavar="X", help=text)
+            for name, (kind, text) in _LUMOS1_SETTINGS.items()
+        ),
+        *(add(f"--{name.replace('_', '-')}", action="store_true", help=text) for name, text in _LUMOS1_FLAGS.items()),
         add("--lora", type=Path, metavar="FOLDER", help="adapters to merge in (lumos export --adapter)"),
         add("--weights", choices=("int8", "fp8"), help="blocks in 8 bits, for small cards; needs torchao"),
         add("--offload", action="store_true", help="blocks stay in the host's memory until their turn; slow"),

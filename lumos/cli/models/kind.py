@@ -42,6 +42,8 @@ class ClipCost:
     passes: int
     """Of the network, each branch of the guidance counted."""
     flops: int
+    at_most: bool = False
+    """Whether the sampling may end earlier."""
 
 
 @dataclass(frozen=True, kw_only=True)

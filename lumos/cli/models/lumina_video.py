@@ -108,11 +108,10 @@ class _Costs:
             for one in batch
         )
         network = self._cost.weight_bytes(self._config, self._dtype)
+        text, vae = self._encoder_bytes.values()
+        peak = network + sampling + text + vae if self._keep else max(text, network + max(sampling, vae))
         parts = {"network": network, "largest pass": sampling, **self._encoder_bytes}
-        beside = (
-            sum(self._encoder_bytes.values()) + sampling if self._keep else max(*self._encoder_bytes.values(), sampling)
-        )
-        return Memory(parts=parts, peak=network + beside, not_counted="the work of the VAE")
+        return Memory(parts=parts, peak=peak, not_counted="the work of the VAE")
 
 
 LUMINA_VIDEO = ModelKind(

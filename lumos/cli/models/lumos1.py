@@ -81,9 +81,11 @@ class _Costs:
         self.num_parameters = sum(cost.num_parameters(self._config))
 
     def of_clip(self, planned: "Planned") -> ClipCost:
-        """Passes and FLOPs of a clip; adaptive sampling takes fewer."""
-        clip = self._generation(planned)
-        return ClipCost(passes=clip.num_passes, flops=self._cost.generation_flops(self._config, clip))
+        """Passes and FLOPs of a clip."""
+        clip, sampler = self._generation(planned), _settings(planned).sampler
+        is_adaptive = sampler.entropy_bound is not None or sampler.guidance_tolerance is not None
+        flops = self._cost.generation_flops(self._config, clip)
+        return ClipCost(passes=clip.num_passes, flops=flops, at_most=is_adaptive)
 
     def of_batch(self, batch: Sequence["Planned"]) -> Memory:
         """Memory of clips that are made together: weights, keys and values, the work of one pass."""

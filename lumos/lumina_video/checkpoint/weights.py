@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from lumos.hub import models as hub
 from lumos.hub.models import LUMINA_VIDEO, MODEL_ARGS
 from lumos.lumina_video.checkpoint.model_args import read_released_config
-from lumos.lumina_video.checkpoint.tensor_files import TensorFiles, fill
+from lumos.lumina_video.checkpoint.tensor_files import TensorFiles, check_shapes, fill
 from lumos.lumina_video.config import LuminaVideoConfig
 from lumos.lumina_video.dit import MultiScaleNextDiT
 from lumos.media.files import replacing
@@ -76,6 +76,19 @@ def open_weights(folder: Path | str) -> TensorFiles:
         ValueError: as `weight_files`; or a file is damaged.
     """
     return TensorFiles(weight_files(folder), rename=lambda name: name.replace("_orig_mod.", ""))
+
+
+def check_dit(folder: Path | str) -> LuminaVideoConfig:
+    """Return the config of the network in a folder, once its weights are seen to fit it by name and shape.
+
+    Raises:
+        ValueError: as `load_dit`, but for the numbers themselves, which are not read.
+    """
+    config = read_config(folder)
+    with torch.device("meta"):
+        model = MultiScaleNextDiT(config)
+    check_shapes(model, open_weights(folder).shapes, source=Path(folder))
+    return config
 
 
 def load_dit(

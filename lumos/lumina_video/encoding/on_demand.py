@@ -19,12 +19,17 @@ class OnDemand(Generic[Part]):
         self._keep = keep
         self._kept: Part | None = None
 
+    def keep(self) -> Part:
+        """Return the part, which stays from now on."""
+        self._keep = True
+        if self._kept is None:
+            self._kept = self._load()
+        return self._kept
+
     def use(self, work: Callable[[Part], Result]) -> Result:
         """Return what `work` makes with the part, which nobody else may hold on to."""
         if self._keep:
-            if self._kept is None:
-                self._kept = self._load()
-            return work(self._kept)
+            return work(self.keep())
         try:
             return work(self._load())
         finally:

@@ -10,6 +10,7 @@ from PIL import Image
 
 from eval.custom import __main__ as custom
 from lumos.cli.jobs import runner
+from tests.lumos.lumina_video.tiny import tiny_lumina_folder
 from tests.model_folder import make_model_folder
 
 
@@ -151,3 +152,23 @@ def test_the_shell_wrappers_are_sound(repo: Path) -> None:
     done = subprocess.run(["bash", str(scripts[0]), "--help"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "--part i,n" in done.stdout
+
+
+def test_lumina_video_takes_a_list_through_the_same_door(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lumina = tiny_lumina_folder(tmp_path / "lumina")
+    prompts = tmp_path / "list.json"
+    prompts.write_text('{"first.mp4": "a circle", "second.mp4": "a square"}')
+    words = ["--prompts", str(prompts), "--model", str(lumina), "--out", str(tmp_path / "o"), "num_inference_steps=2"]
+    small = ["width=32", "height=64", "motion=[1, [0.5, 6]]"]
+    assert custom.main(["t2v", *words, *small, "--part", "2,2"]) == 0
+    assert custom.main(["t2v", *words, *small]) == 0
+    assert outputs_in(tmp_path / "o") == ["first.mp4", "second.mp4"]
+    record = json.loads((tmp_path / "o/second.mp4.json").read_text())
+    assert (record["settings"]["width"], record["settings"]["preset"]["motion"]) == (32, [1, [0.5, 6]])
+    for task in ("t2i", "i2v"):
+        capsys.readouterr()
+        assert custom.main([task, *words]) == 2
+        error = capsys.readouterr().err
+        assert (error.count("\n"), f"is Lumina-Video, which makes t2v and no {task}" in error) == (1, True), error
+    assert custom.main(["t2v", *words, "top_k=3"]) == 2
+    assert "top_k is a setting of Lumos-1, and" in capsys.readouterr().err

@@ -22,6 +22,7 @@ from eval.vbench.prompts import full_info
 from lumos.cli.jobs.outputs import staging_folder
 from lumos.lumos1.sampling.settings import settings_for
 from tests.eval.conftest import VBENCH
+from tests.lumos.lumina_video.tiny import tiny_lumina_folder
 from tests.model_folder import MeanColourDecoder, make_model_folder
 
 Contents = Callable[[Path], dict[str, bytes]]
@@ -286,3 +287,18 @@ def test_the_official_i2v_list_gives_1118_prompts_over_355_images(shared_data: P
 
 def test_the_small_list_has_the_odd_names_of_the_official_one() -> None:
     assert len({record["prompt_en"] for record in VBENCH}) < len(VBENCH)
+
+
+def test_lumina_video_makes_the_videos_too_and_no_others_of_pictures(
+    full_info: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lumina = tiny_lumina_folder(tmp_path / "lumina")
+    words = ["--model", str(lumina), "--prompts", str(full_info), "--out", str(tmp_path / "o"), "--short"]
+    small = ["--first", "1", "--samples", "2", "width=32", "height=64", "num_inference_steps=1"]
+    assert vbench_t2v.main([*words, *small]) == 0
+    assert sorted(path.name for path in (tmp_path / "o").iterdir()) == ["Fireworks.-0.mp4", "Fireworks.-1.mp4"]
+    assert json.loads((tmp_path / "o_records" / "run.json").read_text())["settings"]["width"] == 32
+    capsys.readouterr()
+    assert vbench_i2v.main([*words, "--images", str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert (error.count("\n"), "is Lumina-Video, which makes t2v and no i2v" in error) == (1, True), error

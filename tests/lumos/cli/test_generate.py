@@ -151,7 +151,7 @@ def test_several_prompts_share_batches_and_count_their_seeds_on(lumos: Lumos) ->
 def test_a_prompt_file_goes_on_where_it_was_stopped(lumos: Lumos, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("list.txt").write_text("a circle\n\na square\na star\n")
     words = ("generate", "--prompt-file", "list.txt", "--num-frames", "1", "--out", "many")
-    write = jobs.write_image
+    write = runner.write_image
     written: list[Path] = []
 
     def stopped_at_the_second(path: Path, image: np.ndarray) -> None:

@@ -61,6 +61,11 @@ def test_memory_names_its_parts_and_eight_bits_and_kept_encoders_count(lumos: Lu
     assert "network 0.00 + largest pass 0.00 + text encoder 0.00 + VAE 0.00" in memory(*LUMINA_VIDEO)
 
 
+def test_adaptive_sampling_takes_so_many_passes_at_most(lumos: Lumos) -> None:
+    said = lines_of(lumos(*LUMOS1, "--fast", "--prompt", "a", "--dry-run")[1])
+    assert said["passes"].startswith("at most 14 a clip, 14 in all")
+
+
 def test_fp32_has_no_seconds_and_an_unknown_gpu_is_refused(lumos: Lumos) -> None:
     said = lines_of(lumos(*LUMINA_VIDEO, "--prompt", "a", "--dry-run", "--dtype", "fp32")[1])
     assert said["time"] == "not said: the peak of the H200 is known for bf16 alone; leave --dtype out"

@@ -100,7 +100,7 @@ def test_a_list_reads_its_texts_once_and_goes_on_where_it_was_stopped(
     loads: list[Path] = []
     load = GemmaTextEncoder.from_pretrained
     monkeypatch.setattr(GemmaTextEncoder, "from_pretrained", lambda *a, **k: loads.append(a[0]) or load(*a, **k))
-    write = jobs.write_video
+    write = runner.write_video
     written: list[Path] = []
 
     def stopped_at_the_second(path: Path, frames: Any, *, fps: int) -> None:
@@ -177,7 +177,7 @@ def test_bad_input_is_one_line_before_anything_is_loaded(
     lumos: Lumos, words: list[str], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Path("mine.yaml").write_text("P: 1x2\nsteps: 70\n")
-    monkeypatch.setattr("lumos.lumina_video.pipeline.load_dit", lambda *_, **__: pytest.fail("the network is read"))
+    monkeypatch.setattr("lumos.lumina_video.loading.load_dit", lambda *_, **__: pytest.fail("the network is read"))
     status, said, error = lumos(*MODEL, "--prompt", "a red circle", *words)
     assert (status, said, error.count("\n")) == (2, "", 1), error
     assert message in error

@@ -42,3 +42,10 @@ def test_a_part_is_given_up_when_its_work_fails() -> None:
         with pytest.raises(ValueError, match="no"):
             part.use(fail)
     assert len(loads) == 2
+
+
+def test_a_part_that_is_kept_later_stays() -> None:
+    part = OnDemand(Part)
+    first = part.keep()
+    assert part.keep() is first
+    assert part.use(lambda found: found) is first

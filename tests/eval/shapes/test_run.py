@@ -1,0 +1,27 @@
+"""A whole evaluation of a tiny Lumina-Video: the kind it makes, and no other."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from eval.shapes.__main__ import main
+from tests.lumos.lumina_video.tiny import tiny_lumina_folder
+
+
+def test_lumina_video_is_evaluated_on_the_kind_it_makes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["run", "--model", str(tiny_lumina_folder(tmp_path / "lumina")), "--num", "3", "--batch-size", "2"]
+    assert main([*words, "--out", str(tmp_path / "o"), "--steps", "1"]) == 0
+    assert sorted(path.name for path in (tmp_path / "o").iterdir()) == ["report.json", "run.json", "t2v"]
+    assert sorted(path.name for path in (tmp_path / "o/t2v").glob("*.mp4")) == ["00000.mp4", "00001.mp4", "00002.mp4"]
+    assert json.loads((tmp_path / "o/run.json").read_text())["settings"] == {"num_inference_steps": 1}
+    for more, said in (
+        (["--kinds", "t2v", "i2v"], "is Lumina-Video, which makes t2v and no i2v; take another --model"),
+        (["--mask-history-ratio", "0.5"], "--mask-history-ratio is a setting of Lumos-1, and"),
+        (["--fast"], "--fast is for Lumos-1; for fewer passes of Lumina-Video take a preset ...-MultiScale"),
+    ):
+        capsys.readouterr()
+        assert main([*words, "--out", str(tmp_path / "other"), *more]) == 2
+        error = capsys.readouterr().err
+        assert (error.count("\n"), said in error) == (1, True), error
+    assert not (tmp_path / "other").exists()
