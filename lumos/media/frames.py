@@ -72,8 +72,8 @@ def frame_times(length: Fraction, source_fps: Rate, *, fps: Rate, duration: Rate
     if length + blur < duration:
         raise MediaError("source", TOO_SHORT, f"{float(length):.2f} s, asked for {float(duration):g} s")
     per_step = Fraction(source_fps) * step
-    start = max(0, round(length * Fraction(source_fps)) // 2 - int(n * per_step) // 2)
-    latest = floor((length + blur) / step) - n
+    start = max(0, round(length * Fraction(source_fps)) // 2 - round(n * per_step) // 2)
+    latest = floor((length + blur - 1 / Fraction(source_fps)) / step) - (n - 1)  # the last time is that of a frame
     first = max(0, min(ceil(start / per_step), latest))
     return [(first + k) * step for k in range(n)]
 

@@ -25,7 +25,6 @@ _OPENING = {
     "protocol_whitelist": "file",
     "format_whitelist": "mov,matroska,webm,avi,flv,mpegts,mpeg,asf,gif,apng,ogg,mxf,nut,rm,dv,ivf,obu,wtv,"
     "h261,h263,h264,hevc,vvc,m4v,mjpeg,mpegvideo,vc1,yuv4mpegpipe",
-    "max_pixels": str(MOST_PIXELS),
 }
 """Containers that hold their pictures themselves; lists of other files or addresses (HLS, concat) are not read."""
 
@@ -66,7 +65,7 @@ class Video:
 
     def _open(self) -> None:
         try:
-            self._container = av.open(self._url, options=_OPENING, metadata_errors="replace")
+            self._container = av.open(self._url, options=_OPENING | _most_pixels(), metadata_errors="replace")
         except av.error.ArgumentError as error:
             raise MediaError(self._path, UNDECODABLE, "not one of the kinds of video files that are read") from error
         stream = self._container.streams.best("video")
@@ -77,7 +76,7 @@ class Video:
         if self.stream.metadata.get("alpha_mode") == "1" and self._decoder.name in _ALPHA_DECODERS:
             self._decoder = cast(av.VideoCodecContext, av.CodecContext.create(_ALPHA_DECODERS[self._decoder.name], "r"))
         self._decoder.thread_type = "AUTO"
-        self._decoder.options = {"max_pixels": str(MOST_PIXELS)}
+        self._decoder.options = _most_pixels()
         self._unread = True
 
     @property
@@ -245,6 +244,10 @@ class Video:
         width, height = frame.width // shrink, frame.height // shrink
         signal = frame.to_ndarray(format="rgb48le", width=width, height=height, interpolation="AREA")
         return tone_mapped(signal, codec.color_trc)
+
+
+def _most_pixels() -> dict[str, str]:
+    return {"max_pixels": str(MOST_PIXELS)}
 
 
 def _upright(pixels: np.ndarray, frame: av.VideoFrame) -> np.ndarray:
