@@ -60,6 +60,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         size=options.target_size,
         fps=options.target_fps,
         duration=options.target_duration,
+        frame_choice=options.frame_choice,
     )
     limits = _limits(options)
     dtype = _DTYPES[options.cosmos_dtype] if options.cosmos_dtype else None
@@ -137,6 +138,7 @@ def _settings(table: Table, target: Target, *, visual: Path, text: Path, dtype: 
         "target_size": target.size,
         "target_fps": target.fps,
         "target_duration": target.duration,
+        **({"frame_choice": target.frame_choice} if target.modality == "video" else {}),
         "visual_tokenizer": _sha256(visual / "encoder.jit"),
         "text_tokenizer": _sha256(text),
         "cosmos_dtype": str(_DTYPES[dtype]).removeprefix("torch.") if dtype else "default",
@@ -159,6 +161,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--target_size", type=int, default=352, help="352 is 256p, 528 is 384p, 656 is 480p")
     add("--target_fps", type=int, default=12, help="frames per second of videos")
     add("--target_duration", type=int, default=7, help="seconds of videos; shorter ones are skipped")
+    add(
+        "--frame_choice",
+        choices=["time", "released"],
+        default="time",
+        help="frames of videos: nearest in time, or every int(source fps / target fps)-th as released",
+    )
     add("--splits", type=int, default=1, help="processes that share this task")
     add("--rank", type=int, default=0, help="which of them this is, from 0")
     add("--all_tasks", type=int, default=1, help="machines that share the CSV")

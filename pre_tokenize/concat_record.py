@@ -13,7 +13,7 @@ if not __package__:  # run as a file: the folder above holds the package
 
 from lumos.cli.exit_status import status_of
 from lumos.lumos1.data.shards import INDEX_NAME, num_clips, write_index
-from pre_tokenize.ledger import REPORT, Ledger, rank_folder, read_manifest, summary, write_json
+from pre_tokenize.ledger import REPORT, UNSAID, Ledger, rank_folder, read_manifest, summary, write_json
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,7 +39,7 @@ def concat(folder: Path) -> dict[str, Any]:
     """
     ranks = _ranks(folder)
     manifests = [read_manifest(rank) for rank in ranks]
-    settings = [{**manifest, "rows": None} for manifest in manifests]
+    settings = [{**UNSAID, **manifest, "rows": None} for manifest in manifests]
     for rank, setting in zip(ranks, settings, strict=True):
         if different := sorted(name for name in setting if setting[name] != settings[0].get(name)):
             raise ValueError(f"{rank} and {ranks[0]} were made with different {', '.join(different)}; make one again")

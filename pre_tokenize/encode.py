@@ -6,17 +6,19 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain, islice
 from math import ceil, sqrt
+from pathlib import Path
 from typing import Literal, Protocol, TypeVar
 
 import numpy as np
 import torch
 from einops import rearrange
+from jaxtyping import UInt8
 from torch import Tensor
 
 from lumos.lumos1.sequence import Clip
 from lumos.media.crop import MAX_ASPECT, PATCH_PX, crop_to_bucket
-from lumos.media.frames import MediaError
-from lumos.media.reading import read_clip, read_image
+from lumos.media.frames import FrameChoice, MediaError
+from lumos.media.reading import media_errors, read_clip, read_image
 from lumos.tokenizer.vocab import Vocab
 from pre_tokenize.ledger import Ledger, Skip
 from pre_tokenize.pace import Pace
@@ -59,6 +61,8 @@ class Target:
     """Frames per second."""
     duration: int
     """Seconds."""
+    frame_choice: FrameChoice = "time"
+    """How the frames of a video are found, see `read_clip`."""
 
     def __post_init__(self) -> None:
         for name in ("fps", "duration"):
@@ -153,13 +157,18 @@ class Encoder:
     def _decode(self, item: Item) -> Decoded:
         if not item.text:
             return item, Skip(row=item.row, path=item.path, reason=EMPTY_CAPTION)
-        path, target = self._table.locate(item), self._target
         try:
-            if target.modality == "image":
-                return item, crop_to_bucket(read_image(path)[None], target.size)
-            return item, read_clip(path, fps=target.fps, duration=target.duration, size=target.size)
+            with media_errors(item.path):
+                return item, self._pixels(self._table.locate(item))
         except MediaError as error:
             return item, Skip(row=item.row, path=item.path, reason=error.reason, detail=error.detail)
+
+    def _pixels(self, path: Path) -> UInt8[np.ndarray, "F H W 3"]:
+        target = self._target
+        if target.modality == "image":
+            return crop_to_bucket(read_image(path)[None], target.size)
+        fps, duration = target.fps, target.duration
+        return read_clip(path, fps=fps, duration=duration, size=target.size, frame_choice=target.frame_choice)
 
     def _encode(self, batch: list[tuple[Item, np.ndarray]], pace: Pace) -> dict[int, Clip]:
         video = pixels([frames for _, frames in batch], device=self._limits.device)

@@ -27,6 +27,8 @@ from lumos.lumos1.sequence import Clip
 from lumos.media.files import remove_temporaries, replacing, require_folder
 
 MANIFEST, REPORT = "manifest.json", "report.json"
+UNSAID: dict[str, Any] = {"frame_choice": "released"}
+"""What a manifest means that does not say it: there was no choice then."""
 _LOCK = ".lock"
 
 _SHARD = re.compile(r"rows-(\d+)-(\d+)\.parquet")
@@ -180,7 +182,7 @@ def _require_same(folder: Path, manifest: Mapping[str, Any]) -> None:
                 raise ValueError(f"{other} was made with another --splits; give the same, or another --output_dir")
         write_json(folder / MANIFEST, manifest)
         return
-    begun = read_manifest(folder)
+    begun = UNSAID | read_manifest(folder)
     for name, value in manifest.items():
         if begun.get(name) != value:
             what = (

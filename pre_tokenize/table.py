@@ -35,7 +35,13 @@ class Table:
     def locate(self, item: Item) -> Path:
         """The item's file: relative paths count from the CSV's folder, or else from the working directory."""
         beside = self.file.parent / item.path
-        return beside if beside.exists() else Path(item.path)
+        try:
+            beside.stat()
+        except FileNotFoundError:
+            return Path(item.path)
+        except (OSError, ValueError):  # a name that is too long, a folder that is closed: reading it says so
+            return beside
+        return beside
 
 
 def read_table(file: str | Path) -> Table:

@@ -45,9 +45,9 @@ def probe(path: Path) -> Media:
             with Image.open(path, formats=["PNG"]) as image:
                 image.load()
                 return Media(width=image.width, height=image.height, frames=1, digest=digest)
-        with av.open(str(path)) as container:
+        with av.open(f"file:{path}") as container:
             sizes = Counter((frame.width, frame.height) for frame in container.decode(video=0))
-    except (av.error.FFmpegError, OSError, ValueError, SyntaxError, IndexError) as error:
+    except Exception as error:  # Pillow and PyAV raise whatever a damaged file makes them stumble over
         raise ValueError(" ".join(str(error).split()) or type(error).__name__) from error
     if len(sizes) != 1:
         raise ValueError("it has no frame" if not sizes else f"its frames differ in size: {sorted(sizes)}")

@@ -2,16 +2,15 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from zipfile import BadZipFile
 
-import av
 import numpy as np
 from PIL import Image, ImageSequence
 
 from eval.shapes.prompts import Record
 from eval.shapes.score import Result, score
 from lumos.media.frames import MediaError
-from lumos.media.reading import read_image
+from lumos.media.reading import media_errors, read_image
+from lumos.media.video import Video
 from lumos.media.writing import write_image, write_video
 from lumos.shapes import describe
 
@@ -40,16 +39,14 @@ def read_output(path: Path) -> np.ndarray:
     """All frames of an output, uint8 [F, H, W, 3]; `MediaError` if it cannot be read."""
     if path.suffix == ".png":
         return read_image(path)[None]
-    try:
+    with media_errors(path):
         if path.suffix == ".npz":
             return np.load(path)["frames"]
         if path.suffix == ".gif":
             with Image.open(path) as file:
                 return np.stack([np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(file)])
-        with av.open(str(path)) as container:
-            return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
-    except (av.error.FFmpegError, OSError, EOFError, BadZipFile, KeyError, ValueError, IndexError) as error:
-        raise MediaError(path, "undecodable", str(error)) from error
+        with Video(path) as video:
+            return np.stack([video.pixels(shown.frame) for shown in video.from_start()])
 
 
 def frames_of(folder: Path, record: Record) -> np.ndarray | None:

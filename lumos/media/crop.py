@@ -8,6 +8,8 @@ from PIL import Image
 
 PATCH_PX = 32
 MAX_ASPECT = 4
+MOST_SCALED = 64
+"""How many times its crop's area a picture may take before it is cut: lines of 1 x 60,000 px would take gigabytes."""
 
 
 def crop_size_list(num_patches: int, patch_px: int, max_aspect: int | float = MAX_ASPECT) -> list[tuple[int, int]]:
@@ -75,6 +77,11 @@ def _crop(image: Image.Image, crop: tuple[int, int]) -> Image.Image:
     while image.width >= 2 * crop[0] and image.height >= 2 * crop[1]:
         image = image.resize((image.width // 2, image.height // 2), Image.Resampling.BOX)
     scale = max(crop[0] / image.width, crop[1] / image.height)
-    image = image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.BICUBIC)
-    left, top = (image.width - crop[0]) // 2, (image.height - crop[1]) // 2
-    return image.crop((left, top, left + crop[0], top + crop[1]))
+    width, height = round(image.width * scale), round(image.height * scale)
+    left, top = (width - crop[0]) // 2, (height - crop[1]) // 2
+    if width * height <= MOST_SCALED * crop[0] * crop[1]:
+        image = image.resize((width, height), Image.Resampling.BICUBIC)
+        return image.crop((left, top, left + crop[0], top + crop[1]))
+    across, down = image.width / width, image.height / height
+    box = (left * across, top * down, (left + crop[0]) * across, (top + crop[1]) * down)
+    return image.resize(crop, Image.Resampling.BICUBIC, box=box)

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import UInt8
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
-from lumos.media.reading import read_image
+from lumos.media.pictures import picture_pixels
+from lumos.media.reading import media_errors, read_image
 from xllmx.setting import SettingError
 
 ImageInput = Image.Image | np.ndarray | Tensor | str | Path
@@ -111,21 +112,18 @@ def _require_number(name: str, number: int, wanted: int) -> None:
 
 
 def pixels_of(image: ImageInput) -> UInt8[np.ndarray, "H W 3"]:
-    """A picture as uint8 [H, W, 3], upright, transparency on white; ValueError if it is none."""
+    """A picture as uint8 [H, W, 3]; a file and a picture object of it give the same. ValueError if it is none."""
     if isinstance(image, str | Path):
         return read_image(image)
     if isinstance(image, Image.Image):
-        upright = ImageOps.exif_transpose(image)
-        if upright.has_transparency_data:
-            upright = upright.convert("RGBA")
-            upright = Image.alpha_composite(Image.new("RGBA", upright.size, "white"), upright)
-        return np.array(upright.convert("RGB"))
+        with media_errors("the image"):
+            return picture_pixels(image)
     array = image.detach().cpu().float().numpy() if isinstance(image, Tensor) else image
     if not isinstance(array, np.ndarray) or array.ndim != 3 or array.shape[2] != 3 or 0 in array.shape:
         shape = getattr(array, "shape", type(array).__name__)
         raise ValueError(f"the image is {shape}; give a PIL image, a file, or an array of shape [H, W, 3]")
     if array.dtype == np.uint8:
         return array
-    if not np.issubdtype(array.dtype, np.floating) or array.min() < 0 or array.max() > 1:
+    if not np.issubdtype(array.dtype, np.floating) or not (array.min() >= 0 and array.max() <= 1):  # nor NaN
         raise ValueError(f"the image is an array of {array.dtype} outside 0..1; give uint8, or floats in [0, 1]")
     return (array * 255).round().astype(np.uint8)

@@ -1,90 +1,145 @@
-"""Images and clips from files."""
+"""Images and clips from files, or the reason why not: whatever a damaged file sets off ends as a `MediaError`."""
 
+import errno
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
 import av
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageOps
+from PIL import Image
 
-from lumos.media.crop import crop_to_bucket
-from lumos.media.frames import MISSING, TOO_SHORT, UNDECODABLE, MediaError, Rate, frame_indices
+from lumos.media.crop import crop_to_bucket, nearest_crop
+from lumos.media.frames import (
+    GAP,
+    MISSING,
+    SIZE_CHANGES,
+    SLOW_SOURCE,
+    TOO_SHORT,
+    UNDECODABLE,
+    UNREADABLE,
+    FrameChoice,
+    MediaError,
+    Rate,
+    frame_indices,
+    frame_times,
+    nearest_in_time,
+)
+from lumos.media.pictures import picture_pixels
+from lumos.media.video import Shown, Video
+
+_NO_SUCH_NAME = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP}
 
 
 def read_image(path: str | Path) -> UInt8[np.ndarray, "H W 3"]:
-    """Pixels of an image file, upright (EXIF), transparency composited on white. Raises `MediaError`."""
-    _require_file(path)
-    try:
-        with Image.open(path) as file:
-            image = ImageOps.exif_transpose(file)
-            if image.mode.startswith("I"):  # 16 bits a channel: Pillow's own conversion would clip, not scale
-                image = Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8))
-            if image.has_transparency_data:
-                image = image.convert("RGBA")
-                image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-            return np.array(image.convert("RGB"))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise MediaError(path, UNDECODABLE, _one_line(error)) from error
+    """Pixels of an image file as `picture_pixels` gives them. Raises `MediaError`."""
+    with media_errors(path):
+        _require_file(path)
+        with Image.open(path) as image:
+            return picture_pixels(image)
 
 
 def read_clip(
-    path: str | Path, *, fps: Rate, duration: Rate, size: int | tuple[int, int] | None = None
+    path: str | Path,
+    *,
+    fps: Rate,
+    duration: Rate,
+    size: int | tuple[int, int] | None = None,
+    frame_choice: FrameChoice = "time",
 ) -> UInt8[np.ndarray, "F H W 3"]:
-    """The n = round(fps * duration) frames of a video that `frame_indices` names, cropped to `size` if one is given.
+    """The n = round(fps * duration) frames of a video that make a clip, cropped to `size` if one is given.
 
-    Decoded as a stream: a frame that is not wanted is never held, one that is wanted is cropped at once.
-    Raises `MediaError` with the reason: missing, undecodable, too short, slower than `fps`.
+    By "time", they are the frames nearest to `frame_times`, and none farther than half of 1 / fps from its time; by
+    "released", those that `frame_indices` numbers. Decoded as a stream: a frame that is not wanted is never held, one
+    that is wanted is cropped at once. Raises `MediaError` with the reason.
     """
-    _require_file(path)
-    frames: list[np.ndarray] = []
+    with media_errors(path):
+        _require_file(path)
+        with Video(path) as video:
+            choose = _by_time if frame_choice == "time" else _as_released
+            frames: list[np.ndarray] = []
+            shape: tuple[int, ...] | None = None
+            for shown in choose(video, path, fps=fps, duration=duration):
+                bucket = nearest_crop(shown.frame.width, shown.frame.height, size) if isinstance(size, int) else size
+                pixels = video.pixels(shown.frame, least_px=max(bucket) if bucket else None)
+                if shown.damaged:
+                    raise MediaError(path, UNDECODABLE, f"damaged data at frame {len(frames)} of the clip")
+                if shape not in (None, pixels.shape):
+                    raise MediaError(path, SIZE_CHANGES, f"at frame {len(frames)} of the clip")
+                shape = pixels.shape
+                frames.append(pixels if size is None else crop_to_bucket(pixels[None], size)[0])
+            return np.stack(frames)
+
+
+def _by_time(video: Video, path: str | Path, *, fps: Rate, duration: Rate) -> Iterator[Shown]:
+    first, end = video.span()
+    step, tick = 1 / Fraction(fps), video.seconds(1)
+    rate = video.rate or Fraction(fps)
+    times = frame_times(video.seconds(end - first), rate, fps=fps, duration=duration, blur=min(2 * tick, step / 4))
+    stamped = video.since(first + video.ticks(times[0]))
+    shown = ((video.seconds(stamp - first), frame) for stamp, frame in stamped)
+    previous = None
+    for time, (seen_at, frame) in zip(times, nearest_in_time(shown, times), strict=True):
+        if abs(seen_at - time) > step / 2 or seen_at == previous:
+            reason = SLOW_SOURCE if rate < fps else GAP
+            raise MediaError(path, reason, f"no frame within {float(step / 2):.3f} s of {float(time):.3f} s")
+        previous = seen_at
+        yield frame
+
+
+def _as_released(video: Video, path: str | Path, *, fps: Rate, duration: Rate) -> Iterator[Shown]:
+    if not video.rate:
+        raise MediaError(path, UNDECODABLE, "the file does not say its frame rate")
+    wanted = frame_indices(video.stated_number(), video.rate, fps=fps, duration=duration)
+    number = 0
+    for index, shown in islice(enumerate(video.from_start()), wanted[-1] + 1):
+        if index in wanted:
+            number += 1
+            yield shown
+    if number < len(wanted):
+        raise MediaError(path, TOO_SHORT, f"{number} of the {len(wanted)} frames asked for could be decoded")
+
+
+@contextmanager
+def media_errors(path: str | Path) -> Iterator[None]:
+    """Everything that reading `path` raises becomes a `MediaError` that names it.
+
+    Pillow and PyAV raise whatever a damaged file makes them stumble over, `TypeError`, `IndexError` and `MemoryError`
+    among others: here is no list to be complete.
+    """
     try:
-        with av.open(str(path)) as container:
-            stream = _video_stream(container, path)
-            stream.thread_type = "AUTO"
-            source_fps = stream.guessed_rate or stream.average_rate
-            if not source_fps:
-                raise MediaError(path, UNDECODABLE, "the file does not say its frame rate")
-            wanted = frame_indices(_num_frames(container, stream, source_fps), source_fps, fps=fps, duration=duration)
-            for index, frame in enumerate(container.decode(stream)):
-                if index in wanted:
-                    frames.append(_pixels(frame, size))
-                if index >= wanted[-1]:
-                    break
+        yield
     except MediaError as error:
         raise MediaError(path, error.reason, error.detail) from error
-    except (av.error.FFmpegError, OSError, ValueError) as error:
+    except Exception as error:
         raise MediaError(path, UNDECODABLE, _one_line(error)) from error
-    if len(frames) < len(wanted):
-        raise MediaError(path, TOO_SHORT, f"{len(frames)} of the {len(wanted)} frames asked for could be decoded")
-    return np.stack(frames)
 
 
 def _require_file(path: str | Path) -> None:
-    if not Path(path).is_file():
-        raise MediaError(path, MISSING)
+    """Raise `MediaError` for what is no file that can be opened; it is looked at first, since opening a pipe waits."""
+    try:
+        found = Path(path).stat()
+        if is_regular := stat.S_ISREG(found.st_mode):
+            Path(path).open("rb").close()
+    except OSError as error:
+        reason = MISSING if error.errno in _NO_SUCH_NAME else UNREADABLE
+        raise MediaError(path, reason, error.strerror or "") from error
+    except ValueError as error:  # a null byte in the name
+        raise MediaError(path, MISSING, str(error)) from error
+    if not is_regular:
+        raise MediaError(path, MISSING, "a folder" if stat.S_ISDIR(found.st_mode) else "no regular file")
+    if found.st_size == 0:
+        raise MediaError(path, UNDECODABLE, "the file is empty")
 
 
-def _video_stream(container: av.container.InputContainer, path: str | Path) -> av.VideoStream:
-    if not container.streams.video:
-        raise MediaError(path, UNDECODABLE, "no video stream")
-    return container.streams.video[0]
-
-
-def _num_frames(container: av.container.InputContainer, stream: av.VideoStream, source_fps: Fraction) -> int:
-    """Number of frames as the file states it, or from its duration, for formats that do not count."""
-    if stream.frames:
-        return stream.frames
-    if stream.duration and stream.time_base:
-        return round(stream.duration * stream.time_base * source_fps)
-    return round((container.duration or 0) * source_fps / av.time_base)
-
-
-def _pixels(frame: av.VideoFrame, size: int | tuple[int, int] | None) -> np.ndarray:
-    pixels = np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)  # phones record sideways and say so
-    return np.ascontiguousarray(pixels) if size is None else crop_to_bucket(pixels[None], size)[0]
-
-
-def _one_line(error: BaseException) -> str:
-    text = (error.strerror if isinstance(error, OSError) else None) or str(error)
-    return " ".join(text.split()) or type(error).__name__
+def _one_line(error: Exception) -> str:
+    """What was raised, as a line of at most 200 characters that can be written anywhere."""
+    text = (error.strerror if isinstance(error, OSError | av.error.FFmpegError) else None) or str(error)
+    if not isinstance(error, OSError | ValueError):
+        text = f"{type(error).__name__}: {text}"
+    line = " ".join(text.split()).encode("utf-8", "backslashreplace").decode("utf-8")
+    return (line if line.isprintable() else ascii(line))[:200]

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,9 @@ from lumos.media.reading import read_clip, read_image
 from lumos.tokenizer.text import TextTokenizer
 from lumos.tokenizer.visual import VisualTokenizer
 from pre_tokenize import __main__ as program
-from pre_tokenize import concat_record
+from pre_tokenize import concat_record, encode
+from tests.lumos.media.clips import Form, write_clip
+from tests.pre_tokenize.conftest import write_csv
 
 Command = Callable[..., list[str]]
 Start = Callable[[list[str]], "subprocess.Popen[str]"]
@@ -280,6 +283,94 @@ def test_codes_the_text_tokenizer_does_not_know_are_refused(images, tmp_path: Pa
     arguments = command(images.file, tmp_path / "out", "--text_tokenizer", str(tmp_path / "few.json"), modality="image")
     assert program.main(arguments) == 2
     assert "the text tokenizer knows codes 0..4" in capsys.readouterr().err
+
+
+def test_frames_are_chosen_by_time_unless_the_released_rule_is_asked_for(
+    tmp_path: Path, command: Command, tokenizers: Path, capsys
+) -> None:
+    write_clip(tmp_path / "a.mp4", 72, Form(fps=Fraction(24000, 1001)))
+    (tmp_path / "a.csv").write_text("path,text\na.mp4,a\n")
+    visual = VisualTokenizer.from_pretrained(tokenizers / "visual_tokenizer")
+    for name, more, choice in (("t", [], "time"), ("r", ["--frame_choice", "released"], "released")):
+        arguments = command(tmp_path / "a.csv", tmp_path / name, "--target_fps", "12", *more)
+        assert program.main(arguments) == 0
+        assert concat_record.main(["--output_dir", str(tmp_path / name)]) == 0
+        frames = read_clip(tmp_path / "a.mp4", fps=12, duration=2, size=64, frame_choice=choice)
+        (clip,) = ClipDataset(tmp_path / name)
+        np.testing.assert_array_equal(clip.codes, visual.encode(to_tensor(frames)[None])[0].numpy())
+    assert contents(tmp_path / "t") != contents(tmp_path / "r")
+    capsys.readouterr()
+    assert program.main(command(tmp_path / "a.csv", tmp_path / "r", "--target_fps", "12")) == 1
+    assert "--frame_choice is 'time', was 'released'" in capsys.readouterr().err
+
+
+def test_an_output_of_before_there_was_a_choice_goes_on_as_released(
+    videos, images, tmp_path: Path, command: Command, capsys
+) -> None:
+    arguments = command(videos.file, tmp_path / "v", "--splits", "2", "--frame_choice", "released")
+    for rank in ("0", "1"):
+        assert program.main([*arguments, "--rank", rank]) == 0
+    manifest = tmp_path / "v" / "1-in-1" / "0-of-2" / "manifest.json"
+    begun = json.loads(manifest.read_text())
+    assert begun.pop("frame_choice") == "released"
+    manifest.write_text(json.dumps(begun))
+    (manifest.parent / "rows-000000002-000000004.parquet").unlink()
+    assert program.main([*arguments, "--rank", "0"]) == 0
+    assert concat_record.main(["--output_dir", str(tmp_path / "v")]) == 0
+    assert_is_whole(tmp_path / "v", videos)
+    assert program.main(command(videos.file, tmp_path / "v", "--splits", "2")) == 1
+    assert "--frame_choice is 'time', was 'released'" in capsys.readouterr().err
+    assert program.main(command(images.file, tmp_path / "i", modality="image")) == 0
+    assert "frame_choice" not in json.loads((tmp_path / "i" / "1-in-1" / "0-of-1" / "manifest.json").read_text())
+
+
+def test_no_row_stops_a_run_whatever_its_file_is(tmp_path: Path, command: Command, capsys) -> None:
+    write_clip(tmp_path / "fine.mp4", 20, Form(fps=Fraction(4)))
+    (tmp_path / "12:30:05.mp4").write_bytes((tmp_path / "fine.mp4").read_bytes())
+    (tmp_path / "empty.mp4").touch()
+    (tmp_path / "half.mp4").write_bytes((tmp_path / "fine.mp4").read_bytes()[:2000])
+    (tmp_path / "folder.mp4").mkdir()
+    skipped = {
+        "n" * 300 + ".mp4": "missing file",
+        "a caption that stands where the path should, " * 9: "missing file",
+        "empty.mp4": "undecodable",
+        "half.mp4": "undecodable",
+        "folder.mp4": "missing file",
+        "fine.mp4/x": "missing file",
+        "": "missing file",
+    }
+    rows = [(name, "a") for name in skipped]
+    rows[2:2] = [("fine.mp4", "fine"), ("12:30:05.mp4", "by time")]
+    write_csv(tmp_path / "a.csv", rows)
+    assert program.main(command(tmp_path / "a.csv", tmp_path / "out")) == 0
+    assert concat_record.main(["--output_dir", str(tmp_path / "out")]) == 0
+    assert [clip.caption for clip in ClipDataset(tmp_path / "out")] == ["fine", "by time"]
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert {item["path"]: item["reason"] for item in report["skipped_items"]} == {
+        name.strip(): reason for name, reason in skipped.items()
+    }
+    assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("stumbling", ["locate", "crop"])
+def test_what_no_one_foresaw_is_a_skip_too(
+    images, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch, stumbling: str
+) -> None:
+    where, name = {"locate": (encode.Table, "locate"), "crop": (encode, "crop_to_bucket")}[stumbling]
+    original = getattr(where, name)
+    calls: list[int] = []
+
+    def stumble(*arguments: object) -> object:
+        calls.append(0)
+        if len(calls) == 2:
+            raise ZeroDivisionError("division by zero")
+        return original(*arguments)
+
+    monkeypatch.setattr(where, name, stumble)
+    assert program.main(command(images.file, tmp_path, "--num_workers", "1", modality="image")) == 0
+    report = json.loads(next(tmp_path.rglob("report.json")).read_text())
+    skips = [(item["reason"], item["detail"]) for item in report["skipped_items"] if item["path"] != "text.png"]
+    assert skips == [("undecodable", "ZeroDivisionError: division by zero")]
 
 
 def test_released_media_pre_tokenise(shared_data: Path, tmp_path: Path, command: Command) -> None:

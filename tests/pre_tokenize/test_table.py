@@ -81,3 +81,20 @@ def test_paths_count_from_the_csv_or_the_working_directory(tmp_path: Path, monke
         Path("y.mp4"),
         tmp_path / "z.mp4",
     ]
+
+
+@pytest.mark.parametrize("name", ["n" * 300 + ".mp4", "null\0.mp4", "/".join(["folder"] * 900)])
+def test_a_name_that_cannot_be_one_is_located_where_reading_will_say_so(tmp_path: Path, name: str) -> None:
+    (tmp_path / "a.csv").write_text(f"path,text\n{name},a\n")
+    table = read_table(tmp_path / "a.csv")
+    assert table.locate(table.items[0]) == tmp_path / name
+
+
+def test_a_file_in_a_closed_folder_is_not_sought_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(self: Path, **_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    (tmp_path / "a.csv").write_text("path,text\nclosed/x.mp4,a\n")
+    table = read_table(tmp_path / "a.csv")
+    monkeypatch.setattr(Path, "stat", closed)
+    assert table.locate(table.items[0]) == tmp_path / "closed" / "x.mp4"

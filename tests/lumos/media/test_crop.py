@@ -4,6 +4,7 @@ import hashlib
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from lumos.media import crop
 from lumos.media.crop import crop_sizes, crop_to_bucket, nearest_crop
@@ -46,3 +47,31 @@ def test_all_frames_of_a_clip_are_cut_alike() -> None:
     assert together.shape == (3, 32, 64, 3)
     for index in range(3):
         np.testing.assert_array_equal(together[index], crop_to_bucket(frames[index : index + 1], (64, 32))[0])
+
+
+@pytest.mark.parametrize(("width", "height"), [(1, 20_000), (20_000, 2)])
+def test_a_line_of_pixels_takes_no_more_memory_than_a_picture(
+    width: int, height: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resize = Image.Image.resize
+    areas = []
+
+    def counted(self: Image.Image, size: tuple[int, int], *args: object, **more: object) -> Image.Image:
+        areas.append(size[0] * size[1])
+        return resize(self, size, *args, **more)
+
+    monkeypatch.setattr(Image.Image, "resize", counted)
+    cut = crop_to_bucket(synthetic("gradient", 0, width, height)[None], 64)
+    assert sorted(cut.shape[1:3]) == [32, 128]
+    assert max(areas) <= crop.MOST_SCALED * 32 * 128
+    assert abs(float(cut[..., int(height > width)].mean()) - 127) < 2  # the middle of a ramp from 0 to 255
+
+
+@pytest.mark.parametrize(("width", "height"), [(7, 600), (900, 9)])
+def test_cutting_while_scaling_gives_the_same_picture(width: int, height: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = synthetic("noise", 3, width, height)[None]
+    cut = crop_to_bucket(image, 64)
+    monkeypatch.setattr(crop, "MOST_SCALED", 0)
+    difference = np.abs(crop_to_bucket(image, 64).astype(int) - cut)
+    assert difference.mean() < 1
+    assert difference.max() < 32  # at the cut, where the sums see no pixel beyond it
