@@ -25,6 +25,9 @@ WEIGHTS = "diffusion_pytorch_model.safetensors"
 RELEASED_FRAMES_PER_GROUP = 32
 """Of the latents the released weights were trained on; the library's own is 8 and gives other latents."""
 
+GROUP_KEY = "_frames_per_group"
+"""In `config.json`: frames per group that weights of one's own were trained with. Diffusers skips names with `_`."""
+
 
 class CogVideoXVAE:
     """Pixels to latents of about unit variance, and back, one clip at a time."""
@@ -64,14 +67,15 @@ class CogVideoXVAE:
         cls,
         folder: str | Path,
         *,
-        frames_per_group: int = RELEASED_FRAMES_PER_GROUP,
+        frames_per_group: int | None = None,
         tiled: bool = False,
         device: str | torch.device = "cpu",
         dtype: torch.dtype | None = None,
     ) -> "CogVideoXVAE":
         """Load the VAE from a folder of diffusers: `config.json` and `diffusion_pytorch_model.safetensors`.
 
-        `dtype` None keeps that of the file; the rest is as in the constructor.
+        `frames_per_group` None is what the config says, or else that of the released weights; `dtype` None keeps that
+        of the file; the rest is as in the constructor.
 
         Raises:
             ValueError: a file is missing or damaged, or is of another VAE.
@@ -81,6 +85,8 @@ class CogVideoXVAE:
         with torch.device("meta"):
             model = AutoencoderKLCogVideoX.from_config(config)
         fill(model, TensorFiles([folder / WEIGHTS]), device=device, dtype=dtype)
+        if frames_per_group is None:
+            frames_per_group = int(str(config.get(GROUP_KEY, RELEASED_FRAMES_PER_GROUP)))
         return cls(model, frames_per_group=frames_per_group, tiled=tiled)
 
     @property
