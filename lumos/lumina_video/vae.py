@@ -182,6 +182,12 @@ class CogVideoXVAE:
         return tensor
 
 
+def is_vae(folder: Path) -> bool:
+    """Whether a folder has the config of a CogVideoX VAE; reads nothing else."""
+    file = folder / "config.json"
+    return file.is_file() and read_json(file).get("_class_name") == AutoencoderKLCogVideoX.__name__
+
+
 def read_vae_config(folder: Path) -> dict[str, object]:
     """Return the config of a CogVideoX VAE in a folder; reads nothing else.
 
