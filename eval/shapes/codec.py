@@ -16,7 +16,6 @@ from lumos.media.frames import to_frames
 from lumos.shapes import ShapeSpec, render, sample_spec
 from lumos.tokenizer.visual import VisualTokenizer
 
-
 _VAE_CLIPS = {"num_frames": 16, "fps": 8}
 """What the VAE of a small Lumina-Video sees, where its model does not say."""
 

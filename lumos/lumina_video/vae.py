@@ -36,14 +36,15 @@ class CogVideoXVAE:
         self,
         model: AutoencoderKLCogVideoX,
         *,
-        frames_per_group: int = RELEASED_FRAMES_PER_GROUP,
+        frames_per_group: int | None = None,
         tiled: bool = False,
     ) -> None:
         """Wrap the network of diffusers.
 
         Args:
             model: the network; its groups and tiling are set here.
-            frames_per_group: frames that are encoded together, a multiple of 4.
+            frames_per_group: frames that are encoded together, a multiple of 4; None is what the model's config says
+                (`GROUP_KEY`), or else that of the released weights.
             tiled: encode and decode pictures larger than the VAE's tile (half its `sample_height` and `sample_width`;
                 360x240 px for the released one) in overlapping tiles. A few times less memory, and slightly other
                 numbers: off unless asked for, as in the release.
@@ -52,7 +53,9 @@ class CogVideoXVAE:
             ValueError: `frames_per_group` is no multiple of the frames of a latent, or tiles would not fit together.
         """
         self.model = model.eval().requires_grad_(False)
-        if frames_per_group < 1 or frames_per_group % self.temporal:
+        if frames_per_group is None:
+            frames_per_group = self.model.config.get(GROUP_KEY, RELEASED_FRAMES_PER_GROUP)
+        if not isinstance(frames_per_group, int) or frames_per_group < 1 or frames_per_group % self.temporal:
             raise ValueError(
                 f"frames_per_group={frames_per_group} must be a multiple of {self.temporal}; "
                 f"use {RELEASED_FRAMES_PER_GROUP} for latents that go with released weights"
@@ -74,8 +77,7 @@ class CogVideoXVAE:
     ) -> "CogVideoXVAE":
         """Load the VAE from a folder of diffusers: `config.json` and `diffusion_pytorch_model.safetensors`.
 
-        `frames_per_group` None is what the config says, or else that of the released weights; `dtype` None keeps that
-        of the file; the rest is as in the constructor.
+        `dtype` None keeps that of the file; the rest is as in the constructor.
 
         Raises:
             ValueError: a file is missing or damaged, or is of another VAE.
@@ -85,8 +87,6 @@ class CogVideoXVAE:
         with torch.device("meta"):
             model = AutoencoderKLCogVideoX.from_config(config)
         fill(model, TensorFiles([folder / WEIGHTS]), device=device, dtype=dtype)
-        if frames_per_group is None:
-            frames_per_group = int(str(config.get(GROUP_KEY, RELEASED_FRAMES_PER_GROUP)))
         return cls(model, frames_per_group=frames_per_group, tiled=tiled)
 
     @property

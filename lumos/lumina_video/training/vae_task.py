@@ -133,7 +133,7 @@ class VAETask:
         """Fill the network with fresh weights from the seed, or with those of `init_from`."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            weights = _open_norms(self._network()).state_dict()
+            weights = _quiet_start(self._network()).state_dict()
         if self.config.init_from is not None:
             weights = _read_network(self.config.init_from)
         model.load_state_dict(weights, assign=True)
@@ -149,7 +149,9 @@ class VAETask:
         """Return the streams of the split; no clip is in both splits. Held-out clips are chained, as in use."""
         if split != "train":
             return {"chained": self._clips("chained", split, num=self.config.num_eval_clips, extras=0.0)}
-        return {name: self._clips(name, split, num=self.config.num_clips, extras=self.config.extras) for name in FRAMES_OF}
+        return {
+            name: self._clips(name, split, num=self.config.num_clips, extras=self.config.extras) for name in FRAMES_OF
+        }
 
     def collate(self, samples: list[Tensor]) -> Tensor:
         """Return uint8 [B, 3, F, H, W]."""
@@ -191,7 +193,10 @@ class VAETask:
         deviation = self._deviation(model)
         fresh = self._network(scaling_factor=round(1 / deviation, 6), **{GROUP_KEY: FRAMES_PER_GROUP})
         fresh.load_state_dict(model.state_dict())
-        fresh.to(self._export_dtype).save_pretrained(folder)
+        nn.Module.to(
+            fresh, self._export_dtype
+        )  # that of diffusers warns of layers to keep in fp32, of which it has none
+        fresh.save_pretrained(folder)
 
     @torch.no_grad()
     def _deviation(self, model: AutoencoderKLCogVideoX) -> float:
@@ -226,13 +231,16 @@ class VAETask:
 
 
 @torch.no_grad()
-def _open_norms(model: AutoencoderKLCogVideoX) -> AutoencoderKLCogVideoX:
-    """Let the decoder's normalised activations pass at first: their factor is 1 + a function of the latents."""
+def _quiet_start(model: AutoencoderKLCogVideoX) -> AutoencoderKLCogVideoX:
+    """Start as the skips alone: residual branches add 0, and the latents do not yet modulate the decoder's norms.
+
+    On one core 16.7 dB after 16 s in place of 14.2, and no better after 32 s.
+    """
     for name, parameter in model.named_parameters():
-        if name.endswith("conv_y.conv.bias"):
-            parameter.fill_(1.0)
-        elif name.endswith("conv_b.conv.bias"):
+        if (".resnets." in name and ".conv2.conv." in name) or name.endswith("conv_b.conv.bias"):
             parameter.zero_()
+        elif name.endswith("conv_y.conv.bias"):
+            parameter.fill_(1.0)
     return model
 
 
