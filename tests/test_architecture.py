@@ -23,7 +23,7 @@ ARROWS = {
 WINGS = {
     "cli": {"cli", "lumos1", "lumina_video", "tokenizer", "media", "hub", "shapes"},
     "lumos1": {"lumos1", "tokenizer", "media", "hub"},
-    "lumina_video": {"lumina_video", "media", "hub"},
+    "lumina_video": {"lumina_video", "shapes", "media", "hub"},
     "tokenizer": {"tokenizer", "shapes", "media", "hub"},
     "shapes": {"shapes", "media"},
     "hub": {"hub", "media"},

@@ -1,8 +1,9 @@
 """Muon: the momentum of each weight matrix is made orthogonal before it is applied (Jordan et al. 2024).
 
 Where AdamW moves a matrix mostly along few directions, an orthogonal update moves all of them alike; the bundled model
-learns as much from images in two thirds of the steps. The matrices are those of linear layers inside the blocks;
-embeddings, head, norms and biases stay with AdamW. Updates are scaled to the size of AdamW's, 0.2 sqrt(max(m, n))
+learns as much from images in two thirds of the steps. The matrices are those of linear layers and convolutions inside
+the blocks, a convolution's being its output channels by all that each of them sees; embeddings, head, norms and biases
+stay with AdamW. Updates are scaled to the size of AdamW's, 0.2 sqrt(max(m, n))
 (Liu et al. 2025), so that learning rate and weight decay mean the same for both.
 """
 
@@ -22,6 +23,7 @@ _QUINTIC = (
     2.0315,
 )  # Jordan et al.: pushes singular values from (0, 1] to about 1, fast at the small end
 _ITERATIONS = 5
+_LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
 class Muon(torch.optim.AdamW):
@@ -50,13 +52,14 @@ class Muon(torch.optim.AdamW):
         by_shape: dict[tuple[int, ...], list[Tensor]] = {}
         for matrix in group["params"]:
             if matrix.grad is not None:
-                by_shape.setdefault(tuple(sorted(matrix.shape)), []).append(matrix)
+                by_shape.setdefault(tuple(sorted(matrix.flatten(1).shape)), []).append(matrix)
         for (_, longer), matrices in by_shape.items():
-            updates = orthogonal(torch.stack([_flat(self._momentum(matrix)) for matrix in matrices]))
+            updates = orthogonal(torch.stack([_wide(self._momentum(matrix).flatten(1)) for matrix in matrices]))
             size = group["lr"] * _ADAMW_RMS * math.sqrt(longer)
             for matrix, update in zip(matrices, updates, strict=True):
                 matrix.mul_(1 - group["lr"] * group["weight_decay"])
-                matrix.add_(update if matrix.shape == update.shape else update.T, alpha=-size)
+                turned = update if matrix.shape[0] == update.shape[0] else update.T
+                matrix.add_(turned.reshape(matrix.shape), alpha=-size)
 
     def _momentum(self, matrix: Tensor) -> Tensor:
         """Take the gradient into the running mean; return it with Nesterov momentum."""
@@ -86,11 +89,11 @@ def orthogonal(matrices: Float[Tensor, "B m n"]) -> Float[Tensor, "B m n"]:
 
 
 def matrices_of(units: Sequence[nn.Module]) -> list[nn.Parameter]:
-    """Return the trainable weights of the linear layers inside the units."""
-    layers = [module for unit in units for module in unit.modules() if isinstance(module, nn.Linear)]
+    """Return the trainable weights of the linear layers and convolutions inside the units."""
+    layers = [module for unit in units for module in unit.modules() if isinstance(module, _LAYERS)]
     weights = [cast(nn.Parameter, layer.weight) for layer in layers]
     return [weight for weight in weights if weight.requires_grad]
 
 
-def _flat(matrix: Tensor) -> Tensor:
+def _wide(matrix: Tensor) -> Tensor:
     return matrix.T if matrix.shape[0] > matrix.shape[1] else matrix

@@ -83,8 +83,10 @@ def _add_looking(commands: Any) -> None:
     gallery.add_argument("--out", type=Path, required=True, help="file to write")
     gallery.set_defaults(command=_gallery)
 
-    codec = commands.add_parser("codec", help="PSNR of a model's visual tokenizer on clips never seen in training")
-    codec.add_argument("--model", default=DEFAULT_MODEL, help="name, hub id or folder (default: the bundled one)")
+    codec = commands.add_parser(
+        "codec", help="PSNR of a model's visual tokenizer or VAE on clips never seen in training"
+    )
+    codec.add_argument("--model", default=DEFAULT_MODEL, help="name, hub id or folder, also of a VAE alone")
     codec.add_argument("--num", type=int, default=280, help="clips")
     codec.add_argument("--seed", type=int, default=0)
     codec.set_defaults(command=_codec)

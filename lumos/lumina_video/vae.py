@@ -25,6 +25,9 @@ WEIGHTS = "diffusion_pytorch_model.safetensors"
 RELEASED_FRAMES_PER_GROUP = 32
 """Of the latents the released weights were trained on; the library's own is 8 and gives other latents."""
 
+GROUP_KEY = "_frames_per_group"
+"""In `config.json`: frames per group that weights of one's own were trained with. Diffusers skips names with `_`."""
+
 
 class CogVideoXVAE:
     """Pixels to latents of about unit variance, and back, one clip at a time."""
@@ -33,14 +36,15 @@ class CogVideoXVAE:
         self,
         model: AutoencoderKLCogVideoX,
         *,
-        frames_per_group: int = RELEASED_FRAMES_PER_GROUP,
+        frames_per_group: int | None = None,
         tiled: bool = False,
     ) -> None:
         """Wrap the network of diffusers.
 
         Args:
             model: the network; its groups and tiling are set here.
-            frames_per_group: frames that are encoded together, a multiple of 4.
+            frames_per_group: frames that are encoded together, a multiple of 4; None is what the model's config says
+                (`GROUP_KEY`), or else that of the released weights.
             tiled: encode and decode pictures larger than the VAE's tile (half its `sample_height` and `sample_width`;
                 360x240 px for the released one) in overlapping tiles. A few times less memory, and slightly other
                 numbers: off unless asked for, as in the release.
@@ -49,7 +53,9 @@ class CogVideoXVAE:
             ValueError: `frames_per_group` is no multiple of the frames of a latent, or tiles would not fit together.
         """
         self.model = model.eval().requires_grad_(False)
-        if frames_per_group < 1 or frames_per_group % self.temporal:
+        if frames_per_group is None:
+            frames_per_group = self.model.config.get(GROUP_KEY, RELEASED_FRAMES_PER_GROUP)
+        if not isinstance(frames_per_group, int) or frames_per_group < 1 or frames_per_group % self.temporal:
             raise ValueError(
                 f"frames_per_group={frames_per_group} must be a multiple of {self.temporal}; "
                 f"use {RELEASED_FRAMES_PER_GROUP} for latents that go with released weights"
@@ -64,7 +70,7 @@ class CogVideoXVAE:
         cls,
         folder: str | Path,
         *,
-        frames_per_group: int = RELEASED_FRAMES_PER_GROUP,
+        frames_per_group: int | None = None,
         tiled: bool = False,
         device: str | torch.device = "cpu",
         dtype: torch.dtype | None = None,
@@ -189,6 +195,12 @@ class CogVideoXVAE:
             dtype = str(self.model.dtype).removeprefix("torch.")
             raise ValueError(f"{what} are not finite (the VAE computes in {dtype}); run it in float32")
         return tensor
+
+
+def is_vae(folder: Path) -> bool:
+    """Whether a folder has the config of a CogVideoX VAE; reads nothing else."""
+    file = folder / "config.json"
+    return file.is_file() and read_json(file).get("_class_name") == AutoencoderKLCogVideoX.__name__
 
 
 def read_vae_config(folder: Path) -> dict[str, object]:

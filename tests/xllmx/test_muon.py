@@ -79,6 +79,18 @@ def test_the_loss_falls_and_a_loaded_state_goes_on_the_same() -> None:
     assert descend(other, resumed, 3) == descend(net, optimizer, 3)
 
 
+def test_a_convolution_is_the_matrix_of_its_kernels() -> None:
+    """[4, 3, 2, 1, 2] is moved as [4, 12]."""
+    torch.manual_seed(0)
+    convolution, linear = nn.Conv3d(3, 4, (2, 1, 2), bias=False), nn.Linear(12, 4, bias=False)
+    linear.weight.data.copy_(convolution.weight.flatten(1))
+    gradient = torch.randn(4, 12)
+    for layer in (convolution, linear):
+        layer.weight.grad = gradient.reshape(layer.weight.shape).clone()
+        build_optimizer(layer, OptimConfig(name="muon", lr=0.02), units=[layer]).step()
+    assert convolution.weight.flatten(1).equal(linear.weight)
+
+
 def test_without_blocks_there_is_nothing_to_move() -> None:
     with pytest.raises(ValueError, match=r"optim\.name is muon, which needs whole matrices"):
         build_optimizer(Net(), OptimConfig(name="muon"))

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from lumos.lumina_video.encoding.protocols import VideoVAE
-from lumos.lumina_video.vae import CogVideoXVAE
+from lumos.lumina_video.vae import GROUP_KEY, CogVideoXVAE
 from tests.lumos.lumina_video.tiny import LATENT_CHANNELS, tiny_vae_folder
 
 DECODED = {1: 1, 2: 8, 3: 9, 4: 16, 5: 17, 8: 32, 13: 49, 16: 64, 24: 96, 25: 97}
@@ -205,6 +205,18 @@ def test_other_numbers_of_frames_than_the_latents_hold_are_refused(vae: CogVideo
 def test_latents_of_another_vae_are_refused(vae: CogVideoXVAE) -> None:
     with pytest.raises(ValueError, match=f"5 channels: this VAE has {LATENT_CHANNELS}"):
         vae.decode(torch.randn(1, 5, 2, 2, 3), 8)
+
+
+def test_weights_of_ones_own_say_how_long_their_groups_are(folder: Path, tmp_path: Path) -> None:
+    copytree(folder, tmp_path, dirs_exist_ok=True)
+    config = json.loads((tmp_path / "config.json").read_text())
+    for said, asked, groups in [(None, None, 32), (8, None, 8), (8, 16, 16)]:
+        (tmp_path / "config.json").write_text(json.dumps(config | ({} if said is None else {GROUP_KEY: said})))
+        vae = CogVideoXVAE.from_pretrained(tmp_path, frames_per_group=asked)
+        assert vae.model.num_sample_frames_batch_size == groups
+    (tmp_path / "config.json").write_text(json.dumps(config | {GROUP_KEY: "eight"}))
+    with pytest.raises(ValueError, match=r"frames_per_group=eight must be a multiple of 4"):
+        CogVideoXVAE.from_pretrained(tmp_path)
 
 
 @pytest.mark.parametrize("frames_per_group", [0, 6])

@@ -1,0 +1,67 @@
+"""Training of a small VAE from a config: `python -m lumos.lumina_video.training.vae --config FILE key=value ...`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors.torch import save_file
+
+from lumos.lumina_video.training.vae_task import NETWORK_FILE, VAETask, VAETaskConfig
+from xllmx.config import load_config
+from xllmx.files import atomic_path
+from xllmx.optim import OptimConfig
+from xllmx.ranks.parallel import ParallelConfig
+from xllmx.trainer import Trainer, TrainerConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class VAERunConfig:
+    """Everything a training of the VAE is made from."""
+
+    trainer: TrainerConfig
+    """Steps, batches and turns of the streams images, clips and chained, precision, checkpoints, logs."""
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    """Optimiser and learning rate."""
+    task: VAETaskConfig = field(default_factory=VAETaskConfig)
+    """Network, data, losses."""
+    export_to: Path | None = None
+    """Folder for config.json and the weights in diffusers' format, when the run ends or is stopped."""
+    export_dtype: Literal["float32", "bfloat16", "float16"] = "bfloat16"
+    """Precision of the exported weights."""
+
+
+def run(config: VAERunConfig) -> dict[str, float]:
+    """Train, evaluate and export; return the metrics on held-out clips."""
+    task = VAETask(config.task, export_dtype=getattr(torch, config.export_dtype))
+    trainer = Trainer(task, config.trainer, config.optim, ParallelConfig(), record=config)
+    trainer.fit()
+    metrics = trainer.evaluate()
+    weights = {**trainer.model.state_dict(), **trainer.ema_state()}
+    with atomic_path(config.trainer.run_dir / NETWORK_FILE) as temporary:
+        save_file(weights, temporary)
+    if config.export_to is not None:
+        trainer.export(config.export_to)
+    return metrics
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Return the exit status: 0, or 1 after one line that says what to mend."""
+    parser = argparse.ArgumentParser(prog="lumos.lumina_video.training.vae", description=__doc__)
+    parser.add_argument("--config", help="YAML file with settings of VAERunConfig")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings that win over the file's")
+    options: Any = parser.parse_args(arguments)
+    try:
+        metrics = run(load_config(VAERunConfig, options.config, options.overrides))
+    except ValueError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
+    sys.stdout.write(" ".join(f"{name}={value:.4g}" for name, value in metrics.items()) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
