@@ -88,7 +88,7 @@ class CogVideoXVAE:
 
     @classmethod
     def without_weights(
-        cls, folder: str | Path, *, frames_per_group: int = RELEASED_FRAMES_PER_GROUP, tiled: bool = False
+        cls, folder: str | Path, *, frames_per_group: int | None = None, tiled: bool = False
     ) -> "CogVideoXVAE":
         """Return the VAE of a folder as far as can be told without reading its weights: what they are like is checked.
 

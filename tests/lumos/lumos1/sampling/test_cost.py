@@ -19,8 +19,9 @@ from lumos.lumos1.sampling.cost import (
     num_parameters,
     weight_bytes,
 )
-from lumos.lumos1.sampling.decode import generate_codes
-from lumos.lumos1.sampling.refine import GeneratorNoise
+from lumos.lumos1.sampling.decode import generate
+from lumos.lumos1.sampling.noise import GeneratorNoise
+from lumos.lumos1.sampling.request import ClipRequest
 from lumos.lumos1.sampling.settings import Settings
 
 SETTINGS = Settings(
@@ -42,22 +43,20 @@ def _products_that_torch_counts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def counted(model: LumosForCausalLM, settings: Settings, *, prompt: int, given: int = 0) -> tuple[int, int]:
     """FLOPs that torch counts, and passes that the decoder counts, of one clip."""
-    calls = torch.zeros(1, dtype=torch.long)
     codes = torch.zeros(1, given, *settings.grid, dtype=torch.long)
+    request = ClipRequest(
+        prompt_ids=[torch.arange(20, 20 + prompt)],
+        grid=settings.grid,
+        num_latent_frames=settings.num_latent_frames,
+        fps=settings.fps,
+        duration=settings.duration,
+        sampler=settings.sampler,
+        noise=[GeneratorNoise(1)],
+        given=codes if given else None,
+    )
     with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
-        generate_codes(
-            model,
-            [torch.arange(20, 20 + prompt)],
-            grid=settings.grid,
-            num_latent_frames=settings.num_latent_frames,
-            fps=settings.fps,
-            duration=settings.duration,
-            sampler=settings.sampler,
-            noise=[GeneratorNoise(1)],
-            given=codes if given else None,
-            calls=calls,
-        )
-    return counter.get_total_flops(), int(calls)
+        made = generate(model, request)
+    return counter.get_total_flops(), int(made.model_calls[0])
 
 
 @pytest.mark.parametrize("given", [0, 1])
