@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from lumos.cli.generation.options import DEFAULT_GPU, add_options, refuse_options, settings_of, take_resolution
+from lumos.cli.generation.request import check_weights, outputs_of, prompts_of, read_request, take_record
 from lumos.cli.interrupt import loading
 from lumos.cli.models.door import find_model, kind_of_model
 from lumos.cli.models.kind import Model
