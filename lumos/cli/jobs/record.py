@@ -9,7 +9,7 @@ import json
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from lumos import __version__
 from lumos.hub.models import read_json
@@ -52,6 +52,7 @@ def file_hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+@runtime_checkable
 class HashedFiles(Protocol):
     """The files of a model of either kind."""
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:  # torch and all: only where a model is asked to work, so that mistakes are said at once
     import torch
@@ -11,6 +11,7 @@ if TYPE_CHECKING:  # torch and all: only where a model is asked to work, so that
     from lumos.cli.jobs.runner import Pipeline, Planned, Recipe, SettingsFor
 
 
+@runtime_checkable
 class Files(Protocol):
     """Where the parts of a model lie, all of them present."""
 
@@ -58,6 +59,7 @@ class Memory:
     """What takes memory besides."""
 
 
+@runtime_checkable
 class Costs(Protocol):
     """The arithmetic of a model's work; reads configs and tokenizers, no weights."""
 
