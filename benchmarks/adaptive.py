@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure import machine_facts, seconds_of
+from benchmarks.measure import seconds_of
+from benchmarks.report import machine_facts
 from eval.shapes.prompts import KINDS, Record, make_prompts
 from eval.shapes.run import PipelineGenerator, evaluate, write_json
 from eval.shapes.score import Result, summarise
@@ -40,21 +41,21 @@ JOINT: Sequence[Mapping[str, float]] = (
 
 
 class Counting:
-    """A pipeline that remembers the model calls of all samples it made."""
+    """A pipeline that remembers the model calls of all clips it made."""
 
     def __init__(self, pipeline: LumosPipeline) -> None:
         self._pipeline, self.defaults = pipeline, pipeline.defaults
         self.calls: list[int] = []
 
     def __call__(self, *arguments: Any, **settings: Any) -> LumosOutput:
-        """Returns the pipeline's output."""
+        """Return the pipeline's output."""
         output = self._pipeline(*arguments, **settings)
         self.calls += output.model_calls
         return output
 
 
 def variants(num_steps: int) -> dict[str, dict[str, Any]]:
-    """Returns settings by name: exact sampling, fewer plain steps, each adaptive setting by itself, some together."""
+    """Return settings by name: exact sampling, fewer plain steps, each adaptive setting by itself, some together."""
     found: dict[str, dict[str, Any]] = {EXACT: {}}
     for part in (2, 3, 4, 8):
         found[f"steps={num_steps // part}"] = {"num_inference_steps": num_steps // part}
@@ -65,7 +66,7 @@ def variants(num_steps: int) -> dict[str, dict[str, Any]]:
 
 
 def asked_for(only: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Returns exact sampling and the variants asked for, each by its settings: `temperature=0.3 steps=16`.
+    """Return exact sampling and the variants asked for, each by its settings: `temperature=0.3 steps=16`.
 
     Raises ValueError for what is no setting of a generation.
     """
@@ -88,7 +89,7 @@ def _value(text: str) -> Any:
 def measure(
     pipeline: LumosPipeline, records: Sequence[Record], settings: Mapping[str, Any], *, batch_size: int
 ) -> dict[str, Any]:
-    """Returns score, calls and time of one variant, with the verdict of every prompt."""
+    """Return score, calls and time of one variant, with the verdict of every prompt."""
     counting = Counting(pipeline)
     results: list[Result] = []
     generator = PipelineGenerator(counting, settings=settings)
@@ -103,7 +104,7 @@ def measure(
 
 
 def compared(row: Mapping[str, Any], exact: Mapping[str, Any]) -> dict[str, float]:
-    """Returns how many times fewer calls a variant makes, what it loses, and the standard error of that (paired)."""
+    """Return how many times fewer calls a variant makes, what it loses, and the standard error of that (paired)."""
     differences = [before - after for before, after in zip(exact["correct"], row["correct"], strict=True)]
     mean = sum(differences) / len(differences)
     variance = sum((one - mean) ** 2 for one in differences) / max(1, len(differences) - 1)
@@ -115,13 +116,13 @@ def compared(row: Mapping[str, Any], exact: Mapping[str, Any]) -> dict[str, floa
 
 
 def best(rows: Mapping[str, Mapping[str, Any]]) -> str:
-    """Returns the variant with the fewest calls of those that lose no more than `ALLOWED_LOSS`."""
+    """Return the variant with the fewest calls of those that lose no more than `ALLOWED_LOSS`."""
     allowed = [name for name, row in rows.items() if compared(row, rows[EXACT])["loss"] <= ALLOWED_LOSS]
     return min(allowed, key=lambda name: rows[name]["calls"])
 
 
 def report(rows: Mapping[str, Mapping[str, Any]]) -> str:
-    """Returns the table of all variants, by calls."""
+    """Return the table of all variants, by calls."""
     lines = [f"{'variant':62} {'calls':>7} {'fewer':>6} {'score':>6} {'loss':>7} {'+-':>6} {'seconds':>8}"]
     for name, row in sorted(rows.items(), key=lambda item: -item[1]["calls"]):
         found = compared(row, rows[EXACT])
@@ -135,7 +136,7 @@ def report(rows: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def draw(rows: Mapping[str, Mapping[str, Any]], path: Path) -> None:
-    """Returns nothing; the curve, score against calls, is in the picture `path`."""
+    """Draw the curve, score against calls, into the picture `path`."""
     from matplotlib.figure import Figure
 
     axes = (figure := Figure(figsize=(8, 5), layout="constrained")).subplots()
@@ -151,7 +152,7 @@ def draw(rows: Mapping[str, Mapping[str, Any]], path: Path) -> None:
 
 
 def main() -> None:
-    """Makes what is missing, prints the table, draws the curve."""
+    """Make what is missing, print the table, draw the curve."""
     parser = _parser()
     args = parser.parse_args()
     pipeline = LumosPipeline.from_pretrained(args.model)

@@ -19,7 +19,7 @@ MASKED_SHARE = 0.8
 
 
 def sampling_bytes(work: Work, moment: Moment, *, literal: bool) -> float:
-    """Returns the bytes that one refinement moves in bf16: weights, caches, logits; activations between are left out.
+    """Return the bytes that one refinement moves in bf16: weights, caches, logits; activations between are left out.
 
     Literal, both branches: the weights twice, caches read and written anew, logits in bf16, as fp32, guided, and their
     softmax. Ours: the weights once, the caches read, fp32 logits written once and read four times.
@@ -35,7 +35,7 @@ def sampling_bytes(work: Work, moment: Moment, *, literal: bool) -> float:
 
 
 def training(work: Work, *, literal: bool) -> tuple[float, float]:
-    """Returns FLOPs and bytes of the largest intermediates of a training step on one clip.
+    """Return FLOPs and bytes of the largest intermediates of a training step on one clip.
 
     Literal: attention of all pairs under a dense mask, logits of the whole vocabulary at every token in bf16, fp32 and
     as gradients. Ours: the pairs the rule allows, logits at masked codes in chunks that never leave the caches.
@@ -52,7 +52,7 @@ def training(work: Work, *, literal: bool) -> tuple[float, float]:
 
 
 def table() -> str:
-    """Returns the table."""
+    """Return the table."""
     lines = [
         "| class, size | step | literal TFLOP | ours TFLOP | literal GB | ours GB | H200 at best, ours |",
         "|---|---|---|---|---|---|---|",

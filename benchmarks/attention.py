@@ -2,7 +2,8 @@
 
 `cached` is one layer of a refinement: the middle frame's tokens of both branches against all keys before them.
 `pieces` is what `ours` does for 256 queries of one head: how much of it is not a product.
-`packed` is one layer over a whole sequence, forward and backward: the dense mask against one unmasked call per frame.
+`sequence` is one layer over a whole training sequence, forward and backward: the dense mask against one unmasked call a
+frame.
 """
 
 import argparse
@@ -14,7 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks.measure import compare, matmul_rate, write_report
+from benchmarks.measure import compare, matmul_rate
+from benchmarks.report import write_report
 from benchmarks.work import WORKS, Work
 from lumos.lumos1.model.attention import (
     cached_attention,
@@ -23,7 +25,7 @@ from lumos.lumos1.model.attention import (
     frame_plan,
     plan_of,
 )
-from lumos.lumos1.sequence import blocks_of, frame_ids, packed_length
+from lumos.lumos1.sequence import blocks_of, frame_ids, sequence_length
 from lumos.tokenizer.vocab import Vocab
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -32,7 +34,7 @@ _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 def cached_paths(
     work: Work, dtype: torch.dtype, device: torch.device
 ) -> tuple[dict[str, Callable[[], Tensor]], float, Callable[[], Tensor]]:
-    """Returns the ways to attend from a frame to its history by name, their FLOPs, and the answer in fp32."""
+    """Return the ways to attend from a frame to its history by name, their FLOPs, and the answer in fp32."""
     length, heads, channels = work.frame_length, work.num_heads, work.width // work.num_heads
     num_keys = length * (work.mean_frame + 1) + work.num_prompt_ids + 4
     generator = torch.Generator(device).manual_seed(0)
@@ -66,7 +68,7 @@ def cached_paths(
 
 
 def pieces(work: Work, dtype: torch.dtype, device: torch.device) -> dict[str, Callable[[], Tensor]]:
-    """Returns the parts of attention by name, for 256 queries of one head; `exp` is the least a softmax has to do."""
+    """Return the parts of attention by name, for 256 queries of one head; `exp` is the least a softmax has to do."""
     num_keys, channels = work.frame_length * (work.mean_frame + 1), work.width // work.num_heads
     queries, keys = (torch.randn(n, channels, device=device, dtype=dtype) for n in (256, num_keys))
     values, scores = torch.randn(channels, num_keys, device=device, dtype=dtype), F.linear(queries, keys)
@@ -80,15 +82,15 @@ def pieces(work: Work, dtype: torch.dtype, device: torch.device) -> dict[str, Ca
     }
 
 
-def packed_paths(
+def sequence_paths(
     work: Work, num_frames: int, dtype: torch.dtype, device: torch.device, *, flex: bool
 ) -> tuple[dict[str, Callable[[], Tensor]], float]:
-    """Returns the ways to attend within a sequence, forward and backward, and the FLOPs the rule needs."""
+    """Return the ways to attend within a sequence, forward and backward, and the FLOPs the rule needs."""
     vocab, channels = Vocab(), work.width // work.num_heads
     text = torch.full((1, work.num_prompt_ids + 4), 20)
     frames = frame_ids(torch.full((num_frames, *work.grid), vocab.mask), vocab).flatten()[None]
     ids = torch.cat([text, frames], dim=1)
-    assert ids.shape[1] == packed_length(work.num_prompt_ids, (num_frames, *work.grid)) - 2
+    assert ids.shape[1] == sequence_length(work.num_prompt_ids, (num_frames, *work.grid)) - 2
     blocks = blocks_of(ids, vocab).to(device)
     shapes = [(1, n, ids.shape[1], channels) for n in (work.num_heads, work.num_kv_heads, work.num_kv_heads)]
     inputs = [torch.randn(shape, device=device, dtype=dtype, requires_grad=True) for shape in shapes]
@@ -111,7 +113,7 @@ def packed_paths(
 
 
 def main() -> None:
-    """Measures, prints and writes."""
+    """Measure, print and write."""
     args = _parser().parse_args()
     work, device = WORKS[args.work], torch.device(args.device)
     comparisons, notes = {}, dict[str, Any]()
@@ -127,8 +129,8 @@ def main() -> None:
         with torch.inference_mode():
             comparisons[f"pieces {name}"] = compare(pieces(work, _DTYPES[name], device), rounds=20, device=device)
         for num_frames in args.frames:
-            trained, needed = packed_paths(work, num_frames, _DTYPES[name], device, flex=args.flex)
-            comparisons[f"packed {name}, {num_frames} frames, forward and backward"] = compare(
+            trained, needed = sequence_paths(work, num_frames, _DTYPES[name], device, flex=args.flex)
+            comparisons[f"sequence {name}, {num_frames} frames, forward and backward"] = compare(
                 trained, rounds=args.rounds, flops=dict.fromkeys(trained, needed), device=device
             )
     rates = {name: matmul_rate(_DTYPES[name], device=device) for name in args.dtypes}

@@ -16,12 +16,14 @@ from typing import Any
 
 import torch
 
-from benchmarks.measure import compare, write_report
+from benchmarks.measure import compare
+from benchmarks.report import write_report
 from benchmarks.training import fields_of, sample_of
 from benchmarks.work import WORKS, Work
-from lumos.lumos1.data.clips import ClipWriter, read_released
+from lumos.lumos1.data.clips import read_released
+from lumos.lumos1.data.writing import ClipWriter
 from lumos.lumos1.model.attention import frame_causal_mask
-from lumos.lumos1.sequence import pack
+from lumos.lumos1.sequence import sequence_of
 from lumos.lumos1.training.samples import Sample
 from lumos.lumos1.training.task import LumosTask, LumosTaskConfig
 from xllmx.data.streams import Streams
@@ -39,12 +41,12 @@ class Data:
                 writer.add(clip)
         self.task = LumosTask(LumosTaskConfig(model=fields_of(work), data={"video": str(folder / "clips")}))
         prompt, codes = torch.from_numpy(clip.prompt_ids), torch.from_numpy(clip.codes.astype("int64"))
-        ids = pack(prompt, codes, vocab=self.task.vocab, fps=clip.fps, duration=clip.duration).tolist()
+        ids = sequence_of(prompt, codes, vocab=self.task.vocab, fps=clip.fps, duration=clip.duration).tolist()
         self._pickle = folder / "clip.pkl"
         self._pickle.write_bytes(pickle.dumps({"token": ids, "label": ids, "id": 0}))
 
     def literal(self) -> None:
-        """Returns nothing; one batch read from pickles, padded, with dense masks."""
+        """Make one batch from pickles, padded, with dense masks."""
         batch = [
             Sample(clip=read_released(self._pickle, self.task.vocab), modes=("text_to_video",), cfg_drop=0.1)
             for _ in range(self.batch_size)
@@ -52,7 +54,7 @@ class Data:
         frame_causal_mask(self.task.prepare(batch, generator_for(0)).inputs["blocks"])
 
     def fast(self) -> Callable[[], None]:
-        """Returns a call that makes the next batch in this process: read, masked, padded."""
+        """Return a call that makes the next batch in this process: read, masked, padded."""
         batches = self._loader(num_workers=0)
 
         def step() -> None:
@@ -62,7 +64,7 @@ class Data:
         return step
 
     def waits(self, *, steps: int, step_s: float, num_workers: int) -> dict[str, float]:
-        """Returns milliseconds a step waits for the loader and for the masks, and their share of its time."""
+        """Return milliseconds a step waits for the loader and for the masks, and their share of its time."""
         batches = self._loader(num_workers=num_workers)
         loading, preparing = [], []
         for number in range(steps + 3):
@@ -89,7 +91,7 @@ class Data:
 
 
 def main() -> None:
-    """Measures, prints and writes."""
+    """Measure, print and write."""
     args = _parser().parse_args()
     with tempfile.TemporaryDirectory() as folder:
         data = Data(WORKS[args.work], Path(folder), num_clips=args.clips, batch_size=args.batch_size)

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from benchmarks.literal import GumbelNoise
-from benchmarks.measure import compare, matmul_rate, write_report
+from benchmarks.measure import compare, matmul_rate
+from benchmarks.report import write_report
 from benchmarks.sampling import SAMPLER, Moment
 from benchmarks.work import WORKS, Work
 from lumos.lumos1.model.linear import linear
@@ -24,7 +25,7 @@ _CHUNK = 128
 
 @dataclass(frozen=True, kw_only=True)
 class Head:
-    """What all ways start from, and the ways."""
+    """Weights and states that every way starts from, and a method for each step of the ways."""
 
     weight: Tensor
     """Of the whole vocabulary, [V, D]."""
@@ -41,7 +42,7 @@ class Head:
 
     @classmethod
     def of(cls, work: Work, moment: Moment, dtype: torch.dtype, *, device: torch.device) -> "Head":
-        """Returns random ones."""
+        """Return one with random weights and states."""
         config, vocab = work.config, work.config.vocabulary
         generator = torch.Generator(device).manual_seed(0)
         weight = torch.randn(config.vocab_size, work.width, device=device, generator=generator).mul_(0.05).to(dtype)
@@ -52,24 +53,24 @@ class Head:
         )
 
     def guided_logits(self, rows: slice | None = None) -> Tensor:
-        """Returns logits of all positions, guided after the head; of the visual codes among the weight's `rows`."""
+        """Return guided logits at all positions, of the visual codes, or of `rows` among the whole vocabulary's."""
         weight = self.visual if rows is None else self.weight
         logits = [(hidden @ weight.T).float() for hidden in (self.cond, self.uncond)]
         guided = logits[1] + SAMPLER.guidance_scale * (logits[0] - logits[1])
         return guided if rows is None else guided[:, rows]
 
     def guided(self) -> Tensor:
-        """Returns the hidden states guided before the head."""
+        """Return the hidden states guided before the head."""
         return guide(self.cond, self.uncond, scale=SAMPLER.guidance_scale)
 
     def gumbel(self, logits: Tensor, positions: Tensor) -> Tensor:
-        """Returns draws by Gumbel noise and, added, their probabilities from a whole softmax."""
+        """Return draws by Gumbel noise and, added, their probabilities from a whole softmax."""
         noise = GumbelNoise(0, len(self.codes))
         drawn = noise.draw(logits, frame=0, step=self.step.index, positions=positions)
         return drawn.float() + logits.softmax(dim=-1).gather(-1, drawn[:, None]).squeeze(-1)
 
     def in_chunks(self, hidden: Tensor) -> Tensor:
-        """Returns log probabilities of draws by the inverse distribution function, some rows at a time."""
+        """Return log probabilities of draws by the inverse distribution function, some rows at a time."""
         parts = []
         for part, u in zip(hidden.split(_CHUNK), torch.rand(len(hidden)).split(_CHUNK), strict=True):
             logits = linear(part, self.visual).float()
@@ -78,7 +79,7 @@ class Head:
         return torch.cat(parts)
 
     def refined(self, hidden: Tensor) -> Tensor:
-        """Returns the codes after our refinement."""
+        """Return the codes after our refinement."""
         noise = [GeneratorNoise(0)]
         return refine(self.codes[None], hidden, weight=self.visual, noise=noise, step=self.step, sampler=SAMPLER)
 
@@ -86,7 +87,7 @@ class Head:
 def head_paths(
     work: Work, moment: Moment, dtype: torch.dtype, device: torch.device
 ) -> tuple[dict[str, Callable[[], Tensor]], dict[str, float]]:
-    """Returns the ways by name, each a saving more than the one before, and the FLOPs of their products."""
+    """Return the ways by name, each a saving more than the one before, and the FLOPs of their products."""
     head, vocab = Head.of(work, moment, dtype, device=device), work.config.vocabulary
     rows = slice(vocab.code_base, vocab.code_base + vocab.num_codes)
     masked = (head.codes == MASKED).nonzero().flatten()
@@ -107,7 +108,7 @@ def head_paths(
 
 
 def main() -> None:
-    """Measures, prints and writes."""
+    """Measure, print and write."""
     args = _parser().parse_args()
     work, device = WORKS[args.work], torch.device(args.device)
     moment, comparisons = Moment.of(work), {}

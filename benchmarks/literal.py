@@ -35,14 +35,14 @@ class GumbelNoise:
     def draw(
         self, logits: Float[Tensor, "M V"], *, frame: int, step: int, positions: Int[Tensor, "M"]
     ) -> Int[Tensor, "M"]:
-        """Returns a code for each of these positions."""
+        """Return a code for each of these positions."""
         device, seed = logits.device, generator_for(self.seed, step, rank=frame, stream="draw").initial_seed()
         noise = torch.empty(self.num_positions, logits.shape[-1], device=device)
         noise.exponential_(generator=torch.Generator(device).manual_seed(seed))
         return (logits - noise.log()[positions]).argmax(dim=-1)
 
     def uniform(self, *, frame: int, step: int, num_positions: int) -> Float[Tensor, "N"]:
-        """Returns uniforms in (0, 1)."""
+        """Return uniforms in (0, 1)."""
         generator = generator_for(self.seed, step, rank=frame, stream="confidence")
         return torch.rand(num_positions, generator=generator).clamp(1e-20, 1 - 2**-24)
 
@@ -56,11 +56,11 @@ class LiteralBranch:
         self._hidden(self._ids, keep=True, first=True)
 
     def logits(self, ids: Int[Tensor, "1 L"]) -> Float[Tensor, "1 L V"]:
-        """Returns fp32 logits of the whole vocabulary at new tokens, of which the cache keeps nothing."""
+        """Return fp32 logits of the whole vocabulary at new tokens, of which the cache keeps nothing."""
         return self._model.lm_head(self._hidden(ids, keep=False)).float()
 
     def keep(self, ids: Int[Tensor, "1 L"]) -> None:
-        """Returns nothing; the tokens are in the cache."""
+        """Put the tokens into the cache."""
         self._hidden(ids, keep=True)
 
     def _hidden(self, ids: Tensor, *, keep: bool, first: bool = False) -> Tensor:
@@ -90,7 +90,7 @@ class LiteralDecoder:
     def refine(
         self, codes: Int[Tensor, "N"], *, noise: NoiseSource, step: Step, sampler: SamplerConfig
     ) -> Int[Tensor, "N"]:
-        """Returns the codes of a frame (-1 = undecided) after one refinement."""
+        """Return the codes of a frame (-1 = undecided) after one refinement."""
         cond, uncond = (branch.logits(self._frame(codes)) for branch in self._branches)
         guided = uncond + sampler.guidance_scale * (cond - uncond)
         vocab, places = self._model.vocab, frame_content(*self._grid).to(codes.device)
@@ -111,7 +111,7 @@ class LiteralDecoder:
         return refined
 
     def keep_frame(self, codes: Int[Tensor, "N"], *, ratio: float) -> None:
-        """Returns nothing; the frame is in both caches, `ratio` of its content masked."""
+        """Put the frame into both caches, `ratio` of its content masked."""
         height, width = self._grid
         ids = self._frame(codes)
         pattern = history_pattern(height * (width + 1), ratio)
@@ -136,7 +136,7 @@ def literal_codes(
     sampler: SamplerConfig,
     noise: NoiseSource,
 ) -> Int[Tensor, "T H W"]:
-    """Returns the codes of one clip; `clock` is (fps, duration in seconds)."""
+    """Return the codes of one clip; `clock` is (fps, duration in seconds)."""
     header = video_header(model.vocab, fps=clock[0], duration=clock[1])
     text = torch.cat([prompt_ids, torch.tensor([model.vocab.separator]), header])
     decoder = LiteralDecoder(model, [text, header], grid=grid)
@@ -154,7 +154,7 @@ def literal_codes(
 def literal_hidden(
     model: LumosForCausalLM, ids: Int[Tensor, "B L"], positions: Int[Tensor, "B 3 L"], mask: Bool[Tensor, "B L L"]
 ) -> Float[Tensor, "B L D"]:
-    """Returns the hidden states of whole sequences after the final norm, under a dense mask (True = may attend)."""
+    """Return the hidden states of whole sequences after the final norm, under a dense mask (True = may attend)."""
     config, x = model.config, model.model.embed_tokens(ids)
     rotation = mm_rope_angles(positions, head_dim=config.head_dim, theta=config.rope_theta)
     for block in model.model.layers:
@@ -166,7 +166,7 @@ def literal_hidden(
 def _block(
     block: Block, x: Tensor, rotation: tuple[Tensor, Tensor], mask: Tensor, *, past: tuple[Tensor, Tensor] | None
 ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-    """Returns the residual stream after one block, and its keys and values with the past ones before."""
+    """Return the residual stream after one block, and its keys and values with the past ones before."""
     attention, mlp = block.self_attn, block.mlp
     normed = _norm(x, block.input_layernorm)
     q, k, v = (

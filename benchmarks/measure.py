@@ -1,20 +1,14 @@
-"""Measuring: paths that do the same work run in turn in one process; their times, memory and rates as table and json.
+"""Measuring: paths that do the same work run in turn in one process; their times, memory and rates.
 
 Each round runs every path once, so that whatever else the machine does falls on all of them. Nothing is asserted.
 """
 
 import ctypes
 import gc
-import json
-import os
-import platform
 import statistics
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +64,21 @@ class Comparison:
 
     def to_dict(self, rate: float | None = None) -> dict[str, Any]:
         """Plain numbers of every path; `rate` is the matmul rate its FLOP/s are a share of."""
-        return {name: _row(timing, self.speedup(name), rate) for name, timing in self.timings.items()}
+        return {name: self.row(name, rate) for name in self.timings}
+
+    def row(self, name: str, rate: float | None) -> dict[str, Any]:
+        """Return the plain numbers of one path."""
+        timing = self.timings[name]
+        achieved = timing.flops_per_s
+        return {
+            "median_s": timing.median_s,
+            "spread": round(timing.spread, 3),
+            "speedup": round(self.speedup(name), 3),
+            "peak_mib": round(timing.peak_bytes / 2**20, 1),
+            "gflops_per_s": None if achieved is None else round(achieved / 1e9, 1),
+            "share_of_matmul": None if achieved is None or rate is None else round(achieved / rate, 3),
+            "seconds": list(timing.seconds),
+        }
 
 
 def compare(
@@ -82,7 +90,7 @@ def compare(
     prepare: Callable[[], object] | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Comparison:
-    """Returns times and peak memory of paths run in turn, `rounds` times after one round that is not counted.
+    """Return times and peak memory of paths run in turn, `rounds` times after one round that is not counted.
 
     Args:
         paths: by name, the literal one first; each call does the whole work once.
@@ -118,7 +126,7 @@ def matmul_rate(
     device: torch.device | str = "cpu",
     product: Callable[[Tensor, Tensor], Tensor] = torch.nn.functional.linear,
 ) -> float:
-    """Returns the FLOP/s of a product [m, k] x [k, n] of `shape` = (m, k, n): the best of 5 after a first one."""
+    """Return the FLOP/s of a product [m, k] x [k, n] of `shape` = (m, k, n): the best of 5 after a first one."""
     m, k, n = shape
     left, right = torch.randn(m, k, device=device, dtype=dtype), torch.randn(n, k, device=device, dtype=dtype)
     with torch.inference_mode():
@@ -126,80 +134,15 @@ def matmul_rate(
     return 2 * m * k * n / min(seconds)
 
 
-def machine_facts(device: torch.device | str = "cpu") -> dict[str, Any]:
-    """Returns what the numbers depend on: processor, cores, threads, memory, versions, commit, date."""
-    facts = {
-        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "commit": _commit(),
-        "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
-        "system": f"{platform.system()} {platform.machine()}",
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-    }
-    if torch.device(device).type == "cuda":
-        properties = torch.cuda.get_device_properties(device)
-        facts |= {"gpu": properties.name, "gpu_memory_gib": round(properties.total_memory / 2**30, 1)}
-    return facts
-
-
-def write_report(
-    out: Path | None,
-    *,
-    title: str,
-    comparisons: Mapping[str, Comparison],
-    rates: Mapping[str, float],
-    device: torch.device | str = "cpu",
-    notes: Mapping[str, Any] | None = None,
-) -> None:
-    """Prints a table of every comparison and writes it all as json, with the machine's facts and the command.
-
-    Args:
-        out: the json file; None prints only.
-        title: what was measured.
-        comparisons: by name of the work.
-        rates: matmul FLOP/s of the same run by dtype name; a work whose name holds `bf16` is a share of rates["bf16"],
-            others of rates["fp32"].
-        device: where it ran.
-        notes: further numbers, sizes of the work, settings.
-    """
-    report: dict[str, Any] = {
-        "title": title,
-        "command": " ".join(["python", *sys.orig_argv[1:]]),
-        "machine": machine_facts(device),
-        "matmul_gflops": {name: round(rate / 1e9, 1) for name, rate in rates.items()},
-        "notes": dict(notes or {}),
-        "results": {},
-    }
-    print(f"\n{title}\n" + ", ".join(f"{name} {value}" for name, value in report["machine"].items()))
-    print("matmul GFLOP/s: " + ", ".join(f"{name} {rate / 1e9:.0f}" for name, rate in rates.items()))
-    print(f"{'':34} {'median s':>9} {'spread':>7} {'x':>6} {'peak MiB':>9} {'GFLOP/s':>8} {'of matmul':>9}")
-    for work, comparison in comparisons.items():
-        print(work)
-        rows = {}
-        for name, timing in comparison.timings.items():
-            rate = rates.get("bf16" if "bf16" in f"{work} {name}" else "fp32")
-            rows[name] = _row(timing, comparison.speedup(name), rate)
-            print(_line(name, rows[name]))
-        report["results"][work] = rows
-    for name, value in report["notes"].items():
-        print(f"{name}: {value}")
-    if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-
-
 def seconds_of(work: Callable[[], object], *, device: torch.device | str = "cpu") -> float:
-    """Returns the wall time of one call, to the end of what it started on the device."""
+    """Return the wall time of one call, to the end of what it started on the device."""
     return _run(work, torch.device(device))[0]
 
 
 def _run(
     path: Callable[[], object], device: torch.device, clock: Callable[[], float] = time.perf_counter
 ) -> tuple[float, int]:
-    """Returns time and peak memory of one call."""
+    """Return time and peak memory of one call."""
     gc.collect()
     before = _start_peak(device)
     start = clock()
@@ -211,7 +154,7 @@ def _run(
 
 
 def _start_peak(device: torch.device) -> int:
-    """Returns the bytes held now; the high-water mark starts from here."""
+    """Return the bytes held now; the high-water mark starts from here."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
         torch.cuda.reset_peak_memory_stats(device)
@@ -232,44 +175,3 @@ def _peak(device: torch.device, before: int) -> int:
 def _status_bytes(name: str) -> int:
     line = next(line for line in _STATUS.read_text().splitlines() if line.startswith(f"{name}:"))
     return int(line.split()[1]) * 1024
-
-
-def _row(timing: Timing, speedup: float, rate: float | None) -> dict[str, Any]:
-    achieved = timing.flops_per_s
-    return {
-        "median_s": timing.median_s,
-        "spread": round(timing.spread, 3),
-        "speedup": round(speedup, 3),
-        "peak_mib": round(timing.peak_bytes / 2**20, 1),
-        "gflops_per_s": None if achieved is None else round(achieved / 1e9, 1),
-        "share_of_matmul": None if achieved is None or rate is None else round(achieved / rate, 3),
-        "seconds": list(timing.seconds),
-    }
-
-
-def _line(name: str, row: Mapping[str, Any]) -> str:
-    achieved, share = row["gflops_per_s"], row["share_of_matmul"]
-    columns: Sequence[str] = (
-        f"  {name:32}",
-        f"{row['median_s']:9.4f}",
-        f"{row['spread']:7.1%}",
-        f"{row['speedup']:6.2f}",
-        f"{row['peak_mib']:9.1f}",
-        f"{'' if achieved is None else f'{achieved:.0f}':>8}",
-        f"{'' if share is None else f'{share:.0%}':>9}",
-    )
-    return " ".join(columns)
-
-
-def _commit() -> str:
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--exclude=*"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    names = [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
-    return names[0] if names else platform.processor()

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from benchmarks.literal import GumbelNoise, LiteralDecoder
-from benchmarks.measure import compare, matmul_rate, write_report
+from benchmarks.measure import compare, matmul_rate
+from benchmarks.report import write_report
 from benchmarks.work import WORKS, Work, random_codes, random_model, random_prompt
 from lumos.lumos1.ardf import history_pattern
 from lumos.lumos1.config import SamplerConfig
@@ -43,7 +44,7 @@ class Moment:
 
     @classmethod
     def of(cls, work: Work) -> "Moment":
-        """Returns the mean moment of `work`: the middle frame, at the refinement nearest the mean masked share."""
+        """Return the mean moment of `work`: the middle frame, at the refinement nearest the mean masked share."""
         counts = [work.num_codes]
         for index in range(SAMPLER.num_steps - 1):
             counts.append(
@@ -74,25 +75,25 @@ class Fast:
 
     @torch.inference_mode()
     def blocks(self) -> Tensor:
-        """Returns the guided hidden states of the masked positions."""
+        """Return the guided hidden states of the masked positions."""
         hidden = self._decoder.hidden(self._codes, frame=self._moment.step.frame, places=self._places)
         guidance = Guidance(SAMPLER, 1, num_positions=self._codes.shape[1], weight=self._decoder.head)
         return guidance.guided(hidden, rows=[0, 1], undecided=self._undecided)[self._undecided]
 
     @torch.inference_mode()
     def head(self, hidden: Tensor) -> Tensor:
-        """Returns the codes after the refinement."""
+        """Return the codes after the refinement."""
         return refine(
             self._codes, hidden, weight=self._decoder.head, noise=self._noise, step=self._moment.step, sampler=SAMPLER
         )
 
     def step(self) -> Tensor:
-        """Returns the codes after the refinement."""
+        """Return the codes after the refinement."""
         return self.head(self.blocks())
 
 
 def literal_step(model: LumosForCausalLM, work: Work, moment: Moment) -> Callable[[], Tensor]:
-    """Returns the literal path at a moment, as a call."""
+    """Return the literal path at a moment, as a call."""
     codes, noise = moment.codes.to(model.device), GumbelNoise(0, work.num_codes)
     with torch.inference_mode():
         decoder = LiteralDecoder(model, texts_of(model, work), grid=work.grid)
@@ -107,13 +108,13 @@ def literal_step(model: LumosForCausalLM, work: Work, moment: Moment) -> Callabl
 
 
 def texts_of(model: LumosForCausalLM, work: Work) -> list[Tensor]:
-    """Returns the texts of both branches."""
+    """Return the texts of both branches."""
     header = video_header(model.vocab, fps=12, duration=2)
     return [torch.cat([random_prompt(work), torch.tensor([model.vocab.separator]), header]), header]
 
 
 def step_flops(work: Work, moment: Moment, *, literal: bool) -> dict[str, float]:
-    """Returns the FLOPs of one refinement by part, both branches: `blocks` (linears and attention) and `head`.
+    """Return the FLOPs of one refinement by part, both branches: `blocks` (linears and attention) and `head`.
 
     The literal path makes every position's logits of the whole vocabulary; ours has visual codes at masked positions,
     once for both branches, and no query, output or MLP of other positions in the last block.
@@ -134,7 +135,7 @@ def step_flops(work: Work, moment: Moment, *, literal: bool) -> dict[str, float]
 
 
 def main() -> None:
-    """Measures, prints and writes."""
+    """Measure, print and write."""
     args = _parser().parse_args()
     work, device = WORKS[args.work], torch.device(args.device)
     moment = Moment.of(work)

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.measure import Comparison, compare, write_report
+from benchmarks.measure import Comparison, compare
+from benchmarks.report import write_report
 from lumos.hub.models import resolve
 from lumos.media.frames import to_tensor
 from lumos.media.reading import read_clip
@@ -55,7 +56,7 @@ class Work:
         self._pixels = [self._read(row) for row in range(num_clips)]
 
     def literal(self) -> list[np.ndarray]:
-        """Returns the codes, made one clip at a time."""
+        """Return the codes, made one clip at a time."""
         pace, codes = Pace(), []
         for row in range(len(self.table.items)):
             video = to_tensor(self._read(row))[None].to(self.limits.device)
@@ -65,7 +66,7 @@ class Work:
         return codes
 
     def fast(self) -> None:
-        """Returns nothing; writes the shards."""
+        """Write the shards as `pre_tokenize` does."""
         output = self.folder / "output"
         shutil.rmtree(output, ignore_errors=True)
         output.mkdir()
@@ -74,7 +75,7 @@ class Work:
         self.paces["fast"].append(encoder.run(ledger, on_row=lambda: None).report())
 
     def network(self) -> None:
-        """Returns nothing; the network alone, in our batches."""
+        """Run the network alone, in our batches."""
         size = self.limits.batch_size
         for start in range(0, len(self._pixels), size):
             self.visual.encode(pixels(self._pixels[start : start + size], device=self.limits.device)).cpu()
@@ -85,7 +86,7 @@ class Work:
 
 
 def write_clips(folder: Path, *, num_clips: int, source: int) -> Table:
-    """Returns the table of clips of moving noise, `source` px square, 24 fps, 2 s, written as H.264."""
+    """Return the table of clips of moving noise, `source` px square, 24 fps, 2 s, written as H.264."""
     folder.mkdir()
     random = np.random.default_rng(0)
     with (folder / "clips.csv").open("w", newline="", encoding="utf-8") as file:
@@ -101,14 +102,14 @@ def write_clips(folder: Path, *, num_clips: int, source: int) -> Table:
 
 
 def released_size(folder: Path) -> Path:
-    """Returns the folder of a tokenizer as large as the released one, untrained, with the bundled one's codes."""
+    """Return the folder of a tokenizer as large as the released one, untrained, with the bundled one's codes."""
     torch.manual_seed(0)
     export_pair(CausalVideoTokenizer(NetworkConfig(levels=(8, 8, 5, 5, 5))), folder)
     return folder
 
 
 def main() -> None:
-    """Measures, prints and writes."""
+    """Measure, print and write."""
     args = _parser().parse_args()
     limits = Limits(batch_size=args.batch_size, num_workers=args.num_workers, device=args.device)
     sizes = {"num_clips": args.clips, "size": args.size, "source": args.source}
@@ -122,7 +123,7 @@ def main() -> None:
 
 
 def pace_notes(comparison: Comparison, paces: dict[str, list[dict[str, float]]], *, num_clips: int) -> dict[str, Any]:
-    """Returns clips per second of each path, and the network's share of the time of those that have one."""
+    """Return clips per second of each path, and the network's share of the time of those that have one."""
     notes: dict[str, Any] = {}
     for name, timing in comparison.timings.items():
         notes[f"clips/s, {name}"] = round(num_clips / timing.median_s, 3)

@@ -21,7 +21,8 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from benchmarks.literal import literal_hidden
-from benchmarks.measure import Comparison, compare, matmul_rate, write_report
+from benchmarks.measure import Comparison, compare, matmul_rate
+from benchmarks.report import write_report
 from benchmarks.work import WORKS, Work, random_codes, random_model, random_prompt
 from lumos.lumos1.config import ARDFConfig
 from lumos.lumos1.model.attention import frame_causal_mask
@@ -61,7 +62,7 @@ class TrainingStep:
         self._blocks = list(self.model.model.layers)
 
     def prepared(self) -> Prepared:
-        """Returns the batch of one sequence, on the device."""
+        """Return the batch of one sequence, on the device."""
         drawn = self.task.prepare([sample_of(self.work, self.num_frames)], generator_for(0))
         return Prepared(
             inputs=move(drawn.inputs, self.device),
@@ -72,7 +73,7 @@ class TrainingStep:
         )
 
     def run(self, batch: Prepared, *, literal: bool, precision: str, checkpointed: bool = False) -> Tensor:
-        """Returns the mean loss of the step."""
+        """Return the mean loss of the step."""
         with (
             checkpointing(self._blocks if checkpointed else []),
             torch.autocast(self.device.type, torch.bfloat16, enabled=precision == "bf16"),
@@ -89,7 +90,7 @@ class TrainingStep:
         return loss.detach()
 
     def variant(self, name: str, batch: Prepared) -> Callable[[], Tensor]:
-        """Returns one of `VARIANTS` as a call; `compiled` compiles the blocks of this model for good."""
+        """Return one of `VARIANTS` as a call; `compiled` compiles the blocks of this model for good."""
         if "compiled" in name:
             for block in self._blocks:
                 block.compile()
@@ -99,7 +100,7 @@ class TrainingStep:
         )
 
     def flops(self, name: str, batch: Prepared) -> float:
-        """Returns the FLOPs of forward and backward; the literal way attends to all pairs and has all logits."""
+        """Return the FLOPs of forward and backward; the literal way attends to all pairs and has all logits."""
         if "literal" not in name:
             return float(batch.flops)
         config, length = self.work.config, batch.inputs["input_ids"].shape[1]
@@ -111,19 +112,19 @@ class TrainingStep:
 
 
 def literal_loss(model: LumosForCausalLM, batch: Prepared) -> Tensor:
-    """Returns the cross entropy summed over the masked codes, among visual logits, from logits of everything."""
+    """Return the cross entropy summed over the masked codes, among visual logits, from logits of everything."""
     inputs, vocab = batch.inputs, model.vocab
     mask = frame_causal_mask(inputs["blocks"])
     hidden = literal_hidden(model, inputs["input_ids"], inputs["positions"], mask)
     logits = model.lm_head(hidden).float().flatten(0, 1)
-    labels = torch.full((len(logits),), -100, device=logits.device).index_copy(0, inputs["rows"], batch.targets)
+    labels = torch.full((len(logits),), -100, device=logits.device).index_copy(0, inputs["scored"], batch.targets)
     codes = logits[:, vocab.code_base : vocab.code_base + vocab.num_codes]
     return F.cross_entropy(codes, labels, ignore_index=-100, reduction="sum")
 
 
 @contextmanager
 def checkpointing(blocks: Sequence[nn.Module]) -> Iterator[None]:
-    """Returns a context in which the blocks keep their inputs only."""
+    """A context in which the blocks keep only their inputs for the backward."""
     for block in blocks:
         block.forward = partial(checkpoint, block.forward, use_reentrant=False)
     try:
@@ -134,7 +135,7 @@ def checkpointing(blocks: Sequence[nn.Module]) -> Iterator[None]:
 
 
 def sample_of(work: Work, num_frames: int) -> Sample:
-    """Returns a random clip as a training sample."""
+    """Return a random clip as a training sample."""
     codes = random_codes(work, num_frames).reshape(num_frames, *work.grid)
     clip = Clip(
         prompt_ids=np.append(work.config.vocabulary.bos, random_prompt(work).numpy()).astype(np.int32),
@@ -148,13 +149,13 @@ def sample_of(work: Work, num_frames: int) -> Sample:
 
 
 def fields_of(work: Work) -> dict[str, Any]:
-    """Returns the model's settings as a task takes them."""
+    """Return the model's settings as a task takes them."""
     names = ("vocab_size", "vocab", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
     return {name: getattr(work.config, name) for name in (*names, "num_key_value_heads")}
 
 
 def main() -> None:
-    """Measures, prints and writes."""
+    """Measure, print and write."""
     args = _parser().parse_args()
     work, device = WORKS[args.work], torch.device(args.device)
     comparisons: dict[str, Comparison] = {}

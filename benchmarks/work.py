@@ -70,7 +70,7 @@ classes (448x256 and 672x384) are for a GPU."""
 def random_model(
     work: Work, *, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
 ) -> LumosForCausalLM:
-    """Returns a model in evaluation mode with random weights, the same for every dtype but for its rounding."""
+    """Return a model in evaluation mode with random weights, the same for every dtype but for its rounding."""
     with torch.device(device):
         model = LumosForCausalLM(work.config)
     model.reset_parameters(generator=torch.Generator(device).manual_seed(0))
@@ -78,11 +78,11 @@ def random_model(
 
 
 def random_prompt(work: Work) -> Int[Tensor, "L"]:
-    """Returns the ids of a prompt: text tokens, no special ones."""
+    """Return the ids of a prompt: text tokens, no special ones."""
     return torch.randint(1000, 8000, (work.num_prompt_ids,), generator=torch.Generator().manual_seed(1))
 
 
 def random_codes(work: Work, num_frames: int) -> Int[Tensor, "T N"]:
-    """Returns the codes of frames."""
+    """Return the codes of frames."""
     generator = torch.Generator().manual_seed(2)
     return torch.randint(0, work.config.vocabulary.num_codes, (num_frames, work.num_codes), generator=generator)

@@ -23,7 +23,7 @@ with loading("pre_tokenize"):
     from pre_tokenize.table import Table, part_of, read_table
 
 PACE = "pace.json"
-"""How fast the last run that had something to do was; beside the report."""
+"""File beside the report: how fast the last run was that had something to do."""
 _DTYPES = {
     "float32": torch.float32,
     "fp32": torch.float32,
@@ -35,7 +35,7 @@ _DTYPES = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one process; the exit status."""
+    """Run one process; return the exit status."""
     try:
         options = _parser().parse_args(arguments)
         with said_as_options(vars(options), separator="_"):
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
-    """Does what is left of this process's rows; returns its report, which is also written and printed."""
+    """Make what is left of this process's rows; return its report, which is also written and printed."""
     task, rank = (options.task_id, options.all_tasks), (options.rank, options.splits)
     _require_place(task, rank)
     target = Target(
@@ -105,7 +105,7 @@ def _require_place(task: tuple[int, int], rank: tuple[int, int]) -> None:
 
 
 def _limits(options: argparse.Namespace) -> Limits:
-    """What was given, else what suits images or videos."""
+    """The limits that were given, or those that suit images or videos."""
     sizes = {"shard_rows": 64, "batch_size": 1} if options.modality == "video" else {"shard_rows": 512, "batch_size": 8}
     sizes |= {name: getattr(options, name) for name in sizes if getattr(options, name) is not None}
     return Limits(**sizes, num_workers=options.num_workers, device=str(choose_device(options.device)))
@@ -130,7 +130,7 @@ def _tokenizer_files(visual: str, text: str | None) -> tuple[Path, Path]:
 
 
 def _settings(table: Table, target: Target, *, visual: Path, text: Path, dtype: str | None) -> dict[str, Any]:
-    """What an output must agree on from its first row to its last."""
+    """The settings that must be the same for all rows of an output."""
     return {
         "input_sha256": table.sha256,
         "input_rows": len(table.items),

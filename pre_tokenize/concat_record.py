@@ -1,4 +1,4 @@
-"""Merges what all tasks and processes made into `index.json`, which data YAMLs point to."""
+"""Merge what all tasks and processes made into `index.json`, which data YAMLs point to."""
 
 import argparse
 import re
@@ -16,7 +16,7 @@ from pre_tokenize.ledger import REPORT, Ledger, rank_folder, read_manifest, summ
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Writes the index and the report of a pre-tokenisation; the exit status."""
+    """Write the index and the report of a pre-tokenisation; return the exit status."""
     parser = argparse.ArgumentParser(description="Merge the shards of a pre-tokenisation into one index.")
     parser.add_argument("--output_dir", type=Path, required=True, help="the --output_dir of the pre-tokenisation")
     folder = parser.parse_args(arguments).output_dir
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def concat(folder: Path) -> dict[str, Any]:
-    """Writes `index.json` over the shards of every process, in the order of the CSV's rows; returns the merged report.
+    """Write `index.json` over the shards of every process, in the order of the CSV's rows; return the merged report.
 
     Raises `ValueError`, and leaves any index as it is, where a process is missing or unfinished, or where processes
     were not run under the same settings on the same CSV.

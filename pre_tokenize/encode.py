@@ -32,7 +32,7 @@ _O = TypeVar("_O")
 
 
 class TextEncoder(Protocol):
-    """What is asked of a text tokenizer."""
+    """What the encoder needs of a text tokenizer."""
 
     vocab: Vocab
 
@@ -41,7 +41,7 @@ class TextEncoder(Protocol):
 
 
 class VideoEncoder(Protocol):
-    """What is asked of a visual tokenizer."""
+    """What the encoder needs of a visual tokenizer."""
 
     def encode(self, video: Tensor) -> Tensor:
         """Codes [B, T, H, W] of pixels [B, 3, F, Hpx, Wpx] in [-1, 1]."""
@@ -71,7 +71,7 @@ class Target:
             object.__setattr__(self, "duration", 1)
 
     def check(self, vocab: Vocab) -> None:
-        """Raises `ValueError` for a number that no token of the text tokenizer says; sides are said in patches."""
+        """Check that the vocabulary has a number token for each setting (sides in patches); ValueError otherwise."""
         most = vocab.num_numbers - 1
         longest = ceil(sqrt(MAX_ASPECT))  # at least the side of the widest bucket, in sides of the square one
         for name, value, largest in (
@@ -87,16 +87,16 @@ class Target:
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """How much is held at once."""
+    """How much is held in memory at once."""
 
     shard_rows: int = 64
-    """Rows a shard accounts for: what a kill can cost."""
+    """Rows of a shard: the work that is lost when a process is killed."""
     batch_size: int = 1
     """Clips of equal shape that go through the encoder together."""
     num_workers: int = 2
     """Threads that decode ahead."""
     device: str = "cpu"
-    """Where pixels are sent, as bytes, and made into numbers."""
+    """Where the visual tokenizer runs; pixels are sent there as bytes."""
 
     def __post_init__(self) -> None:
         for name in ("shard_rows", "batch_size", "num_workers"):
@@ -115,7 +115,7 @@ class Encoder:
         target.check(text.vocab)
 
     def run(self, ledger: Ledger, *, on_row: Callable[[], None]) -> Pace:
-        """Accounts for every row that `ledger` misses, one shard after the other; `on_row` is called once a row.
+        """Make a shard of every stretch of rows that `ledger` misses; `on_row` is called once a row.
 
         Workers decode ahead of the network, from one shard into the next.
         """

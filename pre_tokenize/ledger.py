@@ -1,4 +1,4 @@
-"""What is done, read off the shards themselves: each says by its name which rows of the CSV it accounts for.
+"""The ledger of a pre-tokenisation: the shards themselves, whose names say which rows of the CSV are done.
 
     D/1-in-1/                          task 1 of 1
         0-of-2/                        process 0 of 2
@@ -86,7 +86,7 @@ class Ledger:
         return len(self.rows) - sum(map(len, self.missing))
 
     def write(self, rows: range, clips: Sequence[Clip], *, skipped: Sequence[Skip]) -> None:
-        """Accounts for `rows`: their clips and the reasons of those without one, in one rename."""
+        """Write the shard of `rows`: their clips, and the reason of each row without one. It appears by one rename."""
         path = self.folder / f"rows-{rows.start:09d}-{rows.stop:09d}.parquet"
         assert len(clips) + len(skipped) == len(rows)
         write_shard(path, clips, metadata={_SKIPPED: json.dumps([asdict(skip) for skip in skipped])})
@@ -114,18 +114,21 @@ def summary(report: Mapping[str, Any]) -> str:
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Writes a JSON file, whole or not at all."""
+    """Write a JSON file, whole or not at all."""
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 @contextmanager
 def claimed(folder: Path, manifest: Mapping[str, Any]) -> Iterator[None]:
-    """Holds `folder` for this process, which works under `manifest`; a killed process holds nothing.
+    """A context in which `folder` is this process's alone, for work with the settings in `manifest`.
 
-    What ends before its first shard or report leaves no file behind, nor the folder it made. Those above go too where
-    it is the only process; one of several leaves them, since another may be about to make its own there.
-    Raises `ValueError` while another process works there, or where shards were made under other settings.
+    The lock goes with the process, however it ends. A process that fails before its first shard or report removes its
+    files and the folders it made; if it is one of several it leaves the folders above its own, where another one may be
+    about to start.
+
+    Raises:
+        ValueError: another process works there, or shards were made with other settings.
     """
     made: list[Path] = []
     try:
@@ -156,14 +159,14 @@ def claimed(folder: Path, manifest: Mapping[str, Any]) -> Iterator[None]:
 
 
 def _remove_empty(folders: Sequence[Path]) -> None:
-    """Removes folders, the inner ones first; one that is not empty stays."""
+    """Remove folders, the inner ones first; one that is not empty stays."""
     for folder in folders:
         with suppress(OSError):
             folder.rmdir()
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """The settings a process's folder was begun under. Raises `ValueError` where there are none."""
+    """The settings a process's folder was begun with; ValueError where there are none."""
     try:
         return dict(json.loads((folder / MANIFEST).read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:

@@ -18,14 +18,14 @@ class Pace:
 
     @contextmanager
     def network(self, clips: int) -> Iterator[None]:
-        """Returns a context in which so many clips go through the visual tokenizer."""
+        """A context in which so many clips go through the visual tokenizer."""
         start = time.perf_counter()
         yield
         self.network_s += time.perf_counter() - start
         self.clips += clips
 
     def report(self) -> dict[str, float]:
-        """Returns `clips`, `seconds` since the start, `clips_per_s` and `network_share` of these seconds."""
+        """Return `clips`, `seconds` since the start, `clips_per_s` and `network_share` of these seconds."""
         seconds = time.perf_counter() - self._start
         return {
             "clips": self.clips,

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from lumos.lumos1.data.clips import ClipWriter
+from lumos.lumos1.data.writing import ClipWriter
 from lumos.lumos1.sequence import Clip
 from lumos.shapes.dataset import Format, add_options, example, format_of, frames_of
 from lumos.tokenizer.text import TextTokenizer
@@ -21,7 +21,7 @@ from lumos.tokenizer.visual import VisualTokenizer
 
 
 def write_clips(out: Path, *, num: int, seed: int, form: Format, tokenizer: Path, batch_size: int = 32) -> int:
-    """Renders, codes and writes `num` clips as shards with an index; returns how many."""
+    """Render, code and write `num` clips as shards with an index; return how many."""
     text = TextTokenizer.from_file(tokenizer / "text_tokenizer.json")
     visual = VisualTokenizer.from_pretrained(tokenizer / "visual_tokenizer")
     examples = (example(index, seed=seed, form=form) for index in range(num))

@@ -1,4 +1,4 @@
-"""The CSV of items and its parts for tasks and processes."""
+"""The CSV of items, and the part of it that each task and process works on."""
 
 import csv
 import hashlib
@@ -25,7 +25,7 @@ class Item:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """A CSV with the columns `path` and `text`; others are let be."""
+    """A CSV with the columns `path` and `text`; other columns are ignored."""
 
     file: Path
     items: Sequence[Item]

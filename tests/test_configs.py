@@ -17,8 +17,9 @@ from lumos.lumos1.data.clips import ClipDataset
 from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.sampling.decode import generate_codes
 from lumos.lumos1.sampling.refine import GeneratorNoise
-from lumos.lumos1.sequence import pack
-from lumos.lumos1.training.task import LumosTaskConfig, read_model_config
+from lumos.lumos1.sequence import sequence_of
+from lumos.lumos1.training.model_settings import read_model_config
+from lumos.lumos1.training.task import LumosTaskConfig
 from lumos.tokenizer.training import TokenizerRunConfig
 from lumos.tokenizer.training import run as train_tokenizer
 from lumos.tokenizer.vocab import Vocab
@@ -104,7 +105,7 @@ def write_released(folder: Path) -> None:
     for index in range(2):
         clip = make_clip(index, 3)
         codes, prompt = torch.from_numpy(clip.codes.astype("int64")), torch.from_numpy(clip.prompt_ids).long()
-        tokens = pack(prompt, codes, vocab=Vocab(), fps=clip.fps, duration=clip.duration).tolist()
+        tokens = sequence_of(prompt, codes, vocab=Vocab(), fps=clip.fps, duration=clip.duration).tolist()
         file = folder / "files" / f"{index}.pkl"
         file.write_bytes(pickle.dumps({"token": tokens, "label": tokens, "id": index}))
         records.append({"file": str(file), "len": len(tokens), "id": index})

@@ -6,11 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from eval.custom import parse as parse_custom
 from eval.shapes.__main__ import _parser as shapes_parser
 from lumos.cli.commands import _parser as lumos_parser
 from lumos.cli.train import RunConfig
+from lumos.lumos1.ardf import history_pattern, mask_ratio
+from lumos.lumos1.model.attention import frame_causal_mask
 from pre_tokenize.__main__ import _parser as pre_tokenize_parser
 from xllmx.config import load_config
 
@@ -69,3 +72,16 @@ def test_commands_are_understood(page: str) -> None:
             case ["python", "-m", module, *_]:
                 parts = module.split(".")
                 assert any(REPO.joinpath(*parts[:-1], f"{parts[-1]}{end}").exists() for end in (".py", "/__main__.py"))
+
+
+def test_the_drawings_of_lumos1_are_what_the_code_computes() -> None:
+    page = (REPO / "lumos" / "lumos1" / "README.md").read_text(encoding="utf-8")
+    blocks = torch.tensor([[0, 1, 2, 2, 2, 3, 3, 3, 4]])
+    drawn = re.findall(r"^[sVabE] {12}([x.](?: [x.]){8})", page, re.MULTILINE)
+    mask = frame_causal_mask(blocks)[0, [0, 1, 2, 5, 8]]
+    assert drawn == [" ".join("x" if seen else "." for seen in row) for row in mask.tolist()]
+    kept = re.search(r"of P = 10 `([x. ]+)`", page)
+    assert kept is not None
+    assert [i for i, mark in enumerate(kept[1].split()) if mark == "x"] == history_pattern(10, 0.7).tolist()
+    counts = (96 * mask_ratio(torch.arange(1, 9) / 8)).floor().int().tolist()
+    assert ", ".join(map(str, counts)) in page.replace("\n", " ")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lumos.lumos1.data.clips import ClipWriter
+from lumos.lumos1.data.writing import ClipWriter
 from lumos.lumos1.sequence import Clip
 
 VOCAB = {

@@ -1,13 +1,8 @@
-"""Training checkpoints: sharded by torch.distributed.checkpoint, whole or absent, the newest valid one found again.
-
-checkpoints/step-00003000/        complete: `checkpoint.json` was written last, before the folder got this name
-checkpoints/.step-00004000.tmp/   being written, or left by a run that died; never read, removed by the next save
+"""Training checkpoints: sharded by torch.distributed.checkpoint, whole or absent; `checkpoint_folder` names them.
 
 `save` returns when it is done; `start` copies the state and lets training go on while it is written, one at a time.
 """
 
-import json
-import re
 import shutil
 import warnings
 from collections.abc import Iterator, Mapping
@@ -21,11 +16,9 @@ import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
 from torch.distributed.checkpoint.api import CheckpointException
 
-from xllmx.files import write_text
+from xllmx import checkpoint_folder
 from xllmx.ranks.distributed import any_rank, barrier, is_main, num_ranks
 
-_NAME = re.compile(r"step-(\d{8})")
-_MARKER = "checkpoint.json"
 _DRAIN_S = 600
 
 
@@ -44,8 +37,16 @@ class CheckpointManager:
         self._group: dist.ProcessGroup | None = None
         self._writing: tuple[int, Future[None]] | None = None
 
+    def valid(self) -> list[Path]:
+        """Return the complete checkpoints, oldest first."""
+        return checkpoint_folder.complete(self.folder)
+
+    def latest(self) -> Path | None:
+        """Return the newest complete checkpoint; None if there is none."""
+        return next(reversed(self.valid()), None)
+
     def save(self, step: int, state: dict[str, Any], *, record: Mapping[str, Any] | None = None) -> Path:
-        """Returns the folder of the new checkpoint, after older ones beyond `keep` are removed. Called on all ranks.
+        """Write a checkpoint, then remove older ones beyond `keep`; return its folder. Called on all ranks.
 
         Args:
             step: optimiser steps done.
@@ -64,7 +65,7 @@ class CheckpointManager:
         return target
 
     def start(self, step: int, state: dict[str, Any], *, record: Mapping[str, Any] | None = None) -> None:
-        """Returns nothing, as soon as a copy of the state is made; the copy is written while the caller goes on.
+        """Copy the state and return; the copy is written while the caller goes on.
 
         Waits for the one before. Called on all ranks, with the arguments of `save`; `wait` says how it went.
 
@@ -93,7 +94,7 @@ class CheckpointManager:
         written.add_done_callback(publish)
 
     def wait(self) -> None:
-        """Returns nothing, when nothing is being written any more. Called on all ranks.
+        """Wait until nothing is being written any more. Called on all ranks.
 
         Raises:
             CheckpointError: on all ranks, what was being written could not be; earlier checkpoints are as they were.
@@ -107,62 +108,19 @@ class CheckpointManager:
                 raise error or RuntimeError("another process could not write its part")
 
     def look(self) -> None:
-        """Returns nothing; `wait` if what is being written has failed on some rank already. Called on all ranks."""
+        """Raise the error of `wait` now if writing has failed on some rank already. Called on all ranks."""
         if self._writing is not None:
             published = self._writing[1]
             if any_rank(published.done() and published.exception() is not None):
                 self.wait()
 
     def drain(self) -> None:
-        """Returns nothing, when this rank's part of what is being written is; for a run that ends with an error."""
+        """Wait until this rank's part of what is being written is written; for a run that ends with an error."""
         if self._writing is not None:
             futures_wait([self._writing[1]], timeout=_DRAIN_S)
 
-    def _prepare(self, step: int) -> tuple[Path, Path]:
-        """Returns the empty temporary folder of a step's checkpoint, and the folder it will become."""
-        target = self.folder / f"step-{step:08d}"
-        temporary = self.folder / f".{target.name}.tmp"
-        if is_main():
-            self._remove_unfinished()
-            temporary.mkdir(parents=True)
-        barrier()
-        return temporary, target
-
-    def _publish(self, temporary: Path, target: Path, record: Mapping[str, Any]) -> None:
-        if is_main():
-            _publish(temporary, target, record)
-            for path in self.valid()[: -self.keep]:
-                shutil.rmtree(path)
-
-    @contextmanager
-    def _explained(self, step: int) -> Iterator[None]:
-        """Returns a context in which what goes wrong on the disk is one clear error, and no half checkpoint stays."""
-        try:
-            yield
-        except (OSError, RuntimeError, CheckpointException) as error:
-            shutil.rmtree(self.folder / f".step-{step:08d}.tmp", ignore_errors=True)
-            raise CheckpointError(
-                f"cannot write the checkpoint of step {step} to {self.folder}: {_reason(error)}; earlier checkpoints "
-                "are intact: free some space (or lower trainer.keep) and start again to resume"
-            ) from error
-
-    def valid(self) -> list[Path]:
-        """Returns the complete checkpoints, oldest first."""
-        folders = [path for path in self.folder.glob("step-*") if _NAME.fullmatch(path.name)]
-        return sorted(path for path in folders if _is_complete(path))
-
-    def latest(self) -> Path | None:
-        """Returns the newest complete checkpoint; None if there is none."""
-        return next(reversed(self.valid()), None)
-
-    def damaged(self) -> list[Path]:
-        """Returns what is newer than the newest complete checkpoint and was one, until something happened to it."""
-        newest = self.latest()
-        folders = sorted(path for path in self.folder.glob("step-*") if _NAME.fullmatch(path.name))
-        return [path for path in folders if newest is None or path > newest]
-
     def load(self, path: Path, state: dict[str, Any]) -> dict[str, Any]:
-        """Returns `state` filled from the checkpoint: tensors in place, plain values replaced. Called on all ranks.
+        """Fill `state` from a checkpoint and return it: tensors in place, plain values replaced. Called on all ranks.
 
         Raises:
             CheckpointError: the checkpoint lacks something of `state`, or holds another shape.
@@ -176,21 +134,37 @@ class CheckpointManager:
             ) from error
         return state
 
-    def _remove_unfinished(self) -> None:
-        for path in self.folder.glob(".step-*.tmp"):
-            shutil.rmtree(path)
+    def _prepare(self, step: int) -> tuple[Path, Path]:
+        """Make the empty temporary folder of a step's checkpoint; return it and the folder it will become."""
+        target = self.folder / checkpoint_folder.name_of(step)
+        temporary = checkpoint_folder.temporary_of(self.folder, step)
+        if is_main():
+            checkpoint_folder.remove_unfinished(self.folder)
+            temporary.mkdir(parents=True)
+        barrier()
+        return temporary, target
 
+    def _publish(self, temporary: Path, target: Path, record: Mapping[str, Any]) -> None:
+        if is_main():
+            checkpoint_folder.publish(temporary, target, record)
+            for path in self.valid()[: -self.keep]:
+                shutil.rmtree(path)
 
-def step_of(path: Path) -> int:
-    """Returns the number of steps a checkpoint folder was written after."""
-    match = _NAME.fullmatch(path.name)
-    if match is None:
-        raise ValueError(f"{path} is not a checkpoint; its folder is named step-NNNNNNNN")
-    return int(match.group(1))
+    @contextmanager
+    def _explained(self, step: int) -> Iterator[None]:
+        """A context in which an error of the disk becomes one clear error, and no half checkpoint stays."""
+        try:
+            yield
+        except (OSError, RuntimeError, CheckpointException) as error:
+            shutil.rmtree(checkpoint_folder.temporary_of(self.folder, step), ignore_errors=True)
+            raise CheckpointError(
+                f"cannot write the checkpoint of step {step} to {self.folder}: {_reason(error)}; earlier checkpoints "
+                "are intact: free some space (or lower trainer.keep) and start again to resume"
+            ) from error
 
 
 def _single() -> bool:
-    """Returns whether one process saves and loads by itself; that it is meant to need not be a warning each time.
+    """Whether one process saves and loads by itself; silences torch's warning about that, which is on purpose here.
 
     The filter stays, because the warning may come from the thread that writes.
     """
@@ -198,25 +172,8 @@ def _single() -> bool:
     return num_ranks() == 1
 
 
-def _publish(temporary: Path, target: Path, record: Mapping[str, Any]) -> None:
-    """Returns nothing; writes the marker with the size of every file, then gives the folder its name."""
-    sizes = {path.name: path.stat().st_size for path in sorted(temporary.iterdir())}
-    write_text(temporary / _MARKER, json.dumps({**record, "files": sizes}, indent=1))
-    if target.exists():  # the same step again, after a resume from an earlier one
-        shutil.rmtree(target)
-    temporary.rename(target)
-
-
-def _is_complete(path: Path) -> bool:
-    try:
-        sizes = json.loads((path / _MARKER).read_text())["files"]
-        return all((path / name).stat().st_size == size for name, size in sizes.items())
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return False
-
-
 def _reason(error: BaseException) -> str:
-    """Returns the root of the matter in one line."""
+    """Return the first cause of an error in one line."""
     if isinstance(error, CheckpointException) and error.failures:
         failure = next(iter(error.failures.values()))
         error = failure[0] if isinstance(failure, tuple) else failure

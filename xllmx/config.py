@@ -1,7 +1,7 @@
 """Settings: frozen dataclasses, filled from their defaults, then a YAML file, then `key=value` words.
 
-The dataclass is the schema: every key is checked against its fields, every value against its type, so a slip of the
-finger stops the run before it costs anything.
+The dataclass is the schema: every key is checked against its fields, every value against its type, so a
+typing error stops the run before it costs anything.
 """
 
 import dataclasses
@@ -20,11 +20,11 @@ from xllmx.setting import suggestion
 Config = TypeVar("Config")
 
 _SHOWN = 60
-"""Characters of an unknown key: the whole of a file that is no settings can be one."""
+"""Characters shown of an unknown key: YAML takes the whole text of some files for one key."""
 
 
 def load_config(cls: type[Config], path: Path | str | None = None, overrides: Sequence[str] = ()) -> Config:
-    """Returns an instance of the dataclass `cls`: its defaults, then the YAML file, then the overrides.
+    """Return an instance of the dataclass `cls`: its defaults, then the YAML file, then the overrides.
 
     Args:
         cls: a dataclass, possibly with dataclasses as fields (keys are then dotted: `optim.lr=1e-4`).
@@ -55,12 +55,12 @@ def load_config(cls: type[Config], path: Path | str | None = None, overrides: Se
 
 
 def save_config(config: Any, path: Path | str) -> None:
-    """Returns nothing; writes the dataclass as YAML that `load_config` reads back to an equal one."""
+    """Write the dataclass as YAML that `load_config` reads back to an equal one."""
     write_text(Path(path), OmegaConf.to_yaml(OmegaConf.create(to_plain(config))))
 
 
 def to_plain(value: Any) -> Any:
-    """Returns the value with dataclasses as dicts, paths as text, tuples as lists: what YAML and JSON can hold."""
+    """Return the value with dataclasses as dicts, paths as text, tuples as lists: what YAML and JSON can hold."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: to_plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, Mapping):
@@ -77,7 +77,7 @@ def _existing(path: Path) -> Path:
 
 
 def _build(cls: type, data: Mapping[Any, Any], prefix: str, base: Any = None) -> Any:
-    """Returns `cls` with the given values over those of `base` (or over the field defaults)."""
+    """Return `cls` with the given values over those of `base` (or over the field defaults)."""
     hints = get_type_hints(cls)
     fields = {field.name: field for field in dataclasses.fields(cls) if field.init}
     for key in data:
@@ -110,7 +110,7 @@ def _default(field: dataclasses.Field) -> Any:
 
 
 def convert(hint: Any, value: Any, name: str, default: Any = None) -> Any:
-    """Returns the value as the annotated type; ValueError naming the setting where it is not one."""
+    """Return the value as the annotated type; ValueError that names the setting for a value of another type."""
     origin = get_origin(hint)
     if hint is Any:
         return value

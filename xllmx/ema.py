@@ -24,7 +24,7 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self, model: nn.Module, step: int) -> None:
-        """Returns nothing; moves the average towards the parameters after optimiser step `step` (from 0)."""
+        """Move the average towards the parameters after optimiser step `step` (from 0)."""
         decay = min(self.decay, (1 + step) / (10 + step))
         averages = list(self.state.values())
         parameters = [parameter.detach().float() for parameter in model.parameters()]
@@ -32,7 +32,7 @@ class WeightAverage:
 
     @contextmanager
     def applied(self, model: nn.Module) -> Iterator[None]:
-        """Returns a context in which the model has the average as its parameters; after it, its own again."""
+        """A context in which the model has the average as its parameters; after it, its own again."""
         own = [parameter.detach().clone() for parameter in model.parameters()]
         try:
             _assign(model, list(self.state.values()))

@@ -1,4 +1,4 @@
-"""Linear head and cross entropy together, in chunks of rows: the whole logits [M, V] never exist.
+"""Linear head and cross entropy together, in chunks of targets: the whole logits [M, V] never exist.
 
 The gradient with respect to logits is known as soon as the loss is, so it is computed in the forward, chunk by chunk,
 and multiplied into the gradients of `hidden` and `weight` at once; the backward only scales them.
@@ -14,8 +14,8 @@ from torch import Tensor
 Quantity = Tensor | float | int
 """A number on the device or off it."""
 
-_CHUNK_ROWS = {"cpu": 256, "cuda": 2048}
-"""Rows at a time where none is asked: on a CPU the logits should stay in reach, on a GPU the products be large."""
+_CHUNK_TARGETS = {"cpu": 256, "cuda": 2048}
+"""Targets at a time where `chunk` is not given: few on a CPU, so that their logits stay in its caches."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,8 +28,8 @@ class LossOutput:
     """Number of targets in the sum."""
     metrics: dict[str, tuple[Quantity, Quantity]] = field(default_factory=dict)
     """Name -> (sum, count) of quantities to report as a mean; detached."""
-    row_losses: Tensor | None = None
-    """Cross entropy of each row [M], unweighted, detached, fp32."""
+    target_losses: Tensor | None = None
+    """Cross entropy of each target [M], unweighted, detached, fp32."""
 
 
 def chunked_cross_entropy(
@@ -41,53 +41,53 @@ def chunked_cross_entropy(
     chunk: int | None = None,
     z_loss: float = 0.0,
     focal_gamma: float = 0.0,
-    row_weights: Float[Tensor, " M"] | None = None,
+    target_weights: Float[Tensor, " M"] | None = None,
 ) -> LossOutput:
-    """Returns sum_i w_i (1 - p_i)^gamma CE_i + z_loss * sum_i logsumexp_i^2 for logits = hidden @ weight^T.
+    """Return sum_i w_i (1 - p_i)^gamma CE_i + z_loss * sum_i logsumexp_i^2 for logits = hidden @ weight^T.
 
     Matrix products run in autocast's dtype where autocast is on, otherwise in the dtype of `hidden`; logsumexp, loss
     and the accumulation of the weight's gradient are fp32 in any case.
 
     Args:
-        hidden: rows that carry loss, and only those.
-        weight: the head.
-        targets: class of each row, in [0, V), or from 0 in `classes`.
-        classes: consecutive rows of `weight` that are the vocabulary; None is all. The same as a slice of the weight
-            given as such, but for the memory of the slice's gradient.
-        chunk: rows at a time; None chooses by device. Changes memory and speed, not the result.
-        z_loss: weight of the squared log-normaliser (not scaled by `row_weights`).
+        hidden: states at the M tokens that carry loss, and only those.
+        weight: the head, a row for each class.
+        targets: class of each, in [0, V), or counted from the first of `classes`.
+        classes: consecutive rows of `weight` that are the vocabulary; None is all. Gives the same as passing that slice
+            of the weight, without a gradient as large as the slice in memory.
+        chunk: targets at a time; None chooses by device. Changes memory and speed, not the result.
+        z_loss: weight of the squared log-normaliser (not scaled by `target_weights`).
         focal_gamma: 0 is cross entropy; 2 is the usual focal loss.
-        row_weights: w; None is 1 for each. The count stays M.
+        target_weights: w; None is 1 for each. The count stays M.
 
     Returns:
-        A LossOutput with metrics `ce`, `accuracy` and, where asked for, `z_loss`, and the row losses. M = 0 gives 0 and
-        zero gradients.
+        A LossOutput with metrics `ce`, `accuracy` and, where asked for, `z_loss`, and the loss of each target. M = 0
+        gives 0 and zero gradients.
 
     Raises:
         ValueError: `chunk` below 1, or a negative `focal_gamma`.
     """
     if chunk is not None and chunk < 1:
-        raise ValueError(f"chunk is {chunk}; it must be at least 1 row, or None to choose by device")
+        raise ValueError(f"chunk is {chunk}; it must be at least 1 target, or None to choose by device")
     if focal_gamma < 0:
         raise ValueError(f"focal_gamma is {focal_gamma}; it must be 0 (cross entropy) or more")
     device = hidden.device.type
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden.dtype
     options = _Options(
         classes=classes or slice(None),
-        chunk=chunk or _CHUNK_ROWS.get(device, 1024),
+        chunk=chunk or _CHUNK_TARGETS.get(device, 1024),
         z_loss=z_loss,
         gamma=focal_gamma,
         dtype=dtype,
     )
-    total, rows, lse, correct = _ChunkedCrossEntropy.apply(hidden, weight, targets, row_weights, options)
+    total, ce, lse, correct = _ChunkedCrossEntropy.apply(hidden, weight, targets, target_weights, options)
     count = targets.numel()
     metrics: dict[str, tuple[Quantity, Quantity]] = {
-        "ce": (rows.sum(), count),
+        "ce": (ce.sum(), count),
         "accuracy": (correct.sum(), count),
     }
     if z_loss:
         metrics["z_loss"] = (lse.square().sum(), count)
-    return LossOutput(sum=total, count=count, metrics=metrics, row_losses=rows)
+    return LossOutput(sum=total, count=count, metrics=metrics, target_losses=ce)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,11 +100,11 @@ class _Options:
 
 
 class _ChunkedCrossEntropy(torch.autograd.Function):
-    """(hidden, weight, targets, row weights) -> (loss, row losses, logsumexp, correct); only loss has a gradient."""
+    """(hidden, weight, targets, weights of targets) -> (loss, ce, logsumexp, correct); only loss has a gradient."""
 
     @staticmethod
     def forward(
-        ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, row_weights: Tensor | None, options: _Options
+        ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, target_weights: Tensor | None, options: _Options
     ) -> tuple[Tensor, ...]:
         with torch.autocast(hidden.device.type, enabled=False):
             compute_weight = weight.detach()[options.classes].to(options.dtype)
@@ -112,14 +112,14 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
             grad_weight = torch.zeros_like(weight, dtype=torch.float32) if ctx.needs_input_grad[1] else None
             results = torch.zeros(4, targets.numel(), dtype=torch.float32, device=hidden.device)
             for start in range(0, targets.numel(), options.chunk):
-                rows = slice(start, start + options.chunk)
-                chunk_hidden = hidden.detach()[rows].to(options.dtype)
+                chunk = slice(start, start + options.chunk)
+                chunk_hidden = hidden.detach()[chunk].to(options.dtype)
                 logits = (chunk_hidden @ compute_weight.t()).float()
-                weights = None if row_weights is None else row_weights[rows].float()
-                grad_logits, results[:, rows] = _loss_and_gradient(logits, targets[rows], weights, options)
+                weights = None if target_weights is None else target_weights[chunk].float()
+                grad_logits, results[:, chunk] = _loss_and_gradient(logits, targets[chunk], weights, options)
                 grad_logits = grad_logits.to(options.dtype)
                 if grad_hidden is not None:
-                    grad_hidden[rows] = (grad_logits @ compute_weight).float()
+                    grad_hidden[chunk] = (grad_logits @ compute_weight).float()
                 if grad_weight is not None:
                     _accumulate(grad_weight[options.classes], grad_logits, chunk_hidden)
         ctx.gradients = grad_hidden, grad_weight
@@ -144,9 +144,9 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
 
 
 def _loss_and_gradient(
-    logits: Tensor, targets: Tensor, row_weights: Tensor | None, options: _Options
+    logits: Tensor, targets: Tensor, target_weights: Tensor | None, options: _Options
 ) -> tuple[Tensor, Tensor]:
-    """Returns d loss / d logits [m, V], in the memory of `logits`, and (loss, ce, logsumexp, correct) [4, m]."""
+    """Return d loss / d logits [m, V], in the memory of `logits`, and (loss, ce, logsumexp, correct) [4, m]."""
     index = targets.unsqueeze(-1)
     peak = logits.amax(dim=-1, keepdim=True)
     target_logit = logits.gather(-1, index)
@@ -160,8 +160,8 @@ def _loss_and_gradient(
         focus = missed**options.gamma
         slope = focus + options.gamma * missed.clamp(min=1e-12) ** (options.gamma - 1) * (1 - missed) * ce
         loss = focus * ce
-    if row_weights is not None:
-        loss, slope = loss * row_weights[:, None], slope * row_weights[:, None]
+    if target_weights is not None:
+        loss, slope = loss * target_weights[:, None], slope * target_weights[:, None]
     # d ce / d logits = softmax - onehot;  d lse^2 / d logits = 2 lse softmax
     gradient = exponentials.mul_((slope + 2 * options.z_loss * lse) / normaliser)
     gradient.scatter_add_(-1, index, -slope)
@@ -171,7 +171,7 @@ def _loss_and_gradient(
 
 
 def _accumulate(grad_weight: Tensor, grad_logits: Tensor, hidden: Tensor) -> None:
-    """Returns nothing; adds grad_logits^T @ hidden to the fp32 gradient of the weight."""
+    """Add grad_logits^T @ hidden to the fp32 gradient of the weight."""
     if hidden.dtype == torch.float32:
         grad_weight.addmm_(grad_logits.t(), hidden)
     else:

@@ -33,7 +33,7 @@ class Muon(torch.optim.AdamW):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """Returns the closure's loss, if there is one; moves every parameter that has a gradient."""
+        """Move every parameter that has a gradient; return the closure's loss, if there is one."""
         groups = self.param_groups
         self.param_groups = [group for group in groups if not group["orthogonal"]]
         try:
@@ -46,7 +46,7 @@ class Muon(torch.optim.AdamW):
         return loss
 
     def _move_matrices(self, group: dict[str, Any]) -> None:
-        """Returns nothing; matrices of one shape, either way round, are made orthogonal together."""
+        """Move the matrices of a group; those of one shape, transposed or not, are made orthogonal together."""
         by_shape: dict[tuple[int, ...], list[Tensor]] = {}
         for matrix in group["params"]:
             if matrix.grad is not None:
@@ -59,7 +59,7 @@ class Muon(torch.optim.AdamW):
                 matrix.add_(update if matrix.shape == update.shape else update.T, alpha=-size)
 
     def _momentum(self, matrix: Tensor) -> Tensor:
-        """Returns the gradient with Nesterov momentum, after taking it into the running mean."""
+        """Take the gradient into the running mean; return it with Nesterov momentum."""
         assert matrix.grad is not None
         state = self.state[matrix]
         if not state:
@@ -71,7 +71,7 @@ class Muon(torch.optim.AdamW):
 
 
 def orthogonal(matrices: Float[Tensor, "B m n"]) -> Float[Tensor, "B m n"]:
-    """Returns matrices, m <= n, with the singular vectors of the given ones and singular values near 1 (0.7 to 1.2).
+    """Return matrices, m <= n, with the singular vectors of the given ones and singular values near 1 (0.7 to 1.2).
 
     Newton-Schulz iteration, on GPUs in bf16: exact singular values are not needed, only that none is lost. On CPUs,
     some of which lack bf16 products, in fp32, so that replicas stay the same. A matrix of zeros stays one.
@@ -86,7 +86,7 @@ def orthogonal(matrices: Float[Tensor, "B m n"]) -> Float[Tensor, "B m n"]:
 
 
 def matrices_of(units: Sequence[nn.Module]) -> list[nn.Parameter]:
-    """Returns the trainable weights of the linear layers inside the units."""
+    """Return the trainable weights of the linear layers inside the units."""
     layers = [module for unit in units for module in unit.modules() if isinstance(module, nn.Linear)]
     weights = [cast(nn.Parameter, layer.weight) for layer in layers]
     return [weight for weight in weights if weight.requires_grad]

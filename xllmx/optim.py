@@ -55,12 +55,12 @@ class OptimConfig:
 
     @property
     def floor(self) -> float:
-        """The last learning rate as a part of the highest."""
+        """The last learning rate divided by the highest."""
         return 1.0 if self.min_lr is None else self.min_lr / self.lr
 
 
 def warmup_cosine(progress: float | int, *, warmup: float | int, total: float | int, floor: float | int = 0.0) -> float:
-    """Returns the factor on the learning rate: 0 to 1 along a line, then half a cosine down to `floor`, then `floor`.
+    """Return the factor on the learning rate: 0 to 1 along a line, then half a cosine down to `floor`, then `floor`.
 
     Args:
         progress: how far training is, in any unit (steps, epochs); 0 at the first step.
@@ -75,14 +75,14 @@ def warmup_cosine(progress: float | int, *, warmup: float | int, total: float | 
 
 
 def warmup_constant(progress: float | int, *, warmup: float | int) -> float:
-    """Returns the factor on the learning rate: 0 to 1 along a line, then 1."""
+    """Return the factor on the learning rate: 0 to 1 along a line, then 1."""
     return progress / warmup if progress < warmup else 1.0
 
 
 def warmup_stable_decay(
     progress: float | int, *, warmup: float | int, total: float | int, share: float, floor: float | int = 0.0
 ) -> float:
-    """Returns the factor on the learning rate: 0 to 1 along a line, 1, then a line down to `floor` at `total`.
+    """Return the factor on the learning rate: 0 to 1 along a line, 1, then a line down to `floor` at `total`.
 
     Args:
         progress: how far training is, in any unit (steps, epochs); 0 at the first step.
@@ -96,7 +96,7 @@ def warmup_stable_decay(
 
 
 def learning_rate(config: OptimConfig, step: int, *, max_steps: int, steps_per_epoch: float) -> float:
-    """Returns the learning rate of the step (from 0), with the warm-up in steps or epochs as configured."""
+    """Return the learning rate of the step (from 0), with the warm-up in steps or epochs as configured."""
     warmup = config.warmup_steps or (config.warmup_epochs or 0.0) * steps_per_epoch
     if config.schedule == "constant":
         return config.lr * warmup_constant(step, warmup=warmup)
@@ -108,7 +108,7 @@ def learning_rate(config: OptimConfig, step: int, *, max_steps: int, steps_per_e
 
 
 def build_optimizer(model: nn.Module, config: OptimConfig, *, units: Sequence[nn.Module] = ()) -> torch.optim.AdamW:
-    """Returns the optimiser of the trainable parameters, fused where all are on a device that has the kernel.
+    """Return the optimiser of the trainable parameters, fused where all are on a device that has the kernel.
 
     Args:
         model: whose parameters.
@@ -144,11 +144,11 @@ def build_optimizer(model: nn.Module, config: OptimConfig, *, units: Sequence[nn
 
 
 def _is_norm_or_bias(name: str, parameter: nn.Parameter) -> bool:
-    """Whether weight decay would pull at a scale or an offset; those of query/key norms have a row a group of heads."""
+    """Whether a parameter is a scale or an offset; those of query/key norms are matrices, so names count too."""
     return parameter.ndim <= 1 or "norm" in name or name.endswith("bias")
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
-    """Returns nothing; every group of the optimiser uses this learning rate from now on."""
+    """Set the learning rate of every group of the optimiser."""
     for group in optimizer.param_groups:
         group["lr"] = lr

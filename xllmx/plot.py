@@ -29,7 +29,7 @@ class Curve:
     panel: str
     """The quantity: where it is drawn."""
     label: str
-    """What tells it from the others there: run, stream or frame; that of training and that of evaluation are alike."""
+    """Run, stream or frame, to tell it from the other curves of its panel; the same for training and evaluation."""
     kind: str
     """train or eval."""
     steps: tuple[int, ...]
@@ -39,7 +39,7 @@ class Curve:
 
 
 def read_curves(runs: Sequence[Path]) -> list[Curve]:
-    """Returns the curves of some runs' folders, labelled by run where there are several.
+    """Return the curves of some runs' folders, labelled by run where there are several.
 
     Raises:
         ValueError: a folder without metrics.jsonl, or without a row in it.
@@ -57,7 +57,7 @@ def read_curves(runs: Sequence[Path]) -> list[Curve]:
 
 
 def _curves_of(rows: Sequence[dict[str, Any]], kind: str, *, prefix: str) -> list[Curve]:
-    """Returns a curve for each quantity that has a place."""
+    """Return a curve for each quantity that `_place` gives a panel."""
     found: dict[str, dict[int, float]] = {}
     for row in rows:
         for name, value in row.items():
@@ -73,7 +73,7 @@ def _curves_of(rows: Sequence[dict[str, Any]], kind: str, *, prefix: str) -> lis
 
 
 def _place(name: str, found: Mapping[str, dict[int, float]]) -> tuple[str, str] | None:
-    """Returns panel and label of a quantity; None for what repeats another: the loss over streams, a lone frame's."""
+    """Return panel and label of a quantity; None for what another curve shows (loss over all streams, a lone frame)."""
     stream, _, quantity = name.rpartition("/")
     if quantity == "loss":
         return ("loss", stream or "all") if stream or len(found) == 1 else None
@@ -83,7 +83,7 @@ def _place(name: str, found: Mapping[str, dict[int, float]]) -> tuple[str, str] 
 
 
 def panels_of(curves: Sequence[Curve]) -> dict[str, list[Curve]]:
-    """Returns the curves of each panel, the loss first."""
+    """Return the curves of each panel, the loss first."""
     panels: dict[str, list[Curve]] = {"loss": []}
     for curve in curves:
         panels.setdefault(curve.panel, []).append(curve)
@@ -91,13 +91,13 @@ def panels_of(curves: Sequence[Curve]) -> dict[str, list[Curve]]:
 
 
 def smoothed(values: Sequence[float], width: int) -> list[float]:
-    """Returns the mean of each value and up to `width - 1` before it."""
+    """Return the mean of each value and up to `width - 1` before it."""
     windows = (values[max(0, end - width) : end] for end in range(1, len(values) + 1))
     return [sum(window) / len(window) for window in windows]
 
 
 def table(curves: Sequence[Curve]) -> str:
-    """Returns the losses as lines of text, evenly spaced steps of training and the last."""
+    """Return the losses as lines of text, evenly spaced steps of training and the last."""
     losses = [curve for curve in curves if curve.panel == "loss" and curve.kind == "train"][:_TABLE_COLUMNS]
     steps = sorted({step for curve in losses for step in curve.steps})
     rows = min(_TABLE_ROWS, len(steps))
@@ -112,7 +112,7 @@ def table(curves: Sequence[Curve]) -> str:
 
 
 def draw(curves: Sequence[Curve], out: Path) -> None:
-    """Returns nothing; writes the picture, its format by the suffix of `out`.
+    """Write the picture; the suffix of `out` says its format.
 
     Raises:
         ValueError: matplotlib is not installed, or knows no format of that suffix.
@@ -150,7 +150,7 @@ def _draw_curve(axes: Any, curve: Curve, *, colour: str) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Returns the exit status: 0, or 1 after one line that says what to mend."""
+    """Return the exit status: 0, or 1 after one line that says what to mend."""
     parser = argparse.ArgumentParser(prog="xllmx.plot", description=__doc__)
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="folder of a training run (trainer.run_dir)")
     parser.add_argument(

@@ -11,7 +11,7 @@ _BF16_PRODUCTS = ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16")  # as torch nam
 
 
 def multiplies_bf16(device: torch.device) -> bool:
-    """Returns whether the device has bf16 products of its own: GPUs since Ampere, CPUs with instructions for them.
+    """Whether the device has bf16 products of its own: GPUs since Ampere, CPUs with instructions for them.
 
     Elsewhere they are put together from others: on a Zen 3 (AVX2) 2048 x 2048 matrices took 500 times as long in bf16
     as in fp32, a linear layer ten times.
@@ -22,7 +22,7 @@ def multiplies_bf16(device: torch.device) -> bool:
 
 
 def resolve_precision(precision: Literal["auto", "bf16", "fp32"], device: torch.device) -> Literal["bf16", "fp32"]:
-    """Returns what all ranks compute in: `auto` is bf16 if the devices of all of them multiply in it, else fp32."""
+    """Return what all ranks compute in: `auto` is bf16 if the devices of all of them multiply in it, else fp32."""
     if precision != "auto":
         return precision
     return "fp32" if any_rank(not multiplies_bf16(device)) else "bf16"

@@ -10,18 +10,18 @@ import torch
 
 
 def seed_for(seed: int, step: int = 0, *, rank: int = 0, stream: str = "") -> int:
-    """Returns a number in [0, 2^63) that is the same on every machine and differs for every argument."""
+    """Return a number in [0, 2^63) that is the same on every machine and differs for every argument."""
     digest = hashlib.blake2b(f"{seed}/{step}/{rank}/{stream}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1
 
 
 def generator_for(seed: int, step: int = 0, *, rank: int = 0, stream: str = "") -> torch.Generator:
-    """Returns a CPU generator that depends on nothing but its arguments."""
+    """Return a CPU generator that depends on nothing but its arguments."""
     return torch.Generator().manual_seed(seed_for(seed, step, rank=rank, stream=stream))
 
 
 def generator_at(seed: int, step: int = 0, *, slot: int = 0, stream: str = "") -> torch.Generator:
-    """Returns the generator of a batch whose first sample has the place `slot` in the global batch of its step.
+    """Return the generator of a batch whose first sample has the place `slot` in the global batch of its step.
 
     The place is added to the seed, so that `sample_generator` of one sample is the same however the global batch is cut
     into ranks and accumulation.
@@ -30,5 +30,5 @@ def generator_at(seed: int, step: int = 0, *, slot: int = 0, stream: str = "") -
 
 
 def sample_generator(generator: torch.Generator, index: int) -> torch.Generator:
-    """Returns the generator of sample `index` of a batch whose own is `generator` (made by `generator_at`)."""
+    """Return the generator of sample `index` of a batch whose own is `generator` (made by `generator_at`)."""
     return generator_for((generator.initial_seed() + index) % 2**63, stream="sample")

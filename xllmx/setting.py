@@ -1,4 +1,4 @@
-"""What is wrong with a setting, so that every caller can say it under the name the user gave; and the name meant."""
+"""Errors about settings: every caller can repeat one under the name the user typed; and what an unknown name meant."""
 
 import difflib
 from collections.abc import Iterable
@@ -7,7 +7,7 @@ _FEW = 12
 
 
 class SettingError(ValueError):
-    """Says `name fault`, for example "num_inference_steps is 0; it must be a whole number of at least 1"."""
+    """An error that reads `name fault`: "num_inference_steps is 0; it must be a whole number of at least 1"."""
 
     def __init__(self, name: str, fault: str) -> None:
         super().__init__(f"{name} {fault}")

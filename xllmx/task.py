@@ -1,7 +1,7 @@
-"""The one protocol between the engine and a model: what a trainer asks of a task."""
+"""What a trainer asks of a task: the one protocol between the engine and a model."""
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -26,6 +26,10 @@ class Prepared:
     """How many tokens the model reads, for the throughput; 0 if not counted."""
     flops: int = 0
     """What forward and backward of the batch need, nothing twice, for the MFU; 0 if not counted."""
+
+    def to(self, device: torch.device) -> "Prepared":
+        """Return the batch with its tensors on the device."""
+        return replace(self, inputs=move(self.inputs, device), targets=move(self.targets, device))
 
 
 @runtime_checkable
@@ -56,35 +60,35 @@ class TrainTask(Protocol):
     """
 
     def build_model(self) -> nn.Module:
-        """Returns the model on the meta device: shapes and names only."""
+        """Return the model on the meta device: shapes and names only."""
         ...
 
     def init_weights(self, model: nn.Module, *, device: torch.device, seed: int) -> None:
-        """Returns nothing; materialises the model on the device, fresh from the seed or from a checkpoint."""
+        """Materialise the model on the device, fresh from the seed or from a checkpoint."""
         ...
 
     def shard_units(self, model: nn.Module) -> Sequence[nn.Module]:
-        """Returns the modules to shard, compile and checkpoint activations by: usually the blocks."""
+        """Return the modules to shard, compile and checkpoint activations by: usually the blocks."""
         ...
 
     def build_dataset(self, split: str) -> Mapping[str, SizedDataset]:
-        """Returns the named streams of the split, `train` or `eval`; an empty mapping for no such split."""
+        """Return the named streams of the split, `train` or `eval`; an empty mapping for no such split."""
         ...
 
     def collate(self, samples: list[Any]) -> Any:
-        """Returns a batch; runs in a loader worker, without randomness."""
+        """Return a batch; runs in a loader worker, without randomness."""
         ...
 
     def prepare(self, batch: Any, generator: torch.Generator) -> Prepared:
-        """Returns the batch with all its random choices made, on the CPU.
+        """Return the batch with all its random choices made, on the CPU.
 
-        Draw with `rng.sample_generator(generator, i)` for sample i: what it draws then does not depend on how the
+        Draw with `rng.sample_generator(generator, i)` for sample i: what is drawn then does not depend on how the
         global batch is cut into ranks and accumulation.
         """
         ...
 
     def loss(self, model: nn.Module, prepared: Prepared) -> LossOutput:
-        """Returns the summed loss over the targets; the trainer divides by the global count."""
+        """Return the summed loss over the targets; the trainer divides by the global count."""
         ...
 
 
@@ -101,24 +105,24 @@ class ExportingTask(Protocol):
     """A task that can write its model in a format for others."""
 
     def export(self, model: nn.Module, folder: Path) -> None:
-        """Returns nothing; fills the (empty, temporary) folder."""
+        """Fill the (empty, temporary) folder."""
         ...
 
 
 @runtime_checkable
-class Sampler(Protocol):
+class Preview(Protocol):
     """Something that makes clips with a model in training, for people to see."""
 
     every: int
     """Steps between clips; 0 is never."""
 
     def __call__(self, model: nn.Module, step: int) -> Mapping[Path, np.ndarray]:
-        """Returns the clips, uint8 [F, H, W, 3], by the files they were written to; runs on the main rank."""
+        """Return the clips, uint8 [F, H, W, 3], by the files they were written to; runs on the main rank."""
         ...
 
 
 def move(tree: Any, device: torch.device) -> Any:
-    """Returns the tensors of nested dicts, lists and tuples on the device; everything else as it is."""
+    """Return the tensors of nested dicts, lists and tuples on the device; everything else as it is."""
     if isinstance(tree, Tensor):
         pinned = tree.pin_memory() if device.type == "cuda" and tree.device.type == "cpu" else tree
         return pinned.to(device, non_blocking=True)

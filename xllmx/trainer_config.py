@@ -1,5 +1,6 @@
 """The settings of a training run: how long, how much at a time, and where to."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -81,8 +82,18 @@ class TrainerConfig:
             if getattr(self, name) < 0:
                 raise ValueError(f"trainer.{name} is {getattr(self, name)}; it must be 0 or more")
 
+    def check_streams(self, known: Iterable[str]) -> None:
+        """Check that batch sizes are given for `known` streams only.
+
+        Raises:
+            ValueError: one is given for another.
+        """
+        for name, sizes in (("batch_size", self.batch_size), ("global_batch_size", self.global_batch_size)):
+            if unknown := sorted(set(sizes) - set(known)):
+                raise ValueError(f"trainer.{name} names {unknown[0]!r}; the task's streams are {', '.join(known)}")
+
     def accumulation(self, num_ranks: int) -> int:
-        """Returns the batches of one optimiser step on one of so many ranks.
+        """Return the number of batches of one optimiser step on one of `num_ranks` ranks.
 
         Raises:
             ValueError: `global_batch_size` does not divide among the ranks, or not alike for all streams.

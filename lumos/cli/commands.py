@@ -128,9 +128,9 @@ def train(options: argparse.Namespace) -> int:
 
     config = load_config(RunConfig, options.config, options.overrides)
     if options.dry_run:
-        from lumos.cli.dry_run import plan_run, read_size, report
+        from lumos.cli.dry_run import estimate_run, read_size, report
 
-        print(report(plan_run(config, num_gpus=options.gpus, size=read_size(options.size))))
+        print(report(estimate_run(config, num_gpus=options.gpus, size=read_size(options.size))))
         return 0
     if stopped := run(config).stopped:
         return stopped_status(stopped)

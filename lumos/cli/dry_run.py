@@ -12,7 +12,8 @@ from torch import nn
 
 from lumos.cli.train import RunConfig, build_task
 from lumos.lumos1.config import LumosConfig
-from lumos.lumos1.data.clips import ClipDataset, MissingClipsError
+from lumos.lumos1.data.clips import ClipDataset
+from lumos.lumos1.data.data_yaml import MissingClipsError
 from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.sequence import grid_of, num_latent_frames
 from lumos.lumos1.training.cost import (
@@ -24,7 +25,7 @@ from lumos.lumos1.training.cost import (
     recomputed_flops,
     training_flops,
 )
-from lumos.lumos1.training.samples import cut_shapes
+from lumos.lumos1.training.cutting import cut_shapes
 from lumos.lumos1.training.task import LumosTask
 from xllmx.ranks.accounting import StateBytes, peak_flops, state_bytes
 
@@ -63,7 +64,7 @@ class Stream:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class RunEstimate:
     """A run, measured but not begun."""
 
     model: LumosConfig
@@ -122,7 +123,7 @@ class Plan:
         return stream.accumulation * recomputed_flops(self.model, stream.load()) if self.checkpointing is True else 0
 
 
-def plan_run(config: RunConfig, *, num_gpus: int = 1, size: tuple[int, int] | None = None) -> Plan:
+def estimate_run(config: RunConfig, *, num_gpus: int = 1, size: tuple[int, int] | None = None) -> RunEstimate:
     """Returns what a run would take on so many GPUs.
 
     Args:
@@ -147,8 +148,8 @@ def plan_run(config: RunConfig, *, num_gpus: int = 1, size: tuple[int, int] | No
     shards = num_gpus // config.parallel.replicas if config.parallel.is_sharded(num_gpus) else 1
     units = units_of(model)
     trainable = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-    precision = "bf16" if config.trainer.precision == "auto" else config.trainer.precision  # the plan is about GPUs
-    return Plan(
+    precision = "bf16" if config.trainer.precision == "auto" else config.trainer.precision  # the question is about GPUs
+    return RunEstimate(
         model=task.model_config,
         units=units,
         trainable=trainable,
@@ -191,9 +192,9 @@ def units_of(model: nn.Module) -> dict[str, int]:
     return {name: sum(p.numel() for part in members for p in part.parameters()) for name, members in parts.items()}
 
 
-def report(plan: Plan) -> str:
-    """Returns the plan as text for a person."""
-    return "\n".join([*_model_lines(plan), "", *_stream_lines(plan), "", *_memory_lines(plan), "", *_flops_lines(plan)])
+def report(run: RunEstimate) -> str:
+    """The estimate as text for a person."""
+    return "\n".join([*_model_lines(run), "", *_stream_lines(run), "", *_memory_lines(run), "", *_flops_lines(run)])
 
 
 # --- measuring --------------------------------------------------------------------------------------------------------
@@ -242,25 +243,23 @@ def _assumed(config: RunConfig, name: str, size: tuple[int, int]) -> SequenceSha
 # --- saying it --------------------------------------------------------------------------------------------------------
 
 
-def _model_lines(plan: Plan) -> list[str]:
-    units, total = plan.units, sum(plan.units.values())
+def _model_lines(run: RunEstimate) -> list[str]:
+    units, total = run.units, sum(run.units.values())
     blocks = sum(number for name, number in units.items() if name.startswith("block"))
-    parts = (
-        f"{plan.model.num_hidden_layers} blocks {blocks:,}, embedding {units['embedding']:,}, head {units['head']:,}"
-    )
-    copies = plan.num_gpus // plan.shards
+    parts = f"{run.model.num_hidden_layers} blocks {blocks:,}, embedding {units['embedding']:,}, head {units['head']:,}"
+    copies = run.num_gpus // run.shards
     return [
         f"parameters    {total:,} ({parts})",
-        f"trained       {plan.trainable:,} ({plan.trainable / total:.2%})",
-        f"GPUs          {plan.num_gpus}: {copies} cop{'y' if copies == 1 else 'ies'} of the state in {plan.shards} "
-        f"shard{'s' if plan.shards > 1 else ''}",
+        f"trained       {run.trainable:,} ({run.trainable / total:.2%})",
+        f"GPUs          {run.num_gpus}: {copies} cop{'y' if copies == 1 else 'ies'} of the state in {run.shards} "
+        f"shard{'s' if run.shards > 1 else ''}",
     ]
 
 
-def _stream_lines(plan: Plan) -> list[str]:
+def _stream_lines(run: RunEstimate) -> list[str]:
     lines = ["stream        batch a GPU   batch of all   clips      T x H x W      tokens   longest"]
-    for name, stream in plan.streams.items():
-        everywhere = stream.batch_size * stream.accumulation * plan.num_gpus
+    for name, stream in run.streams.items():
+        everywhere = stream.batch_size * stream.accumulation * run.num_gpus
         grid = "x".join(map(str, stream.mean.grid))
         clips = "assumed" if stream.num_clips is None else f"{stream.num_clips:,}"
         local = f"{stream.batch_size} x {stream.accumulation}" if stream.accumulation > 1 else f"{stream.batch_size}"
@@ -271,39 +270,39 @@ def _stream_lines(plan: Plan) -> list[str]:
     return lines
 
 
-def _memory_lines(plan: Plan) -> list[str]:
-    state = plan.state
+def _memory_lines(run: RunEstimate) -> list[str]:
+    state = run.state
     kept = {
         "master weights, fp32": state.weights,
         "AdamW, 2 x fp32": state.optimizer,
         "gradients, fp32": state.gradients,
         "averaged weights": state.average,
     }
-    on_gpu = {**({} if plan.offloaded else kept), "gathered or cast weights": state.working}
+    on_gpu = {**({} if run.offloaded else kept), "gathered or cast weights": state.working}
     rows = {name: (number, number) for name, number in on_gpu.items()}
-    with_all, with_inputs = plan.batch_bytes(checkpointing=False), plan.batch_bytes(checkpointing=True)
+    with_all, with_inputs = run.batch_bytes(checkpointing=False), run.batch_bytes(checkpointing=True)
     rows["activations, longest batch"] = (with_all[0], with_inputs[0])
     rows["logits and head gradient"] = (with_all[1], with_inputs[1])
-    rows["peak"] = (plan.peak_bytes(checkpointing=False), plan.peak_bytes(checkpointing=True))
+    rows["peak"] = (run.peak_bytes(checkpointing=False), run.peak_bytes(checkpointing=True))
     choices: dict[bool | str, str] = {True: "with", False: "without", "selective": "selective, in between"}
-    chosen = choices[plan.checkpointing]
+    chosen = choices[run.checkpointing]
     lines = [f"GiB a GPU                    without   with activation checkpointing (this config: {chosen})"]
     lines += [f"{name:28}{a / _GIB:8.2f}{b / _GIB:7.2f}" for name, (a, b) in rows.items() if a]
-    if plan.offloaded:
-        lines.append(f"{'in the host, each process':28}{plan.host_bytes / _GIB:8.2f}{plan.host_bytes / _GIB:7.2f}")
+    if run.offloaded:
+        lines.append(f"{'in the host, each process':28}{run.host_bytes / _GIB:8.2f}{run.host_bytes / _GIB:7.2f}")
     return [*lines, "not counted: CUDA context, NCCL buffers, fragmentation (plan 2 GiB for them)"]
 
 
-def _flops_lines(plan: Plan) -> list[str]:
+def _flops_lines(run: RunEstimate) -> list[str]:
     reference, share = _REFERENCE
     speed = (peak_flops(reference) or 0.0) * share
     lines = [
         "step          TFLOP a GPU   recomputed   TFLOP of all   " + f"at {share:.0%} of a {reference}'s bf16 peak"
     ]
-    for name in plan.streams:
-        needed, redone = plan.step_flops(name), plan.redone_flops(name)
+    for name in run.streams:
+        needed, redone = run.step_flops(name), run.redone_flops(name)
         lines.append(
-            f"{name:14}{needed / 1e12:11,.2f}{redone / 1e12:13,.2f}{needed * plan.num_gpus / 1e12:15,.1f}   "
+            f"{name:14}{needed / 1e12:11,.2f}{redone / 1e12:13,.2f}{needed * run.num_gpus / 1e12:15,.1f}   "
             f"{(needed + redone) / speed:.3g} s"
         )
     return lines

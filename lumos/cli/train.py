@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from lumos.cli.training_samples import SamplesConfig, TrainingSamples
+from lumos.cli.preview import PreviewConfig, PromptPreview
 from lumos.lumos1.model.lora import LoRAConfig
 from lumos.lumos1.training.task import LumosTask, LumosTaskConfig
 from lumos.media.files import require_folder
@@ -32,7 +32,7 @@ class RunConfig:
     """Model, data, masks, loss."""
     lora: LoRAConfig = field(default_factory=LoRAConfig)
     """Adapters in place of whole weights; off unless lora.rank is set."""
-    samples: SamplesConfig = field(default_factory=SamplesConfig)
+    samples: PreviewConfig = field(default_factory=PreviewConfig)
     """Clips made while training; off unless samples.every is set."""
 
 
@@ -44,12 +44,12 @@ def build_task(config: RunConfig) -> LumosTask:
 def run(config: RunConfig) -> FitResult:
     """Returns how the run ended; trains as the config says, on from the newest checkpoint in its run folder."""
     with ended_together():
-        task, sampler = build_task(config), None
+        task, preview = build_task(config), None
         _require_run_folder(config)
         if config.samples.every:
             folder = config.trainer.run_dir / "samples"
-            sampler = TrainingSamples(config.samples, folder, init_from=config.task.init_from)
-        trainer = Trainer(task, config.trainer, config.optim, config.parallel, record=config, sampler=sampler)
+            preview = PromptPreview(config.samples, folder, init_from=config.task.init_from)
+        trainer = Trainer(task, config.trainer, config.optim, config.parallel, record=config, preview=preview)
         return trainer.fit()
 
 

@@ -1,4 +1,4 @@
-"""Names of models -> the local folders that hold them; and how a released one gets there.
+"""From the name of a model to the local folder that holds it, and downloads into that folder.
 
     ckpts/
       lumos-tiny/                                  bundled; holds its own tokenizers
@@ -110,7 +110,7 @@ def find_folder(name: str | Path, ckpts: Path) -> Path | None:
 
 
 def check_weights(folder: Path) -> None:
-    """Raises ValueError unless `folder` holds a config and every file of weights its index names."""
+    """Check that `folder` holds a config and every file of weights its index names; ValueError otherwise."""
     if any(folder.glob("*.part")):
         raise ValueError(f"the download of {folder} is not finished; run the same `lumos download` again, it resumes")
     if not (folder / "config.json").is_file():
@@ -201,7 +201,7 @@ def _download_visual(ckpts: Path, endpoint: str | None) -> None:
 
 
 def _download_shared(repo: str, names: tuple[str, ...], folder: Path, *, endpoint: str | None) -> None:
-    """Brings files of those names, wherever they stand in the repository, into one folder."""
+    """Bring files of those names, wherever they stand in the repository, into one folder."""
     snapshot = transfer.open_snapshot(repo, endpoint=endpoint)
     found = {path: folder / Path(path).name for path in snapshot.files if Path(path).name in names}
     if not found:

@@ -79,7 +79,7 @@ def open_snapshot(repo: str, *, revision: str = "main", endpoint: str | None = N
 
 
 def fetch(snapshot: Snapshot, files: Mapping[str, Path]) -> None:
-    """Brings each path of the repository to its place on disk, in the order given; a whole file there is kept.
+    """Bring each path of the repository to its place on disk, in the order given; a whole file there is kept.
 
     Raises TransferError; what has arrived by then stays, and a second call continues from it.
     """
@@ -94,7 +94,7 @@ def fetch(snapshot: Snapshot, files: Mapping[str, Path]) -> None:
 
 
 def check_safetensors(path: Path) -> None:
-    """Raises ValueError unless the header of a safetensors file accounts for every byte of it."""
+    """Check that the header of a safetensors file accounts for every byte of it; ValueError otherwise."""
     size = path.stat().st_size
     with path.open("rb") as file:
         start = file.read(8)
@@ -119,7 +119,7 @@ def _ask(snapshot: Snapshot, path: str) -> _Remote:
 
 
 def _fetch_one(remote: _Remote, place: Path) -> None:
-    """Leaves the whole, checked file at `place`, through its part."""
+    """Receive a file through its part, check it, and put it at `place`."""
     place.parent.mkdir(parents=True, exist_ok=True)
     part = place.with_name(f"{place.name}.{re.sub(r'[^0-9a-zA-Z]', '', remote.etag)[:12] or 'new'}.part")
     for stale in set(place.parent.glob(f"{place.name}.*.part")) - {part}:
@@ -133,7 +133,7 @@ def _fetch_one(remote: _Remote, place: Path) -> None:
 
 
 def _receive(remote: _Remote, part: Path) -> None:
-    """Appends to `part` what is missing of the file; takes a connection that broke up again while bytes still come."""
+    """Append to `part` what is missing of the file; a connection that broke is tried again while bytes still come."""
     if part.is_file() and (remote.size is None or part.stat().st_size > remote.size):
         part.unlink()
     part.touch()
@@ -151,7 +151,7 @@ def _receive(remote: _Remote, part: Path) -> None:
 
 
 def _append(remote: _Remote, part: Path) -> None:
-    """One request for the bytes behind those of `part`; every byte that arrives is written, whatever comes after."""
+    """Ask once for the bytes after those of `part`, and write every byte that arrives, even of a broken connection."""
     have = part.stat().st_size
     # uncompressed, so that offsets count the bytes of the file
     headers = {**build_hf_headers(), "Accept-Encoding": "identity"}
@@ -193,7 +193,7 @@ def _digest(path: Path, state: "hashlib._Hash") -> str:
 
 
 def _check_space(sizes: Mapping[Path, int]) -> None:
-    """Raises TransferError before the first byte when the files, less the parts already here, do not fit."""
+    """Check that the files, less the parts already here, fit on the disk; TransferError before the first byte."""
     if not sizes:
         return
     have = sum(part.stat().st_size for place in sizes for part in place.parent.glob(f"{place.name}.*.part"))
@@ -211,7 +211,7 @@ def _existing_parent(path: Path) -> Path:
 
 @contextmanager
 def _explained(repo: str, endpoint: str, path: str = "") -> Iterator[None]:
-    """Turns what can go wrong on the way into one TransferError that says what to do."""
+    """A context in which any error of the transfer becomes one TransferError that says what to do."""
     what = f"{repo}/{path}" if path else repo
     page = f"{endpoint}/{repo}"
     try:

@@ -1,7 +1,7 @@
 """Masks of autoregressive discrete diffusion forcing (AR-DF): what is hidden in training and in the partial history.
 
 Everything here is a pure function of its arguments and of an explicit generator. A frame has P = H * (W + 1) content
-positions, row ends included; which of its tokens those are is known to :mod:`lumos.lumos1.sequence` only.
+positions, row ends included; which of its tokens those are is known to `lumos.lumos1.sequence` only.
 """
 
 import math
@@ -19,9 +19,9 @@ _SIGMOID_REACH = 3.0
 def mask_ratio(
     u: Float[Tensor, "*shape"], schedule: str = "cosine", *, min_ratio: int | float = 0.0
 ) -> Float[Tensor, "*shape"]:
-    """The share of positions to mask at time ``u`` in [0, 1]: 1 at u = 0, falling to ``min_ratio`` at u = 1.
+    """The share of positions to mask at time `u` in [0, 1]: 1 at u = 0, falling to `min_ratio` at u = 1.
 
-    ``cosine`` cos(pi/2 u), ``linear`` 1 - u, ``pow`` 1 - u^2 (``pow3``: 1 - u^3), ``sigmoid`` a logistic curve over
+    `cosine` cos(pi/2 u), `linear` 1 - u, `pow` 1 - u^2 (`pow3`: 1 - u^3), `sigmoid` a logistic curve over
     [-3, 3] scaled to run from 1 to 0. Training draws u ~ U(0, 1) and floors the ratio at 0.7 (SPEC §8.3); sampling
     walks u = (i+1)/S without a floor (§10.2).
 
@@ -77,7 +77,7 @@ def tube_decay_mask(
 ) -> Bool[Tensor, "T P"]:
     """True where a content position is masked: a tube that widens linearly until the last frame is wholly masked.
 
-    Frame 0 has the positions of :func:`tube_mask`; each later frame keeps them and adds more (an ablation). One frame
+    Frame 0 has the positions of `tube_mask`; each later frame keeps them and adds more (an ablation). One frame
     alone is a plain tube.
     """
     rank = torch.randperm(positions_per_frame, generator=generator).argsort()
@@ -110,7 +110,7 @@ def history_pattern(positions_per_frame: int, ratio: int | float) -> Int[Tensor,
     """Which content positions of a finished frame are masked when it becomes history: a periodic pattern, sorted.
 
     n = max(1, round(ratio * P)) positions at round(k * P / n) (SPEC §10.4); the same in every frame and both branches.
-    The product is taken in fp32, as released. Ratio 0 masks nothing. With P = 5 and ratio 0.7: ``[0, 1, 2, 4]``.
+    The product is taken in fp32, as released. Ratio 0 masks nothing. With P = 5 and ratio 0.7: [0, 1, 2, 4].
 
     Raises:
         ValueError: the ratio lies outside [0, 1].

@@ -149,7 +149,7 @@ class LumosConfig(PretrainedConfig):
 
 
 def check_types(fields: Mapping[str, Any]) -> None:
-    """Raises ValueError for a field that `LumosConfig` takes of another type; whole numbers are counts."""
+    """Check that fields have the types `LumosConfig` takes, and counts are 1 or more; ValueError otherwise."""
     for name, parameter in inspect.signature(LumosConfig.__init__).parameters.items():
         if name in fields:
             value = convert(parameter.annotation, fields[name], name)
@@ -159,7 +159,7 @@ def check_types(fields: Mapping[str, Any]) -> None:
 
 @contextmanager
 def said_of(where: str) -> Iterator[None]:
-    """Within it an error about a config of a model says where that stands."""
+    """A context in which an error about a model's config begins with `where` it stands."""
     try:
         yield
     except ValueError as error:

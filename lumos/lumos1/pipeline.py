@@ -22,7 +22,7 @@ from lumos.lumos1.model.placement import check_placement, place
 from lumos.lumos1.sampling.decode import generate_codes
 from lumos.lumos1.sampling.refine import GeneratorNoise
 from lumos.lumos1.sampling.settings import Settings, resolve_settings, sizes_for_images
-from lumos.lumos1.sequence import packed_length
+from lumos.lumos1.sequence import sequence_length
 from lumos.media.crop import crop_to_bucket, nearest_size
 from lumos.media.frames import to_frames, to_tensor
 from lumos.media.inputs import ImageInput, choose_device, choose_dtype, choose_seeds, pixels_of, together
@@ -234,7 +234,7 @@ class LumosPipeline:
         ids = self.text.prompt_ids(
             text, width=settings.width, height=settings.height, num_frames=settings.num_frames, fps=settings.fps
         )
-        answer = packed_length(0, (settings.num_latent_frames, *settings.grid))
+        answer = sequence_length(0, (settings.num_latent_frames, *settings.grid))
         longest = self.model.config.max_position_embeddings
         if len(ids) + answer > longest:
             rule = f"this model takes {longest} tokens, of which the frames need {answer}"

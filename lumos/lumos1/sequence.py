@@ -85,8 +85,8 @@ def content_positions(height: int, width: int) -> Int[Tensor, " P"]:
     return torch.arange(height * (width + 1)) + _HEAD
 
 
-def packed_length(num_prompt_ids: int, grid: tuple[int, int, int]) -> int:
-    """Return L of `pack` for a prompt of so many ids and codes of shape `grid` = (T, H, W)."""
+def sequence_length(num_prompt_ids: int, grid: tuple[int, int, int]) -> int:
+    """Return L of `sequence_of` for a prompt of so many ids and codes of shape `grid` = (T, H, W)."""
     num_frames, height, width = grid
     return num_prompt_ids + 1 + 3 + num_frames * (height * (width + 1) + _HEAD + 1) + 2
 
@@ -116,7 +116,7 @@ def frame_ids(ids: Int[Tensor, "*T H W"], vocab: Vocab) -> Int[Tensor, "*T F"]:
     return torch.cat([head, content, tail], dim=-1)
 
 
-def pack(
+def sequence_of(
     prompt_ids: Int[Tensor, " L0"], codes: Int[Tensor, "T H W"], *, vocab: Vocab, fps: int, duration: int
 ) -> Int[Tensor, " L"]:
     """Return the ids of one sample: prompt SEP VSTART dur fps F0 ... F(T-1) VEND SEP.
@@ -134,8 +134,8 @@ def pack(
     return torch.cat([prompt_ids.long(), end, header, frames, torch.tensor([vocab.video_end]), end])
 
 
-def unpack(ids: Int[Tensor, " L"], vocab: Vocab) -> tuple[Int[Tensor, " L0"], Int[Tensor, "T H W"], int, int]:
-    """Return (prompt ids, codes, fps, duration) of a packed sample: the inverse of `pack`.
+def split_sequence(ids: Int[Tensor, " L"], vocab: Vocab) -> tuple[Int[Tensor, " L0"], Int[Tensor, "T H W"], int, int]:
+    """Return (prompt ids, codes, fps, duration) of a whole sequence: the inverse of `sequence_of`.
 
     Raises:
         ValueError: the ids do not follow the layout; the message says where.
@@ -237,7 +237,7 @@ def labels_of(ids: Int[Tensor, "B L"], masked: Bool[Tensor, "B L"], vocab: Vocab
 
 
 def _real(ids: Tensor, vocab: Vocab) -> Tensor:
-    """Return a mask, True from a row's first token that is no padding on."""
+    """Return a mask, True from the first token of a row that is not padding."""
     return (ids != vocab.pad).cumsum(1) > 0
 
 

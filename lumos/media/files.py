@@ -1,4 +1,4 @@
-"""Files that are either whole or absent, with errors for people: a layer over the engine's atomic files."""
+"""Files written whole or not at all, and errors of the disk that say what to do about them."""
 
 import errno
 import os
@@ -12,7 +12,7 @@ from xllmx.files import atomic_path
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """Yields a temporary path beside `path`; on success it is renamed to `path`, on any failure it is removed.
+    """Yield a temporary path beside `path`; on success it is renamed to `path`, on any failure it is removed.
 
     The folder is made if needed. A reader sees the old file or the new one, never a part. A disk that is full, a folder
     that may not be written and the like end as a `ValueError` that names the file and the remedy.
@@ -28,7 +28,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 
 def require_folder(folder: str | Path) -> None:
-    """Returns nothing; makes a folder if needed. Raises `ValueError` that names it where nothing can be written."""
+    """Make a folder if needed, and check that it can be written to; ValueError that names it otherwise."""
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -38,7 +38,7 @@ def require_folder(folder: str | Path) -> None:
 
 
 def remove_temporaries(folder: str | Path) -> None:
-    """Removes what killed runs of `replacing` left in `folder`; call it where no other process writes there."""
+    """Remove what killed runs of `replacing` left in `folder`; call it where no other process writes there."""
     for temporary in Path(folder).glob(".*.tmp"):
         temporary.unlink(missing_ok=True)
 

@@ -1,4 +1,4 @@
-"""Which frames of a clip are taken, what is wrong with one that cannot be, and pixels as tensors."""
+"""Which frames of a video are taken, why one cannot be used, and pixels as tensors and back."""
 
 from fractions import Fraction
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a caller may hand to the pipeline, in its many forms -> one form: device, dtype, lists, seeds, pixels."""
+"""What a caller may hand to a pipeline, brought to one form: device, dtype, lists, seeds, pixels."""
 
 import operator
 import secrets
@@ -64,9 +64,7 @@ def together(
     number = max(len(values) for values in lists.values())
     for name, values in lists.items():
         if len(values) not in (1, number):
-            raise ValueError(
-                f"{name} has {len(values)} entries where there are {number} samples; give one, or {number}"
-            )
+            raise ValueError(f"{name} has {len(values)} entries where there are {number} clips; give one, or {number}")
     prompts, images, negatives = (values * number if len(values) == 1 else values for values in lists.values())
     for text in [*prompts, *(text for text in negatives if text is not None)]:
         if not isinstance(text, str):
@@ -80,7 +78,7 @@ def choose_seeds(
     seed: int | Sequence[int] | None = None,
     generator: torch.Generator | Sequence[torch.Generator] | None = None,
 ) -> list[int]:
-    """One seed a sample: counted on from `seed`, or drawn by `generator`, or counted on from the system's chance.
+    """One seed for each clip: counted up from `seed`, or drawn by `generator`, or counted up from a random number.
 
     Raises ValueError for both at once, for other numbers of entries, for a seed that is no whole number in range.
     """
@@ -109,7 +107,7 @@ def _seed(seed: Any) -> int:
 
 def _require_number(name: str, number: int, wanted: int) -> None:
     if number != wanted:
-        raise ValueError(f"{name} has {number} entries where there are {wanted} samples; give one for each")
+        raise ValueError(f"{name} has {number} entries where there are {wanted} clips; give one for each")
 
 
 def pixels_of(image: ImageInput) -> UInt8[np.ndarray, "H W 3"]:

@@ -20,7 +20,7 @@ then on nothing at all (27 of 13,600 encodings of the same frames differed; with
 
 
 def write_image(path: str | Path, image: UInt8[np.ndarray, "H W 3"]) -> None:
-    """Writes an image in the format of its suffix (png unless you mean to lose something), whole or not at all."""
+    """Write an image in the format of its suffix (png unless you mean to lose something), whole or not at all."""
     path = Path(path)
     if (suffix := path.suffix.lower()) not in Image.registered_extensions():
         raise ValueError(f"cannot write {path}: {suffix or 'no suffix'} is no image format; use .png")
@@ -29,7 +29,7 @@ def write_image(path: str | Path, image: UInt8[np.ndarray, "H W 3"]) -> None:
 
 
 def write_video(path: str | Path, frames: UInt8[np.ndarray, "F H W 3"], *, fps: Rate) -> None:
-    """Writes an mp4 (H.264, yuv420p) or a gif, by suffix, whole or not at all; exactly F frames at `fps` come back.
+    """Write an mp4 (H.264, yuv420p) or a gif, by suffix, whole or not at all; exactly F frames at `fps` come back.
 
     H.264 in yuv420p needs even sides: an odd one is repeated once at its edge. Raises `ValueError` for another suffix,
     no frames, an FFmpeg without the encoder, or a disk that is full.

@@ -40,7 +40,7 @@ class DecoderHalf(nn.Module):
 
 
 def export_pair(net: CausalVideoTokenizer, folder: Path, *, dtype: torch.dtype = torch.float32) -> None:
-    """Writes the TorchScript pair of a network, weights in `dtype`; each file is whole or not there."""
+    """Write the TorchScript pair of a network, weights in `dtype`; each file is whole or not there."""
     net = net.to(dtype).eval()
     folder.mkdir(parents=True, exist_ok=True)
     for name, half in ((ENCODER, EncoderHalf(net)), (DECODER, DecoderHalf(net))):

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-PATCH = 4
-"""Pixels and frames folded into channels by two Haar transforms."""
+from lumos.tokenizer.fsq import FSQ
+from lumos.tokenizer.haar import PATCH, band_gains, haar_patch, haar_unpatch
+from lumos.tokenizer.layers import CausalConv, Double, FrameNorm, Halve, ResBlock, keep_variance
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,176 +56,6 @@ class NetworkConfig:
     def halvings(self) -> int:
         """How often the picture is halved after patching."""
         return int(math.log2(self.spatial_factor / PATCH))
-
-
-def haar_patch(video: Tensor) -> Tensor:
-    """Two orthogonal Haar transforms over frames, height, width, scaled to keep the mean: [B, 64C, F/4, H/4, W/4]."""
-    for _ in range(2):
-        for dim in (2, 3, 4):
-            even, odd = _alternate(video, dim)
-            video = torch.cat([(even + odd) / 2, (even - odd) / 2], dim=1)
-    return video
-
-
-def haar_unpatch(bands: Tensor) -> Tensor:
-    """Inverse of `haar_patch`."""
-    for _ in range(2):
-        for dim in (4, 3, 2):
-            mean, difference = bands.chunk(2, dim=1)
-            bands = torch.stack([mean + difference, mean - difference], dim=dim + 1).flatten(dim, dim + 1)
-    return bands
-
-
-def band_gains() -> Tensor:
-    """What each of the 192 bands is multiplied by before the network, to bring edges to the size of plain ground.
-
-    Natural pictures, and ours, hold little energy in differences: 1 for the mean, 4 for one difference, 8 for more.
-    """
-    differences = torch.zeros(3)
-    for _ in range(6):
-        differences = torch.cat([differences, differences + 1])
-    return torch.tensor([1.0, 4.0, 8.0])[differences.clamp(max=2).long()].view(-1, 1, 1, 1)
-
-
-def _alternate(video: Tensor, dim: int) -> tuple[Tensor, Tensor]:
-    pairs = video.unflatten(dim, [video.shape[dim] // 2, 2])
-    return pairs.select(dim + 1, 0), pairs.select(dim + 1, 1)
-
-
-class CausalConv(nn.Module):
-    """A 3-D convolution in two factors: over each frame, and over this frame and those before it.
-
-    The factor in time stands on the narrower side: the cost is that of the narrower one, the reach the same. A kernel
-    of 1 mixes channels only.
-    """
-
-    def __init__(self, in_channels: int, out_channels: int, *, kernel: int = 3) -> None:
-        super().__init__()
-        narrow = min(in_channels, out_channels)
-        self.time_first = in_channels < out_channels
-        self.history = kernel - 1
-        self.space = nn.Conv3d(in_channels, out_channels, (1, kernel, kernel), padding=(0, kernel // 2, kernel // 2))
-        self.time = nn.Conv3d(narrow, narrow, (kernel, 1, 1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the features of every position."""
-        if self.time_first:
-            return self.space(self._over_time(x))
-        return self._over_time(self.space(x))
-
-    def _over_time(self, x: Tensor) -> Tensor:
-        if self.history == 0:
-            return self.time(x)
-        return self.time(torch.cat([x[:, :, :1].expand(-1, -1, self.history, -1, -1), x], dim=2))
-
-
-class FrameNorm(nn.Module):
-    """Layer norm over the channels of each position: no statistic crosses time, so causality holds."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(channels))
-        self.bias = nn.Parameter(torch.zeros(channels))
-
-    def forward(self, x: Tensor) -> Tensor:
-        mean = x.mean(dim=1, keepdim=True)
-        centred = x - mean
-        scale = (centred.square().mean(dim=1, keepdim=True) + 1e-6).rsqrt()
-        return centred * scale * self.weight.view(-1, 1, 1, 1) + self.bias.view(-1, 1, 1, 1)
-
-
-def keep_variance(root: nn.Module) -> None:
-    """Draws the weights of all convolutions so that a fresh network passes signals on at their size; biases are 0."""
-    for module in root.modules():
-        if isinstance(module, nn.Conv3d | nn.ConvTranspose3d):
-            nn.init.kaiming_normal_(module.weight, nonlinearity="linear")
-            assert module.bias is not None
-            nn.init.zeros_(module.bias)
-
-
-class ResBlock(nn.Module):
-    """x + conv(silu(norm(conv(silu(norm(x))))))."""
-
-    def __init__(self, in_channels: int, out_channels: int, *, kernel: int = 3) -> None:
-        super().__init__()
-        self.norm1 = FrameNorm(in_channels)
-        self.conv1 = CausalConv(in_channels, out_channels, kernel=kernel)
-        self.norm2 = FrameNorm(out_channels)
-        self.conv2 = CausalConv(out_channels, out_channels, kernel=kernel)
-        self.skip = nn.Conv3d(in_channels, out_channels, 1) if in_channels != out_channels else nn.Identity()
-        keep_variance(self)
-        nn.init.zeros_(self.conv2.time.weight)  # a fresh block is its skip
-
-    def forward(self, x: Tensor) -> Tensor:
-        h = self.conv1(F.silu(self.norm1(x)))
-        h = self.conv2(F.silu(self.norm2(h)))
-        return self.skip(x) + h
-
-
-class Halve(nn.Module):
-    """A strided convolution: half the height and width."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv3d(channels, channels, (1, 2, 2), stride=(1, 2, 2))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.conv(x)
-
-
-class Double(nn.Module):
-    """A transposed convolution: twice the height and width."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.conv = nn.ConvTranspose3d(channels, channels, (1, 2, 2), stride=(1, 2, 2))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.conv(x)
-
-
-class FSQ(nn.Module):
-    """Finite scalar quantisation (Mentzer et al. 2023): each dimension is rounded to one of its levels."""
-
-    half_width: Tensor
-    offset: Tensor
-    shift: Tensor
-    levels: Tensor
-    basis: Tensor
-
-    def __init__(self, levels: tuple[int, ...]) -> None:
-        super().__init__()
-        sizes = torch.tensor(levels, dtype=torch.float32)
-        half_width = (sizes - 1) * (1 + 1e-3) / 2
-        offset = (sizes % 2 == 0).float() * 0.5
-        basis = torch.cumprod(torch.tensor([1, *levels[:-1]], dtype=torch.int64), dim=0)
-        self.register_buffer("half_width", half_width, persistent=False)
-        self.register_buffer("offset", offset, persistent=False)
-        self.register_buffer("shift", torch.atanh(offset / half_width), persistent=False)
-        self.register_buffer("levels", torch.tensor(levels, dtype=torch.int64), persistent=False)
-        self.register_buffer("basis", basis, persistent=False)
-
-    def quantise(self, z: Tensor) -> Tensor:
-        """Values z [..., dims] rounded to integers from -(level // 2) up; gradients pass straight through."""
-        bounded = torch.tanh(z.float() + self.shift) * self.half_width - self.offset
-        return bounded + (bounded.round() - bounded).detach()
-
-    def codes(self, z: Tensor) -> Tensor:
-        """Integer codes [...] of z [..., dims]."""
-        return self.number(self.quantise(z))
-
-    def number(self, quantised: Tensor) -> Tensor:
-        """Integer codes [...] of quantised integers [..., dims]."""
-        return ((quantised.detach().round().long() + self.levels // 2) * self.basis).sum(dim=-1)
-
-    def normalise(self, quantised: Tensor) -> Tensor:
-        """Quantised integers as values in [-1, 1]."""
-        return quantised / (self.levels // 2)
-
-    def values(self, codes: Tensor) -> Tensor:
-        """Values in [-1, 1], [..., dims], of integer codes [...]."""
-        digits = torch.div(codes.unsqueeze(-1), self.basis, rounding_mode="floor") % self.levels
-        return self.normalise((digits - self.levels // 2).float())
 
 
 class Encoder(nn.Module):
@@ -292,7 +122,7 @@ class Decoder(nn.Module):
 
 @dataclass(frozen=True, kw_only=True)
 class Reconstruction:
-    """What a training step sees: the video back, the codes it went through, and the values before quantisation."""
+    """A video through its codes and back: the result, the codes, and the values before quantisation."""
 
     video: Tensor
     codes: Tensor

@@ -1,4 +1,4 @@
-"""Text ids from a `tokenizer.json`-format file, and the vocabulary that the same file names."""
+"""Text to ids with a file in the `tokenizer.json` format, which also names the special and visual tokens."""
 
 from pathlib import Path
 
@@ -53,7 +53,7 @@ class TextTokenizer:
     """Prompts to ids with a tokenizer of the `tokenizers` library; owns the `Vocab` that the file describes."""
 
     def __init__(self, tokenizer: Tokenizer, *, source: str = "tokenizer") -> None:
-        """Reads the vocabulary from the token names.
+        """Read the vocabulary from the token names.
 
         Raises:
             ValueError: a token that sequences need is not in the file.

@@ -1,4 +1,4 @@
-"""A small text tokenizer of our own: byte-level BPE, so that any Unicode prompt has ids; the released token names.
+"""A small text tokenizer of our own, with the released token names: byte-level BPE, so any Unicode prompt has ids.
 
 `python -m lumos.tokenizer.text_training --out ckpts/lumos-tiny/text_tokenizer.json --num-codes 4375` learns it from the
 captions of the shapes world.
@@ -47,7 +47,7 @@ def train_text_tokenizer(texts: Iterable[str], *, num_merges: int, num_codes: in
 
 
 def save_text_tokenizer(tokenizer: Tokenizer, path: Path) -> None:
-    """Writes the file whole or not at all."""
+    """Write the file, whole or not at all."""
     write_text(path, tokenizer.to_str())
 
 
@@ -67,7 +67,7 @@ def _merges(tokenizer: Tokenizer) -> list[tuple[str, str]]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Returns the exit status 0, once the file is written."""
+    """Write the file; return the exit status 0."""
     parser = argparse.ArgumentParser(prog="lumos.tokenizer.text_training", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="tokenizer file to write")
     parser.add_argument("--num-codes", type=int, required=True, help="size of the visual codebook")

@@ -1,4 +1,4 @@
-"""The visual tokenizer as the rest of the code sees it: a TorchScript encoder and decoder (SPEC §4)."""
+"""The visual tokenizer as it is used: a TorchScript encoder and a TorchScript decoder (SPEC §4)."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,7 +24,7 @@ class VisualTokenizer:
     temporal_factor = 4
 
     def __init__(self, encoder: torch.jit.ScriptModule, decoder: torch.jit.ScriptModule, *, window: int = 24) -> None:
-        """Wraps a pair; `window` is the number of new latent frames of one call."""
+        """Wrap a pair; `window` is the number of new latent frames of one call."""
         if window < 1:
             raise ValueError(f"window={window} must be at least one latent frame")
         self._encoder, self._decoder, self._window = encoder, decoder, window
@@ -96,7 +96,7 @@ def _reach(half: torch.jit.ScriptModule) -> int | None:
 
 
 def _placement(half: torch.jit.ScriptModule) -> tuple[torch.device, torch.dtype]:
-    """Where a half lies and what it computes in; one without weights takes fp32 on the CPU."""
+    """Device and dtype of a half; one without weights takes fp32 on the CPU."""
     for tensor in (*half.parameters(), *half.buffers()):
         if tensor.is_floating_point():
             return tensor.device, tensor.dtype

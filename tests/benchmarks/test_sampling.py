@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.attention import cached_paths, packed_paths, pieces
+from benchmarks.attention import cached_paths, pieces, sequence_paths
 from benchmarks.head import head_paths
 from benchmarks.sampling import SAMPLER, Fast, Moment, literal_step, step_flops
 from benchmarks.work import WORKS, random_model
@@ -53,8 +53,8 @@ def test_attention_paths_agree() -> None:
     with torch.inference_mode():
         for path in paths.values():
             torch.testing.assert_close(path(), exact(), atol=1e-5, rtol=1e-5)
-    packed, _ = packed_paths(TINY, 2, torch.float32, CPU, flex=False)
-    dense, per_frame = (path() for path in packed.values())
+    whole, _ = sequence_paths(TINY, 2, torch.float32, CPU, flex=False)
+    dense, per_frame = (path() for path in whole.values())
     torch.testing.assert_close(dense, per_frame, atol=1e-5, rtol=1e-5)
 
 

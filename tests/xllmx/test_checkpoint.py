@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from xllmx.checkpoint import CheckpointError, CheckpointManager, step_of
+from xllmx.checkpoint import CheckpointError, CheckpointManager
+from xllmx.checkpoint_folder import step_of
 
 
 def state(value: float) -> dict:

@@ -31,7 +31,7 @@ def test_value_and_gradients_equal_the_whole_logits(chunk: int | None, gamma: fl
     hidden, weight, targets = inputs()
     w = torch.rand(M)
     output = chunked_cross_entropy(
-        hidden, weight, targets, chunk=chunk, focal_gamma=gamma, z_loss=z_loss, row_weights=w
+        hidden, weight, targets, chunk=chunk, focal_gamma=gamma, z_loss=z_loss, target_weights=w
     )
     expected = reference(hidden, weight, targets, gamma=gamma, z_loss=z_loss, w=w)
     torch.testing.assert_close(output.sum.double(), expected, rtol=1e-5, atol=1e-5)
@@ -46,8 +46,8 @@ def test_rows_and_metrics_are_those_of_cross_entropy() -> None:
     output = chunked_cross_entropy(hidden, weight, targets, chunk=2, z_loss=0.1)
     logits = hidden @ weight.t()
     rows = F.cross_entropy(logits, targets, reduction="none")
-    torch.testing.assert_close(output.row_losses, rows.detach())
-    assert not output.row_losses.requires_grad
+    torch.testing.assert_close(output.target_losses, rows.detach())
+    assert not output.target_losses.requires_grad
     assert output.count == M
     assert output.metrics["ce"] == (pytest.approx(rows.sum().item(), rel=1e-5), M)
     assert output.metrics["accuracy"] == ((logits.argmax(-1) == targets).sum(), M)
@@ -57,7 +57,7 @@ def test_rows_and_metrics_are_those_of_cross_entropy() -> None:
 def test_no_rows_give_zero_loss_and_zero_gradients() -> None:
     hidden, weight, targets = inputs()
     output = chunked_cross_entropy(hidden[:0], weight, targets[:0])
-    assert (output.sum.item(), output.count, output.row_losses.shape) == (0.0, 0, (0,))
+    assert (output.sum.item(), output.count, output.target_losses.shape) == (0.0, 0, (0,))
     gradients = torch.autograd.grad(output.sum, (hidden, weight))
     assert all(not gradient.any() for gradient in gradients)
 

@@ -282,7 +282,7 @@ def test_the_log_says_where_a_run_began_went_on_and_ended(tmp_path: Path) -> Non
     for steps in (3, 4):
         trainer_of(tmp_path, max_steps=steps, save_every=2, async_save=False).fit()
     lines = (tmp_path / "log.txt").read_text().splitlines()
-    assert [line.partition("xllmx.trainer: ")[2] for line in lines] == [
+    assert [line.partition("xllmx.run.report: ")[2] for line in lines] == [
         "begins, to step 3, on 1 process(es) in fp32",
         "checkpoint of step 2 written",
         "checkpoint of step 3 written",
@@ -319,17 +319,23 @@ def test_bad_settings_are_named(tmp_path: Path, settings: dict[str, Any], messag
 
 def test_a_broken_held_out_sample_is_replaced_and_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     trainer = trainer_of(tmp_path, max_broken=0.1)
-    held_out = trainer._held_out
-    wrong = held_out.samplers["image"].batch(0)[1]
-    held_out.datasets["image"].__class__ = _WithBroken
-    held_out.datasets["image"].broken = wrong
+    wrong = _break_one(trainer)
     with caplog.at_level("WARNING"):
         assert trainer.evaluate() == trainer.evaluate()
     assert [record.getMessage() for record in caplog.records] == [f"stream image: sample {wrong} is left out: cut"]
     strict = trainer_of(tmp_path / "strict", max_broken=0.0)
-    strict.__dict__["_held_out"] = held_out
+    assert _break_one(strict) == wrong
     with pytest.raises(ValueError, match=r"1 of 29 samples of stream 'image' cannot be read.*max_broken=0"):
         strict.evaluate()
+
+
+def _break_one(trainer: Trainer) -> int:
+    """Breaks a held-out sample of the first batch; gives its number."""
+    streams = trainer._held_out.streams
+    wrong = streams.orders["image"].batch(0)[1]
+    streams.datasets["image"].__class__ = _WithBroken
+    streams.datasets["image"].broken = wrong
+    return wrong
 
 
 class _WithBroken(ToyData):

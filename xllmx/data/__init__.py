@@ -1,6 +1,6 @@
 """Batches: which samples, in what order, and how they are read."""
 
 from xllmx.data.loader import build_loader
-from xllmx.data.sampler import BucketedSampler
+from xllmx.data.order import BatchOrder
 
-__all__ = ["BucketedSampler", "build_loader"]
+__all__ = ["BatchOrder", "build_loader"]

@@ -1,4 +1,4 @@
-"""Samples that cannot be read: replaced by the next one, said once, and too many of them stop the run."""
+"""Samples that cannot be read: replaced by the next one, logged once, and too many of them stop the run."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -29,7 +29,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Drawn:
-    """What was drawn in a loader's process: a sample or a batch of them, and what had to be replaced for it."""
+    """A sample, or a batch of samples, as a loader's process gives it: with the broken samples that were replaced."""
 
     content: Any
     """The sample or the batch."""
@@ -49,7 +49,7 @@ class Replacing:
         return len(self._dataset)
 
     def __getitem__(self, index: int) -> Drawn:
-        """Returns the sample, or the first readable one after it; ValueError where several in a row are broken."""
+        """Return the sample, or the first readable one after it; ValueError where several in a row are broken."""
         faults: list[Fault] = []
         for offset in range(min(_TRIES, len(self))):
             number = (index + offset) % len(self)
@@ -64,12 +64,12 @@ class Replacing:
 
 @dataclass(frozen=True)
 class CollateDrawn:
-    """Makes one `Drawn` batch of drawn samples; picklable where `collate` is."""
+    """A `collate` that makes one `Drawn` batch of drawn samples; picklable where the inner one is."""
 
     collate: Callable[[list[Any]], Any]
 
     def __call__(self, drawn: list[Drawn]) -> Drawn:
-        """Returns the batch, with the faults of all its samples."""
+        """Return the batch, with the faults of all its samples."""
         faults = tuple(fault for one in drawn for fault in one.faults)
         return Drawn(self.collate([one.content for one in drawn]), faults, len(drawn))
 
@@ -78,14 +78,14 @@ class FaultCount:
     """How many samples of each stream were broken, in this process's draws."""
 
     def __init__(self, sizes: Mapping[str, int], max_share: float) -> None:
-        """`sizes`: samples of each stream's data set; `max_share`: of the drawn samples, as many may be broken."""
+        """`sizes`: samples of each stream's data set; `max_share`: the share of drawn samples that may be broken."""
         self._max_share = max_share
         self._fewest = {name: min(size, _FEWEST_DRAWN) for name, size in sizes.items()}
         self._drawn = dict.fromkeys(sizes, 0)
         self._broken: dict[str, set[int]] = {name: set() for name in sizes}
 
     def note(self, stream: str, drawn: Drawn) -> Any:
-        """Returns what was drawn, after each new fault was logged.
+        """Log each new fault, once; return what was drawn.
 
         Raises:
             ValueError: more than the share of the stream's samples are broken.
@@ -106,5 +106,5 @@ class FaultCount:
         return drawn.content
 
     def broken(self, stream: str) -> int:
-        """Returns how many of the stream's samples were broken."""
+        """Return how many of the stream's samples were broken."""
         return len(self._broken[stream])

@@ -1,4 +1,4 @@
-"""Batches from a dataset in a sampler's order, and streams of them that take turns."""
+"""Batches from a dataset in a given order, and streams of them that take turns."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -7,23 +7,23 @@ from typing import Any
 from torch.utils.data import DataLoader
 
 from xllmx.data.broken import Drawn, FaultCount
-from xllmx.data.sampler import BucketedSampler
+from xllmx.data.order import BatchOrder
 
 
 def build_loader(
-    dataset: Any, sampler: BucketedSampler, *, collate: Callable[[list[Any]], Any], num_workers: int = 0
+    dataset: Any, order: BatchOrder, *, collate: Callable[[list[Any]], Any], num_workers: int = 0
 ) -> DataLoader:
-    """Returns a loader without end whose first batch is number `sampler.start`.
+    """Return a loader without end whose first batch is number `order.start`.
 
     Args:
         dataset: map-style, picklable where there are workers.
-        sampler: says which samples make each batch.
+        order: says which samples make each batch.
         collate: makes a batch of a list of samples; runs in the workers.
         num_workers: processes that read ahead; 0 reads in this one.
     """
     return DataLoader(
         dataset,
-        batch_sampler=sampler,
+        batch_sampler=order,
         collate_fn=collate,
         num_workers=num_workers,
         persistent_workers=num_workers > 0,
@@ -47,17 +47,17 @@ class StreamCycle:
         return [name for name, count in self.counts.items() for _ in range(count)]
 
     def at(self, step: int) -> str:
-        """Returns the stream of the step."""
+        """Return the stream of the step."""
         return self.names[step % len(self.names)]
 
     def draws(self, name: str, step: int) -> int:
-        """Returns how many of the first `step` steps draw from the stream."""
+        """Return how many of the first `step` steps draw from the stream."""
         names = self.names
         cycles, place = divmod(step, len(names))
         return cycles * self.counts[name] + names[:place].count(name)
 
     def steps_per_draw(self, name: str) -> float:
-        """Returns the mean number of steps between two that draw from the stream."""
+        """Return the mean number of steps between two that draw from the stream."""
         return len(self.names) / self.counts[name]
 
 
@@ -73,7 +73,7 @@ class CyclicLoader:
         accumulation: int,
         faults: FaultCount | None = None,
     ) -> None:
-        """Starts before `step`; each loader's sampler is set to the batches drawn by then.
+        """Start before `step`: the order of each loader is set to go on after the batches drawn by then.
 
         Loaders of `Drawn` batches have their broken samples counted in `faults`.
         """
@@ -82,13 +82,13 @@ class CyclicLoader:
         self._step = step
         self._batches: dict[str, Iterator[Any]] = {}
         for name, loader in loaders.items():
-            sampler = loader.batch_sampler
-            assert isinstance(sampler, BucketedSampler)
-            sampler.start = cycle.draws(name, step) * accumulation
+            order = loader.batch_sampler
+            assert isinstance(order, BatchOrder)
+            order.start = cycle.draws(name, step) * accumulation
             self._batches[name] = iter(loader)
 
     def __next__(self) -> tuple[str, list[Any]]:
-        """Returns the stream of the next step and its batches."""
+        """Return the stream of the next step and its batches."""
         name = self._cycle.at(self._step)
         self._step += 1
         return name, [self._next_batch(name) for _ in range(self._accumulation)]

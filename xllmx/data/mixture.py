@@ -31,6 +31,6 @@ class Mixture:
 
 
 def _repeated(size: int, ratio: float) -> np.ndarray:
-    """Returns round(size * ratio) sample numbers, spread evenly: each appears floor or ceil of `ratio` times."""
+    """Return round(size * ratio) sample numbers, spread evenly: each appears floor or ceil of `ratio` times."""
     total = round(size * ratio)
     return np.arange(total) * size // max(total, 1)

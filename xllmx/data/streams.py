@@ -5,14 +5,14 @@ from typing import Any
 
 from xllmx.data.broken import CollateDrawn, Drawn, FaultCount, Replacing
 from xllmx.data.loader import CyclicLoader, StreamCycle, build_loader
-from xllmx.data.sampler import BucketedSampler
+from xllmx.data.order import BatchOrder
 from xllmx.ranks.distributed import num_ranks, rank
 from xllmx.rng import seed_for
 from xllmx.task import KeyedDataset, SizedDataset
 
 
 class Streams:
-    """Data sets by name, each with the sampler of this rank."""
+    """Data sets by name, each with its order on this rank."""
 
     def __init__(
         self,
@@ -23,7 +23,7 @@ class Streams:
         accumulation: int = 1,
         seed: int = 0,
     ) -> None:
-        """Samplers are made here; nothing is read.
+        """Make the orders; nothing is read.
 
         Args:
             datasets: at least one.
@@ -41,8 +41,8 @@ class Streams:
             raise ValueError(f"trainer.schedule names {unknown[0]!r}; the task's streams are {', '.join(datasets)}")
         self.datasets = datasets
         self.cycle = StreamCycle(schedule or dict.fromkeys(datasets, 1))
-        self.samplers = {
-            name: BucketedSampler(
+        self.orders = {
+            name: BatchOrder(
                 lengths=data.lengths,
                 bucket_keys=data.bucket_keys if isinstance(data, KeyedDataset) else None,
                 batch_size=batch_size.get(name.partition("/")[0], 1),
@@ -55,7 +55,7 @@ class Streams:
         }
 
     def steps_per_epoch(self, name: str | None = None) -> float:
-        """Returns how many steps of the cycle pass over the stream once; None is the last of the schedule.
+        """Return how many steps of the cycle pass over the stream once; None is the last of the schedule.
 
         Raises:
             ValueError: a stream the schedule does not draw from.
@@ -63,25 +63,25 @@ class Streams:
         name = self.cycle.names[-1] if name is None else name
         if not self.cycle.counts.get(name):
             raise ValueError(f"trainer.epoch_stream is {name!r}; the schedule has {', '.join(self.cycle.counts)}")
-        return self.samplers[name].groups_per_epoch * self.cycle.steps_per_draw(name)
+        return self.orders[name].global_batches_per_epoch * self.cycle.steps_per_draw(name)
 
     def samples_at(self, step: int) -> list[list[list[int]]]:
-        """Returns the samples of the step (from 0) by rank and micro-batch: their numbers in the stream's data set."""
+        """Return the samples of the step (from 0) by rank and micro-batch: their numbers in the stream's data set."""
         name = self.cycle.at(step)
-        sampler = self.samplers[name]
-        samples = sampler.global_batch(self.cycle.draws(name, step))
-        return samples.reshape(sampler.accumulation, sampler.num_ranks, -1).swapaxes(0, 1).tolist()
+        order = self.orders[name]
+        samples = order.global_batch(self.cycle.draws(name, step))
+        return samples.reshape(order.accumulation, order.num_ranks, -1).swapaxes(0, 1).tolist()
 
     def first_batches(self, name: str, num: int, *, collate: Callable[[list[Any]], Any]) -> Iterator[Drawn]:
-        """Yields this rank's first `num` batches of the stream, at most an epoch; broken samples are replaced."""
-        data, sampler = Replacing(self.datasets[name]), self.samplers[name]
-        for number in range(min(num, sampler.batches_per_epoch)):
-            yield CollateDrawn(collate)([data[index] for index in sampler.batch(number)])
+        """Yield this rank's first `num` batches of the stream, at most an epoch; broken samples are replaced."""
+        data, order = Replacing(self.datasets[name]), self.orders[name]
+        for number in range(min(num, order.batches_per_epoch)):
+            yield CollateDrawn(collate)([data[index] for index in order.batch(number)])
 
     def loader(
         self, *, step: int, collate: Callable[[list[Any]], Any], num_workers: int, max_broken: float = 0.0
     ) -> CyclicLoader:
-        """Returns the batches of each step from `step` on, without end.
+        """Return the batches of each step from `step` on, without end.
 
         Broken samples (`BrokenSampleError`, `OSError`) are replaced; more than the share `max_broken` of them is a
         ValueError.
@@ -89,10 +89,10 @@ class Streams:
         drawn = CollateDrawn(collate)
         loaders = {
             name: build_loader(
-                Replacing(self.datasets[name]), self.samplers[name], collate=drawn, num_workers=num_workers
+                Replacing(self.datasets[name]), self.orders[name], collate=drawn, num_workers=num_workers
             )
             for name in dict.fromkeys(self.cycle.names)
         }
-        accumulation = next(iter(self.samplers.values())).accumulation
+        accumulation = next(iter(self.orders.values())).accumulation
         faults = FaultCount({name: len(self.datasets[name]) for name in loaders}, max_broken)
         return CyclicLoader(loaders, self.cycle, step=step, accumulation=accumulation, faults=faults)

@@ -1,4 +1,4 @@
-"""What training keeps on a GPU, by arithmetic: weights, optimiser, gradients and what is gathered, over shards.
+"""The memory of training on a GPU by arithmetic: weights, optimiser, gradients and gathered weights, by shards.
 
 Activations belong to the model that makes them; here is only what any model has.
 """
@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import torch
 
 MASTER_BYTES = 4
-"""Of a master weight, its gradient, each of AdamW's two moments and its average: fp32."""
+"""Bytes of a master weight, of its gradient, of each of AdamW's two moments and of its average: fp32."""
 COMPUTE_BYTES = {"bf16": 2, "fp32": 4}
-"""Of a number the model computes with."""
+"""Bytes of a number the model computes with."""
 
 _PEAK_TFLOPS = {
     "H200": 989.0,
@@ -31,8 +31,8 @@ _PEAK_TFLOPS = {
     "A10": 125.0,
     "V100": 125.0,
 }
-"""Dense bf16 (V100: fp16) tensor-core peak of the makers' data sheets, TFLOP/s; the longest of the names counts that
-stand in the device's name as words (an L40 is no L4, an RTX A1000 no A100)."""
+"""Dense bf16 (V100: fp16) tensor-core peak of the makers' data sheets, TFLOP/s. Of the names that are words of the
+device's name the longest counts (an L40 is no L4, an RTX A1000 no A100)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +64,7 @@ def state_bytes(
     precision: str = "bf16",
     averaged: bool = False,
 ) -> StateBytes:
-    """Returns the bytes of the training state on each of `shards` GPUs that share it.
+    """Return the bytes of the training state on each of `shards` GPUs that share it.
 
     Sharded, two units at most are gathered (the one at work and the next), and one has unsharded gradients, in the
     computing precision and, for the reduction, in fp32. On one GPU nothing is gathered, but every weight has a copy in
@@ -102,11 +102,11 @@ def state_bytes(
 
 
 def peak_flops(device_name: str) -> float | None:
-    """Returns the dense bf16 peak of a GPU in FLOP/s by its name; None for one that is not in the table."""
+    """Return the dense bf16 peak of a GPU in FLOP/s by its name; None for one that is not in the table."""
     fitting = [name for name in _PEAK_TFLOPS if re.search(rf"\b{name}\b", device_name)]
     return 1e12 * _PEAK_TFLOPS[max(fitting, key=len)] if fitting else None
 
 
 def device_peak_flops(device: torch.device) -> float | None:
-    """Returns the dense bf16 peak of a device in FLOP/s; None for a CPU or a GPU that is not in the table."""
+    """Return the dense bf16 peak of a device in FLOP/s; None for a CPU or a GPU that is not in the table."""
     return peak_flops(torch.cuda.get_device_name(device)) if device.type == "cuda" else None

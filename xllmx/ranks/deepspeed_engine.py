@@ -1,7 +1,8 @@
-"""DeepSpeed ZeRO-1, -2, -3 behind the seam of `engine.Engine`; the library is imported only here, when it is asked for.
+"""DeepSpeed ZeRO-1, -2, -3 as an `engine.Engine`; the library is imported only here, and only when it is asked for.
 
-Checkpoints hold the same names as the native engine's, so that either goes on where the other stopped. Unlike there
-they are made of whole tensors: while it saves or loads, every process has weights and optimiser in its memory, in fp32.
+Checkpoints hold the same names as the native engine's, so that either goes on where the other stopped. They are made of
+whole tensors, other than the native engine's: while saving or loading, every process holds all weights and moments in
+fp32.
 """
 
 import dataclasses
@@ -25,7 +26,7 @@ _MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 class ZeroEngine:
-    """DeepSpeed's engine; made ready with the first loss, so that a checkpoint can be loaded before.
+    """DeepSpeed's engine; it is started with the first loss, so that a checkpoint can be loaded before.
 
     Raises:
         ValueError: DeepSpeed is not installed or does not run here, or a setting that it has no part in.
@@ -56,7 +57,7 @@ class ZeroEngine:
         self._steps = 0.0
 
     def loss(self, prepared: Prepared) -> LossOutput:
-        """Returns the summed loss of this rank's batch."""
+        """Return the summed loss of this rank's batch."""
         if self._engine is None:
             self._start()
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._config.precision == "bf16"):
@@ -65,14 +66,14 @@ class ZeroEngine:
         return dataclasses.replace(self._loss.output, sum=total)  # DeepSpeed's hooks hang on what it returned
 
     def backward(self, loss: Tensor, *, last: bool) -> None:
-        """Returns nothing; DeepSpeed takes the mean over ranks, so that a sum goes in multiplied by their number."""
+        """Run the backward; DeepSpeed takes the mean over ranks, so the loss is multiplied by their number first."""
         self._engine.set_gradient_accumulation_boundary(last)
         self._engine.backward(loss * num_ranks(), scale_wrt_gas=False)
         if not last:
             self._engine.step()  # which only counts
 
     def step(self, lr: float, *, clip: float) -> Tensor:
-        """Returns the norm of the whole gradient before clipping."""
+        """Return the norm of the whole gradient before clipping."""
         assert clip == self._config.clip_grad_norm
         set_learning_rate(self.optimizer, lr)
         self._engine.step()
@@ -80,10 +81,10 @@ class ZeroEngine:
         return torch.as_tensor(self._engine.get_global_grad_norm(), dtype=torch.float32, device=self._device)
 
     def settle(self) -> None:
-        """Returns nothing; DeepSpeed frees what it gathers."""
+        """Do nothing: DeepSpeed frees what it gathers by itself."""
 
     def state(self) -> dict[str, Any]:
-        """Returns `model` and `optimizer` by name, whole, on the CPU."""
+        """Return `model` and `optimizer` by name, whole, on the CPU."""
         model = {name: value.detach().cpu().float() for name, value in self.model.state_dict().items()}
         moments = {name: {key: torch.zeros(p.shape) for key in _MOMENTS} for name, p in self._names.items()}
         if self._engine is not None:
@@ -97,14 +98,14 @@ class ZeroEngine:
         return {"model": model, "optimizer": {"state": states, "param_groups": self._groups}}
 
     def load(self, state: dict[str, Any]) -> None:
-        """Returns nothing; takes up a state, before the first loss."""
+        """Take up a state; only before the first loss."""
         assert self._engine is None
         self.model.load_state_dict(state["model"])
         self._loaded = state["optimizer"]["state"]
         self._steps = float(next(iter(self._loaded.values()))["step"])
 
     def whole_model(self) -> nn.Module | None:
-        """Returns a model with the whole weights, on the main rank's CPU."""
+        """Return a model with the whole weights, on the main rank's CPU."""
         weights = self.state()["model"]
         if not is_main():
             return None
@@ -148,7 +149,7 @@ class ZeroEngine:
         }
 
     def _load_moments(self) -> None:
-        """Returns nothing; gives the optimiser's flat partitions the moments that were loaded by name."""
+        """Give the optimiser's flat partitions the moments that were loaded by name."""
         zero = self._engine.optimizer
         flat = [p for group in zero.optimizer.param_groups for p in group["params"]]
         if self._parallel.zero_stage == 3:
@@ -203,7 +204,7 @@ def _import_deepspeed() -> Any:
 
 
 def _named_groups(optimizer: torch.optim.Optimizer, names: dict[str, nn.Parameter]) -> list[dict[str, Any]]:
-    """Returns the optimiser's groups with names for parameters, as the native engine's checkpoints have them."""
+    """Return the optimiser's groups with names for parameters, as the native engine's checkpoints have them."""
     name_of = {id(parameter): name for name, parameter in names.items()}
     return [
         {**group, "params": [name_of[id(parameter)] for parameter in group["params"]]}
@@ -213,7 +214,7 @@ def _named_groups(optimizer: torch.optim.Optimizer, names: dict[str, nn.Paramete
 
 @torch.no_grad()
 def _set_part(zero: Any, parameter: nn.Parameter, value: Tensor, *, key: str | None = None) -> None:
-    """Returns nothing; this rank's part of a moment, or without a key of the fp32 weight, comes from the whole one."""
+    """Set this rank's part of the moment `key` (without a key: of the fp32 weight) from the whole value."""
     if hasattr(parameter, "ds_id"):  # ZeRO-3: a row of equal partitions, the last one padded
         part, _ = zero._get_fp32_opt_state_partition(parameter, False, key)
         padded = F.pad(value.flatten(), (0, part.numel() * num_ranks() - value.numel()))

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 def init_distributed(device: str = "auto", *, alone: bool = False) -> torch.device:
-    """Returns this process's device; joins the process group if a launcher (torchrun) started several.
+    """Join the process group if a launcher (torchrun) started several processes; return this process's device.
 
     Args:
         device: `auto` is the GPU of the local rank where there is one, otherwise the CPU; or a torch device name.
@@ -30,17 +30,17 @@ def init_distributed(device: str = "auto", *, alone: bool = False) -> torch.devi
 
 
 def launched_ranks() -> int:
-    """Returns how many processes the launcher started, joined or not; 1 without one."""
+    """Return how many processes the launcher started, joined or not; 1 without one."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def launched_rank() -> int:
-    """Returns this process's number among those the launcher started, joined or not; 0 without one."""
+    """Return this process's number among those the launcher started, joined or not; 0 without one."""
     return int(os.environ.get("RANK", "0"))
 
 
 def launched_local_rank() -> int:
-    """Returns this process's number among those the launcher started on this machine; 0 without one."""
+    """Return this process's number among those the launcher started on this machine; 0 without one."""
     return int(os.environ.get("LOCAL_RANK", "0"))
 
 
@@ -62,45 +62,45 @@ def _device(name: str) -> torch.device:
 
 
 def rank() -> int:
-    """Returns this process's number, 0 in a single process."""
+    """Return this process's number, 0 in a single process."""
     return dist.get_rank() if dist.is_initialized() else 0
 
 
 def num_ranks() -> int:
-    """Returns how many processes train together."""
+    """Return how many processes train together."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
 def is_main() -> bool:
-    """Returns whether this process writes the files that exist once."""
+    """Whether this is the process that writes the files a run has once."""
     return rank() == 0
 
 
 def barrier() -> None:
-    """Returns when every rank has come here."""
+    """Wait until every rank has come here."""
     if dist.is_initialized():
         dist.barrier()
 
 
 def all_reduce_sum(tensor: Tensor) -> Tensor:
-    """Returns the sum of the tensor over ranks, in place."""
+    """Return the sum of the tensor over ranks, in place."""
     if dist.is_initialized():
         dist.all_reduce(tensor)
     return tensor
 
 
 def sum_over_ranks(number: int) -> int:
-    """Returns the sum of a number known on the CPU; the device is not waited for."""
+    """Return the sum of a number known on the CPU; the device is not waited for."""
     return int(all_reduce_sum(torch.tensor(number)).item())
 
 
 def any_rank(flag: bool) -> bool:
-    """Returns whether the flag is set on any rank: the same answer on all of them."""
+    """Whether the flag is set on any rank: the same answer on all of them."""
     return sum_over_ranks(int(flag)) > 0
 
 
 def gather_names(names: list[str]) -> list[str]:
-    """Returns the sorted union of the names over ranks, so that what is reduced by name lines up."""
+    """Return the sorted union of the names over ranks, so that what is reduced by name lines up."""
     gathered: list[list[str]] = [names]
     if dist.is_initialized():
         gathered = [[] for _ in range(num_ranks())]
@@ -109,7 +109,7 @@ def gather_names(names: list[str]) -> list[str]:
 
 
 def all_reduce_gradients(model: nn.Module) -> None:
-    """Returns nothing; replaces each gradient by its sum over ranks.
+    """Replace each gradient by its sum over ranks.
 
     A parameter without a gradient on this rank (its batch did not use it) counts as zero.
     """
@@ -123,7 +123,7 @@ def all_reduce_gradients(model: nn.Module) -> None:
 
 
 def shutdown() -> None:
-    """Returns nothing; leaves the process group."""
+    """Leave the process group."""
     if dist.is_initialized():
         dist.barrier()
         dist.destroy_process_group()

@@ -1,4 +1,4 @@
-"""What computes a step: losses, gradients over all ranks, the optimiser. DeepSpeed's engine has its own file."""
+"""Engines compute a step: losses, gradients over all ranks, the optimiser. DeepSpeed's has a file of its own."""
 
 import math
 from typing import Any, Protocol, runtime_checkable
@@ -20,37 +20,37 @@ from xllmx.trainer_config import TrainerConfig
 
 @runtime_checkable
 class Engine(Protocol):
-    """The seam between the training loop and what computes; every method is called on all ranks."""
+    """What the training loop calls to compute a step; every method is called on all ranks."""
 
     model: nn.Module
     optimizer: torch.optim.Optimizer
 
     def loss(self, prepared: Prepared) -> LossOutput:
-        """Returns the summed loss of this rank's batch."""
+        """Return the summed loss of this rank's batch."""
         ...
 
     def backward(self, loss: Tensor, *, last: bool) -> None:
-        """Returns nothing; adds the gradient of this rank's share of the loss. Ranks are summed over with the last."""
+        """Add the gradient of this rank's share of the loss; the `last` of a step sums gradients over ranks."""
         ...
 
     def step(self, lr: float, *, clip: float) -> Tensor:
-        """Returns the norm of the gradient before it is clipped (0: not); moves the weights, clears the gradient."""
+        """Move the weights and clear the gradient; return its norm before it was clipped to `clip` (0: not clipped)."""
         ...
 
     def settle(self) -> None:
-        """Returns nothing; after a loss without a backward, weights are as the optimiser sees them."""
+        """Clean up after losses without a backward: weights are again as the optimiser sees them."""
         ...
 
     def state(self) -> dict[str, Any]:
-        """Returns `model` and `optimizer` by name, each rank its parts; names do not depend on the number of ranks."""
+        """Return `model` and `optimizer` by name, each rank its parts; names do not depend on the number of ranks."""
         ...
 
     def load(self, state: dict[str, Any]) -> None:
-        """Returns nothing; takes up what `state` returned, filled from a checkpoint."""
+        """Take up what `state` returned, filled from a checkpoint."""
         ...
 
     def whole_model(self) -> nn.Module | None:
-        """Returns the model with whole weights on the main rank, to be exported; None on the others."""
+        """Return the model with whole weights on the main rank, to be exported; None on the others."""
         ...
 
 
@@ -72,12 +72,12 @@ class NativeEngine:
         self.optimizer: torch.optim.Optimizer = build_optimizer(self.model, optim, units=units)
 
     def loss(self, prepared: Prepared) -> LossOutput:
-        """Returns the summed loss of this rank's batch."""
+        """Return the summed loss of this rank's batch."""
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._config.precision == "bf16"):
             return self._task.loss(self.model, prepared)
 
     def backward(self, loss: Tensor, *, last: bool) -> None:
-        """Returns nothing; ranks exchange gradients in the last backward of a step only."""
+        """Run the backward; ranks exchange gradients in the last one of a step only."""
         if isinstance(self.model, FSDPModule):
             self.model.set_requires_gradient_sync(last)
             self.model.set_is_last_backward(last)
@@ -86,7 +86,7 @@ class NativeEngine:
             all_reduce_gradients(self.model)
 
     def step(self, lr: float, *, clip: float) -> Tensor:
-        """Returns the norm of the whole gradient before clipping."""
+        """Return the norm of the whole gradient before clipping."""
         grad_norm = nn.utils.clip_grad_norm_(self.model.parameters(), clip or math.inf)
         set_learning_rate(self.optimizer, lr)
         self.optimizer.step()
@@ -94,23 +94,23 @@ class NativeEngine:
         return whole(grad_norm).to(self._device)
 
     def settle(self) -> None:
-        """Returns nothing; frees what the forward gathered and no backward will."""
+        """Free the weights that the forward gathered; without a backward nothing else does."""
         for module in self.model.modules():
             if isinstance(module, FSDPModule):
                 module.reshard()
 
     def state(self) -> dict[str, Any]:
-        """Returns `model` and `optimizer` by name, each rank its own parts."""
+        """Return `model` and `optimizer` by name, each rank its own parts."""
         model, optimizer = dcp_state.get_state_dict(self.model, self.optimizer)
         return {"model": model, "optimizer": optimizer}
 
     def load(self, state: dict[str, Any]) -> None:
-        """Returns nothing; takes up a state."""
+        """Take up a state."""
         options = {"model_state_dict": state["model"], "optim_state_dict": state["optimizer"]}
         dcp_state.set_state_dict(self.model, self.optimizer, **options)
 
     def whole_model(self) -> nn.Module | None:
-        """Returns the model itself, or where it is sharded one with the gathered weights, on the main rank's CPU."""
+        """Return the model itself, or where it is sharded one with the gathered weights, on the main rank's CPU."""
         if not isinstance(self.model, FSDPModule):
             return self.model if is_main() else None
         options = StateDictOptions(full_state_dict=True, cpu_offload=True)
@@ -144,7 +144,7 @@ class NativeEngine:
 def build_engine(
     task: TrainTask, config: TrainerConfig, *, optim: OptimConfig, parallel: ParallelConfig, device: torch.device
 ) -> Engine:
-    """Returns the engine that `parallel.engine` names, with the task's model in it."""
+    """Return the engine that `parallel.engine` names, with the task's model in it."""
     if parallel.engine == "deepspeed":
         from xllmx.ranks.deepspeed_engine import ZeroEngine
 

@@ -1,4 +1,4 @@
-"""What is done to a model between building and training it, unit by unit; the model's own code knows nothing of it."""
+"""Activation checkpointing and compilation of a model, unit by unit; the model's own code knows nothing of them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -43,13 +43,13 @@ class ParallelConfig:
             raise ValueError(f"parallel.{name} needs sharded weights; set parallel.sharding=full, or leave it out")
 
     def is_sharded(self, num_ranks: int) -> bool:
-        """Returns whether the native engine cuts the weights over so many ranks."""
+        """Whether the native engine cuts the weights over so many ranks."""
         cut = self.sharding == "full" or (self.sharding == "auto" and (num_ranks > 1 or self.cpu_offload))
         return self.engine == "native" and cut
 
 
 def parallelize(model: nn.Module, units: Sequence[nn.Module], config: ParallelConfig) -> nn.Module:
-    """Returns the model, its units changed in place: activation checkpointing, then compile; names stay as they are."""
+    """Checkpoint activations of, then compile, each unit in place; return the model. Names stay as they are."""
     for unit in units:
         if config.activation_checkpointing:
             # an attribute over the method: unlike a wrapping module it leaves the names in the state dict alone

@@ -1,4 +1,4 @@
-"""Weights cut over the ranks (FSDP2 on a replicate x shard mesh), and what a rank must know to fill its own part."""
+"""Weights cut over the ranks (FSDP2 on a replicate x shard mesh), and which rows of them a rank holds."""
 
 from collections.abc import Callable, Sequence
 
@@ -20,7 +20,7 @@ from xllmx.ranks.parallel import ParallelConfig
 
 
 def replicate_shard_mesh(device_type: str, replicas: int) -> DeviceMesh:
-    """Returns the mesh of all ranks: [shard], or with several replicas [replicate, shard].
+    """Return the mesh of all ranks: [shard], or with several replicas [replicate, shard].
 
     Neighbouring ranks share a replica, so that with 8 GPUs a machine and a replica a machine, weights are gathered
     within machines and only gradients travel between them.
@@ -46,7 +46,7 @@ def shard(
     compute_dtype: torch.dtype,
     methods: Sequence[str] = (),
 ) -> nn.Module:
-    """Returns the model (usually on meta), every parameter cut along its first dimension over the ranks.
+    """Return the model (usually on meta), every parameter cut along its first dimension over the ranks.
 
     Each unit and each embedding outside of them is gathered when it is run. What is left (the head, the last norm) is
     gathered when the model is entered and stays so until its backward is done, so that a loss may use the head's weight
@@ -84,7 +84,7 @@ def shard(
 
 
 def local_rows(tensor: Tensor) -> slice:
-    """Returns which rows of the whole tensor this rank holds: all of them where it is not sharded."""
+    """Return which rows of the whole tensor this rank holds: all of them where it is not sharded."""
     num_rows = tensor.shape[0]
     if not isinstance(tensor, DTensor):
         return slice(0, num_rows)
@@ -98,7 +98,7 @@ def local_rows(tensor: Tensor) -> slice:
 
 @torch.no_grad()
 def fill_rows(tensor: Tensor, rows: Callable[[slice], Tensor]) -> None:
-    """Returns nothing; what this rank holds of the tensor becomes `rows(slice)` of the whole, nothing else is read."""
+    """Fill the rows of the tensor that this rank holds with `rows(slice of the whole)`; no other rows are asked for."""
     part = local_rows(tensor)
     local = tensor.to_local() if isinstance(tensor, DTensor) else tensor
     if part.stop > part.start:
@@ -107,7 +107,7 @@ def fill_rows(tensor: Tensor, rows: Callable[[slice], Tensor]) -> None:
 
 @torch.no_grad()
 def set_rows(tensor: Tensor, indices: Tensor, values: Tensor) -> None:
-    """Returns nothing; row indices[i] of the whole tensor becomes values[i], where this rank holds it."""
+    """Set row indices[i] of the whole tensor to values[i], for the rows that this rank holds."""
     part = local_rows(tensor)
     local = tensor.to_local() if isinstance(tensor, DTensor) else tensor
     mine = (indices >= part.start) & (indices < part.stop)
@@ -115,5 +115,5 @@ def set_rows(tensor: Tensor, indices: Tensor, values: Tensor) -> None:
 
 
 def whole(tensor: Tensor) -> Tensor:
-    """Returns the tensor of which each rank holds a part (called on all ranks), or the tensor itself."""
+    """Return the whole of a tensor of which each rank holds a part (called on all ranks), or the tensor itself."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor

@@ -1,4 +1,4 @@
-"""What a run was made with: versions, machine, revision; written beside its results."""
+"""What a run was made with: versions, machine, git revision; written beside its results."""
 
 import platform
 import subprocess
@@ -14,7 +14,7 @@ _PACKAGES = ("torch", "numpy", "transformers", "safetensors", "tokenizers", "ome
 
 
 def environment() -> dict[str, Any]:
-    """Returns versions of what computes, the machine's kind, the command and the git revision, as plain values."""
+    """Return versions of what computes, the machine's kind, the command and the git revision, as plain values."""
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -29,7 +29,7 @@ def environment() -> dict[str, Any]:
 
 
 def git_revision() -> str | None:
-    """Returns the commit of the working directory, with `-dirty` if it was changed since; None outside a repository."""
+    """Return the commit of the working directory, with `-dirty` if it was changed since; None outside a repository."""
     command = ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"]
     try:
         result = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)

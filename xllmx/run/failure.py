@@ -19,15 +19,16 @@ from xllmx.ranks.distributed import barrier, launched_rank, launched_ranks, shut
 
 _LOOK_S = 0.5
 _PATIENCE_S = 15.0
-"""How long a process waits for another to say what the matter is."""
+"""How long a process waits for another one to print the cause."""
 
 
 @contextmanager
 def ended_together() -> Iterator[None]:
-    """Returns a context after which all processes have left the group; an error on any rank ends all, with status 1.
+    """A context after which all processes have left the group; an error on any rank ends all of them, with status 1.
 
     The main rank prints `error: ...`; a rank with an error that is not the user's prints its traceback before. A rank
-    that the main one does not hear (there is no group yet, or no more) speaks for itself, after the main one's time.
+    that cannot tell the main one (there is no process group yet, or no longer) waits a while, then prints the error
+    itself.
     """
     if launched_ranks() == 1:
         yield
@@ -53,15 +54,15 @@ class _Watch:
         self._speaking = threading.Lock()
 
     def start(self) -> None:
-        """Returns nothing; looks from now on."""
+        """Start looking."""
         threading.Thread(target=self._look, daemon=True).start()
 
     def stop(self) -> None:
-        """Returns nothing; looks no more."""
+        """Stop looking."""
         self._stopped.set()
 
     def report(self, error: Exception) -> None:
-        """Never returns: the process ends with status 1 when the main rank has spoken."""
+        """Tell the main rank, then end this process with status 1; never returns."""
         if not dist.is_initialized():  # the main process has found the same, and ends us; or this machine is at fault
             if launched_rank():
                 time.sleep(_PATIENCE_S)
@@ -107,7 +108,7 @@ class _Watch:
 
 
 def _is_echo(error: Exception) -> bool:
-    """Returns whether the error only says that another process is gone."""
+    """Whether the error only says that another process is gone."""
     words = ("gloo", "nccl", "connection closed", "connection reset")
     said = isinstance(error, RuntimeError) and any(word in str(error).lower() for word in words)
     return said or isinstance(error, dist.DistError)

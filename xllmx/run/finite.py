@@ -20,26 +20,40 @@ class FiniteWatch:
         self._own_loss = torch.zeros((), device=device)
 
     def add(self, step: int, loss: Tensor, grad_norm: Tensor) -> None:
-        """Returns nothing; takes this rank's loss and the norm of the whole gradient of step `step` (from 1)."""
+        """Take in this rank's loss and the norm of the whole gradient of step `step` (from 1)."""
         bad = ~(torch.isfinite(loss) & torch.isfinite(grad_norm))
         first = (all_reduce_sum(bad.long()) > 0) & (self._step == 0)
         self._step = torch.where(first, step, self._step)
         self._own_loss = torch.where(first, loss, self._own_loss)
 
-    @property
-    def bad_step(self) -> int:
-        """The first bad step, 0 for none; waits for the device."""
-        return int(self._step)
+    def raise_if_bad(self, run_dir: Path, streams: Streams, *, saved_step: int) -> None:
+        """Stop a run that has had a bad step, after writing down its samples; waits for the device. On all ranks.
 
-    def write(self, path: Path, streams: Streams) -> None:
-        """Returns nothing; the bad step's stream and, by rank, its loss and samples, as JSON. Called on all ranks."""
+        Args:
+            run_dir: where the file `not-finite-step-NNNNNNNN.json` is written.
+            streams: of the training.
+            saved_step: the step of the last checkpoint, to name it.
+
+        Raises:
+            ValueError: some step was not finite.
+        """
+        if bad_step := int(self._step):
+            path = run_dir / f"not-finite-step-{bad_step:08d}.json"
+            self._write(path, bad_step, streams)
+            raise ValueError(
+                f"loss or gradient is not finite at step {bad_step} (stream {streams.cycle.at(bad_step - 1)}), whose "
+                f"samples are listed in {path}; the last checkpoint, of step {saved_step}, is kept: lower optim.lr or "
+                "look at these samples, and start again to resume"
+            )
+
+    def _write(self, path: Path, step: int, streams: Streams) -> None:
+        """Write the bad step's stream and, by rank, its loss and samples, as JSON."""
         losses = [float(self._own_loss)]
         if dist.is_initialized():
             gathered: list[float] = [0.0] * num_ranks()
             dist.all_gather_object(gathered, losses[0])
             losses = gathered
         if is_main():
-            step = self.bad_step
             about = {
                 "step": step,
                 "stream": streams.cycle.at(step - 1),

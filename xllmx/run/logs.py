@@ -1,4 +1,4 @@
-"""What a run says in words, in its folder: `log.txt`, and `log-rank3.txt` of another rank."""
+"""The log of a run, in its folder: `log.txt`, and `log-rank3.txt` of another rank."""
 
 import logging
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 @contextmanager
 def logging_to(folder: Path) -> Iterator[Path]:
-    """Returns (as a context) the file to which all that is logged on this rank is appended, from INFO on.
+    """Within this context all that is logged on this rank, from INFO on, is appended to the file that it yields.
 
     The file of a rank other than the first appears with its first line.
     """
@@ -38,7 +38,7 @@ def logging_to(folder: Path) -> Iterator[Path]:
 
 
 def _screen() -> logging.Handler:
-    """Returns what shows warnings to the person at the terminal, as Python does where nothing is set up."""
+    """Return a handler that shows warnings at the terminal, as Python does where no logging is set up."""
     screen = logging.StreamHandler()
     screen.setLevel(logging.WARNING)
     return screen

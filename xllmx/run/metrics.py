@@ -13,21 +13,21 @@ import torch
 from torch import Tensor
 
 from xllmx.files import write_text
-from xllmx.loss import Quantity
+from xllmx.loss import LossOutput, Quantity
 from xllmx.ranks.accounting import device_peak_flops
 from xllmx.ranks.distributed import all_reduce_sum, gather_names, is_main
 
 
 @runtime_checkable
 class Tracker(Protocol):
-    """A place beside metrics.jsonl where a run is looked at."""
+    """A place beside metrics.jsonl where people follow a run."""
 
     def scalars(self, values: Mapping[str, float | int], step: int) -> None:
-        """Returns nothing; shows the numbers of a step."""
+        """Show the numbers of a step."""
         ...
 
     def clip(self, name: str, frames: np.ndarray, path: Path, step: int) -> None:
-        """Returns nothing; shows a clip, uint8 [F, H, W, 3], which is also the file `path`."""
+        """Show a clip, uint8 [F, H, W, 3], which is also the file `path`."""
         ...
 
 
@@ -39,12 +39,18 @@ class Sums:
         self._pairs: dict[str, tuple[Quantity, Quantity]] = {}
 
     def add(self, name: str, total: Quantity, count: Quantity = 1) -> None:
-        """Returns nothing; adds to both parts of the pair."""
+        """Add to both parts of the pair."""
         old_total, old_count = self._pairs.get(name, (0.0, 0.0))
         self._pairs[name] = old_total + _detached(total), old_count + _detached(count)
 
+    def add_loss(self, stream: str, output: LossOutput) -> None:
+        """Add the loss and the metrics of one batch of the stream, as `stream/name`."""
+        self.add(f"{stream}/loss", output.sum, output.count)
+        for name, (total, count) in output.metrics.items():
+            self.add(f"{stream}/{name}", total, count)
+
     def means(self) -> dict[str, float]:
-        """Returns sum / count over all ranks for each name (left out where the count is 0), and starts again."""
+        """Return sum / count over all ranks for each name (left out where the count is 0), and forget them."""
         names = gather_names(sorted(self._pairs))
         flat = [part for name in names for part in self._pairs.get(name, (0.0, 0.0))]
         self._pairs = {}
@@ -72,7 +78,7 @@ class MetricLogger:
             self._trackers = [_open_tracker(name, folder) for name in trackers]
 
     def write(self, kind: str, step: int, values: Mapping[str, float | int]) -> None:
-        """Returns nothing; one row, on disk when this returns."""
+        """Write one row; it is on disk when this returns."""
         if not is_main():
             return
         with self._path.open("a", encoding="utf-8") as file:
@@ -81,20 +87,20 @@ class MetricLogger:
             track.scalars({f"{kind}/{name}": value for name, value in values.items()}, step)
 
     def show(self, step: int, clips: Mapping[Path, np.ndarray]) -> None:
-        """Returns nothing; shows clips (uint8 [F, H, W, 3] by their file) in the trackers, under the file's name."""
+        """Show clips (uint8 [F, H, W, 3] by their file) in the trackers, under the file's name."""
         for path, frames in clips.items():
             for track in self._trackers:
                 track.clip(f"samples/{path.stem}", frames, path, step)
 
 
 def read_metrics(folder: Path, kind: str = "train") -> list[dict[str, Any]]:
-    """Returns the rows of one kind of a run's metrics.jsonl, in order."""
+    """Return the rows of one kind of a run's metrics.jsonl, in order."""
     rows = map(json.loads, (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines())
     return [row for row in rows if row["kind"] == kind]
 
 
 def throughput(flops: float | int, seconds: float | int, device: torch.device) -> dict[str, float]:
-    """Returns `tflops_per_s` of one device and `mfu`, its part of the device's peak; what is not known is left out.
+    """Return `tflops_per_s` of one device and `mfu`, its part of the device's peak; what is not known is left out.
 
     Args:
         flops: what the model needs for a step on one device, nothing twice (recomputed activations do not count).
@@ -108,7 +114,7 @@ def throughput(flops: float | int, seconds: float | int, device: torch.device) -
 
 
 def peak_memory_bytes(device: torch.device) -> int:
-    """Returns the most memory used so far: of the GPU's allocator, or resident in this process."""
+    """Return the most memory used so far: of the GPU's allocator, or resident in this process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     unit = 1 if sys.platform == "darwin" else 1024  # getrusage counts bytes on macOS, KiB elsewhere
@@ -164,7 +170,7 @@ _TRACKERS: dict[str, Callable[[Path], Tracker]] = {"tensorboard": _TensorBoard, 
 
 
 def _open_tracker(name: str, folder: Path) -> Tracker:
-    """Returns where values go; the library is imported only here."""
+    """Return the tracker of that name; its library is imported only here."""
     if name not in _TRACKERS:
         raise ValueError(f"tracker {name!r} is unknown; trainer.trackers takes tensorboard and wandb")
     try:

@@ -1,4 +1,4 @@
-"""The run's clocks: when to end before the last step (a signal, the time given), and what the steps cost."""
+"""The run's clocks: when to stop before the last step (a signal, the time limit), and how long steps take."""
 
 import os
 import signal
@@ -47,7 +47,7 @@ class StopWatch:
         return time.monotonic() - self._start
 
     def reason(self) -> str | None:
-        """Returns why to stop now, the same decision on every rank; None to go on."""
+        """Return why to stop now, the same decision on every rank; None to go on."""
         out_of_time = bool(self._limit_s) and self.elapsed_s >= self._limit_s
         if not any_rank(bool(self._signal) or out_of_time):
             return None
@@ -71,7 +71,7 @@ class StopWatch:
 
 
 class LapClock:
-    """Time of training steps between two looks, without what is not training, and the part of it spent on waiting."""
+    """Time spent on training steps between two rows of metrics, and the part of it spent waiting for data."""
 
     def __init__(self) -> None:
         self._began = time.perf_counter()
@@ -79,20 +79,20 @@ class LapClock:
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """Returns a context whose time counts as waiting for data."""
+        """A context whose time counts as waiting for data."""
         began = time.perf_counter()
         yield
         self._waited_s += time.perf_counter() - began
 
     @contextmanager
     def stopped(self) -> Iterator[None]:
-        """Returns a context whose time does not count (evaluation, saving)."""
+        """A context whose time does not count (evaluation, saving)."""
         began = time.perf_counter()
         yield
         self._began += time.perf_counter() - began
 
     def lap(self) -> tuple[float, float]:
-        """Returns seconds since the last lap and the part of them spent waiting; starts the next."""
+        """Return the seconds since the last lap and the part of them spent waiting, and start the next lap."""
         now = time.perf_counter()
         elapsed_s = max(now - self._began, 1e-9)
         waited_s, self._waited_s, self._began = self._waited_s, 0.0, now

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lumos.lumos1.sequence import Clip, packed_length
+from lumos.lumos1.sequence import Clip, sequence_length
 from lumos.media.files import replacing
 
 INDEX_FORMAT = "lumos-clips"
@@ -20,7 +20,7 @@ INDEX_NAME = "index.json"
 _ROW_GROUP_BYTES = 256 * 1024
 _OPEN_SHARDS = 32
 _KEPT_BYTES = 64 * 2**20
-"""Of row groups read: of small clips a group holds hundreds, and a batch would read as many groups as it has clips."""
+"""Row groups kept in memory. Of small clips a group holds hundreds, and each clip of a shuffled batch is in another."""
 _SCHEMA = pa.schema(
     [
         ("prompt_ids", pa.list_(pa.int32())),
@@ -36,7 +36,7 @@ _SCHEMA = pa.schema(
     ]
 )
 SHAPE_COLUMNS = ("num_prompt_ids", "T", "H", "W", "fps", "duration")
-"""What `shapes` says of each clip."""
+"""Columns of `shapes`, which has a row for each clip."""
 
 
 class UnreadableShardError(ValueError):
@@ -44,7 +44,7 @@ class UnreadableShardError(ValueError):
 
 
 def write_shard(path: str | Path, clips: Sequence[Clip], *, metadata: Mapping[str, str] | None = None) -> None:
-    """Writes `clips` (none is allowed) as one Parquet file, whole or not at all; `metadata` is kept in its footer."""
+    """Write `clips` (none is allowed) as one Parquet file, whole or not at all; `metadata` is kept in its footer."""
     schema = _SCHEMA.with_metadata(dict(metadata or {}))
     options: dict[str, Any] = {"compression": "zstd", "use_dictionary": False, "write_page_checksum": True}
     with (
@@ -70,7 +70,7 @@ def num_clips(path: str | Path) -> int:
 
 
 def write_index(path: str | Path, shards: Sequence[Path]) -> int:
-    """Writes the index of a finished set of shards (their paths relative to it); returns the number of clips in it."""
+    """Write the index of a finished set of shards (their paths relative to it); return the number of clips in it."""
     path = Path(path)
     entries: list[dict[str, Any]] = [
         {"file": shard.relative_to(path.parent).as_posix(), "num_clips": num_clips(shard)} for shard in shards
@@ -117,7 +117,7 @@ class ClipShards:
                 shapes.append(np.stack([columns[name].to_numpy() for name in SHAPE_COLUMNS], axis=1))
         self._groups, self._starts = groups, np.array(starts, dtype=np.int64)
         self.shapes = np.concatenate(shapes)
-        self.lengths = packed_lengths(self.shapes)
+        self.lengths = sequence_lengths(self.shapes)
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -131,7 +131,7 @@ class ClipShards:
         return self.__dict__ | {"_open": OrderedDict(), "_kept": OrderedDict(), "_kept_bytes": 0}
 
     def _table(self, group: int) -> pa.Table:
-        """Returns a row group, kept from before or read; the ones longest unused make room for it."""
+        """Return a row group, from memory or read now; the groups longest unused make room for it."""
         if group not in self._kept:
             number, local = self._groups[group]
             table = self._kept[group] = self._file(number).read_row_group(local, use_threads=False)
@@ -191,10 +191,10 @@ def _clip(table: pa.Table, row: int) -> Clip:
     )
 
 
-def packed_lengths(shapes: np.ndarray) -> np.ndarray:
-    """Number of tokens of each packed clip, int64 [N], from rows that begin (prompt ids, T, H, W)."""
+def sequence_lengths(shapes: np.ndarray) -> np.ndarray:
+    """Return the number of tokens of each clip's sequence, int64 [N], from rows that begin (prompt ids, T, H, W)."""
     grids, which = np.unique(shapes[:, 1:4], axis=0, return_inverse=True)
-    answers = [packed_length(0, (int(T), int(H), int(W))) for T, H, W in grids]
+    answers = [sequence_length(0, (int(T), int(H), int(W))) for T, H, W in grids]
     return shapes[:, 0] + np.array(answers, dtype=np.int64)[which.reshape(-1)]
 
 
@@ -215,7 +215,7 @@ def _reading(path: str | Path) -> Iterator[pq.ParquetFile]:
 
 @contextmanager
 def _naming(path: Path) -> Iterator[None]:
-    """Turns what goes wrong inside into one `ValueError` that names the file."""
+    """A context in which any error becomes one `ValueError` that names the file."""
     try:
         yield
     except UnreadableShardError:

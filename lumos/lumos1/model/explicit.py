@@ -18,7 +18,7 @@ _QUERIES = 512  # of long rows at a time, one head: their shares of 3784 keys ar
 
 
 class Part(NamedTuple):
-    """Queries that see the same keys, but for a mask."""
+    """Queries that see the same range of keys, apart from what a mask hides."""
 
     queries: slice
     keys: slice
@@ -29,7 +29,7 @@ class Part(NamedTuple):
 def explicit_attention(
     q: Float[Tensor, "B N L E"], k: Float[Tensor, "B N L E"], v: Float[Tensor, "B N L E"], parts: Sequence[Part]
 ) -> Float[Tensor, "B N L E"]:
-    """Return softmax(q k^T / sqrt(E)) v; the queries of the parts together are all columns."""
+    """Return softmax(q k^T / sqrt(E)) v, each part of the queries over its own keys; together the parts are all L."""
     return _ExplicitAttention.apply(q, k, v, parts)
 
 
@@ -77,7 +77,7 @@ class _ExplicitAttention(torch.autograd.Function):
 
 
 def _shares(q: Tensor, k: Tensor, piece: _Piece, *, num_rows: int) -> Tensor:
-    """Return the softmax of the scores; q is scaled. Masks go with the rows: B of them, or the one of a single head."""
+    """Return the softmax of the scores, for q that is scaled already. A mask has B rows, or one for a single head."""
     heads, (queries, keys, mask) = piece
     scores = torch.bmm(q[heads, queries], k[heads, keys].transpose(1, 2))
     if mask is not None:

@@ -15,7 +15,7 @@ _HAS_ONEDNN = torch.backends.mkldnn.is_available()
 def linear(
     x: Float[Tensor, "*B D"], weight: Float[Tensor, "F D"], bias: Float[Tensor, "F"] | None = None
 ) -> Float[Tensor, "*B F"]:
-    """Return x weight^T + bias; without gradients by the faster library."""
+    """Return x weight^T + bias; where no gradient is wanted, by the faster library."""
     inferring = not torch.is_grad_enabled() and not torch.compiler.is_compiling()
     plain = type(weight) in (Tensor, nn.Parameter)  # not one of torchao's, which bring their own product
     if _HAS_ONEDNN and inferring and plain and x.device.type == "cpu" and x.dtype == torch.float32:
@@ -24,7 +24,7 @@ def linear(
 
 
 class Linear(nn.Linear):
-    """torch's linear layer by `linear`."""
+    """torch's linear layer, computed by `linear`."""
 
     def forward(self, x: Float[Tensor, "*B D"]) -> Float[Tensor, "*B F"]:
         """Return the layer's output."""

@@ -1,7 +1,8 @@
 """Low-rank adapters (LoRA, through peft): W x + (alpha / rank) B A x, of which only A and B are trained.
 
-The weights below keep their released names: whoever fills or saves them works `without_adapters`. A folder of adapters
-is peft's own (`adapter_config.json`, `adapter_model.safetensors`), so other tools read it and it reads theirs.
+The weights that adapters are added to have their released names only `without_adapters`, where they are filled and
+saved. A folder of adapters is peft's own (`adapter_config.json`, `adapter_model.safetensors`), so that other tools read
+ours and we read theirs.
 """
 
 import importlib.util
@@ -54,7 +55,7 @@ class LoRAConfig:
 
 
 def add_lora(model: LumosForCausalLM, config: LoRAConfig) -> LumosForCausalLM:
-    """Returns the model with adapters (on meta) in place, everything else frozen.
+    """Return the model with adapters (on meta) in place, everything else frozen.
 
     Raises:
         ValueError: peft is not installed.
@@ -75,7 +76,7 @@ def add_lora(model: LumosForCausalLM, config: LoRAConfig) -> LumosForCausalLM:
 
 
 def init_lora(model: LumosForCausalLM, *, generator: torch.Generator) -> None:
-    """Returns nothing; A uniform in +-1/sqrt(its inputs), B zero: the model begins as the one below the adapters."""
+    """Draw A uniform in +-1/sqrt(its inputs) and set B to zero, so that the model begins as it is without adapters."""
     with torch.no_grad():
         for name, parameter in sorted(adapters_of(model).items()):
             bound = 1 / math.sqrt(parameter.shape[1]) if ".lora_A." in name else 0.0
@@ -84,13 +85,13 @@ def init_lora(model: LumosForCausalLM, *, generator: torch.Generator) -> None:
 
 
 def adapters_of(model: nn.Module) -> dict[str, nn.Parameter]:
-    """Returns the adapters' parameters by name; none where there are no adapters."""
+    """Return the adapters' parameters by name; none where there are no adapters."""
     return {name: parameter for name, parameter in model.named_parameters() if ".lora_" in name}
 
 
 @contextmanager
 def without_adapters(model: LumosForCausalLM) -> Iterator[LumosForCausalLM]:
-    """Returns a context in which the model has its plain layers and their released names, the same parameters."""
+    """A context in which the model has its plain layers and their released names, the same parameters."""
     layers = _layers(model)
     for parent, name, layer in layers:
         setattr(parent, name, layer.base_layer)
@@ -102,7 +103,7 @@ def without_adapters(model: LumosForCausalLM) -> Iterator[LumosForCausalLM]:
 
 
 def merge_lora(model: LumosForCausalLM) -> LumosForCausalLM:
-    """Returns the model with W + (alpha / rank) B A for each W, in place, and no adapters any more."""
+    """Return the model with W + (alpha / rank) B A for each W, in place, and no adapters any more."""
     for parent, name, layer in _layers(model):
         layer.merge()
         setattr(parent, name, layer.base_layer)
@@ -113,7 +114,7 @@ def merge_lora(model: LumosForCausalLM) -> LumosForCausalLM:
 
 
 def save_lora(model: LumosForCausalLM, folder: Path) -> None:
-    """Returns nothing; writes the adapters into the folder as peft does."""
+    """Write the adapters into the folder as peft does."""
     config = model.peft_config[_ADAPTER]  # type: ignore[index,union-attr]  # set by peft
     config.save_pretrained(str(folder))
     names = {f"{_PREFIX}{name.replace(f'.{_ADAPTER}.', '.')}": value for name, value in adapters_of(model).items()}
@@ -121,7 +122,7 @@ def save_lora(model: LumosForCausalLM, folder: Path) -> None:
 
 
 def load_lora(model: LumosForCausalLM, folder: Path | str) -> LumosForCausalLM:
-    """Returns the model with the adapters of a folder merged into its weights: as fast as without them.
+    """Return the model with the adapters of a folder merged into its weights: as fast as without them.
 
     Raises:
         ValueError: peft is not installed, the folder holds no adapters, or they are another model's.
@@ -153,7 +154,7 @@ def load_lora(model: LumosForCausalLM, folder: Path | str) -> LumosForCausalLM:
 
 
 def _read(path: Path) -> dict[str, Tensor]:
-    """Returns the tensors of an adapter file under the names they have in the model."""
+    """Return the tensors of an adapter file under the names they have in the model."""
     try:
         tensors = load_file(path)
     except SafetensorError as error:
@@ -170,7 +171,7 @@ def _inject(model: LumosForCausalLM, config: Any) -> None:
 
 
 def _layers(model: nn.Module) -> list[tuple[nn.Module, str, Any]]:
-    """Returns (parent, name, layer) of every layer with an adapter."""
+    """Return (parent, name, layer) of every layer with an adapter."""
     return [
         (parent, name, child)
         for parent in model.modules()

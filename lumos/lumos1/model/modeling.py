@@ -167,6 +167,6 @@ class LumosForCausalLM(PreTrainedModel):
 
 
 def _without_image_tokenizer(model: nn.Module, weights: dict[str, Tensor], *_: Any) -> None:
-    """Return nothing; what `read_weights` leaves out is left out by `load_state_dict` too."""
+    """Remove what `read_weights` leaves out, so that `load_state_dict` takes a released state dict too."""
     for name in [name for name in weights if name.startswith(IGNORED)]:
         del weights[name]

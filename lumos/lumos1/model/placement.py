@@ -19,7 +19,7 @@ _FP8_CAPABILITY = (8, 9)  # Ada and later
 def place(
     model: LumosForCausalLM, device: torch.device, *, weights: str | None = None, offload: bool = False
 ) -> LumosForCausalLM:
-    """Returns the model ready to sample on `device`, changed in place.
+    """Return the model ready to sample on `device`, changed in place.
 
     Args:
         model: in evaluation mode, on the CPU.
@@ -45,7 +45,7 @@ def place(
 
 
 def check_placement(device: torch.device, *, weights: str | None, offload: bool) -> None:
-    """Raises the ValueError of `place`, before any weights are read."""
+    """Check what `place` is asked for, before any weights are read; raises its ValueError."""
     if weights is None:
         return
     if offload:

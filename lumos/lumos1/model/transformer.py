@@ -77,25 +77,31 @@ class Attention(nn.Module):
         cache: KVCache | None,
         only: Int[Tensor, "B M"] | None = None,
     ) -> Float[Tensor, "B M D"]:
-        """Return what the tokens, or only those in columns `only`, gather from those they may see, cached ones too.
+        """Return the attention output of the tokens `x`, or only of those in columns `only`.
 
-        `plan` is of the tokens that gather.
+        Args:
+            x: the new tokens; all of them are keys and values.
+            rotation: of `x`.
+            plan: structure of the tokens whose output is asked for.
+            cache: keys and values of earlier tokens, which are attended to as well; those of `x` are appended.
+            only: columns of `x` whose output is asked for; None is all.
         """
-        asking, turned = x, rotation
+        queries, query_rotation = x, rotation
         if only is not None:
-            asking, turned = columns(x, only), (columns(rotation[0], only), columns(rotation[1], only))
-        inputs = ((self.q_proj, asking), (self.k_proj, x), (self.v_proj, x))
+            queries = columns(x, only)
+            query_rotation = columns(rotation[0], only), columns(rotation[1], only)
+        inputs = ((self.q_proj, queries), (self.k_proj, x), (self.v_proj, x))
         q, k, v = (proj(tokens).unflatten(-1, (-1, self.head_dim)) for proj, tokens in inputs)
-        q, k = mm_rope(self.q_norm(q), *turned), mm_rope(self.k_norm(k), *rotation)
+        q, k = mm_rope(self.q_norm(q), *query_rotation), mm_rope(self.k_norm(k), *rotation)
         q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
         if cache is None:
-            gathered = frame_causal_attention(q, k, v, plan)
+            attended = frame_causal_attention(q, k, v, plan)
         else:
             keys, values = cache.append(self.layer, k, v)
             if q.shape[2] == 0:
-                return asking
-            gathered = cached_attention(q, keys, values, plan, starts=cache.starts)
-        return self.o_proj(gathered.transpose(1, 2).flatten(2))
+                return queries
+            attended = cached_attention(q, keys, values, plan, starts=cache.starts)
+        return self.o_proj(attended.transpose(1, 2).flatten(2))
 
 
 class MLP(nn.Module):
@@ -177,8 +183,8 @@ class LumosModel(nn.Module):
             positions: (t, y, x) of these tokens.
             plan: their structure; see `plan_of`.
             cache: keys and values of the tokens before; the new ones are written behind.
-            only: the columns that are wanted: the last block computes no others. Some only of a single frame; none (M =
-                0) of any tokens, for the sake of the cache.
+            only: the columns that are wanted; the last block computes no others. Part of the columns can be asked for
+                of a single frame only; none at all (M = 0) of any tokens, which fills the cache and nothing else.
         """
         x = self.embed_tokens(input_ids)
         rotation = mm_rope_angles(positions, head_dim=self.config.head_dim, theta=self.config.rope_theta)

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 IGNORED = "model.vqmodel."
-"""Names of the image tokenizer of the text model, of no use to video, begin so."""
+"""Prefix of the weights of the text model's image tokenizer, which video has no use for."""
 _SINGLE_FILES = ("model.safetensors", "pytorch_model.bin")
 _VOCABULARY_ROWS = ("model.embed_tokens.weight", "lm_head.weight")
 
@@ -88,7 +88,7 @@ def check_shapes(model: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> Non
 def new_rows(
     shapes: Mapping[str, tuple[int, ...]], *, vocab_size: int, std: float, generator: torch.Generator
 ) -> dict[str, Tensor]:
-    """Return the rows that embedding and head lack to `vocab_size`: N(0, std^2), the embedding's drawn first.
+    """Return the rows that embedding and head lack for `vocab_size`: N(0, std^2), the embedding's drawn first.
 
     A Chameleon text model has 65536 rows, Lumos-1 129536.
 
@@ -147,7 +147,7 @@ def _read_file(file: Path) -> dict[str, Tensor]:
 
 
 def _open_file(file: Path) -> dict[str, tuple[tuple[int, ...], Any]]:
-    """Return shape and something whose slices are rows, of every tensor in the file."""
+    """Return, for every tensor in the file, its shape and an object whose slices are rows of it."""
     if file.suffix == ".bin":
         return {name: (tuple(tensor.shape), tensor) for name, tensor in _read_file(file).items()}
     try:

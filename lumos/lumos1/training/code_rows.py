@@ -1,4 +1,4 @@
-"""Fresh weights of visual codes that start from what the codes mean: codes with near FSQ levels start near each other.
+"""Fresh embedding and head rows of visual codes: codes whose FSQ levels are near start with rows near each other.
 
 A code of an FSQ tokenizer is a number in mixed radix: one digit for each quantised dimension (Mentzer et al. 2023).
 Drawn independently, the rows of 8000 or 64000 codes have to learn one by one that, say, two reds are alike. Here a row
@@ -21,7 +21,7 @@ _NOISE = 0.3  # share of a row's deviation that is its own
 
 
 def code_digits(num_codes: int, levels: Sequence[int]) -> Int[Tensor, "C n"]:
-    """Returns the level 0..levels[n]-1 of each code in each of the n dimensions; the first dimension runs fastest.
+    """Return the level 0..levels[n]-1 of each code in each of the n dimensions; the first dimension runs fastest.
 
     Raises:
         ValueError: the levels do not make `num_codes` codes.
@@ -41,7 +41,7 @@ def code_digits(num_codes: int, levels: Sequence[int]) -> Int[Tensor, "C n"]:
 def structured_rows(
     num_codes: int, levels: Sequence[int], *, width: int, std: float, generator: torch.Generator
 ) -> Float[Tensor, "C D"]:
-    """Returns rows of mean 0 and deviation `std` in code order, fp32, drawn with `generator` alone.
+    """Return rows of mean 0 and deviation `std` in code order, fp32, drawn with `generator` alone.
 
     Raises:
         ValueError: the levels do not make `num_codes` codes.
@@ -58,7 +58,7 @@ def structured_rows(
 
 @torch.no_grad()
 def relate_codes(model: LumosForCausalLM, levels: Sequence[int], *, generator: torch.Generator) -> None:
-    """Returns nothing; draws the visual rows of embedding and head anew, as `structured_rows` says.
+    """Draw the visual rows of embedding and head anew, with `structured_rows`.
 
     Raises:
         ValueError: the levels do not make the vocabulary's codes.

@@ -13,7 +13,7 @@ from torch import Tensor
 from lumos.lumos1.ardf import mask_ratio
 from lumos.lumos1.config import ARDFConfig, LumosConfig
 from lumos.lumos1.model.attention import samples_of
-from lumos.lumos1.sequence import packed_length
+from lumos.lumos1.sequence import sequence_length
 from xllmx.ranks.accounting import COMPUTE_BYTES, MASTER_BYTES
 
 _TRAILING = 2  # VEND SEP
@@ -22,7 +22,7 @@ _CHUNK_ROWS = 2048  # rows of logits at a time on a GPU, where task.loss_chunk i
 
 @dataclass(frozen=True, kw_only=True)
 class SequenceShape:
-    """The shape of one sample: so much text, such frames."""
+    """The shape of one sample: the length of its prompt and the grid of its frames."""
 
     num_prompt_ids: int
     """Ids of the prompt, from `<s>` up to, not including, the separator."""
@@ -32,7 +32,7 @@ class SequenceShape:
     @property
     def length(self) -> int:
         """Tokens, L."""
-        return packed_length(self.num_prompt_ids, self.grid)
+        return sequence_length(self.num_prompt_ids, self.grid)
 
     @property
     def num_codes(self) -> int:
@@ -52,7 +52,7 @@ class SequenceShape:
 
 @dataclass(frozen=True, kw_only=True)
 class BatchLoad:
-    """What the model has to do for a batch on one rank."""
+    """The work of the model for a batch on one rank."""
 
     num_tokens: int
     """Tokens: with padding to reckon memory, without it to reckon what the model needs (MFU)."""
@@ -63,7 +63,7 @@ class BatchLoad:
 
     @classmethod
     def of(cls, shape: SequenceShape, *, batch_size: int, masked_share: float | int) -> "BatchLoad":
-        """Returns the load of a batch of samples of one shape."""
+        """Return the load of a batch of samples of one shape."""
         return cls(
             num_tokens=batch_size * shape.length,
             attended_pairs=batch_size * shape.attended_pairs,
@@ -72,7 +72,7 @@ class BatchLoad:
 
 
 def attended_pairs(blocks: Int[Tensor, "B L"]) -> int:
-    """Returns how many pairs (query, key) of a batch the frame-causal rule allows, padding left out."""
+    """Return how many pairs (query, key) of a batch the frame-causal rule allows, padding left out."""
     sample = samples_of(blocks)
     rising = (sample * (int(blocks.max()) + 2) + blocks).contiguous()
     begins = torch.searchsorted(sample, sample) + torch.where(sample == 0, (blocks < 0).sum(1, keepdim=True), 0)
@@ -81,13 +81,13 @@ def attended_pairs(blocks: Int[Tensor, "B L"]) -> int:
 
 
 def expected_masked_share(config: ARDFConfig, *, samples: int = 4096) -> float:
-    """Returns the mean share of masked positions in training, over u in (0, 1)."""
+    """Return the mean share of masked positions in training, over u in (0, 1)."""
     u = (torch.arange(samples) + 0.5) / samples
     return float(mask_ratio(u, config.schedule, min_ratio=config.min_mask_ratio).mean())
 
 
 def forward_flops(config: LumosConfig, load: BatchLoad) -> tuple[int, int]:
-    """Returns the FLOPs of a forward pass: (blocks, head over the visual codes)."""
+    """Return the FLOPs of a forward pass: (blocks, head over the visual codes)."""
     width, inner = config.hidden_size, config.intermediate_size
     heads, kv = config.num_attention_heads * config.head_dim, config.num_key_value_heads * config.head_dim
     linear = 2 * load.num_tokens * (width * (2 * heads + 2 * kv) + 3 * width * inner)
@@ -97,7 +97,7 @@ def forward_flops(config: LumosConfig, load: BatchLoad) -> tuple[int, int]:
 
 
 def training_flops(config: LumosConfig, load: BatchLoad, *, frozen: bool = False) -> int:
-    """Returns the FLOPs of forward and backward that the model needs: the numerator of MFU, nothing twice.
+    """Return the FLOPs of forward and backward that the model needs: the numerator of MFU, nothing twice.
 
     `frozen` weights (adapters are trained, whose own products are too small to count) need no gradient: of the backward
     of a linear layer half is left, of that of attention all.
@@ -108,12 +108,12 @@ def training_flops(config: LumosConfig, load: BatchLoad, *, frozen: bool = False
 
 
 def recomputed_flops(config: LumosConfig, load: BatchLoad) -> int:
-    """Returns the FLOPs that activation checkpointing adds: the forward of the blocks once more."""
+    """Return the FLOPs that activation checkpointing adds: the forward of the blocks once more."""
     return forward_flops(config, load)[0]
 
 
 def block_activation_bytes(config: LumosConfig, num_tokens: int, *, precision: str = "bf16") -> int:
-    """Returns the bytes one block keeps for its backward.
+    """Return the bytes one block keeps for its backward.
 
     Per token, with c bytes a computed number: 4 D in the residual stream's fp32 (both norms' input and output), the
     casts of both for the products that read them (3 D for q, k, v, 2 D for gate and up), 4 Q (before and after
@@ -129,7 +129,7 @@ def block_activation_bytes(config: LumosConfig, num_tokens: int, *, precision: s
 
 
 def activation_bytes(config: LumosConfig, load: BatchLoad, *, checkpointing: bool, precision: str = "bf16") -> int:
-    """Returns the bytes kept at the peak of a step: all blocks', or their inputs and one block's while it is redone.
+    """Return the bytes kept at the peak of a step: all blocks', or their inputs and one block's while it is redone.
 
     Beside the blocks: embedding output and final norm, hidden rows and their gradient at the masked codes.
     """
@@ -142,7 +142,7 @@ def activation_bytes(config: LumosConfig, load: BatchLoad, *, checkpointing: boo
 
 
 def loss_bytes(config: LumosConfig, *, chunk: int | None = None, head_trained: bool = True) -> int:
-    """Returns the bytes of the head's work: a chunk of logits (twice fp32, twice bf16) and the weight's gradient."""
+    """Return the bytes of the head's work: a chunk of logits (twice fp32, twice bf16) and the weight's gradient."""
     codes = config.vocabulary.num_codes
     logits = (chunk or _CHUNK_ROWS) * codes * (2 * MASTER_BYTES + 2 * COMPUTE_BYTES["bf16"])
     return logits + (MASTER_BYTES * codes * config.hidden_size if head_trained else 0)

@@ -1,4 +1,4 @@
-"""The weights a training starts from; a rank that holds part of the model (`xllmx.ranks.sharding`) fills just that."""
+"""The weights that training starts from; a rank that holds part of the model fills just that part."""
 
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,7 @@ from xllmx.ranks.sharding import fill_rows
 
 
 def fresh_weights(model: LumosForCausalLM, *, generator: torch.Generator) -> None:
-    """Returns nothing; draws all weights anew, the same numbers however the model is sharded.
+    """Draw all weights anew, the same numbers however the model is sharded.
 
     Every rank draws every tensor, one at a time, and keeps its rows.
     """
@@ -21,7 +21,7 @@ def fresh_weights(model: LumosForCausalLM, *, generator: torch.Generator) -> Non
 
 
 def stored_weights(model: LumosForCausalLM, folder: Path | str, *, generator: torch.Generator) -> None:
-    """Returns nothing; reads the weights in a folder, only the rows this rank holds, in the dtype of the model.
+    """Read the weights in a folder, only the rows this rank holds, in the dtype of the model.
 
     A smaller vocabulary grows: old rows are copied, new ones drawn (a text model as a start, SPEC section 5).
 

@@ -1,6 +1,7 @@
-"""Several short samples in one row instead of padding; none sees another, each counts its positions from 0.
+"""Packing: several short samples in one row of a batch instead of padding.
 
-Block numbers restart with every sample, which is all that attention has to know (`attention.samples_of`)::
+None sees another, and each counts its positions from 0. Block numbers restart with every sample, which is all that
+attention has to know (`attention.samples_of`)::
 
     padded   . . . a a a a        packed   a a a a b b b b b b b c c c
              b b b b b b b
@@ -20,7 +21,7 @@ _NOWHERE = -1  # block of padding
 
 
 def first_fit(lengths: Sequence[int], row_length: int) -> list[list[int]]:
-    """Returns the samples of each row: every sample goes to the first row with room; one that is longer has its own.
+    """Return the samples of each row: every sample goes to the first row with room; one that is longer has its own.
 
     >>> first_fit([5, 3, 4, 2], 8)
     [[0, 1], [2, 3]]
@@ -38,7 +39,7 @@ def first_fit(lengths: Sequence[int], row_length: int) -> list[list[int]]:
 
 
 def pack_batch(samples: Sequence[Prepared], row_length: int, *, vocab: Vocab) -> Prepared:
-    """Returns one batch of samples that were prepared alone, packed into rows of up to `row_length` tokens.
+    """Return one batch of samples that were prepared alone, packed into rows of up to `row_length` tokens.
 
     Inputs are those of `masked_batch`, and `padding_saved`: (tokens that padding would have added, all it would have).
     Rows shorter than the longest are padded on the left.
@@ -58,7 +59,7 @@ def pack_batch(samples: Sequence[Prepared], row_length: int, *, vocab: Vocab) ->
         "input_ids": _rows(samples, rows, "input_ids", width=width, fill=vocab.pad),
         "positions": _rows(samples, rows, "positions", width=width, fill=0),
         "blocks": _rows(samples, rows, "blocks", width=width, fill=_NOWHERE),
-        "rows": torch.cat([samples[sample].inputs["rows"] + places[sample] for sample in order]),
+        "scored": torch.cat([samples[sample].inputs["scored"] + places[sample] for sample in order]),
         "frames": torch.cat([samples[sample].inputs["frames"] for sample in order]),
         "num_frames": max(sample.inputs["num_frames"] for sample in samples),
         "padding_saved": (padded - len(rows) * width, padded),
@@ -72,6 +73,6 @@ def pack_batch(samples: Sequence[Prepared], row_length: int, *, vocab: Vocab) ->
 
 
 def _rows(samples: Sequence[Prepared], rows: list[list[int]], name: str, *, width: int, fill: int) -> Tensor:
-    """Returns one input of all samples as rows [R, ..., width]."""
+    """Return one input of all samples as rows [R, ..., width]."""
     joined = [torch.cat([samples[sample].inputs[name] for sample in row], dim=-1) for row in rows]
     return torch.cat([F.pad(row, (width - row.shape[-1], 0), value=fill) for row in joined])

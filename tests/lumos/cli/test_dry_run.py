@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from lumos.cli import main
-from lumos.cli.dry_run import plan_run, read_size, report
+from lumos.cli.dry_run import estimate_run, read_size, report
 from lumos.cli.train import RunConfig
-from lumos.lumos1.sequence import packed_length
+from lumos.lumos1.sequence import sequence_length
 from lumos.lumos1.training.cost import BatchLoad, activation_bytes, recomputed_flops, training_flops
 from tests.tiny_data import MODEL, VOCAB, write_clips
 from xllmx.config import load_config
@@ -22,68 +22,68 @@ def recipe(repo: Path, name: str, *words: str) -> RunConfig:
 
 
 def test_a_released_recipe_is_planned_without_data_or_weights(repo: Path) -> None:
-    plan = plan_run(recipe(repo, "1B_stage_1_image", "task.model_config=configs/model/1B.yaml"), num_gpus=48)
-    assert sum(plan.units.values()) == plan.trainable == 1_503_729_664
-    assert (plan.shards, len(plan.units)) == (48, 18)
-    assert plan.state.weights == 4 * math.ceil(1_503_729_664 / 48)
-    image = plan.streams["image"]
+    estimate = estimate_run(recipe(repo, "1B_stage_1_image", "task.model_config=configs/model/1B.yaml"), num_gpus=48)
+    assert sum(estimate.units.values()) == estimate.trainable == 1_503_729_664
+    assert (estimate.shards, len(estimate.units)) == (48, 18)
+    assert estimate.state.weights == 4 * math.ceil(1_503_729_664 / 48)
+    image = estimate.streams["image"]
     assert image.longest.grid == (1, 32, 56)
-    assert image.mean.length == packed_length(160, (1, 32, 56)) == 1994
+    assert image.mean.length == sequence_length(160, (1, 32, 56)) == 1994
     load = image.load()
     assert load.num_targets == pytest.approx(1792 * 0.80, rel=0.05)
-    assert plan.step_flops("image") == training_flops(plan.model, load)
-    assert plan.redone_flops("image") == recomputed_flops(plan.model, load)
-    saved = plan.peak_bytes(checkpointing=False) - plan.peak_bytes(checkpointing=True)
-    assert saved == activation_bytes(plan.model, load, checkpointing=False) - activation_bytes(
-        plan.model, load, checkpointing=True
+    assert estimate.step_flops("image") == training_flops(estimate.model, load)
+    assert estimate.redone_flops("image") == recomputed_flops(estimate.model, load)
+    saved = estimate.peak_bytes(checkpointing=False) - estimate.peak_bytes(checkpointing=True)
+    assert saved == activation_bytes(estimate.model, load, checkpointing=False) - activation_bytes(
+        estimate.model, load, checkpointing=True
     )
 
 
 def test_streams_have_their_batches_and_the_video_its_length(repo: Path) -> None:
     words = ["task.init_from=null", "task.model_config=configs/model/3B.yaml", "trainer.grad_accumulation=2"]
-    plan = plan_run(recipe(repo, "3B_stage_2_joint", *words), num_gpus=8, size=(672, 384))
-    assert {name: stream.longest.grid for name, stream in plan.streams.items()} == {
+    estimate = estimate_run(recipe(repo, "3B_stage_2_joint", *words), num_gpus=8, size=(672, 384))
+    assert {name: stream.longest.grid for name, stream in estimate.streams.items()} == {
         "image": (1, 48, 84),
         "video": (7, 48, 84),
     }
-    image = plan.streams["image"]
-    assert plan.step_flops("image") == 2 * training_flops(plan.model, image.load())
+    image = estimate.streams["image"]
+    assert estimate.step_flops("image") == 2 * training_flops(estimate.model, image.load())
     assert image.load() == BatchLoad.of(image.mean, batch_size=6, masked_share=image.masked_share)
-    assert "6 x 2             96 assumed" in report(plan)
+    assert "6 x 2             96 assumed" in report(estimate)
 
 
 def test_data_that_is_there_is_measured(repo: Path, tmp_path: Path) -> None:
     clips = write_clips(tmp_path / "clips", num_latent=4)
     words = [*MODEL_WORDS, f"task.data={{video: {clips}}}", "task.duration_s=1", "trainer.epochs=1"]
-    stream = plan_run(recipe(repo, "1B_stage_1_image", *words, "trainer.batch_size={video: 2}")).streams["video"]
+    stream = estimate_run(recipe(repo, "1B_stage_1_image", *words, "trainer.batch_size={video: 2}")).streams["video"]
     assert stream.num_clips == 9
-    assert (stream.mean.length, stream.longest.length) == (packed_length(6, (3, 8, 4)), packed_length(7, (3, 8, 4)))
+    assert (stream.mean.length, stream.longest.length) == (sequence_length(6, (3, 8, 4)), sequence_length(7, (3, 8, 4)))
 
 
 def test_data_that_cannot_be_read_is_said_not_assumed(repo: Path, tmp_path: Path) -> None:
     data = tmp_path / "video.yaml"
     words = [*MODEL_WORDS, f"task.data={{video: {data}}}", "trainer.batch_size={video: 2}"]
     data.write_text("META: [{path: not-made-yet}]")
-    assert plan_run(recipe(repo, "1B_stage_1_image", *words)).streams["video"].num_clips is None
+    assert estimate_run(recipe(repo, "1B_stage_1_image", *words)).streams["video"].num_clips is None
     data.write_text("META: [{paht: not-made-yet}]")
     with pytest.raises(ValueError, match="has no path"):
-        plan_run(recipe(repo, "1B_stage_1_image", *words))
+        estimate_run(recipe(repo, "1B_stage_1_image", *words))
 
 
 def test_replicas_are_copies_of_the_state(repo: Path) -> None:
-    plan = plan_run(recipe(repo, "1B_stage_1_image", *MODEL_WORDS, "parallel.replicas=2"), num_gpus=6)
-    assert plan.shards == 3
-    assert "6: 2 copies of the state in 3 shards" in report(plan)
-    whole = plan_run(recipe(repo, "1B_stage_1_image", *MODEL_WORDS, "parallel.sharding=none"), num_gpus=6)
+    estimate = estimate_run(recipe(repo, "1B_stage_1_image", *MODEL_WORDS, "parallel.replicas=2"), num_gpus=6)
+    assert estimate.shards == 3
+    assert "6: 2 copies of the state in 3 shards" in report(estimate)
+    whole = estimate_run(recipe(repo, "1B_stage_1_image", *MODEL_WORDS, "parallel.sharding=none"), num_gpus=6)
     assert whole.shards == 1
     assert whole.state.optimizer == 8 * whole.trainable
     with pytest.raises(ValueError, match=r"--gpus 5 must be a positive multiple of parallel\.replicas=2"):
-        plan_run(recipe(repo, "1B_stage_1_image", *MODEL_WORDS, "parallel.replicas=2"), num_gpus=5)
+        estimate_run(recipe(repo, "1B_stage_1_image", *MODEL_WORDS, "parallel.replicas=2"), num_gpus=5)
 
 
 def test_precision_auto_is_bf16_for_gpus(repo: Path) -> None:
     plans = [
-        plan_run(recipe(repo, "1B_stage_1_image", *MODEL_WORDS, f"trainer.precision={p}")) for p in ("auto", "bf16")
+        estimate_run(recipe(repo, "1B_stage_1_image", *MODEL_WORDS, f"trainer.precision={p}")) for p in ("auto", "bf16")
     ]
     assert plans[0] == plans[1]
     assert plans[0].precision == "bf16"
@@ -91,30 +91,30 @@ def test_precision_auto_is_bf16_for_gpus(repo: Path) -> None:
 
 def test_a_global_batch_is_cut_among_the_gpus(repo: Path) -> None:
     words = [*MODEL_WORDS, "trainer.batch_size={image: 2}", "trainer.global_batch_size={image: 24}"]
-    streams = [plan_run(recipe(repo, "1B_stage_1_image", *words), num_gpus=num).streams for num in (2, 4)]
+    streams = [estimate_run(recipe(repo, "1B_stage_1_image", *words), num_gpus=num).streams for num in (2, 4)]
     assert [stream["image"].accumulation for stream in streams] == [6, 3]
     with pytest.raises(ValueError, match="5 processes with batches of 2"):
-        plan_run(recipe(repo, "1B_stage_1_image", *words), num_gpus=5)
+        estimate_run(recipe(repo, "1B_stage_1_image", *words), num_gpus=5)
 
 
 def test_an_offloaded_state_lies_in_the_host(repo: Path) -> None:
     words = [*MODEL_WORDS, "parallel.activation_checkpointing=selective"]
     gpu, host = (
-        plan_run(recipe(repo, "1B_stage_1_image", *words, f"parallel.cpu_offload={flag}"), num_gpus=4)
+        estimate_run(recipe(repo, "1B_stage_1_image", *words, f"parallel.cpu_offload={flag}"), num_gpus=4)
         for flag in ("false", "true")
     )
     kept = gpu.state.weights + gpu.state.optimizer + gpu.state.gradients + gpu.state.average
     assert (gpu.host_bytes, host.host_bytes) == (0, kept)
     assert gpu.peak_bytes(checkpointing=False) - host.peak_bytes(checkpointing=False) == kept
-    assert ["AdamW" in report(plan) for plan in (gpu, host)] == [True, False]
-    assert ["in the host" in report(plan) for plan in (gpu, host)] == [False, True]
+    assert ["AdamW" in report(estimate) for estimate in (gpu, host)] == [True, False]
+    assert ["in the host" in report(estimate) for estimate in (gpu, host)] == [False, True]
     assert "this config: selective, in between" in report(gpu)
     assert gpu.redone_flops("image") == 0
 
 
 def test_an_engine_whose_memory_is_not_known_is_refused(repo: Path) -> None:
     with pytest.raises(ValueError, match=r"parallel\.engine is deepspeed, whose memory the dry run does not know"):
-        plan_run(recipe(repo, "1B_stage_1_image", *MODEL_WORDS, "parallel.engine=deepspeed"), num_gpus=4)
+        estimate_run(recipe(repo, "1B_stage_1_image", *MODEL_WORDS, "parallel.engine=deepspeed"), num_gpus=4)
 
 
 def test_the_command_touches_nothing(
@@ -141,12 +141,14 @@ def test_the_notes_on_many_gpus_are_the_dry_runs_numbers(repo: Path) -> None:
     assert len(rows) == 9
     for model, size, tokens, gpus, numbers in rows:
         words = ["task.init_from=null", f"task.model_config={repo / 'configs' / 'model' / f'{model}.yaml'}"]
-        plan = plan_run(recipe(repo, f"{model}_stage_2_joint", *words), num_gpus=int(gpus), size=read_size(size))
-        kept, inputs = (plan.batch_bytes(checkpointing=flag) for flag in (False, True))
-        peaks = [plan.peak_bytes(checkpointing=flag) for flag in (False, True)]
-        expected = [plan.state.total, kept[0], inputs[0], inputs[1], *peaks]
+        estimate = estimate_run(
+            recipe(repo, f"{model}_stage_2_joint", *words), num_gpus=int(gpus), size=read_size(size)
+        )
+        kept, inputs = (estimate.batch_bytes(checkpointing=flag) for flag in (False, True))
+        peaks = [estimate.peak_bytes(checkpointing=flag) for flag in (False, True)]
+        expected = [estimate.state.total, kept[0], inputs[0], inputs[1], *peaks]
         assert [float(number) for number in numbers.split("|")] == [round(n / 2**30, 1) for n in expected], (
             model,
             size,
         )
-        assert int(tokens.replace(",", "")) == plan.streams["video"].longest.length
+        assert int(tokens.replace(",", "")) == estimate.streams["video"].longest.length

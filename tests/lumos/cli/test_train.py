@@ -9,7 +9,7 @@ import torch
 
 from lumos.cli import main, train
 from lumos.cli.train import RunConfig, run, stopped_status
-from lumos.lumos1.sequence import pack
+from lumos.lumos1.sequence import sequence_of
 from lumos.tokenizer.vocab import Vocab
 from tests.tiny_data import MODEL, VOCAB, make_clip, write_clips
 from xllmx.config import load_config
@@ -64,7 +64,7 @@ def released_like(folder: Path, *, broken: set[int]) -> Path:
     for number in range(12):
         clip = make_clip(number, 1)
         codes, prompt = torch.from_numpy(clip.codes.astype("int64")), torch.from_numpy(clip.prompt_ids).long()
-        tokens = pack(prompt, codes, vocab=vocab, fps=1, duration=1).tolist()
+        tokens = sequence_of(prompt, codes, vocab=vocab, fps=1, duration=1).tolist()
         content = pickle.dumps({"token": tokens, "label": tokens, "id": number})
         (folder / f"{number}.pkl").write_bytes(content[:20] if number in broken else content)
         entries.append({"file": f"{number}.pkl", "len": len(tokens), "id": number})

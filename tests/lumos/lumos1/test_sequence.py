@@ -19,15 +19,16 @@ from lumos.lumos1.sequence import (
     labels_of,
     num_frames_of,
     num_latent_frames,
-    pack,
-    packed_length,
     positions_of,
-    unpack,
+    sequence_length,
+    sequence_of,
+    split_sequence,
     video_header,
 )
 from lumos.tokenizer.vocab import Vocab
 
 VOCAB = Vocab()
+SECOND = {"vocab": VOCAB, "fps": 1, "duration": 1}
 
 
 def make_sample(*, num_prompt_ids=5, grid=(3, 4, 8), fps=12, duration=2):
@@ -35,7 +36,7 @@ def make_sample(*, num_prompt_ids=5, grid=(3, 4, 8), fps=12, duration=2):
     generator = torch.Generator().manual_seed(num_prompt_ids)
     prompt = torch.randint(20000, 30000, (num_prompt_ids,), generator=generator)
     codes = torch.randint(0, VOCAB.num_codes, grid, generator=generator)
-    return pack(prompt, codes, vocab=VOCAB, fps=fps, duration=duration), prompt, codes
+    return sequence_of(prompt, codes, vocab=VOCAB, fps=fps, duration=duration), prompt, codes
 
 
 def left_padded(rows: list[torch.Tensor]) -> torch.Tensor:
@@ -81,8 +82,8 @@ def test_frame_tokens_are_drawn_in_order():
 
 def test_unpack_is_the_inverse_of_pack():
     ids, prompt, codes = make_sample()
-    assert len(ids) == packed_length(len(prompt), tuple(codes.shape))
-    again, codes_again, fps, duration = unpack(ids, VOCAB)
+    assert len(ids) == sequence_length(len(prompt), tuple(codes.shape))
+    again, codes_again, fps, duration = split_sequence(ids, VOCAB)
     assert torch.equal(again, prompt)
     assert torch.equal(codes_again, codes)
     assert (fps, duration) == (12, 2)
@@ -106,7 +107,7 @@ def test_video_header_stands_between_separator_and_frames():
 )
 def test_broken_layout_is_refused(edit, message):
     with pytest.raises(ValueError, match=message):
-        unpack(edit(make_sample()[0]), VOCAB)
+        split_sequence(edit(make_sample()[0]), VOCAB)
 
 
 @pytest.mark.parametrize(
@@ -116,8 +117,11 @@ def test_broken_layout_is_refused(edit, message):
         (lambda: num_latent_frames(0), "num_frames is 0"),
         (lambda: frame_ids(torch.zeros(4, 6, dtype=torch.long), VOCAB), "latent width is 6"),
         (lambda: make_sample(fps=300), "0..198"),
-        (lambda: pack(torch.tensor([9004]), torch.zeros(1, 4, 4).long(), vocab=VOCAB, fps=1, duration=1), "prompt"),
-        (lambda: pack(torch.tensor([3]), torch.full((1, 4, 4), 64000), vocab=VOCAB, fps=1, duration=1), "0..63999"),
+        (lambda: sequence_of(torch.tensor([9004]), torch.zeros(1, 4, 4).long(), **SECOND), "prompt"),
+        (
+            lambda: sequence_of(torch.tensor([3]), torch.full((1, 4, 4), 64000), **SECOND),
+            "0..63999",
+        ),
     ],
 )
 def test_sizes_the_tokens_cannot_say_are_refused(call, message):
@@ -220,15 +224,15 @@ def test_frame_and_content_indices_count_codes_and_row_ends():
 def test_released_shards_unpack_and_pack_again(shared_data, name):
     with (shared_data / "released_shards" / f"{name}.pkl").open("rb") as file:
         ids = torch.tensor(pickle.load(file)["token"])
-    prompt, codes, fps, duration = unpack(ids, VOCAB)
+    prompt, codes, fps, duration = split_sequence(ids, VOCAB)
     assert tuple(codes.shape[1:]) == (grid_of(672, 384) if name == "video_1" else grid_of(576, 416))
     assert (len(codes), fps, duration) == ((22, 12, 7) if name == "video_1" else (1, 1, 1))
-    assert torch.equal(pack(prompt, codes, vocab=VOCAB, fps=fps, duration=duration), ids)
+    assert torch.equal(sequence_of(prompt, codes, vocab=VOCAB, fps=fps, duration=duration), ids)
 
 
 def test_placeholders_of_a_released_shard_are_filled_as_in_the_release(shared_data, golden):
     with (shared_data / "released_shards" / "video_0.pkl").open("rb") as file:
-        prompt = unpack(torch.tensor(pickle.load(file)["token"]), VOCAB)[0]
+        prompt = split_sequence(torch.tensor(pickle.load(file)["token"]), VOCAB)[0]
     pipeline = json.loads((golden / "data_utils.json").read_text())["train_data_pipeline"]
     expected = pipeline["video_t2v_2s test_video/1-in-1/files/0.pkl"]["1_after_replace"]
     filled = fill_placeholders(prompt, vocab=VOCAB, frames=24, fps=12)

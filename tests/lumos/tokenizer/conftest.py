@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from lumos.tokenizer.export import export_pair
-from lumos.tokenizer.network import CausalConv, CausalVideoTokenizer, FrameNorm, NetworkConfig
+from lumos.tokenizer.layers import CausalConv, FrameNorm
+from lumos.tokenizer.network import CausalVideoTokenizer, NetworkConfig
 
 SMALL = NetworkConfig(channels=6, multipliers=(1, 2), num_res_blocks=1, z_channels=5, levels=(4, 3, 5))
 """Two levels and no two sizes equal: 60 codes; encoder and decoder reach back 16 latent frames each."""

@@ -9,7 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from lumos.tokenizer.network import FSQ, CausalVideoTokenizer, NetworkConfig, band_gains, haar_patch, haar_unpatch
+from lumos.tokenizer.fsq import FSQ
+from lumos.tokenizer.haar import band_gains, haar_patch, haar_unpatch
+from lumos.tokenizer.network import CausalVideoTokenizer, NetworkConfig
 
 Make = Callable[..., Tensor]
 RELEASED_LEVELS = (8, 8, 8, 5, 5, 5)

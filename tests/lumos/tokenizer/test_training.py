@@ -8,14 +8,8 @@ import pytest
 import torch
 
 from lumos.tokenizer.network import NetworkConfig
-from lumos.tokenizer.training import (
-    NETWORK_FILE,
-    TokenizerRunConfig,
-    TokenizerTask,
-    TokenizerTaskConfig,
-    main,
-    run,
-)
+from lumos.tokenizer.task import NETWORK_FILE, TokenizerTask, TokenizerTaskConfig
+from lumos.tokenizer.training import TokenizerRunConfig, main, run
 from lumos.tokenizer.visual import VisualTokenizer
 from xllmx.optim import OptimConfig
 from xllmx.rng import generator_for

@@ -5,7 +5,7 @@ import torch
 
 from xllmx.data.loader import CyclicLoader, StreamCycle, build_loader
 from xllmx.data.mixture import Mixture
-from xllmx.data.sampler import BucketedSampler
+from xllmx.data.order import BatchOrder
 
 
 class Numbers:
@@ -24,7 +24,7 @@ def loader_at(step: int, *, num_workers: int = 0) -> CyclicLoader:
     loaders = {
         name: build_loader(
             data,
-            BucketedSampler(lengths=data.lengths, batch_size=size, accumulation=2),
+            BatchOrder(lengths=data.lengths, batch_size=size, accumulation=2),
             collate=torch.tensor,
             num_workers=num_workers,
         )

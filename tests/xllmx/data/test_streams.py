@@ -36,13 +36,13 @@ def test_steps_of_an_epoch_count_the_turns_of_the_others() -> None:
 
 def test_held_out_streams_have_the_batch_of_their_first_name() -> None:
     streams = Streams({"image/a": Numbers(9), "image/b": Numbers(9), "video": Numbers(9)}, batch_size={"image": 3})
-    assert [sampler.batch_size for sampler in streams.samplers.values()] == [3, 3, 1]
+    assert [order.batch_size for order in streams.orders.values()] == [3, 3, 1]
 
 
 def test_keys_of_a_data_set_are_kept_apart() -> None:
-    sampler = streams_of(batch_size={"video": 5}).samplers["video"]
-    assert sorted(sampler.batch(0) + sampler.batch(1)) == list(range(10))
-    assert len({index % 2 for index in sampler.batch(0)}) == 1
+    order = streams_of(batch_size={"video": 5}).orders["video"]
+    assert sorted(order.batch(0) + order.batch(1)) == list(range(10))
+    assert len({index % 2 for index in order.batch(0)}) == 1
 
 
 def test_a_stream_never_drawn_from_is_not_loaded() -> None:

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-from lumos.lumos1.data.clips import ClipDataset, ClipWriter, read_released
+from lumos.lumos1.data.clips import ClipDataset, read_released
 from lumos.lumos1.data.shards import ClipShards, shard_metadata, write_index, write_shard
-from lumos.lumos1.sequence import Clip, pack
+from lumos.lumos1.data.writing import ClipWriter
+from lumos.lumos1.sequence import Clip, sequence_of
 from lumos.tokenizer.vocab import Vocab
 
 
@@ -39,7 +40,7 @@ def assert_same(one: Clip, other: Clip) -> None:
 def tokens_of(clip: Clip) -> torch.Tensor:
     codes = torch.from_numpy(clip.codes.astype(np.int64))
     prompt_ids = torch.from_numpy(clip.prompt_ids.astype(np.int64))
-    return pack(prompt_ids, codes, vocab=Vocab(), fps=clip.fps, duration=clip.duration)
+    return sequence_of(prompt_ids, codes, vocab=Vocab(), fps=clip.fps, duration=clip.duration)
 
 
 def write(folder: Path, clips: list[Clip], *, shard_size: int = 4) -> Path:
@@ -260,7 +261,8 @@ def test_the_example_yamls_name_what_pre_tokenisation_makes(
     yamls = sorted((repo / "configs" / "data").glob("*.yaml"))
     assert yamls
     write(tmp_path / "set", [make_clip(number) for number in range(4)])
-    monkeypatch.setattr("lumos.lumos1.data.clips._entry", lambda yaml, entry: (tmp_path / "set", float(entry["ratio"])))
+    place = "lumos.lumos1.data.data_yaml._entry"
+    monkeypatch.setattr(place, lambda yaml, entry: (tmp_path / "set", float(entry["ratio"])))
     for path in yamls:
         assert len(ClipDataset(path)) >= 4
 

@@ -10,7 +10,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from lumos.lumos1.config import LumosConfig
 from lumos.lumos1.model.modeling import LumosForCausalLM
-from lumos.lumos1.sequence import pack
+from lumos.lumos1.sequence import sequence_of
 from lumos.tokenizer.vocab import Vocab
 
 TINY_VOCAB = Vocab(
@@ -72,7 +72,7 @@ def sample():
         generator = torch.Generator().manual_seed(num_prompt_ids)
         prompt = torch.randint(24, 70, (num_prompt_ids,), generator=generator)
         codes = torch.randint(0, TINY_VOCAB.num_codes, grid, generator=generator)
-        return pack(prompt, codes, vocab=TINY_VOCAB, fps=6, duration=2)
+        return sequence_of(prompt, codes, vocab=TINY_VOCAB, fps=6, duration=2)
 
     return make
 

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file
 
 from lumos.cli import main
-from lumos.cli.dry_run import plan_run
+from lumos.cli.dry_run import estimate_run
 from lumos.cli.record import model_hash
 from lumos.cli.train import RunConfig, run
 from lumos.lumos1.config import LumosConfig
@@ -168,6 +168,6 @@ def test_mistakes_are_named(base: Path, exported: Path, tmp_path: Path, monkeypa
 def test_one_gpu_of_24_gb_trains_the_1b_class(repo: Path) -> None:
     """The arithmetic of configs/train/1B_lora.yaml: images and videos of 2 s at 256p."""
     words = ["task.init_from=null", f"task.model_config={repo / 'configs' / 'model' / '1B.yaml'}"]
-    plan = plan_run(load_config(RunConfig, repo / "configs" / "train" / "1B_lora.yaml", words))
-    assert plan.trainable < sum(plan.units.values()) / 100
-    assert plan.peak_bytes(checkpointing=True) + 2 * 2**30 < 24e9
+    estimate = estimate_run(load_config(RunConfig, repo / "configs" / "train" / "1B_lora.yaml", words))
+    assert estimate.trainable < sum(plan.units.values()) / 100
+    assert estimate.peak_bytes(checkpointing=True) + 2 * 2**30 < 24e9

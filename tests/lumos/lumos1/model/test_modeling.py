@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from lumos.lumos1.model.modeling import LumosForCausalLM
-from lumos.lumos1.training.task import LumosTaskConfig, read_model_config
+from lumos.lumos1.training.model_settings import read_model_config
+from lumos.lumos1.training.task import LumosTaskConfig
 from lumos.tokenizer.vocab import Vocab
 
 

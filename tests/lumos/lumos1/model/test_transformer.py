@@ -155,14 +155,14 @@ import torch
 from torch._dynamo.testing import CompileCounter
 from lumos.lumos1.config import LumosConfig
 from lumos.lumos1.model.modeling import LumosForCausalLM
-from lumos.lumos1.sequence import pack
+from lumos.lumos1.sequence import sequence_of
 from lumos.tokenizer.vocab import Vocab
 
 config = LumosConfig(hidden_size=48, intermediate_size=40, num_hidden_layers=2, num_attention_heads=4)
 model = LumosForCausalLM(config)
 layouts = [(4, (2, 4, 8)), (4, (3, 4, 8)), (7, (1, 8, 4)), (5, (2, 4, 8))]
 batches = [
-    pack(torch.arange(9, 9 + n), torch.zeros(grid, dtype=torch.int64), vocab=Vocab(), fps=6, duration=2)[None]
+    sequence_of(torch.arange(9, 9 + n), torch.zeros(grid, dtype=torch.int64), vocab=Vocab(), fps=6, duration=2)[None]
     for n, grid in layouts
 ]
 plain = [model.hidden(ids) for ids in batches]

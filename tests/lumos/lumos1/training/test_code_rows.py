@@ -5,7 +5,7 @@ import torch
 from torch.nn.functional import cosine_similarity
 
 from lumos.lumos1.training.code_rows import code_digits, structured_rows
-from lumos.tokenizer.network import FSQ
+from lumos.tokenizer.fsq import FSQ
 
 LEVELS = (8, 5, 3)
 

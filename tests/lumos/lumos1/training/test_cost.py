@@ -9,7 +9,7 @@ from lumos.lumos1.config import ARDFConfig, LumosConfig
 from lumos.lumos1.model.attention import frame_causal_mask, plan_of
 from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.model.rope import mm_rope_angles
-from lumos.lumos1.sequence import blocks_of, pack, positions_of
+from lumos.lumos1.sequence import blocks_of, positions_of, sequence_of
 from lumos.lumos1.training.cost import (
     BatchLoad,
     SequenceShape,
@@ -41,7 +41,7 @@ def config() -> LumosConfig:
 
 def ids_of(shape: SequenceShape, config: LumosConfig) -> torch.Tensor:
     codes = torch.zeros(shape.grid, dtype=torch.long)
-    return pack(torch.arange(shape.num_prompt_ids), codes, vocab=config.vocabulary, fps=6, duration=2)[None]
+    return sequence_of(torch.arange(shape.num_prompt_ids), codes, vocab=config.vocabulary, fps=6, duration=2)[None]
 
 
 def test_pairs_are_those_of_the_literal_mask(config: LumosConfig) -> None:

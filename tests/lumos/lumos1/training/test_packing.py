@@ -8,9 +8,10 @@ import torch
 from lumos.cli.train import RunConfig, run
 from lumos.lumos1.config import LumosConfig
 from lumos.lumos1.model.modeling import LumosForCausalLM
-from lumos.lumos1.sequence import pack
+from lumos.lumos1.sequence import sequence_of
+from lumos.lumos1.training.masked_batch import masked_batch
 from lumos.lumos1.training.packing import first_fit, pack_batch
-from lumos.lumos1.training.samples import Sample, masked_batch
+from lumos.lumos1.training.samples import Sample
 from lumos.lumos1.training.task import LumosTask, LumosTaskConfig
 from tests.tiny_data import MODEL, VOCAB, make_clip, write_clips
 from xllmx.config import load_config
@@ -61,7 +62,7 @@ def test_a_change_in_one_sample_leaves_the_others_bit_for_bit(
 ) -> None:
     vocab = tiny_config.vocabulary
     first, second, other = (
-        pack(torch.arange(256, 251, -1), torch.full((2, 8, 4), code), vocab=vocab, fps=6, duration=2)[None]
+        sequence_of(torch.arange(256, 251, -1), torch.full((2, 8, 4), code), vocab=vocab, fps=6, duration=2)[None]
         for code in (3, 9, 11)
     )
     no_mask = torch.zeros(1, 2, 40, dtype=torch.bool)

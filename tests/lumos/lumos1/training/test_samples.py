@@ -1,6 +1,5 @@
 """Clips as training samples: the released edits, modes, left padding, and noise that no batch changes."""
 
-import dataclasses
 import hashlib
 import json
 import time
@@ -12,25 +11,14 @@ import torch
 from torch import Tensor
 
 from lumos.lumos1.config import ARDFConfig, LumosConfig
-from lumos.lumos1.data.clips import ClipWriter, read_released
+from lumos.lumos1.data.clips import read_released
 from lumos.lumos1.model.modeling import LumosForCausalLM
-from lumos.lumos1.sequence import Clip, frame_index_of, packed_length
-from lumos.lumos1.training.samples import (
-    ClipStream,
-    Sample,
-    cut_clip,
-    cut_to_frames,
-    draw_sample,
-    drop_text,
-    frames_within,
-    given_frames,
-    masked_batch,
-    pad_batch,
-)
+from lumos.lumos1.sequence import Clip, frame_index_of
+from lumos.lumos1.training.cutting import cut_clip
+from lumos.lumos1.training.masked_batch import masked_batch, pad_batch
+from lumos.lumos1.training.samples import Sample, draw_sample, drop_text, given_frames
 from lumos.lumos1.training.task import LumosTask, LumosTaskConfig
 from lumos.tokenizer.vocab import Vocab
-from xllmx.data.broken import BrokenSampleError, Replacing
-from xllmx.data.streams import Streams
 from xllmx.rng import generator_at
 
 
@@ -126,15 +114,6 @@ def test_text_is_dropped_as_often_as_asked_and_positions_count_from_the_start(ta
     assert set(positions[~dropped].tolist()) == {len(clip().prompt_ids) + 1 + 1}  # frames = 12 has two digits
 
 
-def test_cut_drops_frames_and_sets_the_duration() -> None:
-    whole = dataclasses.replace(clip(frames=22), fps=12, duration=7)
-    cut = cut_clip(whole, 2)
-    assert (len(cut.codes), cut.duration, cut.fps) == (7, 2, 12)
-    assert (cut.codes == whole.codes[:7]).all()
-    assert cut_clip(cut, 2) is cut
-    assert cut_clip(whole, None) is whole
-
-
 def test_drop_text_keeps_everything_from_the_video_start(vocab: Vocab) -> None:
     ids = torch.tensor([256, 70, 261, 264, 1, 2])
     assert drop_text(ids, vocab).tolist() == [264, 1, 2]
@@ -144,8 +123,8 @@ def test_targets_are_the_codes_at_masked_codes_and_row_ends_carry_no_loss(task: 
     own = clip()
     prepared = task.prepare([sample(own)], seeded())
     inputs = prepared.inputs
-    at_rows = inputs["input_ids"].flatten()[inputs["rows"]]
-    assert (at_rows == vocab.mask).all()
+    at_scored = inputs["input_ids"].flatten()[inputs["scored"]]
+    assert (at_scored == vocab.mask).all()
     num_masked = int((inputs["input_ids"] == vocab.mask).sum())
     row_ends = 4 * 8 - int((inputs["input_ids"] == vocab.row_end).sum())
     assert row_ends > 0
@@ -197,92 +176,3 @@ def test_hundreds_of_samples_are_prepared_in_a_second(task: LumosTask) -> None:
     start = time.process_time()
     task.prepare(batch, seeded())
     assert 64 / (time.process_time() - start) > 300
-
-
-# --- streams: what of a data set is used ------------------------------------------------------------------------------
-
-
-def stream_of(folder: Path, config: LumosConfig, **settings: object) -> ClipStream:
-    task = LumosTask(LumosTaskConfig(model=config.to_dict(), data={"clips": str(folder)}, **settings))
-    return task.build_dataset("train")["clips"]
-
-
-def test_what_is_too_long_is_cut_or_left_out_and_counted(
-    tmp_path: Path, tiny_config: LumosConfig, caplog: pytest.LogCaptureFixture
-) -> None:
-    with ClipWriter(tmp_path / "clips") as writer:
-        for index, frames in enumerate((1, 4, 2, 3)):  # 55, 187, 99 and 143 tokens
-            writer.add(clip(index, frames=frames))
-    folder = tmp_path / "clips"
-    dropped = stream_of(folder, tiny_config, max_length=100, too_long="drop")
-    assert [dropped[index].clip.source for index in range(len(dropped))] == ["0", "2"]
-    assert dropped.lengths == [56, 100]
-    cut = stream_of(folder, tiny_config, max_length=143, too_long="cut")
-    assert [len(cut[index].clip.codes) for index in range(len(cut))] == [1, 2, 2, 2]
-    assert "of 4 clips over task.max_length=100 tokens: 2 left out" in caplog.text
-    assert "of 4 clips over task.max_length=143 tokens: 2 cut" in caplog.text
-    with pytest.raises(ValueError, match="all 4 clips are over"):
-        stream_of(folder, tiny_config, max_length=50, too_long="cut")
-    with pytest.raises(ValueError, match="too_long is 'crop'; it must be one of error, cut, drop"):
-        stream_of(folder, tiny_config, too_long="crop")
-
-
-def test_a_cut_clip_says_how_long_it_is() -> None:
-    whole = dataclasses.replace(clip(frames=7), fps=8, duration=3)  # 3, 5 and 7 latent frames in 1, 2 and 3 seconds
-    cuts = [cut_to_frames(whole, most) for most in (6, 5, 4, 3, 2)]
-    assert [(len(cut.codes), cut.duration) for cut in cuts] == [(5, 2), (5, 2), (3, 1), (3, 1), (2, 1)]
-
-
-def test_whole_frames_fit() -> None:
-    for length in (55, 56, 99, 100, 143, 144, 1000):
-        frames = frames_within(6, (4, 8, 4), length)
-        assert packed_length(6, (max(frames, 1), 8, 4)) <= length or frames == 0
-        assert frames == 4 or packed_length(6, (frames + 1, 8, 4)) > length
-
-
-def test_batches_have_one_aspect(tmp_path: Path, tiny_config: LumosConfig) -> None:
-    with ClipWriter(tmp_path / "clips") as writer:
-        for index in range(12):
-            writer.add(clip(index, frames=1, grid=((8, 4), (4, 12))[index % 2]))
-    stream = stream_of(tmp_path / "clips", tiny_config)
-    batches = Streams({"clips": stream}, batch_size={"clips": 3}).samplers["clips"]
-    grids = [{stream[index].clip.codes.shape for index in batches.batch(number)} for number in range(4)]
-    assert all(len(one) == 1 for one in grids)
-    assert set.union(*grids) == {(1, 8, 4), (1, 4, 12)}
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"codes": np.full((2, 8, 4), 50, dtype=np.uint16)}, "holds code 50, this model has 50 codes"),
-        (
-            {"prompt_ids": np.array([3, 70, 71], dtype=np.int32)},
-            "a prompt of ids 3..71 from 3 on; here it begins with 256",
-        ),
-        (
-            {"prompt_ids": np.array([256, 400], dtype=np.int32)},
-            "ids 256..400 from 256 on; here it begins with 256, of 360",
-        ),
-    ],
-)
-def test_shards_of_another_tokenizer_are_refused_at_once(
-    tmp_path: Path, tiny_config: LumosConfig, changes: dict[str, object], message: str
-) -> None:
-    with ClipWriter(tmp_path / "clips") as writer:
-        for index in range(3):
-            writer.add(dataclasses.replace(clip(index), **changes))
-    with pytest.raises(ValueError, match=rf"clips was made with another tokenizer than this model's: .*{message}"):
-        stream_of(tmp_path / "clips", tiny_config)
-
-
-def test_a_broken_shard_is_a_broken_sample(tmp_path: Path, tiny_config: LumosConfig) -> None:
-    with ClipWriter(tmp_path / "clips", shard_size=4) as writer:
-        for index in range(12):
-            writer.add(clip(index))
-    shard = tmp_path / "clips" / "shard-00001.parquet"
-    content = shard.read_bytes()
-    shard.write_bytes(content[:300] + bytes(700) + content[1000:])
-    stream = stream_of(tmp_path / "clips", tiny_config)
-    with pytest.raises(BrokenSampleError, match=r"shard-00001\.parquet: not a readable shard"):
-        stream[5]
-    assert Replacing(stream)[5].content.clip.source == "8"

@@ -16,8 +16,9 @@ from lumos.cli.train import RunConfig, main
 from lumos.lumos1.config import LumosConfig, SamplerConfig
 from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.sequence import content_index_of, frame_index_of
-from lumos.lumos1.training.samples import masked_batch
-from lumos.lumos1.training.task import LumosTask, LumosTaskConfig, frame_losses, read_model_config
+from lumos.lumos1.training.masked_batch import masked_batch
+from lumos.lumos1.training.model_settings import read_model_config
+from lumos.lumos1.training.task import LumosTask, LumosTaskConfig, frame_losses
 from tests.tiny_data import MODEL, VOCAB, write_clips
 from xllmx.config import load_config, save_config
 from xllmx.task import Prepared
@@ -85,7 +86,7 @@ def test_golden_loss_and_gradients(golden: Path, golden_model: LumosForCausalLM,
     assert output.sum.item() / output.count == pytest.approx(numbers["closs"], abs=1e-5)
     if CASES[case] == 0:
         losses = torch.from_numpy(stored[f"{case}_mar_loss"])
-        torch.testing.assert_close(output.row_losses, losses, atol=1e-5, rtol=0)
+        torch.testing.assert_close(output.target_losses, losses, atol=1e-5, rtol=0)
     for name, gradient in zip(parameters, gradients, strict=True):
         if name in numbers.get("grad_norms", {}):
             assert gradient.double().norm().item() == pytest.approx(numbers["grad_norms"][name], rel=1e-4), name
@@ -119,14 +120,14 @@ def test_frame_decay_and_z_loss(tiny_model: LumosForCausalLM, tiny_config: Lumos
         stream = task.build_dataset("train")["video"]
         prepared = task.prepare([stream[0], stream[1]], torch.Generator().manual_seed(0))
         output = task.loss(tiny_model, prepared)
-        assert output.row_losses is not None
-        return output.sum, output.row_losses, prepared
+        assert output.target_losses is not None
+        return output.sum, output.target_losses, prepared
 
     with torch.no_grad():
         plain, rows, prepared = loss()
         torch.testing.assert_close(plain, rows.sum())
         torch.testing.assert_close(loss(frame_decay=0.5)[0], (rows * 0.5 ** prepared.inputs["frames"]).sum())
-        hidden = tiny_model.hidden(prepared.inputs["input_ids"]).flatten(0, 1)[prepared.inputs["rows"]]
+        hidden = tiny_model.hidden(prepared.inputs["input_ids"]).flatten(0, 1)[prepared.inputs["scored"]]
         squares = tiny_model.visual_logits(hidden).logsumexp(-1).square().sum()
         torch.testing.assert_close(loss(z_loss_weight=0.01)[0], plain + 0.01 * squares)
         torch.testing.assert_close(loss(z_loss_weight=None)[0], plain + 0.02 * squares)  # the model's

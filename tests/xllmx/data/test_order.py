@@ -6,46 +6,46 @@ from typing import Any
 import numpy as np
 import pytest
 
-from xllmx.data.sampler import BucketedSampler
+from xllmx.data.order import BatchOrder
 
 LENGTHS = np.random.default_rng(0).integers(10, 90, size=101).tolist()
 
 
-def sampler_of(**settings: Any) -> BucketedSampler:
-    return BucketedSampler(**{"lengths": LENGTHS, "batch_size": 4, "seed": 3, **settings})
+def order_of(**settings: Any) -> BatchOrder:
+    return BatchOrder(**{"lengths": LENGTHS, "batch_size": 4, "seed": 3, **settings})
 
 
 def test_one_integer_resumes() -> None:
-    whole = list(islice(sampler_of(), 70))  # 25 batches an epoch: this runs into the third
+    whole = list(islice(order_of(), 70))  # 25 batches an epoch: this runs into the third
     for start in (0, 1, 24, 25, 60):
-        assert list(islice(sampler_of(start=start), 70 - start)) == whole[start:]
-        assert sampler_of().batch(start) == whole[start]
+        assert list(islice(order_of(start=start), 70 - start)) == whole[start:]
+        assert order_of().batch(start) == whole[start]
 
 
 def test_an_epoch_holds_each_sample_at_most_once_and_epochs_differ() -> None:
-    sampler = sampler_of()
-    assert sampler.batches_per_epoch == 25
-    epochs = [list(chain.from_iterable(islice(sampler_of(start=25 * epoch), 25))) for epoch in range(3)]
+    order = order_of()
+    assert order.batches_per_epoch == 25
+    epochs = [list(chain.from_iterable(islice(order_of(start=25 * epoch), 25))) for epoch in range(3)]
     assert all(len(set(epoch)) == 100 for epoch in epochs)
     assert epochs[0] != epochs[1] != epochs[2]
     assert len({index for epoch in epochs for index in epoch}) == 101  # what waits is not always the same
 
 
 def test_another_seed_is_another_order() -> None:
-    assert sampler_of(seed=4).batch(0) != sampler_of(seed=3).batch(0)
+    assert order_of(seed=4).batch(0) != order_of(seed=3).batch(0)
 
 
 def test_ranks_and_accumulation_only_cut_the_batch_of_a_step() -> None:
     def step(number: int, *, batch_size: int, num_ranks: int, accumulation: int) -> list[int]:
-        samplers = [
-            sampler_of(batch_size=batch_size, rank=rank, num_ranks=num_ranks, accumulation=accumulation)
+        orders = [
+            order_of(batch_size=batch_size, rank=rank, num_ranks=num_ranks, accumulation=accumulation)
             for rank in range(num_ranks)
         ]
         slots: dict[int, int] = {}
-        for sampler in samplers:
+        for order in orders:
             for micro in range(accumulation):
-                for place, index in enumerate(sampler.batch(number * accumulation + micro)):
-                    slots[sampler.slot(micro) + place] = index
+                for place, index in enumerate(order.batch(number * accumulation + micro)):
+                    slots[order.slot(micro) + place] = index
         return [slots[place] for place in range(12)]  # each place of the global batch exactly once
 
     for number in (0, 7, 8, 20):
@@ -57,21 +57,21 @@ def test_ranks_and_accumulation_only_cut_the_batch_of_a_step() -> None:
 
 
 def test_batches_hold_similar_lengths() -> None:
-    batches = list(islice(sampler_of(), 25))
+    batches = list(islice(order_of(), 25))
     spread = np.mean([np.ptp([LENGTHS[index] for index in batch]) for batch in batches])
     assert spread < 0.1 * np.ptp(LENGTHS)
 
 
 def test_batches_never_mix_keys() -> None:
     keys = ["wide" if index % 3 else "tall" for index in range(101)]  # 67 wide, 34 tall
-    sampler = sampler_of(bucket_keys=keys)
-    assert sampler.batches_per_epoch == 16 + 8
-    for batch in islice(sampler, 50):
+    order = order_of(bucket_keys=keys)
+    assert order.batches_per_epoch == 16 + 8
+    for batch in islice(order, 50):
         assert len({keys[index] for index in batch}) == 1
 
 
 def test_a_data_set_smaller_than_a_batch_is_repeated() -> None:
-    assert sorted(BucketedSampler(lengths=[5, 6], batch_size=4).batch(9)) == [0, 0, 1, 1]
+    assert sorted(BatchOrder(lengths=[5, 6], batch_size=4).batch(9)) == [0, 0, 1, 1]
 
 
 @pytest.mark.parametrize(
@@ -84,4 +84,4 @@ def test_a_data_set_smaller_than_a_batch_is_repeated() -> None:
 )
 def test_bad_settings_are_named(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        sampler_of(**settings)
+        order_of(**settings)

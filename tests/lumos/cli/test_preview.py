@@ -1,4 +1,4 @@
-"""Sample clips while training: written where people find them, and training is unchanged by them."""
+"""Previews while training: written where people find them, and training is unchanged by them."""
 
 import json
 from pathlib import Path
@@ -8,9 +8,9 @@ import pytest
 
 from lumos.cli import main
 from lumos.cli.export import export_run
+from lumos.cli.preview import PreviewConfig, PromptPreview
 from lumos.cli.train import RunConfig, run
-from lumos.cli.training_samples import SamplesConfig, TrainingSamples
-from lumos.lumos1.data.clips import ClipWriter
+from lumos.lumos1.data.writing import ClipWriter
 from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.sequence import Clip
 from lumos.media.reading import read_image
@@ -67,10 +67,10 @@ def test_clips_are_written_and_training_is_as_without(start: Path, tmp_path: Pat
 
 def test_videos_are_videos_and_a_seed_makes_them_again(start: Path, tmp_path: Path) -> None:
 
-    config = SamplesConfig(every=5, prompts=("a red circle",), settings={"num_inference_steps": 1})
-    sampler = TrainingSamples(config, tmp_path, init_from=str(start))
+    config = PreviewConfig(every=5, prompts=("a red circle",), settings={"num_inference_steps": 1})
+    preview = PromptPreview(config, tmp_path, init_from=str(start))
     model = LumosForCausalLM.from_pretrained(start).train()
-    first, again = sampler(model, 5), sampler(model, 10)
+    first, again = preview(model, 5), preview(model, 10)
     assert [str(path.relative_to(tmp_path)) for path in (*first, *again)] == [
         f"step-000000{step}/00-a-red-circle.mp4" for step in ("05", "10")
     ]
@@ -109,9 +109,9 @@ def test_the_run_folder_and_the_frame_wise_plot(
 )
 def test_settings_are_checked(fields: dict[str, int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        SamplesConfig(**fields)
+        PreviewConfig(**fields)
 
 
-def test_samples_need_tokenizers(tmp_path: Path) -> None:
+def test_previews_need_tokenizers(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"set samples\.tokenizers"):
-        TrainingSamples(SamplesConfig(every=1, prompts=("a",)), tmp_path, init_from=None)
+        PromptPreview(PreviewConfig(every=1, prompts=("a",)), tmp_path, init_from=None)

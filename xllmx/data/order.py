@@ -1,4 +1,4 @@
-"""Which samples make batch number n of a rank: a pure function, so that one integer resumes it."""
+"""Which samples make batch number n of a rank: a pure function, so that one integer resumes a run."""
 
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
@@ -8,21 +8,21 @@ import numpy as np
 
 from xllmx.rng import seed_for
 
-_POOL_GROUPS = 32
-"""Batches sorted by length together: large enough for even lengths, small enough that an epoch is still well mixed."""
+_POOL_BATCHES = 32
+"""Global batches sorted by length together: many enough for even lengths, few enough that an epoch stays well mixed."""
 
 
 @dataclass(kw_only=True)
-class BucketedSampler:
+class BatchOrder:
     """Batches of samples of similar length, disjoint over ranks, in an order that depends on (seed, epoch) alone.
 
     An epoch is a sequence of *global* batches of `batch_size * num_ranks * accumulation` samples, each within one
-    bucket key and of similar length. A rank's batches are its cuts of these, in the order they are drawn:
+    bucket key and of similar length. A rank's batches are its parts of these, in the order they are drawn:
 
         global batch g:  [ micro-batch 0: rank 0 | rank 1 ] [ micro-batch 1: rank 0 | rank 1 ]
 
-    so the samples of a step are the same however it is cut. What does not fill a global batch waits for another epoch
-    (another shuffle leaves other samples); a key with too few samples for one is filled up by repeating them.
+    so the samples of a step are the same however it is cut. Samples that do not fill a global batch wait for another
+    epoch, whose shuffle leaves out others. A key with too few samples for one global batch repeats them.
     """
 
     lengths: Sequence[int]
@@ -47,45 +47,45 @@ class BucketedSampler:
         if self.bucket_keys is not None and len(self.bucket_keys) != len(self.lengths):
             raise ValueError(f"{len(self.bucket_keys)} bucket_keys for {len(self.lengths)} samples; give one for each")
         self._epoch = -1
-        self._groups = np.empty((0, 0), dtype=np.int64)
+        self._batches_of_epoch = np.empty((0, 0), dtype=np.int64)
 
     @property
-    def group_size(self) -> int:
+    def global_batch_size(self) -> int:
         """Samples of one global batch."""
         return self.batch_size * self.num_ranks * self.accumulation
 
     @cached_property
-    def groups_per_epoch(self) -> int:
+    def global_batches_per_epoch(self) -> int:
         """Global batches of an epoch."""
-        return sum(max(len(indices) // self.group_size, 1) for indices in self._by_key)
+        return sum(max(len(indices) // self.global_batch_size, 1) for indices in self._by_key)
 
     @property
     def batches_per_epoch(self) -> int:
         """Batches of an epoch on one rank."""
-        return self.groups_per_epoch * self.accumulation
+        return self.global_batches_per_epoch * self.accumulation
 
     def __iter__(self) -> Iterator[list[int]]:
-        """Returns the batches from number `start` on, without end: epochs follow each other."""
+        """Yield the batches from number `start` on, without end: epochs follow each other."""
         number = self.start
         while True:
             yield self.batch(number)
             number += 1
 
     def batch(self, number: int) -> list[int]:
-        """Returns the sample indices of this rank's batch `number`, counted from the first of training."""
-        group, micro = divmod(number, self.accumulation)
+        """Return the sample indices of this rank's batch `number`, counted from the first of training."""
+        global_number, micro = divmod(number, self.accumulation)
         first = self.slot(micro)
-        return self.global_batch(group)[first : first + self.batch_size].tolist()
+        return self.global_batch(global_number)[first : first + self.batch_size].tolist()
 
-    def global_batch(self, group: int) -> np.ndarray:
-        """Returns the sample indices of a whole global batch, `group` counted from the first of training."""
-        epoch, place = divmod(group, self.groups_per_epoch)
+    def global_batch(self, number: int) -> np.ndarray:
+        """Return the sample indices of global batch `number`, counted from the first of training."""
+        epoch, place = divmod(number, self.global_batches_per_epoch)
         if epoch != self._epoch:
-            self._groups, self._epoch = self._shuffled(epoch), epoch
-        return self._groups[place]
+            self._batches_of_epoch, self._epoch = self._shuffled(epoch), epoch
+        return self._batches_of_epoch[place]
 
     def slot(self, micro: int) -> int:
-        """Returns the place in the global batch of the first sample of this rank's micro-batch."""
+        """Return the place in the global batch of the first sample of this rank's micro-batch."""
         return (micro * self.num_ranks + self.rank) * self.batch_size
 
     @cached_property
@@ -98,16 +98,19 @@ class BucketedSampler:
         return [np.asarray(indices) for indices in places.values()]
 
     def _shuffled(self, epoch: int) -> np.ndarray:
-        """Returns the global batches of the epoch, [groups_per_epoch, group_size]."""
+        """Return the global batches of the epoch, [global_batches_per_epoch, global_batch_size]."""
+        # The name of this random stream is part of every run's order: another one would change resumed runs.
         random = np.random.default_rng(seed_for(self.seed, epoch, stream="sampler"))
         lengths = np.asarray(self.lengths)
-        groups = np.concatenate([self._groups_of(indices, lengths, random) for indices in self._by_key])
-        return groups[random.permutation(len(groups))]
+        batches = np.concatenate([self._batches_of(indices, lengths, random) for indices in self._by_key])
+        return batches[random.permutation(len(batches))]
 
-    def _groups_of(self, indices: np.ndarray, lengths: np.ndarray, random: np.random.Generator) -> np.ndarray:
-        order = random.permutation(indices)
-        order = np.resize(order, max(len(order) // self.group_size, 1) * self.group_size)  # cut, or repeat a short one
-        pool = _POOL_GROUPS * self.group_size
-        pools = [order[start : start + pool] for start in range(0, len(order), pool)]
+    def _batches_of(self, indices: np.ndarray, lengths: np.ndarray, random: np.random.Generator) -> np.ndarray:
+        """Return the global batches of the samples of one key, shuffled, then sorted by length within pools."""
+        size = self.global_batch_size
+        shuffled = random.permutation(indices)
+        shuffled = np.resize(shuffled, max(len(shuffled) // size, 1) * size)  # cut, or repeat where there are too few
+        pool = _POOL_BATCHES * size
+        pools = [shuffled[start : start + pool] for start in range(0, len(shuffled), pool)]
         by_length = [part[np.argsort(lengths[part], kind="stable")] for part in pools]
-        return np.concatenate(by_length).reshape(-1, self.group_size)
+        return np.concatenate(by_length).reshape(-1, size)

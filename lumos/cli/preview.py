@@ -1,4 +1,4 @@
-"""Clips of a model in training: the same prompts and seeds every so many steps, written as files people can open.
+"""Previews of a model in training: clips of the same prompts and seeds every so many steps, as files people can open.
 
 RUN/samples/step-00000500/00-a-red-circle-grows.mp4
 """
@@ -21,7 +21,7 @@ from lumos.tokenizer.visual import VisualTokenizer
 
 
 @dataclass(frozen=True, kw_only=True)
-class SamplesConfig:
+class PreviewConfig:
     """Which clips are made while a model trains, and how often.
 
     Raises:
@@ -46,10 +46,10 @@ class SamplesConfig:
             raise ValueError("samples.every is set, but samples.prompts is empty; give for example ['a red circle']")
 
 
-class TrainingSamples:
-    """The engine's `Sampler` of a Lumos run; missing tokenizers are an error when it is made."""
+class PromptPreview:
+    """The engine's `Preview` of a Lumos run; missing tokenizers are an error when it is made."""
 
-    def __init__(self, config: SamplesConfig, folder: Path, *, init_from: str | None) -> None:
+    def __init__(self, config: PreviewConfig, folder: Path, *, init_from: str | None) -> None:
         source = config.tokenizers or init_from
         if source is None:
             raise ValueError(

@@ -1,0 +1,108 @@
+"""Clips in the pickles of the Lumos-1 release, read by an unpickler that admits plain data only."""
+
+import io
+import pickle
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from lumos.lumos1.data.shards import SHAPE_COLUMNS, sequence_lengths
+from lumos.lumos1.sequence import Clip, split_sequence
+from lumos.tokenizer.vocab import Vocab
+
+
+def read_released(path: str | Path, vocab: Vocab) -> Clip:
+    """The clip in a pickle of the Lumos-1 release, {"token": [int], "label": [int], "id": int}; its caption is unknown.
+
+    The unpickler admits ints, strings, lists and dicts, nothing else. Raises `ValueError` for any other file.
+    """
+    prompt_ids, codes, fps, duration = _unpacked(Path(path), vocab)
+    return Clip(
+        prompt_ids=prompt_ids.numpy().astype(np.int32),
+        caption="",
+        codes=codes.numpy().astype(np.uint16),
+        fps=fps,
+        duration=duration,
+        source=str(path),
+    )
+
+
+class ReleasedClips:
+    """Released pickles, each read when it is asked for."""
+
+    def __init__(
+        self, files: Sequence[Path], lengths: Sequence[int], vocab: Vocab, *, shapes: Sequence[tuple[int, ...]] = ()
+    ) -> None:
+        self._files, self._vocab = list(files), vocab
+        self.lengths = np.array(lengths, dtype=np.int64)
+        self.shapes = np.array(shapes or [(-1,) * len(SHAPE_COLUMNS)] * len(files), dtype=np.int64)
+
+    @classmethod
+    def of_files(cls, files: Sequence[Path], vocab: Vocab) -> "ReleasedClips":
+        """Pickles without a record, which must all be read for their lengths."""
+        unpacked = [_unpacked(path, vocab) for path in files]
+        shapes = [(len(prompt), *codes.shape, fps, duration) for prompt, codes, fps, duration in unpacked]
+        return cls(files, sequence_lengths(np.array(shapes)).tolist(), vocab, shapes=shapes)
+
+    @classmethod
+    def of_records(cls, path: Path, records: Sequence[Mapping[str, Any]], vocab: Vocab) -> "ReleasedClips":
+        """Pickles that a record lists; one that is listed twice (the release did that on resuming) counts once."""
+        lengths = {str(record["file"]): int(record["len"]) for record in records}
+        found = {name: _locate(path.parent, name) for name in lengths}
+        if len(set(found.values())) < len(found):
+            raise ValueError(f"{path}: two of its samples would be one file here; move the whole set, folders and all")
+        return cls(list(found.values()), list(lengths.values()), vocab)
+
+    def __getitem__(self, index: int) -> Clip:
+        return read_released(self._files[index], self._vocab)
+
+
+def _locate(folder: Path, name: str) -> Path:
+    """A recorded file: as recorded, or, if the set was moved, under its record's folder by the end of its old path."""
+    parts = Path(name).parts
+    moved = (folder.joinpath(*parts[start:]) for start in range(1, len(parts)))
+    candidates = (folder / name, Path(name), *moved, folder / "files" / parts[-1])
+    return next((path for path in candidates if path.is_file()), candidates[0])
+
+
+class _PlainUnpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        raise pickle.UnpicklingError(f"it asks for {module}.{name}")
+
+    def persistent_load(self, reference: Any) -> Any:
+        raise pickle.UnpicklingError("it refers to something outside the file")
+
+
+def _tokens(path: Path) -> np.ndarray:
+    try:
+        content = _PlainUnpickler(io.BytesIO(path.read_bytes())).load()
+        _require_plain(content)
+        return np.array(content["token"], dtype=np.int64)
+    except Exception as error:  # hostile bytes may raise anything
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"{path}: not a released sample, a pickle of plain lists of ints ({reason})") from error
+
+
+def _require_plain(content: Any) -> None:
+    """Check that there are only ints, strings, lists and dicts inside; ValueError otherwise. There may be cycles."""
+    pending, seen = [content], set()
+    while pending:
+        value = pending.pop()
+        if type(value) not in (int, str, list, dict):
+            raise ValueError(f"it holds a {type(value).__name__}")
+        if type(value) in (int, str) or id(value) in seen:
+            continue
+        seen.add(id(value))
+        inside = [*value.keys(), *value.values()] if isinstance(value, dict) else value
+        pending.extend(item for item in inside if type(item) is not int)
+
+
+def _unpacked(path: Path, vocab: Vocab) -> tuple[torch.Tensor, torch.Tensor, int, int]:
+    tokens = torch.from_numpy(_tokens(path))
+    try:
+        return split_sequence(tokens, vocab)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error

@@ -1,0 +1,84 @@
+"""What becomes of clips longer than the longest sequence: an error, cut, or left out; and how many there are."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lumos.lumos1.sequence import Clip, sequence_length
+from lumos.lumos1.training.cutting import cut_to_frames, frames_within
+from xllmx.data.broken import BrokenSampleError
+
+TOO_LONG = ("error", "cut", "drop")
+"""What may become of a clip longer than the longest sequence."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """Which clips of a data set are used, and what was done about those that are too long."""
+
+    indices: np.ndarray
+    """Int64 [M], the clips that are used."""
+    num_cut: int = 0
+    """Clips over the longest sequence that are cut when they are read."""
+    num_dropped: int = 0
+    """Clips over the longest sequence that are left out."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LengthLimit:
+    """The longest clip and the longest sequence, and what becomes of one that is longer.
+
+    Raises:
+        ValueError: another action.
+    """
+
+    max_length: int
+    """Tokens."""
+    duration_s: int | None = None
+    """Clips are cut to so many seconds first; None leaves them whole."""
+    action: str = "error"
+    """`error` stops the run; `cut` leaves out the last seconds, as many as it takes; `drop` leaves the clip out."""
+
+    def __post_init__(self) -> None:
+        if self.action not in TOO_LONG:
+            raise ValueError(f"too_long is {self.action!r}; it must be one of {', '.join(TOO_LONG)}")
+
+    def select(self, shapes: np.ndarray, lengths: np.ndarray) -> Selection:
+        """Return which clips are used, from their shapes and lengths alone; with action `error` all of them.
+
+        Args:
+            shapes: rows of `SHAPE_COLUMNS` of the clips as `duration_s` leaves them; -1 where not known.
+            lengths: tokens of each.
+        """
+        over = lengths > self.max_length
+        if self.action == "error" or not over.any():
+            return Selection(indices=np.arange(len(lengths)))
+        dropped = over.copy()
+        if self.action == "cut":
+            rows = [(int(n), (int(t), int(h), int(w))) for n, t, h, w in shapes[over, :4]]
+            dropped[over] = [grid[0] > 0 and not frames_within(n, grid, self.max_length) for n, grid in rows]
+        return Selection(
+            indices=np.flatnonzero(~dropped),
+            num_cut=int((over & ~dropped).sum()),
+            num_dropped=int(dropped.sum()),
+        )
+
+    def apply(self, clip: Clip) -> Clip:
+        """Return a clip, already cut to `duration_s`, as it is trained on: cut to the longest sequence where asked.
+
+        Raises:
+            BrokenSampleError: it is too long with action `drop`, or with `cut` not even one frame fits.
+            ValueError: it is too long, with action `error`.
+        """
+        length = sequence_length(len(clip.prompt_ids), clip.codes.shape)
+        if length <= self.max_length:
+            return clip
+        fitting = frames_within(len(clip.prompt_ids), clip.codes.shape, self.max_length)
+        if self.action == "cut" and fitting:
+            return cut_to_frames(clip, fitting)
+        message = (
+            f"clip {clip.source} ({len(clip.codes)} latent frames) is {length} tokens long, over "
+            f"task.max_length={self.max_length}: lower task.duration_s, leave the clip out "
+            "(task.too_long=drop), cut it (task.too_long=cut), or raise max_length"
+        )
+        raise ValueError(message) if self.action == "error" else BrokenSampleError(message)

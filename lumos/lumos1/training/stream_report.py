@@ -1,0 +1,37 @@
+"""What is said of a stream before training: how many clips are cut or left out, and what the model is too short for."""
+
+import logging
+
+from lumos.lumos1.training.clip_stream import ClipStream
+from xllmx.ranks.distributed import is_main
+
+_LOG = logging.getLogger(__name__)
+
+
+def report_stream(name: str, stream: ClipStream, *, max_length: int, model_length: int) -> None:
+    """Log, on the main rank, what a stream leaves out, and a length the model was not made for.
+
+    Args:
+        name: of the stream.
+        stream: made with the limit `max_length`.
+        max_length: tokens, `task.max_length`.
+        model_length: tokens, `max_position_embeddings` of the model.
+
+    Raises:
+        ValueError: nothing of the stream is left.
+    """
+    chosen, total = stream.selection, len(stream.selection.indices) + stream.selection.num_dropped
+    if is_main() and (chosen.num_cut or chosen.num_dropped):
+        counts = {"cut": chosen.num_cut, "left out": chosen.num_dropped}
+        done = ", ".join(f"{number} {what}" for what, number in counts.items() if number)
+        _LOG.warning("stream %s: of %d clips over task.max_length=%d tokens: %s", name, total, max_length, done)
+    if total and not len(stream):
+        raise ValueError(
+            f"stream {name}: all {total} clips are over task.max_length={max_length}: raise it, or lower duration_s"
+        )
+    longest = max(stream.lengths, default=0)
+    if is_main() and longest > model_length:
+        remedy = f"task.max_length={model_length} task.too_long=drop leaves them out"
+        _LOG.warning(
+            "stream %s: clips of up to %d tokens, the model is made for %d; %s", name, longest, model_length, remedy
+        )

@@ -1,0 +1,100 @@
+"""The folder of a run's checkpoints: names, which of them are complete, and which one a run goes on from.
+
+checkpoints/step-00003000/        complete: `checkpoint.json` was written last, before the folder got this name
+checkpoints/.step-00004000.tmp/   being written, or left by a run that died; never read, removed by the next save
+"""
+
+import json
+import logging
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from xllmx.files import write_text
+from xllmx.ranks.distributed import is_main
+
+_NAME = re.compile(r"step-(\d{8})")
+_MARKER = "checkpoint.json"
+_LOG = logging.getLogger(__name__)
+
+
+def step_of(path: Path) -> int:
+    """Return the number of steps a checkpoint folder was written after.
+
+    Raises:
+        ValueError: it has another name.
+    """
+    match = _NAME.fullmatch(path.name)
+    if match is None:
+        raise ValueError(f"{path} is not a checkpoint; its folder is named step-NNNNNNNN")
+    return int(match.group(1))
+
+
+def name_of(step: int) -> str:
+    """Return the name of the checkpoint of a step."""
+    return f"step-{step:08d}"
+
+
+def temporary_of(folder: Path, step: int) -> Path:
+    """Return where the checkpoint of a step stands while it is written."""
+    return folder / f".{name_of(step)}.tmp"
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what earlier runs left half written."""
+    for path in folder.glob(".step-*.tmp"):
+        shutil.rmtree(path)
+
+
+def publish(temporary: Path, target: Path, record: Mapping[str, Any]) -> None:
+    """Write the marker, which holds `record` and the size of every file, then give the folder its name."""
+    sizes = {path.name: path.stat().st_size for path in sorted(temporary.iterdir())}
+    write_text(temporary / _MARKER, json.dumps({**record, "files": sizes}, indent=1))
+    if target.exists():  # the same step again, after a resume from an earlier one
+        shutil.rmtree(target)
+    temporary.rename(target)
+
+
+def complete(folder: Path) -> list[Path]:
+    """Return the complete checkpoints, oldest first."""
+    return [path for path in _named(folder) if _is_complete(path)]
+
+
+def damaged(folder: Path) -> list[Path]:
+    """Return those newer than the newest complete checkpoint: each was complete once, until it was changed."""
+    newest = next(reversed(complete(folder)), None)
+    return [path for path in _named(folder) if newest is None or path > newest]
+
+
+def to_resume(folder: Path, *, allowed: bool) -> Path | None:
+    """Return the checkpoint a run goes on from: the newest complete one; None where there is none.
+
+    Raises:
+        ValueError: the only checkpoints are damaged, or going on is not `allowed` (trainer.resume).
+    """
+    newest, broken = next(reversed(complete(folder)), None), damaged(folder)
+    if broken and newest is None:
+        raise ValueError(
+            f"checkpoint {broken[-1]} is damaged and there is no other; bring it back, or remove it to begin anew"
+        )
+    if newest is None:
+        return None
+    if broken and is_main():
+        _LOG.warning("checkpoint %s is damaged: the run goes on from %s", broken[-1], newest)
+    if not allowed:
+        raise ValueError(f"{folder} holds checkpoints; use trainer.resume=true or another run_dir")
+    return newest
+
+
+def _named(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("step-*") if _NAME.fullmatch(path.name))
+
+
+def _is_complete(path: Path) -> bool:
+    try:
+        sizes = json.loads((path / _MARKER).read_text())["files"]
+        return all((path / name).stat().st_size == size for name, size in sizes.items())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
