@@ -9,7 +9,7 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import torch
 from torch.distributed.checkpoint import DefaultLoadPlanner, FileSystemReader
@@ -44,8 +44,32 @@ class CheckedReader(FileSystemReader):
             if item.type is LoadItemType.TENSOR:
                 info = self.storage_data[item.storage_index]
                 with _about(item.storage_index.fqn), (Path(self.path) / info.relative_path).open("rb") as file:
-                    check_torch_file(self._slice_file(file, info))
+                    check_torch_file(cast(IO[bytes], _Part(file, info.offset, info.length)))
         return super().read_data(plan, planner)
+
+
+class _Part(io.RawIOBase):
+    """A stretch of an open file, as a file of its own."""
+
+    def __init__(self, file: IO[bytes], start: int, length: int) -> None:
+        self._file, self._start, self._length, self._place = file, start, length, 0
+
+    def seekable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        self._place = max(0, offset + (0, self._place, self._length)[whence])
+        return self._place
+
+    def readinto(self, buffer: Any, /) -> int:
+        self._file.seek(self._start + self._place)
+        content = self._file.read(max(0, min(len(buffer), self._length - self._place)))
+        buffer[: len(content)] = content
+        self._place += len(content)
+        return len(content)
 
 
 class PlainPlanner(DefaultLoadPlanner):

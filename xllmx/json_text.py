@@ -24,19 +24,19 @@ _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _LEAST, _MOST = -(2**63), 2**64 - 1
 
 
-def read_json(path: Path | str, *, remedy: str = REMEDY, most_bytes: int = MOST_BYTES) -> Any:
-    """Return what a JSON file holds.
+def read_json(path: Path | str, *, remedy: str = REMEDY, most_bytes: int = MOST_BYTES, finite: bool = True) -> Any:
+    """Return what a JSON file holds; `finite` False lets NaN and Infinity stand in it, as our own logs have them.
 
     Raises:
         ValueError: it is no file, too large, no UTF-8 or refused as `parse_json` refuses it; names the file, the place
             and the `remedy`.
     """
-    return parse_json(read_text(path, remedy=remedy, most_bytes=most_bytes), str(path), remedy=remedy)
+    return parse_json(read_text(path, remedy=remedy, most_bytes=most_bytes), str(path), remedy=remedy, finite=finite)
 
 
-def read_object(path: Path | str, *, remedy: str = REMEDY, most_bytes: int = MOST_BYTES) -> dict[str, Any]:
+def read_object(path: Path | str, *, remedy: str = REMEDY, finite: bool = True) -> dict[str, Any]:
     """Return the object a JSON file holds; ValueError as `read_json`, or where it holds something else."""
-    content = read_json(path, remedy=remedy, most_bytes=most_bytes)
+    content = read_json(path, remedy=remedy, finite=finite)
     if not isinstance(content, dict):
         raise ValueError(f"{path} holds a JSON {_kind(content)}, not an object; {remedy}")
     return content
@@ -57,8 +57,8 @@ def read_text(path: Path | str, *, remedy: str = REMEDY, most_bytes: int = MOST_
         raise ValueError(f"{path} cannot be read ({error.strerror}); {remedy}") from error
 
 
-def parse_json(text: str | bytes, where: str, *, remedy: str = REMEDY) -> Any:
-    """Return the value of a JSON text.
+def parse_json(text: str | bytes, where: str, *, remedy: str = REMEDY, finite: bool = True) -> Any:
+    """Return the value of a JSON text; `finite` as in `read_json`.
 
     Raises:
         ValueError: it is none, or breaks a rule of this file's head; `where` and the `remedy` are said.
@@ -66,8 +66,8 @@ def parse_json(text: str | bytes, where: str, *, remedy: str = REMEDY) -> Any:
     try:
         if isinstance(text, bytes):  # json would take UTF-16 and UTF-32 too
             text = text.decode("utf-8-sig")
-        content = json.loads(text, object_pairs_hook=_object, parse_constant=_no_constant)
-        _check(content)
+        content = json.loads(text, object_pairs_hook=_object, parse_constant=_no_constant if finite else None)
+        _check(content, finite=finite)
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
         raise ValueError(f"{where} is not valid JSON ({error.msg}: {place}); {remedy}") from error
@@ -81,7 +81,7 @@ def parse_json(text: str | bytes, where: str, *, remedy: str = REMEDY) -> Any:
     return content
 
 
-def json_lines(text: str, where: str, *, remedy: str = REMEDY) -> Iterator[tuple[int, Any]]:
+def json_lines(text: str, where: str, *, remedy: str = REMEDY, finite: bool = True) -> Iterator[tuple[int, Any]]:
     """Yield (line number from 1, value) of the lines that hold something; only a newline ends a line.
 
     Raises:
@@ -89,7 +89,7 @@ def json_lines(text: str, where: str, *, remedy: str = REMEDY) -> Iterator[tuple
     """
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
-            yield number, parse_json(line, f"{where}, line {number}", remedy=remedy)
+            yield number, parse_json(line, f"{where}, line {number}", remedy=remedy, finite=finite)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -107,17 +107,17 @@ def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is no number of JSON")
 
 
-def _check(content: Any) -> None:
+def _check(content: Any, *, finite: bool) -> None:
     """Raise ValueError for nesting, numbers or text that are refused."""
     level: list[Any] = [content]
     for _ in range(MOST_DEPTH):
-        level = _inside(level)
+        level = _inside(level, finite=finite)
         if not level:
             return
     raise ValueError(f"more than {MOST_DEPTH} levels")
 
 
-def _inside(values: list[Any]) -> list[Any]:
+def _inside(values: list[Any], *, finite: bool) -> list[Any]:
     """Return what the lists and objects among the values hold; ValueError for one of the others that is refused."""
     found: list[Any] = []
     for value in values:
@@ -131,7 +131,7 @@ def _inside(values: list[Any]) -> list[Any]:
             raise ValueError(f"the text {_shown(value)} holds half a character (a lone surrogate)")
         elif kind is int and not _LEAST <= value <= _MOST:
             raise ValueError("a whole number that does not fit into 64 bits")
-        elif kind is float and not isfinite(value):
+        elif kind is float and finite and not isfinite(value):
             raise ValueError("a number too large for 64 bits")
     return found
 

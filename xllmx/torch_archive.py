@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
-from zipfile import ZIP_STORED, BadZipFile, ZipFile
+from zipfile import ZIP_STORED, BadZipFile, ZipFile, is_zipfile
 
 import torch
+from torch import Tensor
 
 from xllmx.plain_pickle import Seen, check_pickle
 
@@ -59,8 +60,30 @@ def check_torch_file(file: Path | IO[bytes], *, names: frozenset[str] = TENSOR_N
         return
     file.seek(0)
     with open_archive(file) as archive:
+        if any(name.endswith("/constants.pkl") for name in archive.namelist()):
+            raise ValueError("it is a TorchScript program, not a file of tensors")
         check_names(read_part(archive, "data.pkl"), names)
     file.seek(0)
+
+
+def load_tensors(file: Path) -> dict[str, Tensor]:
+    """Return the tensors in a file of torch.save by name, on the CPU, mapped into memory where that can be.
+
+    Raises:
+        ValueError: it is refused by `check_torch_file`, damaged, or holds anything but names and tensors; one line
+            without the name of the file.
+    """
+    check_torch_file(file)
+    try:
+        content: Any = torch.load(file, map_location="cpu", weights_only=True, mmap=is_zipfile(file))
+    except Exception as error:  # damaged bytes may raise anything
+        lines = str(error).strip().splitlines()
+        raise ValueError(f"it is damaged ({lines[0][:200] if lines else type(error).__name__})") from error
+    if not isinstance(content, dict) or not all(
+        isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in content.items()
+    ):
+        raise ValueError("it does not map names to tensors, as a state dict does")
+    return content
 
 
 def read_part(archive: ZipFile, name: str) -> bytes:

@@ -3,15 +3,13 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from pickle import UnpicklingError
-from typing import Any
-from zipfile import is_zipfile
 
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from lumos.hub.transfer import check_safetensors
+from xllmx.torch_archive import load_tensors
 
 _LFS_POINTER = b"version https:"
 """How the small text begins that stands for a large file in a clone without git LFS."""
@@ -134,13 +132,9 @@ def _open(file: Path) -> dict[str, tuple[tuple[int, ...], Callable[[], Tensor]]]
 def _load(file: Path) -> dict[str, Tensor]:
     """Return the tensors of a file of torch's; nothing but tensors is unpickled."""
     try:
-        content: Any = torch.load(file, map_location="cpu", weights_only=True, mmap=is_zipfile(file))
-    except (UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ValueError(f"{file} is no file of plain weights ({reason}); copy or download it again") from error
-    if not isinstance(content, dict) or not all(isinstance(tensor, Tensor) for tensor in content.values()):
-        raise ValueError(f"{file} does not map names to tensors, as a state dict does; give a file of weights alone")
-    return content
+        return load_tensors(file)
+    except ValueError as error:
+        raise ValueError(f"{file} is no file of plain weights ({error}); copy or download it again") from error
 
 
 def _some(names: Iterable[str]) -> str:
