@@ -17,7 +17,7 @@ import torch.distributed.checkpoint as dcp
 from torch.distributed.checkpoint.api import CheckpointException
 
 from xllmx import checkpoint_folder
-from xllmx.checkpoint_reader import CheckedReader, PlainPlanner
+from xllmx.checkpoint_reader import CheckedReader, PlainPlanner, RefusedError
 from xllmx.ranks.distributed import any_rank, barrier, is_main, num_ranks
 
 _DRAIN_S = 600
@@ -135,6 +135,8 @@ class CheckpointManager:
         try:
             dcp.load(state, storage_reader=reader, planner=PlainPlanner(), no_dist=_single())
         except (OSError, RuntimeError, ValueError, CheckpointException) as error:
+            if isinstance(_first(error), RefusedError):
+                raise CheckpointError(f"checkpoint {path} is not read: {_reason(error)}; {_NOT_OURS}") from error
             raise CheckpointError(
                 f"checkpoint {path} does not fit this model and optimiser: {_reason(error)}; use the configuration it "
                 "was written with, or another trainer.run_dir"
@@ -190,9 +192,15 @@ def _single() -> bool:
     return num_ranks() == 1
 
 
-def _reason(error: BaseException) -> str:
-    """Return the first cause of an error in one line."""
+def _first(error: BaseException) -> BaseException:
+    """Return the first cause of an error."""
     if isinstance(error, CheckpointException) and error.failures:
         failure = next(iter(error.failures.values()))
-        error = failure[0] if isinstance(failure, tuple) else failure
-    return " ".join(str(error).split())[:500] or type(error).__name__
+        return failure[0] if isinstance(failure, tuple) else failure
+    return error
+
+
+def _reason(error: BaseException) -> str:
+    """Return the first cause of an error in one line."""
+    first = _first(error)
+    return " ".join(str(first).split())[:500] or type(first).__name__

@@ -101,7 +101,7 @@ def _rebuilt(found: Any, folder: Path, *, most_parts: int) -> Metadata:
     fields = _fields(found, "Metadata")
     listed, left = {}, most_parts
     for name, value in _dict(fields, "state_dict_metadata").items():
-        listed[_name(name)] = stored = _stored(name, value, most_parts=left)
+        listed[_name(name)] = stored = _stored(_name(name), value, most_parts=left)
         left -= len(stored.chunks) if isinstance(stored, TensorStorageMetadata) else 1
     places: dict[MetadataIndex, _StorageInfo] = {}
     sizes: dict[str, int] = {}

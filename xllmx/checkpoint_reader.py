@@ -9,7 +9,7 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any
 
 import torch
 from torch.distributed.checkpoint import DefaultLoadPlanner, FileSystemReader
@@ -20,6 +20,10 @@ from torch.futures import Future
 from xllmx.checkpoint_metadata import read_metadata
 from xllmx.plain_pickle import read_plain
 from xllmx.torch_archive import check_torch_file, open_archive, read_part
+
+
+class RefusedError(ValueError):
+    """Something in a checkpoint that is no plain value and no tensor, or damaged; one line without the folder."""
 
 
 class CheckedReader(FileSystemReader):
@@ -39,12 +43,12 @@ class CheckedReader(FileSystemReader):
         return self._metadata
 
     def read_data(self, plan: LoadPlan, planner: LoadPlanner) -> Future[None]:
-        """Read what the plan asks for; ValueError for a tensor whose pickle asks for anything but tensors."""
+        """Read what the plan asks for; RefusedError for a tensor whose pickle asks for anything but tensors."""
         for item in plan.items:
             if item.type is LoadItemType.TENSOR:
                 info = self.storage_data[item.storage_index]
                 with _about(item.storage_index.fqn), (Path(self.path) / info.relative_path).open("rb") as file:
-                    check_torch_file(cast(IO[bytes], _Part(file, info.offset, info.length)))
+                    check_torch_file(_Part(file, info.offset, info.length))
         return super().read_data(plan, planner)
 
 
@@ -76,7 +80,7 @@ class PlainPlanner(DefaultLoadPlanner):
     """Says where what is read goes; plain values are read as such, and never run."""
 
     def load_bytes(self, read_item: ReadItem, value: io.BytesIO) -> None:
-        """Put a plain value into its place; ValueError for any other."""
+        """Put a plain value into its place; RefusedError for any other."""
         with _about(read_item.dest_index.fqn):
             plain = _plain_value(value)
         again = io.BytesIO()  # torch unpickles what it is given here without a second look: it gets our own pickle
@@ -96,4 +100,4 @@ def _about(name: str) -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        raise ValueError(f"its {name}: {error}") from error
+        raise RefusedError(f"its {name}: {error}") from error

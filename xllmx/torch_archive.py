@@ -5,13 +5,14 @@ the parts and that it says so of each of them (two readers could see two archive
 is read, that the pickles inside are bounded and ask for nothing but tensors.
 """
 
+import io
 import mmap
 import re
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 from zipfile import ZIP_STORED, BadZipFile, ZipFile, is_zipfile
 
 import torch
@@ -41,7 +42,7 @@ TENSOR_NAMES = frozenset(
 """What the pickle of a dict of tensors asks for; all of it makes tensors of bytes that the file has."""
 
 
-def check_torch_file(file: Path | IO[bytes], *, names: frozenset[str] = TENSOR_NAMES) -> None:
+def check_torch_file(file: Path | io.IOBase, *, names: frozenset[str] = TENSOR_NAMES) -> None:
     """Look through a file of torch.save: what `torch.load(..., weights_only=True)` may be given.
 
     Args:
@@ -95,7 +96,7 @@ def read_part(archive: ZipFile, name: str) -> bytes:
 
 
 @contextmanager
-def open_archive(file: IO[bytes]) -> Iterator[ZipFile]:
+def open_archive(file: io.IOBase) -> Iterator[ZipFile]:
     """A context with the parts of an archive of torch, all of them under one folder, none larger than stored.
 
     Raises:
@@ -104,7 +105,7 @@ def open_archive(file: IO[bytes]) -> Iterator[ZipFile]:
     try:
         size = file.seek(0, 2)
         _check_listing(file, size)
-        with ZipFile(file) as archive:
+        with ZipFile(cast(IO[bytes], file)) as archive:
             _check_parts(archive, size)
             yield archive
     except (BadZipFile, struct.error, NotImplementedError, EOFError, OSError, OverflowError) as error:
@@ -123,7 +124,7 @@ def _check_seen(seen: Seen, names: frozenset[str]) -> None:
         raise ValueError("it puts the names it asks for together, as files of tensors do not")
 
 
-def _check_listing(file: IO[bytes], size: int) -> None:
+def _check_listing(file: io.IOBase, size: int) -> None:
     """Raise ValueError unless the one listing of the parts ends where the file does, whoever looks for it."""
     file.seek(max(0, size - _END.size - _LOCATOR64.size - _END64.size))
     tail = file.read()
@@ -168,7 +169,7 @@ def _check_parts(archive: ZipFile, size: int) -> None:
         raise ValueError("its parts are larger than the file")
 
 
-def _check_legacy(file: IO[bytes], names: frozenset[str]) -> None:
+def _check_legacy(file: io.BufferedReader, names: frozenset[str]) -> None:
     """Look through a file as torch wrote it before 1.6: five pickles, then the bytes of the tensors."""
     content: Any
     try:
