@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, cast
-from zipfile import ZIP_STORED, BadZipFile, ZipFile, is_zipfile
+from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, is_zipfile
 
 import torch
 from torch import Tensor
@@ -96,8 +96,10 @@ def read_part(archive: ZipFile, name: str) -> bytes:
 
 
 @contextmanager
-def open_archive(file: io.IOBase) -> Iterator[ZipFile]:
+def open_archive(file: io.IOBase, *, most_packed_bytes: int = 0) -> Iterator[ZipFile]:
     """A context with the parts of an archive of torch, all of them under one folder, none larger than stored.
+
+    Of parts that are packed, as sources of programs are, `most_packed_bytes` may come out.
 
     Raises:
         ValueError: it is damaged or ambiguous.
@@ -106,7 +108,7 @@ def open_archive(file: io.IOBase) -> Iterator[ZipFile]:
         size = file.seek(0, 2)
         _check_listing(file, size)
         with ZipFile(cast(IO[bytes], file)) as archive:
-            _check_parts(archive, size)
+            _check_parts(archive, size, most_packed_bytes=most_packed_bytes)
             yield archive
     except (BadZipFile, struct.error, NotImplementedError, EOFError, OSError, OverflowError) as error:
         raise ValueError(f"it is a damaged archive ({' '.join(str(error).split()) or type(error).__name__})") from error
@@ -152,7 +154,7 @@ def _check_same(small: int, whole: int, most: int) -> None:
         raise ValueError("it is a damaged archive (its two listings differ)")
 
 
-def _check_parts(archive: ZipFile, size: int) -> None:
+def _check_parts(archive: ZipFile, size: int, *, most_packed_bytes: int) -> None:
     parts = archive.infolist()
     if not 0 < len(parts) <= _MOST_PARTS or len({part.filename for part in parts}) < len(parts):
         raise ValueError("it is a damaged archive (no parts, too many, or two of one name)")
@@ -161,11 +163,17 @@ def _check_parts(archive: ZipFile, size: int) -> None:
         name = part.orig_filename
         if name != part.filename or not _NAME.fullmatch(name) or not name.startswith(f"{root}/") or "/../" in name:
             raise ValueError(f"it is a damaged archive (a part is called {name[:80]!a})")
-        if part.compress_type != ZIP_STORED or part.compress_size != part.file_size or part.flag_bits & 1:
-            raise ValueError(f"its part {name} is compressed or locked, as torch never writes it")
+        if part.flag_bits & 1 or part.compress_type not in (
+            ZIP_STORED,
+            ZIP_DEFLATED if most_packed_bytes else ZIP_STORED,
+        ):
+            raise ValueError(f"its part {name} is packed or locked, as torch never writes it")
+        if part.compress_type == ZIP_STORED and part.compress_size != part.file_size:
+            raise ValueError(f"it is a damaged archive (its part {name} has two sizes)")
         if part.extra and size < _ZIP64_FROM:
             raise ValueError(f"it is a damaged archive (its part {name} has fields that torch never writes)")
-    if sum(part.file_size for part in parts) > size:
+    packed = sum(part.file_size for part in parts if part.compress_type != ZIP_STORED)
+    if packed > most_packed_bytes or sum(part.compress_size for part in parts) > size:
         raise ValueError("its parts are larger than the file")
 
 

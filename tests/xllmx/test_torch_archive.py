@@ -86,7 +86,7 @@ def changed_locator(content: bytes) -> bytes:
 
 
 STRANGE: dict[str, tuple[Callable[[bytes], bytes], str]] = {
-    "packed": (lambda c: repacked(c, lambda p: None, packing=zipfile.ZIP_DEFLATED), "compressed or locked"),
+    "packed": (lambda c: repacked(c, lambda p: None, packing=zipfile.ZIP_DEFLATED), "packed or locked"),
     "two listings": (two_listings, "its listing"),
     "something behind it": (lambda c: c + b"\0", "its listing does not end it"),
     "a comment": (lambda c: c[:-2] + b"\x03\0abc", "its listing does not end it"),
