@@ -17,9 +17,14 @@ import torch.distributed.checkpoint as dcp
 from torch.distributed.checkpoint.api import CheckpointException
 
 from xllmx import checkpoint_folder
+from xllmx.checkpoint_reader import CheckedReader, PlainPlanner, RefusedError
 from xllmx.ranks.distributed import any_rank, barrier, is_main, num_ranks
 
 _DRAIN_S = 600
+
+_NOT_OURS = (
+    "it is damaged, or was not written by this project: bring it back, or remove it to go on from an earlier one"
+)
 
 
 class CheckpointError(ValueError):
@@ -123,16 +128,31 @@ class CheckpointManager:
         """Fill `state` from a checkpoint and return it: tensors in place, plain values replaced. Called on all ranks.
 
         Raises:
-            CheckpointError: the checkpoint lacks something of `state`, or holds another shape.
+            CheckpointError: the checkpoint lacks something of `state`, holds another shape, or anything that would run
+                (on all ranks).
         """
+        reader = self._opened(path)
         try:
-            dcp.load(state, checkpoint_id=path, no_dist=_single())
+            dcp.load(state, storage_reader=reader, planner=PlainPlanner(), no_dist=_single())
         except (OSError, RuntimeError, ValueError, CheckpointException) as error:
+            if isinstance(_first(error), RefusedError):
+                raise CheckpointError(f"checkpoint {path} is not read: {_reason(error)}; {_NOT_OURS}") from error
             raise CheckpointError(
                 f"checkpoint {path} does not fit this model and optimiser: {_reason(error)}; use the configuration it "
                 "was written with, or another trainer.run_dir"
             ) from error
         return state
+
+    def _opened(self, path: Path) -> CheckedReader:
+        """Return what reads a checkpoint, once every rank has looked through its list."""
+        reader, fault = None, "another process cannot read it"
+        try:
+            reader = CheckedReader(path)
+        except ValueError as error:
+            fault = str(error)
+        if any_rank(reader is None) or reader is None:
+            raise CheckpointError(f"checkpoint {path} is not read: {fault}; {_NOT_OURS}")
+        return reader
 
     def _prepare(self, step: int) -> tuple[Path, Path]:
         """Make the empty temporary folder of a step's checkpoint; return it and the folder it will become."""
@@ -172,9 +192,15 @@ def _single() -> bool:
     return num_ranks() == 1
 
 
-def _reason(error: BaseException) -> str:
-    """Return the first cause of an error in one line."""
+def _first(error: BaseException) -> BaseException:
+    """Return the first cause of an error."""
     if isinstance(error, CheckpointException) and error.failures:
         failure = next(iter(error.failures.values()))
-        error = failure[0] if isinstance(failure, tuple) else failure
-    return " ".join(str(error).split())[:500] or type(error).__name__
+        return failure[0] if isinstance(failure, tuple) else failure
+    return error
+
+
+def _reason(error: BaseException) -> str:
+    """Return the first cause of an error in one line."""
+    first = _first(error)
+    return " ".join(str(first).split())[:500] or type(first).__name__

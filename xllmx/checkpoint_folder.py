@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from xllmx.files import write_text
+from xllmx.json_text import read_object
 from xllmx.ranks.distributed import is_main
 
 _NAME = re.compile(r"step-(\d{8})")
@@ -94,7 +95,7 @@ def _named(folder: Path) -> list[Path]:
 
 def _is_complete(path: Path) -> bool:
     try:
-        sizes = json.loads((path / _MARKER).read_text())["files"]
-        return all((path / name).stat().st_size == size for name, size in sizes.items())
+        sizes = read_object(path / _MARKER, finite=False)["files"]  # a setting may be inf
+        return all(Path(name).name == name and (path / name).stat().st_size == sizes[name] for name in sizes)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False

@@ -9,6 +9,8 @@ from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from lumos.tokenizer.program import load_program
+
 ENCODER, DECODER = "encoder.jit", "decoder.jit"
 
 
@@ -92,7 +94,11 @@ def _windows(num_latent: int, reach: int | None, window: int) -> list[tuple[int,
 
 
 def _reach(half: torch.jit.ScriptModule) -> int | None:
-    return int(half.temporal_reach) if hasattr(half, "temporal_reach") else None
+    if not hasattr(half, "temporal_reach"):
+        return None
+    if type(half.temporal_reach) is not int or half.temporal_reach < 0:
+        raise ValueError(f"the visual tokenizer says temporal_reach {half.temporal_reach}; it must be 0 or more")
+    return half.temporal_reach
 
 
 def _placement(half: torch.jit.ScriptModule) -> tuple[torch.device, torch.dtype]:
@@ -119,7 +125,8 @@ def _load(path: Path, device: torch.device, dtype: torch.dtype | None) -> torch.
     if not path.is_file():
         raise ValueError(f"visual tokenizer {path} is missing: `lumos download Cosmos-Tokenizer-DV4x8x8` brings it")
     try:
-        half = torch.jit.load(str(path), map_location=device).eval()
-    except RuntimeError as error:
-        raise ValueError(f"{path} is not a TorchScript file or is damaged; download it again") from error
+        half = load_program(path, device).eval()
+    except ValueError as error:
+        remedy = "download it again, or ask whoever made it for one that only computes"
+        raise ValueError(f"{path} is not a TorchScript file of a tokenizer: {error}; {remedy}") from error
     return half.to(dtype) if dtype is not None else half

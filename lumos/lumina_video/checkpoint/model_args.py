@@ -14,10 +14,14 @@ import torch
 
 from lumos.hub.models import refuse_pointer
 from lumos.lumina_video.config import LuminaVideoConfig
+from xllmx.torch_archive import TENSOR_NAMES, check_torch_file
 
 _MOST_BYTES = 2**20
 _MOST_VALUES = 10_000
 """Lists within lists can name each other: a small file may spell a number of values without end."""
+
+_NAMES = TENSOR_NAMES | {"argparse.Namespace"}
+"""What the pickle may ask for before it is looked at more closely."""
 
 _REMEDY = "copy or download it again from whom you trust"
 
@@ -52,6 +56,10 @@ def read_model_args(file: Path) -> dict[str, Any]:
     size = _num_bytes(file)
     if size > _MOST_BYTES:
         raise ValueError(f"{file} holds {size} bytes where settings need at most {_MOST_BYTES}; {_REMEDY}")
+    try:
+        check_torch_file(file, names=_NAMES)
+    except ValueError as error:
+        raise ValueError(f"{file} is no file of plain settings ({error}); {_REMEDY}") from error
     try:
         with torch.serialization.safe_globals([argparse.Namespace]):
             content = torch.load(file, map_location="cpu", weights_only=True)

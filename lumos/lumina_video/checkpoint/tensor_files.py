@@ -3,9 +3,6 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from pickle import UnpicklingError
-from typing import Any
-from zipfile import is_zipfile
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -13,6 +10,7 @@ from torch import Tensor, nn
 
 from lumos.hub.models import refuse_pointer
 from lumos.hub.transfer import check_safetensors
+from xllmx.torch_archive import load_tensors
 
 _MOST_NAMES = 3
 """Names listed in an error; a network has hundreds."""
@@ -129,13 +127,9 @@ def _open(file: Path) -> dict[str, tuple[tuple[int, ...], Callable[[], Tensor]]]
 def _load(file: Path) -> dict[str, Tensor]:
     """Return the tensors of a file of torch's; nothing but tensors is unpickled."""
     try:
-        content: Any = torch.load(file, map_location="cpu", weights_only=True, mmap=is_zipfile(file))
-    except (UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ValueError(f"{file} is no file of plain weights ({reason}); copy or download it again") from error
-    if not isinstance(content, dict) or not all(isinstance(tensor, Tensor) for tensor in content.values()):
-        raise ValueError(f"{file} does not map names to tensors, as a state dict does; give a file of weights alone")
-    return content
+        return load_tensors(file)
+    except ValueError as error:
+        raise ValueError(f"{file} is no file of plain weights ({error}); copy or download it again") from error
 
 
 def _some(names: Iterable[str]) -> str:

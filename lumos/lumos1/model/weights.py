@@ -3,14 +3,14 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
-from zipfile import is_zipfile
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
+
+from xllmx.torch_archive import load_tensors
 
 IGNORED = "model.vqmodel."
 """Prefix of the weights of the text model's image tokenizer, which video has no use for."""
@@ -140,9 +140,9 @@ def _weight_files(folder: Path) -> list[Path]:
 def _read_file(file: Path) -> dict[str, Tensor]:
     try:
         if file.suffix == ".bin":
-            return torch.load(file, map_location="cpu", weights_only=True, mmap=is_zipfile(file))
+            return load_tensors(file)
         return load_file(file)
-    except (SafetensorError, RuntimeError, UnpicklingError) as error:
+    except (SafetensorError, ValueError, OSError) as error:
         raise ValueError(f"{file} cannot be read ({error}); download the model again") from error
 
 

@@ -1,0 +1,150 @@
+"""TorchScript programs (`encoder.jit`, `decoder.jit`) of whoever made them: looked through, then loaded, then checked.
+
+archive     one listing, nothing packed, no part that torch does not write
+pickles     they ask for tensors and for the classes of the archive itself
+source      nothing runs on loading (`program_source`)
+graphs      of every function, after loading and before the first call: only operators of the list (`operators`)
+"""
+
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from zipfile import ZipFile
+
+import torch
+
+from lumos.tokenizer.program_source import check_operator, check_source
+from xllmx.plain_pickle import check_pickle
+from xllmx.torch_archive import TENSOR_NAMES, open_archive
+
+MOST_BYTES = 8 * 2**30
+"""Of an archive; it is read into memory whole, so that what is checked is what runs."""
+
+_MOST_SOURCE_BYTES = 64 * 2**20
+_MOST_NODES = 1_000_000
+"""Of the graph that remains when every call is replaced by what it calls; a tokenizer has some thousands."""
+
+_PARTS = re.compile(
+    r"((data|constants|traced_inputs)(/\d+|\.pkl)|attributes\.pkl|code/[\w./]+\.py(\.debug_pkl)?|version|byteorder|"
+    r"extra/[\w.-]+|"
+    r"\.data/(serialization_id|version)|\.format_version|\.storage_alignment)",
+    re.ASCII,
+)
+_OWN_CLASS = re.compile(r"__torch__(\.[A-Za-z_]\w*)+", re.ASCII)
+_LISTS = ("build_intlist", "build_doublelist", "build_boollist", "build_tensorlist", "restore_type_tag")
+_NAMES = TENSOR_NAMES | {"torch.device", *(f"torch.jit._pickle.{name}" for name in _LISTS)}
+
+
+def load_program(path: Path, device: torch.device) -> torch.jit.ScriptModule:
+    """Return the program of an archive; nothing of it has run.
+
+    Raises:
+        ValueError: the file is damaged, or it may do more than compute (the operator is named); one line without the
+            name of the file.
+    """
+    if (size := path.stat().st_size) > MOST_BYTES:
+        raise ValueError(f"it has {size} bytes where at most {MOST_BYTES} are read")
+    content = path.read_bytes()
+    with open_archive(io.BytesIO(content), most_packed_bytes=_MOST_SOURCE_BYTES) as archive:
+        _check_archive(archive)
+    bindings: Any = torch._C
+    functions = bindings.CompilationUnit()
+    try:  # what torch.jit.load does, with the functions at hand
+        loaded = bindings.import_ir_module_from_buffer(functions, content, device, {}, False)
+        check_graphs(functions.get_functions())
+        return torch.jit._recursive.wrap_cpp_module(loaded)
+    except RuntimeError as error:
+        raise ValueError(f"it is damaged ({_first_line(error)})") from error
+
+
+def check_graphs(functions: Any) -> None:
+    """Check the graphs of functions, which call no others than themselves.
+
+    Raises:
+        ValueError: an operator is not allowed, or the calls of each other make a program without end.
+    """
+    sizes: dict[str, int] = {}
+    calls: dict[str, list[str]] = {}
+    for function in functions:
+        name = function.qualified_name
+        nodes = list(_nodes(function.graph))
+        for node in nodes:
+            check_operator(node.kind(), f" (in {name.removeprefix('__torch__.')})")
+        sizes[name], calls[name] = len(nodes), [called for node in nodes for called in _called(node)]
+    _check_size(sizes, calls)
+
+
+def _check_archive(archive: ZipFile) -> None:
+    sources = []
+    for name in archive.namelist():
+        part = name.partition("/")[2]
+        if not _PARTS.fullmatch(part):
+            raise ValueError(f"it has a part {part}, which no tokenizer needs")
+        if part.endswith("pkl"):
+            _check_pickle(archive.read(name))
+        elif part.startswith("code/"):
+            sources.append(_text(archive.read(name)))
+    if not sources:
+        raise ValueError("it holds no program")
+    check_source(sources)
+
+
+def _check_pickle(content: bytes) -> None:
+    seen = check_pickle(content)
+    for name in sorted(seen.names - _NAMES):
+        if not _OWN_CLASS.fullmatch(name) or name.startswith("__torch__.torch.classes"):
+            raise ValueError(f"a pickle in it asks for {name[:80]!a}, which no tokenizer needs")
+    if seen.computed:
+        raise ValueError("a pickle in it puts the names it asks for together, as torch does not")
+
+
+def _text(content: bytes) -> str:
+    try:
+        return content.decode("ascii")
+    except UnicodeDecodeError:
+        raise ValueError("its source is not as torch writes it") from None
+
+
+def _nodes(graph: Any) -> Iterator[Any]:
+    """Yield every node of a graph, those inside branches and loops too."""
+    waiting = [graph]
+    while waiting:
+        for node in waiting.pop().nodes():
+            yield node
+            waiting += node.blocks()
+
+
+def _called(node: Any) -> Iterator[str]:
+    """Yield the function a node calls, by its whole name."""
+    if node.kind() == "prim::CallFunction":
+        yield str(node.inputsAt(0).type())
+    elif node.kind() == "prim::CallMethod":
+        yield f"{node.inputsAt(0).type().annotation_str}.{node.s('name')}"
+
+
+def _check_size(sizes: dict[str, int], calls: dict[str, list[str]]) -> None:
+    """Raise ValueError where calls of calls of calls come to more than can be run, or to something unknown."""
+    whole: dict[str, int] = {}
+    waiting = list(sizes)
+    while waiting:
+        name = waiting[-1]
+        if name in whole:
+            waiting.pop()
+            continue
+        if name not in sizes:
+            raise ValueError(f"it calls {name}, which it does not hold")
+        if unknown := [called for called in calls[name] if called not in whole]:
+            waiting += dict.fromkeys(unknown)
+            if len(waiting) > len(sizes) ** 2 + len(unknown):
+                raise ValueError(f"its function {name} calls itself")
+            continue
+        whole[name] = sizes[name] + sum(whole[called] for called in calls[name])
+        if whole[name] > _MOST_NODES:
+            raise ValueError(f"its function {name} comes to more than {_MOST_NODES} operations")
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0][:200] if lines else type(error).__name__
