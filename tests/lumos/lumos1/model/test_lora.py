@@ -169,5 +169,5 @@ def test_one_gpu_of_24_gb_trains_the_1b_class(repo: Path) -> None:
     """The arithmetic of configs/train/1B_lora.yaml: images and videos of 2 s at 256p."""
     words = ["task.init_from=null", f"task.model_config={repo / 'configs' / 'model' / '1B.yaml'}"]
     estimate = estimate_run(load_config(RunConfig, repo / "configs" / "train" / "1B_lora.yaml", words))
-    assert estimate.trainable < sum(plan.units.values()) / 100
+    assert estimate.trainable < sum(estimate.units.values()) / 100
     assert estimate.peak_bytes(checkpointing=True) + 2 * 2**30 < 24e9
