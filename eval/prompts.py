@@ -108,7 +108,7 @@ def missing_long(prompts: Sequence[str], long: Mapping[str, str]) -> list[str]:
 
 
 def long_prompts(benchmark: str, content: bytes) -> dict[str, str]:
-    """Official prompt -> long prompt, from a released rewritten file (SPEC §11)."""
+    """Official prompt -> long prompt, from a released rewritten file."""
     text = content.decode("utf-8")
     if benchmark == "vbench":
         return {name.removesuffix(".mp4"): caption for name, caption in json.loads(text).items()}

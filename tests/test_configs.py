@@ -99,7 +99,7 @@ def test_tokenizer_recipe_runs(few_steps: list[str], name: str) -> None:
 
 
 def write_released(folder: Path) -> None:
-    """A set of two samples as the original release wrote them (SPEC §9)."""
+    """A set of two samples as the original release wrote them (lumos1/README.md, section 9)."""
     records = []
     (folder / "files").mkdir(parents=True)
     for index in range(2):

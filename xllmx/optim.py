@@ -14,7 +14,7 @@ from xllmx.muon import Muon, matrices_of
 
 @dataclass(frozen=True, kw_only=True)
 class OptimConfig:
-    """Optimiser and learning-rate schedule; the defaults are those of the released recipes (SPEC §8.7)."""
+    """Optimiser and learning-rate schedule; the defaults are those of the released recipes (arXiv 2507.08801)."""
 
     name: Literal["adamw", "muon"] = "adamw"
     """adamw, as released; muon for the weight matrices of the blocks, AdamW for all else (xllmx/muon.py)."""

@@ -1,4 +1,4 @@
-"""GenEval's folder: `00012/{samples/00000.png ... 00003.png, grid.png, metadata.jsonl}` for every prompt (SPEC §11)."""
+"""GenEval's folder: `00012/{samples/00000.png ... 00003.png, grid.png, metadata.jsonl}` for every prompt."""
 
 import json
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""VBench's and VBench-I2V's folder: `<prompt>-<k>.mp4`, flat, and nothing else (SPEC §11)."""
+"""VBench's and VBench-I2V's folder: `<prompt>-<k>.mp4`, flat, and nothing else."""
 
 import unicodedata
 from collections.abc import Sequence

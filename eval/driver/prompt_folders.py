@@ -1,4 +1,4 @@
-"""GenEval's folder: `00012/{samples/00003.png, grid.png, metadata.jsonl}`, a prompt whole or not there (SPEC §11)."""
+"""GenEval's folder: `00012/{samples/00003.png, grid.png, metadata.jsonl}`, a prompt whole or not there."""
 
 import errno
 import math

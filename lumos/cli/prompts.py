@@ -1,4 +1,4 @@
-"""Lists of prompts in files: plain text, JSON and JSON lines, the released formats among them (SPEC §11).
+"""Lists of prompts in files: plain text, JSON and JSON lines, the released formats among them.
 
 prompts.txt      one prompt a line
 t2i.jsonl        {"prompt": ..., "prompt_rewrite...": ...} a line; the rewritten prompt is what the model sees

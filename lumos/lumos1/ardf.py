@@ -22,8 +22,8 @@ def mask_ratio(
     """The share of positions to mask at time `u` in [0, 1]: 1 at u = 0, falling to `min_ratio` at u = 1.
 
     `cosine` cos(pi/2 u), `linear` 1 - u, `pow` 1 - u^2 (`pow3`: 1 - u^3), `sigmoid` a logistic curve over
-    [-3, 3] scaled to run from 1 to 0. Training draws u ~ U(0, 1) and floors the ratio at 0.7 (SPEC §8.3); sampling
-    walks u = (i+1)/S without a floor (§10.2).
+    [-3, 3] scaled to run from 1 to 0. Training draws u ~ U(0, 1) and floors the ratio at 0.7 (README 8.3);
+    sampling walks u = (i+1)/S without a floor (README 10.3).
 
     Raises:
         ValueError: the schedule has another name.
@@ -55,7 +55,7 @@ def tube_mask(
 ) -> Bool[Tensor, "T P"]:
     """True where a content position is masked: one random choice of positions, the same in every frame (a tube).
 
-    round(ratio * P) positions, at least one, uniformly without replacement (SPEC §8.3). With T = 3, P = 6, ratio 0.5::
+    round(ratio * P) positions, at least one, uniformly without replacement (README 8.3). With T = 3, P = 6, ratio 0.5::
 
         . x x . . x
         . x x . . x
@@ -96,7 +96,7 @@ def diffusion_forcing_mask(
 def draw_mask(
     config: ARDFConfig, num_frames: int, *, positions_per_frame: int, generator: torch.Generator
 ) -> Bool[Tensor, "T P"]:
-    """True where a position of a training sample is masked: draws the ratio, then the positions (SPEC §8.3)."""
+    """True where a position of a training sample is masked: draws the ratio, then the positions (README 8.3)."""
     num_ratios = num_frames if config.mask_type == "diffusion_forcing" else 1
     u = torch.rand(num_ratios, generator=generator)
     ratios = mask_ratio(u, config.schedule, min_ratio=config.min_mask_ratio)
@@ -109,7 +109,7 @@ def draw_mask(
 def history_pattern(positions_per_frame: int, ratio: int | float) -> Int[Tensor, "n"]:
     """Which content positions of a finished frame are masked when it becomes history: a periodic pattern, sorted.
 
-    n = max(1, round(ratio * P)) positions at round(k * P / n) (SPEC §10.4); the same in every frame and both branches.
+    n = max(1, round(ratio * P)) positions at round(k * P / n) (README 10.4); the same in every frame and both branches.
     The product is taken in fp32, as released. Ratio 0 masks nothing. With P = 5 and ratio 0.7: [0, 1, 2, 4].
 
     Raises:

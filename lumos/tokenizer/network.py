@@ -1,8 +1,8 @@
 """The network behind the visual tokenizer: Haar patching, factorised causal 3-D convolutions, scalar quantisation.
 
-Shape of Cosmos-Tokenizer-DV4x8x8 (SPEC §4): the first frame is coded alone, later codes stand for four frames, no code
-depends on a later frame. This file is compiled to TorchScript, so it holds plain torch only: no jaxtyping, no einops.
-Video tensors are [B, C, frames, height, width] in [-1, 1].
+Shape of Cosmos-Tokenizer-DV4x8x8 (lumos1/README.md, section 4): the first frame is coded alone, later codes stand for
+four frames, no code depends on a later frame. This file is compiled to TorchScript, so it holds plain torch only: no
+jaxtyping, no einops. Video tensors are [B, C, frames, height, width] in [-1, 1].
 """
 
 import math

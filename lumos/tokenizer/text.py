@@ -22,7 +22,7 @@ TOKEN_NAMES: dict[str, str] = {
     "video_start": "<reserved09000>",
     "video_end": "<reserved09001>",
 }
-"""Field of `Vocab` -> name in the tokenizer file (SPEC §1)."""
+"""Field of `Vocab` -> name in the tokenizer file (lumos1/README.md, section 1)."""
 
 
 def number_name(n: int) -> str:
@@ -44,7 +44,7 @@ def code_name(code: int) -> str:
 
 
 def prompt_text(caption: str, *, width: int, height: int, num_frames: int, fps: int) -> str:
-    """The whole text of a prompt (SPEC §2)."""
+    """The whole text of a prompt (lumos1/README.md, section 2)."""
     before = _BEFORE_FRAMES.format(width=width, height=height)
     return f"{before}{num_frames}{_BEFORE_FPS}{fps}{_AFTER_FPS.format(caption=caption)}"
 
@@ -70,7 +70,7 @@ class TextTokenizer:
         """The tokenizer of a file.
 
         Raises:
-            ValueError: the file is missing, is no tokenizer, or lacks the tokens of SPEC §1.
+            ValueError: the file is missing, is no tokenizer, or lacks the tokens of lumos1/README.md, section 1.
         """
         path = Path(path)
         if not path.is_file():
@@ -96,7 +96,7 @@ class TextTokenizer:
     def prompt_ids(
         self, caption: str, *, width: int, height: int, num_frames: int | None = None, fps: int | None = None
     ) -> list[int]:
-        """Ids of a prompt from `<s>` up to, not including, the separator (SPEC §2).
+        """Ids of a prompt from `<s>` up to, not including, the separator (lumos1/README.md, section 2).
 
         Args:
             caption: what the video shows.

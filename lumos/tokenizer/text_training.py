@@ -21,7 +21,7 @@ NUM_NUMBERS = 128
 
 
 def train_text_tokenizer(texts: Iterable[str], *, num_merges: int, num_codes: int) -> Tokenizer:
-    """A byte-level BPE tokenizer with the special, number and visual tokens of SPEC §1.
+    """A byte-level BPE tokenizer with the special, number and visual tokens of lumos1/README.md, section 1.
 
     Ids: special tokens, number tokens, the 256 bytes, merges, visual codes. None of the special or visual tokens can
     come out of text: they are entries of the vocabulary that no merge leads to.

@@ -1,4 +1,4 @@
-"""The visual tokenizer as it is used: a TorchScript encoder and a TorchScript decoder (SPEC §4)."""
+"""The visual tokenizer as it is used: a TorchScript encoder and a TorchScript decoder (lumos1/README.md, section 4)."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Prompts to visual codes, frame by frame: prefill -> per frame refine -> history (paper section 3.3, SPEC §10)."""
+"""Prompts to visual codes, frame by frame: prefill -> per frame refine -> history (paper section 3.3, README 10)."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -44,7 +44,7 @@ def generate_codes(
     """Returns the visual codes (0..num_codes-1) of one clip a prompt, given frames included.
 
     Both branches of the guidance run in one batch over one cache. A frame is refined from all masked, at most
-    `sampler.num_steps` times; then it enters the cache once more, partly masked, as history of the next (SPEC §10.4).
+    `sampler.num_steps` times; then it enters the cache once more, partly masked, as history of the next (README 10.4).
 
     Args:
         model: in evaluation mode.

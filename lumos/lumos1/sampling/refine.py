@@ -1,4 +1,4 @@
-"""One refinement step of a frame: guide, draw, confidence, re-mask (SPEC §10.2-3). No model inside.
+"""One refinement step of a frame: guide, draw, confidence, re-mask (README 10.2, 10.3). No model inside.
 
 All chance comes from a `NoiseSource`, one per sample, so that a sample is the same alone and in any batch.
 """
@@ -160,7 +160,7 @@ def undecided_places(codes: Int[Tensor, "B N"]) -> tuple[Int[Tensor, "B M"], Boo
 
 
 def confidence_temperature(sampler: SamplerConfig, step: Step) -> float:
-    """Returns tau at a step: the product over the steps so far of 1 - (j+1)/S, which ends at 0 (SPEC §10.3, §12).
+    """Returns tau at a step: the product over the steps so far of 1 - (j+1)/S, which ends at 0 (README 10.3, 11).
 
     `released` never resets it: 0 in every frame after the first generated one. `per_frame` starts anew in each.
     """

@@ -8,7 +8,7 @@ from lumos.lumos1.sequence import Clip, num_latent_frames, sequence_length
 
 
 def cut_clip(clip: Clip, duration_s: int | None) -> Clip:
-    """Return the first `duration_s` seconds of the clip: frames past them dropped, duration set (SPEC §8.1)."""
+    """Return the first `duration_s` seconds of the clip: frames past them dropped, duration set (README 8.1)."""
     if duration_s is None or clip.duration <= duration_s:
         return clip
     codes = clip.codes[: num_latent_frames(clip.fps * duration_s)]

@@ -23,7 +23,7 @@ def fresh_weights(model: LumosForCausalLM, *, generator: torch.Generator) -> Non
 def stored_weights(model: LumosForCausalLM, folder: Path | str, *, generator: torch.Generator) -> None:
     """Read the weights in a folder, only the rows this rank holds, in the dtype of the model.
 
-    A smaller vocabulary grows: old rows are copied, new ones drawn (a text model as a start, SPEC section 5).
+    A smaller vocabulary grows: old rows are copied, new ones drawn (a text model as a start, README 5).
 
     Raises:
         ValueError: there are none, a file is broken, or they are not those of the model's config; lists every name.

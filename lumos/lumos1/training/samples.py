@@ -1,4 +1,4 @@
-"""Training samples: a clip, how it may be used, and the ids and the mask drawn for it (SPEC §8.1-3, §8.5)."""
+"""Training samples: a clip, how it may be used, and the ids and the mask drawn for it (README 8.1 to 8.5)."""
 
 from dataclasses import dataclass
 
@@ -48,12 +48,12 @@ def draw_sample(
 
 
 def drop_text(ids: Int[Tensor, "L"], vocab: Vocab) -> Int[Tensor, "L1"]:
-    """Return the ids from the video start on, so that positions count from there (SPEC §8.2, `text_only`)."""
+    """Return the ids from the video start on, so that positions count from there (README 8.2)."""
     return ids[int((ids == vocab.video_start).int().argmax()) :]
 
 
 def given_frames(mode: str, num_frames: int, u: float) -> int:
-    """Return how many leading frames are given, i.e. neither masked nor predicted (SPEC §8.5); u in [0, 1) decides.
+    """Return how many leading frames are given, i.e. neither masked nor predicted (README 8.5); u in [0, 1) decides.
 
     `text_to_video`: none; `video_next_frame`: 1..T-1, alike likely; `video_prediction_{r}`: int(r * T). An image: none.
     """

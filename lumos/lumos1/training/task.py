@@ -1,4 +1,4 @@
-"""AR-DF training as a task of the engine: clips in, masked sequences and the loss over masked codes out (SPEC §8)."""
+"""AR-DF training as a task of the engine: clips in, masked sequences and the loss over masked codes out (README 8)."""
 
 import copy
 import dataclasses
@@ -150,7 +150,7 @@ def _lumos(model: nn.Module) -> LumosForCausalLM:
 def frame_losses(
     target_losses: Float[Tensor, "M"], frames: Int[Tensor, "M"], num_frames: int
 ) -> dict[str, tuple[Tensor, Tensor]]:
-    """Return `frame_{f}` -> (sum of the cross entropies, number of codes) of latent frame f (SPEC §8.4)."""
+    """Return `frame_{f}` -> (sum of the cross entropies, number of codes) of latent frame f (README 8.4)."""
     sums = target_losses.new_zeros(num_frames).index_add_(0, frames, target_losses)
     counts = torch.bincount(frames, minlength=num_frames)
     return {f"frame_{index}": (sums[index], counts[index]) for index in range(num_frames)}
