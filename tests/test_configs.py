@@ -12,6 +12,8 @@ import torch
 from omegaconf import OmegaConf
 
 from lumos.cli.training.training_run import RunConfig, run
+from lumos.lumina_video.training.vae import VAERunConfig
+from lumos.lumina_video.training.vae import run as train_vae
 from lumos.lumos1.config import LumosConfig, SamplerConfig
 from lumos.lumos1.data.clips import ClipDataset
 from lumos.lumos1.model.modeling import LumosForCausalLM
@@ -29,6 +31,8 @@ from xllmx.config import load_config
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 TOKENIZERS = {"tiny_tokenizer.yaml", "tiny_decoder.yaml"}
 """Those of configs/train that train a visual tokenizer, not a model."""
+VAES = {"lumina_tiny_vae.yaml"}
+"""Those that train the VAE of a Lumina-Video."""
 
 
 def of(kind: str) -> list[str]:
@@ -65,7 +69,7 @@ def few_steps(tmp_path: Path) -> list[str]:
     )
 
 
-@pytest.mark.parametrize("name", [name for name in of("train") if name not in TOKENIZERS])
+@pytest.mark.parametrize("name", [name for name in of("train") if name not in TOKENIZERS | VAES])
 def test_training_recipe_runs(tmp_path: Path, few_steps: list[str], name: str) -> None:
     path = CONFIGS / "train" / name
     model = {**MODEL, "vocab": VOCAB}
@@ -93,6 +97,16 @@ def test_tokenizer_recipe_runs(few_steps: list[str], name: str) -> None:
     metrics = train_tokenizer(load_config(TokenizerRunConfig, CONFIGS / "train" / name, few_steps + few))
     assert all(map(math.isfinite, metrics.values()))
     assert metrics
+
+
+@pytest.mark.parametrize("name", sorted(VAES))
+def test_vae_recipe_runs(few_steps: list[str], name: str) -> None:
+    network = {"block_out_channels": [4, 6, 8, 10], "norm_num_groups": 2, "latent_channels": 5}
+    few = words(task__num_clips=8, task__num_eval_clips=2, task__network=network, task__size_px=24, task__crop_px=16)
+    few += words(trainer__batch_size={"images": 2, "clips": 2, "chained": 2})
+    metrics = train_vae(load_config(VAERunConfig, CONFIGS / "train" / name, few_steps + few))
+    assert metrics
+    assert all(map(math.isfinite, metrics.values()))
 
 
 # --- configs/data -----------------------------------------------------------------------------------------------------

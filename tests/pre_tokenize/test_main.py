@@ -300,7 +300,7 @@ def test_frames_are_chosen_by_time_unless_the_released_rule_is_asked_for(
         np.testing.assert_array_equal(clip.codes, visual.encode(to_tensor(frames)[None])[0].numpy())
     assert contents(tmp_path / "t") != contents(tmp_path / "r")
     capsys.readouterr()
-    assert program.main(command(tmp_path / "a.csv", tmp_path / "r", "--target_fps", "12")) == 1
+    assert program.main(command(tmp_path / "a.csv", tmp_path / "r", "--target_fps", "12")) == 2
     assert "--frame_choice is 'time', was 'released'" in capsys.readouterr().err
 
 
@@ -318,7 +318,7 @@ def test_an_output_of_before_there_was_a_choice_goes_on_as_released(
     assert program.main([*arguments, "--rank", "0"]) == 0
     assert concat_record.main(["--output_dir", str(tmp_path / "v")]) == 0
     assert_is_whole(tmp_path / "v", videos)
-    assert program.main(command(videos.file, tmp_path / "v", "--splits", "2")) == 1
+    assert program.main(command(videos.file, tmp_path / "v", "--splits", "2")) == 2
     assert "--frame_choice is 'time', was 'released'" in capsys.readouterr().err
     assert program.main(command(images.file, tmp_path / "i", modality="image")) == 0
     assert "frame_choice" not in json.loads((tmp_path / "i" / "1-in-1" / "0-of-1" / "manifest.json").read_text())

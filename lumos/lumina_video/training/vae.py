@@ -49,8 +49,8 @@ def run(config: VAERunConfig) -> dict[str, float]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Return the exit status: 0, or 1 after one line that says what to mend."""
-    parser = argparse.ArgumentParser(prog="lumos.lumina_video.training.vae", description=__doc__)
+    """Return the exit status: 0, or 2 after one line that says what to mend."""
+    parser = argparse.ArgumentParser(allow_abbrev=False, prog="lumos.lumina_video.training.vae", description=__doc__)
     parser.add_argument("--config", help="YAML file with settings of VAERunConfig")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings that win over the file's")
     options: Any = parser.parse_args(arguments)
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metrics = run(load_config(VAERunConfig, options.config, options.overrides))
     except ValueError as error:
         sys.stderr.write(f"error: {error}\n")
-        return 1
+        return 2
     sys.stdout.write(" ".join(f"{name}={value:.4g}" for name, value in metrics.items()) + "\n")
     return 0
 
