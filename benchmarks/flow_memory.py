@@ -1,6 +1,6 @@
 """`python -m benchmarks.flow_memory`: what sampling with Lumina-Video holds beside the network.
 
-`states`: a run over latents of 1248x704 and 96 frames through a network of next to no size at the coarsest scale, so
+`states`: a run over latents of 672x384 and 64 frames through a network of next to no size at the coarsest scale, so
 that its memory is that of the states: all of both branches, as the literal path keeps them, and ours. `encoders`: a
 pipeline made and one clip of it, text encoder and VAE kept or given up after their work. Its parts are to each other
 about as the released ones (2.5 : 1.8 : 0.2 G parameters), at a tenth of the size.
@@ -89,7 +89,7 @@ def main() -> None:
     args = parser.parse_args()
     comparisons, notes = {}, {}
     if "states" in args.parts:
-        latent = (2, 8, 8) if args.tiny else WORKS["released-960"].latent
+        latent = (2, 8, 8) if args.tiny else WORKS["released-512"].latent
         title = f"states of {args.steps} steps, 16 x {' x '.join(map(str, latent))}"
         comparisons[title] = compare(states_paths(args.steps, latent), rounds=1)
     if "encoders" in args.parts:
