@@ -87,7 +87,7 @@ def report(estimate: Estimate) -> str:
     lines += [
         f"passes    {bound}{_span(passes)} a clip, {sum(passes):,} in all; each branch of the guidance is one",
         f"compute   {_span(flops, scale=1e12)} TFLOP a clip, {_number(sum(flops) / 1e12)} TFLOP in all",
-        f"memory    {estimate.memory.peak / _GIB:.2f} GiB at most ({parts})",
+        f"memory    {estimate.memory.peak / _GIB:.2f} GiB at its peak ({parts})",
         f"          not counted: CUDA context, {estimate.memory.not_counted}",
         f"time      {_time(estimate)}",
     ]

@@ -83,6 +83,10 @@ REPOS: dict[str, dict[str, bytes]] = {
         "samples/clip.mp4": b"not wanted",
     },
     "someone/older": {"model_args.pth": b"arguments", "consolidated.00-of-01.pth": b"weights"},
+    "someone/pointer": {
+        "model_args.pth": b"arguments",
+        "consolidated.00-of-01.safetensors": b"version https:" + b"//git-lfs\noid sha256:0\nsize 9\n",
+    },
     "someone/llama": {"config.json": b'{"model_type": "llama"}', "model.safetensors": SHARD},
 }
 

@@ -251,6 +251,11 @@ def test_weights_in_torch_s_format_come_where_there_are_no_others(server: Hub, t
     assert landed(folder) == {"model_args.pth", "consolidated.00-of-01.pth"}
 
 
+def test_a_git_lfs_pointer_in_the_place_of_weights_is_refused(server: Hub, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"consolidated.00-of-01.safetensors is a git LFS pointer, not the file"):
+        download("someone/pointer", tmp_path, endpoint=server.url)
+
+
 def test_a_repository_of_another_model_is_refused_before_its_weights_come(server: Hub, tmp_path: Path) -> None:
     with pytest.raises(
         ValueError, match=r"someone/llama/config.json holds a model of type 'llama'; give one of lumos1"

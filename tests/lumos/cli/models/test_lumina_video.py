@@ -2,6 +2,10 @@
 
 import argparse
 import json
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +124,24 @@ def test_a_list_reads_its_texts_once_and_goes_on_where_it_was_stopped(
     assert Path("many/a-circle.gif").stat().st_mtime_ns == first
     assert len(loads) == 2
     assert [record_of(f"many/a-{shape}.gif")["seed"] for shape in ("circle", "square", "star")] == [4, 5, 6]
+
+
+@pytest.mark.slow
+def test_a_killed_list_goes_on_and_makes_what_an_undisturbed_one_makes(lumos: Lumos, ckpts: Path) -> None:
+    Path("list.txt").write_text("a circle\na square\na star\n")
+    words = [*MODEL, "--prompt-file", "list.txt", *SMALL, "--steps", "12", "--seed", "4", "--keep-encoders", "--out"]
+    command = [sys.executable, "-m", "lumos", *words, "killed", "--ckpts", str(ckpts)]
+    with subprocess.Popen(command, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}) as process:
+        while process.poll() is None and not list(Path().glob("killed/*.mp4")):
+            time.sleep(0.01)
+        process.kill()
+    assert 0 < len(list(Path().glob("killed/*.mp4"))) < 3
+    assert lumos(*words, "killed")[0] == 0
+    assert lumos(*words, "undisturbed")[0] == 0
+    made = {path.name: path.read_bytes() for path in Path("undisturbed").glob("*.mp4")}
+    assert {path.name: path.read_bytes() for path in Path("killed").glob("*.mp4")} == made
+    assert len(made) == 3
+    assert not [path for path in Path("killed").iterdir() if path.name.startswith(".")]
 
 
 def test_the_bar_knows_all_steps_of_all_clips(lumos: Lumos, monkeypatch: pytest.MonkeyPatch) -> None:
