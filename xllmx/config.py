@@ -16,9 +16,11 @@ from yaml import YAMLError
 
 from xllmx.files import write_text
 from xllmx.setting import suggestion
+from xllmx.yaml_text import check_yaml, read_yaml, refuse_lookups
 
 Config = TypeVar("Config")
 
+_MOST_PARTS = 20
 _SHOWN = 60
 """Characters shown of an unknown key: YAML takes the whole text of some files for one key."""
 
@@ -36,21 +38,22 @@ def load_config(cls: type[Config], path: Path | str | None = None, overrides: Se
         ValueError: an unreadable file, an unknown key (with the nearest known one), a value of the wrong type, a
             required setting left out, or a rule of the dataclass's own `__post_init__`.
     """
-    tree: Any = OmegaConf.create({})
+    where = f"cannot read the settings of {path} with overrides {list(overrides)}"
     try:
-        if path is not None:
-            tree = OmegaConf.load(_existing(Path(path)))
-        if not OmegaConf.is_dict(tree):
-            raise ValueError(f"{path} holds a list at the top; settings are `key: value` lines")
-        for word in overrides:
-            key, equals, _ = word.partition("=")
-            if not equals or not key.strip():
-                raise ValueError(f"override {word!r} is not of the form key=value; write for example trainer.seed=1")
-        merged = OmegaConf.merge(tree, OmegaConf.from_dotlist(list(overrides)))
-        data = OmegaConf.to_container(merged, resolve=True)
-    except (OmegaConfBaseException, YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(f"cannot read the settings of {path} with overrides {list(overrides)}: {reason}") from error
+        tree = {} if path is None else read_yaml(_existing(Path(path)))
+    except NotFoundError:
+        raise
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
+    if not isinstance(tree, Mapping):
+        raise ValueError(f"{path} holds a list at the top; settings are `key: value` lines")
+    for word in overrides:
+        _check_word(word, where)
+    try:
+        merged = OmegaConf.merge(OmegaConf.create(dict(tree)), OmegaConf.from_dotlist(list(overrides)))
+        data = OmegaConf.to_container(merged, resolve=False)
+    except (OmegaConfBaseException, YAMLError, ValueError, LookupError, TypeError) as error:
+        raise ValueError(f"{where}: {' '.join(str(error).split())}") from error
     return cast(Config, _build(cls, cast(Mapping, data), ""))
 
 
@@ -70,9 +73,24 @@ def to_plain(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
+class NotFoundError(ValueError):
+    """There is no such file of settings."""
+
+
+def _check_word(word: str, where: str) -> None:
+    """Raise ValueError for an override that is none, or whose value is refused (`xllmx.yaml_text`)."""
+    key, equals, value = word.partition("=")
+    if not equals or not key.strip():
+        raise ValueError(f"override {word!r} is not of the form key=value; write for example trainer.seed=1")
+    if key.count(".") + key.count("[") > _MOST_PARTS:
+        raise ValueError(f"override {word[:_SHOWN]!r} names a setting in more than {_MOST_PARTS} parts; see --help")
+    refuse_lookups(word, where)
+    check_yaml(value, f"{where}: the value of {key}", remedy="correct it")
+
+
 def _existing(path: Path) -> Path:
     if not path.is_file():
-        raise ValueError(f"settings file {path} does not exist; give the path of a YAML file")
+        raise NotFoundError(f"settings file {path} does not exist; give the path of a YAML file")
     return path
 
 

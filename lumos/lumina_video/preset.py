@@ -14,9 +14,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
 from lumos.lumina_video.scale import Scale
 from lumos.lumina_video.schedule import (
@@ -30,6 +27,7 @@ from lumos.lumina_video.schedule import (
     values_reached,
 )
 from xllmx.setting import suggestion
+from xllmx.yaml_text import read_yaml
 
 MAX_POINTS = 10_000
 """Most points of a time grid; beyond it a step is smaller than fp32 tells apart near t = 1."""
@@ -144,9 +142,9 @@ class FlowPreset:
                 f"there is no preset file {path}; give a JSON or YAML file, or one of {', '.join(PRESETS)}"
             )
         try:
-            values = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
-        except (OmegaConfBaseException, YAMLError, UnicodeDecodeError, OSError) as error:
-            raise ValueError(f"preset file {path} is neither JSON nor YAML: {' '.join(str(error).split())}") from error
+            values = read_yaml(path)
+        except ValueError as error:
+            raise ValueError(f"preset file {path} is neither JSON nor YAML: {error}") from error
         if not isinstance(values, dict):
             raise ValueError(f"preset file {path} holds no keys; write {', '.join(_FIELD_OF)}")
         try:

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from omegaconf import OmegaConf
 
 from xllmx.setting import suggestion
+from xllmx.yaml_text import read_yaml
 
 
 class MissingClipsError(ValueError):
@@ -18,7 +18,7 @@ def entries_of(path: Path) -> list[tuple[Path, float]]:
     if path.suffix not in (".yaml", ".yml"):
         return [(path, 1.0)]
     try:
-        meta = OmegaConf.to_container(OmegaConf.load(path))
+        meta = read_yaml(path)
         if not isinstance(meta, dict) or set(meta) != {"META"} or not isinstance(meta["META"], list):
             raise ValueError("it must hold one list META of {path, ratio}")
         return [_entry(path, entry) for entry in meta["META"]]

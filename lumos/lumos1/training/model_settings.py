@@ -4,15 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
-
 from lumos.hub.models import RELEASED
 from lumos.lumos1.config import LumosConfig, check_types, said_of
 from lumos.lumos1.training.task_config import LumosTaskConfig
 from lumos.tokenizer.vocab import Vocab
 from xllmx.setting import suggestion
+from xllmx.yaml_text import read_yaml
 
 
 def read_model_config(config: LumosTaskConfig) -> LumosConfig:
@@ -43,9 +40,9 @@ def _settings_in(path: Path) -> dict[str, Any]:
     """Return the model's settings in a file, `config.json` or YAML; ValueError naming the file if it holds others."""
     remedy = "correct task.init_from or task.model_config; such a file is for example configs/model/1B.yaml"
     try:
-        found = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
-    except (OmegaConfBaseException, YAMLError, UnicodeDecodeError, OSError) as error:
-        raise ValueError(f"{path} is neither JSON nor YAML ({' '.join(str(error).split())}); {remedy}") from error
+        found = read_yaml(path, remedy=remedy)
+    except ValueError as error:
+        raise ValueError(f"{path} is neither JSON nor YAML: {error}") from error
     known = LumosConfig().to_dict()
     if not isinstance(found, dict) or not found.keys() & known.keys():
         raise ValueError(f"{path} holds no settings of a model; {remedy}")

@@ -133,7 +133,13 @@ def test_a_file_of_ones_own_is_read(tmp_path: Path, suffix: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "fault"),
-    [("[1, 2]", "holds no keys"), ("{", "neither JSON nor YAML"), ('{"P": "1x2"}', "lacks step, ts"), ("", "lacks P")],
+    [
+        ("[1, 2]", "holds no keys"),
+        ("{", "neither JSON nor YAML"),
+        ('{"P": "1x2"}', "lacks step, ts"),
+        ("{}", "lacks P"),
+        ("", "neither"),
+    ],
 )
 def test_a_file_that_is_no_preset_is_named(tmp_path: Path, text: str, fault: str) -> None:
     path = tmp_path / "mine.json"
