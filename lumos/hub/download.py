@@ -5,41 +5,44 @@ one of Lumina-Video a text encoder and a VAE, unless its repository holds them; 
 """
 
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from lumos.hub import transfer
 from lumos.hub.models import (
-    COSMOS_REPO,
     LUMINA_REPO,
     LUMINA_VIDEO,
     LUMOS1,
-    LUMOS_REPO,
     MODEL_ARGS,
     SHARED_NAMES,
-    SHARED_TEXT_ENCODER,
     SHARED_TEXT_TOKENIZER,
-    SHARED_VAE,
-    SHARED_VISUAL_TOKENIZER,
     TEXT_TOKENIZER,
     VISUAL_PAIR,
-    check_weights,
     ckpts_root,
     kind_of_type,
     repository_of,
     resolve,
 )
+from lumos.hub.shared_parts import (
+    GEMMA,
+    SAFETENSORS,
+    SEE_PAGE,
+    SHARED,
+    TEXT,
+    VAE,
+    VAE_FILES,
+    VISUAL,
+    SharedPart,
+    matching,
+)
 
-_SEE_PAGE = "see its page"
 _LICENCES = {LUMINA_REPO: "Apache-2.0, see its page"}
 """Of the weights in a repository."""
 
-_SAFETENSORS = r"model[\w.-]*\.safetensors(\.index\.json)?"
+_WHAT = {LUMOS1: "model of Lumos-1", LUMINA_VIDEO: "model of Lumina-Video"}
 _BIN = r"pytorch_model[\w.-]*\.bin(\.index\.json)?"
 _CONSOLIDATED = r"consolidated\.\d+-of-\d+\."
-_VAE_FILES = ("diffusion_pytorch_model.safetensors", "config.json")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,21 +66,6 @@ class Part:
     def num_bytes(self) -> int:
         """Bytes still to come."""
         return sum(file.num_bytes_left for file in self.files)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _SharedPart:
-    """A part that all models of a kind use, at its place under `ckpts/`."""
-
-    name: str
-    repo: str
-    what: str
-    licence: str
-    place: Path
-    wanted: Callable[[Sequence[str]], dict[str, str]]
-    """Listing of the repository -> path there: path in the part's folder."""
-    check: Callable[[Path], None]
-    """Raises ValueError unless the folder holds it."""
 
 
 def download(
@@ -132,7 +120,7 @@ def parts_of(
         ValueError, TransferError: as `download`; an unaccepted licence is said in the part.
     """
     ckpts = ckpts_root(root)
-    alone = [shared for shared in _SHARED if name in _names_of(shared)]
+    alone = [shared for shared in SHARED if name in shared.names]
     if alone:
         return [_asked_for(shared, ckpts, endpoint) for shared in alone]
     repo, subfolder = repository_of(name)
@@ -168,8 +156,8 @@ def model_files(listing: Sequence[str], subfolder: str) -> dict[str, str]:
         inside = [path.removeprefix(released[0]) for path in inside if path.startswith(released[0])]
         config, patterns = MODEL_ARGS, (_CONSOLIDATED + "safetensors", _CONSOLIDATED + "pth")
     else:
-        config, patterns = "config.json", (_SAFETENSORS, _BIN)
-    weights: list[str] = next(filter(None, (_matching(inside, pattern) for pattern in patterns)), [])
+        config, patterns = "config.json", (SAFETENSORS, _BIN)
+    weights: list[str] = next(filter(None, (matching(inside, pattern) for pattern in patterns)), [])
     if not weights or config not in inside:
         folders = sorted(
             {path.rpartition("/")[0] for path in listing if Path(path).name in ("config.json", MODEL_ARGS)}
@@ -177,9 +165,9 @@ def model_files(listing: Sequence[str], subfolder: str) -> dict[str, str]:
         where = f"the folder {subfolder!r} of the repository" if subfolder else "the repository"
         raise ValueError(f"{where} holds no model; folders with one: {', '.join(map(repr, folders)) or 'none'}")
     parts = "|".join(("generation_config.json", TEXT_TOKENIZER, rf"visual_tokenizer/({'|'.join(VISUAL_PAIR)})"))
-    encoders = rf"(tokenizer|text_encoder)/tokenizer\.json|text_encoder/({_SAFETENSORS}|config\.json)"
-    vae = rf"vae/({'|'.join(_VAE_FILES)})"
-    chosen = [*_matching(inside, f"{parts}|{encoders}|{vae}"), *weights, config]
+    encoders = rf"(tokenizer|text_encoder)/tokenizer\.json|text_encoder/({SAFETENSORS}|config\.json)"
+    vae = rf"vae/({'|'.join(VAE_FILES)})"
+    chosen = [*matching(inside, f"{parts}|{encoders}|{vae}"), *weights, config]
     return {prefix + path: path for path in chosen}
 
 
@@ -202,16 +190,16 @@ def _object(text: bytes) -> Mapping[str, object]:
     return content if isinstance(content, dict) else {}
 
 
-def _shared_by(kind: str, own: set[str], folder: Path) -> list[_SharedPart]:
+def _shared_by(kind: str, own: set[str], folder: Path) -> list[SharedPart]:
     """Return the shared parts that a model needs: those that are neither in its repository nor in its folder."""
     if kind == LUMINA_VIDEO:
-        marks = {_GEMMA: "text_encoder/config.json", _VAE: "vae/config.json"}
+        marks = {GEMMA: "text_encoder/config.json", VAE: "vae/config.json"}
     else:
-        marks = {_TEXT: TEXT_TOKENIZER, _VISUAL: f"visual_tokenizer/{VISUAL_PAIR[0]}"}
+        marks = {TEXT: TEXT_TOKENIZER, VISUAL: f"visual_tokenizer/{VISUAL_PAIR[0]}"}
     return [shared for shared, mark in marks.items() if mark not in own and not (folder / mark).is_file()]
 
 
-def _needed(shared: _SharedPart, ckpts: Path, endpoint: str | None) -> Part:
+def _needed(shared: SharedPart, ckpts: Path, endpoint: str | None) -> Part:
     """Return a part as it is here, or else what of it is to come."""
     try:
         shared.check(ckpts / shared.place)
@@ -220,7 +208,7 @@ def _needed(shared: _SharedPart, ckpts: Path, endpoint: str | None) -> Part:
     return Part(name=shared.name, what=shared.what, licence=shared.licence, folder=ckpts / shared.place)
 
 
-def _asked_for(shared: _SharedPart, ckpts: Path, endpoint: str | None) -> Part:
+def _asked_for(shared: SharedPart, ckpts: Path, endpoint: str | None) -> Part:
     files: list[transfer.RemoteFile] = []
     barred = None
     try:
@@ -241,83 +229,5 @@ def _asked_for(shared: _SharedPart, ckpts: Path, endpoint: str | None) -> Part:
     )
 
 
-# --- the shared parts -------------------------------------------------------------------------------------------------
-
-
 def _licence(repo: str) -> str:
-    return _LICENCES.get(repo, _SEE_PAGE)
-
-
-def _matching(paths: Sequence[str], pattern: str) -> list[str]:
-    return [path for path in paths if re.fullmatch(pattern, path)]
-
-
-def _by_file_name(*names: str) -> Callable[[Sequence[str]], dict[str, str]]:
-    """Return a choice of the files of those names, wherever they stand in the repository."""
-    return lambda listing: {path: Path(path).name for path in listing if Path(path).name in names}
-
-
-def _in_folder(subfolder: str, pattern: str) -> Callable[[Sequence[str]], dict[str, str]]:
-    """Return a choice of the files of one folder of the repository."""
-    prefix = f"{subfolder}/" if subfolder else ""
-    return lambda listing: {path: path.removeprefix(prefix) for path in _matching(listing, prefix + pattern)}
-
-
-def _require(*names: str) -> Callable[[Path], None]:
-    def check(folder: Path) -> None:
-        if missing := [name for name in names if not (folder / name).is_file()]:
-            raise ValueError(f"{folder} lacks {', '.join(missing)}")
-
-    return check
-
-
-def _check_text_encoder(folder: Path) -> None:
-    _require("config.json", "tokenizer.json")(folder)
-    check_weights(folder)
-
-
-def _names_of(shared: _SharedPart) -> tuple[str, ...]:
-    """Return what `download` calls a part when it is asked for by itself."""
-    if shared in (_TEXT, _VISUAL):
-        return SHARED_NAMES
-    return (str(shared.place), shared.repo)
-
-
-_WHAT = {LUMOS1: "model of Lumos-1", LUMINA_VIDEO: "model of Lumina-Video"}
-_TEXT = _SharedPart(
-    name=LUMOS_REPO,
-    repo=LUMOS_REPO,
-    what="text tokenizer",
-    licence=_SEE_PAGE,
-    place=SHARED_TEXT_TOKENIZER.parent,
-    wanted=_by_file_name(TEXT_TOKENIZER),
-    check=_require(TEXT_TOKENIZER),
-)
-_VISUAL = _SharedPart(
-    name=COSMOS_REPO,
-    repo=COSMOS_REPO,
-    what="visual tokenizer",
-    licence="NVIDIA's own (gated), see its page",
-    place=SHARED_VISUAL_TOKENIZER,
-    wanted=_by_file_name(*VISUAL_PAIR, "autoencoder.jit"),
-    check=_require(*VISUAL_PAIR),
-)
-_GEMMA = _SharedPart(
-    name=str(SHARED_TEXT_ENCODER),
-    repo=str(SHARED_TEXT_ENCODER),
-    what="text encoder",
-    licence="Gemma terms of use (gated), see its page",
-    place=SHARED_TEXT_ENCODER,
-    wanted=_in_folder("", rf"tokenizer\.json|{_SAFETENSORS}|config\.json"),
-    check=_check_text_encoder,
-)
-_VAE = _SharedPart(
-    name=str(SHARED_VAE),
-    repo=str(SHARED_VAE.parent),
-    what="VAE",
-    licence="Apache-2.0, see its page",
-    place=SHARED_VAE,
-    wanted=_in_folder("vae", f"({'|'.join(_VAE_FILES)})"),
-    check=_require(*_VAE_FILES),
-)
-_SHARED = (_TEXT, _VISUAL, _GEMMA, _VAE)
+    return _LICENCES.get(repo, SEE_PAGE)
