@@ -47,7 +47,8 @@ def read_text(path: Path | str, *, remedy: str = REMEDY, most_bytes: int = MOST_
     path = Path(path)
     try:
         if not path.is_file():  # a pipe or a device would be read without end
-            raise ValueError(f"{path} is no file; {remedy}")
+            what = "a folder, a pipe or a device" if path.exists() else "No such file or directory"
+            raise ValueError(f"{path} is no file ({what}); {remedy}")
         if (size := path.stat().st_size) > most_bytes:
             raise ValueError(f"{path} has {size} bytes where at most {most_bytes} are read; {remedy}")
         return path.read_text(encoding="utf-8-sig")

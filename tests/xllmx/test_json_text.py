@@ -52,8 +52,8 @@ def test_only_utf_8_is_read(tmp_path: Path, content: bytes) -> None:
 
 def test_what_is_no_file_or_too_large_is_not_opened(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    for name in ("pipe", "absent", "."):
-        with pytest.raises(ValueError, match="is no file; copy or download it again"):
+    for name, what in (("pipe", "a folder, a pipe or a device"), ("absent", "No such file"), (".", "a folder")):
+        with pytest.raises(ValueError, match=rf"is no file \({what}.*; copy or download it again"):
             read_text(tmp_path / name)
     (tmp_path / "large").write_text("[" + "1," * 50 + "1]")
     with pytest.raises(ValueError, match="has 103 bytes where at most 100 are read"):

@@ -42,7 +42,7 @@ def _settings_in(path: Path) -> dict[str, Any]:
     try:
         found = read_yaml(path, remedy=remedy)
     except ValueError as error:
-        raise ValueError(f"{path} is neither JSON nor YAML: {error}") from error
+        raise ValueError(f"{path} is neither JSON nor YAML ({error})") from error
     known = LumosConfig().to_dict()
     if not isinstance(found, dict) or not found.keys() & known.keys():
         raise ValueError(f"{path} holds no settings of a model; {remedy}")
