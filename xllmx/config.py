@@ -15,8 +15,8 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from xllmx.files import write_text
+from xllmx.safe.yaml_text import check_yaml, read_yaml, refuse_lookups
 from xllmx.setting import suggestion
-from xllmx.yaml_text import check_yaml, read_yaml, refuse_lookups
 
 Config = TypeVar("Config")
 
@@ -78,7 +78,7 @@ class NotFoundError(ValueError):
 
 
 def _check_word(word: str, where: str) -> None:
-    """Raise ValueError for an override that is none, or whose value is refused (`xllmx.yaml_text`)."""
+    """Raise ValueError for an override that is none, or whose value is refused (`xllmx.safe.yaml_text`)."""
     key, equals, value = word.partition("=")
     if not equals or not key.strip():
         raise ValueError(f"override {word!r} is not of the form key=value; write for example trainer.seed=1")

@@ -12,14 +12,13 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from xllmx.checkpoint import CheckpointManager
-from xllmx.checkpoint_folder import step_of, to_resume
+from xllmx.checkpoints.checkpoint import CheckpointManager
+from xllmx.checkpoints.folder import step_of, to_resume
 from xllmx.config import to_plain
 from xllmx.data.loader import CyclicLoader
 from xllmx.data.streams import Streams
 from xllmx.ema import WeightAverage
 from xllmx.files import atomic_folder
-from xllmx.held_out import HeldOut
 from xllmx.optim import OptimConfig, learning_rate
 from xllmx.precision import resolve_precision
 from xllmx.ranks.distributed import barrier, init_distributed, num_ranks, rank, sum_over_ranks
@@ -27,6 +26,7 @@ from xllmx.ranks.engine import build_engine
 from xllmx.ranks.parallel import ParallelConfig
 from xllmx.rng import generator_at, seed_for
 from xllmx.run.finite import FiniteWatch
+from xllmx.run.held_out import HeldOut
 from xllmx.run.logs import logging_to
 from xllmx.run.meter import StepMeter
 from xllmx.run.report import RunReport

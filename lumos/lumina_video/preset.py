@@ -26,8 +26,8 @@ from lumos.lumina_video.schedule import (
     value_at,
     values_reached,
 )
+from xllmx.safe.yaml_text import read_yaml
 from xllmx.setting import suggestion
-from xllmx.yaml_text import read_yaml
 
 MAX_POINTS = 10_000
 """Most points of a time grid; beyond it a step is smaller than fp32 tells apart near t = 1."""

@@ -16,8 +16,8 @@ from zipfile import ZipFile
 import torch
 
 from lumos.tokenizer.program_source import check_operator, check_source
-from xllmx.plain_pickle import check_pickle
-from xllmx.torch_archive import TENSOR_NAMES, open_archive
+from xllmx.safe.plain_pickle import check_pickle
+from xllmx.safe.torch_archive import TENSOR_NAMES, open_archive
 
 MOST_BYTES = 8 * 2**30
 """Of an archive; it is read into memory whole, so that what is checked is what runs."""

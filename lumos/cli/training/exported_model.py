@@ -12,7 +12,7 @@ from lumos.lumos1.model.lora import merge_lora, save_lora
 from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.training.task import LumosTask
 from lumos.media.inputs import choose_dtype
-from xllmx.checkpoint import CheckpointManager
+from xllmx.checkpoints.checkpoint import CheckpointManager
 from xllmx.config import load_config
 from xllmx.files import atomic_folder
 

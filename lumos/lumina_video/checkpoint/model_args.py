@@ -14,7 +14,7 @@ import torch
 
 from lumos.hub.models import refuse_pointer
 from lumos.lumina_video.config import LuminaVideoConfig
-from xllmx.torch_archive import TENSOR_NAMES, check_torch_file
+from xllmx.safe.torch_archive import TENSOR_NAMES, check_torch_file
 
 _MOST_BYTES = 2**20
 _MOST_VALUES = 10_000

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from lumos.hub.models import refuse_pointer
 from lumos.hub.transfer import check_safetensors
-from xllmx.torch_archive import load_tensors
+from xllmx.safe.torch_archive import load_tensors
 
 _MOST_NAMES = 3
 """Names listed in an error; a network has hundreds."""

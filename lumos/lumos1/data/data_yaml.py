@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from xllmx.safe.yaml_text import read_yaml
 from xllmx.setting import suggestion
-from xllmx.yaml_text import read_yaml
 
 
 class MissingClipsError(ValueError):

@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from xllmx.torch_archive import load_tensors
+from xllmx.safe.torch_archive import load_tensors
 
 IGNORED = "model.vqmodel."
 """Prefix of the weights of the text model's image tokenizer, which video has no use for."""

@@ -12,7 +12,7 @@ import pytest
 import torch
 from toy_task import ToyTask
 
-from xllmx.checkpoint import CheckpointManager
+from xllmx.checkpoints.checkpoint import CheckpointManager
 from xllmx.optim import OptimConfig
 from xllmx.ranks.deepspeed_engine import ZeroEngine
 from xllmx.ranks.parallel import ParallelConfig

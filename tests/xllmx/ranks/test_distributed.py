@@ -10,7 +10,7 @@ import pytest
 import torch
 from toy_task import ToyTask
 
-from xllmx.checkpoint import CheckpointManager
+from xllmx.checkpoints.checkpoint import CheckpointManager
 from xllmx.optim import OptimConfig
 from xllmx.ranks.distributed import all_reduce_sum, any_rank, gather_names, num_ranks, rank, sum_over_ranks
 from xllmx.run.metrics import read_metrics

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from xllmx.checkpoint import CheckpointManager
+from xllmx.checkpoints.checkpoint import CheckpointManager
 from xllmx.ranks.parallel import ParallelConfig
 from xllmx.ranks.sharding import fill_rows, local_rows, whole
 from xllmx.run.metrics import read_metrics

@@ -8,7 +8,7 @@ from pathlib import Path
 import launched_ranks as ranks
 import pytest
 
-from xllmx.checkpoint import CheckpointManager
+from xllmx.checkpoints.checkpoint import CheckpointManager
 from xllmx.trainer_config import TrainerConfig
 
 pytestmark = pytest.mark.timeout(600)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from xllmx.json_text import json_lines, parse_json, read_json, read_object, read_text
+from xllmx.safe.json_text import json_lines, parse_json, read_json, read_object, read_text
 
 BAD = {
     "deep list": ("[" * 200_000, "more than 64 levels"),

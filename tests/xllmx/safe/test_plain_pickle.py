@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xllmx.plain_pickle import check_pickle, read_pickle, read_plain
+from xllmx.safe.plain_pickle import check_pickle, read_pickle, read_plain
 
 PLAIN: list[Any] = [
     {"token": [0, 1, 255, 256, 65535, 65536, -1, 2**31, -(2**31)], "label": [], "id": 7},

@@ -14,7 +14,7 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from xllmx.json_text import read_json, read_text
+from xllmx.safe.json_text import read_json, read_text
 
 _MOST_BYTES = 2**20
 _MOST_DEPTH = 50

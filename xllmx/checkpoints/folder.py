@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from xllmx.files import write_text
-from xllmx.json_text import read_object
 from xllmx.ranks.distributed import is_main
+from xllmx.safe.json_text import read_object
 
 _NAME = re.compile(r"step-(\d{8})")
 _MARKER = "checkpoint.json"

@@ -23,7 +23,7 @@ from torch.distributed.checkpoint.metadata import (
     TensorStorageMetadata,
 )
 
-from xllmx.plain_pickle import MOST_BYTES, read_pickle
+from xllmx.safe.plain_pickle import MOST_BYTES, read_pickle
 
 METADATA = ".metadata"
 

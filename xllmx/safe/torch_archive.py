@@ -18,7 +18,7 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, is_zipfile
 import torch
 from torch import Tensor
 
-from xllmx.plain_pickle import Seen, check_pickle
+from xllmx.safe.plain_pickle import Seen, check_pickle
 
 _END, _END64, _LOCATOR64 = struct.Struct("<4s4H2LH"), struct.Struct("<4sQ2H2L4Q"), struct.Struct("<4sLQL")
 _ZIP64_FROM = 0xFFFF_FFFF

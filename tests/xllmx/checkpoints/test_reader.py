@@ -14,8 +14,8 @@ import torch
 from torch.distributed.checkpoint import FileSystemReader
 from torch.distributed.checkpoint.metadata import ChunkStorageMetadata
 
-from xllmx.checkpoint import CheckpointError, CheckpointManager
-from xllmx.checkpoint_metadata import read_metadata
+from xllmx.checkpoints.checkpoint import CheckpointError, CheckpointManager
+from xllmx.checkpoints.metadata import read_metadata
 
 PLAIN = {"lr": 1e-3, "betas": (0.9, 0.95), "fused": None, "names": ["a", "b"], "step": 7, "on": True, "empty": {}}
 

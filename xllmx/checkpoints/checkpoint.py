@@ -16,8 +16,8 @@ import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
 from torch.distributed.checkpoint.api import CheckpointException
 
-from xllmx import checkpoint_folder
-from xllmx.checkpoint_reader import CheckedReader, PlainPlanner, RefusedError
+from xllmx.checkpoints import folder as checkpoint_folder
+from xllmx.checkpoints.reader import CheckedReader, PlainPlanner, RefusedError
 from xllmx.ranks.distributed import any_rank, barrier, is_main, num_ranks
 
 _DRAIN_S = 600

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import nn
 
-from xllmx.torch_archive import check_torch_file, load_tensors, open_archive
+from xllmx.safe.torch_archive import check_torch_file, load_tensors, open_archive
 
 WEIGHTS: dict[str, Any] = {
     "plain": {"a": torch.randn(3, 5), "b": torch.randn(2).bfloat16(), "empty": torch.zeros(0)},

@@ -6,8 +6,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from xllmx.config import load_config
+from xllmx.safe.yaml_text import parse_yaml, read_yaml
 from xllmx.trainer_config import TrainerConfig
-from xllmx.yaml_text import parse_yaml, read_yaml
 
 LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n" for before, name in zip("abcdefgh", "bcdefghi", strict=True)

@@ -17,9 +17,9 @@ from torch.distributed.checkpoint.metadata import Metadata
 from torch.distributed.checkpoint.planner import LoadItemType, LoadPlan, LoadPlanner, ReadItem
 from torch.futures import Future
 
-from xllmx.checkpoint_metadata import read_metadata
-from xllmx.plain_pickle import read_plain
-from xllmx.torch_archive import check_torch_file, open_archive, read_part
+from xllmx.checkpoints.metadata import read_metadata
+from xllmx.safe.plain_pickle import read_plain
+from xllmx.safe.torch_archive import check_torch_file, open_archive, read_part
 
 
 class RefusedError(ValueError):

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from xllmx.checkpoint import CheckpointError, CheckpointManager
-from xllmx.checkpoint_folder import step_of
+from xllmx.checkpoints.checkpoint import CheckpointError, CheckpointManager
+from xllmx.checkpoints.folder import step_of
 
 
 def state(value: float) -> dict:
@@ -117,7 +117,7 @@ def test_a_disk_that_fills_while_training_goes_on_is_said_at_the_next_look(manag
 @pytest.mark.parametrize("delay_s", [0.0, 0.013, 0.11])
 def test_killed_while_it_writes_a_run_keeps_what_was_whole(manager: CheckpointManager, delay_s: float) -> None:
     code = (
-        "import sys, torch, pathlib; from xllmx.checkpoint import CheckpointManager\n"
+        "import sys, torch, pathlib; from xllmx.checkpoints.checkpoint import CheckpointManager\n"
         "manager = CheckpointManager(pathlib.Path(sys.argv[1]), keep=3)\n"
         "for step in range(1, 10_000):\n"
         "    manager.start(step, {'weight': torch.full((700, 900), float(step))})\n"
