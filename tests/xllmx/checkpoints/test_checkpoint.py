@@ -124,7 +124,7 @@ def test_killed_while_it_writes_a_run_keeps_what_was_whole(manager: CheckpointMa
         "    print(step, flush=True)"
     )
     words = [sys.executable, "-c", code, str(manager.folder)]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]) as process:
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[3]) as process:
         assert process.stdout is not None
         while int(process.stdout.readline()) < 4:
             pass
