@@ -65,10 +65,10 @@ _C1, _C2, _C3 = 3424 / 4096, 2413 / 128, 2392 / 128
 def pq_to_nits(signal: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
     """Light in nits of PQ signals in [0, 1] (BT.2100, table 4)."""
     root = signal ** (1 / _M2)
-    return 10_000 * (np.maximum(root - _C1, 0) / (_C2 - _C3 * root)) ** (1 / _M1)
+    return np.asarray(10_000 * (np.maximum(root - _C1, 0) / (_C2 - _C3 * root)) ** (1 / _M1))
 
 
 def nits_to_pq(nits: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
     """The inverse of `pq_to_nits`."""
     power = (nits / 10_000) ** _M1
-    return ((_C1 + _C2 * power) / (1 + _C3 * power)) ** _M2
+    return np.asarray(((_C1 + _C2 * power) / (1 + _C3 * power)) ** _M2)
