@@ -71,4 +71,4 @@ def pq_to_nits(signal: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
 def nits_to_pq(nits: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
     """The inverse of `pq_to_nits`."""
     power = (nits / 10_000) ** _M1
-    return np.asarray(((_C1 + _C2 * power) / (1 + _C3 * power)) ** _M2)  # of a single number numpy makes no array
+    return np.asarray(((_C1 + _C2 * power) / (1 + _C3 * power)) ** _M2)

@@ -146,6 +146,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status: 0, or 2 after one line that says what to mend."""
     parser = argparse.ArgumentParser(allow_abbrev=False, prog="lumos.shapes.dataset", description=__doc__)
     add_options(parser)
+    parser.add_argument("--files", action="store_true", help="as always; shards are made by pre_tokenize.shapes")
     options = parser.parse_args(arguments)
     try:
         write_files(options.out, num=options.num, seed=options.seed, form=format_of(options))

@@ -96,5 +96,5 @@ def test_pictures_are_the_rendered_ones(tmp_path: Path) -> None:
 
 
 def test_the_command_writes_files(tmp_path: Path) -> None:
-    assert main(["--out", str(tmp_path / "files"), "--num", "2", "--size", "32", "--images"]) == 0
+    assert main(["--out", str(tmp_path / "files"), "--files", "--num", "2", "--size", "32", "--images"]) == 0
     assert sorted(path.name for path in (tmp_path / "files").iterdir()) == ["00000.png", "00001.png", "clips.csv"]
