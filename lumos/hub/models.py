@@ -13,13 +13,14 @@
 A tree placed there by hand is the same as a downloaded one: nothing is read but the files themselves.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from xllmx.safe.inside import inside
+from xllmx.safe.json_text import read_object
 from xllmx.setting import suggestion
 
 DEFAULT_MODEL = "lumos-tiny"
@@ -213,19 +214,23 @@ def weight_files(folder: Path) -> list[Path]:
             return [folder / name]
         index = folder / f"{name}.index.json"
         if index.is_file():
-            return [folder / shard for shard in sorted(set(read_json(index).get("weight_map", {}).values()))]
+            return shards_of(index)
     return []
 
 
+def shards_of(index: Path) -> list[Path]:
+    """The files that an index of weights names, all in its folder; ValueError for an index that is none."""
+    named = read_json(index).get("weight_map")
+    remedy = "copy or download the model again"
+    if not isinstance(named, dict) or not named:
+        raise ValueError(f"{index} is no index of weights: it has no weight_map; {remedy}")
+    files = {inside(index.parent, name, said_by=index, remedy=remedy) for name in named.values()}
+    return sorted(files)
+
+
 def read_json(path: Path) -> dict[str, Any]:
-    """The object a JSON file holds; ValueError that names the file where it holds none."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not valid JSON ({error}); copy or download it again") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} holds a JSON {type(content).__name__}, not an object; copy or download it again")
-    return content
+    """The object a JSON file holds; ValueError that names the file where it holds none (`xllmx.safe.json_text`)."""
+    return read_object(path)
 
 
 def repository_of(name: str) -> tuple[str, str]:

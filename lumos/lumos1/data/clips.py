@@ -1,6 +1,5 @@
 """A dataset of clips on disk: from Parquet shards, from data YAML and from released pickles."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from lumos.lumos1.data.released import ReleasedClips, read_released
 from lumos.lumos1.data.shards import INDEX_FORMAT, INDEX_NAME, SHAPE_COLUMNS, ClipShards, shards_of_index
 from lumos.lumos1.sequence import Clip
 from lumos.tokenizer.vocab import Vocab
+from xllmx.safe.json_text import json_lines, parse_json, read_text
 
 __all__ = ["ClipDataset", "read_released"]
 
@@ -20,6 +20,9 @@ _READABLE = (
     "a folder of shards or of released pickles, index.json, merge-record.json, a *-record.jsonl, a .parquet or .pkl "
     "file, or a data YAML"
 )
+
+_MOST_RECORD_BYTES = 2**30
+"""Of a record; that of a million samples has about 100 MB."""
 
 
 class ClipDataset(Dataset[Clip]):
@@ -90,21 +93,25 @@ def _open_folder(folder: Path, vocab: Vocab) -> "ClipShards | ReleasedClips":
 
 
 def _open_json(path: Path, vocab: Vocab) -> "ClipShards | ReleasedClips":
+    remedy = "write it again"
+    text = read_text(path, remedy=remedy, most_bytes=_MOST_RECORD_BYTES)
     try:
-        text = path.read_text(encoding="utf-8")
-        content = _json_lines(text) if path.suffix == ".jsonl" else json.loads(text)
+        content = _json_lines(text) if path.suffix == ".jsonl" else parse_json(text, "it", remedy=remedy)
+    except ValueError as error:
+        raise ValueError(f"{path}: damaged index of clips: {error}") from error
+    try:
         if isinstance(content, dict) and content.get("format") == INDEX_FORMAT:
             return ClipShards(shards_of_index(path, content))
         if isinstance(content, list):
             return ReleasedClips.of_records(path, content, vocab)
-    except (KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path}: damaged index of clips ({type(error).__name__}: {error}); write it again") from error
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{path}: damaged index of clips ({type(error).__name__}: {error}); {remedy}") from error
     raise ValueError(f"{path}: neither an index of shards nor a released record; give {_READABLE}")
 
 
 def _json_lines(text: str) -> list[Any]:
     """The records of the lines; the last one, if a kill cut it, is left out (its sample is recorded again)."""
-    lines = [line for line in text.splitlines() if line.strip()]
-    if lines and not text.endswith("\n") and not lines[-1].endswith("}"):
-        lines.pop()
-    return [json.loads(line) for line in lines]
+    whole, newline, last = text.rpartition("\n")
+    if last.rstrip().endswith("}"):
+        whole, newline = text, ""
+    return [record for _, record in json_lines(whole + newline, "it", remedy="write it again")]

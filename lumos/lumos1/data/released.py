@@ -1,7 +1,5 @@
 """Clips in the pickles of the Lumos-1 release, read by an unpickler that admits plain data only."""
 
-import io
-import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,10 @@ import torch
 from lumos.lumos1.data.shards import SHAPE_COLUMNS, sequence_lengths
 from lumos.lumos1.sequence import Clip, split_sequence
 from lumos.tokenizer.vocab import Vocab
+from xllmx.safe.plain_pickle import read_plain
+
+_MOST_BYTES = 64 * 2**20
+"""Of one sample; the longest of the release has some ten thousand tokens."""
 
 
 def read_released(path: str | Path, vocab: Vocab) -> Clip:
@@ -50,8 +52,8 @@ class ReleasedClips:
     @classmethod
     def of_records(cls, path: Path, records: Sequence[Mapping[str, Any]], vocab: Vocab) -> "ReleasedClips":
         """Pickles that a record lists; one that is listed twice (the release did that on resuming) counts once."""
-        lengths = {str(record["file"]): int(record["len"]) for record in records}
-        found = {name: _locate(path.parent, name) for name in lengths}
+        lengths = {record["file"]: int(record["len"]) for record in records}
+        found = {name: _locate(path, name) for name in lengths}
         if len(set(found.values())) < len(found):
             raise ValueError(f"{path}: two of its samples would be one file here; move the whole set, folders and all")
         return cls(list(found.values()), list(lengths.values()), vocab)
@@ -60,44 +62,28 @@ class ReleasedClips:
         return read_released(self._files[index], self._vocab)
 
 
-def _locate(folder: Path, name: str) -> Path:
+def _locate(record: Path, name: Any) -> Path:
     """A recorded file: as recorded, or, if the set was moved, under its record's folder by the end of its old path."""
-    parts = Path(name).parts
-    moved = (folder.joinpath(*parts[start:]) for start in range(1, len(parts)))
-    candidates = (folder / name, Path(name), *moved, folder / "files" / parts[-1])
+    remedy = "move the whole set, folders and all, and leave its record in it"
+    if not isinstance(name, str) or ".." in Path(name).parts or not Path(name).name:
+        raise ValueError(f"{record} names {name!r:.100} as a sample, which is no file of its set; {remedy}")
+    folder, parts = record.parent, [part for part in Path(name).parts if part != Path(name).anchor]
+    candidates = [*(folder.joinpath(*parts[start:]) for start in range(len(parts))), folder / "files" / parts[-1]]
     return next((path for path in candidates if path.is_file()), candidates[0])
-
-
-class _PlainUnpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        raise pickle.UnpicklingError(f"it asks for {module}.{name}")
-
-    def persistent_load(self, reference: Any) -> Any:
-        raise pickle.UnpicklingError("it refers to something outside the file")
 
 
 def _tokens(path: Path) -> np.ndarray:
     try:
-        content = _PlainUnpickler(io.BytesIO(path.read_bytes())).load()
-        _require_plain(content)
-        return np.array(content["token"], dtype=np.int64)
-    except Exception as error:  # hostile bytes may raise anything
+        if (size := path.stat().st_size) > _MOST_BYTES:
+            raise ValueError(f"it has {size} bytes where at most {_MOST_BYTES} are read")
+        content = read_plain(path.read_bytes())
+        tokens = content["token"] if isinstance(content, dict) else None
+        if not isinstance(tokens, list) or set(map(type, tokens)) - {int}:
+            raise ValueError("it holds no list of token ids")
+        return np.array(tokens, dtype=np.int64)
+    except (ValueError, KeyError, OverflowError, OSError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(f"{path}: not a released sample, a pickle of plain lists of ints ({reason})") from error
-
-
-def _require_plain(content: Any) -> None:
-    """Check that there are only ints, strings, lists and dicts inside; ValueError otherwise. There may be cycles."""
-    pending, seen = [content], set()
-    while pending:
-        value = pending.pop()
-        if type(value) not in (int, str, list, dict):
-            raise ValueError(f"it holds a {type(value).__name__}")
-        if type(value) in (int, str) or id(value) in seen:
-            continue
-        seen.add(id(value))
-        inside = [*value.keys(), *value.values()] if isinstance(value, dict) else value
-        pending.extend(item for item in inside if type(item) is not int)
 
 
 def _unpacked(path: Path, vocab: Vocab) -> tuple[torch.Tensor, torch.Tensor, int, int]:

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from lumos.lumos1.sequence import Clip, sequence_length
 from lumos.media.files import replacing
+from xllmx.safe.inside import inside
 
 INDEX_FORMAT = "lumos-clips"
 INDEX_NAME = "index.json"
@@ -86,7 +87,8 @@ def shards_of_index(path: Path, index: Mapping[str, Any]) -> list[Path]:
     """The shards an index lists, checked against it. Raises `ValueError` where one is missing or of another length."""
     shards = []
     for entry in index["shards"]:
-        shard = path.parent / entry["file"]
+        remedy = "a set of clips has its shards in its own folder: move them there and write the index again"
+        shard = inside(path.parent, entry["file"], said_by=path, remedy=remedy)
         if (found := num_clips(shard)) != entry["num_clips"]:
             raise ValueError(
                 f"{shard}: holds {found} clips, but {path} says {entry['num_clips']}; write the index again"

@@ -1,6 +1,5 @@
 """Reading released weights from a folder: every name and shape is checked before a tensor is used."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from lumos.hub.models import shards_of
 from xllmx.safe.torch_archive import load_tensors
 
 IGNORED = "model.vqmodel."
@@ -126,12 +126,12 @@ def _weight_files(folder: Path) -> list[Path]:
         if (folder / name).is_file():
             return [folder / name]
         if index.is_file():
-            shards = sorted(set(json.loads(index.read_text())["weight_map"].values()))
-            if absent := [shard for shard in shards if not (folder / shard).is_file()]:
+            shards = shards_of(index)
+            if absent := [shard.name for shard in shards if not shard.is_file()]:
                 raise ValueError(
                     f"{folder}: {', '.join(absent)} named in {index.name} is not there; download the model again"
                 )
-            return [folder / shard for shard in shards]
+            return shards
     raise ValueError(
         f"{folder} holds no weights: none of {', '.join(_SINGLE_FILES)}, nor an index of shards; give a model folder"
     )

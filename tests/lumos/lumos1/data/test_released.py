@@ -1,0 +1,61 @@
+"""Sets of clips from strangers: indices and records stay in their folder, pickles and JSON within bounds."""
+
+import json
+import pickle
+import shutil
+from pathlib import Path
+
+import pytest
+
+from lumos.lumos1.data.clips import ClipDataset
+from tests.lumos.lumos1.data.test_clips import make_clip, write, write_released
+
+
+@pytest.mark.parametrize("name", ["../a.parquet", "/etc/passwd", "a/../../b", 3, None, ""])
+def test_an_index_names_shards_of_its_own_folder_only(tmp_path: Path, name: object) -> None:
+    write(tmp_path / "set", [make_clip(0)])
+    shutil.copyfile(next((tmp_path / "set").glob("*.parquet")), tmp_path / "a.parquet")
+    index = json.loads((tmp_path / "set" / "index.json").read_text())
+    index["shards"][0]["file"] = name
+    (tmp_path / "set" / "index.json").write_text(json.dumps(index))
+    with pytest.raises(ValueError, match=r"index\.json names .*; a set of clips has its shards in its own folder"):
+        ClipDataset(tmp_path / "set")
+
+
+@pytest.mark.parametrize("name", ["../0.pkl", "files/../../0.pkl", "..", "", 3, ["a"], None])
+def test_a_record_names_samples_of_its_own_folder_only(tmp_path: Path, name: object) -> None:
+    length = write_released(tmp_path / "0.pkl", make_clip(0))
+    (tmp_path / "set").mkdir()
+    record = tmp_path / "set" / "merge-record.json"
+    record.write_text(json.dumps([{"file": name, "len": length, "id": 0}]))
+    with pytest.raises(ValueError, match=r"which is no file of its set; move the whole set|damaged index of clips"):
+        ClipDataset(record)
+
+
+def test_a_record_of_a_path_elsewhere_finds_nothing_there(tmp_path: Path) -> None:
+    length = write_released(tmp_path / "elsewhere" / "0.pkl", make_clip(0))
+    (tmp_path / "set").mkdir()
+    record = tmp_path / "set" / "merge-record.json"
+    record.write_text(json.dumps([{"file": str(tmp_path / "elsewhere" / "0.pkl"), "len": length, "id": 0}]))
+    with pytest.raises(ValueError, match=r"set/.*0\.pkl: not a released sample"):
+        ClipDataset(record)[0]
+
+
+@pytest.mark.parametrize("text", ["[" * 200_000, '{"format": NaN}', '[{"file": "a", "len": 1e999}]', "9" * 5000])
+@pytest.mark.parametrize("name", ["index.json", "merge-record.json", "0-of-1-record.jsonl"])
+def test_an_index_without_bounds_is_one_line(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text + "\n")
+    with pytest.raises(ValueError, match=f"{name}: damaged index of clips: it.* is not valid JSON") as caught:
+        ClipDataset(tmp_path / name)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_small_pickle_that_spells_a_large_one_is_refused_at_once(tmp_path: Path) -> None:
+    found: list = [1] * 10
+    for _ in range(9):
+        found = [found] * 10
+    memo = b"\x80\x02K\x01r" + (0x18000000).to_bytes(4, "little") + b"."
+    for content in (pickle.dumps({"token": found}), memo):
+        (tmp_path / "a.pkl").write_bytes(content)
+        with pytest.raises(ValueError, match=r"a\.pkl: not a released sample"):
+            ClipDataset(tmp_path / "a.pkl")
