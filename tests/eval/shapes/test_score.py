@@ -334,7 +334,8 @@ def test_a_run_refuses_what_it_cannot_make(tmp_path: Path):
 def test_a_run_writes_clips_sheets_and_report_and_resumes(tmp_path: Path, monkeypatch):
     pipeline = FakePipeline([record for kind in ("t2v", "t2i") for record in make_prompts(kind, 7)])
     (tmp_path / "config.json").write_text("{}")
-    files = SimpleNamespace(name="m", defaults=pipeline.defaults, paths_to_hash=[tmp_path / "config.json"])
+    hashed = [tmp_path / "config.json"]
+    files = SimpleNamespace(name="m", model=tmp_path, defaults=pipeline.defaults, paths_to_hash=hashed)
     model = Model(kind=replace(MODEL_KINDS["lumos1"], load=lambda model, todo: pipeline), files=files)
     monkeypatch.setattr("eval.shapes.run.find_model", lambda name, *, how: model)
     config = RunConfig(model="m", out=tmp_path, kinds=("t2v", "t2i"), num=7, batch_size=4)
