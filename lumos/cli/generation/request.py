@@ -10,6 +10,7 @@ from lumos.cli.jobs.outputs import FORMATS
 from lumos.cli.jobs.prompts import Prompt, distinct, name_of, read_prompts
 from lumos.cli.models.kind import ModelKind
 from lumos.hub.models import read_json
+from xllmx.safe.inside import bare_name
 
 _OTHER_FORMATS = ("avi", "jpeg", "jpg", "m4v", "mkv", "mov", "webm", "webp")
 _RECORDED = {"prompt": str, "seed": int, "settings": dict, "model": str, "output": str}
@@ -50,7 +51,9 @@ def take_record(options: argparse.Namespace, record: Mapping[str, Any]) -> None:
     options.dtype = options.dtype or record["dtype"]
     options.weights = options.weights or record.get("weights")
     options.tiled = options.tiled or bool(record.get("tiled"))
-    options.out = options.out or options.from_json.with_name(record["output"])
+    if options.out is None:
+        name = bare_name(record["output"], said_by=options.from_json, remedy="say where it goes with --out")
+        options.out = options.from_json.with_name(name)
 
 
 def check_weights(record: Mapping[str, Any], found: str, options: argparse.Namespace) -> None:

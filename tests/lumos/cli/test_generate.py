@@ -125,6 +125,17 @@ def test_a_record_of_a_picture_s_video_makes_it_again_and_notices_another_pictur
     assert "is not there; put it back" in lumos("generate", "--from-json", "clip.gif.json", "--out", "third.gif")[2]
 
 
+@pytest.mark.parametrize("name", ["..", "../image.png", "in/image.png", "/image.png"])
+def test_a_record_that_leads_out_of_its_folder_is_refused(lumos: Lumos, name: str) -> None:
+    lumos("generate", "--prompt", "a", "--num-frames", "1", "--out", "image.png")
+    written = json.loads(Path("image.png.json").read_text())
+    Path("image.png.json").write_text(json.dumps({**written, "output": name}))
+    status, _, error = lumos("generate", "--from-json", "image.png.json")
+    assert (status, error.count("\n")) == (2, 1)
+    assert "say where it goes with --out" in error
+    assert lumos("generate", "--from-json", "image.png.json", "--out", "again.png")[0] == 0
+
+
 def test_a_record_of_other_weights_is_refused(lumos: Lumos) -> None:
     lumos("generate", "--prompt", "a", "--num-frames", "1", "--out", "image.png")
     written = json.loads(Path("image.png.json").read_text())
