@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import shutil
 from pathlib import Path
 
 import pytest
@@ -29,8 +30,8 @@ def small_words(folder: Path, **data: Path) -> list[str]:
 
 
 def record(shards: Path, folder: Path, kind: str) -> Path:
-    """A released record of the shards of a kind, beside which they need not lie."""
-    files = sorted(shards.glob(f"{kind}_*.pkl"))
+    """A released record of the shards of a kind, which are put beside it: a record names files of its own folder."""
+    files = [Path(shutil.copy(file, folder)) for file in sorted(shards.glob(f"{kind}_*.pkl"))]
     entries = [
         {"file": str(file), "len": len(pickle.loads(file.read_bytes())["token"]), "id": number}
         for number, file in enumerate(files)
