@@ -1,0 +1,45 @@
+"""Commands in processes of their own that start in milliseconds: forked from a server that has imported everything."""
+
+import importlib
+import multiprocessing
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+_PRELOADED = [
+    "tests.faults.forked",
+    "lumos.cli.commands",
+    "lumos.cli.jobs.runner",
+    "lumos.cli.models.door",
+    "lumos.cli.training.exported_model",
+    "lumos.cli.training.training_run",
+    "lumos.lumos1.pipeline",
+    "eval.custom.__main__",
+    "eval.geneval.__main__",
+    "pre_tokenize.__main__",
+]
+
+
+def start(module: str, words: Sequence[str], *, log: Path, environment: Mapping[str, str] | None = None) -> BaseProcess:
+    """Start `python -m MODULE WORDS`, whose outputs are added to `log`; return its process, to be joined or killed."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(_PRELOADED)
+    process = context.Process(target=_run, args=(module, list(words), log, dict(environment or {})))
+    process.start()
+    return process
+
+
+def _run(module: str, words: list[str], log: Path, environment: dict[str, str]) -> None:
+    with log.open("ab") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    os.environ |= {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", **environment}
+    import torch
+
+    torch.set_num_threads(1)
+    status = importlib.import_module(module).main(words)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)  # as the tests of ranks do: gloo's threads now and then abort an ordinary exit
