@@ -15,10 +15,13 @@ _PRELOADED = [
     "lumos.cli.models.door",
     "lumos.cli.training.exported_model",
     "lumos.cli.training.training_run",
+    "lumos.lumina_video.pipeline",
     "lumos.lumos1.pipeline",
     "eval.custom.__main__",
     "eval.geneval.__main__",
     "pre_tokenize.__main__",
+    "diffusers.models.autoencoders.autoencoder_kl_cogvideox",
+    "transformers.models.gemma2.modeling_gemma2",
 ]
 
 
