@@ -253,7 +253,8 @@ def pretokenise_option(world: World, folder: Path, rng: random.Random) -> Comman
     given = {"--input_file": str(world.media / "table.csv"), "--output_dir": str(folder / "out"), "--modality": "image",
              "--target_size": "64", "--visual_tokenizer": str(world.model / "visual_tokenizer")}  # fmt: skip
     names = [*given, "--target_fps", "--target_duration", "--splits", "--rank", "--all_tasks", "--task_id",
-             "--batch_size", "--shard_rows", "--num_workers", "--cosmos_dtype", "--device", "--text_tokenizer"]  # fmt: skip
+             "--batch_size", "--shard_rows", "--num_workers", "--cosmos_dtype", "--device",
+             "--text_tokenizer"]  # fmt: skip
     given[rng.choice(names)] = rng.choice(WORDS)
     return "pre_tokenize.__main__", [f"{name}={value}" for name, value in given.items()]
 
