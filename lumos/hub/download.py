@@ -4,7 +4,6 @@ A part is what comes from one repository into one folder. A model of Lumos-1 tak
 one of Lumina-Video a text encoder and a VAE, unless its repository holds them; they are shared and brought once.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +35,7 @@ from lumos.hub.shared_parts import (
     SharedPart,
     matching,
 )
+from xllmx.safe.json_text import parse_json
 
 _LICENCES = {LUMINA_REPO: "Apache-2.0, see its page"}
 """Of the weights in a repository."""
@@ -59,6 +59,8 @@ class Part:
     """Where its files go."""
     files: tuple[transfer.RemoteFile, ...] = ()
     """Those that are not here yet, in the order in which they come."""
+    here: tuple[transfer.RemoteFile, ...] = ()
+    """Those that were compared with the hub's and are whole."""
     barred: transfer.LicenceError | None = None
     """Why it cannot be had yet: somebody has to accept its licence first."""
 
@@ -97,6 +99,8 @@ def download(
             on_part(part)
     files = [file for part in parts for file in part.files]
     transfer.check_space(files)
+    for whole in (file for part in parts for file in part.here):
+        transfer.keep(whole)
     for file in files:
         transfer.fetch(file)
         if file.place.suffix == ".safetensors":
@@ -128,10 +132,10 @@ def parts_of(
     try:
         snapshot = transfer.open_snapshot(repo, revision=revision, endpoint=endpoint)
         kind, wanted = _model_files(snapshot, subfolder, folder)
-        files = transfer.missing_files(snapshot, {path: folder / relative for path, relative in wanted.items()})
+        files, here = transfer.compare_files(snapshot, {path: folder / relative for path, relative in wanted.items()})
     except transfer.LicenceError as error:
         return [Part(name=name, what="model", licence=_licence(repo), folder=folder, barred=error)]
-    model = Part(name=name, what=_WHAT[kind], licence=_licence(repo), folder=folder, files=tuple(files))
+    model = Part(name=name, what=_WHAT[kind], licence=_licence(repo), folder=folder, files=files, here=here)
     own = set(wanted.values())
     return [model, *(_needed(shared, ckpts, endpoint) for shared in _shared_by(kind, own, folder))]
 
@@ -179,15 +183,15 @@ def _model_files(snapshot: transfer.Snapshot, subfolder: str, folder: Path) -> t
         return LUMINA_VIDEO, wanted
     here = folder / wanted[config]
     text = here.read_bytes() if here.is_file() else transfer.read_small(snapshot, config)
-    return kind_of_type(_object(text).get("model_type"), where=f"{snapshot.repo}/{config}"), wanted
+    where = str(here) if here.is_file() else f"{snapshot.repo}/{config}"
+    return kind_of_type(_object(text, where).get("model_type"), where=f"{snapshot.repo}/{config}"), wanted
 
 
-def _object(text: bytes) -> Mapping[str, object]:
-    try:
-        content = json.loads(text)
-    except ValueError:
-        content = None
-    return content if isinstance(content, dict) else {}
+def _object(text: bytes, where: str) -> Mapping[str, object]:
+    content = parse_json(text, where)
+    if not isinstance(content, dict):
+        raise ValueError(f"{where} holds no JSON object; it is no model's, take another")
+    return content
 
 
 def _shared_by(kind: str, own: set[str], folder: Path) -> list[SharedPart]:
@@ -209,14 +213,15 @@ def _needed(shared: SharedPart, ckpts: Path, endpoint: str | None) -> Part:
 
 
 def _asked_for(shared: SharedPart, ckpts: Path, endpoint: str | None) -> Part:
-    files: list[transfer.RemoteFile] = []
+    files: tuple[transfer.RemoteFile, ...] = ()
+    here: tuple[transfer.RemoteFile, ...] = ()
     barred = None
     try:
         snapshot = transfer.open_snapshot(shared.repo, endpoint=endpoint)
         wanted = shared.wanted(snapshot.files)
         if not wanted:
             raise ValueError(f"{shared.repo} holds no {shared.what}; copy it to {ckpts / shared.place} by hand")
-        files = transfer.missing_files(snapshot, {path: ckpts / shared.place / wanted[path] for path in wanted})
+        files, here = transfer.compare_files(snapshot, {path: ckpts / shared.place / wanted[path] for path in wanted})
     except transfer.LicenceError as error:
         barred = error
     return Part(
@@ -224,7 +229,8 @@ def _asked_for(shared: SharedPart, ckpts: Path, endpoint: str | None) -> Part:
         what=shared.what,
         licence=shared.licence,
         folder=ckpts / shared.place,
-        files=tuple(files),
+        files=files,
+        here=here,
         barred=barred,
     )
 

@@ -7,19 +7,20 @@ large files, git's SHA-1 of small ones) are compared with the hub's, and the fil
 
 import errno
 import hashlib
-import json
+import math
 import os
 import re
 import shutil
-import struct
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
-from huggingface_hub import HfApi, constants, get_hf_file_metadata, get_session, hf_hub_url
+from huggingface_hub import constants, hf_hub_url
 from huggingface_hub.errors import (
     EntryNotFoundError,
     GatedRepoError,
@@ -28,25 +29,35 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
-from huggingface_hub.utils import build_hf_headers, hf_raise_for_status, tqdm
+from huggingface_hub.utils import tqdm
 
+from lumos.hub import connection
+from lumos.hub.connection import ATTEMPTS, LEAST_BYTES, AnswerError, httpx
+from lumos.hub.hashes import keep_hash
 from lumos.hub.models import refuse_pointer
-
-try:  # the hub's client library: httpx2 from huggingface_hub 2 on
-    import httpx2 as httpx
-except ImportError:
-    import httpx  # type: ignore[no-redef]
+from xllmx.safe.inside import inside
+from xllmx.safe.json_text import parse_json
 
 _SPARE_BYTES = 64 * 2**20
 """Left free on the disk after a download, so that filling it to the last byte never starts."""
 
-_ATTEMPTS = 4
-"""Tries in a row that bring no byte before a download gives up."""
+_MOST_LISTING_BYTES = 64 * 2**20
+_MOST_FILES = 2_000
+"""Of one part; a released model has a dozen."""
 
+_SIZE = re.compile(r"[0-9]{1,15}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_COMMIT = re.compile(r"[0-9a-f]{40,64}")
+_MOST_HEADER_BYTES = 100_000_000
+"""Of a safetensors file, as its own library has it."""
+
+_BITS = {"BOOL": 8, "U8": 8, "I8": 8, "F8_E5M2": 8, "F8_E4M3": 8, "F8_E8M0": 8, "I16": 16, "U16": 16, "F16": 16}
+_BITS |= {"BF16": 16, "I32": 32, "U32": 32, "F32": 32, "C64": 64, "F64": 64, "I64": 64, "U64": 64}
+_BITS |= {"F4": 4, "F6_E2M3": 6, "F6_E3M2": 6, "F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8}
+"""Of one number of each dtype of safetensors."""
+
+_AGAIN = "download or copy it again"
 _LOG_IN = "run `hf auth login`, then the same command again"
-
-_TIMEOUT_S = 30.0
-"""Silence after which a connection counts as broken."""
 
 
 class TransferError(OSError):
@@ -78,8 +89,8 @@ class RemoteFile:
     place: Path
     """On this machine."""
     url: str
-    size: int | None
-    """Bytes of the whole file, where the hub says them."""
+    size: int
+    """Bytes of the whole file, as the hub announces them; not one more is stored."""
     etag: str
     """Its hash: SHA-256 of large files, git's SHA-1 of small ones."""
 
@@ -87,25 +98,32 @@ class RemoteFile:
     def num_bytes_left(self) -> int:
         """Bytes still to come, those of its part left out."""
         part = _part_of(self)
-        return max(0, (self.size or 0) - (part.stat().st_size if part.is_file() else 0))
+        return max(0, self.size - (part.stat().st_size if part.is_file() else 0))
 
 
 def open_snapshot(repo: str, *, revision: str = "main", endpoint: str | None = None) -> Snapshot:
     """The commit `revision` points to, with its list of files. Raises TransferError: no network, no such repository."""
     endpoint = (endpoint or os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/")
+    place = f"{endpoint}/api/models/{repo}/revision/{quote(revision, safe='')}"
     with _explained(repo, endpoint):
-        info = HfApi(endpoint=endpoint).model_info(repo, revision=revision)
-    files = tuple(sorted(sibling.rfilename for sibling in info.siblings or ()))
-    return Snapshot(repo=repo, commit=info.sha or revision, endpoint=endpoint, files=files)
+        listing = connection.read(place, most_bytes=_MOST_LISTING_BYTES)
+    commit, files = _read_listing(listing, f"the listing of {repo} on {endpoint}")
+    return Snapshot(repo=repo, commit=commit or revision, endpoint=endpoint, files=files)
 
 
-def missing_files(snapshot: Snapshot, files: Mapping[str, Path]) -> list[RemoteFile]:
-    """Those of `files` (path in the repository -> place on disk) that are not whole in their place, in order.
+def compare_files(
+    snapshot: Snapshot, files: Mapping[str, Path]
+) -> tuple[tuple[RemoteFile, ...], tuple[RemoteFile, ...]]:
+    """Those of `files` (path in the repository -> place on disk) that are not whole in their place; those that are.
 
     Raises TransferError: no network, a licence that is not accepted, a path that is not there.
     """
+    if len(files) > _MOST_FILES:
+        raise TransferError(f"{snapshot.repo} lists {len(files)} files of one model; at most {_MOST_FILES} are taken")
     remotes = [_ask(snapshot, path, place) for path, place in files.items()]
-    return [remote for remote in remotes if not (remote.place.is_file() and _fault(remote.place, remote) is None)]
+    whole = [remote.place.is_file() and _fault(remote.place, remote) is None for remote in remotes]
+    missing = tuple(remote for remote, here in zip(remotes, whole, strict=True) if not here)
+    return missing, tuple(remote for remote, here in zip(remotes, whole, strict=True) if here)
 
 
 def check_space(files: Sequence[RemoteFile]) -> None:
@@ -127,33 +145,75 @@ def fetch(file: RemoteFile) -> None:
     """
     with _explained(file.snapshot.repo, file.snapshot.endpoint, file.path):
         _fetch_one(file)
+        keep(file)
+
+
+def keep(file: RemoteFile) -> None:
+    """Write the hash of a file that is whole in its place into the list of its folder (`lumos.hub.hashes`)."""
+    keep_hash(file.place, sha256=file.etag if _SHA256.fullmatch(file.etag) else None)
 
 
 def read_small(snapshot: Snapshot, path: str) -> bytes:
     """The content of a small file of the repository, such as a config; nothing is written. Raises TransferError."""
     with _explained(snapshot.repo, snapshot.endpoint, path):
-        response = get_session().get(_url(snapshot, path), headers=build_hf_headers(), follow_redirects=True)
-        hf_raise_for_status(response)
-        return response.content
+        return connection.read(_url(snapshot, path))
+
+
+def _read_listing(content: bytes, where: str) -> tuple[str | None, tuple[str, ...]]:
+    """Return the commit, where it is said, and the names of all files, in order; TransferError: it is no listing."""
+    remedy = "check the name of the hub (HF_ENDPOINT)"
+    try:
+        listing = parse_json(content, where, remedy=remedy)
+        commit, entries = listing.get("sha"), listing.get("siblings") or []
+        if not (commit is None or _COMMIT.fullmatch(commit)):
+            raise ValueError(f"{where} names the commit {commit[:60]!a}, which is none; {remedy}")
+        names = [entry["rfilename"] for entry in entries]
+        return commit, tuple(sorted(inside(Path(), name, said_by=where, remedy=remedy).as_posix() for name in names))
+    except (AttributeError, TypeError, KeyError) as error:
+        raise TransferError(
+            f"{where} is none: its sha or its siblings are not as a hub writes them; {remedy}"
+        ) from error
+    except ValueError as error:
+        raise TransferError(str(error)) from error
 
 
 def check_safetensors(path: Path) -> None:
-    """Raises ValueError unless the header of a safetensors file accounts for every byte of it."""
+    """Check that the header of a safetensors file accounts for every byte of it, tensor by tensor.
+
+    Raises:
+        ValueError: it does not, or is larger than any honest one.
+    """
     refuse_pointer(path)
     size = path.stat().st_size
     with path.open("rb") as file:
         start = file.read(8)
-        length = struct.unpack("<Q", start)[0] if len(start) == 8 else size
-        header = file.read(length) if length <= size else b""
+        length = int.from_bytes(start, "little")
+        if len(start) < 8 or not 2 <= length <= min(size - 8, _MOST_HEADER_BYTES):
+            raise ValueError(f"{path} is no safetensors file (its header cannot be read); {_AGAIN}")
+        header = file.read(length)
+    tensors = parse_json(header, f"the header of {path}", remedy=_AGAIN)
     try:
-        tensors = json.loads(header)
-        end = max((entry["data_offsets"][1] for name, entry in tensors.items() if name != "__metadata__"), default=0)
+        pieces = sorted(_piece(entry) for name, entry in tensors.items() if name != "__metadata__")
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ValueError(
-            f"{path} is no safetensors file (its header cannot be read); download or copy it again"
-        ) from error
+        raise ValueError(f"{path} is no safetensors file (its header is not as it should be); {_AGAIN}") from error
+    end = 0
+    for first, last in pieces:
+        if first != end:
+            raise ValueError(f"{path} has tensors that overlap or leave a gap at byte {end}; {_AGAIN}")
+        end = last
     if 8 + length + end != size:
-        raise ValueError(f"{path} has {size} bytes where its header says {8 + length + end}; download or copy it again")
+        raise ValueError(f"{path} has {size} bytes where its header says {8 + length + end}; {_AGAIN}")
+
+
+def _piece(entry: Mapping[str, Any]) -> tuple[int, int]:
+    """Return where a tensor begins and ends; an error of any kind where the header says no such thing."""
+    first, last = entry["data_offsets"]
+    numbers = (first, last, *entry["shape"])
+    if any(type(number) is not int or number < 0 for number in numbers):
+        raise ValueError
+    if 8 * (last - first) != _BITS[entry["dtype"]] * math.prod(entry["shape"]):
+        raise ValueError
+    return first, last
 
 
 def _url(snapshot: Snapshot, path: str) -> str:
@@ -163,8 +223,14 @@ def _url(snapshot: Snapshot, path: str) -> str:
 def _ask(snapshot: Snapshot, path: str, place: Path) -> RemoteFile:
     url = _url(snapshot, path)
     with _explained(snapshot.repo, snapshot.endpoint, path):
-        metadata = get_hf_file_metadata(url, endpoint=snapshot.endpoint)
-    return RemoteFile(snapshot=snapshot, path=path, place=place, url=url, size=metadata.size, etag=metadata.etag or "")
+        headers = connection.head(url)
+    hash_said = headers.get("x-linked-etag") or headers.get("etag") or ""
+    size = headers.get("x-linked-size") or ("" if "location" in headers else headers.get("content-length", ""))
+    if not _SIZE.fullmatch(size):
+        said = f"says {size[:40]!a} bytes" if size else "does not say how many bytes"
+        raise TransferError(f"{snapshot.endpoint} {said} {snapshot.repo}/{path} has; it is not taken, try another hub")
+    etag = hash_said.removeprefix("W/").strip('"')[:200]
+    return RemoteFile(snapshot=snapshot, path=path, place=place, url=url, size=int(size), etag=etag)
 
 
 def _part_of(remote: RemoteFile) -> Path:
@@ -189,48 +255,58 @@ def _fetch_one(remote: RemoteFile) -> None:
 
 def _receive(remote: RemoteFile, part: Path) -> None:
     """Appends to `part` what is missing of the file; takes a connection that broke up again while bytes still come."""
-    if part.is_file() and (remote.size is None or part.stat().st_size > remote.size):
+    if part.is_file() and part.stat().st_size > remote.size:
         part.unlink()
     part.touch()
-    fruitless = 0
-    while remote.size is None or part.stat().st_size < remote.size:
-        have = part.stat().st_size
+    fruitless, most = 0, part.stat().st_size
+    while part.stat().st_size < remote.size:
         try:
             _append(remote, part)
             return
         except httpx.TransportError:
-            fruitless = fruitless + 1 if part.stat().st_size == have else 0
-            if fruitless == _ATTEMPTS:
+            have = part.stat().st_size  # of a server that knows no ranges it is less than before
+            fruitless = fruitless + 1 if have - most < LEAST_BYTES else 0
+            most = max(most, have)
+            if fruitless == ATTEMPTS:
                 raise
             time.sleep(1 + fruitless)
 
 
 def _append(remote: RemoteFile, part: Path) -> None:
-    """One request for the bytes behind those of `part`; every byte that arrives is written, whatever comes after."""
+    """One request for the bytes behind those of `part`; what arrives is written, but nothing beyond the size.
+
+    Raises:
+        TransferError: there is more than was announced; nothing of the file is kept.
+    """
     have = part.stat().st_size
-    # uncompressed, so that offsets count the bytes of the file
-    headers = {**build_hf_headers(), "Accept-Encoding": "identity"}
-    if have:
-        headers["Range"] = f"bytes={have}-"
-    session = get_session()
-    with session.stream("GET", remote.url, headers=headers, follow_redirects=True, timeout=_TIMEOUT_S) as response:
-        hf_raise_for_status(response)
-        resumed = response.status_code == HTTPStatus.PARTIAL_CONTENT
+    headers = {"Range": f"bytes={have}-"} if have else {}
+    with connection.answer("GET", remote.url, headers=headers) as response:
+        resumed = bool(have) and response.status_code == HTTPStatus.PARTIAL_CONTENT
+        left = remote.size - have * resumed
         with (
             part.open("ab" if resumed else "wb") as file,
             tqdm(desc=part.name, total=remote.size, initial=have * resumed, unit="B", unit_scale=True) as bar,
         ):
-            for chunk in response.iter_bytes():
+            for chunk in connection.chunks(response):
+                if len(chunk) > left:
+                    part.unlink()
+                    raise TransferError(_too_long(remote))
                 file.write(chunk)
                 bar.update(len(chunk))
+                left -= len(chunk)
+
+
+def _too_long(remote: RemoteFile) -> str:
+    said = f"{remote.snapshot.endpoint} announced {remote.size} bytes of {remote.snapshot.repo}/{remote.path}"
+    return f"{said} and sends more; nothing of it is kept, take it from another hub"
 
 
 def _fault(path: Path, remote: RemoteFile) -> str | None:
     """What is wrong with a file of the hub's size and hash, or None when it is whole."""
     size = path.stat().st_size
-    if remote.size is not None and size != remote.size:
+    if size != remote.size:
         return f"{size} bytes where the hub has {remote.size}"
-    if re.fullmatch(r"[0-9a-f]{64}", remote.etag):
+    if _SHA256.fullmatch(remote.etag):
         if _digest(path, hashlib.sha256()) != remote.etag:
             return "its SHA-256 is not the hub's"
     elif re.fullmatch(r"[0-9a-f]{40}", remote.etag):
@@ -276,15 +352,22 @@ def _explained(repo: str, endpoint: str, path: str = "") -> Iterator[None]:
             f"the hub answered {status} for {what}; try again later, what has arrived is kept"
         ) from error
     except (httpx.HTTPError, OfflineModeIsEnabled) as error:
-        message = f"the transfer of {what} broke off ({error or type(error).__name__}); check the network to {endpoint}"
+        message = f"the transfer of {what} broke off ({_reason(error)}); check the network to {endpoint}"
         raise TransferError(f"{message} and run the same command again: it resumes") from error
     except TransferError:
         raise
     except OSError as error:
-        raise TransferError(_disk(error, what)) from error
+        raise TransferError(_fault_here(error, what, endpoint)) from error
 
 
-def _disk(error: OSError, what: str) -> str:
+def _reason(error: Exception) -> str:
+    lines = str(error).split()
+    return " ".join(lines)[:200] or type(error).__name__
+
+
+def _fault_here(error: OSError, what: str, endpoint: str) -> str:
+    if isinstance(error, AnswerError):
+        return f"{what} cannot be taken from {endpoint}: {error}; try another hub"
     if error.errno == errno.ENOSPC:
         return f"the disk is full while downloading {what}; make room and run the same command again: it resumes"
     return f"{what} could not be stored ({error}); mend that and run the same command again: it resumes"

@@ -9,6 +9,7 @@ from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from lumos.hub.hashes import check_hash
 from lumos.tokenizer.program import load_program
 
 ENCODER, DECODER = "encoder.jit", "decoder.jit"
@@ -124,6 +125,7 @@ def _repeat_last(video: Float[Tensor, "B 3 F Hpx Wpx"], times: int) -> Float[Ten
 def _load(path: Path, device: torch.device, dtype: torch.dtype | None) -> torch.jit.ScriptModule:
     if not path.is_file():
         raise ValueError(f"visual tokenizer {path} is missing: `lumos download Cosmos-Tokenizer-DV4x8x8` brings it")
+    check_hash(path)
     try:
         half = load_program(path, device).eval()
     except ValueError as error:

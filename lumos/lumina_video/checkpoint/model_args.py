@@ -12,6 +12,7 @@ from zipfile import ZipFile, is_zipfile
 
 import torch
 
+from lumos.hub.hashes import check_hash
 from lumos.hub.models import refuse_pointer
 from lumos.lumina_video.config import LuminaVideoConfig
 from xllmx.safe.torch_archive import TENSOR_NAMES, check_torch_file
@@ -56,6 +57,7 @@ def read_model_args(file: Path) -> dict[str, Any]:
     size = _num_bytes(file)
     if size > _MOST_BYTES:
         raise ValueError(f"{file} holds {size} bytes where settings need at most {_MOST_BYTES}; {_REMEDY}")
+    check_hash(file)
     try:
         check_torch_file(file, names=_NAMES)
     except ValueError as error:

@@ -8,6 +8,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from lumos.hub.hashes import check_hash
 from lumos.hub.models import refuse_pointer
 from lumos.hub.transfer import check_safetensors
 from xllmx.safe.torch_archive import load_tensors
@@ -126,6 +127,7 @@ def _open(file: Path) -> dict[str, tuple[tuple[int, ...], Callable[[], Tensor]]]
 
 def _load(file: Path) -> dict[str, Tensor]:
     """Return the tensors of a file of torch's; nothing but tensors is unpickled."""
+    check_hash(file)
     try:
         return load_tensors(file)
     except ValueError as error:

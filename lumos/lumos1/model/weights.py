@@ -9,6 +9,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from lumos.hub.hashes import check_hash
 from lumos.hub.models import shards_of
 from xllmx.safe.torch_archive import load_tensors
 
@@ -138,6 +139,8 @@ def _weight_files(folder: Path) -> list[Path]:
 
 
 def _read_file(file: Path) -> dict[str, Tensor]:
+    if file.suffix == ".bin":
+        check_hash(file)
     try:
         if file.suffix == ".bin":
             return load_tensors(file)

@@ -1,6 +1,8 @@
 """The server that downloads are tested with; between two tries nobody waits."""
 
+import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 
@@ -15,4 +17,6 @@ def server() -> Iterator[Hub]:
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lumos.hub.transfer.time.sleep", lambda seconds: None)
+    for module in ("connection", "transfer"):
+        quick = SimpleNamespace(sleep=lambda seconds: None, monotonic=time.monotonic)
+        monkeypatch.setattr(f"lumos.hub.{module}.time", quick)
