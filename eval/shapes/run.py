@@ -16,9 +16,10 @@ from eval.shapes.sheet import write_sheet
 from lumos.cli.jobs.record import model_hash
 from lumos.cli.models.door import find_model, refuse_settings, refuse_task
 from lumos.cli.models.kind import Model
-from lumos.media.files import remove_temporaries, replacing
+from lumos.media.files import replacing
 from lumos.shapes import describe
 from xllmx.setting import SettingError
+from xllmx.temporary import remove_stale
 
 Generate = Callable[[Sequence[Record]], list[np.ndarray]]
 """Makes the clips of some records, each uint8 frames [F, H, W, 3]; an image has one frame."""
@@ -108,7 +109,7 @@ def fill_folder(
 ) -> None:
     """Makes and saves the clips that `folder` does not have yet."""
     folder.mkdir(parents=True, exist_ok=True)
-    remove_temporaries(folder)
+    remove_stale(folder)
     todo = [record for record in records if find_output(folder, record) is None]
     with tqdm(total=len(records), initial=len(records) - len(todo), desc=folder.name, unit="clip") as progress:
         for batch in _batches(todo, batch_size):
