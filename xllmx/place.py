@@ -22,7 +22,7 @@ def inputs_of(named: Mapping[str, Path | str | None]) -> Inputs:
     found = {}
     for name, path in named.items():
         if path is not None and os.path.exists(path):
-            state = os.stat(path)
+            state = Path(path).stat()
             found[state.st_dev, state.st_ino] = name
     return found
 
@@ -114,7 +114,7 @@ def require_folder(folder: str | Path) -> None:
 
 
 def nearest_folder(path: Path) -> Path:
-    """Return the nearest folder above `path`, or `path` itself, that is there; it may be a file, or a link to nothing."""
+    """Return `path`, or the nearest above it, that is there; it may be a file, or a link to nothing."""
     return next(home for home in (path, *path.absolute().parents) if os.path.lexists(home))
 
 

@@ -84,5 +84,5 @@ def _place() -> str:
     told = [socket.gethostname()]
     with suppress(OSError):
         told.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip())
-        told.append(str(os.stat("/proc/self/ns/pid").st_ino))
+        told.append(str(Path("/proc/self/ns/pid").stat().st_ino))
     return hashlib.sha256("\n".join(told).encode("utf-8", "surrogateescape")).hexdigest()[:8]

@@ -13,6 +13,7 @@ from eval.driver.folders import records_folder
 from lumos.cli.jobs.outputs import move
 from lumos.media.reading import read_image
 from lumos.media.writing import write_image
+from xllmx.files import writing
 
 GRID, METADATA, SAMPLES = "grid.png", "metadata.jsonl", "samples"
 
@@ -118,7 +119,7 @@ class PromptFolders:
     def _describe(self, name: str, samples: Path, folder: Path) -> None:
         """Writes grid and metadata of a prompt into a folder that nobody reads yet."""
         write_image(folder / GRID, grid_of([read_image(samples / image) for image in self._images]))
-        with (folder / METADATA).open("w", encoding="utf-8") as file:
+        with writing(self._out / name), (folder / METADATA).open("w", encoding="utf-8") as file:
             file.write(self._line(name))
             file.flush()
             os.fsync(file.fileno())
