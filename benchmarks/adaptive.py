@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.measure import seconds_of
-from benchmarks.report import machine_facts
+from benchmarks.report import machine_facts, output_file
 from eval.shapes.prompts import KINDS, Record, make_prompts
 from eval.shapes.run import PipelineGenerator, evaluate, write_json
 from eval.shapes.score import Result, summarise
@@ -147,8 +147,8 @@ def draw(rows: Mapping[str, Mapping[str, Any]], path: Path) -> None:
             axes.plot(*zip(*sorted(points), strict=True), marker="o", linestyle=line, label=family)
     axes.set(xlabel="model calls a clip (passes over a latent frame, each branch)", ylabel="overall score")
     axes.legend()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, format=path.suffix.removeprefix(".") or "png", dpi=120)
 
 
 def main() -> None:
@@ -169,7 +169,6 @@ def main() -> None:
     for name, settings in wanted.items():
         if name not in rows:
             rows[name] = measure(pipeline, records, settings, batch_size=args.batch_size)
-            args.out.parent.mkdir(parents=True, exist_ok=True)
             write_json(args.out, {"made_by": made_by, "machine": machine_facts(), "rows": rows})
             print(name, f"{rows[name]['overall']:.3f} at {rows[name]['calls']:.1f} calls", flush=True)
     print(report(rows))
@@ -192,8 +191,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--only", nargs="+", metavar="VARIANT", help='these beside "exact", e.g. "temperature=0.3 steps=16"'
     )
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/adaptive.json"), help="json file")
-    parser.add_argument("--plot", type=Path, help="picture of the curve (needs matplotlib)")
+    parser.add_argument("--out", type=output_file, default=Path("benchmarks/results/adaptive.json"), help="json file")
+    parser.add_argument("--plot", type=output_file, help="picture of the curve (needs matplotlib)")
     return parser
 
 

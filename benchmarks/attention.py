@@ -8,7 +8,6 @@ frame.
 
 import argparse
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.measure import compare, matmul_rate
-from benchmarks.report import write_report
+from benchmarks.report import output_file, write_report
 from benchmarks.work import WORKS, Work
 from lumos.lumos1.model.attention import (
     cached_attention,
@@ -146,7 +145,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--frames", type=int, nargs="*", default=[2], help="lengths of the training sequence")
     parser.add_argument("--flex", action="store_true", help="FlexAttention too (a GPU: it has no backward on a CPU)")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--out", type=Path, help="json file")
+    parser.add_argument("--out", type=output_file, help="json file")
     return parser
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from benchmarks.measure import compare
-from benchmarks.report import write_report
+from benchmarks.report import output_file, write_report
 from benchmarks.training import fields_of, sample_of
 from benchmarks.work import WORKS, Work
 from lumos.lumos1.data.clips import read_released
@@ -113,7 +113,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--num_workers", type=int, nargs="+", default=[0, 2])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--out", type=Path, help="json file")
+    parser.add_argument("--out", type=output_file, help="json file")
     return parser
 
 

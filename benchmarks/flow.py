@@ -9,14 +9,13 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from benchmarks.literal_flow import Text, literal_latents, literal_step
 from benchmarks.measure import Comparison, compare, matmul_rate
-from benchmarks.report import write_report
+from benchmarks.report import output_file, write_report
 from lumos.lumina_video.config import LuminaVideoConfig
 from lumos.lumina_video.cost import num_tokens, pass_flops, run_flops, text_flops
 from lumos.lumina_video.dit import MultiScaleNextDiT
@@ -231,7 +230,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--run_rounds", type=int, default=3, help="rounds of whole runs")
     parser.add_argument("--steps", type=int, default=69, help="Euler steps of a whole run")
     parser.add_argument("--cpu_time", action="store_true", help="this process's time only, on a core others use too")
-    parser.add_argument("--out", type=Path, help="json file")
+    parser.add_argument("--out", type=output_file, help="json file")
     return parser
 
 

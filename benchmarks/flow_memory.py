@@ -19,7 +19,7 @@ from transformers import Gemma2Config, Gemma2Model
 
 from benchmarks.flow import SINGLE, WORKS, Bench, FlowWork, Paths, guided, random_network
 from benchmarks.measure import compare
-from benchmarks.report import write_report
+from benchmarks.report import output_file, write_report
 from lumos.lumina_video.checkpoint.weights import save_dit
 from lumos.lumina_video.pipeline import LuminaVideoPipeline
 
@@ -86,7 +86,7 @@ def main() -> None:
     parser.add_argument("--tiny", action="store_true", help="try the bench out in seconds")
     parser.add_argument("--steps", type=int, default=69, help="Euler steps of the run whose states are kept")
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--out", type=Path, help="json file")
+    parser.add_argument("--out", type=output_file, help="json file")
     args = parser.parse_args()
     comparisons, notes = {}, {}
     if "states" in args.parts:

@@ -6,14 +6,13 @@ Literal: logits of the whole vocabulary in fp32 at every position of both branch
 import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from benchmarks.literal import GumbelNoise
 from benchmarks.measure import compare, matmul_rate
-from benchmarks.report import write_report
+from benchmarks.report import output_file, write_report
 from benchmarks.sampling import SAMPLER, Moment
 from benchmarks.work import WORKS, Work
 from lumos.lumos1.model.linear import linear
@@ -131,7 +130,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtypes", nargs="+", choices=_DTYPES, default=["fp32", "bf16"])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--out", type=Path, help="json file")
+    parser.add_argument("--out", type=output_file, help="json file")
     return parser
 
 

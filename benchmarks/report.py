@@ -1,5 +1,6 @@
 """The report of a bench: a table of every comparison, the machine's facts, and all of it as json."""
 
+import argparse
 import json
 import os
 import platform
@@ -13,6 +14,8 @@ from typing import Any
 import torch
 
 from benchmarks.measure import Comparison
+from xllmx.files import write_text
+from xllmx.place import check_file
 
 
 def write_report(
@@ -56,8 +59,16 @@ def write_report(
     for name, value in report["notes"].items():
         print(f"{name}: {value}")
     if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        write_text(out, json.dumps(report, indent=2) + "\n")
+
+
+def output_file(text: str) -> Path:
+    """The path of an option `--out`; of one that cannot be written argparse says so before anything is measured."""
+    try:
+        check_file(Path(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return Path(text)
 
 
 def _line(name: str, row: Mapping[str, Any]) -> str:

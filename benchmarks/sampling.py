@@ -7,7 +7,6 @@ parts are timed too: the blocks' pass over the frame, and the head with the draw
 import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,7 +14,7 @@ from torch import Tensor
 
 from benchmarks.literal import GumbelNoise, LiteralDecoder
 from benchmarks.measure import compare, matmul_rate
-from benchmarks.report import write_report
+from benchmarks.report import output_file, write_report
 from benchmarks.work import WORKS, Work, random_codes, random_model, random_prompt
 from lumos.lumos1.ardf import history_pattern
 from lumos.lumos1.config import SamplerConfig
@@ -189,7 +188,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--graphs", action="store_true", help="also as CUDA graphs, and whether the codes are the same")
     parser.add_argument("--compile", action="store_true", help="blocks through torch.compile")
-    parser.add_argument("--out", type=Path, help="json file")
+    parser.add_argument("--out", type=output_file, help="json file")
     return parser
 
 

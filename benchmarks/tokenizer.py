@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from benchmarks.measure import Comparison, compare
-from benchmarks.report import write_report
+from benchmarks.report import output_file, write_report
 from lumos.hub.models import resolve
 from lumos.media.frames import to_tensor
 from lumos.media.reading import read_clip
@@ -143,7 +143,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--batch_size", type=int, default=1)
     parser.add_argument("--num_workers", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--out", type=Path, help="json file")
+    parser.add_argument("--out", type=output_file, help="json file")
     return parser
 
 

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,7 @@ from torch.utils.checkpoint import checkpoint
 
 from benchmarks.literal import literal_hidden
 from benchmarks.measure import Comparison, compare, matmul_rate
-from benchmarks.report import write_report
+from benchmarks.report import output_file, write_report
 from benchmarks.work import WORKS, Work, random_codes, random_model, random_prompt
 from lumos.lumos1.config import ARDFConfig
 from lumos.lumos1.model.attention import frame_causal_mask
@@ -200,7 +199,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--attention", default="per_frame", help="of the fast path: per_frame or flex")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--cpu_time", action="store_true", help="time of one thread, on a core that others use too")
-    parser.add_argument("--out", type=Path, help="json file")
+    parser.add_argument("--out", type=output_file, help="json file")
     return parser
 
 

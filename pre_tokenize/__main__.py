@@ -16,12 +16,14 @@ with loading("pre_tokenize"):
     from lumos.cli.exit_status import status_of
     from lumos.cli.option import OptionParser, said_as_options
     from lumos.hub.models import ckpts_root, resolve
+    from lumos.lumos1.data.shards import INDEX_NAME
     from lumos.media.inputs import choose_device
     from lumos.tokenizer.text import TextTokenizer
     from lumos.tokenizer.visual import VisualTokenizer
     from pre_tokenize.encode import Encoder, Limits, Target
-    from pre_tokenize.ledger import REPORT, Ledger, claimed, rank_folder, summary, write_json
+    from pre_tokenize.ledger import MANIFEST, REPORT, Ledger, claimed, rank_folder, summary, write_json
     from pre_tokenize.table import Table, part_of, read_table
+    from xllmx.place import check_file, check_folder, inputs_of
 
 PACE = "pace.json"
 """File beside the report: how fast the last run was that had something to do."""
@@ -68,6 +70,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     visual, text = _tokenizer_files(options.visual_tokenizer, options.text_tokenizer)
     rows = part_of(part_of(range(len(table.items)), task[1], index=task[0] - 1), rank[1], index=rank[0])
     folder = rank_folder(options.output_dir, task=task, rank=rank)
+    _check_output(options, folder)
     manifest = {
         **_settings(table, target, visual=visual, text=text, dtype=options.cosmos_dtype),
         "rows": [rows.start, rows.stop],
@@ -92,6 +95,21 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         write_json(folder / REPORT, report)
     print(f"{folder}: {summary(report)}")
     return report
+
+
+def _check_output(options: argparse.Namespace, folder: Path) -> None:
+    """Raises ValueError where the CSV lies in the place of something that is written, or nothing can be."""
+    table = Path(options.input_file)
+    inputs = inputs_of({"--input_file": table, "--text_tokenizer": options.text_tokenizer})
+    try:
+        check_folder(folder, inputs=inputs)
+        for place in (options.output_dir, folder):
+            for name in (INDEX_NAME, REPORT, MANIFEST, PACE):
+                check_file(Path(place) / name, inputs=inputs)
+    except ValueError as error:
+        raise ValueError(f"--output_dir: {error}") from error
+    if table.resolve().is_relative_to(folder.resolve()):
+        raise ValueError(f"--input_file {table} lies where the shards go ({folder}); give another --output_dir")
 
 
 def _require_place(task: tuple[int, int], rank: tuple[int, int]) -> None:

@@ -11,20 +11,20 @@ A row is done when it lies in the range of a shard that has its name, and a shar
 is whole: so whenever the process dies, each row is either done, with its clip or its reason, or not begun.
 """
 
-import fcntl
 import json
-import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from lumos.lumos1.data.shards import num_clips, shard_metadata, write_shard
 from lumos.lumos1.sequence import Clip
-from lumos.media.files import remove_temporaries, replacing, require_folder
+from lumos.media.files import replacing, require_folder
+from xllmx.run.lock import HeldError, locked
+from xllmx.temporary import remove_stale
 
 MANIFEST, REPORT = "manifest.json", "report.json"
 UNSAID: dict[str, Any] = {"frame_choice": "released"}
@@ -133,23 +133,20 @@ def claimed(folder: Path, manifest: Mapping[str, Any]) -> Iterator[None]:
         ValueError: another process works there, or shards were made with other settings.
     """
     made: list[Path] = []
-    try:
-        alone = (folder.parent.name, folder.name) == ("1-in-1", "0-of-1")
-        made = [path for path in (folder, *(folder.parents if alone else ())) if not path.exists()]
-        require_folder(folder)
-        lock = (folder / _LOCK).open("w")
-    except (OSError, ValueError) as error:
-        _remove_empty(made)
-        raise ValueError(f"--output_dir: {error}") from error
-    with lock:
+    with ExitStack() as held:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if not os.path.samestat(os.fstat(lock.fileno()), (folder / _LOCK).stat()):
-                raise FileNotFoundError(f"{folder / _LOCK} was removed after it was opened")
-        except (BlockingIOError, FileNotFoundError) as error:
-            raise ValueError(f"another process is at work in {folder}; wait for it, or give another --rank") from error
+            alone = (folder.parent.name, folder.name) == ("1-in-1", "0-of-1")
+            made = [path for path in (folder, *(folder.parents if alone else ())) if not path.exists()]
+            require_folder(folder)
+            held.enter_context(locked(folder / _LOCK, what=f"{folder} is filled", remedy="wait for it"))
+        except HeldError as error:
+            at_work = f"another process is at work in {folder} ({error.holder})"
+            raise ValueError(f"{at_work}; wait for it, or give another --rank") from error
+        except (OSError, ValueError) as error:
+            _remove_empty(made)
+            raise ValueError(f"--output_dir: {error}") from error
         try:
-            remove_temporaries(folder)
+            remove_stale(folder)
             _require_same(folder, manifest)
             yield
         except BaseException:

@@ -1,41 +1,164 @@
-"""Files that are whole or not there: written under a temporary name beside the target, then renamed."""
+"""Files that are whole or not there: written under a temporary name beside the target, then renamed.
 
+Whatever the disk has against it is a `WriteError`: one line that names the file, the reason, what is kept and the
+remedy.
+"""
+
+import errno
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
+
+from xllmx.run.lock import lock_beside, locked
+from xllmx.temporary import remove_stale, temporary_beside
+
+_OF_THE_DISK = {
+    errno.ENOSPC: re.compile(r"No space left on device|os error 28\b|errno 28\b|PytorchStreamWriter failed writing"),
+    errno.EDQUOT: re.compile(r"Disk quota exceeded|os error 122\b|errno 122\b"),
+    errno.EFBIG: re.compile(r"File too large|os error 27\b|errno 27\b"),
+}
+"""What libraries say that raise errors of their own: safetensors, torch, Arrow."""
+
+
+class WriteError(OSError, ValueError):
+    """Something that could not be written; says which file, why, and what to do."""
+
+
+@contextmanager
+def writing(path: Path, *, kept: str | None = None, temporary: Path | None = None) -> Iterator[None]:
+    """Within this context an error of the disk names `path`, what is kept, and the remedy.
+
+    Args:
+        path: the file or folder that is being written.
+        kept: what is kept; None: what was there before, where there was something.
+        temporary: what is written in its place until it is whole.
+
+    Raises:
+        WriteError: the disk is full, a limit of size or of right is reached. An error that names another file is let
+            through.
+    """
+    try:
+        yield
+    except WriteError:
+        raise
+    except Exception as error:
+        found = _disk_error(error, path, temporary)
+        if found is None:
+            raise
+        whole = kept or (f"the {path.name} that was there is as it was" if path.exists() else "")
+        raise WriteError(f"cannot write {path}: {reason(found)}{f'; {whole}' if whole else ''}") from error
 
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary path to write; it is renamed to `path` when the block ends without an error."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    """Yield a temporary path to write; it is renamed to `path` when the block ends without an error.
+
+    Raises:
+        WriteError: the disk is full and the like; what was at `path` is as it was.
+    """
+    temporary = temporary_beside(path)
+    with writing(path, temporary=temporary):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _tidy(path.parent)
+        try:
+            yield temporary
+            _flush(temporary)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yield an empty temporary folder to fill; it replaces `path` when the block ends without an error."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.mkdir(parents=True)
-    try:
-        yield temporary
-        if path.exists():
-            shutil.rmtree(path)
-        temporary.rename(path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    """Yield an empty temporary folder to fill; it replaces `path` when the block ends without an error.
+
+    What killed processes left beside it is removed first. If this one is killed while the folders change places, the
+    next start gives the new one its name.
+
+    Raises:
+        ValueError: another process writes this folder.
+        WriteError: the disk is full and the like; what was at `path` is as it was.
+    """
+    temporary = temporary_beside(path)
+    with writing(path, temporary=temporary):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        remove_stale(path.parent)
+        with locked(lock_beside(path), what=f"{path} is being written", remedy="wait for it, or choose another folder"):
+            temporary.mkdir()
+            try:
+                yield temporary
+                for file in temporary.rglob("*"):
+                    if file.is_file():
+                        _flush(file)
+                _change_places(temporary, path)
+            finally:
+                shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file, whole or not at all: on an error the file at `path` is what it was before."""
-    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def reason(error: OSError) -> str:
+    """One line: what happened and what to do about it."""
+    match error.errno:
+        case errno.ENOSPC | errno.EDQUOT | errno.EFBIG:
+            return f"{error.strerror}; free some space or choose another folder"
+        case errno.EACCES | errno.EPERM | errno.EROFS:
+            return f"{error.strerror}; choose a folder you may write to"
+        case errno.ENOTDIR | errno.EEXIST:
+            return f"{error.strerror}; a file stands where a folder is needed"
+    return error.strerror or str(error)
+
+
+def _change_places(temporary: Path, path: Path) -> None:
+    """Give a whole folder its name; the one that had it is removed afterwards."""
+    whole, before = temporary_beside(path, kind="whole"), temporary_beside(path)
+    temporary.rename(whole)
+    try:
+        if os.path.lexists(path):
+            path.rename(before)
+        whole.rename(path)
+    except BaseException:
+        if before.exists() and not path.exists():
+            before.rename(path)
+        shutil.rmtree(whole, ignore_errors=True)
+        raise
+    if before.is_symlink():
+        before.unlink()
+    else:
+        shutil.rmtree(before, ignore_errors=True)
+
+
+@cache
+def _tidy(folder: Path) -> None:
+    """Remove what dead processes left in a folder, once a process."""
+    remove_stale(folder)
+
+
+def _flush(path: Path) -> None:
+    with path.open("rb") as file:
         os.fsync(file.fileno())
+
+
+def _disk_error(error: Exception, path: Path, temporary: Path | None) -> OSError | None:
+    """Return what the disk had against writing `path`; None if the error is of something else."""
+    if isinstance(error, OSError) and error.errno is not None:
+        named = None if error.filename is None else Path(os.fsdecode(error.filename))
+        ours = [one for one in (path, temporary) if one is not None]
+        if named is None or any(named == one or named.is_relative_to(one) or one.is_relative_to(named) for one in ours):
+            return error
+        return None
+    if isinstance(error, ValueError):  # says itself what is wrong
+        return None
+    text = str(error)
+    for number, said in _OF_THE_DISK.items():
+        if said.search(text):
+            return OSError(number, os.strerror(number))
+    return None

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from xllmx.files import atomic_path
+from xllmx.place import check_file, inputs_of
 from xllmx.run.metrics import read_metrics
 
 KINDS = ("train", "eval")
@@ -140,6 +141,11 @@ def draw(curves: Sequence[Curve], out: Path) -> None:
         figure.savefig(temporary, format=suffix, dpi=110)
 
 
+def check_picture(out: Path, *, runs: Sequence[Path]) -> None:
+    """Check that the picture can be written, and is none of the files that the curves are of; ValueError otherwise."""
+    check_file(out, inputs=inputs_of({f"the metrics of {run}": run / "metrics.jsonl" for run in runs}))
+
+
 def _draw_curve(axes: Any, curve: Curve, *, colour: str) -> None:
     if curve.kind == "eval":
         label, style = f"{curve.label} (eval)", {"marker": "o", "markersize": 3, "linestyle": "--"}
@@ -162,6 +168,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.out is None:
             sys.stdout.write(table(curves) + "\n")
         else:
+            check_picture(options.out, runs=options.runs)
             draw(curves, options.out)
             sys.stdout.write(f"{options.out}\n")
     except (ValueError, OSError) as error:

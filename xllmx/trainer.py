@@ -18,7 +18,7 @@ from xllmx.config import to_plain
 from xllmx.data.loader import CyclicLoader
 from xllmx.data.streams import Streams
 from xllmx.ema import WeightAverage
-from xllmx.files import atomic_folder
+from xllmx.files import WriteError, atomic_folder
 from xllmx.optim import OptimConfig, learning_rate
 from xllmx.precision import resolve_precision
 from xllmx.ranks.distributed import barrier, init_distributed, num_ranks, rank, sum_over_ranks
@@ -255,9 +255,19 @@ class Trainer:
 
     @contextmanager
     def _finishing_the_checkpoint(self) -> Iterator[None]:
-        """A context in which an error lets the checkpoint that is being written be finished first."""
+        """A context in which an error lets the checkpoint that is being written be finished first.
+
+        A full disk says which checkpoint is kept.
+        """
         try:
             yield
+        except WriteError as error:
+            self.checkpoints.drain()
+            newest = self.checkpoints.latest()
+            kept = (
+                f"the checkpoint {newest} is kept, and the same command goes on" if newest else "no checkpoint was due"
+            )
+            raise WriteError(f"{error}; {kept}") from error
         except BaseException:
             self.checkpoints.drain()
             raise

@@ -15,6 +15,7 @@ from eval.check.findings import Findings
 from eval.check.media import Expected
 from lumos.cli.exit_status import CHECK_FAILED, status_of
 from lumos.media.files import replacing
+from xllmx.place import check_file, inputs_of
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -24,6 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _main(options: argparse.Namespace) -> int:
+    if options.json is not None:
+        check_file(options.json, inputs=inputs_of({"--prompts": options.prompts}))
     findings = check(
         options.benchmark,
         options.folder,

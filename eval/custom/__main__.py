@@ -40,6 +40,7 @@ def run(options: argparse.Namespace) -> int:
     with loading("eval.custom"):
         from eval.driver.run import make
         from lumos.cli.jobs.outputs import PlainFolder
+        from lumos.cli.jobs.places import check_places
         from lumos.cli.jobs.runner import plan_jobs
         from lumos.cli.models.door import find_model, refuse_settings, refuse_task
 
@@ -49,7 +50,9 @@ def run(options: argparse.Namespace) -> int:
     refuse_task(model, options.task)
     refuse_settings(model, settings)
     how = {"batch_size": options.batch_size, "worker": options.worker, "overwrite": options.overwrite}
-    plan = plan_jobs(jobs_of(options), PlainFolder(out), model.recipe(settings), **how)
+    jobs, folder = jobs_of(options), PlainFolder(out)
+    check_places(jobs, folder, inputs={"--prompts": options.prompts})
+    plan = plan_jobs(jobs, folder, model.recipe(settings), **how)
     if options.dry_run:
         print(f"{out}: {len(plan.missing)} to be made, {len(plan.finished)} finished before")
         return 0

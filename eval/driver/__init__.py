@@ -8,7 +8,7 @@
       00012/00003.png.json             how an output was made; from it `lumos generate --from-json` makes it again
       PROMPT-3.mp4.json
       00012/00003.png                  a finished image that waits for the others of its prompt
-      .staging/.making-HOST-PID-*/     what a worker is writing
+      .staging/.making.*.tmp/          what a worker is writing
 
 The records stand apart because the scorers take what they find: VBench gives all videos the suffix of the first file
 it lists, and GenEval opens whatever in `samples/` begins like an image's name, `00003.png.json` too.

@@ -1,6 +1,5 @@
 """One worker's share of a list: what is missing of it made under a bar, and a benchmark's folder finished."""
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +9,10 @@ from tqdm import tqdm
 
 from eval.driver.work import Work
 from lumos.cli.jobs.outputs import move, staging_folder
+from lumos.cli.jobs.record import as_text
 from lumos.cli.jobs.runner import Made, Pipeline, Plan, run_jobs
 from lumos.cli.jobs.workers import Worker
+from xllmx.files import writing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +62,8 @@ def run(
 
 def _write_about(about: Mapping[str, Any], place: Path, staging: Path) -> None:
     """Writes what every worker would write."""
-    text = json.dumps(about, indent=2, ensure_ascii=False) + "\n"
+    text = as_text(about)
     if not place.is_file() or place.read_text(encoding="utf-8") != text:
-        (staging / place.name).write_text(text, encoding="utf-8")
-        move(staging / place.name, place)
+        with writing(place):
+            (staging / place.name).write_text(text, encoding="utf-8")
+            move(staging / place.name, place)

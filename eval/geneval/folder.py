@@ -13,6 +13,7 @@ from eval.driver.folders import records_folder
 from lumos.cli.jobs.outputs import move
 from lumos.media.reading import read_image
 from lumos.media.writing import write_image
+from xllmx.files import writing
 
 GRID, METADATA, SAMPLES = "grid.png", "metadata.jsonl", "samples"
 
@@ -36,10 +37,15 @@ class PromptFolders:
         """Among the records."""
         return self._records / ".staging"
 
+    def place(self, name: str) -> Path:
+        """In its prompt's folder, among the samples."""
+        folder, _, image = name.partition("/")
+        return self._out / folder / SAMPLES / image
+
     def find(self, name: str) -> Path | None:
         """The image of this name, in its prompt's folder or still waiting, or None."""
         # in this order: an image is in its folder before it stops waiting
-        return next((path for path in (self._records / name, self._place(name)) if path.is_file()), None)
+        return next((path for path in (self._records / name, self.place(name)) if path.is_file()), None)
 
     def recorded(self, name: str) -> Path:
         """The path beside which the record of an image lies: where it waits."""
@@ -49,17 +55,13 @@ class PromptFolders:
         """Where the image is now: it waits, or its prompt's folder is there."""
         move(made, self._records / name)
         whole = self._finish(name.partition("/")[0], made.parent)
-        return self._place(name) if whole else self._records / name
+        return self.place(name) if whole else self._records / name
 
     def settle(self, names: Sequence[str], staging: Path) -> int:
         """The number of these images whose folder is not whole yet, after finishing those that can be."""
         folders = dict.fromkeys(name.partition("/")[0] for name in names)
         unfinished = {folder for folder in folders if not self._finish(folder, staging)}
         return sum(name.partition("/")[0] in unfinished for name in names)
-
-    def _place(self, name: str) -> Path:
-        folder, _, image = name.partition("/")
-        return self._out / folder / SAMPLES / image
 
     def strangers(self) -> list[str]:
         """Folders named by another number, and images of another number: the scorer would count them too."""
@@ -117,7 +119,7 @@ class PromptFolders:
     def _describe(self, name: str, samples: Path, folder: Path) -> None:
         """Writes grid and metadata of a prompt into a folder that nobody reads yet."""
         write_image(folder / GRID, grid_of([read_image(samples / image) for image in self._images]))
-        with (folder / METADATA).open("w", encoding="utf-8") as file:
+        with writing(self._out / name), (folder / METADATA).open("w", encoding="utf-8") as file:
             file.write(self._line(name))
             file.flush()
             os.fsync(file.fileno())

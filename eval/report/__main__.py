@@ -18,6 +18,7 @@ from eval.report.scores import Scores
 from eval.report.table import markdown, table_of
 from lumos.cli.exit_status import CHECK_FAILED, status_of
 from lumos.media.files import replacing
+from xllmx.place import check_file, inputs_of
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,7 +31,10 @@ def report(options: argparse.Namespace) -> Scores:
     """The scores, after table and page were written and the table printed."""
     if options.samples is not None and not options.samples.is_dir():
         raise ValueError(f"--samples {options.samples} is no folder: give the one that was scored")
-    benchmark = BENCHMARKS[options.benchmark]
+    stem, benchmark = options.out / options.benchmark, BENCHMARKS[options.benchmark]
+    inputs = inputs_of({"--results": options.results, "--prompts": options.prompts, "--samples": options.samples})
+    for suffix in (".md", ".json", ".html"):
+        check_file(stem.with_suffix(suffix), inputs=inputs)
     scores = benchmark.read_scores(options.results, _list_if_there(benchmark, options.prompts))
     table = table_of(scores, benchmark, name=options.name)
     text = markdown(table)
@@ -39,7 +43,6 @@ def report(options: argparse.Namespace) -> Scores:
     if options.samples is not None:
         prompts = benchmark.lists.find(options.prompts)
         sheets = list(benchmark.sheets(options.samples, prompts, scores, num=options.num_samples))
-    stem = options.out / options.benchmark
     html = page(benchmark, table, sheets, beside=options.out)
     content = json.dumps(scores.to_dict(), indent=1, ensure_ascii=False) + "\n"
     for suffix, what in ((".md", text), (".json", content), (".html", html)):

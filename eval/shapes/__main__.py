@@ -19,6 +19,7 @@ with loading("eval.shapes"):
     from lumos.cli.option import OptionParser, said_as_options
     from lumos.hub.models import DEFAULT_MODEL
     from lumos.lumos1.sequence import GRID_PX
+    from xllmx.place import check_file, inputs_of
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -104,9 +105,11 @@ def _prompts(args: argparse.Namespace) -> None:
 def _score(args: argparse.Namespace) -> None:
     if not args.folder.is_dir():
         raise ValueError(f"--folder {args.folder} is no folder: give the one that holds the generated clips")
+    place = args.report or args.folder / "report.json"
+    check_file(place, inputs=inputs_of({"--prompts": args.prompts}))
     report = summarise(score_folder(load_prompts(args.prompts), args.folder))
     print(table(report))
-    write_json(args.report or args.folder / "report.json", report.to_dict())
+    write_json(place, report.to_dict())
 
 
 def _run(args: argparse.Namespace) -> None:
@@ -132,6 +135,9 @@ def _look(args: argparse.Namespace) -> None:
 
 
 def _gallery(args: argparse.Namespace) -> None:
+    check_file(
+        args.out, inputs=inputs_of({f"{folder}/prompts.json": folder / "prompts.json" for folder in args.folders})
+    )
     print(f"{write_gallery(args.out, args.folders, num=args.num)} clips in {args.out}")
 
 

@@ -20,6 +20,7 @@ from lumos.cli.exit_status import status_of
 from lumos.media.files import replacing
 from lumos.media.reading import read_image
 from lumos.shapes import ObjectClaim, Prompt, describe
+from xllmx.place import check_file
 
 _OPPOSITE = {"left": "right of", "right": "left of", "above": "below", "below": "above"}
 _RELATION = {words: relation for relation, words in _OPPOSITE.items()}
@@ -32,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _main(options: argparse.Namespace) -> int:
+    check_file(options.out)
     if options.command == "prompts":
         records = [metadata_of(record.prompt) for record in make_prompts("t2i", options.num, options.seed)]
     else:

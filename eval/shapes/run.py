@@ -16,9 +16,12 @@ from eval.shapes.sheet import write_sheet
 from lumos.cli.jobs.record import model_hash
 from lumos.cli.models.door import find_model, refuse_settings, refuse_task
 from lumos.cli.models.kind import Model
-from lumos.media.files import remove_temporaries, replacing
+from lumos.media.files import replacing
 from lumos.shapes import describe
+from xllmx.place import check_file, check_folder
+from xllmx.run.lock import lock_beside, locked
 from xllmx.setting import SettingError
+from xllmx.temporary import remove_stale
 
 Generate = Callable[[Sequence[Record]], list[np.ndarray]]
 """Makes the clips of some records, each uint8 frames [F, H, W, 3]; an image has one frame."""
@@ -69,16 +72,26 @@ def evaluate(records: Sequence[Record], generate: Generate, *, batch_size: int =
 def run(config: RunConfig) -> dict[str, Report]:
     """Reports by kind; writes `out/KIND/{prompts.json,*.mp4|*.png,sheet.png,wrong.png}` and `out/report.json`.
 
-    Raises `ValueError`, before the model is loaded, for kinds and settings that it does not have.
+    Raises `ValueError`, before the model is loaded, for kinds and settings that it does not have, a folder that cannot
+    be written to, and another process that fills it.
     """
     model = find_model(config.model, how={"keep_encoders": True})
     kinds = config.kinds or tuple(kind for kind in KINDS if kind in model.kind.tasks)
     for kind in kinds:
         refuse_task(model, kind)
+    for kind in kinds:  # the longest name of all that are written
+        check_file(config.out / kind / f"{config.num:05d}.mp4")
+    check_folder(config.out)
     settings = settings_of(config, model)
     model.settings_for(settings, image=None)  # refuses what is no setting
-    generator = PipelineGenerator(model.load([]), seed=config.seed, settings=settings)
-    _claim_folder(config, settings, model_hash=model_hash(model.files))
+    with locked(lock_beside(config.out), what=f"--out {config.out} is filled", remedy="wait for it, or choose another"):
+        _claim_folder(config, settings, model_hash=model_hash(model.files))
+        generator = PipelineGenerator(model.load([]), seed=config.seed, settings=settings)
+        return _reports(config, generator, kinds)
+
+
+def _reports(config: RunConfig, generator: "PipelineGenerator", kinds: Sequence[str]) -> dict[str, Report]:
+    """The report of each kind, once its clips are made and scored."""
     reports = {}
     for kind in kinds:
         folder = config.out / kind
@@ -108,7 +121,7 @@ def fill_folder(
 ) -> None:
     """Makes and saves the clips that `folder` does not have yet."""
     folder.mkdir(parents=True, exist_ok=True)
-    remove_temporaries(folder)
+    remove_stale(folder)
     todo = [record for record in records if find_output(folder, record) is None]
     with tqdm(total=len(records), initial=len(records) - len(todo), desc=folder.name, unit="clip") as progress:
         for batch in _batches(todo, batch_size):

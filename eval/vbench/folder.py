@@ -28,9 +28,13 @@ class VideoFolder:
         """Among the records."""
         return self._records / ".staging"
 
+    def place(self, name: str) -> Path:
+        """In the folder."""
+        return self._out / name
+
     def find(self, name: str) -> Path | None:
         """The video of this name, or None."""
-        path = self._out / name
+        path = self.place(name)
         return path if path.is_file() else None
 
     def recorded(self, name: str) -> Path:

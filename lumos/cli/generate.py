@@ -6,7 +6,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from lumos.cli.generation.options import DEFAULT_GPU, add_options, refuse_options, settings_of, take_resolution
-from lumos.cli.generation.request import check_weights, outputs_of, prompts_of, read_request, take_record
+from lumos.cli.generation.request import (
+    check_record_kept,
+    check_weights,
+    outputs_of,
+    prompts_of,
+    read_request,
+    take_record,
+)
 from lumos.cli.interrupt import loading
 from lumos.cli.models.door import find_model, kind_of_model
 from lumos.cli.models.kind import Model
@@ -41,6 +48,7 @@ def run(options: argparse.Namespace) -> int:
 
     with loading("lumos"):  # from here on it takes PyTorch: what is at fault above is said at once
         from lumos.cli.jobs.outputs import PlainFolder
+        from lumos.cli.jobs.places import check_places
         from lumos.cli.jobs.record import model_hash
         from lumos.cli.jobs.runner import Job, plan_jobs
 
@@ -59,7 +67,10 @@ def run(options: argparse.Namespace) -> int:
         for one, output in zip(prompts, outputs, strict=True)
     ]
     folder = PlainFolder(outputs[0].parent)
+    check_places(jobs, folder, inputs={"--prompt-file": options.prompt_file, "--lora": options.lora})
     plan = plan_jobs(jobs, folder, recipe, batch_size=options.batch_size, overwrite=options.overwrite)
+    if record is not None:
+        check_record_kept(record, options.from_json, plan)
     return _estimate(model, plan, options) if options.dry_run else _make(model, plan)
 
 

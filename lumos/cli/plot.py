@@ -18,12 +18,13 @@ def add_command(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print the losses of runs, or draw their curves."""
     with loading("lumos"):
-        from xllmx.plot import draw, read_curves, table
+        from xllmx.plot import check_picture, draw, read_curves, table
 
     curves = read_curves(options.runs)
     if options.out is None:
         print(table(curves))
     else:
+        check_picture(options.out, runs=options.runs)
         draw(curves, options.out)
         print(options.out)
     return 0

@@ -33,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
 
         print(report(estimate_run(config, num_gpus=options.gpus, size=read_size(options.size))))
         return 0
-    if stopped := training_run.run(config).stopped:
+    if stopped := training_run.run(config, config_file=options.config).stopped:
         return training_run.stopped_status(stopped)
     print(f"{config.trainer.run_dir}  (a model folder: lumos export {config.trainer.run_dir} FOLDER)")
     return 0

@@ -23,6 +23,7 @@ from lumos.shapes.caption import TAGS, caption
 from lumos.shapes.render import render
 from lumos.shapes.spec import EXTRA_COLOURS, ShapeSpec, is_reserved, sample_spec
 from xllmx.files import write_text
+from xllmx.place import check_file
 from xllmx.rng import seed_for
 
 _COLOURLESS_TAGS = {"single_object", "two_object"}
@@ -91,6 +92,7 @@ def _names_extras(spec: ShapeSpec, text: str) -> bool:
 
 def write_files(out: Path, *, num: int, seed: int, form: Format) -> Path:
     """Renders `num` clips as mp4 (or png) files beside a `clips.csv` of the columns path and text; returns the CSV."""
+    check_file(out / "clips.csv")
     rows = []
     for index in tqdm(range(num), desc=str(out)):
         spec, words = example(index, seed=seed, form=form)

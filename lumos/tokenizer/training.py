@@ -10,11 +10,14 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
+from lumos.hub.models import VISUAL_PAIR
 from lumos.tokenizer.task import NETWORK_FILE, TokenizerTask, TokenizerTaskConfig
 from xllmx.config import load_config
 from xllmx.files import atomic_path
 from xllmx.optim import OptimConfig
+from xllmx.place import check_new_folder
 from xllmx.ranks.parallel import ParallelConfig
+from xllmx.run.folder import claimed_run
 from xllmx.trainer import Trainer, TrainerConfig
 
 
@@ -34,19 +37,27 @@ class TokenizerRunConfig:
     """Precision of the exported weights: float32, bfloat16 or float16."""
 
 
-def run(config: TokenizerRunConfig) -> dict[str, float]:
-    """Train, evaluate and export; return the metrics on held-out clips."""
-    task = TokenizerTask(config.task, export_dtype=getattr(torch, config.export_dtype))
-    trainer = Trainer(task, config.trainer, config.optim, ParallelConfig(), record=config)
-    result = trainer.fit()
-    metrics = trainer.evaluate()
-    if result.stopped is None:
-        weights = {**trainer.model.state_dict(), **trainer.ema_state()}
-        with atomic_path(config.trainer.run_dir / NETWORK_FILE) as temporary:
-            save_file(weights, temporary)
-        if config.export_to is not None:
-            trainer.export(config.export_to)
-    return metrics
+def run(config: TokenizerRunConfig, *, config_file: Path | str | None = None) -> dict[str, float]:
+    """Train, evaluate and export; return the metrics on held-out clips; `config_file` is where the settings came from.
+
+    Raises:
+        ValueError: another training is at work in the folder, an output is an input, and what `Trainer` raises.
+    """
+    run_dir, inputs = config.trainer.run_dir, {"task.init_from": config.task.init_from}
+    if config.export_to is not None:
+        check_new_folder(config.export_to, inputs={**inputs, "trainer.run_dir": run_dir}, marks=VISUAL_PAIR)
+    with claimed_run(run_dir, inputs=inputs, config_file=config_file, written=(NETWORK_FILE,)):
+        task = TokenizerTask(config.task, export_dtype=getattr(torch, config.export_dtype))
+        trainer = Trainer(task, config.trainer, config.optim, ParallelConfig(), record=config)
+        result = trainer.fit()
+        metrics = trainer.evaluate()
+        if result.stopped is None:
+            weights = {**trainer.model.state_dict(), **trainer.ema_state()}
+            with atomic_path(run_dir / NETWORK_FILE) as temporary:
+                save_file(weights, temporary)
+            if config.export_to is not None:
+                trainer.export(config.export_to)
+        return metrics
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -56,7 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings that win over the file's")
     options: Any = parser.parse_args(arguments)
     try:
-        metrics = run(load_config(TokenizerRunConfig, options.config, options.overrides))
+        config = load_config(TokenizerRunConfig, options.config, options.overrides)
+        metrics = run(config, config_file=options.config)
     except ValueError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2

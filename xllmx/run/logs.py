@@ -1,10 +1,12 @@
 """The log of a run, in its folder: `log.txt`, and `log-rank3.txt` of another rank."""
 
 import logging
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from xllmx.files import reason
 from xllmx.ranks.distributed import rank
 
 _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -20,7 +22,7 @@ def logging_to(folder: Path) -> Iterator[Path]:
     path = folder / ("log.txt" if number == 0 else f"log-rank{number}.txt")
     folder.mkdir(parents=True, exist_ok=True)
     root = logging.getLogger()
-    handler = logging.FileHandler(path, encoding="utf-8", delay=number != 0)
+    handler = _LogFile(path, encoding="utf-8", delay=number != 0)
     handler.setFormatter(logging.Formatter(_FORMAT))
     handler.setLevel(logging.INFO)
     before, screen = root.level, _screen() if not root.handlers else None
@@ -35,6 +37,24 @@ def logging_to(folder: Path) -> Iterator[Path]:
             root.removeHandler(one)
             one.close()
         root.setLevel(before)
+
+
+class _LogFile(logging.FileHandler):
+    """A file that may lack lines: a full disk is said once, and does not stop the run."""
+
+    _said = False
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the library's name
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            super().handleError(record)
+        elif not self._said:
+            self._said = True
+            sys.stderr.write(f"cannot write {self.baseFilename}: {reason(error)}; lines are missing there\n")
+
+    def close(self) -> None:
+        with suppress(OSError):  # said before
+            super().close()
 
 
 def _screen() -> logging.Handler:

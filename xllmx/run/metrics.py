@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xllmx.files import write_text
+from xllmx.files import write_text, writing
 from xllmx.loss import LossOutput, Quantity
 from xllmx.ranks.accounting import device_peak_flops
 from xllmx.ranks.distributed import all_reduce_sum, gather_names, is_main
@@ -81,16 +81,18 @@ class MetricLogger:
         """Write one row; it is on disk when this returns."""
         if not is_main():
             return
-        with self._path.open("a", encoding="utf-8") as file:
+        with writing(self._path), self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"kind": kind, "step": step, **values}) + "\n")
         for track in self._trackers:
-            track.scalars({f"{kind}/{name}": value for name, value in values.items()}, step)
+            with writing(self._path.parent):
+                track.scalars({f"{kind}/{name}": value for name, value in values.items()}, step)
 
     def show(self, step: int, clips: Mapping[Path, np.ndarray]) -> None:
         """Show clips (uint8 [F, H, W, 3] by their file) in the trackers, under the file's name."""
         for path, frames in clips.items():
             for track in self._trackers:
-                track.clip(f"samples/{path.stem}", frames, path, step)
+                with writing(self._path.parent):
+                    track.clip(f"samples/{path.stem}", frames, path, step)
 
 
 def read_metrics(folder: Path, kind: str = "train") -> list[dict[str, Any]]:

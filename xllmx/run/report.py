@@ -18,6 +18,8 @@ from xllmx.run.environment import environment
 from xllmx.run.metrics import MetricLogger
 from xllmx.trainer_config import TrainerConfig
 
+CONFIG_FILE, ENVIRONMENT_FILE = "config.yaml", "environment.json"
+"""Settings and environment of a run, in its folder."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -34,9 +36,9 @@ class RunReport:
         run_dir = self._config.run_dir
         self._logger = MetricLogger(run_dir, step=step, trackers=self._config.trackers)
         if is_main():
-            save_config(self._record, run_dir / "config.yaml")
+            save_config(self._record, run_dir / CONFIG_FILE)
             made_with = environment() | {"precision": self._config.precision}
-            write_text(run_dir / "environment.json", json.dumps(made_with, indent=1))
+            write_text(run_dir / ENVIRONMENT_FILE, json.dumps(made_with, indent=1))
 
     def row(self, kind: str, step: int, values: Mapping[str, float | int]) -> None:
         """Write a row of metrics."""

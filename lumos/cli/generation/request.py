@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lumos.cli.generation.options import DEFAULT_OUT
 from lumos.cli.jobs.outputs import FORMATS
@@ -11,6 +11,9 @@ from lumos.cli.jobs.prompts import Prompt, distinct, name_of, read_prompts
 from lumos.cli.models.kind import ModelKind
 from lumos.hub.models import read_json
 from xllmx.safe.inside import bare_name
+
+if TYPE_CHECKING:
+    from lumos.cli.jobs.runner import Plan
 
 _OTHER_FORMATS = ("avi", "jpeg", "jpg", "m4v", "mkv", "mov", "webm", "webp")
 _RECORDED = {"prompt": str, "seed": int, "settings": dict, "model": str, "output": str}
@@ -65,6 +68,21 @@ def check_weights(record: Mapping[str, Any], found: str, options: argparse.Names
     if found != record["model_hash"]:
         other = f"{options.model} has other weights ({found})"
         raise ValueError(f"{other} than {options.from_json} was made with; see --model")
+
+
+def check_record_kept(record: Mapping[str, Any], path: Path, plan: "Plan") -> None:
+    """Check that the record `--from-json` is not written over by that of another output.
+
+    Raises:
+        ValueError: the output goes beside it, and is made otherwise.
+    """
+    from lumos.cli.jobs.record import differences, record_path
+
+    for one in plan.missing:
+        place = record_path(plan.folder.recorded(one.job.name))
+        changed = differences(record, one.wanted)
+        if changed and place.exists() and place.samefile(path):
+            raise ValueError(f"--from-json {path} would be written over ({'; '.join(changed)}); choose another --out")
 
 
 def prompts_of(options: argparse.Namespace, kind: ModelKind) -> list[Prompt]:

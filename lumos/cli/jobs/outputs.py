@@ -1,13 +1,11 @@
-"""Folders of finished outputs and their records, filled by many processes without a lock.
+"""Folders of finished outputs and their records, filled by many processes.
 
-A file is made under another name in a folder of its process's own (`staging_folder`) and gets its name by rename.
+A file is made under another name in a folder of its process's own (`staging_folder`) and gets its name by rename; for
+the moment in which a file and its record get theirs, the folder is locked (`placing`).
 """
 
 import errno
-import os
 import shutil
-import socket
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +13,8 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from lumos.media.files import require_folder
+from xllmx.run.lock import lock_beside, locked
+from xllmx.temporary import remove_stale, temporary_beside
 
 FORMATS = ("mp4", "gif", "png")
 """What an output may be; the suffix of its name says which."""
@@ -32,6 +32,10 @@ class OutputFolder(Protocol):
     @property
     def holds_only_outputs(self) -> bool:
         """Whether nothing else may lie here: then a file that is not as it was written is damaged, not edited."""
+        ...
+
+    def place(self, name: str) -> Path:
+        """Where an output is in the end."""
         ...
 
     def find(self, name: str) -> Path | None:
@@ -60,9 +64,13 @@ class PlainFolder:
         """The folder itself."""
         return self.path
 
+    def place(self, name: str) -> Path:
+        """In the folder."""
+        return self.path / name
+
     def find(self, name: str) -> Path | None:
         """The file of this name, whoever made it, or None."""
-        path = self.path / name
+        path = self.place(name)
         return path if path.exists() else None
 
     def recorded(self, name: str) -> Path:
@@ -83,16 +91,21 @@ def staging_folder(root: Path) -> Iterator[Path]:
     nothing can be written.
     """
     require_folder(root)
-    ours = f".making-{socket.gethostname()}-"
-    for left in root.glob(".making-*"):
-        process = left.name.removeprefix(ours).partition("-")[0]
-        if left.name.startswith(ours) and process.isdigit() and not _is_running(int(process)):
-            shutil.rmtree(left, ignore_errors=True)
-    folder = Path(tempfile.mkdtemp(prefix=f"{ours}{os.getpid()}-", dir=root))
+    remove_stale(root)
+    folder = temporary_beside(root / "making")
+    folder.mkdir()
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def placing(staging: Path) -> Iterator[None]:
+    """Within it no other process gives outputs or records of this folder their names; `staging` is a folder in it."""
+    lock = lock_beside(staging.with_name("outputs"))
+    with locked(lock, what=f"{staging.parent} is written", remedy="wait for it", wait=True):
+        yield
 
 
 def move(made: Path, place: Path) -> None:
@@ -105,13 +118,3 @@ def move(made: Path, place: Path) -> None:
             rule = "the records beside it are on another file system, so that files cannot get their names at once"
             raise ValueError(f"{place.parent}: {rule}; choose an --out inside this folder") from error
         raise
-
-
-def _is_running(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # another user's
-        return True
-    return True

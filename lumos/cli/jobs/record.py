@@ -35,9 +35,19 @@ def read_record(output: Path) -> dict[str, Any] | None:
 
 
 def write_record(output: Path, record: Mapping[str, Any]) -> None:
-    """Writes the record of an output, whole or not at all."""
+    """Writes the record of an output, whole or not at all; a path in it that is no UTF-8 stands there escaped."""
     with replacing(record_path(output)) as temporary:
-        temporary.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        temporary.write_text(as_text(record), encoding="utf-8")
+
+
+def as_text(entries: Mapping[str, Any]) -> str:
+    """JSON to be written as UTF-8, which `read_json` reads back: half characters, as paths may have, are escaped."""
+    text = json.dumps(entries, indent=2, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        text = json.dumps(entries, indent=2)
+    return text + "\n"
 
 
 def differences(record: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:

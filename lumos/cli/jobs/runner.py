@@ -6,8 +6,9 @@
 
 The list is cut into batches once, from its beginning, and worker r of n makes batches r, r + n, ... A batch of which
 something is missing is made whole: an output stands in the same batch, and so is the same byte for byte, however many
-workers there are and wherever a run was stopped. The record, which holds the hash of the file, is written first, then
-the file gets its name: a file without its record is never seen.
+workers there are and wherever a run was stopped. The record, which holds the hash of the file, gets its name first,
+then the file, and what is replaced is removed before: wherever a process is killed, no file stands beside a record of
+another one, and none without its record. Of two processes that make the same name, neither replaces what the other made.
 """
 
 import time
@@ -22,14 +23,16 @@ import numpy as np
 import torch
 from PIL import Image
 
-from lumos.cli.jobs.outputs import FORMATS, OutputFolder, move, staging_folder
+from lumos.cli.jobs.outputs import OutputFolder, move, placing, staging_folder
+from lumos.cli.jobs.places import check_places, named
 from lumos.cli.jobs.record import code_version, differences, file_hash, read_record, record_path, write_record
 from lumos.cli.jobs.workers import ALONE, Worker, batches_of, share_of
 from lumos.media.inputs import choose_seeds
 from lumos.media.writing import write_image, write_video
+from xllmx.files import writing
 from xllmx.setting import SettingError
 
-_SHOWN_CHARACTERS = 40
+_SHOWN_FAULTS = 3
 
 
 @runtime_checkable
@@ -219,10 +222,10 @@ def plan_jobs(
         overwrite: whether an output that was made otherwise is replaced.
 
     Raises:
-        ValueError: for a wrong setting, a picture that is none, an output that is there and is another one (with the
-            remedy); of several jobs, the prompt is named.
+        ValueError: for a wrong setting, a picture that is none, a name or a text that cannot be written, an output that
+            is there and is another one (with the remedy); of several jobs, the prompts at fault are named.
     """
-    _check_names(jobs)
+    check_places(jobs, folder, inputs={})
 
     @cache  # many jobs share a picture
     def of_image(image: Path | None) -> tuple[Settings, dict[str, Any]]:
@@ -238,11 +241,19 @@ def plan_jobs(
                 raise ValueError(f"{job.name} {rule}")
         made_of = {"prompt": job.prompt, "negative_prompt": job.negative_prompt, **image, "seed": job.seed}
         wanted = {**made_of, "settings": settings.to_dict(), **recipe.model}
-        place, seed = folder.find(job.name), finished_seed(folder, job.name, wanted, overwrite=overwrite)
+        place, seed = folder.find(job.name), None
+        try:
+            seed = finished_seed(folder, job.name, wanted, overwrite=overwrite)
+        except ValueError as error:
+            taken.append(str(error))
         return Planned(job=job, number=number, settings=settings, wanted=wanted, place=place, seed=seed)
 
+    taken: list[str] = []
     share = share_of(batches_of(list(enumerate(jobs, start=1)), batch_size), worker)
     batches = [[look_at(number, job) for number, job in batch] for batch in share]
+    if taken:
+        more = f"; and {len(taken) - _SHOWN_FAULTS} more outputs are there" if taken[_SHOWN_FAULTS:] else ""
+        raise ValueError("; ".join(taken[:_SHOWN_FAULTS]) + more)
     return Plan(batches=batches, folder=folder, recipe=recipe, num_listed=len(jobs))
 
 
@@ -254,6 +265,7 @@ def finished_seed(folder: OutputFolder, name: str, wanted: Mapping[str, Any], *,
     """
     output = folder.find(name)
     if output is None:
+        _check_orphan(folder, name, wanted, overwrite=overwrite)
         return None
     if output.is_dir():
         raise ValueError(f"{output} is a folder; choose another name for the output")
@@ -276,6 +288,22 @@ def finished_seed(folder: OutputFolder, name: str, wanted: Mapping[str, Any], *,
     if not overwrite:
         raise ValueError(f"{output} is there already, and {fault}; use --overwrite, or another --out")
     return None
+
+
+def _check_orphan(folder: OutputFolder, name: str, wanted: Mapping[str, Any], *, overwrite: bool) -> None:
+    """Raises ValueError for a record without its output that tells how another one was made: it may be all there is.
+
+    One that tells how this one is made was left by a process that was killed before the file had its name.
+    """
+    if overwrite or folder.holds_only_outputs:
+        return
+    try:
+        record = read_record(folder.recorded(name)) or {}
+    except ValueError:  # damaged: it tells nothing
+        return
+    if record and (changed := differences(record, wanted)):
+        told = f"{record_path(folder.recorded(name))} tells how another output was made ({'; '.join(changed)})"
+        raise ValueError(f"{told}; use --overwrite, or another --out")
 
 
 def run_jobs(
@@ -323,14 +351,22 @@ def _make(
     )
     seconds = (time.perf_counter() - start) / len(batch)
     made = zip(batch, result.frames, result.seeds, result.model_calls, strict=True)
+    written, fault = [], None
     for one, frames, seed, calls in made:
         if one.seed is not None:
             continue
         where = {"device": pipeline.device.type, "code": code}
         took = {"num_frames": len(frames), "model_calls": calls, "seconds": round(seconds, 3)}
         pixels = np.stack([np.asarray(frame) for frame in frames])
-        output = _write(plan.folder, one, pixels, {**one.wanted, "seed": seed, **where, **took}, staging=staging)
-        yield Made(output=output, seed=seed, seconds=seconds, replaced=one.place is not None)
+        try:
+            output = _write(plan.folder, one, pixels, {**one.wanted, "seed": seed, **where, **took}, staging=staging)
+        except ValueError as error:  # a full disk: a smaller one may still find room
+            fault = fault or error
+            continue
+        written.append(Made(output=output, seed=seed, seconds=seconds, replaced=one.place is not None))
+    yield from written
+    if fault is not None:
+        raise fault
 
 
 def _write(folder: OutputFolder, one: Planned, pixels: np.ndarray, record: Mapping[str, Any], *, staging: Path) -> Path:
@@ -340,10 +376,27 @@ def _write(folder: OutputFolder, one: Planned, pixels: np.ndarray, record: Mappi
         write_image(made, pixels[0])
     else:
         write_video(made, pixels, fps=one.settings.fps)
-    named = {"output": one.job.name, "output_hash": file_hash(made), **one.job.notes}
-    write_record(made, {**record, **named})
-    move(record_path(made), record_path(folder.recorded(one.job.name)))
-    return folder.put(one.job.name, made)
+    entries = {**record, "output": one.job.name, "output_hash": file_hash(made), **one.job.notes}
+    with placing(staging):
+        name = one.job.name if one.place or folder.holds_only_outputs else _free_name(folder, one.job.name, entries)
+        write_record(made, {**entries, "output": name})
+        if (before := folder.find(name)) is not None:  # not even for a moment beside the record of another one
+            before.unlink(missing_ok=True)
+        with writing(folder.place(name)):
+            move(record_path(made), record_path(folder.recorded(name)))
+            return folder.put(name, made)
+
+
+def _free_name(folder: OutputFolder, name: str, entries: Mapping[str, Any]) -> str:
+    """The name of an output that was not there when it was planned: `clip-2.mp4` if another process has made one since.
+
+    Where that is the same file, or a record alone was left, the name is `clip.mp4`.
+    """
+    number, free = 1, name
+    while (there := folder.find(free)) is not None and file_hash(there) != entries["output_hash"]:
+        number += 1
+        free = f"{name.removesuffix(Path(name).suffix)}-{number}{Path(name).suffix}"
+    return free
 
 
 @contextmanager
@@ -355,16 +408,4 @@ def _naming(prompt: str, number: int, *, num_listed: int, given: Mapping[str, An
         of_all = isinstance(error, SettingError) and error.name in given
         if num_listed == 1 or of_all:
             raise
-        shown = prompt if len(prompt) <= _SHOWN_CHARACTERS else f"{prompt[:_SHOWN_CHARACTERS]}..."
-        raise ValueError(f"prompt {number} of {num_listed} ({shown!r}): {error}") from error
-
-
-def _check_names(jobs: Sequence[Job]) -> None:
-    """Raises ValueError for a name of no known format, and for two jobs of one name."""
-    seen: set[str] = set()
-    for name in (job.name for job in jobs):
-        if Path(name).suffix.removeprefix(".") not in FORMATS:
-            raise ValueError(f"{name} is of no known format; its name must end in {', '.join(FORMATS)}")
-        if name in seen:
-            raise ValueError(f"two prompts would go to {name}; give them other names")
-        seen.add(name)
+        raise ValueError(named(prompt, number, str(error), num_listed=num_listed)) from error

@@ -15,6 +15,11 @@ from lumos.media.inputs import choose_dtype
 from xllmx.checkpoints.checkpoint import CheckpointManager
 from xllmx.config import load_config
 from xllmx.files import atomic_folder
+from xllmx.place import check_new_folder
+from xllmx.temporary import remove_stale
+
+_MARKS = ("config.json", "adapter_config.json")
+"""Files of which a model's folder has one."""
 
 
 def export_run(
@@ -42,6 +47,7 @@ def export_run(
     Raises:
         ValueError: no run, no checkpoint, no tokenizers, or a folder that is there already.
     """
+    remove_stale(folder.parent)
     if folder.exists() and not overwrite:
         raise ValueError(f"{folder} is there already; choose another folder, or use --overwrite")
     _check_replaceable(folder, run)
@@ -50,6 +56,8 @@ def export_run(
     config = load_config(RunConfig, run / "config.yaml")
     source = tokenizers or config.task.init_from
     parts = resolve(source, ckpts, weights=False) if source else None
+    inputs = {"the run's checkpoints": run / "checkpoints", "the model it started from": parts.model if parts else None}
+    check_new_folder(folder, inputs=inputs, marks=_MARKS)
     task = build_task(config)
     if adapter and task.lora is None:
         raise ValueError(f"{run} trained no adapters (lora.rank=0); leave --adapter out")
@@ -71,7 +79,7 @@ def _check_replaceable(folder: Path, run: Path) -> None:
     place, source = folder.resolve(), run.resolve()
     if source.is_relative_to(place) or place.is_relative_to(source / "checkpoints"):
         raise ValueError(f"{folder} holds the run {run} or its checkpoints; choose another folder")
-    is_model = any((folder / name).is_file() for name in ("config.json", "adapter_config.json"))
+    is_model = any((folder / name).is_file() for name in _MARKS)
     is_empty = folder.is_dir() and not any(folder.iterdir())
     if folder.exists() and not is_model and not is_empty:
         raise ValueError(f"{folder} is no model folder, and --overwrite would remove it; choose another folder")

@@ -5,17 +5,18 @@ import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from lumos.cli.exit_status import USER_ERROR
 from lumos.cli.training.preview import PreviewConfig, PromptPreview
 from lumos.lumos1.model.lora import LoRAConfig
 from lumos.lumos1.training.task import LumosTask, LumosTaskConfig
-from lumos.media.files import require_folder
 from xllmx.config import load_config
 from xllmx.optim import OptimConfig
 from xllmx.ranks.distributed import launched_local_rank
 from xllmx.ranks.parallel import ParallelConfig
 from xllmx.run.failure import ended_together
+from xllmx.run.folder import claimed_run
 from xllmx.trainer import FitResult, Trainer, TrainerConfig
 
 
@@ -42,23 +43,29 @@ def build_task(config: RunConfig) -> LumosTask:
     return LumosTask(config.task, lora=config.lora)
 
 
-def run(config: RunConfig) -> FitResult:
-    """Return how the run ended; trains as the config says, on from the newest checkpoint in its run folder."""
+def run(config: RunConfig, *, config_file: Path | str | None = None) -> FitResult:
+    """Return how the run ended; trains as the config says, on from the newest checkpoint in its run folder.
+
+    `config_file` is where the settings came from.
+
+    Raises:
+        ValueError: another training is at work in the folder, and what `Trainer` raises.
+    """
     with ended_together():
         task, preview = build_task(config), None
-        _require_run_folder(config)
-        if config.samples.every:
-            folder = config.trainer.run_dir / "samples"
-            preview = PromptPreview(config.samples, folder, init_from=config.task.init_from)
-        trainer = Trainer(task, config.trainer, config.optim, config.parallel, record=config, preview=preview)
-        return trainer.fit()
+        with claimed_run(config.trainer.run_dir, inputs=_inputs(config), config_file=config_file):
+            if config.samples.every:
+                folder = config.trainer.run_dir / "samples"
+                preview = PromptPreview(config.samples, folder, init_from=config.task.init_from)
+            trainer = Trainer(task, config.trainer, config.optim, config.parallel, record=config, preview=preview)
+            return trainer.fit()
 
 
-def _require_run_folder(config: RunConfig) -> None:
-    try:
-        require_folder(config.trainer.run_dir)
-    except ValueError as error:
-        raise ValueError(f"trainer.run_dir: {error}") from error
+def _inputs(config: RunConfig) -> dict[str, str | None]:
+    """What the training reads, by the setting that names it."""
+    data = {f"task.data.{stream}": path for stream, path in config.task.data.items()}
+    held_out = {f"task.eval_data.{stream}": path for stream, path in config.task.eval_data.items()}
+    return {"the model task.init_from": config.task.init_from, **data, **held_out}
 
 
 def stopped_status(reason: str) -> int:
@@ -78,7 +85,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings that win over the file's")
     options = parser.parse_args(arguments)
     try:
-        stopped = run(load_config(RunConfig, options.config, options.overrides)).stopped
+        config = load_config(RunConfig, options.config, options.overrides)
+        stopped = run(config, config_file=options.config).stopped
     except ValueError as error:
         if launched_local_rank() == 0:  # once a machine: the file may be missing on one of them alone
             sys.stderr.write(f"error: {error}\n")

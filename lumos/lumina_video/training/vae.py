@@ -14,7 +14,9 @@ from lumos.lumina_video.training.vae_task import NETWORK_FILE, VAETask, VAETaskC
 from xllmx.config import load_config
 from xllmx.files import atomic_path
 from xllmx.optim import OptimConfig
+from xllmx.place import check_new_folder
 from xllmx.ranks.parallel import ParallelConfig
+from xllmx.run.folder import claimed_run
 from xllmx.trainer import Trainer, TrainerConfig
 
 
@@ -34,18 +36,26 @@ class VAERunConfig:
     """Precision of the exported weights."""
 
 
-def run(config: VAERunConfig) -> dict[str, float]:
-    """Train, evaluate and export; return the metrics on held-out clips."""
-    task = VAETask(config.task, export_dtype=getattr(torch, config.export_dtype))
-    trainer = Trainer(task, config.trainer, config.optim, ParallelConfig(), record=config)
-    trainer.fit()
-    metrics = trainer.evaluate()
-    weights = {**trainer.model.state_dict(), **trainer.ema_state()}
-    with atomic_path(config.trainer.run_dir / NETWORK_FILE) as temporary:
-        save_file(weights, temporary)
+def run(config: VAERunConfig, *, config_file: Path | str | None = None) -> dict[str, float]:
+    """Train, evaluate and export; return the metrics on held-out clips; `config_file` is where the settings came from.
+
+    Raises:
+        ValueError: another training is at work in the folder, an output is an input, and what `Trainer` raises.
+    """
+    run_dir, inputs = config.trainer.run_dir, {"task.init_from": config.task.init_from}
     if config.export_to is not None:
-        trainer.export(config.export_to)
-    return metrics
+        check_new_folder(config.export_to, inputs={**inputs, "trainer.run_dir": run_dir}, marks=("config.json",))
+    with claimed_run(run_dir, inputs=inputs, config_file=config_file, written=(NETWORK_FILE,)):
+        task = VAETask(config.task, export_dtype=getattr(torch, config.export_dtype))
+        trainer = Trainer(task, config.trainer, config.optim, ParallelConfig(), record=config)
+        trainer.fit()
+        metrics = trainer.evaluate()
+        weights = {**trainer.model.state_dict(), **trainer.ema_state()}
+        with atomic_path(run_dir / NETWORK_FILE) as temporary:
+            save_file(weights, temporary)
+        if config.export_to is not None:
+            trainer.export(config.export_to)
+        return metrics
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -55,7 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings that win over the file's")
     options: Any = parser.parse_args(arguments)
     try:
-        metrics = run(load_config(VAERunConfig, options.config, options.overrides))
+        config = load_config(VAERunConfig, options.config, options.overrides)
+        metrics = run(config, config_file=options.config)
     except ValueError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2

@@ -5,7 +5,7 @@ from types import TracebackType
 
 from lumos.lumos1.data.shards import INDEX_NAME, write_index, write_shard
 from lumos.lumos1.sequence import Clip
-from lumos.media.files import remove_temporaries
+from xllmx.temporary import remove_stale
 
 
 class ClipWriter:
@@ -25,7 +25,7 @@ class ClipWriter:
             raise ValueError(
                 f"{self._folder} already holds a finished set of clips; choose another folder or remove it"
             )
-        remove_temporaries(self._folder)
+        remove_stale(self._folder)
 
     def add(self, clip: Clip) -> None:
         """Append a clip."""
