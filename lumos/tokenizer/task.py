@@ -4,6 +4,7 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from lumos.shapes import render, sample_spec
 from lumos.tokenizer.export import export_pair
 from lumos.tokenizer.network import CausalVideoTokenizer, NetworkConfig
 from xllmx.loss import LossOutput
+from xllmx.number_range import COUNT, Range, check_numbers
 from xllmx.rng import sample_generator, seed_for
 from xllmx.task import Prepared
 
@@ -34,26 +36,27 @@ class TokenizerTaskConfig:
     """Weights to start from: the `network.safetensors` of an earlier run's folder; None starts afresh."""
     freeze_encoder: bool = False
     """Train the decoder alone: the codes, and every model that speaks them, stay as they are."""
-    num_clips: int = 20000
+    num_clips: Annotated[int, COUNT] = 20000
     """Clips of the bundled world, rendered on the fly from their number."""
-    num_eval_clips: int = 256
+    num_eval_clips: Annotated[int, COUNT] = 256
     """Held-out clips."""
-    size_px: int = 64
+    size_px: Annotated[int, Range(8, 8192)] = 64
     """Height and width of the clips."""
-    num_frames: int = 13
+    num_frames: Annotated[int, Range(1, 10_001)] = 13
     """Frames of a clip: 1 + 4k."""
-    fps: int = 6
+    fps: Annotated[int, Range(1, 1000)] = 6
     """Frames a second."""
-    crop_px: int = 32
+    crop_px: Annotated[int, Range(0, 8192)] = 32
     """Side of the square windows that training cuts, in which edges take more room. 0: whole frames."""
-    crop_frames: int = 9
+    crop_frames: Annotated[int, Range(1, 10_001)] = 9
     """Frames of the windows: 1 + 4k."""
-    l1_weight: float = 0.1
+    l1_weight: Annotated[float, Range(0, 10**6)] = 0.1
     """Weight of the mean absolute error beside the mean squared one."""
-    range_weight: float = 0.1
+    range_weight: Annotated[float, Range(0, 10**6)] = 0.1
     """Weight of the penalty that keeps values before quantisation where tanh has a gradient."""
 
     def __post_init__(self) -> None:
+        check_numbers(self, "task.")
         if self.num_frames % 4 != 1:
             raise ValueError(
                 f"num_frames={self.num_frames} must be 1 + 4k: the first frame is coded alone, the rest by four"
