@@ -8,12 +8,14 @@ from typing import Annotated
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from lumos.shapes import render, sample_spec
 from lumos.tokenizer.export import export_pair
 from lumos.tokenizer.network import CausalVideoTokenizer, NetworkConfig
+from xllmx.finite import check_weights
 from xllmx.loss import LossOutput
 from xllmx.number_range import COUNT, Range, check_numbers
 from xllmx.rng import sample_generator, seed_for
@@ -170,7 +172,13 @@ class TokenizerTask:
 def _read_network(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise ValueError(f"task.init_from={path} does not exist; give the {NETWORK_FILE} of a finished tokenizer run")
-    return load_file(path)
+    remedy = f"give the {NETWORK_FILE} of another tokenizer run"
+    try:
+        tensors = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"task.init_from={path} cannot be read ({error}); {remedy}") from error
+    check_weights(tensors, path, remedy=remedy)
+    return tensors
 
 
 def _quality(video: Tensor, target: Tensor, codes: Tensor) -> dict[str, tuple[Tensor | float, Tensor | float]]:

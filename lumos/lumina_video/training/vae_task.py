@@ -19,11 +19,13 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 from diffusers.models import AutoencoderKLCogVideoX
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from lumos.lumina_video.vae import GROUP_KEY
 from lumos.shapes import render, sample_spec
+from xllmx.finite import check_weights
 from xllmx.loss import LossOutput
 from xllmx.number_range import COUNT, SHARE, Range, check_numbers
 from xllmx.rng import sample_generator, seed_for
@@ -256,7 +258,13 @@ def _quiet_start(model: AutoencoderKLCogVideoX) -> AutoencoderKLCogVideoX:
 def _read_network(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise ValueError(f"task.init_from={path} does not exist; give the {NETWORK_FILE} of a finished VAE run")
-    return load_file(path)
+    remedy = f"give the {NETWORK_FILE} of another VAE run"
+    try:
+        tensors = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"task.init_from={path} cannot be read ({error}); {remedy}") from error
+    check_weights(tensors, path, remedy=remedy)
+    return tensors
 
 
 def _quality(pixels: Tensor, target: Tensor, latents: Tensor) -> dict[str, tuple[Tensor | float, Tensor | float]]:

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from lumos.hub.models import ADAPTER_FILES
 from lumos.lumos1.model.modeling import LumosForCausalLM
+from xllmx.finite import check_weights
 from xllmx.number_range import Range, check_numbers
 from xllmx.ranks.sharding import fill_rows
 
@@ -159,6 +160,7 @@ def _read(path: Path) -> dict[str, Tensor]:
         tensors = load_file(path)
     except SafetensorError as error:
         raise ValueError(f"{path} cannot be read ({error}); export the adapters again") from error
+    check_weights(tensors, path, remedy="export the adapters again")
     names = {name: name.removeprefix(_PREFIX).removesuffix(".weight") + f".{_ADAPTER}.weight" for name in tensors}
     return {names[name]: tensor for name, tensor in tensors.items()}
 
