@@ -27,7 +27,9 @@ def check_weight(tensor: Tensor, name: str, source: Path | str, *, remedy: str) 
     """
     kind = str(tensor.dtype).removeprefix("torch.")
     if not tensor.is_floating_point():
-        raise ValueError(f"{name} in {source} is of type {kind}; weights are fractions, rounded ones are not read; {remedy}")
+        raise ValueError(
+            f"{name} in {source} is of type {kind}; weights are fractions, rounded ones are not read; {remedy}"
+        )
     if not is_finite(tensor):
         raise ValueError(
             f"{name} in {source} {NOT_FINITE} as {kind}; the file is damaged or the type too narrow: {remedy}"

@@ -150,7 +150,9 @@ class CheckpointManager:
         bad = next((name for name, tensor in _tensors(state) if not is_finite(tensor)), None)
         if any_rank(bad is not None):
             where = "a tensor of another process" if bad is None else bad
-            raise CheckpointError(f"checkpoint {path} is not read: {where} {NOT_FINITE}; remove it to go on from another")
+            raise CheckpointError(
+                f"checkpoint {path} is not read: {where} {NOT_FINITE}; remove it to go on from another"
+            )
         return state
 
     def _opened(self, path: Path) -> CheckedReader:
