@@ -18,7 +18,7 @@ from lumos.cli.models.door import find_model, refuse_settings, refuse_task
 from lumos.cli.models.kind import Model
 from lumos.media.files import remove_temporaries, replacing
 from lumos.shapes import describe
-from xllmx.number_range import SEED, Range, check_number, check_numbers
+from xllmx.number_range import COUNT, SEED, Range, check_number, check_numbers
 
 Generate = Callable[[Sequence[Record]], list[np.ndarray]]
 """Makes the clips of some records, each uint8 frames [F, H, W, 3]; an image has one frame."""

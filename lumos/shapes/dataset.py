@@ -49,7 +49,7 @@ class Format:
     """What captions are about; of what has none of these nothing is taken."""
 
     def __post_init__(self) -> None:
-        check_numbers(self)
+        check_numbers(self, "--")
         if unknown := set(self.tags) - set(TAGS):
             raise ValueError(f"--tags has {', '.join(sorted(unknown))}: choose from {', '.join(TAGS)}")
         sayable = set(self.tags) - (set() if self.moving else {"motion"})

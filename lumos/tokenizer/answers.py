@@ -21,7 +21,7 @@ def run_half(half: Any, given: Tensor, name: str) -> Tensor:
     except (RuntimeError, IndexError, NotImplementedError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[-1][:200]
         raise ValueError(
-            f"{name} of the visual tokenizer fails on {list(given.shape)} ({reason}); {_REMEDY}, or ask for a smaller clip"
+            f"{name} of the visual tokenizer fails on {list(given.shape)} ({reason}); {_REMEDY}"
         ) from error
     first = output[0] if isinstance(output, tuple | list) and output else output
     if not isinstance(first, Tensor):

@@ -17,7 +17,7 @@ from lumos.tokenizer.export import export_pair
 from lumos.tokenizer.network import CausalVideoTokenizer, NetworkConfig
 from xllmx.finite import check_weights
 from xllmx.loss import LossOutput
-from xllmx.number_range import COUNT, Range, check_numbers
+from xllmx.number_range import Range, check_numbers
 from xllmx.rng import sample_generator, seed_for
 from xllmx.task import Prepared
 
@@ -38,9 +38,9 @@ class TokenizerTaskConfig:
     """Weights to start from: the `network.safetensors` of an earlier run's folder; None starts afresh."""
     freeze_encoder: bool = False
     """Train the decoder alone: the codes, and every model that speaks them, stay as they are."""
-    num_clips: Annotated[int, COUNT] = 20000
+    num_clips: Annotated[int, Range(1, 10**7)] = 20000
     """Clips of the bundled world, rendered on the fly from their number."""
-    num_eval_clips: Annotated[int, COUNT] = 256
+    num_eval_clips: Annotated[int, Range(1, 10**7)] = 256
     """Held-out clips."""
     size_px: Annotated[int, Range(8, 8192)] = 64
     """Height and width of the clips."""

@@ -134,8 +134,8 @@ class CheckpointManager:
         """Fill `state` from a checkpoint and return it: tensors in place, plain values replaced. Called on all ranks.
 
         Raises:
-            CheckpointError: the checkpoint lacks something of `state`, holds another shape, numbers that are not finite,
-                or anything that would run (on all ranks).
+            CheckpointError: the checkpoint lacks something of `state`, holds another shape, numbers that are not
+                finite, or anything that would run (on all ranks).
         """
         reader = self._opened(path)
         try:

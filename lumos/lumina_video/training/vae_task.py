@@ -27,7 +27,7 @@ from lumos.lumina_video.vae import GROUP_KEY
 from lumos.shapes import render, sample_spec
 from xllmx.finite import check_weights
 from xllmx.loss import LossOutput
-from xllmx.number_range import COUNT, SHARE, Range, check_numbers
+from xllmx.number_range import SHARE, Range, check_numbers
 from xllmx.rng import sample_generator, seed_for
 from xllmx.setting import SettingError
 from xllmx.task import Prepared
@@ -73,9 +73,9 @@ class VAETaskConfig:
     """Sizes of the network."""
     init_from: Path | None = None
     """Weights to start from: the `network.safetensors` of an earlier run's folder; None starts afresh."""
-    num_clips: Annotated[int, COUNT] = 20000
+    num_clips: Annotated[int, Range(1, 10**7)] = 20000
     """Clips of the bundled world, rendered on the fly from their number."""
-    num_eval_clips: Annotated[int, COUNT] = 256
+    num_eval_clips: Annotated[int, Range(1, 10**7)] = 256
     """Held-out clips, of 16 frames."""
     size_px: Annotated[int, Range(1, 8192)] = 64
     """Height and width of the clips."""
