@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from math import ceil, sqrt
 from pathlib import Path
-from typing import Literal, Protocol, TypeVar
+from typing import Annotated, Literal, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from lumos.tokenizer.vocab import Vocab
 from pre_tokenize.ledger import Ledger, Skip
 from pre_tokenize.pace import Pace
 from pre_tokenize.table import Item, Table
+from xllmx.number_range import COUNT, Range, check_numbers
 
 EMPTY_CAPTION = "empty caption"
 
@@ -55,21 +56,17 @@ class Target:
 
     modality: Literal["image", "video"]
     """Images are clips of one frame, fps 1 and duration 1, whatever the next two say."""
-    size: int
+    size: Annotated[int, Range(32, 2**16)]
     """Target size in pixels, see `crop_sizes`."""
-    fps: int
+    fps: Annotated[int, Range(1, 1000)]
     """Frames per second."""
-    duration: int
+    duration: Annotated[int, Range(1, 100_000)]
     """Seconds."""
     frame_choice: FrameChoice = "time"
     """How the frames of a video are found, see `read_clip`."""
 
     def __post_init__(self) -> None:
-        for name in ("fps", "duration"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"--target_{name} is {getattr(self, name)}; it must be at least 1")
-        if self.size < 32:
-            raise ValueError(f"--target_size is {self.size} px; it must be at least 32")
+        check_numbers(self, "--target_")
         if self.modality == "image":
             object.__setattr__(self, "fps", 1)
             object.__setattr__(self, "duration", 1)
@@ -93,19 +90,17 @@ class Target:
 class Limits:
     """How much is held in memory at once."""
 
-    shard_rows: int = 64
+    shard_rows: Annotated[int, COUNT] = 64
     """Rows of a shard: the work that is lost when a process is killed."""
-    batch_size: int = 1
+    batch_size: Annotated[int, Range(1, 10**6)] = 1
     """Clips of equal shape that go through the encoder together."""
-    num_workers: int = 2
+    num_workers: Annotated[int, Range(1, 1024)] = 2
     """Threads that decode ahead."""
     device: str = "cpu"
     """Where the visual tokenizer runs; pixels are sent there as bytes."""
 
     def __post_init__(self) -> None:
-        for name in ("shard_rows", "batch_size", "num_workers"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"--{name} is {getattr(self, name)}; it must be at least 1")
+        check_numbers(self, "--")
 
 
 class Encoder:

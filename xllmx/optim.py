@@ -3,13 +3,17 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from torch import nn
 from torch.distributed.tensor import DTensor
 
 from xllmx.muon import Muon, matrices_of
+from xllmx.number_range import SHARE, Range, check_numbers
+
+_BELOW_1 = 1 - 2**-24
+"""A mean that decays by less than this never forgets, in fp32."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,40 +22,35 @@ class OptimConfig:
 
     name: Literal["adamw", "muon"] = "adamw"
     """adamw, as released; muon for the weight matrices of the blocks, AdamW for all else (xllmx/muon.py)."""
-    lr: float = 5e-5
+    lr: Annotated[float, Range(0, 1000, above=True)] = 5e-5
     """Learning rate after the warm-up."""
-    min_lr: float | None = None
+    min_lr: Annotated[float, Range(0, 1000)] | None = None
     """Learning rate at the end; None is `lr`, that is: constant after the warm-up, as released."""
-    betas: tuple[float, float] = (0.9, 0.95)
+    betas: Annotated[tuple[float, float], Range(0, _BELOW_1)] = (0.9, 0.95)
     """Decay of the running mean of the gradient and of its square."""
-    eps: float = 1e-8
+    eps: Annotated[float, SHARE] = 1e-8
     """Added to the root of the running square."""
-    weight_decay: float = 0.1
+    weight_decay: Annotated[float, Range(0, 1000)] = 0.1
     """Decoupled weight decay."""
     decay_norms: bool = True
     """Whether parameters of one dimension (norms, biases) decay too, as released."""
     schedule: Literal["cosine", "constant", "wsd"] = "cosine"
     """After the warm-up: half a cosine from `lr` to `min_lr`; `lr` throughout; or `lr`, then a line to `min_lr`."""
-    decay_share: float = 0.2
+    decay_share: Annotated[float, Range(0, 1, above=True)] = 0.2
     """With schedule wsd (warm-up, stable, decay): the share of all steps, the last ones, that the line takes."""
     warmup_steps: int | None = None
     """Linear warm-up counted in steps; or give `warmup_epochs`."""
-    warmup_epochs: float | None = None
+    warmup_epochs: Annotated[float, Range(0, 10**6)] | None = None
     """Linear warm-up counted in epochs (released: 0.0025)."""
 
     def __post_init__(self) -> None:
-        if self.lr <= 0:
-            raise ValueError(f"optim.lr is {self.lr}; it must be positive")
+        check_numbers(self, "optim.")
         if not 0 <= self.floor <= 1:
             raise ValueError(f"optim.min_lr is {self.min_lr}; it must lie between 0 and optim.lr={self.lr}")
-        if not 0 < self.decay_share <= 1:
-            raise ValueError(f"optim.decay_share is {self.decay_share}; it must be over 0 and at most 1")
         if self.warmup_steps is not None and self.warmup_epochs is not None:
             raise ValueError(
                 "optim.warmup_steps and optim.warmup_epochs are both set; set one and leave the other null"
             )
-        if min(self.warmup_steps or 0, self.warmup_epochs or 0) < 0:
-            raise ValueError("optim.warmup_steps and optim.warmup_epochs must not be negative; use 0 for no warm-up")
 
     @property
     def floor(self) -> float:

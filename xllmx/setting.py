@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 _FEW = 12
+_SHOWN = 60
 
 
 class SettingError(ValueError):
@@ -30,8 +31,8 @@ def suggestion(word: str, known: Iterable[str], *, prefix: str = "") -> str:
     return " ".join(asked + listed)
 
 
-def whole_number(name: str, value: Any) -> int:
-    """A setting that counts something, as an int of at least 1: 24 of 24 and of 24.0.
+def whole_number(name: str, value: Any, *, most: int = 10**9) -> int:
+    """A setting that counts something, as an int from 1 to `most`: 24 of 24 and of 24.0.
 
     Raises:
         SettingError: it is another number, or none.
@@ -41,5 +42,20 @@ def whole_number(name: str, value: Any) -> int:
     except (TypeError, ValueError, OverflowError):
         number = 0
     if number < 1 or number != value or isinstance(value, bool | str):
-        raise SettingError(name, f"is {value!r}; it must be a whole number of at least 1")
+        raise SettingError(name, f"is {shown(value)}; it must be a whole number of at least 1")
+    if number > most:
+        raise SettingError(name, f"is {shown(value)}; it must be at most {most}")
     return number
+
+
+def shown(value: object) -> str:
+    """A value as an error shows it, in one line that is not long.
+
+    >>> shown(-1), shown("a" * 100)
+    ('-1', "'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa...")
+    """
+    try:
+        text = " ".join(repr(value).split())
+    except ValueError:  # Python writes out no number of more than 4300 digits
+        return "a number of thousands of digits"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."

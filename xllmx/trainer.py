@@ -205,7 +205,7 @@ class Trainer:
         self._finite, self._meter = FiniteWatch(self.device), StepMeter(self.device)
         self.checkpoints = CheckpointManager(config.run_dir / "checkpoints", config.keep)
         self.step: int = 0
-        if newest := to_resume(self.checkpoints.folder, allowed=config.resume):
+        if newest := to_resume(self.checkpoints.folder, allowed=config.resume, check_hashes=config.check_hashes):
             self.engine.load(self.checkpoints.load(newest, self._state()))
             self.step = step_of(newest)
         self._saved_step = self.step

@@ -3,7 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from xllmx.number_range import COUNT, SEED, SHARE, Range, check_numbers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -12,21 +14,21 @@ class TrainerConfig:
 
     run_dir: Path
     """Folder of the run: config.yaml, environment.json, metrics.jsonl, checkpoints/."""
-    seed: int = 0
+    seed: Annotated[int, SEED] = 0
     """Initial weights, order of the data, and with the step all other randomness."""
-    max_steps: int | None = None
+    max_steps: Annotated[int, COUNT] | None = None
     """Optimiser steps in all; or give `epochs`."""
-    epochs: float | None = None
+    epochs: Annotated[float, Range(0, 10**6, above=True)] | None = None
     """Passes over `epoch_stream`."""
     epoch_stream: str | None = None
     """The stream whose passes are epochs; None is the last of the schedule."""
-    batch_size: dict[str, int] = field(default_factory=dict)
+    batch_size: dict[str, Annotated[int, Range(1, 10**6)]] = field(default_factory=dict)
     """Samples of a batch on one rank, for each stream; a stream left out has 1, a held-out stream `a/b` that of `a`."""
-    schedule: dict[str, int] = field(default_factory=dict)
+    schedule: dict[str, Annotated[int, Range(0, 10**6)]] = field(default_factory=dict)
     """How many steps in turn draw from each stream: {image: 1, video: 2}; empty is 1 for each stream there is."""
-    grad_accumulation: int = 1
+    grad_accumulation: Annotated[int, Range(1, 10**6)] = 1
     """Batches of one optimiser step on one rank."""
-    global_batch_size: dict[str, int] = field(default_factory=dict)
+    global_batch_size: dict[str, Annotated[int, Range(1, 10**6)]] = field(default_factory=dict)
     """Samples of one optimiser step over all ranks, by stream; `grad_accumulation` then follows from the number of
     ranks, so that a run is the same on any number that divides it. Empty: ranks x batch_size x grad_accumulation."""
     clip_grad_norm: float = 4.0
@@ -36,9 +38,9 @@ class TrainerConfig:
     multiply in it, fp32 on others, where bf16 is many times slower."""
     device: str = "auto"
     """auto, cpu or cuda."""
-    num_workers: int = 0
+    num_workers: Annotated[int, Range(0, 1024)] = 0
     """Processes that read data ahead, for each stream."""
-    max_broken: float = 0.01
+    max_broken: Annotated[float, SHARE] = 0.01
     """Samples that cannot be read are replaced and logged; more than this share of those drawn stops the run."""
     max_minutes: float = 0.0
     """Save and stop cleanly after this time; 0 is no limit."""
@@ -46,19 +48,22 @@ class TrainerConfig:
     """Steps between checkpoints; the last step has one in any case. 0 is only the last."""
     async_save: bool = True
     """Train on while a checkpoint is written, from a copy in the host's memory; the last one is waited for."""
-    keep: int = 20
+    keep: Annotated[int, COUNT] = 20
     """Checkpoints kept."""
     resume: bool = True
     """Go on from the newest checkpoint in the run folder, if there is one."""
+    check_hashes: bool = True
+    """Compare a checkpoint with the hashes of its files before it is read (resume, export); one that has changed is
+    passed over for the one before. False saves reading it once more."""
     eval_every: int = 0
     """Steps between evaluations on held-out batches; 0 is never, unless `eval_in_epoch` says when."""
-    eval_in_epoch: float = 0.0
+    eval_in_epoch: Annotated[float, Range(0, 10**6)] = 0.0
     """Evaluations an epoch, evenly spread, in place of `eval_every`."""
-    eval_batches: int = 8
+    eval_batches: Annotated[int, COUNT] = 8
     """Held-out batches of each stream on each rank; the same ones each time."""
-    ema_decay: float = 0.0
+    ema_decay: Annotated[float, SHARE] = 0.0
     """Average of the weights over training, used for evaluation and export; 0 is none."""
-    log_every: int = 10
+    log_every: Annotated[int, COUNT] = 10
     """Steps between rows of metrics."""
     progress: bool = True
     """A progress bar on the main rank."""
@@ -66,21 +71,13 @@ class TrainerConfig:
     """tensorboard, wandb: in addition to metrics.jsonl."""
 
     def __post_init__(self) -> None:
+        check_numbers(self, "trainer.")
         if (self.max_steps is None) == (self.epochs is None):
             raise ValueError("set one of trainer.max_steps and trainer.epochs; switch the other off (=null)")
-        if self.max_steps is not None and self.max_steps < 1:
-            raise ValueError(f"trainer.max_steps is {self.max_steps}; it must be at least 1")
         if self.global_batch_size and self.grad_accumulation != 1:
             raise ValueError("set one of trainer.global_batch_size and trainer.grad_accumulation; leave the other out")
-        for name in ("grad_accumulation", "log_every", "eval_batches", "keep"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"trainer.{name} is {getattr(self, name)}; it must be at least 1")
         if self.eval_every and self.eval_in_epoch:
             raise ValueError("set one of trainer.eval_every and trainer.eval_in_epoch; leave the other 0")
-        at_least_0 = ("clip_grad_norm", "max_broken", "max_minutes", "save_every", "eval_every", "eval_in_epoch")
-        for name in (*at_least_0, "num_workers"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"trainer.{name} is {getattr(self, name)}; it must be 0 or more")
 
     def check_streams(self, known: Iterable[str]) -> None:
         """Check that batch sizes are given for `known` streams only.

@@ -19,7 +19,7 @@ from lumos.cli.interrupt import loading
 from lumos.cli.jobs.workers import Worker, part_of, worker_of
 from lumos.cli.option import OptionParser, said_as_options
 from lumos.hub.models import DEFAULT_MODEL
-from xllmx.setting import SettingError
+from xllmx.number_range import COUNT, check_number
 
 if TYPE_CHECKING:  # torch and all: only where outputs are made, so that --help answers at once
     from eval.driver.work import Work
@@ -193,5 +193,5 @@ def _setting(word: str) -> tuple[str, Any]:
 def _require_numbers(options: argparse.Namespace) -> None:
     for name in ("first", "samples", "batch_size"):
         value = getattr(options, name, None)
-        if value is not None and value < 1:
-            raise SettingError(name, f"is {value}; it must be at least 1")
+        if value is not None:
+            check_number(name, int, value, COUNT)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, get_type_hints
 
 import numpy as np
 from tqdm import tqdm
@@ -18,9 +18,9 @@ from lumos.cli.models.door import find_model, refuse_settings, refuse_task
 from lumos.cli.models.kind import Model
 from lumos.media.files import replacing
 from lumos.shapes import describe
+from xllmx.number_range import COUNT, SEED, Range, check_number, check_numbers
 from xllmx.place import check_file, check_folder
 from xllmx.run.lock import lock_beside, locked
-from xllmx.setting import SettingError
 from xllmx.temporary import remove_stale
 
 Generate = Callable[[Sequence[Record]], list[np.ndarray]]
@@ -36,10 +36,10 @@ class RunConfig:
     out: Path
     kinds: tuple[str, ...] | None = None
     """None: all of `KINDS` that the model makes."""
-    num: int = 280
+    num: Annotated[int, Range(1, 10**6)] = 280
     """Prompts of each kind."""
-    batch_size: int = 32
-    seed: int = 0
+    batch_size: Annotated[int, COUNT] = 32
+    seed: Annotated[int, SEED] = 0
     """Draws the prompts; clip i of a kind is made with seed + i."""
     fast: bool = False
     """Whether the model's own settings of adaptive sampling are taken."""
@@ -50,14 +50,15 @@ class RunConfig:
         for kind in self.kinds or ():
             if kind not in KINDS:
                 raise ValueError(f"kinds has {kind!r}: choose from {', '.join(KINDS)}")
-        require_numbers(vars(self))
+        check_numbers(self)
 
 
 def require_numbers(settings: Mapping[str, Any]) -> None:
     """Raises `ValueError` for a number among the settings that no command can use."""
-    for name, least in (("num", 1), ("batch_size", 1), ("seed", 0)):
-        if name in settings and settings[name] < least:
-            raise SettingError(name, f"is {settings[name]}; it must be at least {least}")
+    hints = get_type_hints(RunConfig, include_extras=True)
+    for name in ("num", "batch_size", "seed"):
+        if name in settings:
+            check_number(name, hints[name], settings[name])
 
 
 def evaluate(records: Sequence[Record], generate: Generate, *, batch_size: int = 32) -> list[Result]:

@@ -3,12 +3,17 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from lumos.lumina_video.scale import Scale
 from xllmx.config import convert, to_plain
+from xllmx.number_range import Range, check_numbers
 from xllmx.setting import suggestion
 
+MOST_LAYERS = 1000
+"""Blocks of a network; the released ones have 24 and 32."""
+
+_WIDTH, _PATCH = Range(1, 2**20), Range(1, 64)
 _MOST_CONDITIONING = 1024
 _CHANNELS_OF_A_HEAD = 16
 """Their number must be a multiple of this: eighths of it, in pairs, are what RoPE gives to each axis."""
@@ -24,41 +29,41 @@ class LuminaVideoConfig:
         ValueError: a value that no model can have; the message says which, and the rule.
     """
 
-    all_patch_size: Sequence[int] = (2,)
+    all_patch_size: Annotated[Sequence[int], _PATCH] = (2,)
     """Latent pixels of each scale's patch, kept as a tuple; with `all_f_patch_size`, pair i is one scale."""
-    all_f_patch_size: Sequence[int] = (2,)
+    all_f_patch_size: Annotated[Sequence[int], _PATCH] = (2,)
     """Latent frames of each scale's patch, kept as a tuple."""
-    in_channels: int = 4
+    in_channels: Annotated[int, Range(1, 2**16)] = 4
     """Channels of the latent, and of the velocity."""
-    dim: int = 4096
+    dim: Annotated[int, _WIDTH] = 4096
     """Width of the tokens, D."""
-    n_layers: int = 32
+    n_layers: Annotated[int, Range(1, MOST_LAYERS)] = 32
     """Blocks."""
-    n_heads: int = 32
+    n_heads: Annotated[int, _WIDTH] = 32
     """Query heads, N."""
-    n_kv_heads: int | None = None
+    n_kv_heads: Annotated[int, _WIDTH] | None = None
     """Key/value heads, K; None: as many as query heads."""
-    multiple_of: int = 256
+    multiple_of: Annotated[int, _WIDTH] = 256
     """The feed-forward width is rounded up to a multiple of this."""
-    ffn_dim_multiplier: float | None = None
+    ffn_dim_multiplier: Annotated[float, Range(0, 1000, above=True)] | None = None
     """Factor on the feed-forward width before it is rounded; None: 1."""
-    norm_eps: float = 1e-5
+    norm_eps: Annotated[float, Range(0, 1, above=True)] = 1e-5
     """Epsilon of the RMS norms, and of no other norm."""
     qk_norm: bool = False
     """Whether queries and keys go through a layer norm."""
-    cap_feat_dim: int = 5120
+    cap_feat_dim: Annotated[int, _WIDTH] = 5120
     """Width of the text features."""
-    rope_theta: float = 10000.0
+    rope_theta: Annotated[float, Range(0, 1e12, above=True)] = 10000.0
     """Base of RoPE's frequencies."""
-    t_scale: float = 1.0
+    t_scale: Annotated[float, Range(0, 10**6, above=True)] = 1.0
     """Factor on the time before its sinusoids."""
-    motion_scale: float = 1.0
+    motion_scale: Annotated[float, Range(0, 10**6, above=True)] = 1.0
     """Factor on the motion score before its sinusoids."""
 
     def __post_init__(self) -> None:
         for name in ("all_patch_size", "all_f_patch_size"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
-        self._check_numbers()
+        check_numbers(self)
         self._check_heads()
         self._check_scales()
 
@@ -126,17 +131,6 @@ class LuminaVideoConfig:
             known = ", ".join(map(str, self.scales))
             raise ValueError(f"scale is {scale} (frames x pixels), which this model does not have; choose of {known}")
         return scale
-
-    def _check_numbers(self) -> None:
-        names = ("in_channels", "dim", "n_layers", "n_heads", "n_kv_heads", "multiple_of", "cap_feat_dim")
-        for name in names:
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name} is {value}; give a whole number of at least 1")
-        for name in ("ffn_dim_multiplier", "norm_eps", "rope_theta", "t_scale", "motion_scale"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < math.inf:
-                raise ValueError(f"{name} is {value}; give a number above 0")
 
     def _check_heads(self) -> None:
         multiple = self.n_heads * _CHANNELS_OF_A_HEAD

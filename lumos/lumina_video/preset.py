@@ -7,7 +7,6 @@ The four released presets are in `PRESETS`; a file of one's own, JSON or YAML, h
 """
 
 import dataclasses
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,9 +26,10 @@ from lumos.lumina_video.schedule import (
     values_reached,
 )
 from xllmx.safe.yaml_text import read_yaml
-from xllmx.setting import suggestion
+from xllmx.setting import shown, suggestion
 
 MAX_POINTS = 10_000
+_MOST = 10_000
 """Most points of a time grid; beyond it a step is smaller than fp32 tells apart near t = 1."""
 
 _FIELD_OF = {
@@ -271,8 +271,8 @@ def _score(schedule: Any) -> Any:
 
 
 def _number(key: str, value: Any) -> Number:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"{key} is {value!r}; it must be a finite number")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _MOST:  # nor NaN
+        raise ValueError(f"{key} is {shown(value)}; it must be a finite number, at most {_MOST:g}")
     return value
 
 

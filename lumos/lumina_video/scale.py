@@ -2,6 +2,9 @@
 
 import re
 from dataclasses import dataclass
+from typing import Annotated
+
+from xllmx.number_range import Range, check_numbers
 
 _SPELLINGS = (
     re.compile(r"(?P<frames>[1-9]\d*)x(?P<pixels>[1-9]\d*)"),
@@ -18,15 +21,13 @@ class Scale:
         frames 2, pixels 4      "2x4" in presets and settings (`str`)      "4-2" in parameter names (`parameter_name`)
     """
 
-    frames: int
+    frames: Annotated[int, Range(1, 64)]
     """Latent frames of a patch."""
-    pixels: int
+    pixels: Annotated[int, Range(1, 64)]
     """Its height and width in latent pixels."""
 
     def __post_init__(self) -> None:
-        for name, value in (("frames", self.frames), ("pixels", self.pixels)):
-            if value < 1:
-                raise ValueError(f"{name} of a scale is {value}; give a whole number of at least 1")
+        check_numbers(self, "scale: ")
 
     @classmethod
     def parse(cls, text: str) -> "Scale":

@@ -11,12 +11,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from lumos.lumina_video.config import LuminaVideoConfig
 from lumos.lumina_video.encoding.protocols import SYSTEM_PROMPT
 from lumos.lumina_video.preset import MAX_POINTS, PRESETS, FlowPreset
 from lumos.lumina_video.sizes import RELEASED, Compression, check_sizes, latent_shape
+from xllmx.number_range import Range, check_numbers
 from xllmx.setting import SettingError, suggestion, whole_number
 
 RELEASED_PRESET = "f16F64R512"
@@ -49,6 +50,7 @@ LUMOS1_NAMES = (
 _PRESET_FILES = (".json", ".yaml", ".yml")
 
 _MOST_LATENTS = 2**24
+MOST_SIDE = 2**16
 """T * H * W of a clip; one of 1248x704 and 96 frames, as large as was trained on, has 329,472."""
 
 
@@ -61,13 +63,13 @@ class LuminaVideoSettings:
         ValueError: a clip so large that no machine has the memory.
     """
 
-    width: int
+    width: Annotated[int, Range(1, MOST_SIDE)]
     """Pixels, a multiple of 16; of 32 where a scale of 4 pixels is reached."""
-    height: int
+    height: Annotated[int, Range(1, MOST_SIDE)]
     """Pixels, a multiple of 16; of 32 where a scale of 4 pixels is reached."""
-    num_frames: int
+    num_frames: Annotated[int, Range(1, 100_000)]
     """Frames of the finished clip, a multiple of 4; of 8 where a scale of 2 frames is reached."""
-    fps: int
+    fps: Annotated[int, Range(1, 1000)]
     """Frames per second that the file is written with; the network is not told."""
     preset: FlowPreset
     """What the sampler does when."""
@@ -77,6 +79,7 @@ class LuminaVideoSettings:
     """What a latent stands for."""
 
     def __post_init__(self) -> None:
+        check_numbers(self)
         check_sizes(self.width, self.height, frames=self.num_frames, preset=self.preset, vae=self.vae)
         if (num_latents := math.prod(self.latent_shape)) > _MOST_LATENTS:
             raise ValueError(

@@ -10,8 +10,10 @@ a side must hold whole patches of every scale that a run reaches, and so must th
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
 from lumos.lumina_video.preset import FlowPreset
+from xllmx.number_range import Range, check_numbers
 from xllmx.setting import SettingError
 
 
@@ -19,10 +21,13 @@ from xllmx.setting import SettingError
 class Compression:
     """What one latent of the VAE stands for."""
 
-    spatial: int = 8
+    spatial: Annotated[int, Range(1, 1024)] = 8
     """Pixels of its height and width."""
-    temporal: int = 4
+    temporal: Annotated[int, Range(1, 1024)] = 4
     """Frames."""
+
+    def __post_init__(self) -> None:
+        check_numbers(self)
 
 
 RELEASED = Compression()

@@ -20,11 +20,27 @@ from transformers.initialization import no_init_weights
 from lumos.hub.models import check_weights, read_json, weight_files
 from lumos.lumina_video.checkpoint.tensor_files import TensorFiles, fill
 from lumos.lumina_video.encoding.protocols import SYSTEM_PROMPT
+from xllmx.finite import is_finite
+from xllmx.number_range import Range, check_number
+from xllmx.setting import SettingError
 
 TOKENIZER = "tokenizer.json"
 
 MAX_TOKENS = 256
 """Of a text, its first (BOS) and those of the system prompt included."""
+
+_WIDTH = Range(1, 2**20)
+_GEMMA = {
+    "num_hidden_layers": Range(2, 1000),
+    "vocab_size": Range(1, 2**28),
+    **dict.fromkeys(
+        ("hidden_size", "intermediate_size", "num_attention_heads", "num_key_value_heads", "head_dim"), _WIDTH
+    ),
+    "max_position_embeddings": Range(1),
+    "rms_norm_eps": Range(0, 1, above=True),
+    "query_pre_attn_scalar": Range(0, above=True),
+}
+"""Field of the config -> what it may be."""
 
 _MULTIPLE = 8
 """The padded length is a multiple of it."""
@@ -103,7 +119,11 @@ class GemmaTextEncoder:
             mask[row, : len(ids)] = True
         device = self.model.device
         output = self.model(input_ids=padded.to(device), attention_mask=mask.long().to(device), use_cache=False)
-        return output.last_hidden_state, mask.to(device)
+        features = output.last_hidden_state
+        if not is_finite(features[mask.to(device)]):
+            kind = str(self.model.dtype).removeprefix("torch.")
+            raise ValueError(f"the features of the text encoder are not finite (it computes in {kind}); use float32")
+        return features, mask.to(device)
 
     def _token_ids(self, text: str) -> list[int]:
         whole = (self.system_prompt + text).encode("utf-8", "replace").decode()  # half of a surrogate pair has no UTF-8
@@ -111,6 +131,11 @@ class GemmaTextEncoder:
         bos = self.model.config.bos_token_id
         if bos is not None and token_ids[:1] != [bos]:  # not every tokenizer.json adds it by itself
             token_ids = [bos, *token_ids]
+        if token_ids and max(token_ids) >= self.model.config.vocab_size:
+            rule = f"the text encoder knows ids 0..{self.model.config.vocab_size - 1}"
+            raise ValueError(
+                f"the tokenizer makes id {max(token_ids)}, but {rule}; use the tokenizer.json of the model"
+            )
         if not token_ids:
             raise ValueError("an empty text has no token here (no system prompt, no BOS); give it a word")
         if (dropped := len(token_ids) - MAX_TOKENS) > 0:
@@ -155,10 +180,23 @@ def read_gemma_config(folder: Path) -> Gemma2Config:
             "run: lumos download google/gemma-2-2b"
         )
     try:
-        return Gemma2Config.from_dict(content)
+        config = Gemma2Config.from_dict(content)
+        _check_gemma(config)
+        return config
     except (StrictDataclassError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"{file} is not a config of Gemma-2 ({reason}); copy or download it again") from error
+
+
+def _check_gemma(config: Gemma2Config) -> None:
+    """Raise ValueError for numbers that no Gemma-2 has, before anything of their size is made."""
+    for name, range_ in _GEMMA.items():
+        check_number(name, float if range_.above else int, getattr(config, name, None), range_)
+    heads, kv = config.num_attention_heads, config.num_key_value_heads
+    if heads % kv:
+        raise SettingError("num_key_value_heads", f"is {kv}; it must divide num_attention_heads, which is {heads}")
+    if len(config.layer_types or []) != config.num_hidden_layers:
+        raise SettingError("layer_types", f"must name a kind for each of the {config.num_hidden_layers} layers")
 
 
 def _without_last_layer(config: Gemma2Config) -> Gemma2Config:

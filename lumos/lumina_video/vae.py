@@ -11,6 +11,7 @@ neither happens: a clip has 4m frames, and an odd number of latents is decoded w
 """
 
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 from diffusers.models import AutoencoderKLCogVideoX
@@ -19,6 +20,7 @@ from torch import Tensor
 
 from lumos.hub.models import read_json
 from lumos.lumina_video.checkpoint.tensor_files import TensorFiles, check_shapes, fill
+from xllmx.number_range import Range, check_number
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 
@@ -27,6 +29,21 @@ RELEASED_FRAMES_PER_GROUP = 32
 
 GROUP_KEY = "_frames_per_group"
 """In `config.json`: frames per group that weights of one's own were trained with. Diffusers skips names with `_`."""
+
+
+_MOST_LEVELS = 8
+_WIDTH = Range(1, 2**16)
+_FIELDS: dict[str, tuple[Any, Range]] = {
+    **dict.fromkeys(("in_channels", "out_channels"), (int, Range(3, 3))),
+    **dict.fromkeys(("latent_channels", "norm_num_groups", "sample_height", "sample_width"), (int, _WIDTH)),
+    "block_out_channels": (list[int], _WIDTH),
+    "layers_per_block": (int, Range(1, 100)),
+    "temporal_compression_ratio": (float, Range(1, 64)),
+    "norm_eps": (float, Range(0, 1, above=True)),
+    "scaling_factor": (float, Range(1e-6, 10**6)),
+    "shift_factor": (float | None, Range(-(10**6), 10**6)),
+}
+"""Field of `config.json` -> its type and what it may be."""
 
 
 class CogVideoXVAE:
@@ -55,7 +72,12 @@ class CogVideoXVAE:
         self.model = model.eval().requires_grad_(False)
         if frames_per_group is None:
             frames_per_group = self.model.config.get(GROUP_KEY, RELEASED_FRAMES_PER_GROUP)
-        if not isinstance(frames_per_group, int) or frames_per_group < 1 or frames_per_group % self.temporal:
+        if (
+            not isinstance(frames_per_group, int)
+            or isinstance(frames_per_group, bool)
+            or frames_per_group < 1
+            or frames_per_group % self.temporal
+        ):
             raise ValueError(
                 f"frames_per_group={frames_per_group} must be a multiple of {self.temporal}; "
                 f"use {RELEASED_FRAMES_PER_GROUP} for latents that go with released weights"
@@ -99,8 +121,12 @@ class CogVideoXVAE:
         """
         folder = Path(folder)
         config = read_vae_config(folder)
-        with torch.device("meta"):
-            model = AutoencoderKLCogVideoX.from_config(config)
+        try:
+            with torch.device("meta"):
+                model = AutoencoderKLCogVideoX.from_config(config)
+        except (TypeError, ValueError, KeyError, IndexError, RuntimeError, ZeroDivisionError) as error:
+            reason = " ".join(str(error).split())[:200] or type(error).__name__
+            raise ValueError(f"{folder / 'config.json'} describes no VAE ({reason}); copy it again") from error
         check_shapes(model, TensorFiles([folder / WEIGHTS]).shapes, source=folder)
         return cls(model, frames_per_group=frames_per_group, tiled=tiled)
 
@@ -157,6 +183,10 @@ class CogVideoXVAE:
         for clip in latents.split(1):
             scaled_back = (clip / self.scale).to(self.model.device, self.model.dtype)
             frames = self.model.decode(scaled_back).sample[:, :, :num_frames]
+            wanted = (1, 3, num_frames, *(self.spatial * side for side in clip.shape[3:]))
+            if tuple(frames.shape) != wanted:
+                found = f"the VAE makes pixels {list(frames.shape)} where {list(wanted)} belong"
+                raise ValueError(f"{found}; use the model's own VAE")
             clips.append(self._finite(frames.float(), "pixels of the decoder"))
         return torch.cat(clips)
 
@@ -218,4 +248,12 @@ def read_vae_config(folder: Path) -> dict[str, object]:
             f"{folder} holds a model of class {kind!r}, the VAE is an {AutoencoderKLCogVideoX.__name__}; "
             "run: lumos download THUDM/CogVideoX-2b/vae"
         )
+    for name, (hint, range_) in _FIELDS.items():
+        if name in config:
+            try:
+                check_number(name, hint, config[name], range_)
+            except ValueError as error:
+                raise ValueError(f"{file}: {error}") from error
+    if not 1 <= len(cast(list, config.get("block_out_channels", [1]))) <= _MOST_LEVELS:
+        raise ValueError(f"{file}: block_out_channels must be a list of 1 to {_MOST_LEVELS}; copy it again")
     return config

@@ -1,12 +1,10 @@
 """Settings of the model, of sampling and of AR-DF training."""
 
-import inspect
-import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, get_type_hints
 
 from huggingface_hub.errors import StrictDataclassError
 from transformers import PretrainedConfig
@@ -14,11 +12,20 @@ from transformers import PretrainedConfig
 from lumos.hub.models import read_json
 from lumos.tokenizer.vocab import Vocab
 from xllmx.config import convert
+from xllmx.number_range import COUNT, POSITIVE, SHARE, Range, check_number, check_numbers
 from xllmx.setting import SettingError
 
 MASK_TYPES = ("tube", "random", "tube_decay", "diffusion_forcing")
 SCHEDULES = ("cosine", "linear", "pow", "sigmoid")
 CONFIDENCE_TEMPERATURES = ("released", "per_frame")
+
+MOST_STEPS = 10_000
+"""Refinements of a frame; a frame has fewer codes than that."""
+MOST_LAYERS = 1000
+"""Blocks of a model; the released ones have 16 and 28."""
+MOST_WIDTH = 2**20
+"""Of a layer of it."""
+_WIDTH, _SHORT = Range(1, MOST_WIDTH), Range(0, 1000)
 
 
 class LumosConfig(PretrainedConfig):
@@ -39,27 +46,27 @@ class LumosConfig(PretrainedConfig):
     def __init__(
         self,
         *,
-        vocab_size: int = 129536,
-        hidden_size: int = 2048,
-        intermediate_size: int = 8192,
-        num_hidden_layers: int = 16,
-        num_attention_heads: int = 32,
-        num_key_value_heads: int | None = None,
+        vocab_size: Annotated[int, Range(1, 2**28)] = 129536,
+        hidden_size: Annotated[int, _WIDTH] = 2048,
+        intermediate_size: Annotated[int, _WIDTH] = 8192,
+        num_hidden_layers: Annotated[int, Range(1, MOST_LAYERS)] = 16,
+        num_attention_heads: Annotated[int, _WIDTH] = 32,
+        num_key_value_heads: Annotated[int, _WIDTH] | None = None,
         hidden_act: str = "silu",
-        max_position_embeddings: int = 65536,
-        initializer_range: float = 0.02,
-        rms_norm_eps: float = 1e-5,
-        rope_theta: float | None = None,
+        max_position_embeddings: Annotated[int, COUNT] = 65536,
+        initializer_range: Annotated[float, _SHORT] = 0.02,
+        rms_norm_eps: Annotated[float, Range(0, 1, above=True)] = 1e-5,
+        rope_theta: Annotated[float, Range(1, 1e12)] | None = None,
         rope_scaling: dict[str, Any] | None = None,
         attention_bias: bool = False,
-        attention_dropout: float = 0.0,
+        attention_dropout: Annotated[float, SHARE] = 0.0,
         mlp_bias: bool = False,
         tie_word_embeddings: bool = False,
-        model_parallel_size: int = 1,
+        model_parallel_size: Annotated[int, _WIDTH] = 1,
         swin_norm: bool = False,
         mm_rope: bool = True,
-        dropout: float = 0.0,
-        z_loss_weight: float = 0.0,
+        dropout: Annotated[float, Range(0, 0.999)] = 0.0,
+        z_loss_weight: Annotated[float, _SHORT] = 0.0,
         mask_image_logits: bool = False,
         vocab: dict[str, Any] | None = None,
         rope_parameters: dict[str, Any] | None = None,
@@ -124,6 +131,9 @@ class LumosConfig(PretrainedConfig):
             return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
 
     def _check(self) -> None:
+        for name, hint in get_type_hints(LumosConfig.__init__, include_extras=True).items():
+            if hasattr(self, name):
+                check_number(name, hint, getattr(self, name))
         offered = {
             "hidden_act": "silu",
             "attention_dropout": 0.0,
@@ -150,11 +160,10 @@ class LumosConfig(PretrainedConfig):
 
 def check_types(fields: Mapping[str, Any]) -> None:
     """Check that fields have the types `LumosConfig` takes, and counts are 1 or more; ValueError otherwise."""
-    for name, parameter in inspect.signature(LumosConfig.__init__).parameters.items():
+    for name, hint in get_type_hints(LumosConfig.__init__, include_extras=True).items():
         if name in fields:
-            value = convert(parameter.annotation, fields[name], name)
-            if parameter.annotation in (int, int | None) and value is not None and value < 1:
-                raise ValueError(f"{name} is {value}; it must be at least 1")
+            convert(get_type_hints(LumosConfig.__init__)[name], fields[name], name)
+            check_number(name, hint, fields[name])
 
 
 @contextmanager
@@ -177,11 +186,11 @@ class SamplerConfig:
         ValueError: a value outside its range.
     """
 
-    num_steps: int = 50
+    num_steps: Annotated[int, Range(1, MOST_STEPS)] = 50
     """Refinement steps per latent frame."""
-    guidance_scale: float = 15.0
+    guidance_scale: Annotated[float, Range(0, 10_000)] = 15.0
     """g of u + g (c - u); 1 uses the conditional branch alone."""
-    mask_history_ratio: float = 0.7
+    mask_history_ratio: Annotated[float, SHARE] = 0.7
     """Share of a finished frame's content that is masked in the history; 0 keeps it whole."""
     confidence_temperature: str = "released"
     """Of the confidence noise. `released`: decays to 0 in the first frame and stays; `per_frame`: anew in each."""
@@ -189,19 +198,19 @@ class SamplerConfig:
     """Whether given frames (image-to-video) enter the history partially masked too."""
     random_history: bool = False
     """Whether the history's pattern is a random tube instead of the released periodic one."""
-    temperature: float = 1.0
-    """Temperature of the softmax that tokens are drawn from."""
-    top_k: int | None = None
+    temperature: Annotated[float, Range(1e-4, 10_000)] = 1.0
+    """Temperature of the softmax that tokens are drawn from; for the likeliest one there is top_k=1."""
+    top_k: Annotated[int, COUNT] | None = None
     """Draw among the k likeliest codes only; None draws among all."""
-    entropy_bound: float | None = None
+    entropy_bound: Annotated[float, POSITIVE] | None = None
     """Nats. A refinement keeps the most confident codes that have at most this entropy together, of the distributions
     they are drawn from (`schedule.num_within`), or as many as the schedule keeps, if that is more. The schedule
     goes on from there; a frame ends when nothing is masked. None follows the schedule alone."""
-    guidance_tolerance: float | None = None
+    guidance_tolerance: Annotated[float, POSITIVE] | None = None
     """Nats a code. Once guidance moves the distributions of a frame's codes by no more than this on average, those that
     are decided already by 0 (KL divergence of the guided from the conditional one, before top_k), the rest of the frame
     goes without the branch without text. None runs it always."""
-    later_steps: float | None = None
+    later_steps: Annotated[float, Range(0, 1, above=True)] | None = None
     """Refinements of each frame after the first generated one, as a share of num_steps; None: as many."""
 
     def steps_of(self, *, first: bool) -> int:
@@ -211,16 +220,8 @@ class SamplerConfig:
         return max(1, round(self.later_steps * self.num_steps))
 
     def __post_init__(self) -> None:
-        _require(self.num_steps >= 1, "num_steps", self.num_steps, "1 or more")
-        _require(self.guidance_scale >= 0, "guidance_scale", self.guidance_scale, "0 or more")
-        _require(0 <= self.mask_history_ratio <= 1, "mask_history_ratio", self.mask_history_ratio, "in 0..1")
-        _require(self.temperature > 0, "temperature", self.temperature, "above 0")
-        _require(self.top_k is None or self.top_k >= 1, "top_k", self.top_k, "1 or more, or unset")
+        check_numbers(self)
         _require_one_of("confidence_temperature", self.confidence_temperature, CONFIDENCE_TEMPERATURES)
-        for name, highest in (("entropy_bound", math.inf), ("later_steps", 1.0), ("guidance_tolerance", math.inf)):
-            value = getattr(self, name)
-            rule = "above 0, or unset" if highest == math.inf else f"above 0 and at most {highest:g}, or unset"
-            _require(value is None or 0 < value <= highest, name, value, rule)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,18 +236,17 @@ class ARDFConfig:
     """`tube` masks the same positions in every frame; `random`, `tube_decay`, `diffusion_forcing` are ablations."""
     schedule: str = "cosine"
     """From the drawn u to the mask ratio: `cosine`, `linear`, `pow`, `sigmoid`."""
-    min_mask_ratio: float = 0.7
+    min_mask_ratio: Annotated[float, SHARE] = 0.7
     """The mask ratio is at least this."""
-    cfg_drop: float = 0.1
+    cfg_drop: Annotated[float, SHARE] = 0.1
     """Probability that a sample loses its text, for guidance."""
     modes: tuple[str, ...] = ("text_to_video",)
     """Drawn from per sample: `text_to_video`, `video_next_frame`, `video_prediction_{r}` (the first int(r*T) given)."""
 
     def __post_init__(self) -> None:
+        check_numbers(self)
         _require_one_of("mask_type", self.mask_type, MASK_TYPES)
         _require_one_of("schedule", self.schedule, SCHEDULES)
-        _require(0 <= self.min_mask_ratio <= 1, "min_mask_ratio", self.min_mask_ratio, "in 0..1")
-        _require(0 <= self.cfg_drop <= 1, "cfg_drop", self.cfg_drop, "in 0..1")
         _require(len(self.modes) > 0, "modes", self.modes, "at least one mode")
         for mode in self.modes:
             _require(

@@ -27,6 +27,7 @@ from lumos.lumos1.sequence import num_frames_of, sequence_length
 from lumos.media.crop import crop_to_bucket
 from lumos.media.frames import to_frames, to_tensor
 from lumos.media.inputs import ImageInput, choose_device, choose_dtype, choose_seeds, pixels_of, together
+from lumos.tokenizer.answers import check_codebook
 from lumos.tokenizer.text import TextTokenizer
 from lumos.tokenizer.visual import VisualTokenizer
 from lumos.tokenizer.vocab import Vocab
@@ -202,7 +203,9 @@ class LumosPipeline:
     def encode_image(self, image: ImageInput, size: tuple[int, int]) -> Int[Tensor, "1 H W"]:
         """The codes of a picture cropped to `size` (width, height), as one latent frame."""
         pixels = to_tensor(crop_to_bucket(pixels_of(image)[None], size))[None]
-        return self.visual.encode(pixels.to(self.device))[0]
+        codes = self.visual.encode(pixels.to(self.device))[0]
+        check_codebook(codes, self.vocab.num_codes)
+        return codes
 
     def settings_for(self, given: Mapping[str, Any], *, image: ImageInput | None = None) -> Settings:
         """The settings a call with these would have; ValueError if it would be refused.
@@ -228,8 +231,8 @@ class LumosPipeline:
         wanted = num_frames_of(2)
         try:
             found = f"{self.visual.decode(codes).shape[2]} frames"
-        except (RuntimeError, IndexError) as error:
-            found = f"an error ({str(error).strip().splitlines()[-1]})"
+        except ValueError as error:
+            found = f"an error ({error})"
         if found != f"{wanted} frames":
             name = self.files.visual_tokenizer if self.files else "of this model"
             rule = f"of 2 latent frames it makes {found}, not {wanted} frames"
@@ -247,6 +250,11 @@ class LumosPipeline:
         ids = self.text.prompt_ids(
             text, width=settings.width, height=settings.height, num_frames=settings.num_frames, fps=settings.fps
         )
+        if ids and not 0 <= min(ids) <= max(ids) < self.vocab.size:
+            raise ValueError(
+                f"the text tokenizer makes id {max(ids)}, but the model knows ids 0..{self.vocab.size - 1}; use the "
+                "tokenizer of this model"
+            )
         answer = sequence_length(0, (settings.num_latent_frames, *settings.grid))
         longest = self.model.config.max_position_embeddings
         if len(ids) + answer > longest:

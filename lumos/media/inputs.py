@@ -118,7 +118,7 @@ def pixels_of(image: ImageInput) -> UInt8[np.ndarray, "H W 3"]:
     if isinstance(image, Image.Image):
         with media_errors("the image"):
             return picture_pixels(image)
-    array = image.detach().cpu().float().numpy() if isinstance(image, Tensor) else image
+    array = _array(image) if isinstance(image, Tensor) else image
     if not isinstance(array, np.ndarray) or array.ndim != 3 or array.shape[2] != 3 or 0 in array.shape:
         shape = getattr(array, "shape", type(array).__name__)
         raise ValueError(f"the image is {shape}; give a PIL image, a file, or an array of shape [H, W, 3]")
@@ -127,3 +127,14 @@ def pixels_of(image: ImageInput) -> UInt8[np.ndarray, "H W 3"]:
     if not np.issubdtype(array.dtype, np.floating) or not (array.min() >= 0 and array.max() <= 1):  # nor NaN
         raise ValueError(f"the image is an array of {array.dtype} outside 0..1; give uint8, or floats in [0, 1]")
     return (array * 255).round().astype(np.uint8)
+
+
+def _array(image: Tensor) -> np.ndarray:
+    """The numbers of a tensor: bytes as bytes, fractions as fp32. ValueError for one of another kind."""
+    kind = str(image.dtype).removeprefix("torch.")
+    if image.is_meta or image.layout != torch.strided or not (image.dtype == torch.uint8 or image.is_floating_point()):
+        raise ValueError(
+            f"the image is a tensor of {kind} ({image.layout}, {image.device}); give uint8, or floats in [0, 1]"
+        )
+    image = image.detach().cpu()
+    return (image if image.dtype == torch.uint8 else image.float()).numpy()

@@ -12,8 +12,10 @@ from PIL import Image
 
 from lumos.media.files import replacing
 from lumos.media.frames import Rate
+from xllmx.setting import SettingError
 
 _ENCODERS = {".mp4": "libx264", ".gif": "gif"}
+_MOST_FPS = 1000
 _SAME_BYTES = "mbtree=0:threads=1"
 """Equal frames make equal files: x264's output depends on its number of threads, and, with its macroblock tree, now and
 then on nothing at all (27 of 13,600 encodings of the same frames differed; without it, 0 of 8,300)."""
@@ -24,6 +26,7 @@ def write_image(path: str | Path, image: UInt8[np.ndarray, "H W 3"]) -> None:
     path = Path(path)
     if (suffix := path.suffix.lower()) not in Image.registered_extensions():
         raise ValueError(f"cannot write {path}: {suffix or 'no suffix'} is no image format; use .png")
+    _check(image, axes=3, path=path)
     with replacing(path) as temporary:
         Image.fromarray(image).save(temporary, format=Image.registered_extensions()[suffix])
 
@@ -40,6 +43,9 @@ def write_video(path: str | Path, frames: UInt8[np.ndarray, "F H W 3"], *, fps: 
         raise ValueError(f"cannot write {path}: use a file name that ends in .mp4 or .gif")
     if len(frames) == 0:
         raise ValueError(f"cannot write {path}: there are no frames")
+    _check(frames, axes=4, path=path)
+    if not 0 < fps <= _MOST_FPS:  # nor NaN
+        raise SettingError("fps", f"is {fps}; a video is written with more than 0 and at most {_MOST_FPS}")
     if _ENCODERS[suffix] not in av.codecs_available:
         remedy = "reinstall PyAV from its wheel: pip install --force-reinstall --only-binary av av"
         raise ValueError(f"cannot write {path}: this FFmpeg has no encoder {_ENCODERS[suffix]}; {remedy}")
@@ -48,6 +54,12 @@ def write_video(path: str | Path, frames: UInt8[np.ndarray, "F H W 3"], *, fps: 
     content = _encode(frames, fps=Fraction(fps).limit_denominator(1001), suffix=suffix)
     with replacing(path) as temporary:
         temporary.write_bytes(content)
+
+
+def _check(pixels: np.ndarray, *, axes: int, path: Path) -> None:
+    if pixels.dtype != np.uint8 or pixels.ndim != axes or pixels.shape[-1] != 3 or 0 in pixels.shape:
+        rule = "give uint8 pixels [..., H, W, 3], none of them 0"
+        raise ValueError(f"cannot write {path}: the pixels are {pixels.dtype} {list(pixels.shape)}; {rule}")
 
 
 def _encode(frames: np.ndarray, *, fps: Fraction, suffix: str) -> bytes:

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 from jaxtyping import UInt8
@@ -23,6 +24,7 @@ from lumos.shapes.caption import TAGS, caption
 from lumos.shapes.render import render
 from lumos.shapes.spec import EXTRA_COLOURS, ShapeSpec, is_reserved, sample_spec
 from xllmx.files import write_text
+from xllmx.number_range import SHARE, Range, check_numbers
 from xllmx.place import check_file
 from xllmx.rng import seed_for
 
@@ -33,25 +35,24 @@ _COLOURLESS_TAGS = {"single_object", "two_object"}
 class Format:
     """Size and length of the clips of a data set."""
 
-    size_px: int = 64
+    size_px: Annotated[int, Range(8, 8192)] = 64
     """Height and width."""
-    fps: int = 6
+    fps: Annotated[int, Range(1, 1000)] = 6
     """Frames a second; 1 for images."""
-    duration_s: int = 2
+    duration_s: Annotated[int, Range(1, 10_000)] = 2
     """Whole seconds; 1 for images."""
     moving: bool = True
     """False for images."""
-    extras: int | float = 0
+    extras: Annotated[int | float, SHARE] = 0
     """Chance of an extra shape and of an extra colour (`sample_spec`), before clips are left out whose caption does not
     name the colour."""
     tags: tuple[str, ...] = TAGS
     """What captions are about; of what has none of these nothing is taken."""
 
     def __post_init__(self) -> None:
+        check_numbers(self, "--")
         if unknown := set(self.tags) - set(TAGS):
             raise ValueError(f"--tags has {', '.join(sorted(unknown))}: choose from {', '.join(TAGS)}")
-        if not 0 <= self.extras <= 1:
-            raise ValueError(f"--extras is {self.extras}; it must lie between 0 and 1")
         sayable = set(self.tags) - (set() if self.moving else {"motion"})
         if not sayable:
             raise ValueError("--tags leaves nothing to say: choose what an image can show, or render clips")

@@ -7,6 +7,11 @@ Lengths are fractions of the frame's shorter side and times are seconds, so one 
 import random
 import zlib
 from dataclasses import asdict, dataclass
+from typing import Annotated
+
+from xllmx.number_range import Range, check_numbers
+
+_PLACE = Range(-100, 100)
 
 COLOURS: dict[str, tuple[int, int, int]] = {
     "red": (225, 45, 40),
@@ -68,14 +73,15 @@ class ObjectSpec:
     shape: str
     colour: str
     motion: str = "still"
-    x: float = 0.5
+    x: Annotated[float, _PLACE] = 0.5
     """Centre at the first frame, from the left, in frame widths."""
-    y: float = 0.5
+    y: Annotated[float, _PLACE] = 0.5
     """Centre at the first frame, from the top, in frame heights."""
-    radius: float = 0.2
+    radius: Annotated[float, Range(0, 100, above=True)] = 0.2
     """Radius at the first frame, in shorter frame sides."""
 
     def __post_init__(self) -> None:
+        check_numbers(self)
         for name, value, allowed in (
             ("shape", self.shape, (*SHAPES, *EXTRA_SHAPES)),
             ("colour", self.colour, (*COLOURS, *EXTRA_COLOURS)),
@@ -93,9 +99,10 @@ class ShapeSpec:
 
     objects: tuple[ObjectSpec, ...]
     ground: str
-    duration_s: float = 2.0
+    duration_s: Annotated[float, Range(0, 10_000, above=True)] = 2.0
 
     def __post_init__(self) -> None:
+        check_numbers(self)
         if self.ground not in GROUNDS:
             raise ValueError(f"ground={self.ground!r} is not one of {', '.join(GROUNDS)}")
         if len(self.objects) not in (1, 2):

@@ -7,7 +7,7 @@ jaxtyping, no einops. Video tensors are [B, C, frames, height, width] in [-1, 1]
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor, nn
@@ -15,31 +15,41 @@ from torch import Tensor, nn
 from lumos.tokenizer.fsq import FSQ
 from lumos.tokenizer.haar import PATCH, band_gains, haar_patch, haar_unpatch
 from lumos.tokenizer.layers import CausalConv, Double, FrameNorm, Halve, ResBlock, keep_variance
+from xllmx.number_range import Range, check_numbers
+from xllmx.setting import SettingError
+
+_MOST_CODES = 2**24
+"""Up to here fp32, in which the quantiser counts, has every whole number."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkConfig:
     """Sizes of the visual tokenizer; the defaults are those of the released one."""
 
-    channels: int = 128
+    channels: Annotated[int, Range(1, 2**16)] = 128
     """Base channels."""
-    multipliers: tuple[int, ...] = (2, 4, 4)
+    multipliers: Annotated[tuple[int, ...], Range(1, 1024)] = (2, 4, 4)
     """Channels of each level, in base channels; between the first levels the picture is halved."""
-    encoder_channels: int | None = None
+    encoder_channels: Annotated[int, Range(1, 2**16)] | None = None
     """Base channels of the encoder where they differ."""
     encoder_kernel: Literal[1, 3] = 3
     """Kernel of the encoder's convolutions; 1 codes each block of pixels by itself: plain ground then has one code, and
     a shape that moves by a block keeps its codes."""
-    num_res_blocks: int = 2
+    num_res_blocks: Annotated[int, Range(0, 100)] = 2
     """Residual blocks a level."""
-    z_channels: int = 16
+    z_channels: Annotated[int, Range(1, 2**16)] = 16
     """Channels before the projection to the quantised dimensions."""
-    levels: tuple[int, ...] = (8, 8, 8, 5, 5, 5)
+    levels: Annotated[tuple[int, ...], Range(2, 2**16)] = (8, 8, 8, 5, 5, 5)
     """Quantisation levels of each dimension; their product is the number of codes."""
-    spatial_factor: int = 8
+    spatial_factor: Annotated[int, Range(1, 1024)] = 8
     """Pixels a code, each way."""
 
     def __post_init__(self) -> None:
+        check_numbers(self, "task.network.")
+        if not 1 <= len(self.levels) <= 64 or math.prod(self.levels) > _MOST_CODES:
+            raise SettingError(
+                "task.network.levels", f"is {list(self.levels)}; their product must be from 2 to {_MOST_CODES}"
+            )
         halvings = math.log2(self.spatial_factor / PATCH)
         if halvings != int(halvings) or not 0 <= halvings < len(self.multipliers):
             raise ValueError(

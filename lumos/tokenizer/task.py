@@ -4,16 +4,20 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from lumos.shapes import render, sample_spec
 from lumos.tokenizer.export import export_pair
 from lumos.tokenizer.network import CausalVideoTokenizer, NetworkConfig
+from xllmx.finite import check_weights
 from xllmx.loss import LossOutput
+from xllmx.number_range import Range, check_numbers
 from xllmx.rng import sample_generator, seed_for
 from xllmx.task import Prepared
 
@@ -34,26 +38,27 @@ class TokenizerTaskConfig:
     """Weights to start from: the `network.safetensors` of an earlier run's folder; None starts afresh."""
     freeze_encoder: bool = False
     """Train the decoder alone: the codes, and every model that speaks them, stay as they are."""
-    num_clips: int = 20000
+    num_clips: Annotated[int, Range(1, 10**7)] = 20000
     """Clips of the bundled world, rendered on the fly from their number."""
-    num_eval_clips: int = 256
+    num_eval_clips: Annotated[int, Range(1, 10**7)] = 256
     """Held-out clips."""
-    size_px: int = 64
+    size_px: Annotated[int, Range(8, 8192)] = 64
     """Height and width of the clips."""
-    num_frames: int = 13
+    num_frames: Annotated[int, Range(1, 10_001)] = 13
     """Frames of a clip: 1 + 4k."""
-    fps: int = 6
+    fps: Annotated[int, Range(1, 1000)] = 6
     """Frames a second."""
-    crop_px: int = 32
+    crop_px: Annotated[int, Range(0, 8192)] = 32
     """Side of the square windows that training cuts, in which edges take more room. 0: whole frames."""
-    crop_frames: int = 9
+    crop_frames: Annotated[int, Range(1, 10_001)] = 9
     """Frames of the windows: 1 + 4k."""
-    l1_weight: float = 0.1
+    l1_weight: Annotated[float, Range(0, 10**6)] = 0.1
     """Weight of the mean absolute error beside the mean squared one."""
-    range_weight: float = 0.1
+    range_weight: Annotated[float, Range(0, 10**6)] = 0.1
     """Weight of the penalty that keeps values before quantisation where tanh has a gradient."""
 
     def __post_init__(self) -> None:
+        check_numbers(self, "task.")
         if self.num_frames % 4 != 1:
             raise ValueError(
                 f"num_frames={self.num_frames} must be 1 + 4k: the first frame is coded alone, the rest by four"
@@ -167,7 +172,13 @@ class TokenizerTask:
 def _read_network(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise ValueError(f"task.init_from={path} does not exist; give the {NETWORK_FILE} of a finished tokenizer run")
-    return load_file(path)
+    remedy = f"give the {NETWORK_FILE} of another tokenizer run"
+    try:
+        tensors = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"task.init_from={path} cannot be read ({error}); {remedy}") from error
+    check_weights(tensors, path, remedy=remedy)
+    return tensors
 
 
 def _quality(video: Tensor, target: Tensor, codes: Tensor) -> dict[str, tuple[Tensor | float, Tensor | float]]:

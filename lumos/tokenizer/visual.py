@@ -1,6 +1,5 @@
 """The visual tokenizer as it is used: a TorchScript encoder and a TorchScript decoder (lumos1/README.md, section 4)."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -10,7 +9,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from lumos.hub.hashes import check_hash
+from lumos.tokenizer.answers import check_codes, check_pixels, run_half
 from lumos.tokenizer.program import load_program
+from xllmx.finite import check_weights
 
 ENCODER, DECODER = "encoder.jit", "decoder.jit"
 
@@ -54,7 +55,7 @@ class VisualTokenizer:
         """Codes of videos in [-1, 1]; frames that do not fill the last latent frame are filled by repeating the last.
 
         Raises:
-            ValueError: a height or width that is not a multiple of 8.
+            ValueError: a height or width that is not a multiple of 8, or an encoder that gives no such codes.
         """
         *_, num_frames, height, width = video.shape
         if height % self.spatial_factor or width % self.spatial_factor:
@@ -67,16 +68,28 @@ class VisualTokenizer:
             # A window's first frame is coded alone, unlike in the clip: one more latent frame of overlap absorbs it.
             first = max(0, first - 1)
             piece = video[:, :, self.temporal_factor * first : self.temporal_factor * (stop - 1) + 1]
-            pieces.append(_first_output(self._encoder(piece))[:, start - first :].long())
+            codes = run_half(self._encoder, piece, ENCODER)
+            grid = (len(video), stop - first, height // self.spatial_factor, width // self.spatial_factor)
+            check_codes(codes, grid)
+            pieces.append(codes[:, start - first :].long())
         return torch.cat(pieces, dim=1)
 
     @torch.inference_mode()
     def decode(self, codes: Int[Tensor, "B T H W"]) -> Float[Tensor, "B 3 F Hpx Wpx"]:
-        """Videos of 1 + 4(T - 1) frames, fp32, about [-1, 1] (not clamped)."""
+        """Videos of 1 + 4(T - 1) frames, fp32, about [-1, 1] (not clamped).
+
+        Raises:
+            ValueError: a decoder that gives no such pixels.
+        """
+        batch, _, height, width = codes.shape
         codes = codes.to(_placement(self._decoder)[0])
         pieces = []
         for start, stop, first in _windows(codes.shape[1], _reach(self._decoder), self._window):
-            piece = _first_output(self._decoder(codes[:, first:stop])).float()
+            piece = run_half(self._decoder, codes[:, first:stop], DECODER)
+            num_frames = self.temporal_factor * (stop - first) - 3
+            side = self.spatial_factor
+            check_pixels(piece, (batch, 3, num_frames, side * height, side * width))
+            piece = piece.float()
             new_frames = self.temporal_factor * (stop - start) - (3 if start == 0 else 0)
             pieces.append(piece[:, :, piece.shape[2] - new_frames :])
         return torch.cat(pieces, dim=2)
@@ -110,10 +123,6 @@ def _placement(half: torch.jit.ScriptModule) -> tuple[torch.device, torch.dtype]
     return torch.device("cpu"), torch.float32
 
 
-def _first_output(output: Tensor | Sequence[Tensor]) -> Tensor:
-    return output if isinstance(output, Tensor) else output[0]
-
-
 def _repeat_last(video: Float[Tensor, "B 3 F Hpx Wpx"], times: int) -> Float[Tensor, "B 3 G Hpx Wpx"]:
     if not times:
         return video
@@ -131,4 +140,7 @@ def _load(path: Path, device: torch.device, dtype: torch.dtype | None) -> torch.
     except ValueError as error:
         remedy = "download it again, or ask whoever made it for one that only computes"
         raise ValueError(f"{path} is not a TorchScript file of a tokenizer: {error}; {remedy}") from error
-    return half.to(dtype) if dtype is not None else half
+    half = half.to(dtype) if dtype is not None else half
+    floats = {name: tensor for name, tensor in half.state_dict().items() if tensor.is_floating_point()}
+    check_weights(floats, path, remedy="download it again")
+    return half

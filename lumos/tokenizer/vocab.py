@@ -1,14 +1,23 @@
 """Every token id and id range, as the data of one object; no id is written anywhere else in the code."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from xllmx.number_range import Range, check_numbers
+from xllmx.setting import SettingError
+
+_SINGLE = (
+    *("bos", "pad", "eos", "frame_end", "frame_start", "separator", "row_end", "mask", "video_start", "video_end"),
+)
+"""Fields that are the id of one token."""
+_OR_UNSET = Range(-1, 2**28)
 _AFTER_CODE_BASE = {"resolution_placeholder": 2, "frames_placeholder": 3, "fps_placeholder": 4}
 
 
@@ -40,7 +49,7 @@ class Vocab:
     """Ends one row of a frame's codes."""
     number_base: int = 8804
     """Id of the number token for 0; number n is `number_base + n`."""
-    num_numbers: int = 199
+    num_numbers: Annotated[int, Range(1, 2**20)] = 199
     """How many number tokens there are."""
     mask: int = 9003
     """Stands where a token is to be predicted."""
@@ -52,20 +61,21 @@ class Vocab:
     """Id of the text digit 0; the ten digits are consecutive."""
     code_base: int = 65536
     """First id of the visual codes."""
-    num_codes: int = 64000
+    num_codes: Annotated[int, Range(1, 2**28)] = 64000
     """How many visual codes there are."""
-    size: int = 129536
+    size: Annotated[int, Range(1, 2**28)] = 129536
     """Number of ids: rows of the embedding and of the head."""
-    resolution_placeholder: int = -1
+    resolution_placeholder: Annotated[int, _OR_UNSET] = -1
     """In a prompt: the resolution. -1 means `code_base + 2`."""
-    frames_placeholder: int = -1
+    frames_placeholder: Annotated[int, _OR_UNSET] = -1
     """In a prompt: the number of frames. -1 means `code_base + 3`."""
-    fps_placeholder: int = -1
+    fps_placeholder: Annotated[int, _OR_UNSET] = -1
     """In a prompt: the frames per second. -1 means `code_base + 4`."""
     code_table: tuple[int, ...] | None = None
     """Id of every visual code, when it is not `code_base + code`."""
 
     def __post_init__(self) -> None:
+        check_numbers(self, "vocab.")
         for name, offset in _AFTER_CODE_BASE.items():
             if getattr(self, name) == -1:
                 object.__setattr__(self, name, self.code_base + offset)
@@ -78,12 +88,26 @@ class Vocab:
                     f"vocab.{name} is {value}, but {ranges.get(name, 1)} id(s) from there must lie in a vocabulary of "
                     f"size {self.size}; correct {name} or size"
                 )
+        self._check_apart()
         codes = range(self.code_base, self.code_base + self.num_codes)
         if self.code_table is not None and sorted(self.code_table) != list(codes):
             raise ValueError(
                 f"vocab.code_table has {len(self.code_table)} entries and must hold every id of "
                 f"{codes.start}..{codes.stop - 1} once; rebuild it from the tokenizer file"
             )
+
+    def _check_apart(self) -> None:
+        """Raise ValueError where two names share an id; the placeholders may, with visual codes."""
+        spans = {name: range(getattr(self, name), getattr(self, name) + 1) for name in _SINGLE}
+        for name, number in (("number_base", self.num_numbers), ("digit_base", 10), ("code_base", self.num_codes)):
+            spans[name] = range(getattr(self, name), getattr(self, name) + number)
+        order = sorted(spans, key=lambda name: (spans[name].start, spans[name].stop))
+        for first, second in itertools.pairwise(order):
+            if spans[second].start < spans[first].stop:
+                end = f"{spans[first].start}..{spans[first].stop - 1}" if len(spans[first]) > 1 else spans[first].start
+                raise SettingError(
+                    f"vocab.{second}", f"is {spans[second].start}, an id of {first} ({end}) too; give each its own"
+                )
 
     def number(self, n: int) -> int:
         """Return the id of number token `n` (grid sizes, seconds, frames per second).

@@ -100,7 +100,7 @@ def test_fused_adamw_equals_the_plain_one() -> None:
         ({"lr": 0.0}, "optim.lr is 0.0"),
         ({"lr": 1e-4, "min_lr": 1e-3}, "optim.min_lr is 0.001"),
         ({"warmup_steps": 1, "warmup_epochs": 0.5}, "are both set"),
-        ({"warmup_steps": -1}, "must not be negative"),
+        ({"warmup_steps": -1}, "optim.warmup_steps is -1; it must be a whole number of at least 0"),
     ],
 )
 def test_bad_settings_are_named(settings: dict[str, float], message: str) -> None:

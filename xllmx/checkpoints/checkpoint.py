@@ -14,10 +14,14 @@ from typing import Any
 
 import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
+from torch import Tensor
 from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.tensor import DTensor
 
 from xllmx.checkpoints import folder as checkpoint_folder
+from xllmx.checkpoints.hashes import HashingWriter
 from xllmx.checkpoints.reader import CheckedReader, PlainPlanner, RefusedError
+from xllmx.finite import NOT_FINITE, is_finite
 from xllmx.ranks.distributed import any_rank, barrier, is_main, num_ranks
 
 _DRAIN_S = 600
@@ -64,7 +68,7 @@ class CheckpointManager:
         self.wait()
         with self._explained(step):
             temporary, target = self._prepare(step)
-            dcp.save(state, checkpoint_id=temporary, no_dist=_single())
+            dcp.save(state, storage_writer=HashingWriter(temporary), no_dist=_single())
             self._publish(temporary, target, {"step": step, "ranks": num_ranks(), **(record or {})})
             barrier()
         return target
@@ -82,7 +86,9 @@ class CheckpointManager:
             temporary, target = self._prepare(step)
             if self._group is None and dist.is_initialized():
                 self._group = dist.new_group(backend="gloo")  # its own: training uses the other at the same time
-            written = dcp.async_save(state, checkpoint_id=temporary, process_group=self._group, no_dist=_single())
+            written = dcp.async_save(
+                state, storage_writer=HashingWriter(temporary), process_group=self._group, no_dist=_single()
+            )
         assert isinstance(written, Future)
         published: Future[None] = Future()
         about = {"step": step, "ranks": num_ranks(), **(record or {})}
@@ -128,8 +134,8 @@ class CheckpointManager:
         """Fill `state` from a checkpoint and return it: tensors in place, plain values replaced. Called on all ranks.
 
         Raises:
-            CheckpointError: the checkpoint lacks something of `state`, holds another shape, or anything that would run
-                (on all ranks).
+            CheckpointError: the checkpoint lacks something of `state`, holds another shape, numbers that are not
+                finite, or anything that would run (on all ranks).
         """
         reader = self._opened(path)
         try:
@@ -141,6 +147,12 @@ class CheckpointManager:
                 f"checkpoint {path} does not fit this model and optimiser: {_reason(error)}; use the configuration it "
                 "was written with, or another trainer.run_dir"
             ) from error
+        bad = next((name for name, tensor in _tensors(state) if not is_finite(tensor)), None)
+        if any_rank(bad is not None):
+            where = "a tensor of another process" if bad is None else bad
+            raise CheckpointError(
+                f"checkpoint {path} is not read: {where} {NOT_FINITE}; remove it to go on from another"
+            )
         return state
 
     def _opened(self, path: Path) -> CheckedReader:
@@ -190,6 +202,15 @@ def _single() -> bool:
     """
     warnings.filterwarnings("ignore", message=".*torch.distributed is disabled.*")
     return num_ranks() == 1
+
+
+def _tensors(state: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
+    """Yield (name, tensor), of a sharded one this rank's part, of a nested state."""
+    if isinstance(state, Mapping):
+        for key, value in state.items():
+            yield from _tensors(value, f"{name}.{key}" if name else str(key))
+    elif isinstance(state, Tensor):
+        yield name, state.to_local() if isinstance(state, DTensor) else state
 
 
 def _first(error: BaseException) -> BaseException:

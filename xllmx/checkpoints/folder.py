@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from xllmx.checkpoints.hashes import ALGORITHM, changed_file, gathered_hashes
 from xllmx.files import write_text
-from xllmx.ranks.distributed import is_main
+from xllmx.ranks.distributed import gather_names, is_main, num_ranks, rank
 from xllmx.safe.json_text import read_object
 
 _NAME = re.compile(r"step-(\d{8})")
@@ -50,9 +51,10 @@ def remove_unfinished(folder: Path) -> None:
 
 
 def publish(temporary: Path, target: Path, record: Mapping[str, Any]) -> None:
-    """Write the marker, which holds `record` and the size of every file, then give the folder its name."""
+    """Write the marker, which holds `record` and the size and hash of every file, then give the folder its name."""
+    hashes = gathered_hashes(temporary)
     sizes = {path.name: path.stat().st_size for path in sorted(temporary.iterdir())}
-    write_text(temporary / _MARKER, json.dumps({**record, "files": sizes}, indent=1))
+    write_text(temporary / _MARKER, json.dumps({**record, "files": sizes, ALGORITHM: hashes}, indent=1))
     if target.exists():  # the same step again, after a resume from an earlier one
         shutil.rmtree(target)
     temporary.rename(target)
@@ -63,19 +65,37 @@ def complete(folder: Path) -> list[Path]:
     return [path for path in _named(folder) if _is_complete(path)]
 
 
+def changed(path: Path) -> str | None:
+    """Return a file of a complete checkpoint whose content is not what was written; None where there is none.
+
+    A checkpoint without hashes, of an earlier version, has none. Called on all ranks, each of which reads its share.
+    """
+    hashes = read_object(path / _MARKER, finite=False).get(ALGORITHM)
+    found = changed_file(path, hashes, share=(rank(), num_ranks()))
+    return next(iter(gather_names([] if found is None else [found])), None)
+
+
 def damaged(folder: Path) -> list[Path]:
     """Return those newer than the newest complete checkpoint: each was complete once, until it was changed."""
     newest = next(reversed(complete(folder)), None)
     return [path for path in _named(folder) if newest is None or path > newest]
 
 
-def to_resume(folder: Path, *, allowed: bool) -> Path | None:
-    """Return the checkpoint a run goes on from: the newest complete one; None where there is none.
+def to_resume(folder: Path, *, allowed: bool, check_hashes: bool = True) -> Path | None:
+    """Return the checkpoint a run goes on from: the newest complete one; None where there is none. Called on all ranks.
+
+    One whose content has changed is passed over, with a warning that names it, as one whose sizes have: what a step
+    does follows from its number, so that the steps after the one before are done again as they were.
 
     Raises:
         ValueError: the only checkpoints are damaged, or going on is not `allowed` (trainer.resume).
     """
-    newest, broken = next(reversed(complete(folder)), None), damaged(folder)
+    whole, broken = complete(folder), damaged(folder)
+    while whole and allowed and check_hashes and (name := changed(whole[-1])):
+        if is_main():
+            _LOG.warning("checkpoint %s is damaged: %s is not what was written", whole[-1], name)
+        broken = [whole.pop(), *broken]
+    newest = next(reversed(whole), None)
     if broken and newest is None:
         raise ValueError(
             f"checkpoint {broken[-1]} is damaged and there is no other; bring it back, or remove it to begin anew"

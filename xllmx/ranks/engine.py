@@ -12,6 +12,7 @@ from torch.distributed.fsdp import FSDPModule
 from xllmx.loss import LossOutput
 from xllmx.optim import OptimConfig, build_optimizer, set_learning_rate
 from xllmx.ranks.distributed import all_reduce_gradients, is_main, num_ranks
+from xllmx.ranks.memory import require_room
 from xllmx.ranks.parallel import ParallelConfig, parallelize
 from xllmx.ranks.sharding import shard, whole
 from xllmx.task import EnteredTask, Prepared, TrainTask
@@ -125,7 +126,10 @@ class NativeEngine:
         model, place = self._task.build_model(), self._device
         units = self._task.shard_units(model)
         parallelize(model, units, parallel)
-        if parallel.is_sharded(num_ranks()):
+        is_sharded = parallel.is_sharded(num_ranks())
+        room = torch.device("cpu") if parallel.cpu_offload else place
+        require_room(model, room, shards=num_ranks() // parallel.replicas if is_sharded else 1)
+        if is_sharded:
             shard(
                 model.to(torch.float32),
                 units,

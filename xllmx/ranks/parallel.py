@@ -3,11 +3,13 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from torch import nn
 from torch.utils.checkpoint import CheckpointPolicy, checkpoint, create_selective_checkpoint_contexts
+
+from xllmx.number_range import Range, check_numbers
 
 _KEPT = ("mm", "addmm", "bmm", "_scaled_dot_product", "_flash_attention", "_efficient_attention", "flex_attention")
 """Operators (by the start of their name) whose results selective checkpointing keeps: matrix products, attention."""
@@ -21,7 +23,7 @@ class ParallelConfig:
     """PyTorch's own sharding, or DeepSpeed ZeRO (pip install -e '.[deepspeed]')."""
     sharding: Literal["auto", "full", "none"] = "auto"
     """full: weights, gradients, optimiser are cut over the ranks; none: every rank has all; auto: full if several."""
-    replicas: int = 1
+    replicas: Annotated[int, Range(1, 10**6)] = 1
     """Groups of ranks that each hold the model once; within a group it is sharded. Must divide the number of ranks."""
     reshard_after_forward: bool = True
     """Gather a unit's weights again for the backward; false keeps them gathered: more memory, less traffic."""
@@ -36,8 +38,7 @@ class ParallelConfig:
     """torch.compile each unit; worth it on a GPU, needs a C++ compiler on a CPU."""
 
     def __post_init__(self) -> None:
-        if self.replicas < 1:
-            raise ValueError(f"parallel.replicas is {self.replicas}; it must be 1 or more")
+        check_numbers(self, "parallel.")
         if self.sharding == "none" and (self.replicas > 1 or self.cpu_offload):
             name = "cpu_offload" if self.cpu_offload else "replicas"
             raise ValueError(f"parallel.{name} needs sharded weights; set parallel.sharding=full, or leave it out")

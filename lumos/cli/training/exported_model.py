@@ -13,6 +13,7 @@ from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.training.task import LumosTask
 from lumos.media.inputs import choose_dtype
 from xllmx.checkpoints.checkpoint import CheckpointManager
+from xllmx.checkpoints.folder import changed
 from xllmx.config import load_config
 from xllmx.files import atomic_folder
 from xllmx.place import check_new_folder
@@ -62,7 +63,7 @@ def export_run(
     if adapter and task.lora is None:
         raise ValueError(f"{run} trained no adapters (lora.rank=0); leave --adapter out")
     part = "average" if config.trainer.ema_decay else "model"
-    model = _newest(task, run, part=part)
+    model = _newest(task, run, part=part, check_hashes=config.trainer.check_hashes)
     with atomic_folder(folder) as temporary:
         if adapter:
             save_lora(model, temporary)
@@ -85,12 +86,19 @@ def _check_replaceable(folder: Path, run: Path) -> None:
         raise ValueError(f"{folder} is no model folder, and --overwrite would remove it; choose another folder")
 
 
-def _newest(task: LumosTask, run: Path, *, part: str) -> LumosForCausalLM:
+def _newest(task: LumosTask, run: Path, *, part: str, check_hashes: bool) -> LumosForCausalLM:
     """The model of the newest complete checkpoint, or the average kept there, in fp32 on the CPU."""
     manager = CheckpointManager(run / "checkpoints")
     newest = manager.latest()
     if newest is None:
         raise ValueError(f"{manager.folder} holds no complete checkpoint; train at least trainer.save_every steps")
+    if check_hashes and (name := changed(newest)):
+        others = [path.name for path in manager.valid() if path != newest]
+        instead = f"remove it to export {others[-1]}" if others else "there is no other"
+        raise ValueError(
+            f"checkpoint {newest} is damaged: {name} is not what was written; bring it back, or {instead} "
+            "(trainer.check_hashes in the run's config.yaml spares this look)"
+        )
     model = task.build_model()
     state = {part: {n: torch.empty(t.shape, dtype=torch.float32) for n, t in model.state_dict().items()}}
     model.load_state_dict(manager.load(newest, state)[part], strict=True, assign=True)

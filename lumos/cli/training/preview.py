@@ -6,7 +6,7 @@ RUN/samples/step-00000500/00-a-red-circle-grows.mp4
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from torch import nn
@@ -18,6 +18,7 @@ from lumos.lumos1.pipeline import LumosPipeline
 from lumos.media.writing import write_image, write_video
 from lumos.tokenizer.text import TextTokenizer
 from lumos.tokenizer.visual import VisualTokenizer
+from xllmx.number_range import SEED, check_numbers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,12 +37,11 @@ class PreviewConfig:
     """What `LumosPipeline` takes: num_frames, width, num_inference_steps, ...; left out, the model's defaults."""
     tokenizers: str | None = None
     """Model whose tokenizers and defaults are used; None is `task.init_from`."""
-    seed: int = 0
+    seed: Annotated[int, SEED] = 0
     """Of the first clip; the next ones count on. The same in every round."""
 
     def __post_init__(self) -> None:
-        if self.every < 0:
-            raise ValueError(f"samples.every is {self.every}; give steps, or 0 for no samples")
+        check_numbers(self, "samples.")
         if self.every and not self.prompts:
             raise ValueError("samples.every is set, but samples.prompts is empty; give for example ['a red circle']")
 

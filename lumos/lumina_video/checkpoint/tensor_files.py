@@ -11,8 +11,10 @@ from torch import Tensor, nn
 from lumos.hub.hashes import check_hash
 from lumos.hub.models import refuse_pointer
 from lumos.hub.transfer import check_safetensors
+from xllmx.finite import check_weight
 from xllmx.safe.torch_archive import load_tensors
 
+_REMEDY = "download it again, or load it as float32"
 _MOST_NAMES = 3
 """Names listed in an error; a network has hundreds."""
 
@@ -93,20 +95,11 @@ def fill(
     check_shapes(model, tensors.shapes, source=tensors.source, allow_more=allow_more)
     placed = {}
     for name in model.state_dict():
-        placed[name] = tensor = tensors.read(name).to(device=device, dtype=dtype)
-        if not _is_finite(tensor):
-            kind = str(tensor.dtype).removeprefix("torch.")
-            raise ValueError(
-                f"{name} in {tensors.source} holds numbers that are not finite as {kind}; "
-                "the file is damaged or dtype is too narrow: download it again, or load it as float32"
-            )
+        stored = tensors.read(name)
+        placed[name] = tensor = stored.to(device=device, dtype=dtype)
+        check_weight(tensor if stored.is_floating_point() else stored, name, tensors.source, remedy=_REMEDY)
     model.load_state_dict(placed, strict=True, assign=True)
     model.to(device)  # the tables that are in no file
-
-
-def _is_finite(tensor: Tensor) -> bool:
-    """Whether all numbers are; minimum and maximum hand on a NaN, and nothing the size of the tensor is made."""
-    return tensor.numel() == 0 or bool(torch.stack(torch.aminmax(tensor.detach())).isfinite().all())
 
 
 def _open(file: Path) -> dict[str, tuple[tuple[int, ...], Callable[[], Tensor]]]:

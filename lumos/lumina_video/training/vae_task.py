@@ -14,18 +14,22 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 from diffusers.models import AutoencoderKLCogVideoX
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from lumos.lumina_video.vae import GROUP_KEY
 from lumos.shapes import render, sample_spec
+from xllmx.finite import check_weights
 from xllmx.loss import LossOutput
+from xllmx.number_range import SHARE, Range, check_numbers
 from xllmx.rng import sample_generator, seed_for
+from xllmx.setting import SettingError
 from xllmx.task import Prepared
 
 FRAMES_PER_GROUP = 8
@@ -45,14 +49,20 @@ _SEEN = 12.0  # a window whose values deviate by more than this (of 255) shows a
 class VAENetworkConfig:
     """Sizes of the network, by their names in diffusers; all else is as in CogVideoX."""
 
-    block_out_channels: tuple[int, ...] = (16, 32, 64, 64)
+    block_out_channels: Annotated[tuple[int, ...], Range(1, 2**16)] = (16, 32, 64, 64)
     """Channels at 1, 1/2, 1/4 and 1/8 of the picture's sides."""
-    layers_per_block: int = 1
+    layers_per_block: Annotated[int, Range(1, 100)] = 1
     """Residual blocks at each of them in the encoder; the decoder has one more."""
-    norm_num_groups: int = 8
+    norm_num_groups: Annotated[int, Range(1, 2**16)] = 8
     """Groups of channels that are normalised together."""
-    latent_channels: int = 16
+    latent_channels: Annotated[int, Range(1, 2**16)] = 16
     """C of the latents."""
+
+    def __post_init__(self) -> None:
+        check_numbers(self, "task.network.")
+        if bad := [channels for channels in self.block_out_channels if channels % self.norm_num_groups]:
+            rule = f"each must be a multiple of norm_num_groups={self.norm_num_groups}"
+            raise SettingError("task.network.block_out_channels", f"has {bad[0]}; {rule}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,24 +73,25 @@ class VAETaskConfig:
     """Sizes of the network."""
     init_from: Path | None = None
     """Weights to start from: the `network.safetensors` of an earlier run's folder; None starts afresh."""
-    num_clips: int = 20000
+    num_clips: Annotated[int, Range(1, 10**7)] = 20000
     """Clips of the bundled world, rendered on the fly from their number."""
-    num_eval_clips: int = 256
+    num_eval_clips: Annotated[int, Range(1, 10**7)] = 256
     """Held-out clips, of 16 frames."""
-    size_px: int = 64
+    size_px: Annotated[int, Range(1, 8192)] = 64
     """Height and width of the clips."""
-    fps: int = 8
+    fps: Annotated[int, Range(1, 1000)] = 8
     """Frames a second."""
-    crop_px: int = 32
+    crop_px: Annotated[int, Range(0, 8192)] = 32
     """Side of the square windows of images and clips. 0: whole pictures."""
-    extras: float = 0.2
+    extras: Annotated[float, SHARE] = 0.2
     """Chance of a shape and of a colour that only training shows."""
-    noise: float = 0.1
+    noise: Annotated[float, Range(0, 1000)] = 0.1
     """Deviation of the noise that is added to the latents before they are decoded."""
-    l1_weight: float = 1.0
+    l1_weight: Annotated[float, Range(0, 10**6)] = 1.0
     """Weight of the mean absolute error beside the mean squared one."""
 
     def __post_init__(self) -> None:
+        check_numbers(self, "task.")
         for name in ("size_px", "crop_px"):
             if getattr(self, name) % self.pixels_per_latent:
                 step = self.pixels_per_latent
@@ -247,7 +258,13 @@ def _quiet_start(model: AutoencoderKLCogVideoX) -> AutoencoderKLCogVideoX:
 def _read_network(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise ValueError(f"task.init_from={path} does not exist; give the {NETWORK_FILE} of a finished VAE run")
-    return load_file(path)
+    remedy = f"give the {NETWORK_FILE} of another VAE run"
+    try:
+        tensors = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"task.init_from={path} cannot be read ({error}); {remedy}") from error
+    check_weights(tensors, path, remedy=remedy)
+    return tensors
 
 
 def _quality(pixels: Tensor, target: Tensor, latents: Tensor) -> dict[str, tuple[Tensor | float, Tensor | float]]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from safetensors import SafetensorError
@@ -20,6 +20,8 @@ from torch import Tensor, nn
 
 from lumos.hub.models import ADAPTER_FILES
 from lumos.lumos1.model.modeling import LumosForCausalLM
+from xllmx.finite import check_weights
+from xllmx.number_range import Range, check_numbers
 from xllmx.ranks.sharding import fill_rows
 
 LINEARS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -38,19 +40,17 @@ class LoRAConfig:
         ValueError: a value outside its range, or layers there are none of.
     """
 
-    rank: int = 0
+    rank: Annotated[int, Range(0, 2**20)] = 0
     """Inner width of the adapters; 0 trains the weights themselves."""
-    alpha: float = 16.0
+    alpha: Annotated[float, Range(0, 10**6, above=True)] = 16.0
     """The adapter's output is scaled by alpha / rank."""
-    dropout: float = 0.0
+    dropout: Annotated[float, Range(0, 0.999)] = 0.0
     """Of the adapter's input, while training."""
     targets: tuple[str, ...] = LINEARS
     """Layers of every block that get an adapter."""
 
     def __post_init__(self) -> None:
-        if self.rank < 0 or self.alpha <= 0 or not 0 <= self.dropout < 1:
-            values = f"rank={self.rank}, alpha={self.alpha}, dropout={self.dropout}"
-            raise ValueError(f"lora is {values}; it needs rank >= 0 (0 is off), alpha > 0 and 0 <= dropout < 1")
+        check_numbers(self, "lora.")
         if not self.targets or not set(self.targets) <= set(LINEARS):
             raise ValueError(f"lora.targets are {list(self.targets)}; choose one or more of {', '.join(LINEARS)}")
 
@@ -160,6 +160,7 @@ def _read(path: Path) -> dict[str, Tensor]:
         tensors = load_file(path)
     except SafetensorError as error:
         raise ValueError(f"{path} cannot be read ({error}); export the adapters again") from error
+    check_weights(tensors, path, remedy="export the adapters again")
     names = {name: name.removeprefix(_PREFIX).removesuffix(".weight") + f".{_ADAPTER}.weight" for name in tensors}
     return {names[name]: tensor for name, tensor in tensors.items()}
 

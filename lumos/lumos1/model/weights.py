@@ -11,10 +11,13 @@ from torch import Tensor, nn
 
 from lumos.hub.hashes import check_hash
 from lumos.hub.models import shards_of
+from xllmx.finite import check_weight
 from xllmx.safe.torch_archive import load_tensors
 
 IGNORED = "model.vqmodel."
 """Prefix of the weights of the text model's image tokenizer, which video has no use for."""
+_REMEDY = "copy or download the model again, or load it as float32"
+_MOST_LISTED = 12
 _SINGLE_FILES = ("model.safetensors", "pytorch_model.bin")
 _VOCABULARY_ROWS = ("model.embed_tokens.weight", "lm_head.weight")
 
@@ -26,13 +29,14 @@ def read_weights(folder: Path | str, *, dtype: torch.dtype | None = None) -> dic
     `model.vqmodel.*` is left out.
 
     Raises:
-        ValueError: there are no weights, a file is broken, or a shard of the index is missing.
+        ValueError: there are no weights, a file is broken, a shard of the index is missing, or a number is not finite.
     """
     weights: dict[str, Tensor] = {}
     for file in _weight_files(Path(folder)):
         for name, tensor in _read_file(file).items():
             if not name.startswith(IGNORED):
-                weights[name] = tensor if dtype is None else tensor.to(dtype)
+                weights[name] = cast = tensor if dtype is None else tensor.to(dtype)
+                check_weight(cast if tensor.is_floating_point() else tensor, name, file, remedy=_REMEDY)
     return weights
 
 
@@ -49,14 +53,17 @@ class StoredWeights:
         self.shapes: dict[str, tuple[int, ...]] = {}
         """Of every weight by its released name; `model.vqmodel.*` is left out."""
         self._readers: dict[str, Any] = {}
+        self._files: dict[str, Path] = {}
         for file in _weight_files(Path(folder)):
             for name, (shape, reader) in _open_file(file).items():
                 if not name.startswith(IGNORED):
-                    self.shapes[name], self._readers[name] = shape, reader
+                    self.shapes[name], self._readers[name], self._files[name] = shape, reader, file
 
     def rows(self, name: str, rows: slice) -> Tensor:
-        """Return these rows of a weight, in the dtype it is stored in."""
-        return self._readers[name][rows]
+        """Return these rows of a weight, in the dtype it is stored in; ValueError for numbers that are not finite."""
+        part = self._readers[name][rows]
+        check_weight(part, name, self._files[name], remedy=_REMEDY)
+        return part
 
 
 def check_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
@@ -68,7 +75,7 @@ def check_shapes(model: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> Non
     """Check that `shapes` are exactly those of the parameters of `model`, name by name.
 
     Raises:
-        ValueError: names are missing or unexpected, or shapes differ; lists all of them.
+        ValueError: names are missing or unexpected, or shapes differ; lists the first of them.
     """
     expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     complaints = [f"missing: {name}" for name in sorted(expected.keys() - shapes.keys())]
@@ -79,7 +86,8 @@ def check_shapes(model: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> Non
         if shapes.get(name, shape) != shape
     ]
     if complaints:
-        listed = "\n  ".join(complaints)
+        more = [f"... ({len(complaints) - _MOST_LISTED} more)"] if len(complaints) > _MOST_LISTED else []
+        listed = "\n  ".join(complaints[:_MOST_LISTED] + more)
         raise ValueError(
             f"the weights do not fit the config ({len(complaints)} differences); check that config.json belongs to "
             f"them, and see grow_vocabulary for a text model of a smaller vocabulary:\n  {listed}"

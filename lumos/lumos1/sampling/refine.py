@@ -15,6 +15,9 @@ from lumos.lumos1.sampling.logits import chunks, likeliest, visual_logits
 from lumos.lumos1.sampling.noise import GeneratorNoise, NoiseSource, NoNoise, gumbel
 from lumos.lumos1.sampling.schedule import Step, confidence_temperature, num_masked, num_within, scheduled_step
 
+_MUCH_GUIDANCE, _LITTLE_TEMPERATURE = 100, 0.01
+"""Beyond these they are the likeliest cause of logits that are not finite."""
+
 __all__ = ["MASKED", "GeneratorNoise", "NoNoise", "NoiseSource", "masked_positions", "refine"]
 
 MASKED = -1
@@ -98,13 +101,28 @@ def _draw(
     log_prob, entropy = torch.zeros(2, len(positions), device=hidden.device)
     for part in chunks(len(positions), weight):
         logits = likeliest(visual_logits(hidden[part], weight, sampler), sampler.top_k)
+        total = logits.logsumexp(dim=-1)
+        _require_finite(total, step=step, sampler=sampler)
         for clip, span in _spans(clips[part]):
             here = slice(part.start + span.start, part.start + span.stop)
             codes[here] = noise[clip].draw(logits[span], frame=step.frame, step=step.index, positions=positions[here])
-        log_prob[part] = logits.gather(-1, codes[part, None]).squeeze(-1) - logits.logsumexp(dim=-1)
+        log_prob[part] = logits.gather(-1, codes[part, None]).squeeze(-1) - total
         if sampler.entropy_bound is not None:
             entropy[part] = torch.special.entr(logits.softmax(dim=-1)).sum(dim=-1)
     return _Draws(positions=positions, codes=codes, log_prob=log_prob, entropy=entropy)
+
+
+def _require_finite(total: Tensor, *, step: Step, sampler: SamplerConfig) -> None:
+    """Raise ValueError where a row of logits holds NaN or an infinity, whose log of the sum of exponentials is none."""
+    if total.isfinite().all():
+        return
+    causes = "the weights are damaged, or too large for the dtype: look with `lumos doctor`, or use fp32"
+    if sampler.guidance_scale > _MUCH_GUIDANCE or sampler.temperature < _LITTLE_TEMPERATURE:
+        causes = (
+            f"guidance_scale is {sampler.guidance_scale:g} and temperature {sampler.temperature:g}; bring them nearer "
+            f"to {SamplerConfig.guidance_scale:g} and {SamplerConfig.temperature:g}"
+        )
+    raise ValueError(f"the logits of latent frame {step.frame}, refinement {step.index}, are not finite: {causes}")
 
 
 def _least_confident(

@@ -3,13 +3,14 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import Annotated, Any, get_type_hints
 
-from lumos.lumos1.config import SamplerConfig
+from lumos.lumos1.config import MOST_STEPS, SamplerConfig
 from lumos.lumos1.sequence import GRID_PX, grid_of, num_frames_of, num_latent_frames
 from lumos.media.crop import crop_sizes, nearest_size
 from lumos.media.inputs import ImageInput, pixels_of
 from lumos.tokenizer.vocab import Vocab
+from xllmx.number_range import Range, check_numbers
 from xllmx.setting import SettingError, suggestion, whole_number
 
 RELEASED_DEFAULTS: Mapping[str, Any] = {
@@ -35,11 +36,13 @@ FAST: Mapping[str, Any] = {"entropy_bound": 0.02}
 Measured on the bundled model only: released weights were not to be had."""
 
 SIZE_NAMES = ("width", "height")
+MOST_SIDE, MOST_FRAMES = 2**16, 100_000
+"""Pixels and frames; a model has number tokens for far less."""
 CLIP_NAMES = ("num_frames", "fps", "duration")
 _SAMPLER_NAMES = {"num_inference_steps": "num_steps"} | {
     item.name: item.name for item in fields(SamplerConfig) if item.name != "num_steps"
 }
-_FLOATS = {item.name for item in fields(SamplerConfig) if item.type in (float, float | None)}
+_FLOATS = {name for name, hint in get_type_hints(SamplerConfig).items() if hint in (float, float | None)}
 _FLAGS = {item.name for item in fields(SamplerConfig) if item.type is bool}
 SETTING_NAMES = (*SIZE_NAMES, *CLIP_NAMES, *_SAMPLER_NAMES)
 """Every name a caller, a `generation_config.json` or a side-car may set."""
@@ -53,15 +56,15 @@ class Settings:
         ValueError: a side that is no multiple of 32, a count that is not whole or below 1.
     """
 
-    width: int
+    width: Annotated[int, Range(1, MOST_SIDE)]
     """Pixels, a multiple of 32."""
-    height: int
+    height: Annotated[int, Range(1, MOST_SIDE)]
     """Pixels, a multiple of 32."""
-    num_frames: int
+    num_frames: Annotated[int, Range(1, MOST_FRAMES)]
     """The number of frames the prompt names."""
-    fps: int
+    fps: Annotated[int, Range(1, 1000)]
     """Frames per second; 1 for an image."""
-    duration: int
+    duration: Annotated[int, Range(1, MOST_FRAMES)]
     """Seconds; 1 for an image."""
     exact: bool = True
     """Whether exactly `num_frames` frames come out, or all that were decoded (25 for 24, as released)."""
@@ -69,6 +72,7 @@ class Settings:
     """How each frame is drawn."""
 
     def __post_init__(self) -> None:
+        check_numbers(self)
         grid_of(self.width, self.height)
 
     @property
@@ -124,7 +128,7 @@ def resolve_settings(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> S
         return None
 
     sampler = {inner: value_of(name) for name, inner in _SAMPLER_NAMES.items() if value_of(name) is not None}
-    sampler["num_steps"] = whole_number("num_inference_steps", sampler["num_steps"])
+    sampler["num_steps"] = whole_number("num_inference_steps", sampler["num_steps"], most=MOST_STEPS)
     for name in _FLOATS & sampler.keys():
         sampler[name] = _number(name, sampler[name])
     for name in _FLAGS & sampler.keys():

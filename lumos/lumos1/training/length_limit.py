@@ -1,12 +1,14 @@
 """What becomes of clips longer than the longest sequence: an error, cut, or left out; and how many there are."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
 from lumos.lumos1.sequence import Clip, sequence_length
 from lumos.lumos1.training.cutting import cut_to_frames, frames_within
 from xllmx.data.broken import BrokenSampleError
+from xllmx.number_range import COUNT, check_numbers
 
 TOO_LONG = ("error", "cut", "drop")
 """What may become of a clip longer than the longest sequence."""
@@ -32,14 +34,15 @@ class LengthLimit:
         ValueError: another action.
     """
 
-    max_length: int
+    max_length: Annotated[int, COUNT]
     """Tokens."""
-    duration_s: int | None = None
+    duration_s: Annotated[int, COUNT] | None = None
     """Clips are cut to so many seconds first; None leaves them whole."""
     action: str = "error"
     """`error` stops the run; `cut` leaves out the last seconds, as many as it takes; `drop` leaves the clip out."""
 
     def __post_init__(self) -> None:
+        check_numbers(self)
         if self.action not in TOO_LONG:
             raise ValueError(f"too_long is {self.action!r}; it must be one of {', '.join(TOO_LONG)}")
 

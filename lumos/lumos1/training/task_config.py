@@ -1,11 +1,12 @@
 """The settings of Lumos-1's training task: what is trained, on what, and with which loss."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 from lumos.lumos1.config import ARDFConfig
 from lumos.lumos1.model.attention import BACKENDS
 from lumos.lumos1.training.length_limit import LengthLimit
+from xllmx.number_range import COUNT, Range, check_numbers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,36 +29,31 @@ class LumosTaskConfig:
     """Fields of LumosConfig given here; they win over the file's."""
     init_from: str | None = None
     """Folder of the checkpoint to start from, its config included; None starts from fresh weights."""
-    code_levels: tuple[int, ...] = ()
+    code_levels: tuple[Annotated[int, Range(2, 65_536)], ...] = ()
     """FSQ levels of the visual tokenizer, so that fresh rows of similar codes start similar; empty draws them alone."""
     ardf: ARDFConfig = field(default_factory=ARDFConfig)
     """How clips are masked."""
-    duration_s: int | None = None
+    duration_s: Annotated[int, COUNT] | None = None
     """Clips longer than this are cut to it; None trains on whole clips."""
-    max_length: int = 65536
+    max_length: Annotated[int, COUNT] = 65536
     """Longest sequence in tokens, after the cut to `duration_s`."""
     too_long: str = "error"
     """What becomes of a longer clip: `error`, `cut` (its last seconds are left out) or `drop`; both are counted."""
     packing: int = 0
     """Tokens of a row into which several samples of a batch are packed; 0 pads each sample to the longest."""
-    z_loss_weight: float | None = None
+    z_loss_weight: Annotated[float, Range(0, 1000)] | None = None
     """Weight of mean(logsumexp^2) over the visual logits; None takes the one in the model's config."""
-    focal_gamma: float = 0.0
+    focal_gamma: Annotated[float, Range(0, 1000)] = 0.0
     """Exponent of the focal loss (an ablation, 2 in the paper); 0 is cross entropy."""
-    frame_decay: float = 1.0
+    frame_decay: Annotated[float, Range(0, 1, above=True)] = 1.0
     """Codes of frame f weigh frame_decay^f in the loss (an ablation); 1 weighs all alike."""
-    loss_chunk: int | None = None
+    loss_chunk: Annotated[int, COUNT] | None = None
     """Rows of logits in memory at a time; None chooses by device."""
     attention: str = "per_frame"
     """`per_frame` (fused kernels, frame by frame), `flex` (FlexAttention; on GPUs) or `mask` (the literal rule)."""
 
     def __post_init__(self) -> None:
-        if self.duration_s is not None and self.duration_s < 1:
-            raise ValueError(f"duration_s is {self.duration_s}; give whole seconds, 1 or more, or leave it unset")
-        if not 0 < self.frame_decay <= 1:
-            raise ValueError(f"frame_decay is {self.frame_decay}; it must lie in (0, 1], and 1 switches it off")
-        if self.packing < 0:
-            raise ValueError(f"packing is {self.packing}; give the tokens of a row, or 0 to pad instead")
+        check_numbers(self, "task.")
         if self.attention not in BACKENDS:
             raise ValueError(f"task.attention is {self.attention!r}; choose one of {', '.join(BACKENDS)}")
         _ = self.limit

@@ -82,13 +82,13 @@ def test_a_file_with_a_slip_is_refused(fields: dict[str, Any], message: str) -> 
         ({"dim": 100}, r"dim is 100 and must be a multiple of 48 .*; 96 would do"),
         ({"dim": 16}, r"dim is 16 and must be a multiple of 48 .*; 48 would do"),
         ({"n_kv_heads": 2}, "n_kv_heads is 2 and must divide n_heads = 3; take one of 1, 3"),
-        ({"n_layers": 0}, "n_layers is 0; give a whole number of at least 1"),
-        ({"norm_eps": 0.0}, "norm_eps is 0.0; give a number above 0"),
-        ({"t_scale": float("nan")}, "t_scale is nan; give a number above 0"),
+        ({"n_layers": 0}, "n_layers is 0; it must be a whole number of at least 1"),
+        ({"norm_eps": 0.0}, "norm_eps is 0.0; it must be a number above 0"),
+        ({"t_scale": float("nan")}, "t_scale is nan; it must be a number above 0"),
         ({"all_patch_size": [2, 4]}, "all_patch_size has 2 entries and all_f_patch_size 1"),
         ({"all_patch_size": [], "all_f_patch_size": []}, "one at least"),
         ({"all_patch_size": [2, 2], "all_f_patch_size": [1, 1]}, "the scale 1x2 .* is listed twice"),
-        ({"all_patch_size": [0], "all_f_patch_size": [1]}, "pixels of a scale is 0"),
+        ({"all_patch_size": [0], "all_f_patch_size": [1]}, "all_patch_size[[]0[]] is 0"),
     ],
 )
 def test_what_no_model_can_have_is_refused(fields: dict[str, Any], message: str) -> None:

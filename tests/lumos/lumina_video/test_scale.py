@@ -24,9 +24,9 @@ def test_anything_else_is_refused_with_an_example(text: str) -> None:
 
 
 def test_a_scale_has_at_least_one_frame_and_pixel() -> None:
-    with pytest.raises(ValueError, match="frames of a scale is 0"):
+    with pytest.raises(ValueError, match="scale: frames is 0"):
         Scale(frames=0, pixels=4)
-    with pytest.raises(ValueError, match="pixels of a scale is -1"):
+    with pytest.raises(ValueError, match="scale: pixels is -1"):
         Scale(frames=1, pixels=-1)
 
 

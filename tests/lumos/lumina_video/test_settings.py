@@ -127,7 +127,11 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "no frames": ({"num_frames": 0}, "num_frames is 0; it must be a whole number of at least 1"),
     "half a frame": ({"num_frames": 8.5}, "num_frames is 8.5; it must be a whole number"),
     "fps": ({"fps": "fast"}, "fps is 'fast'; it must be a whole number"),
-    "too large": ({"width": 16 * 10**6, "height": 16 * 10**6}, "are 64000000000000 latents, of which there can be"),
+    "too large": ({"width": 65536, "height": 65536}, "latents, of which there can be"),
+    "far too large": (
+        {"width": 16 * 10**6},
+        "width is 16000000; it must be a whole number of at least 1 and at most 65536",
+    ),
     "steps": ({"num_inference_steps": 0}, "num_inference_steps is 0; it must be a whole number of at least 1"),
     "too many steps": ({"num_inference_steps": 10_000}, "num_inference_steps is 10000; it must be at most 9999"),
     "guidance": ({"guidance_scale": float("nan")}, "guidance_scale is nan; it must be a number"),

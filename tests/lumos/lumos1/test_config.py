@@ -75,7 +75,7 @@ def test_settings_no_lumos_model_has_are_refused(fields, message):
         ("[1, 2]", "holds a JSON list, not an object"),
         ("hello", "is not valid JSON"),
         ('{"hidden_size": "abc"}', "setting hidden_size is 'abc'; it must be a whole number"),
-        ('{"num_attention_heads": 0}', "num_attention_heads is 0; it must be at least 1"),
+        ('{"num_attention_heads": 0}', "num_attention_heads is 0; it must be a whole number of at least 1"),
         ('{"rms_norm_eps": "tiny"}', "setting rms_norm_eps is 'tiny'; it must be a number"),
         ('{"vocab": "x"}', "setting vocab is 'x'; it must be a mapping"),
         ('{"vocab": {"bos": "x"}}', "vocab.bos is 'x'; it must be a whole number"),

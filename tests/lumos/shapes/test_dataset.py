@@ -50,7 +50,7 @@ def test_an_example_follows_from_its_number_and_the_seed() -> None:
 @pytest.mark.parametrize("extras", [-1, 40])
 def test_a_chance_of_extras_is_one(tmp_path: Path, extras: int, capsys: pytest.CaptureFixture) -> None:
     assert main(["--out", str(tmp_path / "clips"), "--num", "1", "--extras", str(extras)]) == 2
-    assert f"--extras is {float(extras)}; it must lie between 0 and 1" in capsys.readouterr().err
+    assert f"--extras is {float(extras)}; it must be a number of at least 0 and at most 1" in capsys.readouterr().err
 
 
 def test_captions_may_be_about_some_tags_only(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
