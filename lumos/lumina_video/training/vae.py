@@ -1,11 +1,10 @@
 """Training of a small VAE from a config: `python -m lumos.lumina_video.training.vae --config FILE key=value ...`."""
 
-import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from safetensors.torch import save_file
@@ -15,6 +14,9 @@ from xllmx.config import load_config
 from xllmx.files import atomic_path
 from xllmx.optim import OptimConfig
 from xllmx.ranks.parallel import ParallelConfig
+from xllmx.run.exit_status import status_of
+from xllmx.run.failure import ended_together
+from xllmx.run.option_parser import OptionParser
 from xllmx.trainer import Trainer, TrainerConfig
 
 
@@ -36,31 +38,32 @@ class VAERunConfig:
 
 def run(config: VAERunConfig) -> dict[str, float]:
     """Train, evaluate and export; return the metrics on held-out clips."""
-    task = VAETask(config.task, export_dtype=getattr(torch, config.export_dtype))
-    trainer = Trainer(task, config.trainer, config.optim, ParallelConfig(), record=config)
-    trainer.fit()
-    metrics = trainer.evaluate()
-    weights = {**trainer.model.state_dict(), **trainer.ema_state()}
-    with atomic_path(config.trainer.run_dir / NETWORK_FILE) as temporary:
-        save_file(weights, temporary)
-    if config.export_to is not None:
-        trainer.export(config.export_to)
-    return metrics
+    with ended_together(config.trainer.run_dir):
+        task = VAETask(config.task, export_dtype=getattr(torch, config.export_dtype))
+        trainer = Trainer(task, config.trainer, config.optim, ParallelConfig(), record=config)
+        trainer.fit()
+        metrics = trainer.evaluate()
+        weights = {**trainer.model.state_dict(), **trainer.ema_state()}
+        with atomic_path(config.trainer.run_dir / NETWORK_FILE) as temporary:
+            save_file(weights, temporary)
+        if config.export_to is not None:
+            trainer.export(config.export_to)
+        return metrics
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Return the exit status: 0, or 2 after one line that says what to mend."""
-    parser = argparse.ArgumentParser(allow_abbrev=False, prog="lumos.lumina_video.training.vae", description=__doc__)
+    """Return the exit status (`xllmx.run.exit_status`)."""
+    parser = OptionParser(prog="lumos.lumina_video.training.vae", description=__doc__)
     parser.add_argument("--config", help="YAML file with settings of VAERunConfig")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings that win over the file's")
-    options: Any = parser.parse_args(arguments)
-    try:
+
+    def train() -> int:
+        options = parser.parse_args(arguments)
         metrics = run(load_config(VAERunConfig, options.config, options.overrides))
-    except ValueError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
-    sys.stdout.write(" ".join(f"{name}={value:.4g}" for name, value in metrics.items()) + "\n")
-    return 0
+        sys.stdout.write(" ".join(f"{name}={value:.4g}" for name, value in metrics.items()) + "\n")
+        return 0
+
+    return status_of("lumos.lumina_video.training.vae", train, words=arguments)
 
 
 if __name__ == "__main__":
