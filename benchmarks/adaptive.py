@@ -7,6 +7,7 @@ after a stop, or with more variants, it makes only what is missing. Fewer plain 
 import argparse
 import json
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,9 @@ from benchmarks.report import machine_facts, output_file
 from eval.shapes.prompts import KINDS, Record, make_prompts
 from eval.shapes.run import PipelineGenerator, evaluate, write_json
 from eval.shapes.score import Result, summarise
+from lumos.cli.exit_status import status_of
 from lumos.cli.jobs.record import model_hash
+from lumos.cli.option import OptionParser
 from lumos.hub.models import DEFAULT_MODEL, resolve
 from lumos.lumos1.pipeline import LumosOutput, LumosPipeline
 from lumos.lumos1.sampling.settings import resolve_settings
@@ -151,10 +154,13 @@ def draw(rows: Mapping[str, Mapping[str, Any]], path: Path) -> None:
         figure.savefig(temporary, format=path.suffix.removeprefix(".") or "png", dpi=120)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit status (`lumos.cli.exit_status`)."""
+    return status_of("benchmarks.adaptive", lambda: _main(_parser().parse_args(arguments)), words=arguments)
+
+
+def _main(args: argparse.Namespace) -> int:
     """Make what is missing, print the table, draw the curve."""
-    parser = _parser()
-    args = parser.parse_args()
     pipeline = LumosPipeline.from_pretrained(args.model)
     records = make_prompts(args.kind, args.num, args.seed)
     made_by = {"model": args.model, "weights": model_hash(resolve(args.model)), "kind": args.kind}
@@ -165,7 +171,7 @@ def main() -> None:
     try:
         wanted = asked_for(args.only) if args.only else variants(num_steps)
     except ValueError as error:
-        parser.error(f"--only: {error}")
+        raise ValueError(f"--only: {error}") from error
     for name, settings in wanted.items():
         if name not in rows:
             rows[name] = measure(pipeline, records, settings, batch_size=args.batch_size)
@@ -174,6 +180,7 @@ def main() -> None:
     print(report(rows))
     if args.plot:
         draw(rows, args.plot)
+    return 0
 
 
 def _family(name: str) -> str:
@@ -182,7 +189,7 @@ def _family(name: str) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(allow_abbrev=False, prog="python -m benchmarks.adaptive", description=__doc__)
+    parser = OptionParser(prog="python -m benchmarks.adaptive", description=__doc__)
     parser.add_argument("--model", default=DEFAULT_MODEL, help="name, hub id or folder")
     parser.add_argument("--kind", choices=KINDS, default="t2v")
     parser.add_argument("--num", type=int, default=280, help="prompts")
@@ -197,4 +204,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -5,8 +5,13 @@ of FLOPs at its rate of bf16 products and bytes at its memory's rate. The mean r
 a training step on one such clip with 80 % of its codes masked, without recomputation.
 """
 
+import sys
+from collections.abc import Sequence
+
 from benchmarks.sampling import Moment, step_flops
 from benchmarks.work import WORKS, Work
+from lumos.cli.exit_status import status_of
+from lumos.cli.option import OptionParser
 from lumos.lumos1.sampling.refine import MASKED
 from lumos.lumos1.training.cost import BatchLoad, SequenceShape, forward_flops
 
@@ -82,5 +87,16 @@ def _block_weights(work: Work) -> int:
     return work.num_layers * work.width * (2 * heads + 2 * kv + 3 * work.inner)
 
 
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the table; return the exit status (`lumos.cli.exit_status`)."""
+
+    def command() -> int:
+        OptionParser(prog="python -m benchmarks.arithmetic", description=__doc__).parse_args(arguments)
+        print(table())
+        return 0
+
+    return status_of("benchmarks.arithmetic", command, words=arguments)
+
+
 if __name__ == "__main__":
-    print(table())
+    sys.exit(main())

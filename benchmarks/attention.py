@@ -7,7 +7,8 @@ frame.
 """
 
 import argparse
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -17,6 +18,8 @@ from torch import Tensor
 from benchmarks.measure import compare, matmul_rate
 from benchmarks.report import output_file, write_report
 from benchmarks.work import WORKS, Work
+from lumos.cli.exit_status import status_of
+from lumos.cli.option import OptionParser
 from lumos.lumos1.model.attention import (
     cached_attention,
     frame_causal_attention,
@@ -111,9 +114,13 @@ def sequence_paths(
     return {name: path(backend) for name, backend in names.items()}, 3.5 * 4 * work.num_heads * channels * pairs
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit status (`lumos.cli.exit_status`)."""
+    return status_of("benchmarks.attention", lambda: _main(_parser().parse_args(arguments)), words=arguments)
+
+
+def _main(args: argparse.Namespace) -> int:
     """Measure, print and write."""
-    args = _parser().parse_args()
     work, device = WORKS[args.work], torch.device(args.device)
     comparisons, notes = {}, dict[str, Any]()
     for name in args.dtypes:
@@ -135,10 +142,11 @@ def main() -> None:
     rates = {name: matmul_rate(_DTYPES[name], device=device) for name in args.dtypes}
     title = f"Attention, one layer, {args.work} on {args.device}"
     write_report(args.out, title=title, comparisons=comparisons, rates=rates, device=device, notes=notes)
+    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(allow_abbrev=False, prog="python -m benchmarks.attention", description=__doc__)
+    parser = OptionParser(prog="python -m benchmarks.attention", description=__doc__)
     parser.add_argument("--work", choices=WORKS, default="tiny", help="size (benchmarks.work)")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtypes", nargs="+", choices=_DTYPES, default=["fp32", "bf16"])
@@ -150,4 +158,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -8,9 +8,10 @@ from a pickle of token lists, as the release stores them, and makes the dense ma
 import argparse
 import pickle
 import statistics
+import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from benchmarks.measure import compare
 from benchmarks.report import output_file, write_report
 from benchmarks.training import fields_of, sample_of
 from benchmarks.work import WORKS, Work
+from lumos.cli.exit_status import status_of
+from lumos.cli.option import OptionParser
 from lumos.lumos1.data.clips import read_released
 from lumos.lumos1.data.writing import ClipWriter
 from lumos.lumos1.model.attention import frame_causal_mask
@@ -90,9 +93,13 @@ class Data:
         return streams.loader(step=0, collate=self.task.collate, num_workers=num_workers)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit status (`lumos.cli.exit_status`)."""
+    return status_of("benchmarks.data", lambda: _main(_parser().parse_args(arguments)), words=arguments)
+
+
+def _main(args: argparse.Namespace) -> int:
     """Measure, print and write."""
-    args = _parser().parse_args()
     with tempfile.TemporaryDirectory() as folder:
         data = Data(WORKS[args.work], Path(folder), num_clips=args.clips, batch_size=args.batch_size)
         comparison = compare({"literal": data.literal, "fast": data.fast()}, rounds=args.rounds)
@@ -102,10 +109,11 @@ def main() -> None:
             notes[f"waits with {workers} workers"] = waits
     title = f"batches of {args.batch_size} clips of {args.work}"
     write_report(args.out, title="Data", comparisons={title: comparison}, rates={}, notes=notes)
+    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(allow_abbrev=False, prog="python -m benchmarks.data", description=__doc__)
+    parser = OptionParser(prog="python -m benchmarks.data", description=__doc__)
     parser.add_argument("--work", choices=WORKS, default="tiny", help="size (benchmarks.work)")
     parser.add_argument("--clips", type=int, default=64)
     parser.add_argument("--batch_size", type=int, default=1)
@@ -118,4 +126,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -5,8 +5,9 @@ and of none of ours but the first; `run`, whole runs, single-scale and multi-sca
 """
 
 import argparse
+import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -16,6 +17,8 @@ from torch import Tensor
 from benchmarks.literal_flow import Text, literal_latents, literal_step
 from benchmarks.measure import Comparison, compare, matmul_rate
 from benchmarks.report import output_file, write_report
+from lumos.cli.exit_status import status_of
+from lumos.cli.option import OptionParser
 from lumos.lumina_video.config import LuminaVideoConfig
 from lumos.lumina_video.cost import num_tokens, pass_flops, run_flops, text_flops
 from lumos.lumina_video.dit import MultiScaleNextDiT
@@ -166,9 +169,13 @@ def run_paths(bench: Bench, steps: int, *, literal: bool = True) -> Paths:
     return slow | {"ours single-scale": partial(bench.run, single), "ours multi-scale": partial(bench.run, multi)}
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit status (`lumos.cli.exit_status`)."""
+    return status_of("benchmarks.flow", lambda: _main(_parser().parse_args(arguments)), words=arguments)
+
+
+def _main(args: argparse.Namespace) -> int:
     """Measures, prints and writes."""
-    args = _parser().parse_args()
     work, device = WORKS[args.work], torch.device(args.device)
     benches = {name: Bench(work, dtype=DTYPES[name], device=device) for name in args.dtypes}
     measure = partial(compare, device=device, clock=time.process_time if args.cpu_time else time.perf_counter)
@@ -194,6 +201,7 @@ def main() -> None:
     rates = {} if args.cpu_time else {name: matmul_rate(DTYPES[name], device=device) for name in args.dtypes}
     title = f"Lumina-Video, guided steps, {args.work} on {args.device}"
     write_report(args.out, title=title, comparisons=comparisons, rates=rates, device=device, notes=notes)
+    return 0
 
 
 def step_flops(work: FlowWork, scale: Scale, *, literal: bool) -> int:
@@ -220,7 +228,7 @@ def multi_share(work: FlowWork, steps: int) -> float:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.flow", description=__doc__)
+    parser = OptionParser(prog="python -m benchmarks.flow", description=__doc__)
     parser.add_argument("--work", choices=WORKS, default="tiny", help="size of network and clip")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtypes", nargs="+", choices=DTYPES, default=["fp32", "bf16"])
@@ -235,4 +243,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -8,9 +8,14 @@ of a step of b branches is the larger of
 where the FLOPs are those of `lumos.lumina_video.cost.pass_flops`, and the bytes those of `step_bytes`.
 """
 
+import sys
+from collections.abc import Sequence
+
 import torch
 
 from benchmarks.arithmetic import H200_BYTES, H200_FLOPS
+from lumos.cli.exit_status import status_of
+from lumos.cli.option import OptionParser
 from lumos.lumina_video.config import LuminaVideoConfig
 from lumos.lumina_video.cost import (
     TEXT_TOKENS,
@@ -105,7 +110,18 @@ def runs_table() -> str:
     return "\n".join(lines)
 
 
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the tables; return the exit status (`lumos.cli.exit_status`)."""
+
+    def command() -> int:
+        OptionParser(prog="python -m benchmarks.flow_arithmetic", description=__doc__).parse_args(arguments)
+        for clip in ("f24F96R960", "f16F64R512"):
+            print(f"{clip}:\n\n{scales_table(resolve_settings({}, {'preset': clip}))}\n")
+        print(runs_table())
+        return 0
+
+    return status_of("benchmarks.flow_arithmetic", command, words=arguments)
+
+
 if __name__ == "__main__":
-    for clip in ("f24F96R960", "f16F64R512"):
-        print(f"{clip}:\n\n{scales_table(resolve_settings({}, {'preset': clip}))}\n")
-    print(runs_table())
+    sys.exit(main())

@@ -8,6 +8,8 @@ about as the released ones (2.5 : 1.8 : 0.2 G parameters), at a tenth of the siz
 
 import argparse
 import json
+import sys
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,7 +21,9 @@ from transformers import Gemma2Config, Gemma2Model
 
 from benchmarks.flow import SINGLE, WORKS, Bench, FlowWork, Paths, guided, random_network
 from benchmarks.measure import compare
-from benchmarks.report import output_file, write_report
+from benchmarks.report import write_report
+from lumos.cli.exit_status import status_of
+from lumos.cli.option import OptionParser
 from lumos.lumina_video.checkpoint.weights import save_dit
 from lumos.lumina_video.pipeline import LuminaVideoPipeline
 
@@ -79,15 +83,13 @@ def write_model(folder: Path, work: FlowWork) -> dict[str, float]:
     return {name: round(4 * sum(p.numel() for p in part.parameters()) / 2**20) for name, part in parts.items()}
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit status (`lumos.cli.exit_status`)."""
+    return status_of("benchmarks.flow_memory", lambda: _main(_parser().parse_args(arguments)), words=arguments)
+
+
+def _main(args: argparse.Namespace) -> int:
     """Measures, prints and writes."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.flow_memory", description=__doc__)
-    parser.add_argument("--parts", nargs="+", choices=_PARTS, default=_PARTS)
-    parser.add_argument("--tiny", action="store_true", help="try the bench out in seconds")
-    parser.add_argument("--steps", type=int, default=69, help="Euler steps of the run whose states are kept")
-    parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--out", type=output_file, help="json file")
-    args = parser.parse_args()
     comparisons, notes = {}, {}
     if "states" in args.parts:
         latent = (2, 8, 8) if args.tiny else WORKS["released-512"].latent
@@ -98,7 +100,18 @@ def main() -> None:
             notes["MiB of the parts"] = write_model(Path(folder), TINY if args.tiny else TENTH)
             comparisons["a pipeline and one clip"] = compare(encoders_paths(Path(folder)), rounds=args.rounds)
     write_report(args.out, title="Lumina-Video, memory", comparisons=comparisons, rates={}, notes=notes)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = OptionParser(prog="python -m benchmarks.flow_memory", description=__doc__)
+    parser.add_argument("--parts", nargs="+", choices=_PARTS, default=_PARTS)
+    parser.add_argument("--tiny", action="store_true", help="try the bench out in seconds")
+    parser.add_argument("--steps", type=int, default=69, help="Euler steps of the run whose states are kept")
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--out", type=Path, help="json file")
+    return parser
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -4,7 +4,8 @@ Literal: logits of the whole vocabulary in fp32 at every position of both branch
 """
 
 import argparse
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,6 +16,8 @@ from benchmarks.measure import compare, matmul_rate
 from benchmarks.report import output_file, write_report
 from benchmarks.sampling import SAMPLER, Moment
 from benchmarks.work import WORKS, Work
+from lumos.cli.exit_status import status_of
+from lumos.cli.option import OptionParser
 from lumos.lumos1.model.linear import linear
 from lumos.lumos1.sampling.guidance import guide
 from lumos.lumos1.sampling.noise import GeneratorNoise, inverse_cdf
@@ -109,9 +112,13 @@ def head_paths(
     return paths, dict(zip(paths, counts, strict=True))
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit status (`lumos.cli.exit_status`)."""
+    return status_of("benchmarks.head", lambda: _main(_parser().parse_args(arguments)), words=arguments)
+
+
+def _main(args: argparse.Namespace) -> int:
     """Measure, print and write."""
-    args = _parser().parse_args()
     work, device = WORKS[args.work], torch.device(args.device)
     moment, comparisons = Moment.of(work), {}
     with torch.inference_mode():
@@ -122,10 +129,11 @@ def main() -> None:
     notes = {"codes": work.num_codes, "masked": int((moment.codes == MASKED).sum())}
     title = f"Head and draws, {args.work} on {args.device}"
     write_report(args.out, title=title, comparisons=comparisons, rates=rates, device=device, notes=notes)
+    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(allow_abbrev=False, prog="python -m benchmarks.head", description=__doc__)
+    parser = OptionParser(prog="python -m benchmarks.head", description=__doc__)
     parser.add_argument("--work", choices=WORKS, default="tiny", help="size (benchmarks.work)")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtypes", nargs="+", choices=_DTYPES, default=["fp32", "bf16"])
@@ -135,4 +143,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

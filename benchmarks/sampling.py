@@ -5,7 +5,8 @@ parts are timed too: the blocks' pass over the frame, and the head with the draw
 """
 
 import argparse
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,8 @@ from benchmarks.literal import GumbelNoise, LiteralDecoder
 from benchmarks.measure import compare, matmul_rate
 from benchmarks.report import output_file, write_report
 from benchmarks.work import WORKS, Work, random_codes, random_model, random_prompt
+from lumos.cli.exit_status import status_of
+from lumos.cli.option import OptionParser
 from lumos.lumos1.ardf import history_pattern
 from lumos.lumos1.config import SamplerConfig
 from lumos.lumos1.model.linear import linear
@@ -135,9 +138,13 @@ def step_flops(work: Work, moment: Moment, *, literal: bool) -> dict[str, float]
     return {"blocks": (work.num_layers - 1) * all_tokens + last, "head": head}
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit status (`lumos.cli.exit_status`)."""
+    return status_of("benchmarks.sampling", lambda: _main(_parser().parse_args(arguments)), words=arguments)
+
+
+def _main(args: argparse.Namespace) -> int:
     """Measure, print and write."""
-    args = _parser().parse_args()
     work, device = WORKS[args.work], torch.device(args.device)
     moment = Moment.of(work)
     ours, literal = (step_flops(work, moment, literal=flag) for flag in (False, True))
@@ -176,10 +183,11 @@ def main() -> None:
         comparisons[part] = compare(parts[part], rounds=args.rounds, flops=counts, device=device)
     title = f"Sampling, one refinement, {args.work} on {args.device}"
     write_report(args.out, title=title, comparisons=comparisons, rates=rates, device=device, notes=notes)
+    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(allow_abbrev=False, prog="python -m benchmarks.sampling", description=__doc__)
+    parser = OptionParser(prog="python -m benchmarks.sampling", description=__doc__)
     parser.add_argument("--work", choices=WORKS, default="tiny", help="size (benchmarks.work)")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtypes", nargs="+", choices=_DTYPES, default=["fp32", "bf16"])
@@ -193,4 +201,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

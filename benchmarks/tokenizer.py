@@ -8,7 +8,9 @@ neither can beat.
 import argparse
 import csv
 import shutil
+import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,8 @@ import torch
 
 from benchmarks.measure import Comparison, compare
 from benchmarks.report import output_file, write_report
+from lumos.cli.exit_status import status_of
+from lumos.cli.option import OptionParser
 from lumos.hub.models import resolve
 from lumos.media.frames import to_tensor
 from lumos.media.reading import read_clip
@@ -108,9 +112,13 @@ def released_size(folder: Path) -> Path:
     return folder
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit status (`lumos.cli.exit_status`)."""
+    return status_of("benchmarks.tokenizer", lambda: _main(_parser().parse_args(arguments)), words=arguments)
+
+
+def _main(args: argparse.Namespace) -> int:
     """Measure, print and write."""
-    args = _parser().parse_args()
     limits = Limits(batch_size=args.batch_size, num_workers=args.num_workers, device=args.device)
     sizes = {"num_clips": args.clips, "size": args.size, "source": args.source}
     with tempfile.TemporaryDirectory() as folder:
@@ -120,6 +128,7 @@ def main() -> None:
     title = f"{args.clips} clips, {args.source} px to {args.size} px, batches of {args.batch_size}"
     notes = {**pace_notes(comparison, work.paces, num_clips=args.clips), "torch threads": torch.get_num_threads()}
     write_report(args.out, title="Pre-tokenisation", comparisons={title: comparison}, rates={}, notes=notes)
+    return 0
 
 
 def pace_notes(comparison: Comparison, paces: dict[str, list[dict[str, float]]], *, num_clips: int) -> dict[str, Any]:
@@ -133,7 +142,7 @@ def pace_notes(comparison: Comparison, paces: dict[str, list[dict[str, float]]],
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(allow_abbrev=False, prog="python -m benchmarks.tokenizer", description=__doc__)
+    parser = OptionParser(prog="python -m benchmarks.tokenizer", description=__doc__)
     parser.add_argument("--tokenizer", default="lumos-tiny", help="a model's name or folder")
     parser.add_argument("--full_size", action="store_true", help="a network as large as the released one, untrained")
     parser.add_argument("--device", default="cpu")
@@ -148,4 +157,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -7,6 +7,7 @@ step, and the notes give the peak beyond them too: a step's memory less the 16 b
 """
 
 import argparse
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,8 @@ from benchmarks.literal import literal_hidden
 from benchmarks.measure import Comparison, compare, matmul_rate
 from benchmarks.report import output_file, write_report
 from benchmarks.work import WORKS, Work, random_codes, random_model, random_prompt
+from lumos.cli.exit_status import status_of
+from lumos.cli.option import OptionParser
 from lumos.lumos1.config import ARDFConfig
 from lumos.lumos1.model.attention import frame_causal_mask
 from lumos.lumos1.model.modeling import LumosForCausalLM
@@ -153,9 +156,13 @@ def fields_of(work: Work) -> dict[str, Any]:
     return {name: getattr(work.config, name) for name in (*names, "num_key_value_heads")}
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit status (`lumos.cli.exit_status`)."""
+    return status_of("benchmarks.training", lambda: _main(_parser().parse_args(arguments)), words=arguments)
+
+
+def _main(args: argparse.Namespace) -> int:
     """Measure, print and write."""
-    args = _parser().parse_args()
     work, device = WORKS[args.work], torch.device(args.device)
     comparisons: dict[str, Comparison] = {}
     notes: dict[str, Any] = {"work": args.work, "clock": "CPU time" if args.cpu_time else "wall time"}
@@ -183,13 +190,14 @@ def main() -> None:
     rates = {name: matmul_rate(dtype, device=device) for name, dtype in used.items()}
     title = f"Training, one step, {args.work} on {args.device}"
     write_report(args.out, title=title, comparisons=comparisons, rates=rates, device=device, notes=notes)
+    return 0
 
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(allow_abbrev=False, prog="python -m benchmarks.training", description=__doc__)
+    parser = OptionParser(prog="python -m benchmarks.training", description=__doc__)
     parser.add_argument("--work", choices=WORKS, default="tiny", help="size (benchmarks.work)")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--frames", nargs="+", type=int, default=[2], help="latent frames of the sequence; a curve")
@@ -204,4 +212,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

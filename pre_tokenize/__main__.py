@@ -40,7 +40,7 @@ _DTYPES = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status (`lumos.cli.exit_status`) of one process."""
     again = "stopped; run the same command again to go on"
-    return status_of("pre_tokenize", lambda: _main(arguments), stopped=again)
+    return status_of("pre_tokenize", lambda: _main(arguments), words=arguments, stopped=again)
 
 
 def _main(arguments: Sequence[str] | None) -> int:

@@ -1,6 +1,5 @@
 """Merge what all tasks and processes made into `index.json`, which data YAMLs point to."""
 
-import argparse
 import re
 import sys
 from collections import Counter
@@ -12,23 +11,22 @@ if not __package__:  # run as a file: the folder above holds the package
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from lumos.cli.exit_status import status_of
+from lumos.cli.option import OptionParser
 from lumos.lumos1.data.shards import INDEX_NAME, num_clips, write_index
 from pre_tokenize.ledger import REPORT, UNSAID, Ledger, rank_folder, read_manifest, summary, write_json
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the index and the report of a pre-tokenisation; return the exit status (`lumos.cli.exit_status`)."""
-    parser = argparse.ArgumentParser(
-        allow_abbrev=False, description="Merge the shards of a pre-tokenisation into one index."
-    )
+    parser = OptionParser(prog="concat_record", description="Merge the shards of a pre-tokenisation into one index.")
     parser.add_argument("--output_dir", type=Path, required=True, help="the --output_dir of the pre-tokenisation")
-    folder = parser.parse_args(arguments).output_dir
 
     def merge() -> int:
+        folder = parser.parse_args(arguments).output_dir
         print(f"{folder / INDEX_NAME}: {summary(concat(folder))}")
         return 0
 
-    return status_of("concat_record", merge)
+    return status_of("concat_record", merge, words=arguments)
 
 
 def concat(folder: Path) -> dict[str, Any]:

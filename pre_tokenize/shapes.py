@@ -3,7 +3,6 @@
 `python -m pre_tokenize.shapes --out data/tiny/video --num 30000 --tokenizer ckpts/lumos-tiny`
 """
 
-import argparse
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -14,6 +13,7 @@ import torch
 from tqdm import tqdm
 
 from lumos.cli.exit_status import status_of
+from lumos.cli.option import OptionParser
 from lumos.lumos1.data.writing import ClipWriter
 from lumos.lumos1.sequence import Clip
 from lumos.shapes.dataset import Format, add_options, example, format_of, frames_of
@@ -55,17 +55,17 @@ def _batches(examples: Iterable, size: int) -> Iterator[list]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status (`lumos.cli.exit_status`)."""
-    parser = argparse.ArgumentParser(allow_abbrev=False, prog="pre_tokenize.shapes", description=__doc__)
+    parser = OptionParser(prog="pre_tokenize.shapes", description=__doc__)
     add_options(parser)
     parser.add_argument("--tokenizer", type=Path, default=Path("ckpts/lumos-tiny"), help="folder with both tokenizers")
-    options = parser.parse_args(arguments)
 
     def write() -> int:
+        options = parser.parse_args(arguments)
         form = format_of(options)
         write_clips(options.out, num=options.num, seed=options.seed, form=form, tokenizer=options.tokenizer)
         return 0
 
-    return status_of("pre_tokenize.shapes", write)
+    return status_of("pre_tokenize.shapes", write, words=arguments)
 
 
 if __name__ == "__main__":

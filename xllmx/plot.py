@@ -5,7 +5,6 @@ measures. Training is a line, smoothed over its own faint trace; evaluation has 
 training are written as a table.
 """
 
-import argparse
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -15,7 +14,9 @@ from typing import Any
 
 from xllmx.files import atomic_path
 from xllmx.place import check_file, inputs_of
+from xllmx.run.exit_status import status_of
 from xllmx.run.metrics import read_metrics
+from xllmx.run.option_parser import OptionParser
 
 KINDS = ("train", "eval")
 _COLUMNS = 3
@@ -156,25 +157,23 @@ def _draw_curve(axes: Any, curve: Curve, *, colour: str) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit status: 0, or 2 after one line that says what to mend."""
-    parser = argparse.ArgumentParser(allow_abbrev=False, prog="xllmx.plot", description=__doc__)
+    """The exit status (`xllmx.run.exit_status`)."""
+    parser = OptionParser(prog="xllmx.plot", description=__doc__)
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="folder of a training run (trainer.run_dir)")
     parser.add_argument(
         "--out", type=Path, help="picture to write (.png, .svg, .pdf); a table of the losses if not given"
     )
-    options = parser.parse_args(arguments)
-    try:
+
+    def plot() -> int:
+        options = parser.parse_args(arguments)
         curves = read_curves(options.runs)
-        if options.out is None:
-            sys.stdout.write(table(curves) + "\n")
-        else:
+        if options.out is not None:
             check_picture(options.out, runs=options.runs)
             draw(curves, options.out)
-            sys.stdout.write(f"{options.out}\n")
-    except (ValueError, OSError) as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
-    return 0
+        sys.stdout.write(f"{table(curves) if options.out is None else options.out}\n")
+        return 0
+
+    return status_of("xllmx.plot", plot, words=arguments)
 
 
 if __name__ == "__main__":

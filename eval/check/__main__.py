@@ -14,14 +14,14 @@ from eval.benchmarks import BENCHMARKS
 from eval.check.findings import Findings
 from eval.check.media import Expected
 from lumos.cli.exit_status import CHECK_FAILED, status_of
+from lumos.cli.option import OptionParser
 from lumos.media.files import replacing
 from xllmx.place import check_file, inputs_of
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status (`lumos.cli.exit_status`): 0 for a folder that may be scored, 1 for one that may not."""
-    options = _parser().parse_args(arguments)
-    return status_of("eval.check", lambda: _main(options))
+    return status_of("eval.check", lambda: _main(_parser().parse_args(arguments)), words=arguments)
 
 
 def _main(options: argparse.Namespace) -> int:
@@ -65,9 +65,8 @@ def _size(text: str) -> tuple[int, int]:
     return width, height
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        allow_abbrev=False,
+def _parser() -> OptionParser:
+    parser = OptionParser(
         prog="python -m eval.check",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

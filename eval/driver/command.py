@@ -75,7 +75,7 @@ def answer(
                 time.sleep(_FIRST_SPEAKS_S)
             raise
 
-    return status_of(program, command, stopped="stopped; run the same command again to go on")
+    return status_of(program, command, words=arguments, stopped="stopped; run the same command again to go on")
 
 
 def parse(parser: argparse.ArgumentParser, arguments: Sequence[str] | None = None) -> argparse.Namespace:

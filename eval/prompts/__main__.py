@@ -18,13 +18,13 @@ from eval.benchmarks import BENCHMARKS
 from eval.prompts.lists import FOLDER, PromptLists, missing_long, read_long
 from eval.prompts.sources import Source, download, find, installed_vbench, is_pinned, other_versions
 from lumos.cli.exit_status import status_of
+from lumos.cli.option import OptionParser
 from lumos.media.files import replacing
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status (`lumos.cli.exit_status`): 0, or 2 after one line that says what could not be had."""
-    options = _parser().parse_args(arguments)
-    return status_of("eval.prompts", lambda: _main(options))
+    return status_of("eval.prompts", lambda: _main(_parser().parse_args(arguments)), words=arguments)
 
 
 def _main(options: argparse.Namespace) -> int:
@@ -114,9 +114,8 @@ def _json(content: Mapping[str, str]) -> bytes:
     return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode("utf-8")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        allow_abbrev=False,
+def _parser() -> OptionParser:
+    parser = OptionParser(
         prog="python -m eval.prompts",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

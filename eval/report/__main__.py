@@ -17,14 +17,18 @@ from eval.report.page import page
 from eval.report.scores import Scores
 from eval.report.table import markdown, table_of
 from lumos.cli.exit_status import CHECK_FAILED, status_of
+from lumos.cli.option import OptionParser
 from lumos.media.files import replacing
 from xllmx.place import check_file, inputs_of
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status (`lumos.cli.exit_status`): 0 with a total, 1 without one."""
-    options = _parser().parse_args(arguments)
-    return status_of("eval.report", lambda: 0 if report(options).totals else CHECK_FAILED)
+
+    def command() -> int:
+        return 0 if report(_parser().parse_args(arguments)).totals else CHECK_FAILED
+
+    return status_of("eval.report", command, words=arguments)
 
 
 def report(options: argparse.Namespace) -> Scores:
@@ -60,9 +64,8 @@ def _list_if_there(benchmark: Benchmark, given: Path | None) -> Path | None:
         return None
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        allow_abbrev=False,
+def _parser() -> OptionParser:
+    parser = OptionParser(
         prog="python -m eval.report",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

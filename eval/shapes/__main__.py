@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             args.command(args)
         return 0
 
-    return status_of("eval.shapes", run_command)
+    return status_of("eval.shapes", run_command, words=arguments)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -17,6 +17,7 @@ from typing import Any
 from eval.shapes.prompts import make_prompts
 from eval.shapes.score import check
 from lumos.cli.exit_status import status_of
+from lumos.cli.option import OptionParser
 from lumos.media.files import replacing
 from lumos.media.reading import read_image
 from lumos.shapes import ObjectClaim, Prompt, describe
@@ -28,8 +29,7 @@ _RELATION = {words: relation for relation, words in _OPPOSITE.items()}
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status (`lumos.cli.exit_status`)."""
-    options = _parser().parse_args(arguments)
-    return status_of("eval.shapes.geneval", lambda: _main(options))
+    return status_of("eval.shapes.geneval", lambda: _main(_parser().parse_args(arguments)), words=arguments)
 
 
 def _main(options: argparse.Namespace) -> int:
@@ -101,9 +101,8 @@ def score_images(folder: Path) -> Iterator[dict[str, Any]]:
             }
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        allow_abbrev=False,
+def _parser() -> OptionParser:
+    parser = OptionParser(
         prog="python -m eval.shapes.geneval",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

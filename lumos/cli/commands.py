@@ -23,7 +23,7 @@ with loading("lumos"):
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status of one command."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    return status_of("lumos", lambda: _main(words), stopped="stopped; what was finished is kept")
+    return status_of("lumos", lambda: _main(words), words=words, stopped="stopped; what was finished is kept")
 
 
 def parser() -> argparse.ArgumentParser:

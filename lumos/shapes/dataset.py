@@ -27,6 +27,8 @@ from xllmx.files import write_text
 from xllmx.number_range import SHARE, Range, check_numbers
 from xllmx.place import check_file
 from xllmx.rng import seed_for
+from xllmx.run.exit_status import status_of
+from xllmx.run.option_parser import OptionParser
 
 _COLOURLESS_TAGS = {"single_object", "two_object"}
 
@@ -146,17 +148,17 @@ def format_of(options: argparse.Namespace) -> Format:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit status: 0, or 2 after one line that says what to mend."""
-    parser = argparse.ArgumentParser(allow_abbrev=False, prog="lumos.shapes.dataset", description=__doc__)
+    """The exit status (`xllmx.run.exit_status`)."""
+    parser = OptionParser(prog="lumos.shapes.dataset", description=__doc__)
     add_options(parser)
     parser.add_argument("--files", action="store_true", help="as always; shards are made by pre_tokenize.shapes")
-    options = parser.parse_args(arguments)
-    try:
+
+    def write() -> int:
+        options = parser.parse_args(arguments)
         write_files(options.out, num=options.num, seed=options.seed, form=format_of(options))
-    except (ValueError, OSError) as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
-    return 0
+        return 0
+
+    return status_of("lumos.shapes.dataset", write, words=arguments)
 
 
 if __name__ == "__main__":

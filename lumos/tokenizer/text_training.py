@@ -16,6 +16,8 @@ from lumos.shapes.dataset import training_example
 from lumos.tokenizer.text import TOKEN_NAMES, code_name, number_name, prompt_text
 from xllmx.files import write_text
 from xllmx.place import check_file
+from xllmx.run.exit_status import status_of
+from xllmx.run.option_parser import OptionParser
 
 NUM_NUMBERS = 128
 """Number tokens of a small tokenizer: grids up to 127 x 32 px, fps and seconds up to 127."""
@@ -68,19 +70,18 @@ def _merges(tokenizer: Tokenizer) -> list[tuple[str, str]]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the file; return the exit status: 0, or 2 after one line that says what to mend."""
-    parser = argparse.ArgumentParser(allow_abbrev=False, prog="lumos.tokenizer.text_training", description=__doc__)
+    """Write the file; return the exit status (`xllmx.run.exit_status`)."""
+    parser = OptionParser(prog="lumos.tokenizer.text_training", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="tokenizer file to write")
     parser.add_argument("--num-codes", type=int, required=True, help="size of the visual codebook")
     parser.add_argument("--num-captions", type=int, default=5000)
     parser.add_argument("--num-merges", type=int, default=512)
     parser.add_argument("--size", type=int, default=64, help="pixels named in the prompts")
-    options = parser.parse_args(arguments)
-    try:
-        check_file(options.out)
-    except ValueError as error:
-        sys.stderr.write(f"error: --out: {error}\n")
-        return 2
+    return status_of("lumos.tokenizer.text_training", lambda: _write(parser.parse_args(arguments)), words=arguments)
+
+
+def _write(options: argparse.Namespace) -> int:
+    check_file(options.out)
     captions = (training_example(i, seed=0, moving=i % 2 == 0)[1] for i in range(options.num_captions))
     texts = (prompt_text(words, width=options.size, height=options.size, num_frames=0, fps=0) for words in captions)
     tokenizer = train_text_tokenizer(texts, num_merges=options.num_merges, num_codes=options.num_codes)

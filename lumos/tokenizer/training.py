@@ -1,11 +1,9 @@
 """Training of the visual tokenizer from a config: `python -m lumos.tokenizer.training --config FILE key=value ...`."""
 
-import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -17,7 +15,10 @@ from xllmx.files import atomic_path
 from xllmx.optim import OptimConfig
 from xllmx.place import check_new_folder
 from xllmx.ranks.parallel import ParallelConfig
+from xllmx.run.exit_status import status_of
+from xllmx.run.failure import ended_together
 from xllmx.run.folder import claimed_run
+from xllmx.run.option_parser import OptionParser
 from xllmx.trainer import Trainer, TrainerConfig
 
 
@@ -46,7 +47,8 @@ def run(config: TokenizerRunConfig, *, config_file: Path | str | None = None) ->
     run_dir, inputs = config.trainer.run_dir, {"task.init_from": config.task.init_from}
     if config.export_to is not None:
         check_new_folder(config.export_to, inputs={**inputs, "trainer.run_dir": run_dir}, marks=VISUAL_PAIR)
-    with claimed_run(run_dir, inputs=inputs, config_file=config_file, written=(NETWORK_FILE,)):
+    claim = claimed_run(run_dir, inputs=inputs, config_file=config_file, written=(NETWORK_FILE,))
+    with ended_together(run_dir), claim:
         task = TokenizerTask(config.task, export_dtype=getattr(torch, config.export_dtype))
         trainer = Trainer(task, config.trainer, config.optim, ParallelConfig(), record=config)
         result = trainer.fit()
@@ -61,19 +63,18 @@ def run(config: TokenizerRunConfig, *, config_file: Path | str | None = None) ->
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit status: 0, or 2 after one line that says what to mend."""
-    parser = argparse.ArgumentParser(allow_abbrev=False, prog="lumos.tokenizer.training", description=__doc__)
+    """Return the exit status (`xllmx.run.exit_status`)."""
+    parser = OptionParser(prog="lumos.tokenizer.training", description=__doc__)
     parser.add_argument("--config", help="YAML file with settings of TokenizerRunConfig")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings that win over the file's")
-    options: Any = parser.parse_args(arguments)
-    try:
-        config = load_config(TokenizerRunConfig, options.config, options.overrides)
-        metrics = run(config, config_file=options.config)
-    except ValueError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
-    sys.stdout.write(" ".join(f"{name}={value:.4g}" for name, value in metrics.items()) + "\n")
-    return 0
+
+    def train() -> int:
+        options = parser.parse_args(arguments)
+        metrics = run(load_config(TokenizerRunConfig, options.config, options.overrides), config_file=options.config)
+        sys.stdout.write(" ".join(f"{name}={value:.4g}" for name, value in metrics.items()) + "\n")
+        return 0
+
+    return status_of("lumos.tokenizer.training", train, words=arguments)
 
 
 if __name__ == "__main__":

@@ -104,8 +104,9 @@ if __name__ == "__main__":
     sys.path.insert(0, str(HERE.parent))
     from xllmx.run.failure import ended_together
 
-    with ended_together():
-        for planned in json.loads(sys.argv[1]):
+    plans = json.loads(sys.argv[1])
+    with ended_together(Path(plans[0]["run"])):
+        for planned in plans:
             train(planned)
     sys.stderr.flush()
     os._exit(0)  # gloo's threads now and then abort an ordinary exit

@@ -2,7 +2,7 @@
 
 A process that fails leaves its message in the launcher's store. In every process a thread looks there, because the
 others wait in a collective that will never be complete (with NCCL for half an hour). Where there is no launcher, errors
-simply pass through.
+simply pass through. What is no mistake of the user's is saved as a report by the process it came up in.
 """
 
 import os
@@ -12,10 +12,13 @@ import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch.distributed as dist
 
 from xllmx.ranks.distributed import barrier, launched_rank, launched_ranks, shutdown
+from xllmx.run.error_report import is_foreseen, memory_line, reported_into, unforeseen
+from xllmx.run.exit_status import asks_debug
 
 _LOOK_S = 0.5
 _PATIENCE_S = 15.0
@@ -23,17 +26,18 @@ _PATIENCE_S = 15.0
 
 
 @contextmanager
-def ended_together() -> Iterator[None]:
+def ended_together(reports: Path) -> Iterator[None]:
     """A context after which all processes have left the group; an error on any rank ends all of them, with status 1.
 
-    The main rank prints `error: ...`; a rank with an error that is not the user's prints its traceback before. A rank
-    that cannot tell the main one (there is no process group yet, or no longer) waits a while, then prints the error
-    itself.
+    The main rank prints `error: ...`; a rank with an error that nobody foresaw saves its report in the folder `reports`
+    and tells where. A rank that cannot tell the main one (there is no process group yet, or no longer) waits a while,
+    then prints the error itself.
     """
     if launched_ranks() == 1:
-        yield
+        with reported_into(reports):
+            yield
         return
-    watch = _Watch()
+    watch = _Watch(reports)
     watch.start()
     try:
         yield
@@ -47,7 +51,8 @@ def ended_together() -> Iterator[None]:
 class _Watch:
     """Looks for the failure of any rank, and tells the others of this one's."""
 
-    def __init__(self) -> None:
+    def __init__(self, reports: Path) -> None:
+        self._reports = reports
         # of this start of the workers: a launcher that restarts them keeps its store
         self._key = f"xllmx/failure/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}"
         self._stopped = threading.Event()
@@ -66,19 +71,26 @@ class _Watch:
         if not dist.is_initialized():  # the main process has found the same, and ends us; or this machine is at fault
             if launched_rank():
                 time.sleep(_PATIENCE_S)
-            self._end(str(error) if isinstance(error, ValueError) else "".join(traceback.format_exception(error)))
+            self._end(self._said(error))
         if _is_echo(error):
             time.sleep(_PATIENCE_S)  # the watching thread ends this process sooner, with the cause
             self._end(f"another process has died ({_line(error)}); see what it said, and start again to resume")
-        if not isinstance(error, ValueError):
-            traceback.print_exception(error)
-        message = str(error) if isinstance(error, ValueError) else _line(error)
+        message = self._said(error)
         store = dist.distributed_c10d._get_default_store()
         if launched_rank() == 0:
             self._end(message, store)
         store.set(self._key, f"{message} [process {launched_rank()}]")
         time.sleep(_PATIENCE_S)
         self._end("")
+
+    def _said(self, error: Exception) -> str:
+        """Return the line for people, with the report of an error that is not the user's saved."""
+        if asks_debug():
+            traceback.print_exception(error)
+        if isinstance(error, ValueError):
+            return str(error)
+        line = memory_line(error) or (_line(error) if is_foreseen(error) else None)
+        return line or unforeseen(error, folder=self._reports)
 
     def _look(self) -> None:
         while not self._stopped.wait(_LOOK_S):

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lumos.cli.exit_status import USER_ERROR
+from lumos.cli.exit_status import USER_ERROR, status_of
+from lumos.cli.option import OptionParser
 from lumos.cli.training.preview import PreviewConfig, PromptPreview
 from lumos.lumos1.model.lora import LoRAConfig
 from lumos.lumos1.training.task import LumosTask, LumosTaskConfig
@@ -51,7 +52,7 @@ def run(config: RunConfig, *, config_file: Path | str | None = None) -> FitResul
     Raises:
         ValueError: another training is at work in the folder, and what `Trainer` raises.
     """
-    with ended_together():
+    with ended_together(config.trainer.run_dir):
         task, preview = build_task(config), None
         with claimed_run(config.trainer.run_dir, inputs=_inputs(config), config_file=config_file):
             if config.samples.every:
@@ -80,15 +81,23 @@ def stopped_status(reason: str) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status (`lumos.cli.exit_status`): 0, 2 after one line, or 128 and the number of a signal."""
-    parser = argparse.ArgumentParser(allow_abbrev=False, prog="lumos.train", description=__doc__)
+
+    def train() -> int:
+        try:
+            options = _parser().parse_args(arguments)
+            config = load_config(RunConfig, options.config, options.overrides)
+            stopped = run(config, config_file=options.config).stopped
+        except (ValueError, OSError):
+            if launched_local_rank():  # once a machine: the file may be missing on one of them alone
+                return USER_ERROR
+            raise
+        return stopped_status(stopped) if stopped else 0
+
+    return status_of("lumos.train", train, words=arguments)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = OptionParser(prog="lumos.train", description=__doc__)
     parser.add_argument("--config", help="YAML file with settings of RunConfig")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings that win over the file's")
-    options = parser.parse_args(arguments)
-    try:
-        config = load_config(RunConfig, options.config, options.overrides)
-        stopped = run(config, config_file=options.config).stopped
-    except ValueError as error:
-        if launched_local_rank() == 0:  # once a machine: the file may be missing on one of them alone
-            sys.stderr.write(f"error: {error}\n")
-        return USER_ERROR
-    return stopped_status(stopped) if stopped else 0
+    return parser

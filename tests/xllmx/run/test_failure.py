@@ -94,9 +94,10 @@ def test_a_process_that_is_killed_ends_the_others_with_one_line(tmp_path: Path) 
 
 ONE_FAILS = """
 import os, time
+from pathlib import Path
 from xllmx.ranks.distributed import init_distributed
 from xllmx.run.failure import ended_together
-with ended_together():
+with ended_together(Path("{folder}")):
     if {joined}:
         init_distributed("cpu")
     if os.environ["RANK"] == "1":
@@ -110,18 +111,26 @@ os._exit(0)
 @pytest.mark.parametrize(
     ("error", "others_busy_s"), [("ValueError('disk full')", 0), ("RuntimeError('cannot restore it')", 60)]
 )
-def test_an_error_is_said_also_where_the_others_are_done_and_whatever_its_words(error: str, others_busy_s: int) -> None:
-    code = ONE_FAILS.format(joined=True, error=error, others_busy_s=others_busy_s)
+def test_an_error_is_said_also_where_the_others_are_done_and_whatever_its_words(
+    tmp_path: Path, error: str, others_busy_s: int
+) -> None:
+    code = ONE_FAILS.format(folder=tmp_path, joined=True, error=error, others_busy_s=others_busy_s)
     errors, codes = ranks.ended(ranks.start_ranks(["-c", code], num=2))
     ((line,), nothing) = error_lines(errors)
     assert error.partition("(")[2].strip("')") in line
     assert line.endswith("[process 1]")
     assert (nothing, codes) == ([], [1, 1])
+    assert not any("Traceback" in text for text in errors)
+    reports = list(tmp_path.glob("error-*-1-*.txt"))  # of rank 1, for what is no mistake of the user's
+    assert len(reports) == error.startswith("Runtime")
+    assert all(str(report) in line and "RuntimeError: cannot restore it" in report.read_text() for report in reports)
 
 
 @pytest.mark.slow
-def test_a_process_at_fault_before_there_is_a_group_speaks_for_itself() -> None:
-    code = ONE_FAILS.format(joined=False, error="ValueError('no GPU on this machine')", others_busy_s=0)
+def test_a_process_at_fault_before_there_is_a_group_speaks_for_itself(tmp_path: Path) -> None:
+    code = ONE_FAILS.format(
+        folder=tmp_path, joined=False, error="ValueError('no GPU on this machine')", others_busy_s=0
+    )
     errors, codes = ranks.ended(ranks.start_ranks(["-c", code], num=2))
     assert error_lines(errors) == [[], ["error: no GPU on this machine [process 1]"]]
     assert codes == [0, 1]

@@ -1,0 +1,43 @@
+"""The parser of every program: options are written out in full, and what is wrong with them is one line."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from xllmx.run.exit_status import DEBUG
+
+STATUSES = (
+    "Exit status: 0 done, 1 a check failed, 2 a mistake (one line says which), 70 an error that was not foreseen (one "
+    "line, with the path of a report), 130 Ctrl-C, 141 nobody reads the output, 143 SIGTERM."
+)
+"""Last lines of every --help."""
+
+
+class OptionParser(argparse.ArgumentParser):
+    """A parser whose complaints are one line, a `ValueError`; options are written out, with hyphens or underscores.
+
+    `separator` is what stands between the words of its own options: --num-frames takes --num_frames too. Every one has
+    --debug (`xllmx.run.exit_status`).
+    """
+
+    def __init__(self, *args: Any, separator: str = "-", **kwargs: Any) -> None:
+        super().__init__(*args, **{"allow_abbrev": False, "epilog": STATUSES, **kwargs})
+        self._separator = separator
+        self.add_argument(DEBUG, action="store_true", help="show the traceback of an error")
+
+    def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> tuple[Any, list[str]]:  # type: ignore[override]
+        """Return what argparse makes of the words, their options in the spelling they were added with."""
+        words = list(sys.argv[1:] if args is None else args)
+        end = words.index("--") if "--" in words else len(words)
+        return super().parse_known_args([*map(self._spelt, words[:end]), *words[end:]], namespace)
+
+    def error(self, message: str) -> NoReturn:
+        """Raises `ValueError` with the message and where to read on."""
+        raise ValueError(f"{message}; see {self.prog} --help")
+
+    def _spelt(self, word: str) -> str:
+        if not word.startswith("--"):
+            return word
+        name, equals, value = word.removeprefix("--").partition("=")
+        return f"--{name.replace('-', self._separator).replace('_', self._separator)}{equals}{value}"
