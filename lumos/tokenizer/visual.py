@@ -26,11 +26,19 @@ class VisualTokenizer:
     spatial_factor = 8
     temporal_factor = 4
 
-    def __init__(self, encoder: torch.jit.ScriptModule, decoder: torch.jit.ScriptModule, *, window: int = 24) -> None:
-        """Wrap a pair; `window` is the number of new latent frames of one call."""
+    def __init__(
+        self,
+        encoder: torch.jit.ScriptModule,
+        decoder: torch.jit.ScriptModule,
+        *,
+        window: int = 24,
+        source: Path = Path(),
+    ) -> None:
+        """Wrap a pair; `window` is the number of new latent frames of one call, `source` its folder, for errors."""
         if window < 1:
             raise ValueError(f"window={window} must be at least one latent frame")
         self._encoder, self._decoder, self._window = encoder, decoder, window
+        self._source = source
 
     @classmethod
     def from_pretrained(
@@ -47,7 +55,7 @@ class VisualTokenizer:
             ValueError: a file is missing or is not TorchScript.
         """
         halves = [_load(Path(folder) / name, torch.device(device), dtype) for name in (ENCODER, DECODER)]
-        return cls(halves[0], halves[1])
+        return cls(halves[0], halves[1], source=Path(folder))
 
     @torch.inference_mode()
     def encode(self, video: Float[Tensor, "B 3 F Hpx Wpx"]) -> Int[Tensor, "B T H W"]:
@@ -67,7 +75,7 @@ class VisualTokenizer:
             # A window's first frame is coded alone, unlike in the clip: one more latent frame of overlap absorbs it.
             first = max(0, first - 1)
             piece = video[:, :, self.temporal_factor * first : self.temporal_factor * (stop - 1) + 1]
-            pieces.append(_first_output(self._encoder(piece))[:, start - first :].long())
+            pieces.append(_run(self._encoder, piece, self._source / ENCODER)[:, start - first :].long())
         return torch.cat(pieces, dim=1)
 
     @torch.inference_mode()
@@ -76,7 +84,7 @@ class VisualTokenizer:
         codes = codes.to(_placement(self._decoder)[0])
         pieces = []
         for start, stop, first in _windows(codes.shape[1], _reach(self._decoder), self._window):
-            piece = _first_output(self._decoder(codes[:, first:stop])).float()
+            piece = _run(self._decoder, codes[:, first:stop], self._source / DECODER).float()
             new_frames = self.temporal_factor * (stop - start) - (3 if start == 0 else 0)
             pieces.append(piece[:, :, piece.shape[2] - new_frames :])
         return torch.cat(pieces, dim=2)
@@ -110,8 +118,19 @@ def _placement(half: torch.jit.ScriptModule) -> tuple[torch.device, torch.dtype]
     return torch.device("cpu"), torch.float32
 
 
-def _first_output(output: Tensor | Sequence[Tensor]) -> Tensor:
-    return output if isinstance(output, Tensor) else output[0]
+def _run(half: torch.jit.ScriptModule, given: Tensor, source: Path) -> Tensor:
+    """Return what a half makes of a tensor; ValueError that names its file for whatever it raises, but for memory."""
+    try:
+        output: Tensor | Sequence[Tensor] = half(given)
+        return output if isinstance(output, Tensor) else output[0]
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:  # a program raises what it likes
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        reason = lines[-1][:200] if lines else type(error).__name__
+        shape = "x".join(map(str, given.shape))
+        remedy = "the pair does not fit this model, or is damaged: use the one it came with, or download it again"
+        raise ValueError(f"{source} fails on an input of {shape} ({reason}); {remedy}") from error
 
 
 def _repeat_last(video: Float[Tensor, "B 3 F Hpx Wpx"], times: int) -> Float[Tensor, "B 3 G Hpx Wpx"]:
