@@ -21,6 +21,7 @@ from eval.driver.command import Driver, drive
 from eval.prompts.lists import FOLDER
 from eval.vbench.prompts import LISTS, VIDEOS_PER_PROMPT, read_videos
 from eval.vbench.t2v import work_of
+from xllmx.safe.inside import inside, is_file
 
 if TYPE_CHECKING:
     from eval.driver.work import Work
@@ -57,8 +58,9 @@ def crops(names: Sequence[str], folder: Path, ratio: str) -> dict[str, Path]:
     Raises ValueError that names every image that is not there, or is none.
     """
     place = folder / ratio if (folder / ratio).is_dir() else folder
-    files = {name: place / name for name in dict.fromkeys(names)}
-    missing = [name for name, path in files.items() if not path.is_file()]
+    bring = "take the list from VBench itself"
+    files = {name: inside(place, name, said_by="the list of prompts", remedy=bring) for name in dict.fromkeys(names)}
+    missing = [name for name, path in files.items() if not is_file(path)]
     if missing:
         remedy = "bring them with VBench's vbench2_beta_i2v/download_data.sh, and give the folder with --images"
         raise ValueError(f"{len(missing)} of {len(files)} crops are not in {place}: {'; '.join(missing)}; {remedy}")

@@ -12,6 +12,7 @@ import torch
 
 from lumos.cli.models.door import find_model
 from lumos.cli.models.kind import Model
+from lumos.hub.hashes import HASHES, check_folder
 from lumos.hub.models import DEFAULT_MODEL, ckpts_root
 
 OLDEST_PYTHON = (3, 11)
@@ -42,6 +43,8 @@ def examine(name: str | Path = DEFAULT_MODEL, ckpts: Path | None = None) -> Iter
     found: list[Model] = []
     yield _check(f"model {name}", lambda: _model(name, ckpts, found))
     for model in found:
+        if any((folder / HASHES).is_file() for folder in _folders(model)):
+            yield _check("downloaded files", partial(_hashes, model))
         for part, look in model.kind.checks().items():
             yield _check(part, partial(look, model))
 
@@ -92,3 +95,12 @@ def _model(name: str | Path, ckpts: Path | None, found: list[Model]) -> str:
     model = find_model(name, ckpts)
     found.append(model)
     return f"{model.kind.title}, {model.files.model} (checkpoints in {ckpts_root(ckpts)})"
+
+
+def _hashes(model: Model) -> str:
+    """How many files are byte by byte as they were downloaded."""
+    return f"{sum(map(check_folder, _folders(model)))} as they came from the hub, by their SHA-256"
+
+
+def _folders(model: Model) -> list[Path]:
+    return sorted({path.parent for path in model.files.paths_to_hash})

@@ -1,5 +1,6 @@
 """What a visual tokenizer answers, looked at before it is used: a wrong pair gives wrong pictures without a word."""
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,20 +13,24 @@ _MOST_PIXEL = 16.0
 """Pixels are about -1 to 1; a decoder may overshoot where there is an edge, but not by so much."""
 
 
-def run_half(half: Any, given: Tensor, name: str) -> Tensor:
-    """Return the first of what one half of a tokenizer answers; ValueError in one line where it fails."""
+def run_half(half: Any, given: Tensor, source: Path) -> Tensor:
+    """Return the first of what one half of a tokenizer, read from `source`, answers.
+
+    Raises:
+        ValueError: it raises, whatever that is but for a full memory, or answers with no tensor; the file is named.
+    """
     try:
         output = half(given)
     except torch.OutOfMemoryError:
         raise
-    except (RuntimeError, IndexError, NotImplementedError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[-1][:200]
-        raise ValueError(
-            f"{name} of the visual tokenizer fails on {list(given.shape)} ({reason}); {_REMEDY}"
-        ) from error
+    except Exception as error:  # a program raises what it likes
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        reason = lines[-1][:200] if lines else type(error).__name__
+        shape = "x".join(map(str, given.shape))
+        raise ValueError(f"{source} fails on an input of {shape} ({reason}); {_REMEDY}") from error
     first = output[0] if isinstance(output, tuple | list) and output else output
     if not isinstance(first, Tensor):
-        raise ValueError(f"{name} of the visual tokenizer answers with a {type(first).__name__}, no tensor; {_REMEDY}")
+        raise ValueError(f"{source} answers with a {type(first).__name__}, no tensor; {_REMEDY}")
     return first
 
 

@@ -3,18 +3,20 @@
 archive     one listing, nothing packed, no part that torch does not write
 pickles     they ask for tensors and for the classes of the archive itself
 source      nothing runs on loading (`program_source`)
-graphs      of every function, after loading and before the first call: only operators of the list (`operators`)
+graphs      of every function, after loading and before the first call: only operators of the list (`operators`),
+            and loops of so many turns (`program_loops`)
 """
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
 
 import torch
 
+from lumos.tokenizer.program_loops import called, counted_nodes
 from lumos.tokenizer.program_source import check_operator, check_source
 from xllmx.safe.plain_pickle import check_pickle
 from xllmx.safe.torch_archive import TENSOR_NAMES, open_archive
@@ -24,7 +26,8 @@ MOST_BYTES = 8 * 2**30
 
 _MOST_SOURCE_BYTES = 64 * 2**20
 _MOST_NODES = 1_000_000
-"""Of the graph that remains when every call is replaced by what it calls; a tokenizer has some thousands."""
+"""Of the graph that remains when every call is replaced by what it calls, and every loop written out; a tokenizer has
+some thousands."""
 
 _PARTS = re.compile(
     r"((data|constants|traced_inputs)(/\d+|\.pkl)|attributes\.pkl|code/[\w./]+\.py(\.debug_pkl)?|version|byteorder|"
@@ -63,16 +66,15 @@ def check_graphs(functions: Any) -> None:
     """Check the graphs of functions, which call no others than themselves.
 
     Raises:
-        ValueError: an operator is not allowed, or the calls of each other make a program without end.
+        ValueError: an operator is not allowed, or loops and calls of each other make a program without end.
     """
     sizes: dict[str, int] = {}
-    calls: dict[str, list[str]] = {}
-    for function in functions:
-        name = function.qualified_name
-        nodes = list(_nodes(function.graph))
-        for node in nodes:
+    calls: dict[str, list[tuple[str, int]]] = {}
+    for name, nodes in counted_nodes({function.qualified_name: function for function in functions}).items():
+        for node, _ in nodes:
             check_operator(node.kind(), f" (in {name.removeprefix('__torch__.')})")
-        sizes[name], calls[name] = len(nodes), [called for node in nodes for called in _called(node)]
+        sizes[name] = sum(times for _, times in nodes)
+        calls[name] = [(callee, times) for node, times in nodes if (callee := called(node)) is not None]
     _check_size(sizes, calls)
 
 
@@ -107,24 +109,7 @@ def _text(content: bytes) -> str:
         raise ValueError("its source is not as torch writes it") from None
 
 
-def _nodes(graph: Any) -> Iterator[Any]:
-    """Yield every node of a graph, those inside branches and loops too."""
-    waiting = [graph]
-    while waiting:
-        for node in waiting.pop().nodes():
-            yield node
-            waiting += node.blocks()
-
-
-def _called(node: Any) -> Iterator[str]:
-    """Yield the function a node calls, by its whole name."""
-    if node.kind() == "prim::CallFunction":
-        yield str(node.inputsAt(0).type())
-    elif node.kind() == "prim::CallMethod":
-        yield f"{node.inputsAt(0).type().annotation_str}.{node.s('name')}"
-
-
-def _check_size(sizes: dict[str, int], calls: dict[str, list[str]]) -> None:
+def _check_size(sizes: Mapping[str, int], calls: Mapping[str, Sequence[tuple[str, int]]]) -> None:
     """Raise ValueError where calls of calls of calls come to more than can be run, or to something unknown."""
     whole: dict[str, int] = {}
     waiting = list(sizes)
@@ -135,12 +120,12 @@ def _check_size(sizes: dict[str, int], calls: dict[str, list[str]]) -> None:
             continue
         if name not in sizes:
             raise ValueError(f"it calls {name}, which it does not hold")
-        if unknown := [called for called in calls[name] if called not in whole]:
+        if unknown := [callee for callee, _ in calls[name] if callee not in whole]:
             waiting += dict.fromkeys(unknown)
             if len(waiting) > len(sizes) ** 2 + len(unknown):
                 raise ValueError(f"its function {name} calls itself")
             continue
-        whole[name] = sizes[name] + sum(whole[called] for called in calls[name])
+        whole[name] = sizes[name] + sum(times * whole[callee] for callee, times in calls[name])
         if whole[name] > _MOST_NODES:
             raise ValueError(f"its function {name} comes to more than {_MOST_NODES} operations")
 

@@ -27,11 +27,19 @@ class VisualTokenizer:
     spatial_factor = 8
     temporal_factor = 4
 
-    def __init__(self, encoder: torch.jit.ScriptModule, decoder: torch.jit.ScriptModule, *, window: int = 24) -> None:
-        """Wrap a pair; `window` is the number of new latent frames of one call."""
+    def __init__(
+        self,
+        encoder: torch.jit.ScriptModule,
+        decoder: torch.jit.ScriptModule,
+        *,
+        window: int = 24,
+        source: Path = Path(),
+    ) -> None:
+        """Wrap a pair; `window` is the number of new latent frames of one call, `source` its folder, for errors."""
         if window < 1:
             raise ValueError(f"window={window} must be at least one latent frame")
         self._encoder, self._decoder, self._window = encoder, decoder, window
+        self._source = source
 
     @classmethod
     def from_pretrained(
@@ -48,7 +56,7 @@ class VisualTokenizer:
             ValueError: a file is missing or is not TorchScript.
         """
         halves = [_load(Path(folder) / name, torch.device(device), dtype) for name in (ENCODER, DECODER)]
-        return cls(halves[0], halves[1])
+        return cls(halves[0], halves[1], source=Path(folder))
 
     @torch.inference_mode()
     def encode(self, video: Float[Tensor, "B 3 F Hpx Wpx"]) -> Int[Tensor, "B T H W"]:
@@ -68,7 +76,7 @@ class VisualTokenizer:
             # A window's first frame is coded alone, unlike in the clip: one more latent frame of overlap absorbs it.
             first = max(0, first - 1)
             piece = video[:, :, self.temporal_factor * first : self.temporal_factor * (stop - 1) + 1]
-            codes = run_half(self._encoder, piece, ENCODER)
+            codes = run_half(self._encoder, piece, self._source / ENCODER)
             grid = (len(video), stop - first, height // self.spatial_factor, width // self.spatial_factor)
             check_codes(codes, grid)
             pieces.append(codes[:, start - first :].long())
@@ -85,7 +93,7 @@ class VisualTokenizer:
         codes = codes.to(_placement(self._decoder)[0])
         pieces = []
         for start, stop, first in _windows(codes.shape[1], _reach(self._decoder), self._window):
-            piece = run_half(self._decoder, codes[:, first:stop], DECODER)
+            piece = run_half(self._decoder, codes[:, first:stop], self._source / DECODER)
             num_frames = self.temporal_factor * (stop - first) - 3
             side = self.spatial_factor
             check_pixels(piece, (batch, 3, num_frames, side * height, side * width))

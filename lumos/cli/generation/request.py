@@ -9,14 +9,18 @@ from lumos.cli.generation.options import DEFAULT_OUT
 from lumos.cli.jobs.outputs import FORMATS
 from lumos.cli.jobs.prompts import Prompt, distinct, name_of, read_prompts
 from lumos.cli.models.kind import ModelKind
-from lumos.hub.models import read_json
-from xllmx.safe.inside import bare_name
+from lumos.hub.models import ckpts_root, read_json
+from xllmx.safe.inside import bare_name, inside
 
 if TYPE_CHECKING:
     from lumos.cli.jobs.runner import Plan
 
+_NAME_IT = "if you know where it comes from, name it yourself with {} beside --from-json"
 _OTHER_FORMATS = ("avi", "jpeg", "jpg", "m4v", "mkv", "mov", "webm", "webp")
-_RECORDED = {"prompt": str, "seed": int, "settings": dict, "model": str, "output": str}
+_RECORDED = {"prompt": str, "seed": int, "settings": dict, "model": str, "output": str, "dtype": str, "model_hash": str}
+_MAY_BE_RECORDED = {
+    "negative_prompt": str, "image": str, "image_hash": str, "lora": str, "weights": str, "tiled": bool
+}  # fmt: skip
 
 
 def read_request(path: Path) -> dict[str, Any]:
@@ -28,28 +32,39 @@ def read_request(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ValueError(f"--from-json {path}: no such file; give the .json that lies beside an output")
     record = read_json(path)
-    if missing := {*_RECORDED, "model_hash", "dtype"} - record.keys():
+    if missing := _RECORDED.keys() - record.keys():
         raise ValueError(f"{path} is no record of an output: it lacks {', '.join(sorted(missing))}")
-    for name, kind in _RECORDED.items():
-        if not isinstance(record[name], kind):
-            raise ValueError(f"{path} is no record of an output: its {name} is {record[name]!r}")
+    asked = {name: kind for name, kind in _MAY_BE_RECORDED.items() if record.get(name) is not None}
+    for name, kind in {**_RECORDED, **asked}.items():
+        if not isinstance(record[name], kind) or (kind is int and isinstance(record[name], bool)):
+            raise ValueError(f"{path} is no record of an output: its {name} is {str(record[name])[:200]!r}")
+    if isinstance(preset := record["settings"].get("preset"), str) and Path(preset).suffix:
+        raise ValueError(
+            f"{path} names the preset file {preset[:200]!r}; its keys belong there, or give it with --preset"
+        )
     return record
 
 
 def take_record(options: argparse.Namespace, record: Mapping[str, Any]) -> None:
     """Fill the options that are not given from a record: model, prompt, picture, seed, how it was loaded, output.
 
+    What it says of files is taken where they lie in its own folder or under the checkpoints; whoever wrote it, nothing
+    else is opened.
+
     Raises:
-        ValueError: prompt or picture are given too, or the picture is not the one there was.
+        ValueError: a prompt is given too, a file lies elsewhere, or the picture is not the one there was.
     """
-    if options.prompt or options.prompt_file or options.image:
-        raise ValueError("--from-json holds prompt and image; leave --prompt, --prompt-file and --image out")
-    options.model = options.model or record["model"]
-    options.lora = options.lora or (Path(record["lora"]) if record.get("lora") else None)
+    if options.prompt or options.prompt_file:
+        raise ValueError("--from-json holds the prompt; leave --prompt and --prompt-file out")
+    options.model = options.model or _recorded_model(record["model"], options)
+    if record.get("lora") and not options.lora:
+        options.lora = _recorded_file(record["lora"], options, "--lora FOLDER")
+    if options.image and not record.get("image"):
+        raise ValueError(f"{options.from_json} was made without a picture; leave --image out")
     if record.get("image"):
-        _check_picture(record, options.from_json)
+        options.image = options.image or [str(_recorded_file(record["image"], options, "--image FILE"))]
+        _check_picture(Path(options.image[0]), record, options.from_json)
     options.prompt, options.negative_prompt = [record["prompt"]], record.get("negative_prompt")
-    options.image = [record["image"]] if record.get("image") else None
     options.seed = record["seed"] if options.seed is None else options.seed
     options.dtype = options.dtype or record["dtype"]
     options.weights = options.weights or record.get("weights")
@@ -57,6 +72,35 @@ def take_record(options: argparse.Namespace, record: Mapping[str, Any]) -> None:
     if options.out is None:
         name = bare_name(record["output"], said_by=options.from_json, remedy="say where it goes with --out")
         options.out = options.from_json.with_name(name)
+
+
+def _recorded_model(name: str, options: argparse.Namespace) -> str:
+    """Return the name of a model under the checkpoints, or a folder that a record may name."""
+    if not Path(name).is_absolute() and not name.startswith((".", "~")):
+        path = inside(
+            ckpts_root(options.ckpts), name, said_by=options.from_json, remedy=_NAME_IT.format("--model NAME")
+        )
+        if path.is_dir() or not Path(name).is_dir():  # what is nowhere is said with the command that brings it
+            return name
+    return str(_recorded_file(name, options, "--model NAME"))
+
+
+def _recorded_file(name: str, options: argparse.Namespace, option: str) -> Path:
+    """Return a file or folder that a record names, links followed.
+
+    Raises:
+        ValueError: it lies neither in the record's folder nor under the checkpoints.
+    """
+    remedy = _NAME_IT.format(option)
+    if "\0" in name or len(name) > 4096:
+        raise ValueError(f"{options.from_json} names {name[:60]!a}, which is no path; {remedy}")
+    own, ckpts = options.from_json.absolute().parent.resolve(), ckpts_root(options.ckpts).resolve()
+    path = (own / name).resolve()
+    if not any(path.is_relative_to(folder) for folder in (own, ckpts)):
+        raise ValueError(
+            f"{options.from_json} names {name[:200]!r}, which lies neither beside it nor in {ckpts}; {remedy}"
+        )
+    return path
 
 
 def check_weights(record: Mapping[str, Any], found: str, options: argparse.Namespace) -> None:
@@ -154,10 +198,9 @@ def _check_words(options: argparse.Namespace) -> None:
         raise ValueError("the prompt is empty; describe what is to be seen")
 
 
-def _check_picture(record: Mapping[str, Any], source: Path) -> None:
+def _check_picture(picture: Path, record: Mapping[str, Any], source: Path) -> None:
     from lumos.cli.jobs.record import file_hash
 
-    picture = Path(record["image"])
     if not picture.is_file():
         raise ValueError(f"{picture}, the picture of {source}, is not there; put it back")
     if file_hash(picture) != record.get("image_hash"):

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from xllmx.safe.inside import listed_file
+
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 OUTPUT_SUFFIXES = (".mp4", ".gif", ".png")
 
@@ -114,7 +116,7 @@ def _prompt_of_object(entry: Mapping[str, Any], where: str, folders: list[Path])
     return Prompt(
         text=_text(rewritten or prompt, where),
         name=_stem(str(entry["name"])) if entry.get("name") else name_of(str(prompt or rewritten)),
-        image=_find(str(entry["image"]), where, folders) if entry.get("image") else None,
+        image=_find(entry["image"], where, folders) if entry.get("image") else None,
         negative=negative,
         seed=seed,
     )
@@ -126,11 +128,9 @@ def _text(value: Any, where: str) -> str:
     return value.strip()
 
 
-def _find(name: str, where: str, folders: list[Path]) -> Path:
-    for folder in folders:
-        if (folder / name).is_file():
-            return folder / name
-    raise ValueError(f"{where}: the image {name!r} is not in {' or '.join(map(str, folders))}; put it there")
+def _find(name: object, where: str, folders: list[Path]) -> Path:
+    remedy = "put it there, or name the folder of the pictures with --image-folder"
+    return listed_file(folders, name, said_by=where, remedy=remedy)
 
 
 def _stem(name: str) -> str:

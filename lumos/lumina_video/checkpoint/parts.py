@@ -81,8 +81,18 @@ def find_parts(folder: Path | str, ckpts: Path | str) -> LuminaVideoFiles:
         text_encoder=text_encoder,
         tokenizer=_tokenizer(folder, text_encoder),
         vae=vae,
-        defaults=hub.read_json(own_defaults) if own_defaults.is_file() else {},
+        defaults=_defaults(own_defaults) if own_defaults.is_file() else {},
     )
+
+
+def _defaults(path: Path) -> dict[str, Any]:
+    """Return the settings a model asks for; they name no file, which whoever made the model would choose."""
+    settings = hub.read_json(path)
+    if isinstance(preset := settings.get("preset"), str) and Path(preset).suffix:
+        raise ValueError(
+            f"{path} names the preset file {preset[:200]!r}; write its keys there, or give it with --preset"
+        )
+    return settings
 
 
 def _own_or_shared(own: Path, ckpts: Path, shared: Path, what: str) -> Path:

@@ -19,6 +19,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from lumos.hub.models import ADAPTER_FILES
+from lumos.hub.transfer import check_safetensors
+from lumos.lumos1.model.adapter_config import read_adapter_config
 from lumos.lumos1.model.modeling import LumosForCausalLM
 from xllmx.finite import check_weights
 from xllmx.number_range import Range, check_numbers
@@ -134,12 +136,15 @@ def load_lora(model: LumosForCausalLM, folder: Path | str) -> LumosForCausalLM:
             f"{folder} holds no adapters: it lacks {', '.join(missing)}; lumos export RUN FOLDER --adapter"
         )
     _require_peft()
-    from peft import LoraConfig, PeftConfig
+    from peft import LoraConfig
 
-    config = PeftConfig.from_pretrained(str(folder))
-    if not isinstance(config, LoraConfig):
-        raise ValueError(f"{folder} holds adapters of type {config.peft_type}; only LoRA is read")
-    _inject(model, config)
+    fields = read_adapter_config(folder / CONFIG_FILE)
+    check_safetensors(folder / WEIGHTS_FILE)
+    try:
+        _inject(model, LoraConfig(**fields))
+    except (ValueError, TypeError, RuntimeError) as error:  # layers that the model does not have
+        reason = " ".join(str(error).split())[:300]
+        raise ValueError(f"{folder / CONFIG_FILE} does not fit the model ({reason}); see --model") from error
     wanted = adapters_of(model)
     stored = _read(folder / WEIGHTS_FILE)
     differ = sorted(wanted.keys() ^ stored.keys()) + [

@@ -136,6 +136,78 @@ def test_a_record_that_leads_out_of_its_folder_is_refused(lumos: Lumos, name: st
     assert lumos("generate", "--from-json", "image.png.json", "--out", "again.png")[0] == 0
 
 
+@pytest.mark.parametrize("changed", [{"image": "/etc/hostname"}, {"image": "../start.png"}, {"image": "link.png"}])
+def test_a_record_opens_no_picture_outside_its_folder_but_one_that_is_named(
+    lumos: Lumos, changed: dict[str, str], tmp_path: Path
+) -> None:
+    Image.new("RGB", (96, 64), (200, 10, 10)).save("start.png")
+    Path("in").mkdir()
+    words = ("generate", "--prompt", "it moves", "--image", "start.png", "--num-frames", "5", "--out", "in/clip.gif")
+    assert lumos(*words)[0] == 0
+    Path("in/link.png").symlink_to(tmp_path / "start.png")
+    written = json.loads(Path("in/clip.gif.json").read_text())
+    again = ("generate", "--from-json", "in/clip.gif.json", "--out", "again.gif")
+    for record in (written, written | changed):
+        Path("in/clip.gif.json").write_text(json.dumps(record))
+        status, _, error = lumos(*again)
+        assert (status, error.count("\n")) == (2, 1)
+        assert "which lies neither beside it nor in" in error
+        assert "name it yourself with --image FILE beside --from-json" in error
+        status, _, error = lumos(*again, "--image", "start.png", "--overwrite")
+        assert (status, error) == (0, "")
+        assert Path("again.gif").read_bytes() == Path("in/clip.gif").read_bytes()
+    Image.new("RGB", (96, 64)).save("other.png")
+    assert "other.png is another picture than" in lumos(*again, "--image", "other.png")[2]
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"model": "/etc"}, "names '/etc', which lies neither beside it nor in"),
+        ({"model": "../../elsewhere"}, "lies neither beside it nor in"),
+        ({"model": "lumos-tiny/../../x"}, "lies outside"),
+        ({"model": "elsewhere"}, "there is no model"),
+        ({"model": "nobody/nothing"}, "run: lumos download nobody/nothing"),
+        ({"lora": "/etc"}, "name it yourself with --lora FOLDER"),
+        ({"lora": "\0"}, "is no path"),
+        ({"lora": ["x"]}, "its lora is"),
+        ({"image": 7}, "its image is '7'"),
+        ({"negative_prompt": {}}, "its negative_prompt is"),
+        ({"model_hash": 3}, "its model_hash is"),
+        ({"seed": True}, "its seed is 'True'"),
+        ({"settings": {"preset": "/etc/preset.yaml"}}, "names the preset file '/etc/preset.yaml'"),
+    ],
+)
+def test_whatever_a_record_names_lies_beside_it_or_under_the_checkpoints(
+    lumos: Lumos, changed: dict[str, object], message: str
+) -> None:
+    Path("in").mkdir()
+    Path("elsewhere").mkdir()
+    lumos("generate", "--prompt", "a", "--num-frames", "1", "--out", "in/image.png")
+    written = json.loads(Path("in/image.png.json").read_text())
+    Path("in/image.png.json").write_text(json.dumps(written | changed))
+    status, _, error = lumos("generate", "--from-json", "in/image.png.json", "--out", "again.png")
+    assert (status, error.count("\n")) == (2, 1), error
+    assert message in error
+    assert not Path("again.png").exists()
+
+
+def test_a_model_that_is_named_beside_a_record_is_the_one_that_is_taken(lumos: Lumos) -> None:
+    lumos("generate", "--prompt", "a", "--num-frames", "1", "--out", "image.png")
+    written = json.loads(Path("image.png.json").read_text())
+    Path("image.png.json").write_text(json.dumps(written | {"model": "/etc"}))
+    words = ("generate", "--from-json", "image.png.json", "--model", "lumos-tiny", "--out", "again.png")
+    assert lumos(*words)[0] == 0
+    assert Path("again.png").read_bytes() == Path("image.png").read_bytes()
+
+
+def test_a_record_made_without_a_picture_takes_none(lumos: Lumos) -> None:
+    Image.new("RGB", (96, 64)).save("start.png")
+    lumos("generate", "--prompt", "a", "--num-frames", "1", "--out", "image.png")
+    status, _, error = lumos("generate", "--from-json", "image.png.json", "--image", "start.png", "--out", "b.png")
+    assert (status, "was made without a picture; leave --image out" in error) == (2, True)
+
+
 def test_a_record_of_other_weights_is_refused(lumos: Lumos) -> None:
     lumos("generate", "--prompt", "a", "--num-frames", "1", "--out", "image.png")
     written = json.loads(Path("image.png.json").read_text())

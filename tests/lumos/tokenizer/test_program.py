@@ -293,6 +293,143 @@ def test_the_trap_works(tmp_path: Path) -> None:
     assert (tmp_path / "marker").exists()
 
 
+# --- what does not end ------------------------------------------------------------------------------------------------
+
+
+class While(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        while x.sum() < 1e9:
+            x = x + 0.0
+        return x
+
+
+class Endless(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        turns = 0
+        while True:
+            turns += 1
+        return x * turns
+
+
+class OfValues(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        for _ in range(int(x.sum())):
+            x = x + 1
+        return x
+
+
+class OfAnExpandedSize(nn.Module):
+    """An axis of 10^15 that takes no memory."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        for _ in range(x[:1].expand(1_000_000_000_000_000, 1).size(0)):
+            x = x + 1
+        return x
+
+
+class Trillions(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        for _ in range(1_000_000_000_000):
+            x = x + 1
+        return x
+
+
+class InEachOther(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        for _ in range(5000):
+            for _ in range(5000):
+                x = x + 1
+        return x
+
+
+def turns_of(x: Tensor, turns: int) -> Tensor:
+    for _ in range(turns):
+        x = x + 1
+    return x
+
+
+class Given(nn.Module):
+    """The number of turns comes from a caller, grown on the way."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        turns = 1
+        for _ in range(50):
+            turns = turns * 3
+        return turns_of(x, turns)
+
+
+class CallsInLoops(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        for _ in range(5000):
+            x = turns_of(x, 5000)
+        return x
+
+
+ENDLESS = {
+    While: "may turn without end",
+    Endless: "more than 10000 turns",
+    OfValues: "may turn without end",
+    OfAnExpandedSize: "may turn without end",
+    Trillions: "more than 10000 turns",
+    InEachOther: "more than 1000000 operations",
+    Given: "may turn without end",
+    CallsInLoops: "more than 1000000 operations",
+}
+
+
+@pytest.mark.parametrize("kind", ENDLESS, ids=lambda kind: kind.__name__)
+def test_a_loop_without_a_known_end_is_refused(tmp_path: Path, kind: type) -> None:
+    with pytest.raises(ValueError, match=ENDLESS[kind]) as caught:
+        load_program(save(kind(), tmp_path / "a.jit"), CPU)
+    assert "\n" not in str(caught.value)
+
+
+class Bounded(nn.Module):
+    """Loops as torch's own layers have them: over dimensions, lists, constants, and counts that a caller gives."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        for dim in range(1, x.dim()):
+            x = x.narrow(dim, 0, 1)
+        for size in x.shape:
+            x = x + size
+        return turns_of(turns_of(x, 3), x.dim() - 1)
+
+
+def test_loops_over_dimensions_and_lists_pass(tmp_path: Path) -> None:
+    x = torch.zeros(2, 3, 5)
+    assert torch.equal(load_program(save(Bounded(), tmp_path / "a.jit"), CPU)(x), Bounded()(x))
+
+
+class Raises(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        if x.dim() > 0:
+            raise ValueError("a line\nand another")
+        return x
+
+
+class Misfits(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.matmul(x, torch.zeros(7, 7))
+
+
+class TakesAllMemory(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x + torch.zeros(36_028_797_018_963_968)
+
+
+@pytest.mark.parametrize("kind", [Raises, Misfits, TakesAllMemory], ids=lambda kind: kind.__name__)
+def test_whatever_a_half_raises_is_one_line_with_its_file(pair: Path, tmp_path: Path, kind: type) -> None:
+    for name in ("encoder.jit", "decoder.jit"):
+        (tmp_path / name).write_bytes((pair / name).read_bytes())
+    save(kind(), tmp_path / "encoder.jit")
+    visual = VisualTokenizer.from_pretrained(tmp_path)
+    with pytest.raises(
+        ValueError, match=r"encoder.jit fails on an input of 1x3x5x8x16 \(.+\); use the pair that belongs"
+    ) as caught:
+        visual.encode(torch.zeros(1, 3, 5, 8, 16))
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     "name",
     [

@@ -1,5 +1,6 @@
 """Prompt files: the released formats are read, and what is wrong with one is said by entry."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,41 @@ def test_a_prompt_file_at_fault_is_named(tmp_path: Path, name: str, content: str
     (tmp_path / name).write_text(content)
     with pytest.raises(ValueError, match=message):
         read_prompts(tmp_path / name)
+
+
+@pytest.mark.parametrize("place", ["../start.png", "/etc/hostname.png", "in/../../start.png", "~/start.png", "a\0.png"])
+@pytest.mark.parametrize("form", ["pairs", "objects", "lines"])
+def test_a_list_names_pictures_in_its_own_folder_only(tmp_path: Path, place: str, form: str) -> None:
+    (tmp_path / "start.png").touch()
+    (tmp_path / "lists" / "in").mkdir(parents=True)
+    entry = {"prompt": "a", "image": place}
+    content = {"pairs": {place: "a"}, "objects": [entry], "lines": entry}[form]
+    path = tmp_path / "lists" / ("a.jsonl" if form == "lines" else "a.json")
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r"entry 1.*--image-folder") as caught:
+        read_prompts(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_whole_path_into_the_folder_of_the_list_or_of_the_pictures_is_taken(tmp_path: Path) -> None:
+    for folder in ("lists", "pictures"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "start.png").touch()
+    path = tmp_path / "lists" / "a.json"
+    for folder, images in (("lists", None), ("pictures", tmp_path / "pictures")):
+        path.write_text(json.dumps([{"prompt": "a", "image": str(tmp_path / folder / "start.png")}]))
+        (prompt,) = read_prompts(path, images=images)
+        assert prompt.image == tmp_path / folder / "start.png"
+    with pytest.raises(ValueError, match="is not in"):
+        read_prompts(path)
+
+
+@pytest.mark.parametrize("image", [7, ["a"], {"a": 1}, "x" * 300 + ".png", "x" * 5000])
+def test_a_picture_that_is_no_name_is_said(tmp_path: Path, image: object) -> None:
+    (tmp_path / "a.json").write_text(json.dumps([{"prompt": "a", "image": image}]))
+    with pytest.raises(ValueError, match="entry 1") as caught:
+        read_prompts(tmp_path / "a.json")
+    assert len(str(caught.value)) < 600
 
 
 def test_names_are_safe_for_files() -> None:
