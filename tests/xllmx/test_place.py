@@ -59,7 +59,7 @@ def test_an_input_is_known_under_all_its_names(tmp_path: Path, name: str) -> Non
 
 def test_a_folder_that_may_not_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(place.os, "access", lambda path, mode: False)
-    with pytest.raises(ValueError, match="cannot write to .*new: Permission denied; choose a folder you may write to"):
+    with pytest.raises(ValueError, match=r"cannot write to .*new: Permission denied; choose a folder you may write to"):
         check_file(tmp_path / "new" / "a.png")
 
 
@@ -67,9 +67,9 @@ def test_a_folder_is_not_replaced_with_an_input_in_it_or_with_a_stranger_in_it(t
     (tmp_path / "model" / "deep").mkdir(parents=True)
     inner = tmp_path / "model" / "deep" / "encoder.jit"
     inner.touch()
-    with pytest.raises(ValueError, match="holds task.init_from, which would be removed"):
+    with pytest.raises(ValueError, match=r"holds task.init_from, which would be removed"):
         check_new_folder(tmp_path / "model", inputs={"task.init_from": inner}, marks=("deep",))
-    with pytest.raises(ValueError, match="is not written over: it has no config.json, and something else"):
+    with pytest.raises(ValueError, match=r"is not written over: it has no config.json, and something else"):
         check_new_folder(tmp_path / "model", inputs={}, marks=("config.json",))
     (tmp_path / "model" / "config.json").touch()
     check_new_folder(tmp_path / "model", inputs={}, marks=("config.json",))
@@ -87,5 +87,5 @@ def test_a_folder_is_made_where_one_can_be(tmp_path: Path) -> None:
     require_folder(tmp_path / "a" / "b")
     assert (tmp_path / "a" / "b").is_dir()
     (tmp_path / "file").touch()
-    with pytest.raises(ValueError, match="cannot write to .*file/more: Not a directory"):
+    with pytest.raises(ValueError, match=r"cannot write to .*file/more: Not a directory"):
         require_folder(tmp_path / "file" / "more")

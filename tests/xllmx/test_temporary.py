@@ -56,7 +56,8 @@ def test_a_whole_folder_gets_the_name_it_was_about_to_get(tmp_path: Path) -> Non
 
 
 def test_a_process_that_has_ended_but_was_not_asked_for_its_status_is_dead(tmp_path: Path) -> None:
-    program = f"from xllmx.temporary import temporary_beside; from pathlib import Path; temporary_beside(Path({str(tmp_path / 'x')!r})).touch()"
+    program = "from xllmx.temporary import temporary_beside; from pathlib import Path;"
+    program += f"temporary_beside(Path({str(tmp_path / 'x')!r})).touch()"
     process = subprocess.Popen([sys.executable, "-c", program])
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
     assert len(list(tmp_path.iterdir())) == 1

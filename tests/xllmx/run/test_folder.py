@@ -36,7 +36,7 @@ def test_weights_that_training_starts_from_are_not_those_that_it_ends_with(tmp_p
     (tmp_path / "run" / "network.safetensors").touch()
     os.link(tmp_path / "run" / "network.safetensors", tmp_path / "first.safetensors")
     how = {"config_file": None, "written": ("network.safetensors",)}
-    with pytest.raises(ValueError, match="is task.init_from, and would be written over"):
+    with pytest.raises(ValueError, match=r"is task.init_from, and would be written over"):
         claimed_run(tmp_path / "run", inputs={"task.init_from": tmp_path / "first.safetensors"}, **how).__enter__()
 
 
