@@ -8,7 +8,7 @@ import errno
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -17,7 +17,9 @@ from xllmx.run.lock import lock_beside, locked
 from xllmx.temporary import remove_stale, temporary_beside
 
 _OF_THE_DISK = {
-    errno.ENOSPC: re.compile(r"No space left on device|os error 28\b|errno 28\b|PytorchStreamWriter failed writing"),
+    errno.ENOSPC: re.compile(
+        r"No space left|os error 28\b|errno 28\b|StreamWriter failed writing|unexpected pos \d+ vs"
+    ),
     errno.EDQUOT: re.compile(r"Disk quota exceeded|os error 122\b|errno 122\b"),
     errno.EFBIG: re.compile(r"File too large|os error 27\b|errno 27\b"),
 }
@@ -46,8 +48,8 @@ def writing(path: Path, *, kept: str | None = None, temporary: Path | None = Non
     except WriteError:
         raise
     except Exception as error:
-        found = _disk_error(error, path, temporary)
-        if found is None:
+        found = disk_error(error)
+        if found is None or not _is_about(found, [one for one in (path, temporary) if one is not None]):
             raise
         whole = kept or (f"the {path.name} that was there is as it was" if path.exists() else "")
         raise WriteError(f"cannot write {path}: {reason(found)}{f'; {whole}' if whole else ''}") from error
@@ -105,6 +107,20 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def disk_error(error: BaseException) -> OSError | None:
+    """Return what the disk had against a write, also where a library says so in its own words; None if it is no such.
+
+    A `ValueError` that is none says itself what is wrong.
+    """
+    if isinstance(error, OSError) and error.errno is not None:
+        return error
+    if isinstance(error, ValueError):
+        return None
+    text = str(error)
+    number = next((number for number, said in _OF_THE_DISK.items() if said.search(text)), None)
+    return None if number is None else OSError(number, os.strerror(number))
+
+
 def reason(error: OSError) -> str:
     """One line: what happened and what to do about it."""
     match error.errno:
@@ -147,18 +163,9 @@ def _flush(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def _disk_error(error: Exception, path: Path, temporary: Path | None) -> OSError | None:
-    """Return what the disk had against writing `path`; None if the error is of something else."""
-    if isinstance(error, OSError) and error.errno is not None:
-        named = None if error.filename is None else Path(os.fsdecode(error.filename))
-        ours = [one for one in (path, temporary) if one is not None]
-        if named is None or any(named == one or named.is_relative_to(one) or one.is_relative_to(named) for one in ours):
-            return error
-        return None
-    if isinstance(error, ValueError):  # says itself what is wrong
-        return None
-    text = str(error)
-    for number, said in _OF_THE_DISK.items():
-        if said.search(text):
-            return OSError(number, os.strerror(number))
-    return None
+def _is_about(error: OSError, paths: Sequence[Path]) -> bool:
+    """Whether an error of the disk is about what is written: it names that, something above or below it, or nothing."""
+    if error.filename is None:
+        return True
+    named = Path(os.fsdecode(error.filename))
+    return any(named.is_relative_to(one) or one.is_relative_to(named) for one in paths)

@@ -21,7 +21,7 @@ def inputs_of(named: Mapping[str, Path | str | None]) -> Inputs:
     """Return what may not be written over, from `{"--image": path}`; what is None or not there is left out."""
     found = {}
     for name, path in named.items():
-        if path is not None and os.path.exists(path):
+        if path is not None and Path(path).exists():
             state = Path(path).stat()
             found[state.st_dev, state.st_ino] = name
     return found

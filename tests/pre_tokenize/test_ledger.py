@@ -8,6 +8,7 @@ import pytest
 
 from lumos.lumos1.sequence import Clip
 from pre_tokenize.ledger import REPORT, Ledger, Skip, claimed, rank_folder, read_manifest, summary, write_json
+from tests.xllmx.test_temporary import left_by_a_dead_process
 
 
 def make_clip(number: int) -> Clip:
@@ -89,7 +90,8 @@ def test_a_lock_that_was_removed_while_it_was_taken_holds_nothing(
 
 
 def test_leftovers_of_a_killed_write_are_removed(tmp_path: Path) -> None:
-    (tmp_path / ".rows-000000000-000000002.parquet.123.tmp").write_text("half")
+    left = left_by_a_dead_process(tmp_path / "rows-000000000-000000002.parquet")
+    left.write_text("half")
     with claimed(tmp_path, {}):
         assert not list(tmp_path.glob("*.tmp"))
         assert not list(tmp_path.glob(".*.tmp"))

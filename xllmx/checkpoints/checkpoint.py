@@ -22,6 +22,7 @@ from xllmx.checkpoints import folder as checkpoint_folder
 from xllmx.checkpoints.hashes import HashingWriter
 from xllmx.checkpoints.reader import CheckedReader, PlainPlanner, RefusedError
 from xllmx.finite import NOT_FINITE, is_finite
+from xllmx.files import WriteError, disk_error
 from xllmx.ranks.distributed import any_rank, barrier, is_main, num_ranks
 
 _DRAIN_S = 600
@@ -189,8 +190,10 @@ class CheckpointManager:
             yield
         except (OSError, RuntimeError, CheckpointException) as error:
             shutil.rmtree(checkpoint_folder.temporary_of(self.folder, step), ignore_errors=True)
+            full = None if isinstance(_first(error), WriteError) else disk_error(_first(error))
+            why = _reason(error) if full is None else _reason(OSError(full.strerror))
             raise CheckpointError(
-                f"cannot write the checkpoint of step {step} to {self.folder}: {_reason(error)}; earlier checkpoints "
+                f"cannot write the checkpoint of step {step} to {self.folder}: {why}; earlier checkpoints "
                 "are intact: free some space (or lower trainer.keep) and start again to resume"
             ) from error
 

@@ -8,7 +8,7 @@ The list is cut into batches once, from its beginning, and worker r of n makes b
 something is missing is made whole: an output stands in the same batch, and so is the same byte for byte, however many
 workers there are and wherever a run was stopped. The record, which holds the hash of the file, gets its name first,
 then the file, and what is replaced is removed before: wherever a process is killed, no file stands beside a record of
-another one, and none without its record. Of two processes that make the same name, neither replaces what the other made.
+another one, and none without its record. Of two processes that make one name, neither replaces what the other made.
 """
 
 import time
@@ -23,9 +23,10 @@ import numpy as np
 import torch
 from PIL import Image
 
+from lumos.cli.jobs.finished import finished_seed, free_name
 from lumos.cli.jobs.outputs import OutputFolder, move, placing, staging_folder
 from lumos.cli.jobs.places import check_places, named
-from lumos.cli.jobs.record import code_version, differences, file_hash, read_record, record_path, write_record
+from lumos.cli.jobs.record import code_version, file_hash, record_path, write_record
 from lumos.cli.jobs.workers import ALONE, Worker, batches_of, share_of
 from lumos.media.inputs import choose_seeds
 from lumos.media.writing import write_image, write_video
@@ -257,55 +258,6 @@ def plan_jobs(
     return Plan(batches=batches, folder=folder, recipe=recipe, num_listed=len(jobs))
 
 
-def finished_seed(folder: OutputFolder, name: str, wanted: Mapping[str, Any], *, overwrite: bool = False) -> int | None:
-    """The seed of an output that is there and is the one wanted, or None if it is to be made.
-
-    In a folder that holds nothing but outputs, one that is not as it was written was damaged, and is to be made again.
-    Raises ValueError if another one stands there and may not be replaced.
-    """
-    output = folder.find(name)
-    if output is None:
-        _check_orphan(folder, name, wanted, overwrite=overwrite)
-        return None
-    if output.is_dir():
-        raise ValueError(f"{output} is a folder; choose another name for the output")
-    try:
-        record = read_record(folder.recorded(name))
-        fault = "no record says how it was made"
-    except ValueError as error:  # damaged: of a file that is ours, so is the output
-        if folder.holds_only_outputs:
-            return None
-        record, fault = None, str(error)
-    if record is not None:
-        if changed := differences(record, wanted):
-            fault = f"it was made otherwise ({'; '.join(changed)})"
-        elif record.get("output_hash") == file_hash(output):
-            return int(record["seed"])
-        elif folder.holds_only_outputs:
-            return None
-        else:
-            fault = "it is not the file its record speaks of"
-    if not overwrite:
-        raise ValueError(f"{output} is there already, and {fault}; use --overwrite, or another --out")
-    return None
-
-
-def _check_orphan(folder: OutputFolder, name: str, wanted: Mapping[str, Any], *, overwrite: bool) -> None:
-    """Raises ValueError for a record without its output that tells how another one was made: it may be all there is.
-
-    One that tells how this one is made was left by a process that was killed before the file had its name.
-    """
-    if overwrite or folder.holds_only_outputs:
-        return
-    try:
-        record = read_record(folder.recorded(name)) or {}
-    except ValueError:  # damaged: it tells nothing
-        return
-    if record and (changed := differences(record, wanted)):
-        told = f"{record_path(folder.recorded(name))} tells how another output was made ({'; '.join(changed)})"
-        raise ValueError(f"{told}; use --overwrite, or another --out")
-
-
 def run_jobs(
     plan: Plan, load: Callable[[], Pipeline], *, on_frame: Callable[..., None] | None = None
 ) -> Iterator[Made]:
@@ -378,25 +330,13 @@ def _write(folder: OutputFolder, one: Planned, pixels: np.ndarray, record: Mappi
         write_video(made, pixels, fps=one.settings.fps)
     entries = {**record, "output": one.job.name, "output_hash": file_hash(made), **one.job.notes}
     with placing(staging):
-        name = one.job.name if one.place or folder.holds_only_outputs else _free_name(folder, one.job.name, entries)
+        name = one.job.name if one.place or folder.holds_only_outputs else free_name(folder, one.job.name, entries)
         write_record(made, {**entries, "output": name})
         if (before := folder.find(name)) is not None:  # not even for a moment beside the record of another one
             before.unlink(missing_ok=True)
         with writing(folder.place(name)):
             move(record_path(made), record_path(folder.recorded(name)))
             return folder.put(name, made)
-
-
-def _free_name(folder: OutputFolder, name: str, entries: Mapping[str, Any]) -> str:
-    """The name of an output that was not there when it was planned: `clip-2.mp4` if another process has made one since.
-
-    Where that is the same file, or a record alone was left, the name is `clip.mp4`.
-    """
-    number, free = 1, name
-    while (there := folder.find(free)) is not None and file_hash(there) != entries["output_hash"]:
-        number += 1
-        free = f"{name.removesuffix(Path(name).suffix)}-{number}{Path(name).suffix}"
-    return free
 
 
 @contextmanager

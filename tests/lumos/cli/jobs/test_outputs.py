@@ -1,8 +1,7 @@
 """Folders that many processes fill: what a process is making lies apart, and goes with it."""
 
 import errno
-import os
-import socket
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -23,18 +22,18 @@ def test_a_staging_folder_is_inside_and_gone_afterwards(tmp_path: Path) -> None:
 
 
 def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
-    ended = subprocess.Popen([sys.executable, "-c", ""])
-    ended.wait()
-    host = socket.gethostname()
-    left = tmp_path / f".making-{host}-{ended.pid}-abc"
-    kept = [tmp_path / f".making-{host}-{os.getpid()}-abc", tmp_path / f".making-elsewhere-{ended.pid}-abc"]
-    for folder in (left, *kept):
-        folder.mkdir()
-        (folder / "half.mp4").touch()
+    program = "import os, sys; from pathlib import Path; from lumos.cli.jobs.outputs import staging_folder\n"
+    program += (
+        "with staging_folder(Path(sys.argv[1])) as folder: (folder / 'half.mp4').touch(); os.kill(os.getpid(), 9)"
+    )
+    ended = subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=False)
+    assert ended.returncode == -signal.SIGKILL
+    assert [path.name for path in tmp_path.rglob("half.mp4")] == ["half.mp4"]
     (tmp_path / "clip.mp4").touch()
-    with staging_folder(tmp_path):
-        assert not left.exists()
-    assert sorted(tmp_path.iterdir()) == sorted([*kept, tmp_path / "clip.mp4"])
+    with staging_folder(tmp_path) as live, staging_folder(tmp_path):
+        assert live.is_dir()
+        assert not list(tmp_path.rglob("half.mp4"))
+    assert list(tmp_path.iterdir()) == [tmp_path / "clip.mp4"]
 
 
 def test_a_place_where_nothing_can_be_written_is_named(tmp_path: Path) -> None:

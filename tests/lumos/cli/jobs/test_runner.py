@@ -1,6 +1,10 @@
 """The runner of jobs, with a model that is a few lines: whatever pipeline there is, it asks this much of it."""
 
+import errno
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,6 +16,7 @@ import torch
 from PIL import Image
 
 from lumos.cli.jobs.outputs import PlainFolder
+from lumos.cli.jobs.record import file_hash
 from lumos.cli.jobs.runner import Job, Made, Pipeline, Recipe, SettingsFor, plan_jobs, run_jobs
 from lumos.cli.jobs.workers import Worker
 from lumos.media.reading import read_image
@@ -254,3 +259,92 @@ def test_an_interrupt_leaves_whole_outputs_and_no_staging(tmp_path: Path, monkey
     assert sorted(path.name for path in folder.path.iterdir()) == ["0.png", "0.png.json"]
     assert [one.output.name for one in made_by(jobs_of(3), folder)[0]] == ["1.png", "2.png"]
     assert np.array_equal(read_image(folder.path / "2.png")[0, 0], [2 * 16 + len("shape xx"), 0, 0])
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from lumos.cli.jobs import runner
+from tests.lumos.cli.jobs.test_runner import RECIPE, FakePipeline, PlainFolder, jobs_of, replace
+move, left = runner.move, [int(sys.argv[2])]
+def counted(made, place):
+    left[0] -= 1
+    if left[0] < 0: os.kill(os.getpid(), 9)
+    move(made, place)
+runner.move = counted
+runner.OutputFolder, folder = None, PlainFolder(Path(sys.argv[1]))
+type(folder).put = lambda self, name, made: (counted(made, self.path / name), self.path / name)[1]
+recipe = replace(RECIPE, given={"steps": int(sys.argv[3])})
+list(runner.run_jobs(runner.plan_jobs(jobs_of(1), folder, recipe, overwrite=True), FakePipeline))
+"""
+
+
+@pytest.mark.parametrize("renames", [0, 1, 2])
+@pytest.mark.parametrize("before", [False, True])
+def test_a_kill_between_the_two_renames_is_mended_by_the_next_run(
+    tmp_path: Path, repo: Path, renames: int, before: bool
+) -> None:
+    """Nowhere a file beside a record of another one, and the same command makes what is missing."""
+    folder = PlainFolder(tmp_path / "o")
+    if before:
+        made_by(jobs_of(1), folder)
+    command = [sys.executable, "-c", KILLED, str(folder.path), str(renames), "3"]
+    ended = subprocess.run(command, cwd=repo, env={**os.environ, "PYTHONPATH": str(repo)}, check=False)
+    assert ended.returncode == (0 if renames == 2 else -9)
+    if (folder.path / "0.png").exists():
+        record = json.loads((folder.path / "0.png.json").read_text())
+        assert record["output_hash"] == file_hash(folder.path / "0.png")
+    recipe = replace(RECIPE, given={"steps": 3})
+    made_by(jobs_of(1), folder, recipe, overwrite=True)
+    assert sorted(path.name for path in folder.path.iterdir()) == ["0.png", "0.png.json"]
+    assert [one.seed for one in plan_jobs(jobs_of(1), folder, recipe).finished] == [0]
+
+
+def test_what_another_process_made_in_the_meantime_is_kept(tmp_path: Path) -> None:
+    folder = PlainFolder(tmp_path / "o")
+    ours, theirs = (plan_jobs([replace(jobs_of(1)[0], seed=seed)], folder, RECIPE) for seed in (1, 2))
+    same = plan_jobs([replace(jobs_of(1)[0], seed=2)], folder, RECIPE)
+    names = [one.output.name for plan in (theirs, ours, same) for one in run_jobs(plan, FakePipeline)]
+    assert names == ["0.png", "0-2.png", "0.png"]
+    for name, seed in (("0.png", 2), ("0-2.png", 1)):
+        record = json.loads((folder.path / f"{name}.json").read_text())
+        assert (record["seed"], record["output"]) == (seed, name)
+        assert record["output_hash"] == file_hash(folder.path / name)
+
+
+def test_a_record_that_tells_how_another_output_was_made_is_kept(tmp_path: Path) -> None:
+    folder = PlainFolder(tmp_path / "o")
+    made_by(jobs_of(1), folder)
+    (folder.path / "0.png").unlink()
+    other = replace(RECIPE, given={"steps": 3})
+    with pytest.raises(ValueError, match=r"0.png.json tells how another output was made \(steps: 2 -> 3\); use"):
+        plan_jobs(jobs_of(1), folder, other)
+    made_by(jobs_of(1), folder, other, overwrite=True)
+    assert json.loads((folder.path / "0.png.json").read_text())["settings"]["steps"] == 3
+
+
+def test_all_outputs_that_are_there_are_named_at_once(tmp_path: Path) -> None:
+    made_by(jobs_of(5), PlainFolder(tmp_path / "o"))
+    with pytest.raises(ValueError, match=r"0.png is there.*1.png is there.*2.png is there.*; and 2 more outputs are"):
+        plan_jobs(jobs_of(5), PlainFolder(tmp_path / "o"), replace(RECIPE, given={"steps": 3}))
+
+
+def test_a_full_disk_costs_the_outputs_that_do_not_fit_and_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save = Image.Image.save
+
+    def full(image: Image.Image, place: Path, **options: Any) -> None:
+        if image.getpixel((0, 0))[0] == 16 + len("shape shape xshape xx"):  # that of seed 1
+            Path(place).write_bytes(b"half")
+            raise OSError(errno.ENOSPC, "No space left on device")
+        save(image, place, **options)
+
+    monkeypatch.setattr(Image.Image, "save", full)
+    folder = PlainFolder(tmp_path / "o")
+    with pytest.raises(ValueError, match=r"cannot write .*: No space left on device; free some space"):
+        made_by(jobs_of(3), folder, batch_size=3)
+    assert sorted(path.name for path in folder.path.glob("*.png")) == ["0.png", "2.png"]
+    assert not list(folder.path.glob(".*"))
+    monkeypatch.undo()
+    assert [one.output.name for one in made_by(jobs_of(3), folder, batch_size=3)[0]] == ["1.png"]
