@@ -95,6 +95,9 @@ class LumosConfig(PretrainedConfig):
         self.z_loss_weight = z_loss_weight
         self.mask_image_logits = mask_image_logits
         self.vocab = vocab
+        for name, hint in get_type_hints(LumosConfig.__init__, include_extras=True).items():
+            if hasattr(self, name):
+                check_number(name, hint, getattr(self, name))
         head_dim = kwargs.pop("head_dim", None)
         super().__init__(**kwargs)
         if head_dim not in (None, self.head_dim):
@@ -131,9 +134,6 @@ class LumosConfig(PretrainedConfig):
             return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
 
     def _check(self) -> None:
-        for name, hint in get_type_hints(LumosConfig.__init__, include_extras=True).items():
-            if hasattr(self, name):
-                check_number(name, hint, getattr(self, name))
         offered = {
             "hidden_act": "silu",
             "attention_dropout": 0.0,
