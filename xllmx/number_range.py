@@ -85,20 +85,25 @@ def _check_literal(name: str, allowed: tuple[Any, ...], value: Any) -> None:
 
 
 def _check_union(name: str, options: tuple[Any, ...], value: Any, range_: Range) -> None:
-    options = tuple(option for option in options if option is not type(None) or value is None)
-    if value is None and type(None) in options:
-        return
-    bare = {option: get_args(option)[0] if get_origin(option) is Annotated else option for option in options}
-    if len(options) > 1 and isinstance(value, bool | str):  # one of several kinds, and no number
-        options = tuple(option for option in options if bare[option] not in (int, float))
-        bool_asked = any(bare[option] is bool for option in options)
-        if options and (isinstance(value, str) or bool_asked):
-            return
-        raise SettingError(name, f"is {shown(value)}; it must be a number")
-    numeric = [option for option in options if bare[option] in (int, float, bool)]
-    numeric.sort(key=lambda option: bare[option] is not float)  # int | float: a fraction is taken
-    for option in [*numeric, *options][:1]:
+    """Check a value against the first of several kinds that it is of; a whole number is a fraction too."""
+    options = tuple(sorted(options, key=lambda option: _bare(option) is not float))
+    fitting = [option for option in options if _is_of(_bare(option), value)]
+    numeric = [option for option in options if _bare(option) in (int, float)]
+    for option in [*fitting, *numeric, *(option for option in options if option is not type(None))][:1]:
         check_number(name, option, value, range_)
+
+
+def _bare(option: Any) -> Any:
+    return _bare(get_args(option)[0]) if get_origin(option) is Annotated else option
+
+
+def _is_of(option: Any, value: Any) -> bool:
+    if option in (int, float):
+        return isinstance(value, Integral if option is int else Real) and not isinstance(value, bool)
+    if get_origin(option) is Literal:
+        return any(value == one and type(value) is type(one) for one in get_args(option))
+    kind = get_origin(option) or option
+    return option is Any or (isinstance(kind, type) and isinstance(value, kind))
 
 
 def _check_items(name: str, hint: Any, value: Any, range_: Range) -> None:

@@ -29,8 +29,9 @@ from xllmx.safe.yaml_text import read_yaml
 from xllmx.setting import shown, suggestion
 
 MAX_POINTS = 10_000
-_MOST = 10_000
 """Most points of a time grid; beyond it a step is smaller than fp32 tells apart near t = 1."""
+_MOST = 10_000
+"""Of guidance and of a motion score, in either direction; released: 20 and 6."""
 
 _FIELD_OF = {
     "P": "scale",

@@ -18,7 +18,7 @@ from lumos.lumina_video.encoding.protocols import SYSTEM_PROMPT
 from lumos.lumina_video.preset import MAX_POINTS, PRESETS, FlowPreset
 from lumos.lumina_video.sizes import RELEASED, Compression, check_sizes, latent_shape
 from xllmx.number_range import Range, check_numbers
-from xllmx.setting import SettingError, suggestion, whole_number
+from xllmx.setting import SettingError, shown, suggestion, whole_number
 
 RELEASED_PRESET = "f16F64R512"
 """The preset of a model that names none."""
@@ -50,6 +50,7 @@ LUMOS1_NAMES = (
 _PRESET_FILES = (".json", ".yaml", ".yml")
 
 _MOST_LATENTS = 2**24
+_MOST_SECONDS = 10_000
 MOST_SIDE = 2**16
 """T * H * W of a clip; one of 1248x704 and 96 frames, as large as was trained on, has 329,472."""
 
@@ -217,8 +218,8 @@ def _overridden(preset: FlowPreset, values: Mapping[str, Any]) -> FlowPreset:
 
 def _num_frames(duration: Any, *, fps: int, asked: int | None) -> int:
     """The frames of so many seconds; of `asked`, where they are given too, they must be as many."""
-    if isinstance(duration, bool) or not isinstance(duration, int | float) or not math.isfinite(duration):
-        raise SettingError("duration", f"is {duration!r}; it must be a number of seconds")
+    if isinstance(duration, bool) or not isinstance(duration, int | float) or not abs(duration) <= _MOST_SECONDS:
+        raise SettingError("duration", f"is {shown(duration)}; it must be a number of seconds, at most {_MOST_SECONDS}")
     num_frames = duration * fps
     if num_frames < 1 or num_frames != round(num_frames):
         raise SettingError(

@@ -77,13 +77,13 @@ class LumosConfig(PretrainedConfig):
         self.intermediate_size = intermediate_size
         self.num_hidden_layers = num_hidden_layers
         self.num_attention_heads = num_attention_heads
-        self.num_key_value_heads = num_key_value_heads or num_attention_heads
+        self.num_key_value_heads = num_attention_heads if num_key_value_heads is None else num_key_value_heads
         self.hidden_act = hidden_act
         self.max_position_embeddings = max_position_embeddings
         self.initializer_range = initializer_range
         self.rms_norm_eps = rms_norm_eps
         # transformers 5 writes a standardised `rope_parameters`; such a file is read too.
-        self.rope_theta = rope_theta or (rope_parameters or {}).get("rope_theta", 10000.0)
+        self.rope_theta = (rope_parameters or {}).get("rope_theta", 10000.0) if rope_theta is None else rope_theta
         self.attention_bias = attention_bias
         self.attention_dropout = attention_dropout
         self.mlp_bias = mlp_bias
@@ -95,6 +95,9 @@ class LumosConfig(PretrainedConfig):
         self.z_loss_weight = z_loss_weight
         self.mask_image_logits = mask_image_logits
         self.vocab = vocab
+        for name, hint in get_type_hints(LumosConfig.__init__, include_extras=True).items():
+            if hasattr(self, name):
+                check_number(name, hint, getattr(self, name))
         head_dim = kwargs.pop("head_dim", None)
         super().__init__(**kwargs)
         if head_dim not in (None, self.head_dim):
@@ -131,9 +134,6 @@ class LumosConfig(PretrainedConfig):
             return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
 
     def _check(self) -> None:
-        for name, hint in get_type_hints(LumosConfig.__init__, include_extras=True).items():
-            if hasattr(self, name):
-                check_number(name, hint, getattr(self, name))
         offered = {
             "hidden_act": "silu",
             "attention_dropout": 0.0,

@@ -1,6 +1,7 @@
 """The folder of a run's checkpoints: names, which of them are complete, and which one a run goes on from.
 
 checkpoints/step-00003000/        complete: `checkpoint.json` was written last, before the folder got this name
+checkpoints/damaged-step-.../     its content had changed when a run was to go on from it; read no more
 checkpoints/.step-00004000.tmp/   being written, or left by a run that died; never read, removed by the next save
 """
 
@@ -84,29 +85,40 @@ def damaged(folder: Path) -> list[Path]:
 def to_resume(folder: Path, *, allowed: bool, check_hashes: bool = True) -> Path | None:
     """Return the checkpoint a run goes on from: the newest complete one; None where there is none. Called on all ranks.
 
-    One whose content has changed is passed over, with a warning that names it, as one whose sizes have: what a step
-    does follows from its number, so that the steps after the one before are done again as they were.
+    One whose content has changed is passed over, with a warning, as one whose sizes have: what a step does follows from
+    its number, so that the steps after the one before are done again as they were. Its folder is renamed to
+    `damaged-step-NNNNNNNN`: counted among those to keep, it would push out good ones.
 
     Raises:
         ValueError: the only checkpoints are damaged, or going on is not `allowed` (trainer.resume).
     """
     whole, broken = complete(folder), damaged(folder)
+    why, set_aside = "", []
     while whole and allowed and check_hashes and (name := changed(whole[-1])):
-        if is_main():
-            _LOG.warning("checkpoint %s is damaged: %s is not what was written", whole[-1], name)
-        broken = [whole.pop(), *broken]
+        why = f" ({name} is not what was written)"
+        set_aside.append(whole.pop())
+        broken = [set_aside[-1], *broken]
     newest = next(reversed(whole), None)
     if broken and newest is None:
         raise ValueError(
-            f"checkpoint {broken[-1]} is damaged and there is no other; bring it back, or remove it to begin anew"
+            f"checkpoint {broken[-1]} is damaged{why} and there is no other; bring it back, or remove it to begin anew"
         )
     if newest is None:
         return None
     if broken and is_main():
-        _LOG.warning("checkpoint %s is damaged: the run goes on from %s", broken[-1], newest)
+        _LOG.warning("checkpoint %s is damaged%s: the run goes on from %s", broken[-1], why, newest)
+        for path in set_aside:
+            _set_aside(path)
     if not allowed:
         raise ValueError(f"{folder} holds checkpoints; use trainer.resume=true or another run_dir")
     return newest
+
+
+def _set_aside(path: Path) -> None:
+    place = path.with_name(f"damaged-{path.name}")
+    if place.exists():
+        shutil.rmtree(place)
+    path.rename(place)
 
 
 def _named(folder: Path) -> list[Path]:

@@ -51,30 +51,34 @@ class _HashingFiles(FileSystem):
         """Open a file; its hash is known when it is closed."""
         with super().create_stream(path, mode) as stream:
             hashed = _Hashed(stream)
-            yield cast(io.IOBase, hashed)
+            yield hashed
             if mode == "wb" and not Path(path).name.endswith(".tmp"):  # the list of tensors, which is renamed
                 self.hashes[Path(path).name] = hashed.digest.hexdigest()
 
 
-class _Hashed:
-    """An open file that takes no step back."""
+class _Hashed(io.RawIOBase):
+    """An open file that takes no step back; whoever opened it closes it."""
 
     def __init__(self, stream: io.IOBase) -> None:
-        self._stream, self.digest = stream, hashlib.new(ALGORITHM)
+        self._stream, self.digest = cast(Any, stream), hashlib.new(ALGORITHM)
 
-    def write(self, content: Any) -> int:
+    def writable(self) -> bool:
+        return True
+
+    def write(self, content: Any, /) -> int:
         """Write, and take into the hash."""
         self.digest.update(content)
-        return cast(int, cast(Any, self._stream).write(content))
+        return cast(int, self._stream.write(content))
 
     def tell(self) -> int:
-        return self._stream.tell()
+        return cast(int, self._stream.tell())
 
     def flush(self) -> None:
-        self._stream.flush()
+        if not self._stream.closed:
+            self._stream.flush()
 
     def fileno(self) -> int:
-        return self._stream.fileno()
+        return cast(int, self._stream.fileno())
 
 
 def gathered_hashes(folder: Path) -> dict[str, str]:

@@ -94,9 +94,11 @@ def _newest(task: LumosTask, run: Path, *, part: str, check_hashes: bool) -> Lum
         raise ValueError(f"{manager.folder} holds no complete checkpoint; train at least trainer.save_every steps")
     if check_hashes and (name := changed(newest)):
         others = [path.name for path in manager.valid() if path != newest]
-        instead = f"remove it to export {others[-1]}" if others else "there is no other"
+        instead = (
+            f"bring it back, or remove it to export {others[-1]}" if others else "bring it back; there is no other"
+        )
         raise ValueError(
-            f"checkpoint {newest} is damaged: {name} is not what was written; bring it back, or {instead} "
+            f"checkpoint {newest} is damaged: {name} is not what was written; {instead} "
             "(trainer.check_hashes in the run's config.yaml spares this look)"
         )
     model = task.build_model()

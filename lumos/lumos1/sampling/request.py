@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 from jaxtyping import Int
 from torch import Tensor
 
 from lumos.lumos1.config import SamplerConfig
 from lumos.lumos1.sampling.noise import NoiseSource
+from xllmx.number_range import COUNT, Range, check_numbers
 
 OnFrame = Callable[[int, Tensor], None]
 """Called with the index of a finished latent frame and its codes [B, H, W]."""
@@ -23,13 +25,13 @@ class ClipRequest:
 
     prompt_ids: Sequence[Int[Tensor, "_"]]
     """From `<s>` on, up to the separator, with it or without; lengths may differ."""
-    grid: tuple[int, int]
+    grid: Annotated[tuple[int, int], Range(1, 2**16)]
     """Latent rows and columns (H, W), multiples of 4."""
-    num_latent_frames: int
+    num_latent_frames: Annotated[int, COUNT]
     """T."""
-    fps: int
+    fps: Annotated[int, COUNT]
     """Frames per second, for the header."""
-    duration: int
+    duration: Annotated[int, COUNT]
     """Seconds, for the header."""
     sampler: SamplerConfig
     """How frames are drawn; guidance_scale 1 runs the conditional branch alone."""
@@ -46,11 +48,10 @@ class ClipRequest:
         return 0 if self.given is None else self.given.shape[1]
 
     def __post_init__(self) -> None:
-        batch, num_frames = len(self.prompt_ids), self.num_latent_frames
+        check_numbers(self)
+        batch = len(self.prompt_ids)
         if batch == 0:
             raise ValueError("prompt_ids is empty; give at least one prompt")
-        if num_frames < 1:
-            raise ValueError(f"num_latent_frames is {num_frames}; a clip has at least 1, which is an image")
         for name, items in (("noise", self.noise), ("negative_ids", self.negative_ids)):
             if items is not None and len(items) != batch:
                 raise ValueError(f"{name} has {len(items)} entries for {batch} prompts; give one for each")

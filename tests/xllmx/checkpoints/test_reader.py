@@ -183,6 +183,7 @@ def test_two_processes_refuse_it_together(tmp_path: Path, what: str) -> None:
         hostile.change(checkpoint, lambda listed: hostile.Evil(tmp_path / "marker"))
     else:
         hostile.replace_value(checkpoint, hostile.plain_names(checkpoint)[0], hostile.Evil(tmp_path / "marker"))
-    errors = ranks.run_ranks([{**plan, "trainer": {"max_steps": 4}}], num=2, fails=True)
+    again = {**plan, "trainer": {"max_steps": 4, "check_hashes": False}}  # whoever changes files can change hashes
+    errors = ranks.run_ranks([again], num=2, fails=True)
     assert any("it asks for posix.system" in said for said in errors), errors
     assert not (tmp_path / "marker").exists()

@@ -158,7 +158,7 @@ def test_mistakes_are_named(base: Path, exported: Path, tmp_path: Path, monkeypa
         load_lora(other, exported / "adapter")
     with pytest.raises(ValueError, match="choose one or more of q_proj"):
         LoRAConfig(rank=2, targets=("q",))
-    with pytest.raises(ValueError, match="lora.rank is -1; it must be a whole number of at least 0"):
+    with pytest.raises(ValueError, match=r"lora\.rank is -1; it must be a whole number of at least 0"):
         LoRAConfig(rank=-1)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"peft, which is not installed; pip install -e '\.\[lora\]'"):
