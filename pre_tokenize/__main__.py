@@ -13,14 +13,14 @@ with loading("pre_tokenize"):
     import torch
     from tqdm import tqdm
 
-    from lumos.cli.exit_status import status_of
+    from lumos.cli.exit_status import CHECK_FAILED, status_of
     from lumos.cli.option import OptionParser, said_as_options
     from lumos.hub.models import ckpts_root, resolve
     from lumos.media.inputs import choose_device
     from lumos.tokenizer.text import TextTokenizer
     from lumos.tokenizer.visual import VisualTokenizer
     from pre_tokenize.encode import Encoder, Limits, Target
-    from pre_tokenize.ledger import REPORT, Ledger, claimed, rank_folder, summary, write_json
+    from pre_tokenize.ledger import REPORT, Ledger, claimed, likely_cause, rank_folder, summary, write_json
     from pre_tokenize.table import Table, part_of, read_table
 
 PACE = "pace.json"
@@ -36,7 +36,7 @@ _DTYPES = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit status (`lumos.cli.exit_status`) of one process."""
+    """The exit status (`lumos.cli.exit_status`) of one process: 1 where it had all rows and none gave a clip."""
     again = "stopped; run the same command again to go on"
     return status_of("pre_tokenize", lambda: _main(arguments), words=arguments, stopped=again)
 
@@ -45,9 +45,13 @@ def _main(arguments: Sequence[str] | None) -> int:
     options = _parser().parse_args(arguments)
     try:
         with said_as_options(vars(options), separator="_"):
-            run(options)
+            report = run(options)
     except torch.OutOfMemoryError as error:
         raise ValueError("the GPU's memory is full; give a smaller --batch_size") from error
+    alone = options.splits == options.all_tasks == 1  # of several processes concat_record says it, of all rows
+    if alone and not report["clips"]:
+        print(f"pre_tokenize: there is no clip: {likely_cause(report)}", file=sys.stderr)
+        return CHECK_FAILED
     return 0
 
 

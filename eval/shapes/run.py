@@ -18,6 +18,7 @@ from lumos.cli.models.door import find_model, refuse_settings, refuse_task
 from lumos.cli.models.kind import Model
 from lumos.media.files import remove_temporaries, replacing
 from lumos.shapes import describe
+from xllmx.safe.json_text import read_object
 from xllmx.setting import SettingError
 
 Generate = Callable[[Sequence[Record]], list[np.ndarray]]
@@ -156,7 +157,7 @@ def _claim_folder(config: RunConfig, settings: Mapping[str, Any], *, model_hash:
     makes |= {"settings": dict(settings)}
     path = config.out / "run.json"
     if path.is_file():
-        before = json.loads(path.read_text())
+        before = read_object(path, finite=False, remedy=f"it says what {config.out} holds; choose another --out")
         differ = [
             f"{name} was {before.get(name)!r}, is {makes[name]!r}" for name in makes if before.get(name) != makes[name]
         ]

@@ -7,13 +7,15 @@ from typing import Any
 
 from lumos.cli.generation.options import DEFAULT_OUT
 from lumos.cli.jobs.outputs import FORMATS
-from lumos.cli.jobs.prompts import Prompt, distinct, name_of, read_prompts
+from lumos.cli.jobs.prompts import MOST_SEEDS, Prompt, distinct, name_of, read_prompts, text_of
 from lumos.cli.models.kind import ModelKind
 from lumos.hub.models import read_json
 from xllmx.safe.inside import bare_name
+from xllmx.safe.json_text import unwritable
 
 _OTHER_FORMATS = ("avi", "jpeg", "jpg", "m4v", "mkv", "mov", "webm", "webp")
-_RECORDED = {"prompt": str, "seed": int, "settings": dict, "model": str, "output": str}
+_RECORDED = {"prompt": str, "seed": int, "settings": dict, "model": str, "output": str, "model_hash": str, "dtype": str}
+_MAY_BE_RECORDED = {"negative_prompt": str, "image": str, "image_hash": str, "lora": str, "weights": str, "tiled": bool}
 
 
 def read_request(path: Path) -> dict[str, Any]:
@@ -25,11 +27,15 @@ def read_request(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ValueError(f"--from-json {path}: no such file; give the .json that lies beside an output")
     record = read_json(path)
-    if missing := {*_RECORDED, "model_hash", "dtype"} - record.keys():
+    if missing := _RECORDED.keys() - record.keys():
         raise ValueError(f"{path} is no record of an output: it lacks {', '.join(sorted(missing))}")
-    for name, kind in _RECORDED.items():
-        if not isinstance(record[name], kind):
-            raise ValueError(f"{path} is no record of an output: its {name} is {record[name]!r}")
+    for name, kind in (_RECORDED | _MAY_BE_RECORDED).items():
+        value = record.get(name)
+        optional = name in _MAY_BE_RECORDED and value is None
+        if not (optional or isinstance(value, kind)) or (kind is int and isinstance(value, bool)):
+            raise ValueError(f"{path} is no record of an output: its {name} is {value!r:.80}")
+    if not 0 <= record["seed"] < MOST_SEEDS:
+        raise ValueError(f"{path} is no record of an output: its seed is {record['seed']}")
     return record
 
 
@@ -132,8 +138,12 @@ def _check_words(options: argparse.Namespace) -> None:
     for image in options.image or []:
         if not Path(image).is_file():
             raise ValueError(f"--image {image}: no such file; give a picture (png, jpg, webp...)")
-    if not all(text.strip() for text in options.prompt or []):
-        raise ValueError("the prompt is empty; describe what is to be seen")
+    for number, text in enumerate(options.prompt or [], 1):
+        if not text.strip():
+            raise ValueError("the prompt is empty; describe what is to be seen")
+        text_of(text, f"--prompt number {number}")
+    if fault := unwritable(options.negative_prompt or ""):
+        raise ValueError(f"--negative-prompt: {fault}; write it anew")
 
 
 def _check_picture(record: Mapping[str, Any], source: Path) -> None:
