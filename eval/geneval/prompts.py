@@ -20,7 +20,7 @@ _LONG = "prompt_rewrite_qwen32b"
 def read_metadata(path: Path) -> list[dict[str, Any]]:
     """The records of a GenEval metadata file, in the order that names their folders; ValueError for another file."""
     records = []
-    for number, record in json_lines(read_list(path), str(path), remedy=BRING):
+    for number, record in json_lines(read_list(path), f"{path} is not GenEval's metadata: it", remedy=BRING):
         if not isinstance(record, dict) or not {"tag", "include", "prompt"} <= record.keys():
             raise foreign(path, f"line {number} lacks tag, include or prompt", "GenEval's metadata")
         for name, kind in (("tag", str), ("prompt", str), ("include", list)):

@@ -80,7 +80,7 @@ def image_sheets(
 
 def _read(path: Path) -> list[dict[str, Any]]:
     remedy = "give what evaluate_images.py wrote"
-    lines = list(json_lines(read_text(path, remedy=remedy), str(path), remedy=remedy))
+    lines = list(json_lines(read_text(path, remedy=remedy), f"{path} is no GenEval results file: it", remedy=remedy))
     results = [result for _, result in lines]
     lacking = next((number for number, result in lines if not _is_result(result)), None)
     if lacking is not None or not results:

@@ -61,7 +61,7 @@ def read_videos(path: Path, benchmark: str) -> list[VideoPrompt]:
 
 def full_info(path: Path, expected: str = "VBench's full info") -> list[dict[str, Any]]:
     """The records of a full info file as they stand there: `prompt_en`, `dimension` and more."""
-    records = parse_json(read_list(path), str(path), remedy=BRING)
+    records = parse_json(read_list(path), f"{path} is not {expected}: it", remedy=BRING)
     if not isinstance(records, list) or not records:
         raise foreign(path, "it is no list of records", expected)
     for number, record in enumerate(records):
