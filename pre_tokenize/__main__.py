@@ -155,9 +155,7 @@ def _sha256(path: Path) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = OptionParser(
-        separator="_", prog="python -m pre_tokenize", description="CSV of media and captions -> shards."
-    )
+    parser = OptionParser(prog="python -m pre_tokenize", description="CSV of media and captions -> shards.")
     add = parser.add_argument
     add("--input_file", required=True, help="CSV with the columns path,text (others are let be)")
     add("--output_dir", required=True, help="where {task}-in-{tasks}/{rank}-of-{splits}/ are made")

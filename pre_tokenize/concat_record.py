@@ -28,9 +28,7 @@ from pre_tokenize.ledger import (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the index and the report of a pre-tokenisation; return the exit status (`lumos.cli.exit_status`)."""
-    parser = OptionParser(
-        separator="_", prog="concat_record", description="Merge the shards of a pre-tokenisation into one index."
-    )
+    parser = OptionParser(prog="concat_record", description="Merge the shards of a pre-tokenisation into one index.")
     parser.add_argument("--output_dir", type=Path, required=True, help="the --output_dir of the pre-tokenisation")
 
     def merge() -> int:
