@@ -5,7 +5,6 @@ after a stop, or with more variants, it makes only what is missing. Fewer plain 
 """
 
 import argparse
-import json
 import math
 import sys
 from collections.abc import Mapping, Sequence
@@ -23,6 +22,7 @@ from lumos.cli.option import OptionParser
 from lumos.hub.models import DEFAULT_MODEL, resolve
 from lumos.lumos1.pipeline import LumosOutput, LumosPipeline
 from lumos.lumos1.sampling.settings import resolve_settings
+from xllmx.safe.json_text import parse_json, read_object
 
 ALLOWED_LOSS = 0.01
 """Of the overall score, for a variant to be proposed as `fast`."""
@@ -84,7 +84,7 @@ def asked_for(only: Sequence[str]) -> dict[str, dict[str, Any]]:
 
 def _value(text: str) -> Any:
     try:
-        return json.loads(text)
+        return parse_json(text, "it")
     except ValueError:
         return text
 
@@ -165,7 +165,7 @@ def _main(args: argparse.Namespace) -> int:
     records = make_prompts(args.kind, args.num, args.seed)
     made_by = {"model": args.model, "weights": model_hash(resolve(args.model)), "kind": args.kind}
     made_by |= {"num": args.num, "seed": args.seed}
-    stored = json.loads(args.out.read_text()) if args.out.is_file() else {}
+    stored = read_object(args.out, finite=False, remedy="delete it") if args.out.is_file() else {}
     rows = stored.get("rows", {}) if stored.get("made_by") == made_by else {}
     num_steps = resolve_settings(pipeline.defaults, {}).sampler.num_steps
     try:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # One training from a config, one process per GPU (one on the CPU where there is none); the recipes call it:
-#   bash exps/launch.sh configs/train/debug.yaml trainer.run_dir=runs/debug task.data.video=data/video/index.json
+#   bash exps/launch.sh configs/train/quickstart.yaml trainer.run_dir=runs/mine task.data.video=data/video/index.json
 # NUM_PROCESSES says otherwise. Started again, it goes on from the newest checkpoint.
 # Several machines that share the folder of the run, the same line on each:
 #   static:   NUM_NODES=6 NODE_RANK=0 MASTER_ADDR=first-machine bash exps/...     with the NODE_RANK of the machine

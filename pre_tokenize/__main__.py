@@ -13,7 +13,7 @@ with loading("pre_tokenize"):
     import torch
     from tqdm import tqdm
 
-    from lumos.cli.exit_status import status_of
+    from lumos.cli.exit_status import CHECK_FAILED, status_of
     from lumos.cli.option import OptionParser, said_as_options
     from lumos.hub.models import ckpts_root, resolve
     from lumos.lumos1.data.shards import INDEX_NAME
@@ -21,7 +21,7 @@ with loading("pre_tokenize"):
     from lumos.tokenizer.text import TextTokenizer
     from lumos.tokenizer.visual import VisualTokenizer
     from pre_tokenize.encode import Encoder, Limits, Target
-    from pre_tokenize.ledger import MANIFEST, REPORT, Ledger, claimed, rank_folder, summary, write_json
+    from pre_tokenize.ledger import MANIFEST, REPORT, Ledger, claimed, likely_cause, rank_folder, summary, write_json
     from pre_tokenize.table import Table, part_of, read_table
     from xllmx.place import check_file, check_folder, inputs_of
 
@@ -38,7 +38,7 @@ _DTYPES = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit status (`lumos.cli.exit_status`) of one process."""
+    """The exit status (`lumos.cli.exit_status`) of one process: 1 where it had all rows and none gave a clip."""
     again = "stopped; run the same command again to go on"
     return status_of("pre_tokenize", lambda: _main(arguments), words=arguments, stopped=again)
 
@@ -47,9 +47,13 @@ def _main(arguments: Sequence[str] | None) -> int:
     options = _parser().parse_args(arguments)
     try:
         with said_as_options(vars(options), separator="_"):
-            run(options)
+            report = run(options)
     except torch.OutOfMemoryError as error:
         raise ValueError("the GPU's memory is full; give a smaller --batch_size") from error
+    alone = options.splits == options.all_tasks == 1  # of several processes concat_record says it, of all rows
+    if alone and not report["clips"]:
+        print(f"pre_tokenize: there is no clip: {likely_cause(report)}", file=sys.stderr)
+        return CHECK_FAILED
     return 0
 
 
@@ -169,9 +173,7 @@ def _sha256(path: Path) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = OptionParser(
-        separator="_", prog="python -m pre_tokenize", description="CSV of media and captions -> shards."
-    )
+    parser = OptionParser(prog="python -m pre_tokenize", description="CSV of media and captions -> shards.")
     add = parser.add_argument
     add("--input_file", required=True, help="CSV with the columns path,text (others are let be)")
     add("--output_dir", required=True, help="where {task}-in-{tasks}/{rank}-of-{splits}/ are made")

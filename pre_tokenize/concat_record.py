@@ -10,10 +10,20 @@ from typing import Any
 if not __package__:  # run as a file: the folder above holds the package
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from lumos.cli.exit_status import status_of
+from lumos.cli.exit_status import CHECK_FAILED, status_of
 from lumos.cli.option import OptionParser
 from lumos.lumos1.data.shards import INDEX_NAME, num_clips, write_index
-from pre_tokenize.ledger import REPORT, UNSAID, Ledger, rank_folder, read_manifest, summary, write_json
+from pre_tokenize.ledger import (
+    MANIFEST,
+    REPORT,
+    UNSAID,
+    Ledger,
+    likely_cause,
+    rank_folder,
+    read_manifest,
+    summary,
+    write_json,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,8 +33,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def merge() -> int:
         folder = parser.parse_args(arguments).output_dir
-        print(f"{folder / INDEX_NAME}: {summary(concat(folder))}")
-        return 0
+        report = concat(folder)
+        print(f"{folder / INDEX_NAME}: {summary(report)}")
+        if report["clips"]:
+            return 0
+        print(f"concat_record: there is no clip: {likely_cause(report)}", file=sys.stderr)
+        return CHECK_FAILED
 
     return status_of("concat_record", merge, words=arguments)
 
@@ -36,7 +50,7 @@ def concat(folder: Path) -> dict[str, Any]:
     were not run under the same settings on the same CSV.
     """
     ranks = _ranks(folder)
-    manifests = [read_manifest(rank) for rank in ranks]
+    manifests = [_manifest(rank) for rank in ranks]
     settings = [{**UNSAID, **manifest, "rows": None} for manifest in manifests]
     for rank, setting in zip(ranks, settings, strict=True):
         if different := sorted(name for name in setting if setting[name] != settings[0].get(name)):
@@ -52,8 +66,20 @@ def concat(folder: Path) -> dict[str, Any]:
     report["skipped"] = dict(sum((Counter(each["skipped"]) for each in reports), Counter()))
     report["skipped_items"] = [item for each in reports for item in each["skipped_items"]]
     write_json(folder / REPORT, report)
-    write_index(folder / INDEX_NAME, [path for x in ledgers for path in x.shards if num_clips(path)])
+    write_index(
+        folder / INDEX_NAME, [path for x in ledgers for path in x.shards if num_clips(path)], skipped=report["skipped"]
+    )
     return report
+
+
+def _manifest(rank: Path) -> dict[str, Any]:
+    """The manifest of a process; ValueError where it does not say of which rows."""
+    manifest = read_manifest(rank)
+    rows, total = manifest.get("rows"), manifest.get("input_rows")
+    counts = [*rows, total] if isinstance(rows, list) and len(rows) == 2 else [None]
+    if any(isinstance(count, bool) or not isinstance(count, int) or count < 0 for count in counts):
+        raise ValueError(f"{rank / MANIFEST}: its rows are {rows!r:.80} of {total!r:.80}; delete {rank} and run again")
+    return manifest
 
 
 def _ranks(folder: Path) -> list[Path]:

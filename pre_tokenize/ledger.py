@@ -23,7 +23,9 @@ from typing import Any
 from lumos.lumos1.data.shards import num_clips, shard_metadata, write_shard
 from lumos.lumos1.sequence import Clip
 from lumos.media.files import replacing, require_folder
+from lumos.media.frames import MISSING
 from xllmx.run.lock import HeldError, locked
+from xllmx.safe.json_text import parse_json, read_object
 from xllmx.temporary import remove_stale
 
 MANIFEST, REPORT = "manifest.json", "report.json"
@@ -96,7 +98,7 @@ class Ledger:
 
     def report(self) -> dict[str, Any]:
         """Counts of rows, clips and skips by reason, and every skipped row; from the shards alone."""
-        skipped = [skip for path in self.shards for skip in json.loads(shard_metadata(path).get(_SKIPPED, "[]"))]
+        skipped = [skip for path in self.shards for skip in _skipped(path)]
         return {
             "rows": len(self.rows),
             "done": self.num_done,
@@ -104,6 +106,31 @@ class Ledger:
             "skipped": dict(sorted(Counter(skip["reason"] for skip in skipped).items())),
             "skipped_items": skipped,
         }
+
+
+def _skipped(shard: Path) -> list[dict[str, Any]]:
+    """The skipped rows that a shard names; ValueError where it names none as they are written."""
+    remedy = f"delete {shard} and run again"
+    skips = parse_json(shard_metadata(shard).get(_SKIPPED, "[]"), f"{shard}: its list of skipped rows", remedy=remedy)
+    for skip in skips if isinstance(skips, list) else [skips]:
+        if not isinstance(skips, list) or not isinstance(skip, dict) or not isinstance(skip.get("reason"), str):
+            raise ValueError(f"{shard}: its list of skipped rows is damaged; {remedy}")
+    return skips
+
+
+def likely_cause(report: Mapping[str, Any]) -> str:
+    """What is probably wrong with a CSV of which every row was skipped, and what to do."""
+    reason, count = Counter(report["skipped"]).most_common(1)[0]
+    paths = [str(item.get("path", "")) for item in report["skipped_items"] if item["reason"] == reason]
+    example = next(iter(paths), "")
+    said = f"all {report['done']} rows were skipped, {count} of them for: {reason}"
+    if "$" in example:
+        return f"{said}; {example!r:.120}: nothing is put in the place of $NAME in a CSV, write whole paths"
+    if "caption" in reason:
+        return f"{said}; is the column text the one with the captions?"
+    if reason == MISSING:
+        return f"{said}; {example!r:.120}: paths count from the CSV's folder, or else from the working directory"
+    return f"{said}; {example!r:.120} is the first of them; report.json has every row"
 
 
 def summary(report: Mapping[str, Any]) -> str:
@@ -166,10 +193,8 @@ def _remove_empty(folders: Sequence[Path]) -> None:
 
 def read_manifest(folder: Path) -> dict[str, Any]:
     """The settings a process's folder was begun with; ValueError where there are none."""
-    try:
-        return dict(json.loads((folder / MANIFEST).read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{folder / MANIFEST}: missing or damaged ({error}); delete {folder} and run again") from error
+    remedy = f"it is missing or damaged: delete {folder} and run again"
+    return read_object(folder / MANIFEST, remedy=remedy)
 
 
 def _require_same(folder: Path, manifest: Mapping[str, Any]) -> None:

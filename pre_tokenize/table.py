@@ -5,6 +5,7 @@ import hashlib
 import io
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,7 +34,13 @@ class Table:
     """Of the file's bytes: a changed CSV cannot go on into an output that an earlier one began."""
 
     def locate(self, item: Item) -> Path:
-        """The item's file: relative paths count from the CSV's folder, or else from the working directory."""
+        """The item's file: relative paths count from the CSV's folder, or else from the working directory.
+
+        A path that begins with ~/ is one in the user's home, as in a shell.
+        """
+        with suppress(RuntimeError):  # nobody's home: it is a folder of that name
+            if item.path.startswith("~/") and not (self.file.parent / "~").exists():
+                return Path(item.path).expanduser()
         beside = self.file.parent / item.path
         try:
             beside.stat()
@@ -48,9 +55,11 @@ def read_table(file: str | Path) -> Table:
     """The items of a CSV. Raises `ValueError` for a missing file, one that is no CSV, and one without the columns."""
     file = Path(file)
     if not file.is_file():
-        raise ValueError(f"--input_file {file}: no such file; give a CSV with the columns {','.join(COLUMNS)}")
+        what = "a folder, a pipe or a device" if file.exists() else "no such file"
+        raise ValueError(f"--input_file {file}: {what}; give a CSV with the columns {','.join(COLUMNS)}")
     content = file.read_bytes()
     csv.field_size_limit(sys.maxsize)
+    items: list[Item] = []
     try:
         reader = csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
         found = reader.fieldnames or []
@@ -61,7 +70,6 @@ def read_table(file: str | Path) -> Table:
             )
         if twice := [name for name in COLUMNS if found.count(name) > 1]:
             raise ValueError(f"--input_file {file}: has the column {twice[0]} twice; leave one of them out")
-        items = []
         for row, line in enumerate(reader):
             if any(line.get(None, ())):  # what stands beyond the header's columns, a last comma aside
                 there = len(found) + len(line[None])
@@ -70,8 +78,16 @@ def read_table(file: str | Path) -> Table:
                     'put captions with commas in quotes: "..."'
                 )
             items.append(Item(row=row, path=(line["path"] or "").strip(), text=(line["text"] or "").strip()))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"--input_file {file}: not a CSV in UTF-8 ({error})") from error
+    except UnicodeDecodeError as error:
+        number = content.count(b"\n", 0, error.start) + 1
+        place = f"{error.reason} at byte {error.start}, line {number}"
+        raise ValueError(f"--input_file {file}: not a CSV in UTF-8 ({place}); save it as UTF-8") from error
+    except csv.Error as error:
+        rule = 'a field with commas or quotes stands in quotes, a quote in it is written twice: "say ""hi"""'
+        place = f"row {len(items)}, which ends at line {reader.line_num}"
+        raise ValueError(f"--input_file {file}: not a CSV ({error}; {place}); {rule}") from error
+    if not items:
+        raise ValueError(f"--input_file {file}: has no row below its header; write one for each picture or video")
     return Table(file=file, items=items, sha256=hashlib.sha256(content).hexdigest())
 
 

@@ -5,7 +5,6 @@ python -m eval.geneval --part 2,4        the second of four parts, e.g. on the s
 """
 
 import argparse
-import json
 import os
 import sys
 import time
@@ -20,6 +19,8 @@ from lumos.cli.jobs.workers import Worker, part_of, worker_of
 from lumos.cli.option import OptionParser, said_as_options
 from lumos.hub.models import DEFAULT_MODEL
 from xllmx.number_range import COUNT, check_number
+from xllmx.safe.json_text import parse_json, unwritable
+from xllmx.setting import SettingError
 
 if TYPE_CHECKING:  # torch and all: only where outputs are made, so that --help answers at once
     from eval.driver.work import Work
@@ -184,9 +185,11 @@ def _setting(word: str) -> tuple[str, Any]:
     name, equals, value = word.partition("=")
     if not equals:
         raise ValueError(f"{word!r} is no setting; write for example num_inference_steps=20")
+    if fault := unwritable(value):
+        raise ValueError(f"setting {name}: {fault}")
     try:
-        return name, json.loads(value)
-    except json.JSONDecodeError:
+        return name, parse_json(value, "it")
+    except ValueError:
         return name, value
 
 

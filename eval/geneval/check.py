@@ -1,6 +1,5 @@
 """GenEval's folder: `00012/{samples/00000.png ... 00003.png, grid.png, metadata.jsonl}` for every prompt."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from eval.check.findings import Findings, Problem
 from eval.check.media import Expected, compare, probe_all, twins
 from eval.geneval.prompts import IMAGES_PER_PROMPT
+from xllmx.safe.json_text import read_json
 
 
 def check_images(
@@ -66,7 +66,7 @@ def _prompt_problems(folder: Path, index: int, *, record: dict[str, Any]) -> lis
 
 def _metadata_problems(folder: Path, name: str, record: dict[str, Any]) -> list[Problem]:
     try:
-        found = json.loads((folder / name).read_text(encoding="utf-8"))  # as the scorer: one object in the whole file
+        found = read_json(folder / name)  # as the scorer: one object in the whole file
     except ValueError as error:
         return [Problem(what="metadata", path=name, detail=f"is not one json object: {error}")]
     if found == record:

@@ -3,12 +3,12 @@
 What is published under MIT is the metadata (djghosh13/geneval), under Apache-2.0 the rewritten prompts.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
-from eval.prompts.lists import PromptLists, foreign, read_list
+from eval.prompts.lists import BRING, PromptLists, foreign, read_list
 from eval.prompts.sources import REWRITTEN_IN, Source
+from xllmx.safe.json_text import json_lines
 
 NUM_PROMPTS = 553
 IMAGES_PER_PROMPT = 4
@@ -20,15 +20,12 @@ _LONG = "prompt_rewrite_qwen32b"
 def read_metadata(path: Path) -> list[dict[str, Any]]:
     """The records of a GenEval metadata file, in the order that names their folders; ValueError for another file."""
     records = []
-    for number, line in enumerate(read_list(path).splitlines(), start=1):
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise foreign(path, f"line {number} is no json object ({error.msg})", "GenEval's metadata") from error
+    for number, record in json_lines(read_list(path), f"{path} is not GenEval's metadata: it", remedy=BRING):
         if not isinstance(record, dict) or not {"tag", "include", "prompt"} <= record.keys():
             raise foreign(path, f"line {number} lacks tag, include or prompt", "GenEval's metadata")
+        for name, kind in (("tag", str), ("prompt", str), ("include", list)):
+            if not isinstance(record[name], kind) or not record[name]:
+                raise foreign(path, f"line {number}: {name} is {record[name]!r:.80}", "GenEval's metadata")
         records.append(record)
     if not records:
         raise foreign(path, "it is empty", "GenEval's metadata")
@@ -51,12 +48,11 @@ def read_official(path: Path) -> list[dict[str, Any]]:
 
 
 def _prompts_in(text: str) -> list[str]:
-    return [json.loads(line)["prompt"] for line in text.splitlines()]
+    return [record["prompt"] for _, record in json_lines(text, "the metadata")]
 
 
 def _long_in(text: str) -> dict[str, str]:
-    records = [json.loads(line) for line in text.splitlines()]
-    return {record["prompt"]: record[_LONG] for record in records}
+    return {record["prompt"]: record[_LONG] for _, record in json_lines(text, "the rewritten prompts")}
 
 
 LISTS = PromptLists(

@@ -12,6 +12,7 @@ from typing import Any
 from eval.geneval.prompts import IMAGES_PER_PROMPT
 from eval.report.scores import Score, Scores
 from eval.report.sheets import Picture, Sheet, first_of_each, still
+from xllmx.safe.json_text import json_lines, parse_json, read_text
 
 TAGS: dict[str, int] = {
     "single_object": 80,
@@ -78,26 +79,28 @@ def image_sheets(
 
 
 def _read(path: Path) -> list[dict[str, Any]]:
-    try:
-        results = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{path} is no GenEval results file ({error}); give what evaluate_images.py wrote") from error
-    lacking = next((number for number, result in enumerate(results, 1) if not _is_result(result)), None)
+    remedy = "give what evaluate_images.py wrote"
+    lines = list(json_lines(read_text(path, remedy=remedy), f"{path} is no GenEval results file: it", remedy=remedy))
+    results = [result for _, result in lines]
+    lacking = next((number for number, result in lines if not _is_result(result)), None)
     if lacking is not None or not results:
         why = (
-            f"line {lacking} lacks {', '.join(sorted(_FIELDS))} (metadata a json object in a string)"
+            f"line {lacking} lacks {', '.join(sorted(_FIELDS))} (correct true or false, metadata a json object in a "
+            "string, the others texts)"
             if lacking
             else "it is empty"
         )
-        raise ValueError(f"{path} is no GenEval results file: {why}; give what evaluate_images.py wrote")
+        raise ValueError(f"{path} is no GenEval results file: {why}; {remedy}")
     return results
 
 
 def _is_result(result: Any) -> bool:
-    if not isinstance(result, dict) or not result.keys() >= _FIELDS or not isinstance(result["metadata"], str):
+    if not isinstance(result, dict) or not result.keys() >= _FIELDS or not isinstance(result["correct"], bool | int):
+        return False
+    if not all(isinstance(result[name], str) for name in _FIELDS - {"correct"}):
         return False
     try:
-        return isinstance(json.loads(result["metadata"]), dict)
+        return isinstance(parse_json(result["metadata"], "it"), dict)
     except ValueError:
         return False
 
@@ -117,7 +120,7 @@ def _problems(results: Sequence[Mapping[str, Any]], records: Sequence[dict[str, 
     wrong: Counter[str] = Counter()
     images: Counter[tuple[str, str]] = Counter()
     for result in results:
-        metadata = json.loads(result["metadata"])
+        metadata = parse_json(result["metadata"], "the metadata")
         images[result["tag"], json.dumps(metadata, sort_keys=True)] += 1
         if official is not None and json.dumps(metadata, sort_keys=True) not in official:
             wrong[result["tag"]] += 1

@@ -1,14 +1,17 @@
 """The prompt lists of a benchmark: the official one, by which outputs are named and scored, and what a model sees."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from eval.prompts.sources import Source
+from xllmx.safe.json_text import read_json, read_text
 
 FOLDER = Path(__file__).parent
 """Where the drivers look for lists."""
+
+BRING = "bring the official one with `python -m eval.prompts`"
+"""What to do about a list that is none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,12 +53,9 @@ class PromptLists:
 
 def read_list(path: Path) -> str:
     """The text of a list; ValueError that names a file that cannot be read."""
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise foreign(path, "it is no text", "a prompt file") from error
-    except OSError as error:
-        raise ValueError(f"cannot read the prompt file {path}: {error.strerror}") from error
+    if not path.exists():
+        raise ValueError(f"cannot read the prompt file {path}: no such file; {BRING}")
+    return read_text(path, remedy=BRING)
 
 
 def foreign(path: Path, why: str, expected: str) -> ValueError:
@@ -65,12 +65,9 @@ def foreign(path: Path, why: str, expected: str) -> ValueError:
 
 def read_long(path: Path) -> dict[str, str]:
     """Official prompt -> long prompt; ValueError if the file holds no such map."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ValueError(f"{path} is missing; run: python -m eval.prompts, or ask for --short prompts") from error
-    except (OSError, ValueError) as error:
-        raise ValueError(f"cannot read the long prompts {path} ({error}); run: python -m eval.prompts") from error
+    if not path.exists():
+        raise ValueError(f"{path} is missing; run: python -m eval.prompts, or ask for --short prompts")
+    content = read_json(path, remedy="run: python -m eval.prompts")
     if not isinstance(content, dict) or not all(isinstance(value, str) for value in content.values()):
         raise ValueError(f"{path} is no map {{official prompt: long prompt}}; run: python -m eval.prompts")
     return content

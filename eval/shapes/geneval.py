@@ -22,6 +22,7 @@ from lumos.media.files import replacing
 from lumos.media.reading import read_image
 from lumos.shapes import ObjectClaim, Prompt, describe
 from xllmx.place import check_file
+from xllmx.safe.json_text import read_object
 
 _OPPOSITE = {"left": "right of", "right": "left of", "above": "below", "below": "above"}
 _RELATION = {words: relation for relation, words in _OPPOSITE.items()}
@@ -75,7 +76,7 @@ def prompt_of(record: Mapping[str, Any]) -> Prompt:
             relation=None if position is None else _RELATION[position],
             ground=record.get("ground"),
         )
-    except (KeyError, TypeError) as error:
+    except (LookupError, TypeError, AttributeError) as error:
         raise ValueError(f"{record} is no shapes prompt in GenEval's form ({type(error).__name__}: {error})") from error
 
 
@@ -85,7 +86,7 @@ def score_images(folder: Path) -> Iterator[dict[str, Any]]:
     if not prompts:
         raise ValueError(f"{folder} has no prompt's folder 00000, 00001, ...: give what the driver wrote")
     for path in prompts:
-        record = json.loads((path / "metadata.jsonl").read_text(encoding="utf-8"))
+        record = read_object(path / "metadata.jsonl", remedy="make the folder again")
         prompt = prompt_of(record)
         for image in sorted(image for image in (path / "samples").iterdir() if re.match(r"\d+\.png", image.name)):
             seen = describe(read_image(image)[None])

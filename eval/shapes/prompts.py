@@ -22,6 +22,8 @@ from lumos.shapes import (
     sample_spec,
     tags_of,
 )
+from xllmx.config import convert
+from xllmx.safe.json_text import read_json
 
 KINDS: tuple[str, ...] = ("t2v", "t2i", "i2v", "held_out")
 """Videos from text, images from text, videos from text and first frame, and videos of held-out combinations."""
@@ -59,12 +61,6 @@ class Record:
     def to_dict(self) -> dict:
         """A json-able record."""
         return {"id": self.id, "kind": self.kind, "prompt": self.prompt.to_dict(), "spec": self.spec.to_dict()}
-
-    @classmethod
-    def from_dict(cls, record: dict) -> "Record":
-        """The record made by `to_dict`."""
-        prompt, spec = Prompt.from_dict(record["prompt"]), ShapeSpec.from_dict(record["spec"])
-        return cls(id=record["id"], kind=record["kind"], prompt=prompt, spec=spec)
 
 
 def make_prompts(kind: str, num: int, seed: int = 0) -> list[Record]:
@@ -107,10 +103,13 @@ def save_prompts(records: Sequence[Record], path: Path, *, width: int = 64, heig
 def load_prompts(path: Path) -> list[Record]:
     """The records of a file written by `save_prompts`; `ValueError` if it is none."""
     remedy = "make one with: python -m eval.shapes prompts --kind t2v --num 280 --out FILE.json"
+    content = read_json(path, remedy=remedy)
+    if not isinstance(content, list):
+        raise ValueError(f"{path} is no file of shapes prompts (it holds no list); {remedy}")
     try:
-        records = [Record.from_dict(record) for record in json.loads(path.read_text())]
-    except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is no file of shapes prompts ({type(error).__name__}: {error}); {remedy}") from error
+        records = [convert(Record, record, f"record {number}") for number, record in enumerate(content)]
+    except ValueError as error:
+        raise ValueError(f"{path} is no file of shapes prompts ({error}); {remedy}") from error
     if not records:
         raise ValueError(f"{path} is no file of shapes prompts (it is empty); {remedy}")
     return records

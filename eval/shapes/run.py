@@ -22,6 +22,8 @@ from xllmx.number_range import COUNT, SEED, Range, check_number, check_numbers
 from xllmx.place import check_file, check_folder
 from xllmx.run.lock import lock_beside, locked
 from xllmx.temporary import remove_stale
+from xllmx.safe.json_text import read_object
+from xllmx.setting import SettingError
 
 Generate = Callable[[Sequence[Record]], list[np.ndarray]]
 """Makes the clips of some records, each uint8 frames [F, H, W, 3]; an image has one frame."""
@@ -170,7 +172,7 @@ def _claim_folder(config: RunConfig, settings: Mapping[str, Any], *, model_hash:
     makes |= {"settings": dict(settings)}
     path = config.out / "run.json"
     if path.is_file():
-        before = json.loads(path.read_text())
+        before = read_object(path, finite=False, remedy=f"it says what {config.out} holds; choose another --out")
         differ = [
             f"{name} was {before.get(name)!r}, is {makes[name]!r}" for name in makes if before.get(name) != makes[name]
         ]

@@ -1,12 +1,12 @@
 """The full info of VBench and VBench-I2V, and where it and the rewritten prompts come from (all Apache-2.0)."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from eval.prompts.lists import PromptLists, foreign, read_list
+from eval.prompts.lists import BRING, PromptLists, foreign, read_list
 from eval.prompts.sources import REWRITTEN_IN, Source
+from xllmx.safe.json_text import parse_json
 
 VIDEOS_PER_PROMPT = 5
 FLICKERING = "temporal_flickering"
@@ -61,28 +61,37 @@ def read_videos(path: Path, benchmark: str) -> list[VideoPrompt]:
 
 def full_info(path: Path, expected: str = "VBench's full info") -> list[dict[str, Any]]:
     """The records of a full info file as they stand there: `prompt_en`, `dimension` and more."""
-    try:
-        records = json.loads(read_list(path))
-    except json.JSONDecodeError as error:
-        raise foreign(path, f"it is no json ({error.msg}, line {error.lineno})", expected) from error
+    records = parse_json(read_list(path), f"{path} is not {expected}: it", remedy=BRING)
     if not isinstance(records, list) or not records:
         raise foreign(path, "it is no list of records", expected)
     for number, record in enumerate(records):
         if not isinstance(record, dict) or not {"prompt_en", "dimension"} <= record.keys():
             raise foreign(path, f"record {number} lacks prompt_en or dimension", expected)
+        if fault := _fault(record):
+            raise foreign(path, f"record {number}: {fault}", expected)
     return records
 
 
+def _fault(record: dict[str, Any]) -> str | None:
+    """What is wrong with the types of a record, or None."""
+    text, dimensions, image = record["prompt_en"], record["dimension"], record.get("image_name", "a.jpg")
+    if not isinstance(text, str) or not text.strip():
+        return f"prompt_en is {text!r:.80}"
+    if not isinstance(dimensions, list) or not all(isinstance(name, str) for name in dimensions):
+        return f"dimension is {dimensions!r:.80}"
+    return None if isinstance(image, str) and image else f"image_name is {image!r:.80}"
+
+
 def _prompts_in(text: str) -> list[str]:
-    return [record["prompt_en"] for record in json.loads(text)]
+    return [record["prompt_en"] for record in parse_json(text, "the list")]
 
 
 def _long_in(text: str) -> dict[str, str]:
-    return {name.removesuffix(".mp4"): caption for name, caption in json.loads(text).items()}
+    return {name.removesuffix(".mp4"): caption for name, caption in parse_json(text, "the rewritten prompts").items()}
 
 
 def _long_of_i2v_in(text: str) -> dict[str, str]:
-    return {record["prompt_en"]: record["prompt_en_qwen32b_vl"] for record in json.loads(text)}
+    return {record["prompt_en"]: record["prompt_en_qwen32b_vl"] for record in parse_json(text, "the rewritten prompts")}
 
 
 _VBENCH = {"repository": "Vchitect/VBench", "revision": "45e79ec14e69a2187202c675d2dbce1a71843d53"}

@@ -4,7 +4,6 @@ A run writes `NAME_eval_results.json`, {dimension: [score, ..., [one record a vi
 says what videos it found. A benchmark may be one run or many.
 """
 
-import json
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from eval.report.scores import Score, Scores
 from eval.report.sheets import Picture, Sheet, first_of_each, strip
 from eval.vbench.prompts import FLICKERING, VIDEOS_PER_PROMPT, VideoPrompt
 from eval.vbench.totals import DIMENSIONS, totals_of
+from xllmx.safe.json_text import read_json
 
 RESULTS, FULL_INFO = "_eval_results.json", "_full_info.json"
 
@@ -71,7 +71,7 @@ def _scores(file: Path, benchmark: str) -> Iterator[Score]:
     if not isinstance(content, dict):
         raise ValueError(f"{file} is no result of VBench: it holds no {{dimension: [score, videos]}}")
     info_file = file.with_name(file.name.removesuffix(RESULTS) + FULL_INFO)
-    info = _json(info_file) if file.name.endswith(RESULTS) and info_file.is_file() else None
+    info = _info(info_file) if file.name.endswith(RESULTS) and info_file.is_file() else None
     for name, result in content.items():
         value = result[0] if isinstance(result, list) and result else None
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
@@ -98,12 +98,19 @@ def _counted(name: str, value: float, *, benchmark: str, info: list[dict[str, An
     return Score(name=name, value=value, num=num, num_expected=expected, problem=problem)
 
 
+def _info(file: Path) -> list[dict[str, Any]]:
+    """The records of the videos that a run found; ValueError where they are none."""
+    records = _json(file)
+    for number, record in enumerate(records if isinstance(records, list) else [records]):
+        whole = isinstance(record, dict) and isinstance(record.get("dimension"), list)
+        if not isinstance(records, list) or not whole or not isinstance(record.get("video_list", []), list):
+            raise ValueError(f"{file}: record {number} has no lists dimension and video_list; give what VBench wrote")
+    return records
+
+
 def _absent(name: str) -> Score:
     return Score(name=name, value=None, problem="not scored")
 
 
 def _json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ValueError(f"cannot read {path} ({error})") from error
+    return read_json(path, remedy="give what VBench wrote")

@@ -2,7 +2,10 @@
 
     lumos generate --prompt "a red circle moves to the right"
     lumos train --config configs/train/quickstart.yaml trainer.max_steps=100
-    lumos tokenize ... | lumos plot RUN | lumos export RUN FOLDER | lumos download NAME | lumos doctor
+    lumos plot RUN
+    lumos export RUN FOLDER
+    lumos download NAME
+    lumos doctor
 
 Exit status: `lumos.cli.exit_status`. What a command needs is imported when it runs, so that `--help` and mistakes
 answer at once.

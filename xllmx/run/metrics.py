@@ -16,6 +16,7 @@ from xllmx.files import write_text, writing
 from xllmx.loss import LossOutput, Quantity
 from xllmx.ranks.accounting import device_peak_flops
 from xllmx.ranks.distributed import all_reduce_sum, gather_names, is_main
+from xllmx.safe.json_text import json_lines, read_text, without_cut_line
 
 
 @runtime_checkable
@@ -97,8 +98,23 @@ class MetricLogger:
 
 def read_metrics(folder: Path, kind: str = "train") -> list[dict[str, Any]]:
     """Return the rows of one kind of a run's metrics.jsonl, in order."""
-    rows = map(json.loads, (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines())
-    return [row for row in rows if row["kind"] == kind]
+    return [row for row in _rows(folder / "metrics.jsonl") if row["kind"] == kind]
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    """Return the rows of a metrics.jsonl, without the last if a kill cut it; ValueError that names a wrong line."""
+    remedy = "delete the line"
+    lines = json_lines(without_cut_line(read_text(path, remedy=remedy)), str(path), remedy=remedy, finite=False)
+    rows = []
+    for number, row in lines:
+        step = row.get("step") if isinstance(row, dict) else None
+        if not isinstance(step, int) or isinstance(step, bool) or not isinstance(row.get("kind"), str):
+            raise ValueError(f"{path}, line {number} is no row of metrics, with a kind and a whole step; {remedy}")
+        for name, value in row.items():
+            if name != "kind" and (isinstance(value, bool) or not isinstance(value, int | float)):
+                raise ValueError(f"{path}, line {number}: {name} is {value!r:.80}, no number; {remedy}")
+        rows.append(row)
+    return rows
 
 
 def throughput(flops: float | int, seconds: float | int, device: torch.device) -> dict[str, float]:
@@ -125,9 +141,8 @@ def peak_memory_bytes(device: torch.device) -> int:
 
 def _drop_after(path: Path, step: int) -> None:
     if path.exists():
-        whole = [line for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
-        kept = [line for line in whole if json.loads(line)["step"] <= step]
-        write_text(path, "".join(line + "\n" for line in kept))
+        kept = [row for row in _rows(path) if row["step"] <= step]
+        write_text(path, "".join(json.dumps(row) + "\n" for row in kept))
 
 
 class _TensorBoard:

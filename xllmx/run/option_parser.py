@@ -17,13 +17,12 @@ STATUSES = (
 class OptionParser(argparse.ArgumentParser):
     """A parser whose complaints are one line, a `ValueError`; options are written out, with hyphens or underscores.
 
-    `separator` is what stands between the words of its own options: --num-frames takes --num_frames too. Every one has
-    --debug (`xllmx.run.exit_status`).
+    --num-frames and --num_frames are the same, however it was added. Every parser has --debug
+    (`xllmx.run.exit_status`).
     """
 
-    def __init__(self, *args: Any, separator: str = "-", **kwargs: Any) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{"allow_abbrev": False, "epilog": STATUSES, **kwargs})
-        self._separator = separator
         self.add_argument(DEBUG, action="store_true", help="show the traceback of an error")
 
     def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> tuple[Any, list[str]]:  # type: ignore[override]
@@ -39,5 +38,6 @@ class OptionParser(argparse.ArgumentParser):
     def _spelt(self, word: str) -> str:
         if not word.startswith("--"):
             return word
-        name, equals, value = word.removeprefix("--").partition("=")
-        return f"--{name.replace('-', self._separator).replace('_', self._separator)}{equals}{value}"
+        name, equals, value = word.partition("=")
+        same = (option for option in self._option_string_actions if option.replace("_", "-") == name.replace("_", "-"))
+        return f"{next(same, name)}{equals}{value}"

@@ -88,9 +88,31 @@ def json_lines(text: str, where: str, *, remedy: str = REMEDY, finite: bool = Tr
     Raises:
         ValueError: as `parse_json`, naming the line.
     """
+    for number, line in filled_lines(text):
+        yield number, parse_json(line, f"{where}, line {number}", remedy=remedy, finite=finite)
+
+
+def without_cut_line(text: str) -> str:
+    """Return JSON lines without the last one if a kill cut it: it neither ends in a newline nor in a brace."""
+    whole, newline, last = text.rpartition("\n")
+    return text if last.rstrip().endswith("}") else whole + newline
+
+
+def filled_lines(text: str) -> Iterator[tuple[int, str]]:
+    """Yield (line number from 1, line without the space around it) of the lines that hold something.
+
+    Only a newline ends a line, as in every editor: `str.splitlines` would also cut a caption at U+2028 and its like.
+    """
     for number, line in enumerate(text.split("\n"), 1):
-        if line.strip():
-            yield number, parse_json(line, f"{where}, line {number}", remedy=remedy, finite=finite)
+        if stripped := line.strip():
+            yield number, stripped
+
+
+def unwritable(text: str) -> str | None:
+    """Return what in a text no file can hold, or no program reads: half a surrogate pair, a NUL; None if nothing."""
+    if _LONE_SURROGATE.search(text):
+        return f"the text {_shown(text)} holds half a character (a lone surrogate, or a byte that is no UTF-8)"
+    return f"the text {_shown(text)} holds a NUL character" if "\0" in text else None
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """The options of `lumos generate`: what both models take, and what only one of them has."""
 
 import argparse
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from lumos.cli.jobs.outputs import FORMATS
 from lumos.cli.models.door import KINDS
 from lumos.cli.models.kind import ModelKind
 from lumos.hub.models import DEFAULT_MODEL, LUMINA_VIDEO, LUMOS1
+from xllmx.safe.json_text import parse_json
 from xllmx.setting import SettingError
 
 DEFAULT_OUT = Path("outputs")
@@ -170,6 +170,6 @@ def _add_lumina_video(group: Any) -> list[argparse.Action]:
 def _schedule(text: str) -> Any:
     """Return a number, or a step function of t written as JSON."""
     try:
-        return json.loads(text)
-    except json.JSONDecodeError:
+        return parse_json(text, "it")
+    except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is no number, and no JSON such as [2, [0.05, 6]]") from None

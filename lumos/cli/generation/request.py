@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from lumos.cli.generation.options import DEFAULT_OUT
 from lumos.cli.jobs.outputs import FORMATS
-from lumos.cli.jobs.prompts import Prompt, distinct, name_of, read_prompts
+from lumos.cli.jobs.prompts import MOST_SEEDS, Prompt, distinct, name_of, read_prompts, text_of
 from lumos.cli.models.kind import ModelKind
 from lumos.hub.models import ckpts_root, read_json
 from xllmx.safe.inside import bare_name, inside
+from xllmx.safe.json_text import unwritable
 
 if TYPE_CHECKING:
     from lumos.cli.jobs.runner import Plan
@@ -38,6 +39,8 @@ def read_request(path: Path) -> dict[str, Any]:
     for name, kind in {**_RECORDED, **asked}.items():
         if not isinstance(record[name], kind) or (kind is int and isinstance(record[name], bool)):
             raise ValueError(f"{path} is no record of an output: its {name} is {str(record[name])[:200]!r}")
+    if not 0 <= record["seed"] < MOST_SEEDS:
+        raise ValueError(f"{path} is no record of an output: its seed is {str(record['seed'])[:200]}")
     if isinstance(preset := record["settings"].get("preset"), str) and Path(preset).suffix:
         raise ValueError(
             f"{path} names the preset file {preset[:200]!r}; its keys belong there, or give it with --preset"
@@ -194,8 +197,12 @@ def _check_words(options: argparse.Namespace) -> None:
     for image in options.image or []:
         if not Path(image).is_file():
             raise ValueError(f"--image {image}: no such file; give a picture (png, jpg, webp...)")
-    if not all(text.strip() for text in options.prompt or []):
-        raise ValueError("the prompt is empty; describe what is to be seen")
+    for number, text in enumerate(options.prompt or [], 1):
+        if not text.strip():
+            raise ValueError("the prompt is empty; describe what is to be seen")
+        text_of(text, f"--prompt number {number}")
+    if fault := unwritable(options.negative_prompt or ""):
+        raise ValueError(f"--negative-prompt: {fault}; write it anew")
 
 
 def _check_picture(picture: Path, record: Mapping[str, Any], source: Path) -> None:

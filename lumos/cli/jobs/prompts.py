@@ -7,17 +7,31 @@ i2v.json         {"image file": caption}
 list.json        ["prompt", {"prompt": ..., "image": ..., "seed": ..., "name": ..., "negative_prompt": ...}]
 """
 
-import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from xllmx.safe.inside import listed_file
+from xllmx.safe.json_text import filled_lines, json_lines, parse_json, read_text, unwritable
+from xllmx.setting import suggestion
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 OUTPUT_SUFFIXES = (".mp4", ".gif", ".png")
+MOST_SEEDS = 2**63
+"""Seeds are below it."""
+
+_REWRITTEN = "prompt_rewrite"
+_TEXTS = ("prompt", "name", "image", "negative_prompt")
+_KEYS = (*_TEXTS, "seed")
+_LET_BE = ("tag", "include", "exclude", "id")
+"""Keys of the released lists that say nothing here."""
+
+_MOST_BYTES = 64 * 2**20
+_SHOWN = 60
+_REMEDY = "correct it; the formats stand in lumos/cli/jobs/prompts.py"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,9 +58,9 @@ def read_prompts(path: str | Path, *, images: str | Path | None = None) -> list[
     """
     path = Path(path)
     folders = [Path(images)] if images is not None else [path.parent, path.parent / path.stem]
-    prompts = [_prompt(entry, f"{path}, entry {number}", folders) for number, entry in enumerate(_entries(path), 1)]
+    prompts = [_prompt(entry, where, folders) for where, entry in _entries(path)]
     if not prompts:
-        raise ValueError(f"{path} holds no prompt; see lumos/cli/jobs/prompts.py for the formats")
+        raise ValueError(f"{path} holds no prompt; {_REMEDY}")
     return distinct(prompts)
 
 
@@ -56,76 +70,87 @@ def name_of(text: str) -> str:
     return words.encode("utf-8", "ignore")[:60].decode("utf-8", "ignore").rstrip("-_") or "prompt"
 
 
-def _entries(path: Path) -> list[Any]:
-    """The entries of a file: strings, objects or (key, caption) pairs."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not UTF-8 text ({error.reason}); save it as UTF-8") from error
-    except OSError as error:
-        raise ValueError(f"cannot read the prompts {path}: {error.strerror}") from error
-    lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
-    match path.suffix.lower():
-        case ".txt":
-            return [line for _, line in lines]
-        case ".jsonl":
-            return [_parse(line, f"{path}, line {number}") for number, line in lines]
-        case ".json":
-            content = _parse(text, str(path))
-            if isinstance(content, dict):
-                return list(content.items())
-            if isinstance(content, list):
-                return content
-            raise ValueError(
-                f"{path} holds neither a JSON object nor a list; see lumos/cli/jobs/prompts.py for the formats"
-            )
-    raise ValueError(f"{path} is no prompt file; its name must end in .txt, .json or .jsonl")
-
-
-def _parse(text: str, where: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{where} is not valid JSON: {error}") from error
+def _entries(path: Path) -> Iterator[tuple[str, Any]]:
+    """Yield where each entry of a file stands, and the entry: a string, an object or a (key, caption) pair."""
+    suffix = path.suffix.lower()
+    if suffix not in (".txt", ".json", ".jsonl"):
+        raise ValueError(f"{path} is no prompt file; its name must end in .txt, .json or .jsonl")
+    if not path.exists():
+        raise ValueError(f"cannot read the prompts {path}: no such file; give a .txt, .json or .jsonl file")
+    text = read_text(path, remedy=_REMEDY, most_bytes=_MOST_BYTES)
+    if suffix == ".txt":
+        yield from ((f"{path}, line {number}", line) for number, line in filled_lines(text))
+    elif suffix == ".jsonl":
+        lines = json_lines(text, str(path), remedy=_REMEDY)
+        yield from ((f"{path}, line {number}", entry) for number, entry in lines)
+    else:
+        content = parse_json(text, str(path), remedy=_REMEDY)
+        if isinstance(content, dict):
+            yield from ((f"{path}, {key!r}", (key, caption)) for key, caption in content.items())
+        elif isinstance(content, list):
+            yield from ((f"{path}, entry {number}", entry) for number, entry in enumerate(content, 1))
+        else:
+            raise ValueError(f"{path} holds neither a JSON object nor a list; {_REMEDY}")
 
 
 def _prompt(entry: Any, where: str, folders: list[Path]) -> Prompt:
     match entry:
         case str():
-            return Prompt(text=_text(entry, where), name=name_of(entry))
-        case (str() as key, str() as caption):
+            text = text_of(entry, where)
+            return Prompt(text=text, name=name_of(text))
+        case (str() as key, caption):
             image = _find(key, where, folders) if key.lower().endswith(IMAGE_SUFFIXES) else None
-            return Prompt(text=_text(caption, where), name=_stem(key), image=image)
+            return Prompt(text=text_of(caption, where), name=_stem(key), image=image)
         case dict():
             return _prompt_of_object(entry, where, folders)
-    raise ValueError(
-        f"{where} is neither a text nor an object with a 'prompt'; see lumos/cli/jobs/prompts.py for the formats"
-    )
+    raise ValueError(f"{where} is neither a text nor an object with a 'prompt' but {_shown(entry)}; {_REMEDY}")
 
 
 def _prompt_of_object(entry: Mapping[str, Any], where: str, folders: list[Path]) -> Prompt:
     """A prompt from an object; any key that starts with `prompt_rewrite` holds what the model sees."""
-    rewritten = next((entry[key] for key in entry if key.startswith("prompt_rewrite") and entry[key]), None)
-    prompt = entry.get("prompt")
-    seed = entry.get("seed")
-    if seed is not None and (not isinstance(seed, int) or isinstance(seed, bool)):
-        raise ValueError(f"{where}: seed is {seed!r}; it must be a whole number")
-    negative = entry.get("negative_prompt")
-    if negative is not None and not isinstance(negative, str):
-        raise ValueError(f"{where}: negative_prompt is {negative!r}; give a text, or leave it out")
+    rewrites = [key for key in entry if key.startswith(_REWRITTEN)]
+    for key in entry:
+        if key not in (*_KEYS, *_LET_BE, *rewrites):
+            raise ValueError(f"{where} has an unknown key {_shown(key)}; {suggestion(key, [*_KEYS, _REWRITTEN])}")
+        if key in _TEXTS or key in rewrites:
+            _check_text(entry[key], key, where)
+    rewritten = next((entry[key] for key in rewrites if entry[key] and entry[key].strip()), None)
+    prompt, seed = entry.get("prompt"), entry.get("seed")
+    if seed is not None and (not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < MOST_SEEDS):
+        raise ValueError(f"{where}: seed is {_shown(seed)}; it must be a whole number from 0 to {MOST_SEEDS - 1}")
     return Prompt(
-        text=_text(rewritten or prompt, where),
-        name=_stem(str(entry["name"])) if entry.get("name") else name_of(str(prompt or rewritten)),
+        text=text_of(rewritten or prompt, where),
+        name=_stem(entry["name"]) if entry.get("name") else name_of(prompt or rewritten or ""),
         image=_find(entry["image"], where, folders) if entry.get("image") else None,
-        negative=negative,
+        negative=entry.get("negative_prompt"),
         seed=seed,
     )
 
 
-def _text(value: Any, where: str) -> str:
+def _check_text(value: Any, key: str, where: str) -> None:
+    if value is not None and not isinstance(value, str):
+        raise ValueError(f"{where}: {key} is {_shown(value)}; give a text, or leave it out")
+    if fault := unwritable(value or ""):
+        raise ValueError(f"{where}: {key}: {fault}; write it anew")
+
+
+def text_of(value: Any, where: str) -> str:
+    """Return a prompt without the space around it.
+
+    Raises:
+        ValueError: it is none, empty, or holds what no file can (`xllmx.safe.json_text.unwritable`); says `where`.
+    """
     if not isinstance(value, str) or not value.strip():
-        raise ValueError(f"{where} has no prompt; give it a text")
+        given = "" if value is None else f" but {_shown(value)}"
+        raise ValueError(f"{where} has no prompt{given}; give it a text")
+    if fault := unwritable(value):
+        raise ValueError(f"{where}: {fault}; write it anew")
     return value.strip()
+
+
+def _shown(value: Any) -> str:
+    text = ascii(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def _find(name: object, where: str, folders: list[Path]) -> Path:

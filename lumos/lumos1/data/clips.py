@@ -12,7 +12,7 @@ from lumos.lumos1.data.released import ReleasedClips, read_released
 from lumos.lumos1.data.shards import INDEX_FORMAT, INDEX_NAME, SHAPE_COLUMNS, ClipShards, shards_of_index
 from lumos.lumos1.sequence import Clip
 from lumos.tokenizer.vocab import Vocab
-from xllmx.safe.json_text import json_lines, parse_json, read_text
+from xllmx.safe.json_text import json_lines, parse_json, read_text, without_cut_line
 
 __all__ = ["ClipDataset", "read_released"]
 
@@ -111,7 +111,4 @@ def _open_json(path: Path, vocab: Vocab) -> "ClipShards | ReleasedClips":
 
 def _json_lines(text: str) -> list[Any]:
     """The records of the lines; the last one, if a kill cut it, is left out (its sample is recorded again)."""
-    whole, newline, last = text.rpartition("\n")
-    if last.rstrip().endswith("}"):
-        whole, newline = text, ""
-    return [record for _, record in json_lines(whole + newline, "it", remedy="write it again")]
+    return [record for _, record in json_lines(without_cut_line(text), "it", remedy="write it again")]

@@ -70,14 +70,19 @@ def num_clips(path: str | Path) -> int:
         return file.metadata.num_rows
 
 
-def write_index(path: str | Path, shards: Sequence[Path]) -> int:
-    """Write the index of a finished set of shards (their paths relative to it); return the number of clips in it."""
+def write_index(path: str | Path, shards: Sequence[Path], *, skipped: Mapping[str, int] | None = None) -> int:
+    """Write the index of a finished set of shards (their paths relative to it); return the number of clips in it.
+
+    `skipped` says how many rows gave no clip, by reason: it stands in the index for people.
+    """
     path = Path(path)
     entries: list[dict[str, Any]] = [
         {"file": shard.relative_to(path.parent).as_posix(), "num_clips": num_clips(shard)} for shard in shards
     ]
     total = sum(int(entry["num_clips"]) for entry in entries)
-    index = {"format": INDEX_FORMAT, "version": 1, "num_clips": total, "shards": entries}
+    index: dict[str, Any] = {"format": INDEX_FORMAT, "version": 1, "num_clips": total, "shards": entries}
+    if skipped:
+        index["skipped"] = dict(skipped)
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(index, indent=1) + "\n")
     return total

@@ -83,6 +83,8 @@ class LumosTask:
 
     def _stream(self, name: str, path: str, *, modes: tuple[str, ...], cfg_drop: float) -> ClipStream:
         clips, limit = ClipDataset(path, vocab=self.vocab), self.config.limit
+        if not len(clips):
+            raise ValueError(f"{path} holds no clip; its index.json or report.json says why rows were skipped")
         check_tokenizer(clips, self.vocab, path)
         stream = ClipStream(clips, modes=modes, cfg_drop=cfg_drop, limit=limit, vocab=self.vocab)
         report_stream(name, stream, max_length=limit.max_length, model_length=self.model_config.max_position_embeddings)

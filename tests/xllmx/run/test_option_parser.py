@@ -14,7 +14,7 @@ def test_a_wrong_option_is_one_line_that_names_it() -> None:
 
 @pytest.mark.parametrize("separator", ["-", "_"])
 def test_an_option_is_understood_in_both_spellings(separator: str) -> None:
-    parser = OptionParser(prog="program", separator=separator)
+    parser = OptionParser(prog="program")
     parser.add_argument(f"--num{separator}frames", type=int)
     parser.add_argument("words", nargs="*")
     for word in ("--num-frames", "--num_frames"):

@@ -1,6 +1,7 @@
 """Prompt files: the released formats are read, and what is wrong with one is said by entry."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,31 @@ def test_the_released_formats_are_read(tmp_path: Path) -> None:
         ("a.json", '{"gone.png": "it moves"}', "the image 'gone.png' is not in"),
         ("a.json", "[3]", "entry 1 is neither a text nor an object"),
         ("a.jsonl", '{"prompt": "a"}\n{', "line 2 is not valid JSON"),
-        ("a.jsonl", '{"tag": "a"}', "entry 1 has no prompt"),
+        ("a.jsonl", '{"tag": "a"}', "line 1 has no prompt"),
+        ("a.jsonl", '{"prompt": "a"}\n{"promt": "a"}', "line 2 has an unknown key 'promt'; did you mean prompt"),
+        ("a.jsonl", '{"prompt": "a", "prompt": "b"}', "line 1 is not valid JSON .*'prompt' stands twice"),
+        ("a.jsonl", '{"prompt": ["a"]}', r"line 1: prompt is \['a'\]; give a text"),
+        ("a.jsonl", '{"prompt_rewrite_x": 5, "prompt": "a"}', "line 1: prompt_rewrite_x is 5; give a text"),
+        ("a.jsonl", '{"prompt": "a", "seed": NaN}', "line 1 is not valid JSON .*NaN"),
+        ("a.json", '["a", " "]', "entry 2 has no prompt but ' '"),
+        ("a.json", '["a \\ud800 star"]', "a.json is not valid JSON .*half a character"),
+        ("a.json", '["a\\u0000b"]', "entry 1: the text .* holds a NUL character"),
+        ("a.json", "[null]", "entry 1 is neither a text nor an object"),
+        ("a.json", '{"a.mp4": 3}', "'a.mp4' has no prompt but 3; give it a text"),
+        ("a.json", "[" * 200_000, "more than 64 levels"),
+        ("a.json", '[{"prompt": "a", "name": 5}]', "entry 1: name is 5"),
+        ("a.json", '[{"prompt": "a", "image": []}]', r"entry 1: image is \[\]"),
+        *[
+            ("a.json", f'[{{"prompt": "a", "seed": {seed}}}]', f"entry 1: seed is {shown}; it must be a whole number")
+            for seed, shown in (
+                ("-1", "-1"),
+                ("1.5", "1.5"),
+                ("true", "True"),
+                ("[]", r"\[\]"),
+                (str(2**63), str(2**63)),
+            )
+        ],
+        ("a.json", f'[{{"prompt": "a", "seed": {10**40}}}]', "does not fit into 64 bits"),
         ("a.json", '[{"prompt": "a", "seed": "x"}]', "seed is 'x'"),
         ("a.json", '[{"prompt": "a", "negative_prompt": 5}]', "entry 1: negative_prompt is 5"),
         ("a.txt", "\n", "holds no prompt"),
@@ -73,6 +98,37 @@ def test_a_picture_that_is_no_name_is_said(tmp_path: Path, image: object) -> Non
     with pytest.raises(ValueError, match="entry 1") as caught:
         read_prompts(tmp_path / "a.json")
     assert len(str(caught.value)) < 600
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("a cow".encode("utf-16"), "is not UTF-8 text"),
+        ("a caf\xe9".encode("latin-1"), "is not UTF-8 text .* at byte 5"),
+        (b"a cow\n\0\n", "line 2: the text .* holds a NUL"),
+    ],
+)
+def test_a_text_file_of_another_encoding_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "a.txt").write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        read_prompts(tmp_path / "a.txt")
+
+
+@pytest.mark.parametrize("break_", ["\u2028", "\u2029", "\x85", "\x0c", "\x1c"])
+def test_only_newlines_end_a_line(tmp_path: Path, break_: str) -> None:
+    """A caption that came from a web page may hold U+2028; `str.splitlines` would cut it."""
+    text = f"a red{break_}circle"
+    line = json.dumps({"prompt": text}, ensure_ascii=False)
+    for name, content in (("a.jsonl", f"{line}\r\n\r\n{line}\n"), ("a.txt", f"\ufeff{text}\r\n\n{text}")):
+        (tmp_path / name).write_text(content, encoding="utf-8", newline="")
+        assert [one.text for one in read_prompts(tmp_path / name)] == [text, text]
+
+
+def test_what_is_no_file_is_said_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.txt")
+    (tmp_path / "folder.json").mkdir()
+    (tmp_path / "zero.jsonl").symlink_to("/dev/zero")
+    for name in ("pipe.txt", "folder.json", "zero.jsonl"):
+        with pytest.raises(ValueError, match=f"{name} is no file .a folder, a pipe or a device"):
+            read_prompts(tmp_path / name)
 
 
 def test_names_are_safe_for_files() -> None:
