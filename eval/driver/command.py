@@ -20,7 +20,6 @@ from lumos.cli.option import OptionParser, said_as_options
 from lumos.hub.models import DEFAULT_MODEL
 from xllmx.number_range import COUNT, check_number
 from xllmx.safe.json_text import parse_json, unwritable
-from xllmx.setting import SettingError
 
 if TYPE_CHECKING:  # torch and all: only where outputs are made, so that --help answers at once
     from eval.driver.work import Work

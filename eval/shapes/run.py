@@ -21,9 +21,8 @@ from lumos.shapes import describe
 from xllmx.number_range import COUNT, SEED, Range, check_number, check_numbers
 from xllmx.place import check_file, check_folder
 from xllmx.run.lock import lock_beside, locked
-from xllmx.temporary import remove_stale
 from xllmx.safe.json_text import read_object
-from xllmx.setting import SettingError
+from xllmx.temporary import remove_stale
 
 Generate = Callable[[Sequence[Record]], list[np.ndarray]]
 """Makes the clips of some records, each uint8 frames [F, H, W, 3]; an image has one frame."""

@@ -9,7 +9,6 @@ list.json        ["prompt", {"prompt": ..., "image": ..., "seed": ..., "name": .
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
