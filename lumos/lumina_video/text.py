@@ -20,6 +20,8 @@ from transformers.initialization import no_init_weights
 from lumos.hub.models import check_weights, read_json, weight_files
 from lumos.lumina_video.checkpoint.tensor_files import TensorFiles, fill
 from lumos.lumina_video.encoding.protocols import SYSTEM_PROMPT
+from xllmx.safe.tokenizer_json import read_tokenizer
+from xllmx.safe.tokenizer_json import token_ids as ids_of
 
 TOKENIZER = "tokenizer.json"
 
@@ -107,7 +109,7 @@ class GemmaTextEncoder:
 
     def _token_ids(self, text: str) -> list[int]:
         whole = (self.system_prompt + text).encode("utf-8", "replace").decode()  # half of a surrogate pair has no UTF-8
-        token_ids = self._tokenizer.encode(whole).ids
+        token_ids = ids_of(self._tokenizer, whole, special=True)
         bos = self.model.config.bos_token_id
         if bos is not None and token_ids[:1] != [bos]:  # not every tokenizer.json adds it by itself
             token_ids = [bos, *token_ids]
@@ -172,10 +174,7 @@ def _without_last_layer(config: Gemma2Config) -> Gemma2Config:
 def _read_tokenizer(file: Path) -> Tokenizer:
     if not file.is_file():
         raise ValueError(f"text tokenizer {file} is missing; run: lumos download google/gemma-2-2b")
-    try:
-        return Tokenizer.from_file(str(file))
-    except Exception as error:  # the library raises bare Exception
-        raise ValueError(f"{file} is no file of the tokenizers library ({error}); copy or download it again") from error
+    return read_tokenizer(file, remedy="copy or download it again")
 
 
 def _shortened(text: str) -> str:
