@@ -4,7 +4,6 @@ One reproduction of every kind, at the commands a user types; the readers' own t
 """
 
 import json
-import os
 import pickle
 import struct
 import time
@@ -21,7 +20,8 @@ from torch import Tensor, nn
 from lumos.cli import main
 from lumos.hub.hashes import keep_hash
 from lumos.lumos1.data.clips import ClipDataset
-from tests.lumos.hub.test_hostile_hub import announced, endless, hostile
+from tests.faults.hostile_files import CONFIGS, DEEP, LISTS, Runs, shared_lists
+from tests.lumos.hub.hostile_hub import announced, endless, hostile
 from tests.model_folder import make_model_folder
 
 MOST_SECONDS = 30.0
@@ -29,16 +29,6 @@ MOST_SECONDS = 30.0
 
 Spoil = Callable[[Path, Path], None]
 """Changes a folder so that reading it carelessly would make the marker."""
-
-
-class Runs:
-    """Pickled as a call that makes a file."""
-
-    def __init__(self, marker: Path) -> None:
-        self.marker = marker
-
-    def __reduce__(self) -> tuple[Callable[..., Any], tuple[str]]:
-        return os.system, (f"touch {self.marker}",)
 
 
 def said(capsys: pytest.CaptureFixture[str], *words: str) -> str:
@@ -146,7 +136,6 @@ def expression(folder: Path, marker: Path) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | {"pre_tokenizer": step}))
 
 
-DEEP = "[" * 200_000
 PARTS = {
     "a climbing name": lambda name, content, marker: (name.replace("data.pkl", "../../data.pkl"), content),
     "a pickle that runs": lambda name, content, marker: (
@@ -303,22 +292,6 @@ def run_folder(tmp_path: Path, repo: Path, metadata: bytes) -> Path:
     return run
 
 
-CALL = "cposix\nsystem\n(S'touch {}'\ntR."
-LISTS: dict[str, Callable[[Path], bytes]] = {
-    "a call": lambda marker: pickle.dumps(Runs(marker)),
-    "a call, oldest form": lambda marker: CALL.format(marker).encode(),
-    "eval": lambda marker: f'c__builtin__\neval\n(S\'open("{marker}","w")\'\ntR.'.encode(),
-    "an object of its own": lambda marker: f"(S'touch {marker}'\niposix\nsystem\n.".encode(),
-    "a member of a member": lambda marker: b"\x80\x04\x8c\x05torch\x8c\x0ahub.os.sys\x93.",
-    "a name put together": lambda marker: b"\x80\x04\x8c\x02os\x8c\x06system\x93\x8c\x04true\x85R.",
-    "the extension registry": lambda marker: b"\x80\x02\x82\x01.",
-    "one memo": lambda marker: b"\x80\x02K\x01r\0\0\0\x18.",
-    "a text of 2^60 bytes": lambda marker: b"\x80\x04\x8d" + struct.pack("<Q", 2**60) + b"x.",
-    "deep lists": lambda marker: b"\x80\x02" + b"](" * 50_000 + b"e" * 50_000 + b".",
-    "nothing": lambda marker: b"",
-}
-
-
 @pytest.mark.parametrize("kind", LISTS)
 def test_a_run_of_a_stranger_is_not_exported(
     kind: str, tmp_path: Path, repo: Path, capsys: pytest.CaptureFixture[str]
@@ -327,19 +300,6 @@ def test_a_run_of_a_stranger_is_not_exported(
     assert "step-00000004" in said(capsys, "export", str(run), str(tmp_path / "model"))
     assert not (tmp_path / "marker").exists()
     assert not (tmp_path / "model").exists()
-
-
-LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
-    f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n" for before, name in zip("abcdefgh", "bcdefghi", strict=True)
-)
-CONFIGS = {
-    "the environment": 'samples: {prompts: ["${oc.env:A_SECRET}"]}',
-    "a class of Python": "a: !!python/object/apply:os.system ['touch MARKER']",
-    "a module of Python": "a: !!python/module:os",
-    "aliases": LAUGHS,
-    "nesting": "a: " + "[" * 100_000,
-    "digits": "trainer: {max_steps: " + "9" * 5000 + "}",
-}
 
 
 @pytest.mark.parametrize("kind", CONFIGS)
@@ -361,13 +321,6 @@ def test_a_config_of_a_stranger(
 
 
 # --- clips ------------------------------------------------------------------------------------------------------------
-
-
-def shared_lists() -> bytes:
-    found: list[Any] = [1] * 10
-    for _ in range(8):
-        found = [found] * 10
-    return pickle.dumps({"token": found, "label": [1], "id": 0})
 
 
 CLIPS: dict[str, Callable[[Path], bytes]] = LISTS | {"shared lists": lambda marker: shared_lists()}
