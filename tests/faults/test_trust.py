@@ -369,3 +369,15 @@ def test_the_traps_work(tmp_path: Path) -> None:
         (tmp_path / "marker").unlink(missing_ok=True)
         pickle.loads(LISTS[kind](tmp_path / "marker"))
         assert (tmp_path / "marker").exists(), kind
+
+
+def test_doctor_compares_what_was_downloaded(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("model.safetensors", "config.json"):
+        keep_hash(model / name)
+    assert main(["doctor", "--model", str(model)]) == 0
+    assert "OK    downloaded files: 2 as they came from the hub" in capsys.readouterr().out
+    content = bytearray((model / "model.safetensors").read_bytes())
+    content[-1] ^= 1
+    (model / "model.safetensors").write_bytes(content)
+    assert main(["doctor", "--model", str(model)]) == 1
+    assert "FAIL  downloaded files: " in capsys.readouterr().out
