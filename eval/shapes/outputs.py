@@ -13,9 +13,13 @@ from lumos.media.reading import media_errors, read_image
 from lumos.media.video import Video
 from lumos.media.writing import write_image, write_video
 from lumos.shapes import describe
+from xllmx.safe.arrays import read_array
 
 SUFFIXES: tuple[str, ...] = (".mp4", ".gif", ".png", ".npz")
 """What is looked for, in this order; an npz holds uint8 `frames` [F, H, W, 3]."""
+
+_MOST_BYTES = 2**31
+"""Of the frames of one output; 96 frames of 1248 x 704 pixels have an eighth of it."""
 
 
 def find_output(folder: Path, record: Record) -> Path | None:
@@ -41,12 +45,18 @@ def read_output(path: Path) -> np.ndarray:
         return read_image(path)[None]
     with media_errors(path):
         if path.suffix == ".npz":
-            return np.load(path)["frames"]
+            return _frames(read_array(path, "frames", most_bytes=_MOST_BYTES), path)
         if path.suffix == ".gif":
             with Image.open(path) as file:
                 return np.stack([np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(file)])
         with Video(path) as video:
             return np.stack([video.pixels(shown.frame) for shown in video.from_start()])
+
+
+def _frames(frames: np.ndarray, path: Path) -> np.ndarray:
+    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3 or 0 in frames.shape:
+        raise ValueError(f"{path} holds frames of {frames.dtype} {frames.shape}; it must be uint8 [F, H, W, 3]")
+    return frames
 
 
 def frames_of(folder: Path, record: Record) -> np.ndarray | None:

@@ -103,7 +103,7 @@ class RemoteFile:
 
 def open_snapshot(repo: str, *, revision: str = "main", endpoint: str | None = None) -> Snapshot:
     """The commit `revision` points to, with its list of files. Raises TransferError: no network, no such repository."""
-    endpoint = (endpoint or os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/")
+    endpoint = _checked(endpoint or os.environ.get("HF_ENDPOINT") or constants.ENDPOINT)
     place = f"{endpoint}/api/models/{repo}/revision/{quote(revision, safe='')}"
     with _explained(repo, endpoint):
         listing = connection.read(place, most_bytes=_MOST_LISTING_BYTES)
@@ -157,6 +157,18 @@ def read_small(snapshot: Snapshot, path: str) -> bytes:
     """The content of a small file of the repository, such as a config; nothing is written. Raises TransferError."""
     with _explained(snapshot.repo, snapshot.endpoint, path):
         return connection.read(_url(snapshot, path))
+
+
+def _checked(endpoint: str) -> str:
+    """Return the address of a hub without a slash at its end; TransferError: it is none."""
+    try:
+        url = httpx.URL(endpoint.strip())
+        whole = url.scheme in ("http", "https") and bool(url.host) and (url.port or 1) <= 65535
+    except (httpx.InvalidURL, ValueError):
+        whole = False
+    if not whole:
+        raise TransferError(f"{endpoint[:200]!r} is no address of a hub; set HF_ENDPOINT as in https://huggingface.co")
+    return endpoint.strip().rstrip("/")
 
 
 def _read_listing(content: bytes, where: str) -> tuple[str | None, tuple[str, ...]]:

@@ -23,6 +23,8 @@ from lumos.lumina_video.encoding.protocols import SYSTEM_PROMPT
 from xllmx.finite import is_finite
 from xllmx.number_range import Range, check_number
 from xllmx.setting import SettingError
+from xllmx.safe.tokenizer_json import read_tokenizer
+from xllmx.safe.tokenizer_json import token_ids as ids_of
 
 TOKENIZER = "tokenizer.json"
 
@@ -127,7 +129,7 @@ class GemmaTextEncoder:
 
     def _token_ids(self, text: str) -> list[int]:
         whole = (self.system_prompt + text).encode("utf-8", "replace").decode()  # half of a surrogate pair has no UTF-8
-        token_ids = self._tokenizer.encode(whole).ids
+        token_ids = ids_of(self._tokenizer, whole, special=True)
         bos = self.model.config.bos_token_id
         if bos is not None and token_ids[:1] != [bos]:  # not every tokenizer.json adds it by itself
             token_ids = [bos, *token_ids]
@@ -210,10 +212,7 @@ def _without_last_layer(config: Gemma2Config) -> Gemma2Config:
 def _read_tokenizer(file: Path) -> Tokenizer:
     if not file.is_file():
         raise ValueError(f"text tokenizer {file} is missing; run: lumos download google/gemma-2-2b")
-    try:
-        return Tokenizer.from_file(str(file))
-    except Exception as error:  # the library raises bare Exception
-        raise ValueError(f"{file} is no file of the tokenizers library ({error}); copy or download it again") from error
+    return read_tokenizer(file, remedy="copy or download it again")
 
 
 def _shortened(text: str) -> str:

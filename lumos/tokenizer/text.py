@@ -5,6 +5,7 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from lumos.tokenizer.vocab import Vocab
+from xllmx.safe.tokenizer_json import read_tokenizer, token_ids
 
 _BEFORE_FRAMES = "Generate a video with a resolution of {width}x{height}, consisting of "
 _BEFORE_FPS = " frames at "
@@ -75,11 +76,7 @@ class TextTokenizer:
         path = Path(path)
         if not path.is_file():
             raise ValueError(f"text tokenizer {path} is missing: `lumos download tokenizer` brings the released one")
-        try:
-            tokenizer = Tokenizer.from_file(str(path))
-        except Exception as error:  # the library raises bare Exception
-            raise ValueError(f"{path} is not a tokenizers-library file ({error}); download it again") from error
-        return cls(tokenizer, source=str(path))
+        return cls(read_tokenizer(path, remedy="download it again"), source=str(path))
 
     def encode(self, text: str) -> list[int]:
         """Ids of plain text, never of a special or visual token, even where the text spells one's name; never fails."""
@@ -118,7 +115,7 @@ class TextTokenizer:
         ]
 
     def _ids(self, text: str) -> list[int]:
-        return self._tokenizer.encode(text, add_special_tokens=False).ids
+        return token_ids(self._tokenizer, text, special=False)
 
 
 def _ids_of_no_text(vocab: Vocab) -> frozenset[int]:

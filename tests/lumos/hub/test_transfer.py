@@ -48,3 +48,11 @@ def test_a_cut_safetensors_file_is_recognised_by_its_header(content: bytes, mess
     path.write_bytes(content)
     with pytest.raises(ValueError, match=message):
         transfer.check_safetensors(path)
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["not a url", "ftp://x", "http://", "http://[::1", "http://h:99999", "file:///etc"]
+)
+def test_an_address_that_is_none_is_said_with_the_variable(endpoint: str) -> None:
+    with pytest.raises(transfer.TransferError, match="is no address of a hub; set HF_ENDPOINT"):
+        transfer.open_snapshot("org/name", endpoint=endpoint)
