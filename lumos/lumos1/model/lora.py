@@ -18,10 +18,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from lumos.hub.models import ADAPTER_FILES
+from lumos.hub.models import ADAPTER_FILES, read_json
 from lumos.lumos1.model.modeling import LumosForCausalLM
 from xllmx.finite import check_weights
-from xllmx.number_range import Range, check_numbers
+from xllmx.number_range import Range, check_number, check_numbers
 from xllmx.ranks.sharding import fill_rows
 
 LINEARS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -136,6 +136,7 @@ def load_lora(model: LumosForCausalLM, folder: Path | str) -> LumosForCausalLM:
     _require_peft()
     from peft import LoraConfig, PeftConfig
 
+    _check_config(folder / CONFIG_FILE)
     config = PeftConfig.from_pretrained(str(folder))
     if not isinstance(config, LoraConfig):
         raise ValueError(f"{folder} holds adapters of type {config.peft_type}; only LoRA is read")
@@ -151,7 +152,19 @@ def load_lora(model: LumosForCausalLM, folder: Path | str) -> LumosForCausalLM:
         raise ValueError(f"{folder} does not fit the model ({len(differ)} differences, first {differ[0]}); see --model")
     like = next(model.parameters())
     model.load_state_dict({name: value.to(like) for name, value in stored.items()}, strict=False, assign=True)
-    return merge_lora(model).eval()
+    merged = merge_lora(model).eval()
+    check_weights(dict(merged.named_parameters()), folder, remedy="export the adapters again, or compute in fp32")
+    return merged
+
+
+def _check_config(file: Path) -> None:
+    """Raise ValueError for a rank or a scale that no adapters have."""
+    found = read_json(file)
+    for name, hint, range_ in (("r", int, Range(1, 2**20)), ("lora_alpha", float, Range(0, 10**6, above=True))):
+        try:
+            check_number(name, hint, found.get(name), range_)
+        except ValueError as error:
+            raise ValueError(f"{file}: {error}") from error
 
 
 def _read(path: Path) -> dict[str, Tensor]:
