@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-NOT_FINITE = "holds numbers that are not finite (NaN or infinity)"
+NOT_FINITE = "holds numbers that are not finite"
 
 
 def is_finite(tensor: Tensor) -> bool:

@@ -56,7 +56,8 @@ def check_numbers(config: Any, prefix: str = "") -> None:
     Raises:
         SettingError: one is not finite, outside its range, no whole number where one belongs, or no number.
     """
-    for name, hint in _hints(type(config)).items():
+    cls: Any = type(config)
+    for name, hint in _hints(cls).items():
         check_number(prefix + name, hint, getattr(config, name))
 
 
@@ -130,7 +131,7 @@ def _check_scalar(name: str, hint: type, value: Any, range_: Range) -> None:
 
 
 @cache
-def _hints(cls: type) -> dict[str, Any]:
+def _hints(cls: Any) -> dict[str, Any]:
     hints = get_type_hints(cls, include_extras=True)
     return {field.name: hints[field.name] for field in dataclasses.fields(cls) if field.init}
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from lumos.tokenizer.network import CausalVideoTokenizer
 from lumos.tokenizer.visual import DECODER, ENCODER
 from xllmx.files import atomic_path
+from xllmx.finite import check_weights
 
 
 class EncoderHalf(nn.Module):
@@ -42,6 +43,7 @@ class DecoderHalf(nn.Module):
 def export_pair(net: CausalVideoTokenizer, folder: Path, *, dtype: torch.dtype = torch.float32) -> None:
     """Write the TorchScript pair of a network, weights in `dtype`; each file is whole or not there."""
     net = net.to(dtype).eval()
+    check_weights(net.state_dict(), "the network to be exported", remedy="export it in a wider type (export_dtype)")
     folder.mkdir(parents=True, exist_ok=True)
     for name, half in ((ENCODER, EncoderHalf(net)), (DECODER, DecoderHalf(net))):
         with atomic_path(folder / name) as temporary:

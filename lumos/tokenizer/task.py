@@ -106,7 +106,15 @@ class TokenizerTask:
             torch.manual_seed(seed)
             fresh = CausalVideoTokenizer(self.config.network)
         if self.config.init_from is not None:
-            fresh.load_state_dict(_read_network(self.config.init_from))
+            weights = _read_network(self.config.init_from)
+            try:
+                fresh.load_state_dict(weights)
+            except RuntimeError as error:
+                reason = " ".join(str(error).split())[:200]
+                remedy = "set task.network as that run had it"
+                raise ValueError(
+                    f"task.init_from={self.config.init_from} is of another network ({reason}); {remedy}"
+                ) from error
         model.load_state_dict(fresh.state_dict(), assign=True)
         for module, source in zip(model.modules(), fresh.modules(), strict=True):
             for name, buffer in source.named_buffers(recurse=False):  # the quantiser's constants are in no state dict

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import torch
 from safetensors.torch import save_file
@@ -34,8 +35,8 @@ class TokenizerRunConfig:
     """Network, data, losses."""
     export_to: Path | None = None
     """Folder for encoder.jit and decoder.jit once the last step is done."""
-    export_dtype: str = "float32"
-    """Precision of the exported weights: float32, bfloat16 or float16."""
+    export_dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Precision of the exported weights."""
 
 
 def run(config: TokenizerRunConfig, *, config_file: Path | str | None = None) -> dict[str, float]:

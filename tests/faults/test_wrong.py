@@ -312,7 +312,8 @@ def test_numbers_of_a_checkpoint_that_are_not_finite_are_named(manager: Checkpoi
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("num_hidden_layers", 10**6), ("num_hidden_layers", 10**12), ("hidden_size", 48 * 10**9), ("vocab_size", 10**12),
+        ("num_hidden_layers", 10**6), ("num_hidden_layers", 10**12), ("hidden_size", 48 * 10**9),
+        ("vocab_size", 10**12),
         ("intermediate_size", 10**12), ("num_attention_heads", 10**9), ("max_position_embeddings", 10**12),
         ("num_attention_heads", 7),
     ],

@@ -15,6 +15,7 @@ from lumos.cli.jobs.prompts import name_of
 from lumos.hub.models import resolve
 from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.pipeline import LumosPipeline
+from lumos.lumos1.sampling.settings import settings_for
 from lumos.media.writing import write_image, write_video
 from lumos.tokenizer.text import TextTokenizer
 from lumos.tokenizer.visual import VisualTokenizer
@@ -58,6 +59,7 @@ class PromptPreview:
         self.every = config.every
         self._config, self._folder = config, folder
         self._files = resolve(source, weights=False)
+        settings_for(self._files.defaults, config.settings)  # refused now rather than at the first preview
         self._text = TextTokenizer.from_file(self._files.text_tokenizer)
         self._visual: VisualTokenizer | None = None  # read by the rank that makes clips, where its model is
 

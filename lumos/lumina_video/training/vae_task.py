@@ -23,6 +23,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from lumos.lumina_video.checkpoint.tensor_files import check_shapes
 from lumos.lumina_video.vae import GROUP_KEY
 from lumos.shapes import render, sample_spec
 from xllmx.finite import check_weights
@@ -147,6 +148,7 @@ class VAETask:
             weights = _quiet_start(self._network()).state_dict()
         if self.config.init_from is not None:
             weights = _read_network(self.config.init_from)
+            check_shapes(model, {name: tuple(t.shape) for name, t in weights.items()}, source=self.config.init_from)
         model.load_state_dict(weights, assign=True)
         model.to(device)
 
@@ -202,11 +204,14 @@ class VAETask:
         """Write a folder of diffusers whose scale makes the latents of training clips deviate by 1."""
         assert isinstance(model, AutoencoderKLCogVideoX)
         deviation = self._deviation(model)
+        if not 1e-6 < deviation < 1e6:  # nor NaN
+            raise ValueError(f"the latents deviate by {deviation:g}, from which no scale follows; train on, or anew")
         fresh = self._network(scaling_factor=round(1 / deviation, 6), **{GROUP_KEY: FRAMES_PER_GROUP})
         fresh.load_state_dict(model.state_dict())
         nn.Module.to(
             fresh, self._export_dtype
         )  # that of diffusers warns of layers to keep in fp32, of which it has none
+        check_weights(fresh.state_dict(), "the VAE to be exported", remedy="export it in a wider type (export_dtype)")
         fresh.save_pretrained(folder)
 
     @torch.no_grad()

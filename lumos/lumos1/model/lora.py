@@ -156,7 +156,9 @@ def load_lora(model: LumosForCausalLM, folder: Path | str) -> LumosForCausalLM:
         raise ValueError(f"{folder} does not fit the model ({len(differ)} differences, first {differ[0]}); see --model")
     like = next(model.parameters())
     model.load_state_dict({name: value.to(like) for name, value in stored.items()}, strict=False, assign=True)
-    return merge_lora(model).eval()
+    merged = merge_lora(model).eval()
+    check_weights(dict(merged.named_parameters()), folder, remedy="export the adapters again, or compute in fp32")
+    return merged
 
 
 def _read(path: Path) -> dict[str, Tensor]:

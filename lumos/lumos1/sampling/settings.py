@@ -10,7 +10,7 @@ from lumos.lumos1.sequence import GRID_PX, grid_of, num_frames_of, num_latent_fr
 from lumos.media.crop import crop_sizes, nearest_size
 from lumos.media.inputs import ImageInput, pixels_of
 from lumos.tokenizer.vocab import Vocab
-from xllmx.number_range import Range, check_numbers
+from xllmx.number_range import Range, check_number, check_numbers
 from xllmx.setting import SettingError, suggestion, whole_number
 
 RELEASED_DEFAULTS: Mapping[str, Any] = {
@@ -180,12 +180,17 @@ def sizes_for_images(defaults: Mapping[str, Any]) -> list[tuple[int, int]]:
     reach it.
     """
     if "sizes" in defaults:
-        return [(whole_number("sizes", width), whole_number("sizes", height)) for width, height in defaults["sizes"]]
+        check_number("sizes", list[tuple[int, int]], defaults["sizes"], Range(GRID_PX, MOST_SIDE))
+        if not defaults["sizes"]:
+            raise SettingError("sizes", "is empty; give it sizes [width, height], or leave it out")
+        return [(width, height) for width, height in defaults["sizes"]]
     settings = resolve_settings(defaults, {"num_frames": 2})
     num_patches = settings.width * settings.height // GRID_PX**2
     smallest = math.isqrt(num_patches - 1) * GRID_PX + GRID_PX
     released = RELEASED_TARGET_SIZES.get((settings.width, settings.height), smallest)
-    return crop_sizes(defaults.get("target_size") or released)
+    target = defaults.get("target_size") or released
+    check_number("target_size", int, target, Range(GRID_PX, MOST_SIDE))
+    return crop_sizes(target)
 
 
 def _clip_length(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[int, int, int, bool]:

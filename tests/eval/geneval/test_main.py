@@ -195,7 +195,7 @@ def test_settings_and_size_are_ones_own(command: Callable[..., int], tmp_path: P
     [
         (["steps=3"], "there is no setting 'steps'"),
         (["--part", "1;2"], "--part is '1;2'; it must be i,n (or i/n"),
-        (["--samples", "0"], "--samples is 0; it must be at least 1"),
+        (["--samples", "0"], "--samples is 0; it must be a whole number of at least 1"),
         (["--model", "nowhere"], "there is no model 'nowhere'"),
     ],
 )

@@ -14,12 +14,12 @@ from lumos.lumos1.sampling.settings import fast_settings
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("prompts --kind t2v --num 0 --out OUT/p.json", "--num is 0; it must be at least 1"),
+        ("prompts --kind t2v --num 0 --out OUT/p.json", "--num is 0; it must be a whole number of at least 1"),
         ("prompts --kind i2v --size 0 64 --out OUT/p.json", "--size is 0 64; both sides must be at least 32"),
         ("prompts --kind t2v --num 1 --out OUT/file/p.json", "a file stands where a folder is needed"),
         ("run --out OUT/run --num -1", "--num is -1"),
         ("run --out OUT/run --batch-size 0", "--batch-size is 0"),
-        ("run --out OUT/run --seed -1", "--seed is -1; it must be at least 0"),
+        ("run --out OUT/run --seed -1", "--seed is -1; it must be a whole number of at least 0"),
         ("gallery OUT/run --num 0 --out OUT/all.gif", "--num is 0"),
         (
             "gallery OUT/run --out OUT/all.gif",

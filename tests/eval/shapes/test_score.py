@@ -327,7 +327,7 @@ def test_a_run_refuses_what_it_cannot_make(tmp_path: Path):
     with pytest.raises(ValueError, match="kinds has 'v2v': choose from t2v"):
         RunConfig(model="m", out=tmp_path, kinds=("v2v",))
     for name, value, least in (("num", 0, 1), ("batch_size", 0, 1), ("seed", -1, 0)):
-        with pytest.raises(ValueError, match=f"{name} is {value}; it must be at least {least}"):
+        with pytest.raises(ValueError, match=f"{name} is {value}; it must be a whole number of at least {least}"):
             RunConfig(**{"model": "m", "out": tmp_path, name: value})
 
 

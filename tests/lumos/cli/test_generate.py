@@ -287,7 +287,10 @@ def test_a_full_disk_leaves_nothing_half_written(lumos: Lumos, monkeypatch: pyte
         (["--prompt", "a", "--device", "cuda:99"], "error: --device is 'cuda:99'"),
         (["--prompt", "a", "--device", "meta"], "error: --device is 'meta'; it must be cpu, cuda or cuda:N"),
         (["--prompt", "a", "--steps", "0"], "error: --steps is 0; it must be a whole number of at least 1"),
-        (["--prompt", "a", "--guidance-scale", "-1"], "error: --guidance-scale is -1.0; it must be 0 or more"),
+        (
+            ["--prompt", "a", "--guidance-scale", "-1"],
+            "error: --guidance-scale is -1.0; it must be a number of at least 0",
+        ),
         (["--prompt", "a", "--prompt", "b", "--fps", "999"], "error: --fps is 999, more than this model has a token"),
         (["--prompt", "a", "--num-frames", "9999"], "duration is 2500 (9999 frames at 4 fps), more than"),
         (["--prompt", "a", "--out", "words.txt"], "words.txt is a file of no known format"),

@@ -88,7 +88,7 @@ def test_a_file_with_a_slip_is_refused(fields: dict[str, Any], message: str) -> 
         ({"all_patch_size": [2, 4]}, "all_patch_size has 2 entries and all_f_patch_size 1"),
         ({"all_patch_size": [], "all_f_patch_size": []}, "one at least"),
         ({"all_patch_size": [2, 2], "all_f_patch_size": [1, 1]}, "the scale 1x2 .* is listed twice"),
-        ({"all_patch_size": [0], "all_f_patch_size": [1]}, "all_patch_size[[]0[]] is 0"),
+        ({"all_patch_size": [0], "all_f_patch_size": [1]}, r"all_patch_size\[0\] is 0"),
     ],
 )
 def test_what_no_model_can_have_is_refused(fields: dict[str, Any], message: str) -> None:
