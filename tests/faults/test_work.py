@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tiny_data import MODEL, write_clips
+from tests.tiny_data import MODEL, VOCAB, write_clips
 from xllmx.run.metrics import read_metrics
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -44,7 +44,7 @@ def training(folder: Path, *more: str) -> list[str]:
     """Words that train the smallest model on a few clips."""
     trainer = {"run_dir": str(folder / "run"), "device": "cpu", "progress": False, "batch_size": {"video": 2}}
     trainer |= {"max_steps": 3, "log_every": 1, "save_every": 1, "precision": "fp32"}
-    task = {"model": MODEL, "data": {"video": str(folder / "video")}}
+    task = {"model": {**MODEL, "vocab": VOCAB}, "data": {"video": str(folder / "video")}}
     groups = {"trainer": trainer, "task": task}
     words = [f"{group}.{key}={json.dumps(value)}" for group, keys in groups.items() for key, value in keys.items()]
     return ["-m", "lumos.cli", "train", *words, *more]
