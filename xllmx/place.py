@@ -71,7 +71,7 @@ def check_folder(path: Path, *, inputs: Inputs | None = None) -> None:
     Raises:
         ValueError: as `check_file`.
     """
-    _check_name(path / ".", beside=())
+    _check_name(path / "any", beside=())
     for one in (path, *path.absolute().parents):
         _check_no_input(one, inputs)
     home = _check_home(path)

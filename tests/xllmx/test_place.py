@@ -12,6 +12,7 @@ from xllmx.place import check_file, check_folder, check_new_folder, check_text, 
 def test_what_can_be_written_passes_and_nothing_is_made(tmp_path: Path) -> None:
     check_file(tmp_path / "new" / "deep" / ("n" * 246 + ".png"), beside=(".json",))
     check_folder(tmp_path / "new")
+    check_folder(Path())
     check_new_folder(tmp_path / "model", inputs={}, marks=("config.json",))
     assert list(tmp_path.iterdir()) == []
 
