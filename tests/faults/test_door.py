@@ -22,11 +22,8 @@ from eval.vbench.i2v import main as vbench_i2v
 from eval.vbench.t2v import main as vbench
 from lumos.cli.commands import main as lumos
 from lumos.cli.training.training_run import main as train
-from lumos.shapes.dataset import main as dataset
 from pre_tokenize.__main__ import main as pre_tokenize
-from pre_tokenize.concat_record import main as concat_record
 from tests.faults.malformed import Case, broken_csv, broken_files, broken_json, broken_yaml, odd_json
-from tests.tiny_data import write_clips
 
 SEED = 16
 NUM_ODD = 12
@@ -79,24 +76,67 @@ DEBUG = (
     "trainer.device=cpu",
 )
 
+PROMPT_FILE = ("generate", "--prompt-file", "FILE", "--dry-run")
+LIST = ("--prompts", "FILE", "--short", "--dry-run", "--out", "FOLDER/o")
+SHAPES = [json.loads(json.dumps(one.to_dict())) for one in make_prompts("t2i", 2)]
+
 ENTRIES = {
-    "prompts.json": Entry(main=lumos, words=("generate", "--prompt-file", "FILE", "--dry-run"), file="p.json", valid=[RECORD, "a bird"]),
-    "prompts.jsonl": Entry(main=lumos, words=("generate", "--prompt-file", "FILE", "--dry-run"), file="p.jsonl", valid=RECORD),
-    "captions.json": Entry(main=custom, words=("t2v", "--prompts", "FILE", "--dry-run", "--out", "FOLDER/o"), file="p.json", valid={"a.mp4": "a cow walks"}),
-    "geneval": Entry(main=geneval, words=("--prompts", "FILE", "--short", "--dry-run", "--out", "FOLDER/o"), file="p.jsonl", valid=METADATA),
-    "long prompts": Entry(main=geneval, words=("--prompts", "FOLDER/valid.jsonl", "--long", "FILE", "--dry-run", "--out", "FOLDER/o"), file="l.json", valid={"two cows": "two brown cows"}),
-    "vbench": Entry(main=vbench, words=("--prompts", "FILE", "--short", "--dry-run", "--out", "FOLDER/o"), file="p.json", valid=FULL_INFO),
-    "vbench_i2v": Entry(main=vbench_i2v, words=("--prompts", "FILE", "--short", "--dry-run", "--out", "FOLDER/o", "--images", "FOLDER"), file="p.json", valid=[{**FULL_INFO[0], "image_name": "a.png"}]),
+    "prompts.json": Entry(main=lumos, words=PROMPT_FILE, file="p.json", valid=[RECORD, "a bird"]),
+    "prompts.jsonl": Entry(main=lumos, words=PROMPT_FILE, file="p.jsonl", valid=RECORD),
+    "captions.json": Entry(
+        main=custom,
+        words=("t2v", "--prompts", "FILE", "--dry-run", "--out", "FOLDER/o"),
+        file="p.json",
+        valid={"a.mp4": "a cow walks"},
+    ),
+    "geneval": Entry(main=geneval, words=LIST, file="p.jsonl", valid=METADATA),
+    "long prompts": Entry(
+        main=geneval,
+        words=("--prompts", "FOLDER/valid.jsonl", "--long", "FILE", "--dry-run", "--out", "FOLDER/o"),
+        file="l.json",
+        valid={"two cows": "two brown cows"},
+    ),
+    "vbench": Entry(main=vbench, words=LIST, file="p.json", valid=FULL_INFO),
+    "vbench_i2v": Entry(
+        main=vbench_i2v,
+        words=(*LIST, "--images", "FOLDER"),
+        file="p.json",
+        valid=[{**FULL_INFO[0], "image_name": "a.png"}],
+    ),
     "check": Entry(main=check, words=("geneval", "FOLDER", "--prompts", "FILE"), file="p.jsonl", valid=METADATA),
-    "geneval results": Entry(main=report, words=("geneval", "FILE", "--out", "FOLDER/r"), file="results.jsonl", valid=RESULT),
-    "vbench results": Entry(main=report, words=("vbench", "FILE", "--out", "FOLDER/r"), file="a_eval_results.json", valid={"color": [0.5, []], "scene": [0.25, []]}),
-    "shapes prompts": Entry(main=shapes, words=("score", "--prompts", "FILE", "--folder", "FOLDER"), file="p.json", valid=[json.loads(json.dumps(one.to_dict())) for one in make_prompts("t2i", 2)]),
+    "geneval results": Entry(
+        main=report, words=("geneval", "FILE", "--out", "FOLDER/r"), file="results.jsonl", valid=RESULT
+    ),
+    "vbench results": Entry(
+        main=report,
+        words=("vbench", "FILE", "--out", "FOLDER/r"),
+        file="a_eval_results.json",
+        valid={"color": [0.5, []], "scene": [0.25, []]},
+    ),
+    "shapes prompts": Entry(
+        main=shapes, words=("score", "--prompts", "FILE", "--folder", "FOLDER"), file="p.json", valid=SHAPES
+    ),
     "metrics": Entry(main=lumos, words=("plot", "FOLDER"), file="metrics.jsonl", valid=ROW),
     "settings": Entry(main=train, words=("--config", "FILE"), file="s.yaml", valid=SETTINGS),
     "data YAML": Entry(main=train, words=(*DEBUG, "task.data.video=FILE"), file="d.yaml", valid=DATA),
-    "index of clips": Entry(main=train, words=(*DEBUG, "task.data.video=FILE"), file="index.json", valid={"format": "lumos-clips", "version": 1, "num_clips": 9, "shards": [{"file": "a.parquet", "num_clips": 9}]}),
-    "table": Entry(main=pre_tokenize, words=("--input_file", "FILE", "--output_dir", "FOLDER/o", "--modality", "image", "--target_size", "64"), file="t.csv", valid="path,text\na.png,a cow\n"),
-}  # fmt: skip
+    "index of clips": Entry(
+        main=train,
+        words=(*DEBUG, "task.data.video=FILE"),
+        file="index.json",
+        valid={
+            "format": "lumos-clips",
+            "version": 1,
+            "num_clips": 9,
+            "shards": [{"file": "a.parquet", "num_clips": 9}],
+        },
+    ),
+    "table": Entry(
+        main=pre_tokenize,
+        words=("--input_file", "FILE", "--output_dir", "FOLDER/o", "--modality", "image", "--target_size", "64"),
+        file="t.csv",
+        valid="path,text\na.png,a cow\n",
+    ),
+}
 
 
 def cases_of(entry: Entry, rng: random.Random) -> Iterator[Case]:
