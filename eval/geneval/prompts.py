@@ -8,11 +8,12 @@ from typing import Any
 
 from eval.prompts.lists import BRING, PromptLists, foreign, read_list
 from eval.prompts.sources import REWRITTEN_IN, Source
-from xllmx.safe.json_text import json_lines
+from xllmx.safe.json_text import json_lines, unwritable
 
 NUM_PROMPTS = 553
 IMAGES_PER_PROMPT = 4
 
+_MOST_OBJECTS = 100
 _LONG = "prompt_rewrite_qwen32b"
 """Where the released rewritten file keeps the long prompt of a record."""
 
@@ -26,10 +27,25 @@ def read_metadata(path: Path) -> list[dict[str, Any]]:
         for name, kind in (("tag", str), ("prompt", str), ("include", list)):
             if not isinstance(record[name], kind) or not record[name]:
                 raise foreign(path, f"line {number}: {name} is {record[name]!r:.80}", "GenEval's metadata")
+        for name in ("include", "exclude"):
+            if fault := _fault_of_objects(record.get(name, [])):
+                raise foreign(path, f"line {number}: {name} has {fault}", "GenEval's metadata")
+        if not record["tag"].isidentifier() or unwritable(record["prompt"]) or not record["prompt"].strip():
+            raise foreign(path, f"line {number}: its tag or prompt is none", "GenEval's metadata")
         records.append(record)
     if not records:
         raise foreign(path, "it is empty", "GenEval's metadata")
     return records
+
+
+def _fault_of_objects(objects: Any) -> str | None:
+    """What is wrong with the objects that an image is to show or not to show, or None."""
+    for item in objects if isinstance(objects, list) else [objects]:
+        name, count = (item.get("class"), item.get("count")) if isinstance(item, dict) else (None, None)
+        whole = isinstance(count, int) and not isinstance(count, bool) and 0 < count <= _MOST_OBJECTS
+        if not isinstance(objects, list) or not isinstance(name, str) or not name.strip() or not whole:
+            return f"{item!r:.80}, which is no object with a class and a count from 1 to {_MOST_OBJECTS}"
+    return None
 
 
 def read_official(path: Path) -> list[dict[str, Any]]:

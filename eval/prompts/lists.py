@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eval.prompts.sources import Source
-from xllmx.safe.json_text import read_json, read_text
+from xllmx.safe.json_text import read_json, read_text, unwritable
 
 FOLDER = Path(__file__).parent
 """Where the drivers look for lists."""
@@ -92,4 +92,7 @@ def texts_of(prompts: Sequence[str], long: Path | None) -> list[str]:
             f"{long} has no rewritten prompt for {len(missing)} of {len(prompts)}: {names}; add them, or "
             "ask for --short prompts"
         )
+    for prompt in prompts:
+        if fault := unwritable(rewritten[prompt]):
+            raise ValueError(f"{long}, {prompt!r}: {fault}; write it anew")
     return [rewritten[prompt] for prompt in prompts]

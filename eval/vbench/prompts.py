@@ -6,7 +6,7 @@ from typing import Any
 
 from eval.prompts.lists import BRING, PromptLists, foreign, read_list
 from eval.prompts.sources import REWRITTEN_IN, Source
-from xllmx.safe.json_text import parse_json
+from xllmx.safe.json_text import parse_json, unwritable
 
 VIDEOS_PER_PROMPT = 5
 FLICKERING = "temporal_flickering"
@@ -75,9 +75,11 @@ def full_info(path: Path, expected: str = "VBench's full info") -> list[dict[str
 def _fault(record: dict[str, Any]) -> str | None:
     """What is wrong with the types of a record, or None."""
     text, dimensions, image = record["prompt_en"], record["dimension"], record.get("image_name", "a.jpg")
-    if not isinstance(text, str) or not text.strip():
+    if not isinstance(text, str) or not text.strip() or unwritable(text):
         return f"prompt_en is {text!r:.80}"
-    if not isinstance(dimensions, list) or not all(isinstance(name, str) for name in dimensions):
+    if not isinstance(dimensions, list) or not all(
+        isinstance(name, str) and name.isidentifier() for name in dimensions
+    ):
         return f"dimension is {dimensions!r:.80}"
     return None if isinstance(image, str) and image else f"image_name is {image!r:.80}"
 

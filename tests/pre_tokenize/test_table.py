@@ -56,6 +56,9 @@ def test_a_row_that_is_cut_has_no_caption(tmp_path: Path) -> None:
             "row 1 has 3 fields, the header 2; put captions with commas in quotes",
         ),
         (b"path,text,text\na,b,c\n", "has the column text twice"),
+        (b"path,text\n", "has no row below its header"),
+        (b'path,text\na,b\nc,"d\ne,f\n', r"not a CSV .*row 1, which ends at line"),
+        (b"path,text\na,b\nc,caf\xe9\n", "not a CSV in UTF-8 .* line 3.*save it as UTF-8"),
     ],
 )
 def test_a_file_that_is_no_such_csv_is_one_clear_error(tmp_path: Path, content: bytes, message: str) -> None:
@@ -98,3 +101,13 @@ def test_a_file_in_a_closed_folder_is_not_sought_elsewhere(tmp_path: Path, monke
     table = read_table(tmp_path / "a.csv")
     monkeypatch.setattr(Path, "stat", closed)
     assert table.locate(table.items[0]) == tmp_path / "closed" / "x.mp4"
+
+
+def test_a_path_in_the_home_is_found_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.csv").write_text("path,text\n~/x.png,a\n~x.png,b\n")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    table = read_table(tmp_path / "a.csv")
+    assert [table.locate(item) for item in table.items] == [tmp_path / "home" / "x.png", Path("~x.png")]
+    (tmp_path / "~").mkdir()
+    (tmp_path / "~" / "x.png").touch()
+    assert table.locate(table.items[0]) == tmp_path / "~" / "x.png"

@@ -101,7 +101,7 @@ def without_cut_line(text: str) -> str:
 def filled_lines(text: str) -> Iterator[tuple[int, str]]:
     """Yield (line number from 1, line without the space around it) of the lines that hold something.
 
-    Only a newline ends a line, as in every editor: `str.splitlines` would also cut a caption at U+2028 and its like.
+    Only a newline ends a line, as in every editor: `str.splitlines` would also cut a text at U+2028 and its like.
     """
     for number, line in enumerate(text.split("\n"), 1):
         if stripped := line.strip():

@@ -131,6 +131,8 @@ def _check_text(value: Any, key: str, where: str) -> None:
         raise ValueError(f"{where}: {key} is {_shown(value)}; give a text, or leave it out")
     if fault := unwritable(value or ""):
         raise ValueError(f"{where}: {key}: {fault}; write it anew")
+    if value and not value.strip():
+        raise ValueError(f"{where}: {key} is {_shown(value)}, spaces alone; write something, or leave it out")
 
 
 def text_of(value: Any, where: str) -> str:
