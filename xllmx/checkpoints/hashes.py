@@ -29,13 +29,14 @@ class HashingWriter(FileSystemWriter):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        self.fs = _HashingFiles()
+        self._hashed = _HashingFiles()
+        self.fs = self._hashed
 
     def write_data(self, plan: SavePlan, planner: SavePlanner) -> Future[list[WriteResult]]:
         """Write the files of a rank, then their hashes."""
         written = super().write_data(plan, planner)
         written.wait()
-        for name, value in self.fs.hashes.items():
+        for name, value in self._hashed.hashes.items():
             (Path(self.path) / _LEFT_BESIDE.format(name)).write_text(json.dumps({name: value}))
         return written
 
