@@ -19,7 +19,8 @@ with loading("pre_tokenize"):
     from lumos.media.inputs import choose_device
     from lumos.tokenizer.text import TextTokenizer
     from lumos.tokenizer.visual import VisualTokenizer
-    from pre_tokenize.encode import Encoder, Limits, Target
+    from pre_tokenize.codes import Codes, Target
+    from pre_tokenize.encode import Encoder, Limits
     from pre_tokenize.ledger import REPORT, Ledger, claimed, rank_folder, summary, write_json
     from pre_tokenize.table import Table, part_of, read_table
 
@@ -75,13 +76,13 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     with claimed(folder, manifest):
         ledger = Ledger(folder, rows)
         if ledger.missing:
-            encoder = Encoder(
-                table,
+            product = Codes(
                 target,
                 text=TextTokenizer.from_file(text),
                 visual=VisualTokenizer.from_pretrained(visual, device=limits.device, dtype=dtype),
-                limits=limits,
+                device=limits.device,
             )
+            encoder = Encoder(table, product, limits=limits)
             with tqdm(total=len(rows), initial=ledger.num_done, unit="item", desc=folder.name) as bar:
                 pace = encoder.run(ledger, on_row=bar.update).report()
             write_json(folder / PACE, pace)
