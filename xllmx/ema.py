@@ -10,8 +10,8 @@ from torch import Tensor, nn
 class WeightAverage:
     """Average of a model's parameters over training; `state` maps a parameter's name to its average, fp32.
 
-    With `warmup` the decay rises from 0.1 to its final value as (1 + n) / (10 + n) over the updates n, so that the first
-    steps do not weigh on a short run.
+    With `warmup` the decay rises from 0.1 to its final value as (1 + n) / (10 + n) over the updates n, so that the
+    first steps do not weigh on a short run.
     """
 
     def __init__(self, model: nn.Module, decay: float, *, every: int = 1, warmup: bool = True) -> None:

@@ -205,8 +205,8 @@ class Trainer:
         self.model, self.optimizer = self.engine.model, self.engine.optimizer
         self.average = None
         if config.ema_decay:
-            timing = {"every": config.ema_every, "warmup": config.ema_warmup}
-            self.average = WeightAverage(self.model, config.ema_decay, **timing)
+            decay, every = config.ema_decay, config.ema_every
+            self.average = WeightAverage(self.model, decay, every=every, warmup=config.ema_warmup)
         self._finite, self._meter = FiniteWatch(self.device), StepMeter(self.device)
         self.checkpoints = CheckpointManager(config.run_dir / "checkpoints", config.keep)
         self.step: int = 0

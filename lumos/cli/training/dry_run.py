@@ -13,7 +13,6 @@ from torch import nn
 from lumos.cli.training.training_run import RunConfig, build_task
 from lumos.lumos1.config import LumosConfig
 from lumos.lumos1.data.clips import ClipDataset
-from lumos.lumos1.data.data_yaml import MissingClipsError
 from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.sequence import grid_of, num_latent_frames
 from lumos.lumos1.training.cost import (
@@ -27,6 +26,7 @@ from lumos.lumos1.training.cost import (
 )
 from lumos.lumos1.training.cutting import cut_shapes
 from lumos.lumos1.training.task import LumosTask
+from lumos.media.data_yaml import MissingClipsError
 from xllmx.ranks.accounting import StateBytes, peak_flops, state_bytes
 
 ASSUMED_SIZE = (448, 256)

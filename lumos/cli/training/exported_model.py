@@ -8,13 +8,13 @@ import torch
 
 from lumos.cli.training.training_run import RunConfig, build_task
 from lumos.hub.models import TEXT_TOKENIZER, VISUAL_PAIR, ModelFiles, resolve
-from lumos.lumos1.model.lora import merge_lora, save_lora
 from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.training.task import LumosTask
 from lumos.media.inputs import choose_dtype
 from xllmx.checkpoints.checkpoint import CheckpointManager
 from xllmx.config import load_config
 from xllmx.files import atomic_folder
+from xllmx.lora import merge_lora, save_lora
 
 
 def export_run(

@@ -72,8 +72,8 @@ def _check_channels(name: str, shapes: np.ndarray, model: LuminaVideoConfig) -> 
     other = set(shapes[:, 0].tolist()) - {model.in_channels}
     if other:
         raise ValueError(
-            f"task {name}: its latents have {other.pop()} channels, the model in_channels={model.in_channels}: they are "
-            "of another VAE; encode the clips with the VAE of this model"
+            f"task {name}: its latents have {other.pop()} channels, the model in_channels={model.in_channels}: they "
+            "are of another VAE; encode the clips with the VAE of this model"
         )
 
 
@@ -84,14 +84,16 @@ def _check_area(name: str, shapes: np.ndarray, task: ScaleTask) -> None:
     rows, columns = shapes[(shapes[:, 2] * shapes[:, 3]).argmax(), 2:4].tolist()
     if rows * columns * step**2 > task.image_size**2:
         raise ValueError(
-            f"task {name}: a clip has {columns * step}x{rows * step} px, more than image_size={task.image_size} squared; "
-            "raise task.tasks." + f"{name}.image_size, or encode the clips smaller"
+            f"task {name}: a clip has {columns * step}x{rows * step} px, more than the square of image_size="
+            f"{task.image_size}; raise task.tasks.{name}.image_size, or encode the clips smaller"
         )
 
 
 def _check_rate(clip: LatentClip, task: ScaleTask) -> None:
     if task.target_fps is not None and clip.fps is not None and clip.fps != task.target_fps and not clip.is_image:
-        raise ValueError(f"{clip.source} was encoded at {clip.fps:g} frames a second, target_fps is {task.target_fps:g}")
+        raise ValueError(
+            f"{clip.source} was encoded at {clip.fps:g} frames a second, target_fps is {task.target_fps:g}"
+        )
 
 
 def _report(name: str, shapes: np.ndarray, used: Sequence[int], task: ScaleTask) -> None:
@@ -106,8 +108,8 @@ def _report(name: str, shapes: np.ndarray, used: Sequence[int], task: ScaleTask)
     if not used:
         _, frames, rows, columns, lead = shapes[0].tolist()
         raise ValueError(
-            f"task {name}: scale {task.scale} (frames x pixels) divides none of the {total} {kind} latents, the first of "
-            f"{frames - lead} frames of {rows}x{columns}; take media_type, a scale and max_frames that fit them"
+            f"task {name}: scale {task.scale} (frames x pixels) divides none of the {total} {kind} latents, the "
+            f"first of {frames - lead} frames of {rows}x{columns}; take media_type, a scale and max_frames that fit them"
         )
     if len(used) < total and is_main():
         _LOG.warning(

@@ -94,7 +94,7 @@ def window_of(num_frames: int, task: ScaleTask) -> int:
 
 
 def num_frames_of(num_frames: int, task: ScaleTask) -> int:
-    """Return the latent frames that are trained on of a clip of so many: of its window whole patches; 0 if too short."""
+    """Return the latent frames that are trained on of a clip of so many: whole patches of its window; 0: too short."""
     if task.media_type == "image":
         return task.f_patch_size
     window = window_of(num_frames, task)

@@ -129,7 +129,9 @@ class LuminaVideoTaskConfig:
             raise ValueError("task.tasks is empty; name one, for example task.tasks.videos.data=data/latents")
         for name, task in {**self.tasks, **self.eval_tasks}.items():
             if not task.data:
-                raise ValueError(f"task.tasks.{name} names no data; give for example task.tasks.{name}.data=data/latents")
+                raise ValueError(
+                    f"task.tasks.{name} names no data; give for example task.tasks.{name}.data=data/latents"
+                )
 
 
 def _require(holds: bool, name: str, value: object, remedy: str) -> None:

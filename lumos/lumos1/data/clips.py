@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from torch.utils.data import Dataset
 
-from lumos.lumos1.data.data_yaml import entries_of, repeated
 from lumos.lumos1.data.released import ReleasedClips, read_released
 from lumos.lumos1.data.shards import CLIPS, SHAPE_COLUMNS, ClipShards
 from lumos.lumos1.sequence import Clip
+from lumos.media.data_yaml import entries_of, repeated
 from lumos.media.parquet_rows import INDEX_NAME, files_of_index
 from lumos.tokenizer.vocab import Vocab
 from xllmx.safe.json_text import json_lines, parse_json, read_text

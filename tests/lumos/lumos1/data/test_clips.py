@@ -262,7 +262,7 @@ def test_the_example_yamls_name_what_pre_tokenisation_makes(
     yamls = sorted((repo / "configs" / "data").glob("*.yaml"))
     assert yamls
     write(tmp_path / "set", [make_clip(number) for number in range(4)])
-    place = "lumos.lumos1.data.data_yaml._entry"
+    place = "lumos.media.data_yaml._entry"
     monkeypatch.setattr(place, lambda yaml, entry: (tmp_path / "set", float(entry["ratio"])))
     for path in yamls:
         assert len(ClipDataset(path)) >= 4
