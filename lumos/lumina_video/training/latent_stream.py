@@ -6,8 +6,8 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 
 from lumos.lumina_video.config import LuminaVideoConfig
+from lumos.lumina_video.data.latent_set import LatentSet
 from lumos.lumina_video.data.latents import LatentClip
-from lumos.lumina_video.data.shards import LatentShards
 from lumos.lumina_video.sizes import RELEASED
 from lumos.lumina_video.training.samples import Sample, num_frames_of, sides_of
 from lumos.lumina_video.training.task_config import ScaleTask
@@ -21,7 +21,7 @@ class LatentStream:
     """Map-style dataset of `Sample`. A batch has one size (T, H, W), `bucket_keys`; `lengths` count its tokens."""
 
     def __init__(
-        self, name: str, latents: LatentShards, task: ScaleTask, *, model: LuminaVideoConfig, held_out: bool = False
+        self, name: str, latents: LatentSet, task: ScaleTask, *, model: LuminaVideoConfig, held_out: bool = False
     ) -> None:
         """Choose which clips are used, from their shapes; none is read.
 
@@ -108,8 +108,9 @@ def _report(name: str, shapes: np.ndarray, used: Sequence[int], task: ScaleTask)
     if not used:
         _, frames, rows, columns, lead = shapes[0].tolist()
         raise ValueError(
-            f"task {name}: scale {task.scale} (frames x pixels) divides none of the {total} {kind} latents, the "
-            f"first of {frames - lead} frames of {rows}x{columns}; take media_type, a scale and max_frames that fit them"
+            f"task {name}: scale {task.scale} (frames x pixels) divides none of the {total} {kind} "
+            f"latents, the first of {frames - lead} frames of {rows}x{columns}; take a media_type, a scale and max_frames "
+            "that fit them"
         )
     if len(used) < total and is_main():
         _LOG.warning(
