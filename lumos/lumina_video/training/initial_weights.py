@@ -13,6 +13,7 @@ from xllmx.ranks.sharding import fill_rows
 
 _LOG = logging.getLogger(__name__)
 _MOST_NAMES = 4
+_BLOCKS = "layers."
 
 
 def fresh_weights(model: nn.Module, *, generator: torch.Generator) -> None:
@@ -27,13 +28,13 @@ def stored_weights(model: nn.Module, folder: Path | str) -> None:
     So a scale is added: its input and output linears are not in the checkpoint and stay as they were drawn.
 
     Raises:
-        ValueError: no weights, a damaged file, nothing that fits, or numbers that are not finite.
+        ValueError: no weights, a damaged file, no block that fits, or numbers that are not finite.
     """
     stored = open_weights(folder)
     wanted = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
     fits = [name for name, shape in wanted.items() if stored.shapes.get(name) == shape]
-    if not fits:
-        raise ValueError(f"none of the weights in {folder} fits the model; correct task.init_from or task.model")
+    if not any(name.startswith(_BLOCKS) and name.endswith("attention.wq.weight") for name in fits):
+        raise ValueError(f"no block of the weights in {folder} fits the model; correct task.init_from or task.model")
     parameters = dict(model.named_parameters())
     for name in fits:
         tensor = stored.read(name)

@@ -109,7 +109,7 @@ def _report(name: str, shapes: np.ndarray, used: Sequence[int], task: ScaleTask)
         _, frames, rows, columns, lead = shapes[0].tolist()
         raise ValueError(
             f"task {name}: scale {task.scale} (frames x pixels) divides none of the {total} {kind} "
-            f"latents, the first of {frames - lead} frames of {rows}x{columns}; take a media_type, a scale and max_frames "
+            f"latents, the first of {frames - lead} frames of {rows}x{columns}; take media_type, scale and max_frames "
             "that fit them"
         )
     if len(used) < total and is_main():
