@@ -20,6 +20,7 @@ from lumos.lumina_video.sizes import RELEASED
 from lumos.lumina_video.training.model_settings import read_model_config
 from lumos.lumina_video.training.samples import num_frames_of, sides_of
 from lumos.lumina_video.training.task_config import ScaleTask
+from lumos.media.data_yaml import MissingClipsError
 from xllmx.lora import add_lora
 from xllmx.ranks.accounting import StateBytes, peak_flops, state_bytes
 from xllmx.ranks.parallel import ParallelConfig
@@ -182,11 +183,9 @@ def report(run: LuminaVideoEstimate) -> str:
 
 
 def _task(task: ScaleTask, size: tuple[int, int] | None, *, accumulation: int, most: int) -> TaskEstimate:
-    measured = None if size is not None or not Path(task.data).exists() else LatentSet(task.data)
+    measured = None if size is not None else _measured(task.data)
     if measured is not None and len(measured):
-        _, frames, rows, columns, lead = max(
-            measured.shapes.tolist(), key=lambda row: (row[1] - row[4]) * row[2] * row[3]
-        )
+        _, frames, rows, columns, lead = max(measured.shapes.tolist(), key=_num_latents)
         frames -= lead
     else:
         width, height = size or (task.image_size or _ASSUMED_PX,) * 2
@@ -200,6 +199,22 @@ def _task(task: ScaleTask, size: tuple[int, int] | None, *, accumulation: int, m
         accumulation=accumulation,
         share_of_steps=task.task_ratio / most,
     )
+
+
+def _num_latents(row: list[int]) -> int:
+    """Return the latent positions that training may take of a clip with a row of `shapes`."""
+    _, frames, rows, columns, lead = row
+    return (frames - lead) * rows * columns
+
+
+def _measured(path: str) -> LatentSet | None:
+    """Return the latents of a path; None where they are not there yet."""
+    if not Path(path).exists():
+        return None
+    try:
+        return LatentSet(path)
+    except MissingClipsError:
+        return None
 
 
 def _task_lines(run: LuminaVideoEstimate) -> list[str]:
