@@ -1,5 +1,6 @@
 """Small sets of latents on disk, made in a moment, and a training on them."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -63,4 +64,24 @@ def task_config(folder: Path, **settings: Any) -> LuminaVideoTaskConfig:
     return convert(LuminaVideoTaskConfig, fields, "task")
 
 
-__all__ = ["ScaleTask", "latent_clip", "task_config", "tasks_of", "write_latents"]
+__all__ = ["ScaleTask", "latent_clip", "run_config", "task_config", "tasks_of", "write_latents"]
+
+
+def run_config(folder: Path, run: str = "run", *, steps: int = 5, **groups: Any) -> Path:
+    """The YAML of a training of the tiny model on the tasks of `folder`, as people write it; `groups` win."""
+    task = {"text_encoder": str(folder / "text_encoder"), "system_prompt": "", "model": CONFIG.to_dict()}
+    task_config(folder)  # writes the parts
+    trainer = {
+        "run_dir": str(folder / run), "max_steps": steps, "device": "cpu", "precision": "fp32", "log_every": 1,
+        "save_every": 0, "progress": False, "clip_grad_norm": 2.0, "ema_decay": 0.99, "ema_every": 2,
+    }  # fmt: skip
+    fields = {
+        "model": "lumina_video",
+        "trainer": {**trainer, **groups.pop("trainer", {})},
+        "optim": {"lr": 1e-3, "eps": 1e-15, "weight_decay": 0.0, "schedule": "constant", **groups.pop("optim", {})},
+        "task": {**task, "tasks": tasks_of(folder), **groups.pop("task", {})},
+        **groups,
+    }
+    path = folder / f"{run}.yaml"
+    path.write_text(json.dumps(fields))
+    return path
