@@ -56,6 +56,7 @@ def concat(folder: Path) -> dict[str, Any]:
         raise ValueError(f"{folder}: the processes' rows are not those of the CSV; delete what is of another run")
     reports = [ledger.report() for ledger in ledgers]
     report = {name: sum(each[name] for each in reports) for name in ("rows", "done", "clips")}
+    report["unknown"] = dict(sum((Counter(each["unknown"]) for each in reports), Counter()))
     report["skipped"] = dict(sum((Counter(each["skipped"]) for each in reports), Counter()))
     report["skipped_items"] = [item for each in reports for item in each["skipped_items"]]
     write_json(folder / REPORT, report)

@@ -25,7 +25,7 @@ from typing import Any, Protocol
 from lumos.lumina_video.data.shards import LATENTS
 from lumos.lumos1.data.shards import CLIPS
 from lumos.media.files import remove_temporaries, replacing, require_folder
-from lumos.media.parquet_rows import RowForm, num_rows, rows_metadata
+from lumos.media.parquet_rows import ParquetRows, RowForm, num_rows, rows_metadata
 
 MANIFEST, REPORT = "manifest.json", "report.json"
 UNSAID: dict[str, Any] = {"frame_choice": "released", "to": "codes"}
@@ -111,9 +111,17 @@ class Ledger:
             "rows": len(self.rows),
             "done": self.num_done,
             "clips": sum(num_rows(path, form=self.form) for path in self.shards),
+            "unknown": self._unknown(),
             "skipped": dict(sorted(Counter(skip["reason"] for skip in skipped).items())),
             "skipped_items": skipped,
         }
+
+    def _unknown(self) -> dict[str, int]:
+        """How many clips have -1 in a column where it means that nobody knows."""
+        if self.form.unknown_column is None:
+            return {}
+        values = ParquetRows(self.shards, form=self.form).column(self.form.unknown_column)
+        return {self.form.unknown_column: int((values == -1).sum())}
 
     def _skipped(self, shard: Path) -> list[dict[str, Any]]:
         return list(json.loads(rows_metadata(shard, form=self.form).get(_SKIPPED, "[]")))
@@ -123,8 +131,10 @@ def summary(report: Mapping[str, Any]) -> str:
     """One line for people."""
     reasons = ", ".join(f"{reason}: {count}" for reason, count in report["skipped"].items())
     num_skipped = sum(report["skipped"].values())
-    return f"{report['done']} of {report['rows']} rows done, {report['clips']} clips, {num_skipped} skipped" + (
-        f" ({reasons})" if reasons else ""
+    return (
+        f"{report['done']} of {report['rows']} rows done, {report['clips']} clips, {num_skipped} skipped"
+        + (f" ({reasons})" if reasons else "")
+        + "".join(f", {count} without {name}" for name, count in report["unknown"].items() if count)
     )
 
 

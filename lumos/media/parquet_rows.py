@@ -51,6 +51,8 @@ class RowForm:
     """Columns of whole numbers that are read at once for all rows."""
     compression: str = "zstd"
     """Of the pages; "none" for numbers that do not compress."""
+    unknown_column: str | None = None
+    """A column of numbers of which -1 says that nobody knows; reports count these rows."""
 
 
 def write_rows(

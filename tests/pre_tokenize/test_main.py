@@ -21,7 +21,7 @@ from lumos.media.reading import read_clip, read_image
 from lumos.tokenizer.text import TextTokenizer
 from lumos.tokenizer.visual import VisualTokenizer
 from pre_tokenize import __main__ as program
-from pre_tokenize import codes, concat_record, encode
+from pre_tokenize import codes, concat_record, encode, job
 from tests.lumos.media.clips import Form, write_clip
 from tests.pre_tokenize.conftest import write_csv
 
@@ -81,7 +81,7 @@ def test_a_finished_output_is_not_touched(
     arguments = command(images.file, tmp_path, modality="image")
     assert program.main(arguments) == 0
     before = contents(tmp_path)
-    monkeypatch.setattr(program, "VisualTokenizer", None)  # not even loaded
+    monkeypatch.setattr(job, "VisualTokenizer", None)  # not even loaded
     assert program.main(arguments) == 0
     assert contents(tmp_path) == before
 

@@ -46,6 +46,7 @@ LATENTS = RowForm(
     large_column="latent",
     shape_columns=SHAPE_COLUMNS,
     compression="none",
+    unknown_column="motion",
 )
 """The columns of a clip. Latents are noise to a compressor; as they are, they are mapped."""
 
@@ -110,7 +111,7 @@ class LatentShards(ParquetRows):
 
 
 class LatentWriter(ShardWriter[LatentClip]):
-    """Writes clips of latents into a folder as `shard-00000.parquet`, ... and, when all went well, `index.json` last."""
+    """Writes clips of latents into a folder, as `shard-00000.parquet` and so on, and `index.json` last."""
 
     def __init__(self, folder: str | Path, *, vae: VAEIdentity, shard_size: int = 512) -> None:
         write = partial(write_latent_shard, vae=vae)

@@ -1,0 +1,66 @@
+"""The motion score of a clip: mean optical flow, in pixels per half second of a picture of 576x320 (README).
+
+    frames at 0, 0.5, 1 ... 4 s  ->  320 rows, 576 columns  ->  flow of each pair  ->  mean of |x| and |y| over all
+
+Any estimator of flow will do; the scores of two are alike, not the same, so what is scored says by which.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from jaxtyping import Float, Float32, UInt8
+from torch import Tensor
+
+HEIGHT, WIDTH = 320, 576
+"""Of the pictures between which flow is measured, in pixels; tall ones are laid on their side."""
+
+
+@runtime_checkable
+class FlowEstimator(Protocol):
+    """Optical flow between two pictures."""
+
+    @property
+    def name(self) -> str:
+        """What a record says of a score that it made."""
+        ...
+
+    def flow(self, a: Float[Tensor, "n 3 H W"], b: Float[Tensor, "n 3 H W"]) -> Float[Tensor, "n 2 H W"]:
+        """Pixels (x, y) by which each point of `a` has moved in `b`; RGB, 0 to 255."""
+        ...
+
+
+def motion_picture(pixels: UInt8[np.ndarray, "H W 3"]) -> Float32[np.ndarray, "320 576 3"]:
+    """A frame as flow is measured on it: 320x576, values 0 to 255, bilinear, its corners those of the frame.
+
+    One that is taller than wide is transposed first: rows become columns.
+    """
+    picture = rearrange(torch.from_numpy(np.ascontiguousarray(pixels)), "H W C -> 1 C H W").float()
+    if pixels.shape[0] > pixels.shape[1]:
+        picture = picture.transpose(2, 3)
+    resized = F.interpolate(picture, (HEIGHT, WIDTH), mode="bilinear", align_corners=True)
+    return np.ascontiguousarray(rearrange(resized, "1 C H W -> H W C").numpy())
+
+
+def motion_score(flow: Float[Tensor, "n 2 H W"]) -> float:
+    """Mean absolute component of the flow of n pairs, over both components, all pixels and pairs.
+
+    (The report of Lumina-Video speaks of a magnitude; its code averages components.)
+    """
+    return float(flow.float().abs().mean())
+
+
+def score_clips(clips: Float[Tensor, "B n 3 H W"], estimator: FlowEstimator) -> list[float]:
+    """The motion scores of clips of n >= 2 pictures half a second apart."""
+    pairs = rearrange(torch.stack([clips[:, :-1], clips[:, 1:]]), "two B n C H W -> two (B n) C H W")
+    flow = rearrange(estimator.flow(pairs[0], pairs[1]), "(B n) C H W -> B n C H W", B=len(clips))
+    return [motion_score(each) for each in flow]
+
+
+def score_frames(frames: Sequence[UInt8[np.ndarray, "H W 3"]], estimator: FlowEstimator) -> float:
+    """The motion score of frames half a second apart, at least two."""
+    pictures = torch.from_numpy(np.stack([motion_picture(frame) for frame in frames]))
+    return score_clips(rearrange(pictures, "n H W C -> 1 n C H W"), estimator)[0]
