@@ -48,7 +48,7 @@ def test_files_count_by_their_number(tmp_path: Path, capsys: pytest.CaptureFixtu
     [
         ({"0-of-1-record.jsonl": '{"path": "a"}\n'}, None, "a row has no ori_id"),
         ({"0-of-1-record.jsonl": '{"ori_id": true}\n'}, None, "a row has no ori_id"),
-        ({"0-of-1-record.jsonl": '[1]\n'}, None, "a row has no ori_id"),
+        ({"0-of-1-record.jsonl": "[1]\n"}, None, "a row has no ori_id"),
         ({"0-of-1-record.jsonl": '{"ori_id": 1}\n'}, "all.txt", "must end in .jsonl or .json"),
         ({"0-of-1-record.jsonl.bak": '{"ori_id": 1}\n'}, None, "holds no N-of-M-record.jsonl"),
         ({"0-of-2-record.jsonl": '{"ori_id": 1}\n', "1-of-2-record.jsonl": '{"ori_id": 1, "x": 2}'}, None, "ori_id 1"),

@@ -1,4 +1,4 @@
-"""`python -m pre_tokenize --to latents`, from CSV to shards of latents: which frames, which crop, which rows and why not."""
+"""`python -m pre_tokenize --to latents`, from CSV to shards: which frames, which crop, which rows and why not."""
 
 import json
 import random
@@ -22,8 +22,8 @@ from lumos.media.reading import read_image
 from lumos.media.writing import write_image
 from pre_tokenize import __main__ as program
 from pre_tokenize import concat_record
-from pre_tokenize.latents import NOT_FINITE, Latents, LatentTarget
 from pre_tokenize.encode import Pixels
+from pre_tokenize.latents import NOT_FINITE, Latents, LatentTarget
 from tests.lumos.media.clips import Form, numbers, write_clip
 from tests.pre_tokenize.conftest import write_csv
 from tests.pre_tokenize.test_main import contents
@@ -77,7 +77,9 @@ def shards_of(output: Path) -> LatentShards:
     return LatentShards([output / entry["file"] for entry in index["shards"]])
 
 
-def test_videos_become_latents_and_skips(clips: Path, tmp_path: Path, vae: Path, latents_command: Command, capsys) -> None:
+def test_videos_become_latents_and_skips(
+    clips: Path, tmp_path: Path, vae: Path, latents_command: Command, capsys
+) -> None:
     out = tmp_path / "out"
     assert program.main(latents_command(clips, out)) == 0
     said = capsys.readouterr().out
@@ -168,7 +170,10 @@ def test_latents_that_are_not_finite_skip_their_row_alone() -> None:
 
     product = Latents(TARGET, vae=Overflowing(), identity=VAEIdentity.of(MeanVAE()), device="cpu")
     batch = [
-        (Item(row=row, path=f"{row}.mp4", text="a"), Pixels(frames=np.full((8, 16, 24, 3), value, np.uint8), seconds=2.0))
+        (
+            Item(row=row, path=f"{row}.mp4", text="a"),
+            Pixels(frames=np.full((8, 16, 24, 3), value, np.uint8), seconds=2.0),
+        )
         for row, value in enumerate((0, 255, 128))
     ]
     made = product.made(batch, product.network([pixels for _, pixels in batch]))
