@@ -21,9 +21,7 @@ def moving_texture(
         x = torch.arange(width) + left
         y = torch.arange(height) + top
         grid = torch.stack(
-            torch.meshgrid(
-                x * 2 / (width + 2 * margin - 1) - 1, y * 2 / (height + 2 * margin - 1) - 1, indexing="xy"
-            ),
+            torch.meshgrid(x * 2 / (width + 2 * margin - 1) - 1, y * 2 / (height + 2 * margin - 1) - 1, indexing="xy"),
             dim=-1,
         )
         shown = F.grid_sample(texture, grid[None].float(), align_corners=True)
