@@ -9,18 +9,15 @@ with loading("pre_tokenize"):
     from typing import Any
 
     import torch
-    from tqdm import tqdm
 
     from lumos.cli.exit_status import status_of
     from lumos.cli.option import OptionParser, said_as_options
     from lumos.media.inputs import choose_device
-    from pre_tokenize.encode import Encoder, Limits
+    from pre_tokenize.encode import Limits
     from pre_tokenize.job import DTYPES, job_of
-    from pre_tokenize.ledger import FORMS, REPORT, Ledger, claimed, rank_folder, summary, write_json
-    from pre_tokenize.table import part_of, read_table
-
-PACE = "pace.json"
-"""File beside the report: how fast the last run was that had something to do."""
+    from pre_tokenize.ledger import FORMS
+    from pre_tokenize.table import read_table
+    from pre_tokenize.work import Place, work
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,37 +38,17 @@ def _main(arguments: Sequence[str] | None) -> int:
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Make what is left of this process's rows; return its report, which is also written and printed."""
-    task, rank = (options.task_id, options.all_tasks), (options.rank, options.splits)
-    _require_place(task, rank)
+    place = Place(task=(options.task_id, options.all_tasks), rank=(options.rank, options.splits))
     job, limits = job_of(options), _limits(options)
     table = read_table(options.input_file)
-    rows = part_of(part_of(range(len(table.items)), task[1], index=task[0] - 1), rank[1], index=rank[0])
-    folder = rank_folder(options.output_dir, task=task, rank=rank)
-    same = {"input_sha256": table.sha256, "input_rows": len(table.items), "to": options.to, **job.settings}
-    with claimed(folder, {**same, "rows": [rows.start, rows.stop]}):
-        ledger = Ledger(folder, rows, form=FORMS[options.to])
-        if ledger.missing:
-            encoder = Encoder(table, job.load(limits), limits=limits)
-            with tqdm(total=len(rows), initial=ledger.num_done, unit="item", desc=folder.name) as bar:
-                pace = encoder.run(ledger, on_row=bar.update).report()
-            write_json(folder / PACE, pace)
-            print(
-                f"{folder}: {pace['clips_per_s']:.2f} clips/s, {pace['network_share']:.0%} of the time in the network"
-            )
-        report = ledger.report()
-        write_json(folder / REPORT, report)
-    print(f"{folder}: {summary(report)}")
-    return report
-
-
-def _require_place(task: tuple[int, int], rank: tuple[int, int]) -> None:
-    for name, number in (("all_tasks", task[1]), ("splits", rank[1])):
-        if number < 1:
-            raise ValueError(f"--{name} is {number}; it must be at least 1")
-    if not 1 <= task[0] <= task[1]:
-        raise ValueError(f"--task_id is {task[0]}; it must be one of 1..{task[1]} (--all_tasks is {task[1]})")
-    if not 0 <= rank[0] < rank[1]:
-        raise ValueError(f"--rank is {rank[0]}; it must be one of 0..{rank[1] - 1} (--splits is {rank[1]})")
+    return work(
+        table,
+        folder=place.folder_in(options.output_dir),
+        rows=place.rows_of(table),
+        form=FORMS[options.to],
+        settings={"to": options.to, **job.settings},
+        load=lambda: (job.load(limits), limits),
+    )
 
 
 def _limits(options: argparse.Namespace) -> Limits:

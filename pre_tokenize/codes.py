@@ -80,6 +80,8 @@ class Target:
 class Codes:
     """Turns items into clips with a pair of tokenizers."""
 
+    captioned = True
+
     def __init__(self, target: Target, *, text: TextEncoder, visual: VideoEncoder, device: str) -> None:
         """Take tokenizers; ValueError where the text tokenizer has no word for a setting of the target."""
         target.check(text.vocab)

@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 import torch
 from einops import rearrange
-from jaxtyping import UInt8
+from jaxtyping import Float32, UInt8
 from torch import Tensor
 
 from lumos.media.frames import MediaError
@@ -31,7 +31,7 @@ EMPTY_CAPTION = "empty caption"
 class Pixels:
     """What is decoded of an item."""
 
-    frames: UInt8[np.ndarray, "F H W 3"]
+    frames: UInt8[np.ndarray, "F H W 3"] | Float32[np.ndarray, "F H W 3"]
     """As the network takes them."""
     seconds: float = 0.0
     """How long the source is; 0 where nobody asks."""
@@ -50,6 +50,8 @@ _O = TypeVar("_O")
 class Product(Protocol):
     """What items are made into."""
 
+    captioned: bool
+    """Whether a row without a caption is skipped."""
     write_shard: WriteShard
     """Writes what was made of a stretch of rows."""
 
@@ -124,7 +126,7 @@ class Encoder:
         return [made[row] for row in sorted(made)]
 
     def _decode(self, item: Item) -> Decoded:
-        if not item.text:
+        if self._product.captioned and not item.text:
             return item, Skip(row=item.row, path=item.path, reason=EMPTY_CAPTION)
         try:
             with media_errors(item.path):

@@ -56,6 +56,8 @@ class LatentTarget:
 class Latents:
     """Turns items into latents with a VAE."""
 
+    captioned = True
+
     def __init__(self, target: LatentTarget, *, vae: VideoVAE, identity: VAEIdentity, device: str) -> None:
         """Take a VAE; ValueError where crops are no multiple of its latents' pixels."""
         if PATCH_PX % vae.spatial:

@@ -33,7 +33,7 @@ class Record:
 
     @property
     def suffix(self) -> str:
-        """".csv", ".json" or ".jsonl"."""
+        """The ending of the name: `.csv`, `.json` or `.jsonl`."""
         return self.table.file.suffix.lower()
 
 

@@ -23,6 +23,7 @@ INDEX_NAME = "index.json"
 """What lists the files of a finished set; it is written last."""
 
 _ROW_GROUP_BYTES = 256 * 1024
+_SMALL_ROW_BYTES = 16
 _OPEN_FILES = 32
 _KEPT_BYTES = 64 * 2**20
 """Row groups kept in memory. Of small rows a group holds hundreds, and each row of a shuffled batch is in another."""
@@ -45,8 +46,8 @@ class RowForm:
     """How their index names itself."""
     schema: pa.Schema
     """Columns and their types."""
-    large_column: str
-    """The column of bytes that makes the size of a row."""
+    large_column: str | None
+    """The column of bytes that makes the size of a row; None where rows are small."""
     shape_columns: tuple[str, ...]
     """Columns of whole numbers that are read at once for all rows."""
     compression: str = "zstd"
@@ -178,16 +179,17 @@ class ParquetRows:
         return self._open[number]
 
 
-def _row_groups(rows: Iterable[Row], large_column: str) -> Iterator[list[Row]]:
+def _row_groups(rows: Iterable[Row], large_column: str | None) -> Iterator[list[Row]]:
     """Consecutive rows, about `_ROW_GROUP_BYTES` of their large column together, at least one."""
     group: list[Row] = []
     num_bytes = 0
     for row in rows:
-        if group and num_bytes + len(row[large_column]) > _ROW_GROUP_BYTES:
+        size = len(row[large_column]) if large_column else _SMALL_ROW_BYTES
+        if group and num_bytes + size > _ROW_GROUP_BYTES:
             yield group
             group, num_bytes = [], 0
         group.append(row)
-        num_bytes += len(row[large_column])
+        num_bytes += size
     if group:
         yield group
 

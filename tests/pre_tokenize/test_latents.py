@@ -1,4 +1,4 @@
-"""`python -m pre_tokenize --to latents`, from CSV to shards of latents: which frames, which crop, which rows and why not."""
+"""`python -m pre_tokenize --to latents`, from CSV to shards: which frames, which crop, which rows and why not."""
 
 import json
 import random

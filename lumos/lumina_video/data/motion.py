@@ -38,7 +38,7 @@ def motion_picture(pixels: UInt8[np.ndarray, "H W 3"]) -> Float32[np.ndarray, "3
 
     One that is taller than wide is transposed first: rows become columns.
     """
-    picture = rearrange(torch.from_numpy(np.ascontiguousarray(pixels)), "H W C -> 1 C H W").float()
+    picture = rearrange(torch.tensor(pixels), "H W C -> 1 C H W").float()
     if pixels.shape[0] > pixels.shape[1]:
         picture = picture.transpose(2, 3)
     resized = F.interpolate(picture, (HEIGHT, WIDTH), mode="bilinear", align_corners=True)
