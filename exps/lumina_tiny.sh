@@ -7,8 +7,8 @@ source "$(dirname "${BASH_SOURCE[0]}")/env.sh"; cd "$repo"
 out="${1:-runs/lumina_tiny/model}" work=runs/lumina_tiny data=data/lumina_tiny; mkdir -p "$out" "$work" "$data"
 step() { printf '\n[%s s] %s\n' "$SECONDS" "$*"; }
 latents() { # a folder of data/lumina_tiny, number, seed and what else; nothing is done twice
-    [ -f "$data/$1/index.json" ] || "$python" -m pre_tokenize.shapes_latents --out "$data/$1" --vae "$out/vae" \
-        --fps 8 --num "$2" --seed "$3" "${@:4}"
+    [ -f "$data/$1/index.json" ] || "$python" -m pre_tokenize.shapes --to latents --vae "$out/vae" \
+        --out "$data/$1" --fps 8 --num "$2" --seed "$3" "${@:4}"
 }
 step "1/5 VAE"
 [ -d "$out/vae" ] || "$python" -m lumos.lumina_video.training.vae --config configs/train/lumina_tiny_vae.yaml \
