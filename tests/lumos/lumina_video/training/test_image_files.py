@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from lumos.lumina_video.training.image_files import ImageFiles
+from lumos.lumina_video.training.image_files import ImageFiles, is_image_list
 from lumos.lumina_video.training.task import LuminaVideoTask, ScaleTask
 from lumos.lumina_video.vae import CogVideoXVAE
 from tests.lumos.lumina_video.latents import task_config
@@ -59,6 +59,16 @@ def test_a_batch_of_images_is_encoded_on_the_way(tmp_path: Path, listed: Path) -
     torch.testing.assert_close(latents[0][:, :1], expected)
     assert torch.equal(latents[0][:, 0], latents[0][:, 1])
     assert prepared.inputs["first_frame_only"]
+
+
+def test_a_data_yaml_of_lists_is_read(listed: Path) -> None:
+    (listed.parent / "both.yaml").write_text("META: [{path: list.json, type: image}, {path: list.jsonl, ratio: 2.0}]")
+    task = task_of(listed.parent / "both.yaml")
+    assert is_image_list(task)
+    assert len(ImageFiles(task)) == 3 + 6
+    (listed.parent / "cache.json").write_text('[{"path": "0.png", "prompt": "a", "pkl": "0.pkl"}]')
+    assert not is_image_list(task_of(listed.parent / "cache.json"))
+    assert not is_image_list(task_of(listed, media_type="video"))
 
 
 def test_lists_and_settings_that_are_wrong_are_named(tmp_path: Path, listed: Path) -> None:
