@@ -1,6 +1,6 @@
 """Estimators of optical flow: DIS of OpenCV, which needs no weights, and UniMatch, which the release scored with.
 
-Both are optional packages (`pip install "lumos-open[motion]"`), imported when one is made.
+The package of the second is optional (`pip install "lumos-open[motion]"`); both are imported when one is made.
 """
 
 from importlib import import_module
