@@ -18,15 +18,17 @@ with loading("pre_tokenize.motion"):
     from pathlib import Path
     from typing import Any
 
+    import numpy as np
     import pyarrow as pa
     import torch
     from einops import rearrange
+    from jaxtyping import Float32, UInt8
     from torch import Tensor
 
     from lumos.cli.exit_status import status_of
     from lumos.cli.option import OptionParser
     from lumos.lumina_video.data.flow_estimators import ESTIMATORS, estimator_named
-    from lumos.lumina_video.data.motion import FlowEstimator, motion_picture, score_clips
+    from lumos.lumina_video.data.motion import FlowEstimator, motion_pictures, score_clips
     from lumos.lumina_video.encoding.clip_frames import MOTION_EVERY_S, motion_frames
     from lumos.media.chosen_frames import read_chosen
     from lumos.media.frames import FrameChoice
@@ -75,7 +77,7 @@ class Scores:
     def read(self, path: Path) -> Pixels:
         """The pictures between which flow is measured. Raises `MediaError`."""
         chosen = read_chosen(
-            path, motion_frames, step_s=MOTION_EVERY_S, prepare=motion_picture, frame_choice=self._frame_choice
+            path, motion_frames, step_s=MOTION_EVERY_S, prepare=_picture, frame_choice=self._frame_choice
         )
         return Pixels(frames=chosen.frames)
 
@@ -91,6 +93,10 @@ class Scores:
             item.row: Score(row=item.row, motion=score)
             for (item, _), score in zip(batch, outputs.tolist(), strict=True)
         }
+
+
+def _picture(pixels: UInt8[np.ndarray, "H W 3"]) -> Float32[np.ndarray, "320 576 3"]:
+    return rearrange(motion_pictures(pixels[None]), "1 C H W -> H W C").contiguous().numpy()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,6 +1,6 @@
 """Estimators of optical flow: DIS of OpenCV, which needs no weights, and UniMatch, which the release scored with.
 
-Both are optional packages (`pip install "lumos-open[motion]"`), imported when one is made.
+The package of the second is optional (`pip install "lumos-open[motion]"`); both are imported when one is made.
 """
 
 from importlib import import_module
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from lumos.lumina_video.checkpoint.tensor_files import check_shapes
@@ -37,19 +37,19 @@ class DISFlow:
             ValueError: OpenCV is not installed.
         """
         self.name = name
-        self._cv2 = _module("cv2", "opencv-python-headless")
-        self._search = self._cv2.DISOpticalFlow_create(
-            getattr(self._cv2, f"DISOPTICAL_FLOW_PRESET_{DIS_PRESETS[name]}")
-        )
+        cv2 = _module("cv2", "opencv-python-headless")
+        self._search = cv2.DISOpticalFlow_create(getattr(cv2, f"DISOPTICAL_FLOW_PRESET_{DIS_PRESETS[name]}"))
 
     def flow(self, a: Float[Tensor, "n 3 H W"], b: Float[Tensor, "n 3 H W"]) -> Float[Tensor, "n 2 H W"]:
         """Pixels (x, y) by which each point of `a` has moved in `b`."""
-        found = [self._search.calc(self._grey(one), self._grey(two), None) for one, two in zip(a, b, strict=True)]
+        found = [self._search.calc(_grey(one), _grey(two), None) for one, two in zip(a, b, strict=True)]
         return torch.from_numpy(np.stack(found)).permute(0, 3, 1, 2)
 
-    def _grey(self, picture: Tensor) -> np.ndarray:
-        rgb = picture.round().clamp(0, 255).byte().permute(1, 2, 0).contiguous().numpy()
-        return np.asarray(self._cv2.cvtColor(rgb, self._cv2.COLOR_RGB2GRAY))
+
+def _grey(picture: Float[Tensor, "3 H W"]) -> UInt8[np.ndarray, "H W"]:
+    """Brightness as OpenCV has it (ITU-R BT.601)."""
+    grey = torch.tensordot(torch.tensor([0.299, 0.587, 0.114]), picture, dims=1)
+    return grey.round_().clamp_(0, 255).byte().numpy()
 
 
 class UniMatchFlow:

@@ -5,7 +5,6 @@
 Any estimator of flow will do; the scores of two are alike, not the same, so what is scored says by which.
 """
 
-from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -33,16 +32,15 @@ class FlowEstimator(Protocol):
         ...
 
 
-def motion_picture(pixels: UInt8[np.ndarray, "H W 3"]) -> Float32[np.ndarray, "320 576 3"]:
-    """A frame as flow is measured on it: 320x576, values 0 to 255, bilinear, its corners those of the frame.
+def motion_pictures(frames: UInt8[np.ndarray, "n H W 3"]) -> Float32[Tensor, "n 3 320 576"]:
+    """Frames as flow is measured on them: 320x576, values 0 to 255, bilinear, the corners where they were.
 
-    One that is taller than wide is transposed first: rows become columns.
+    Those that are taller than wide are transposed first: rows become columns.
     """
-    picture = rearrange(torch.tensor(pixels), "H W C -> 1 C H W").float()
-    if pixels.shape[0] > pixels.shape[1]:
-        picture = picture.transpose(2, 3)
-    resized = F.interpolate(picture, (HEIGHT, WIDTH), mode="bilinear", align_corners=True)
-    return np.ascontiguousarray(rearrange(resized, "1 C H W -> H W C").numpy())
+    pictures = rearrange(torch.tensor(frames), "n H W C -> n C H W").float()
+    if frames.shape[1] > frames.shape[2]:
+        pictures = pictures.transpose(2, 3)
+    return F.interpolate(pictures, (HEIGHT, WIDTH), mode="bilinear", align_corners=True)
 
 
 def motion_score(flow: Float[Tensor, "n 2 H W"]) -> float:
@@ -60,7 +58,6 @@ def score_clips(clips: Float[Tensor, "B n 3 H W"], estimator: FlowEstimator) -> 
     return [motion_score(each) for each in flow]
 
 
-def score_frames(frames: Sequence[UInt8[np.ndarray, "H W 3"]], estimator: FlowEstimator) -> float:
-    """The motion score of frames half a second apart, at least two."""
-    pictures = torch.from_numpy(np.stack([motion_picture(frame) for frame in frames]))
-    return score_clips(rearrange(pictures, "n H W C -> 1 n C H W"), estimator)[0]
+def score_frames(frames: UInt8[np.ndarray, "n H W 3"], estimator: FlowEstimator) -> float:
+    """The motion score of n >= 2 frames half a second apart."""
+    return score_clips(motion_pictures(frames)[None], estimator)[0]

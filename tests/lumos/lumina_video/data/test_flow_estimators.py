@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lumos.lumina_video.data.flow_estimators import DISFlow, UniMatchFlow, estimator_named
-from lumos.lumina_video.data.motion import motion_picture
+from lumos.lumina_video.data.motion import motion_pictures
 from tests.lumos.lumina_video.data.texture import moving_texture
 
 
@@ -30,7 +30,7 @@ class BlueFirst(nn.Module):
 
 def pictures(*numbers: int) -> Tensor:
     frames = moving_texture(3, (2.0, 1.0))
-    return torch.stack([torch.from_numpy(motion_picture(frames[number])).permute(2, 0, 1) for number in numbers])
+    return motion_pictures(frames[list(numbers)])
 
 
 @pytest.mark.parametrize("name", ["dis", "dis-fast"])

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from lumos.lumina_video.data.flow_estimators import DISFlow
-from lumos.lumina_video.data.motion import FlowEstimator, motion_picture, motion_score, score_clips, score_frames
+from lumos.lumina_video.data.motion import FlowEstimator, motion_pictures, motion_score, score_clips, score_frames
 from lumos.lumina_video.encoding.clip_frames import motion_frames
 from tests.lumos.lumina_video.data.texture import expected_score, moving_texture
 from tests.lumos.lumina_video.golden import noise
@@ -50,11 +50,11 @@ def test_pictures_are_the_golden_ones(stored: dict[str, Any]) -> None:
         _, rate, frames, size = entry["video"].split(":")
         width, height = map(int, size.split("x"))
         numbers = motion_frames(int(frames), Fraction(rate))
-        pictures = np.stack([motion_picture(fake_frame(k, width, height)) for k in numbers]).transpose(0, 3, 1, 2)
+        pictures = motion_pictures(np.stack([fake_frame(k, width, height) for k in numbers]))
         assert list(pictures.shape) == entry["shape"]
-        assert pictures.mean(dtype=np.float64) == pytest.approx(entry["mean"], abs=1e-3)
+        assert pictures.double().mean().item() == pytest.approx(entry["mean"], abs=1e-3)
         for place, value in entry["pixels"]:
-            assert pictures[tuple(place)] == pytest.approx(value, abs=1e-3)
+            assert pictures[tuple(place)].item() == pytest.approx(value, abs=1e-3)
 
 
 def test_scores_are_the_golden_ones(stored: dict[str, Any]) -> None:
@@ -68,7 +68,7 @@ def test_records_of_the_golden_runs_have_these_scores(stored: dict[str, Any]) ->
     for record in records:
         _, rate, frames, size = record["path"].split(":")
         width, height = map(int, size.split("x"))
-        shown = [fake_frame(k, width, height) for k in motion_frames(int(frames), Fraction(rate))]
+        shown = np.stack([fake_frame(k, width, height) for k in motion_frames(int(frames), Fraction(rate))])
         assert score_frames(shown, GoldenFlow()) == pytest.approx(record["unimatch_flow"], abs=1e-5)
 
 
@@ -95,7 +95,7 @@ def test_a_texture_that_moves_by_known_pixels_scores_within_five_percent(step: t
 
 def test_what_stands_still_scores_nothing_and_a_tall_clip_as_a_wide_one() -> None:
     frames = moving_texture(3, (2.0, 0.0))
-    assert score_frames([frames[0]] * 3, DISFlow()) == 0
+    assert score_frames(frames[[0, 0, 0]], DISFlow()) == 0
     lying = score_frames(frames, DISFlow())
-    standing = score_frames([np.ascontiguousarray(frame.transpose(1, 0, 2)) for frame in frames], DISFlow())
+    standing = score_frames(frames.transpose(0, 2, 1, 3), DISFlow())
     assert standing == lying
