@@ -13,6 +13,7 @@ from lumos.hub.models import MODEL_ARGS
 from lumos.lumina_video.checkpoint.weights import save_dit
 from lumos.lumina_video.config import PRESETS, LuminaVideoConfig
 from lumos.lumina_video.dit import MultiScaleNextDiT
+from lumos.lumina_video.training.model_settings import with_parts
 from lumos.media.files import replacing
 from xllmx.safe.json_text import read_object
 
@@ -31,15 +32,16 @@ def write_model(model: MultiScaleNextDiT, folder: Path, *, config: LuminaVideoRu
         parts: a model folder whose `text_encoder/`, `tokenizer/`, `vae/` and defaults are taken in their place.
     """
     save_dit(model, folder)
+    task = with_parts(config.task)
     if parts is not None:
         for name in ("text_encoder", "tokenizer", "vae"):
-            _copy(parts / name, folder / name)
+            _copy(str(parts / name), folder / name)
     else:
-        _copy(Path(config.task.text_encoder), folder / "text_encoder")
-        _copy(Path(config.task.vae) if config.task.vae else None, folder / "vae")
+        _copy(task.text_encoder, folder / "text_encoder")
+        _copy(task.vae, folder / "vae")
     said = [place / _DEFAULTS for place in (parts, config.task.init_from and Path(config.task.init_from)) if place]
     defaults: dict[str, Any] = next((read_object(file) for file in said if file.is_file()), {})
-    defaults.setdefault("system_prompt", config.task.system_prompt)
+    defaults.setdefault("system_prompt", task.system_prompt)
     (folder / _DEFAULTS).write_text(json.dumps(defaults, indent=2) + "\n", encoding="utf-8")
 
 
@@ -74,7 +76,7 @@ def _architecture(config: LuminaVideoConfig) -> str:
     raise ValueError(f"the released layout knows {known} alone, and this model has other sizes; leave --released out")
 
 
-def _copy(source: Path | None, target: Path) -> None:
-    if source is None or not source.is_dir() or any(source.as_posix().endswith(shared) for shared in _SHARED):
+def _copy(source: str | None, target: Path) -> None:
+    if source is None or not Path(source).is_dir() or Path(source).as_posix().endswith(_SHARED):
         return
     shutil.copytree(source, target)

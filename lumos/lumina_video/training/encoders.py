@@ -33,6 +33,7 @@ class FrozenEncoders:
         Raises:
             ValueError: there is none, or its features have another width.
         """
+        assert config.text_encoder is not None
         self._config, folder = config, Path(config.text_encoder)
         found = int(read_gemma_config(folder).hidden_size)
         if found != width:
@@ -45,7 +46,7 @@ class FrozenEncoders:
 
     def features(self, captions: Sequence[str]) -> tuple[Float[Tensor, "B S E"], Bool[Tensor, "B S"]]:
         """Return the features of captions on the CPU, padded on the right, and a mask: True = a token of the text."""
-        return self._text.of(captions, system_prompt=self._config.system_prompt, device=torch.device("cpu"))
+        return self._text.of(captions, system_prompt=self._config.system_prompt or "", device=torch.device("cpu"))
 
     def encoded(self, sample: Sample | ImageSample) -> Sample:
         """Return the sample, an image that is no latent yet encoded."""
@@ -91,6 +92,7 @@ class FrozenEncoders:
 
     def _load_text(self) -> GemmaTextEncoder:
         dtype = torch.bfloat16 if self.device.type == "cuda" else torch.float32
+        assert self._config.text_encoder is not None
         return GemmaTextEncoder.from_pretrained(self._config.text_encoder, device=self.device, dtype=dtype)
 
     def _load_vae(self) -> CogVideoXVAE:

@@ -16,7 +16,7 @@ from lumos.lumina_video.training.initial_weights import fresh_weights, stored_we
 from lumos.lumina_video.training.latent_stream import LatentStream
 from lumos.lumina_video.training.lora import LoRAConfig
 from lumos.lumina_video.training.loss import velocity_loss
-from lumos.lumina_video.training.model_settings import read_model_config
+from lumos.lumina_video.training.model_settings import read_model_config, with_parts
 from lumos.lumina_video.training.prepared_batch import prepare_items
 from lumos.lumina_video.training.samples import Sample, draw_item
 from lumos.lumina_video.training.task_config import LuminaVideoTaskConfig, ScaleTask
@@ -35,7 +35,7 @@ class LuminaVideoTask:
     def __init__(self, config: LuminaVideoTaskConfig, *, lora: LoRAConfig | None = None) -> None:
         """`lora` with a rank trains adapters instead of the weights."""
         config.check_data()
-        self.config = config
+        self.config = config = with_parts(config)
         self.lora = lora if lora is not None and lora.rank else None
         self.model_config = read_model_config(config)
         for task in {**config.tasks, **config.eval_tasks}.values():

@@ -4,7 +4,6 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from lumos.lumina_video.encoding.protocols import SYSTEM_PROMPT
 from lumos.lumina_video.scale import Scale
 from lumos.lumina_video.schedule import shift_time
 from lumos.lumina_video.training.times import draw_times
@@ -93,15 +92,16 @@ class LuminaVideoTaskConfig:
     init_from: str | None = None
     """Folder of the checkpoint to start from, ours or a released one. Weights that are not in it, or of another shape,
     start afresh: how a scale is added. None starts from fresh weights."""
-    text_encoder: str = "ckpts/google/gemma-2-2b"
-    """Folder of the frozen text encoder, its tokenizer.json in it."""
+    text_encoder: str | None = None
+    """Folder of the frozen text encoder, its tokenizer.json in it; None: that of `init_from`, or the released one."""
     text_kept: int = 65536
     """Captions whose features are kept in memory; the released encoder's take 1.2 MB each, a small one's some KB."""
-    system_prompt: str = SYSTEM_PROMPT
-    """Stands before every caption, and alone where the caption is dropped; may be empty."""
+    system_prompt: str | None = None
+    """Stands before every caption, and alone where the caption is dropped; may be empty. None: that of `init_from`, or
+    the released one."""
     vae: str | None = None
     """Folder of the VAE that the latents were made with: they are checked against it, and images that are no latents
-    yet are encoded by it. None: latents only."""
+    yet are encoded by it. None: that of `init_from`, where it has one; else latents only."""
     text_drop: float = 0.2
     """Chance that the caption of an item is left out."""
     motion_drop: float = 0.3

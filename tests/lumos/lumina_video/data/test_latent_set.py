@@ -1,9 +1,12 @@
 """What names latents: folders, indices, shards and data YAMLs of them; of one VAE each."""
 
+import json
+import pickle
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from lumos.lumina_video.data.latent_set import LatentSet
 from tests.lumos.lumina_video.latents import VAE, write_latents
@@ -24,6 +27,20 @@ def test_a_set_is_named_by_folder_index_shard_or_yaml(tmp_path: Path) -> None:
     assert both.shapes[:, 1].tolist() == [4] * 10 + [1] * 6
     assert [both[index].source for index in (0, 1, 10, 13)] == ["0.mp4", "2.mp4", "0.mp4", "0.mp4"]
     assert both.vae == VAE
+
+
+@pytest.mark.parametrize("name", ["record.jsonl", "record.json"])
+def test_a_released_record_is_read_with_its_lead_left_out(tmp_path: Path, name: str) -> None:
+    latent = torch.arange(4 * 5 * 2 * 2).reshape(4, 5, 2, 2).bfloat16()
+    (tmp_path / "0.pkl").write_bytes(pickle.dumps({"latent": latent, "id": 0}))
+    row = {"path": "a.mp4", "prompt": "a", "pkl": "s3://bucket/0.pkl", "pkl_shape": "[4, 5, 2, 2]", "seconds": 2.1}
+    text = json.dumps(row) + "\n" if name.endswith("l") else json.dumps([row])
+    (tmp_path / name).write_text(text)
+    clips = LatentSet(tmp_path / name)
+    assert clips.shapes.tolist() == [[4, 5, 2, 2, 1]]
+    assert clips.vae is None
+    assert clips[0].motion == -1
+    assert torch.equal(clips[0].kept, latent[:, 1:])
 
 
 def test_latents_of_two_vaes_are_refused(tmp_path: Path) -> None:

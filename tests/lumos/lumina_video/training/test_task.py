@@ -16,13 +16,15 @@ from torch import Tensor, nn
 from lumos.lumina_video.checkpoint.weights import load_dit, save_dit
 from lumos.lumina_video.config import LuminaVideoConfig
 from lumos.lumina_video.dit import MultiScaleNextDiT
+from lumos.lumina_video.encoding.protocols import SYSTEM_PROMPT
 from lumos.lumina_video.scale import Scale
 from lumos.lumina_video.training.loss import interpolate
+from lumos.lumina_video.training.model_settings import with_parts
 from lumos.lumina_video.training.prepared_batch import prepare_items
 from lumos.lumina_video.training.samples import Item, Sample, cut_latent, draw_item
-from lumos.lumina_video.training.task import LuminaVideoTask, ScaleTask
+from lumos.lumina_video.training.task import LuminaVideoTask, LuminaVideoTaskConfig, ScaleTask
 from tests.lumos.lumina_video.latents import latent_clip, task_config, write_latents
-from tests.lumos.lumina_video.tiny import CONFIG, tiny_dit
+from tests.lumos.lumina_video.tiny import CONFIG, tiny_dit, tiny_lumina_folder
 from xllmx.data.broken import BrokenSampleError
 
 Noise = Callable[[str, Sequence[int]], Tensor]
@@ -222,6 +224,18 @@ def test_a_scale_is_added_to_a_checkpoint(tmp_path: Path, caplog: pytest.LogCapt
     assert float(grown["all_final_layer.4-2.linear.weight"].abs().max()) == 0
     with pytest.raises(ValueError, match="no block of the weights in"):
         started(tmp_path, init_from=str(tmp_path / "small"), model={**weights, "dim": 192, "in_channels": 5})
+
+
+def test_a_model_folder_brings_its_encoders_and_its_system_prompt(tmp_path: Path) -> None:
+    folder = tiny_lumina_folder(tmp_path / "model")
+    config = LuminaVideoTaskConfig(init_from=str(folder))
+    found = with_parts(config)
+    assert (found.text_encoder, found.vae) == (str(folder / "text_encoder"), str(folder / "vae"))
+    assert found.system_prompt == ""
+    assert with_parts(replace(config, text_encoder="x", vae="y", system_prompt="z ")) == replace(
+        config, text_encoder="x", vae="y", system_prompt="z "
+    )
+    assert with_parts(LuminaVideoTaskConfig()).system_prompt == SYSTEM_PROMPT
 
 
 def test_what_is_exported_loads_again(tmp_path: Path) -> None:
