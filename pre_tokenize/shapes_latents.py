@@ -103,7 +103,7 @@ def add_latent_options(parser: argparse.ArgumentParser) -> None:
     """Add what says how latents are made."""
     parser.add_argument("--vae", type=Path, help="latents: folder of the VAE, or of a model with one in vae/")
     parser.add_argument("--vae_dtype", choices=list(DTYPES), default="bf16", help="latents: precision of the VAE")
-    parser.add_argument("--batch_size", type=int, default=16, help="latents: clips that the VAE encodes together")
+    parser.add_argument("--batch_size", type=int, default=8, help="latents: clips that the VAE encodes together")
     parser.add_argument(
         "--estimator", default="dis-fast", choices=[*ESTIMATORS, NO_MOTION], help="latents: of optical flow"
     )

@@ -15,6 +15,7 @@ from lumos.cli.training.training_run import RunConfig
 from lumos.lumos1.ardf import history_pattern, mask_ratio
 from lumos.lumos1.model.attention import frame_causal_mask
 from pre_tokenize.__main__ import _parser as pre_tokenize_parser
+from pre_tokenize.motion import _parser as motion_parser
 from xllmx.config import load_config
 
 REPO = Path(__file__).resolve().parent.parent
@@ -57,6 +58,10 @@ def test_commands_are_understood(page: str) -> None:
         match words:
             case ["lumos", "tokenize", *options] | ["python", "-m", "pre_tokenize", *options]:
                 pre_tokenize_parser().parse_args(options)
+            case ["python", "-m", "pre_tokenize.motion", *options]:
+                motion_parser().parse_args(options)
+            case ["bash", "pre_tokenize/run_latents.sh", *options]:
+                pre_tokenize_parser().parse_args(["--to", "latents", *options])
             case ["bash", "pre_tokenize/run_tokenization.sh", *options] if "..." not in options:
                 pre_tokenize_parser().parse_args(options)
             case ["lumos", *options]:

@@ -3,12 +3,13 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, TypeVar
 
 from lumos.media.files import remove_temporaries
 from lumos.media.parquet_rows import INDEX_NAME, RowForm, write_rows_index
 
 _T = TypeVar("_T")
+_W = TypeVar("_W")
 
 
 class ShardWriter(Generic[_T]):
@@ -62,7 +63,7 @@ class ShardWriter(Generic[_T]):
             self._flush()
         return write_rows_index(self._folder / INDEX_NAME, self._shards, form=self._form, more=self._more)
 
-    def __enter__(self) -> Self:
+    def __enter__(self: _W) -> _W:
         return self
 
     def __exit__(

@@ -18,6 +18,7 @@ from lumos.lumina_video.data.latents import check_finite
 from xllmx.safe.plain_pickle import MOST_BYTES, check_pickle, read_pickle
 
 _STORAGE_PICKLES = 5
+_MOST_COUNT = 2**40
 _TYPES = {"torch.BFloat16Storage": torch.bfloat16, "torch.FloatStorage": torch.float32, "torch.HalfStorage": torch.half}
 
 
@@ -88,15 +89,18 @@ class _Rebuild:
         if len(given) < 4:
             raise ValueError("its tensor says too little of itself")
         storage, offset, shape, stride = given[:4]
-        if not isinstance(storage, Tensor) or not _are_counts((offset,)) or not _are_counts(shape):
-            raise ValueError("its tensor is none")
-        if not _are_counts(stride) or len(shape) != len(stride) or prod(shape) > len(storage):  # type: ignore[arg-type]
+        if not isinstance(storage, Tensor):
+            raise ValueError("its tensor has no storage")
+        (place,), sizes, steps = _counts((offset,)), _counts(shape), _counts(stride)
+        if len(sizes) != len(steps) or prod(sizes) > len(storage):
             raise ValueError("its tensor has more values than its storage")
-        return torch.as_strided(storage, shape, stride, offset).clone(memory_format=torch.contiguous_format)  # type: ignore[arg-type]
+        return torch.as_strided(storage, sizes, steps, place).clone(memory_format=torch.contiguous_format)
 
 
-def _are_counts(values: object) -> bool:
-    return isinstance(values, tuple) and all(type(value) is int and 0 <= value < 2**40 for value in values)
+def _counts(values: object) -> tuple[int, ...]:
+    if not isinstance(values, tuple) or not all(type(value) is int and 0 <= value < _MOST_COUNT for value in values):
+        raise ValueError("its tensor has a size or a step that is none")
+    return values
 
 
 _KNOWN: dict[tuple[str, str], Any] = {

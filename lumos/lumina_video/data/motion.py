@@ -1,4 +1,4 @@
-"""The motion score of a clip: mean optical flow, in pixels per half second of a picture of 576x320 (README).
+"""The motion score of a clip: mean optical flow, in pixels per half second of a picture of 576x320 (README section 9).
 
     frames at 0, 0.5, 1 ... 4 s  ->  320 rows, 576 columns  ->  flow of each pair  ->  mean of |x| and |y| over all
 
@@ -53,8 +53,8 @@ def motion_score(flow: Float[Tensor, "n 2 H W"]) -> float:
 
 def score_clips(clips: Float[Tensor, "B n 3 H W"], estimator: FlowEstimator) -> list[float]:
     """The motion scores of clips of n >= 2 pictures half a second apart."""
-    pairs = rearrange(torch.stack([clips[:, :-1], clips[:, 1:]]), "two B n C H W -> two (B n) C H W")
-    flow = rearrange(estimator.flow(pairs[0], pairs[1]), "(B n) C H W -> B n C H W", B=len(clips))
+    a, b = (rearrange(part, "B n C H W -> (B n) C H W") for part in (clips[:, :-1], clips[:, 1:]))
+    flow = rearrange(estimator.flow(a, b), "(B n) C H W -> B n C H W", B=len(clips))
     return [motion_score(each) for each in flow]
 
 

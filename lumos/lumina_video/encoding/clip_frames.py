@@ -1,4 +1,4 @@
-"""Which frames of a video are encoded, and which make its motion score (README, sections on the latents of a clip).
+"""Which frames of a video are encoded, and which make its motion score (README section 9).
 
 Frame i of a clip at `fps` is frame round(i / fps * r) of a source of r frames a second, halves to the even one:
 
