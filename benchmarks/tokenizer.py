@@ -29,7 +29,8 @@ from lumos.tokenizer.export import export_pair
 from lumos.tokenizer.network import CausalVideoTokenizer, NetworkConfig
 from lumos.tokenizer.text import TextTokenizer
 from lumos.tokenizer.visual import VisualTokenizer
-from pre_tokenize.encode import Encoder, Limits, Target, pixels
+from pre_tokenize.codes import Codes, Target
+from pre_tokenize.encode import Encoder, Limits, on_device
 from pre_tokenize.ledger import Ledger
 from pre_tokenize.pace import Pace
 from pre_tokenize.table import Table, read_table
@@ -74,7 +75,8 @@ class Work:
         output = self.folder / "output"
         shutil.rmtree(output, ignore_errors=True)
         output.mkdir()
-        encoder = Encoder(self.table, self.target, text=self.text, visual=self.visual, limits=self.limits)
+        codes = Codes(self.target, text=self.text, visual=self.visual, device=self.limits.device)
+        encoder = Encoder(self.table, codes, limits=self.limits)
         ledger = Ledger(output, range(len(self.table.items)))
         self.paces["fast"].append(encoder.run(ledger, on_row=lambda: None).report())
 
@@ -82,7 +84,7 @@ class Work:
         """Run the network alone, in our batches."""
         size = self.limits.batch_size
         for start in range(0, len(self._pixels), size):
-            self.visual.encode(pixels(self._pixels[start : start + size], device=self.limits.device)).cpu()
+            self.visual.encode(on_device(self._pixels[start : start + size], device=self.limits.device)).cpu()
 
     def _read(self, row: int) -> np.ndarray:
         path = self.table.locate(self.table.items[row])

@@ -4,37 +4,22 @@ from lumos.cli.interrupt import loading
 
 with loading("pre_tokenize"):
     import argparse
-    import hashlib
     import sys
     from collections.abc import Sequence
-    from pathlib import Path
     from typing import Any
 
     import torch
-    from tqdm import tqdm
 
     from lumos.cli.exit_status import CHECK_FAILED, status_of
     from lumos.cli.option import OptionParser, said_as_options
-    from lumos.hub.models import ckpts_root, resolve
-    from lumos.lumos1.data.shards import INDEX_NAME
     from lumos.media.inputs import choose_device
-    from lumos.tokenizer.text import TextTokenizer
-    from lumos.tokenizer.visual import VisualTokenizer
-    from pre_tokenize.encode import Encoder, Limits, Target
-    from pre_tokenize.ledger import MANIFEST, REPORT, Ledger, claimed, likely_cause, rank_folder, summary, write_json
-    from pre_tokenize.table import Table, part_of, read_table
+    from lumos.media.parquet_rows import INDEX_NAME
+    from pre_tokenize.encode import Limits
+    from pre_tokenize.job import DTYPES, job_of
+    from pre_tokenize.ledger import FORMS, MANIFEST, REPORT, likely_cause
+    from pre_tokenize.table import read_table
+    from pre_tokenize.work import PACE, Place, work
     from xllmx.place import check_file, check_folder, inputs_of
-
-PACE = "pace.json"
-"""File beside the report: how fast the last run was that had something to do."""
-_DTYPES = {
-    "float32": torch.float32,
-    "fp32": torch.float32,
-    "bfloat16": torch.bfloat16,
-    "bf16": torch.bfloat16,
-    "float16": torch.float16,
-    "fp16": torch.float16,
-}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -59,46 +44,19 @@ def _main(arguments: Sequence[str] | None) -> int:
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Make what is left of this process's rows; return its report, which is also written and printed."""
-    task, rank = (options.task_id, options.all_tasks), (options.rank, options.splits)
-    _require_place(task, rank)
-    target = Target(
-        modality=options.modality,
-        size=options.target_size,
-        fps=options.target_fps,
-        duration=options.target_duration,
-        frame_choice=options.frame_choice,
-    )
-    limits = _limits(options)
-    dtype = _DTYPES[options.cosmos_dtype] if options.cosmos_dtype else None
+    place = Place(task=(options.task_id, options.all_tasks), rank=(options.rank, options.splits))
+    job, limits = job_of(options), _limits(options)
     table = read_table(options.input_file)
-    visual, text = _tokenizer_files(options.visual_tokenizer, options.text_tokenizer)
-    rows = part_of(part_of(range(len(table.items)), task[1], index=task[0] - 1), rank[1], index=rank[0])
-    folder = rank_folder(options.output_dir, task=task, rank=rank)
+    folder = place.folder_in(options.output_dir)
     _check_output(options, folder)
-    manifest = {
-        **_settings(table, target, visual=visual, text=text, dtype=options.cosmos_dtype),
-        "rows": [rows.start, rows.stop],
-    }
-    with claimed(folder, manifest):
-        ledger = Ledger(folder, rows)
-        if ledger.missing:
-            encoder = Encoder(
-                table,
-                target,
-                text=TextTokenizer.from_file(text),
-                visual=VisualTokenizer.from_pretrained(visual, device=limits.device, dtype=dtype),
-                limits=limits,
-            )
-            with tqdm(total=len(rows), initial=ledger.num_done, unit="item", desc=folder.name) as bar:
-                pace = encoder.run(ledger, on_row=bar.update).report()
-            write_json(folder / PACE, pace)
-            print(
-                f"{folder}: {pace['clips_per_s']:.2f} clips/s, {pace['network_share']:.0%} of the time in the network"
-            )
-        report = ledger.report()
-        write_json(folder / REPORT, report)
-    print(f"{folder}: {summary(report)}")
-    return report
+    return work(
+        table,
+        folder=folder,
+        rows=place.rows_of(table),
+        form=FORMS[options.to],
+        settings={"to": options.to, **job.settings},
+        load=lambda: (job.load(limits), limits),
+    )
 
 
 def _check_output(options: argparse.Namespace, folder: Path) -> None:
@@ -116,60 +74,11 @@ def _check_output(options: argparse.Namespace, folder: Path) -> None:
         raise ValueError(f"--input_file {table} lies where the shards go ({folder}); give another --output_dir")
 
 
-def _require_place(task: tuple[int, int], rank: tuple[int, int]) -> None:
-    for name, number in (("all_tasks", task[1]), ("splits", rank[1])):
-        if number < 1:
-            raise ValueError(f"--{name} is {number}; it must be at least 1")
-    if not 1 <= task[0] <= task[1]:
-        raise ValueError(f"--task_id is {task[0]}; it must be one of 1..{task[1]} (--all_tasks is {task[1]})")
-    if not 0 <= rank[0] < rank[1]:
-        raise ValueError(f"--rank is {rank[0]}; it must be one of 0..{rank[1] - 1} (--splits is {rank[1]})")
-
-
 def _limits(options: argparse.Namespace) -> Limits:
     """The limits that were given, or those that suit images or videos."""
     sizes = {"shard_rows": 64, "batch_size": 1} if options.modality == "video" else {"shard_rows": 512, "batch_size": 8}
     sizes |= {name: getattr(options, name) for name in sizes if getattr(options, name) is not None}
     return Limits(**sizes, num_workers=options.num_workers, device=str(choose_device(options.device)))
-
-
-def _tokenizer_files(visual: str, text: str | None) -> tuple[Path, Path]:
-    """The folder of the visual tokenizer and the file of the text tokenizer, from paths or from a model's name."""
-    roots = [Path(visual), ckpts_root() / visual]
-    folders = [folder for root in roots for folder in (root, root / "visual_tokenizer")]
-    folder = next((folder for folder in folders if (folder / "encoder.jit").is_file()), None)
-    if folder is None:
-        files = resolve(visual)
-        folder, found = files.visual_tokenizer, Path(text) if text else files.text_tokenizer
-    else:
-        beside = [folder.parent / "text_tokenizer.json", folder.parent / "tokenizer" / "text_tokenizer.json"]
-        found = (
-            Path(text) if text else next((path for path in beside if path.is_file()), folder / "text_tokenizer.json")
-        )
-    if not found.is_file():
-        raise ValueError(f"--text_tokenizer {found}: no such file; give the text_tokenizer.json of the same model")
-    return folder, found
-
-
-def _settings(table: Table, target: Target, *, visual: Path, text: Path, dtype: str | None) -> dict[str, Any]:
-    """The settings that must be the same for all rows of an output."""
-    return {
-        "input_sha256": table.sha256,
-        "input_rows": len(table.items),
-        "modality": target.modality,
-        "target_size": target.size,
-        "target_fps": target.fps,
-        "target_duration": target.duration,
-        **({"frame_choice": target.frame_choice} if target.modality == "video" else {}),
-        "visual_tokenizer": _sha256(visual / "encoder.jit"),
-        "text_tokenizer": _sha256(text),
-        "cosmos_dtype": str(_DTYPES[dtype]).removeprefix("torch.") if dtype else "default",
-    }
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -178,22 +87,26 @@ def _parser() -> argparse.ArgumentParser:
     add("--input_file", required=True, help="CSV with the columns path,text (others are let be)")
     add("--output_dir", required=True, help="where {task}-in-{tasks}/{rank}-of-{splits}/ are made")
     add("--modality", choices=["image", "video"], required=True)
-    add("--target_size", type=int, default=352, help="352 is 256p, 528 is 384p, 656 is 480p")
-    add("--target_fps", type=int, default=12, help="frames per second of videos")
-    add("--target_duration", type=int, default=7, help="seconds of videos; shorter ones are skipped")
+    add("--to", choices=list(FORMS), default="codes", help="codes of Lumos-1, or latents of Lumina-Video")
+    add("--target_size", type=int, help="of codes, 352: 256p, 528: 384p, 656: 480p; of latents 256, 512 or 960")
+    add("--target_fps", type=int, help="frames per second of videos (codes: 12, latents: 16)")
+    add("--target_duration", type=int, help="codes: seconds of videos (7); shorter ones are skipped")
+    add("--most_seconds", type=int, help="latents: longer videos are skipped (30)")
     add(
         "--frame_choice",
         choices=["time", "released"],
         default="time",
-        help="frames of videos: nearest in time, or every int(source fps / target fps)-th as released",
+        help="frames of videos: nearest in time, or by number as released",
     )
     add("--splits", type=int, default=1, help="processes that share this task")
     add("--rank", type=int, default=0, help="which of them this is, from 0")
     add("--all_tasks", type=int, default=1, help="machines that share the CSV")
     add("--task_id", type=int, default=1, help="which of them this is, from 1")
-    add("--visual_tokenizer", default="lumos-tiny", help="folder with encoder.jit and decoder.jit, or a model's name")
-    add("--text_tokenizer", help="text_tokenizer.json; the same model's if not given")
-    add("--cosmos_dtype", choices=list(_DTYPES), help="precision of the visual tokenizer; its own if not given")
+    add("--visual_tokenizer", help="codes: folder with encoder.jit and decoder.jit, or a model's name (lumos-tiny)")
+    add("--text_tokenizer", help="codes: text_tokenizer.json; the same model's if not given")
+    add("--cosmos_dtype", choices=list(DTYPES), help="codes: precision of the tokenizer; its own if not given")
+    add("--vae", help="latents: folder of the VAE, or of the model that has it")
+    add("--vae_dtype", choices=list(DTYPES), help="latents: precision of the VAE (float32)")
     add("--device", help="cuda when there is one, else cpu")
     add("--batch_size", type=int, help="clips of equal size encoded together: 8 images, 1 video")
     add("--shard_rows", type=int, help="rows per shard, what a kill can cost: 512 images, 64 videos")

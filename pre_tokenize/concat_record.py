@@ -4,6 +4,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ if not __package__:  # run as a file: the folder above holds the package
 
 from lumos.cli.exit_status import CHECK_FAILED, status_of
 from lumos.cli.option import OptionParser
-from lumos.lumos1.data.shards import INDEX_NAME, num_clips, write_index
+from lumos.lumina_video.data.shards import LATENTS, shard_vae
+from lumos.media.parquet_rows import INDEX_NAME, RowForm, num_rows, write_rows_index
 from pre_tokenize.ledger import (
+    FORMS,
     MANIFEST,
     REPORT,
     UNSAID,
@@ -55,7 +58,10 @@ def concat(folder: Path) -> dict[str, Any]:
     for rank, setting in zip(ranks, settings, strict=True):
         if different := sorted(name for name in setting if setting[name] != settings[0].get(name)):
             raise ValueError(f"{rank} and {ranks[0]} were made with different {', '.join(different)}; make one again")
-    ledgers = [Ledger(rank, range(*manifest["rows"])) for rank, manifest in zip(ranks, manifests, strict=True)]
+    if (form := FORMS.get(str(settings[0]["to"]))) is None:
+        raise ValueError(f"{ranks[0]} holds {settings[0]['to']!r}, and only {' and '.join(FORMS)} have an index")
+    rows = [range(*manifest["rows"]) for manifest in manifests]
+    ledgers = [Ledger(rank, part, form=form) for rank, part in zip(ranks, rows, strict=True)]
     unfinished = [f"{x.folder} ({x.num_done} of {len(x.rows)} rows)" for x in ledgers if x.missing]
     if unfinished:
         raise ValueError(f"not finished: {'; '.join(unfinished)}; run these again, they go on where they stopped")
@@ -63,13 +69,19 @@ def concat(folder: Path) -> dict[str, Any]:
         raise ValueError(f"{folder}: the processes' rows are not those of the CSV; delete what is of another run")
     reports = [ledger.report() for ledger in ledgers]
     report = {name: sum(each[name] for each in reports) for name in ("rows", "done", "clips")}
+    report["unknown"] = dict(sum((Counter(each["unknown"]) for each in reports), Counter()))
     report["skipped"] = dict(sum((Counter(each["skipped"]) for each in reports), Counter()))
     report["skipped_items"] = [item for each in reports for item in each["skipped_items"]]
     write_json(folder / REPORT, report)
-    write_index(
-        folder / INDEX_NAME, [path for x in ledgers for path in x.shards if num_clips(path)], skipped=report["skipped"]
-    )
+    shards = [path for x in ledgers for path in x.shards if num_rows(path, form=form)]
+    skipped = {"skipped": report["skipped"]} if report["skipped"] else {}
+    write_rows_index(folder / INDEX_NAME, shards, form=form, more={**_vae_of(shards, form), **skipped})
     return report
+
+
+def _vae_of(shards: Sequence[Path], form: RowForm) -> dict[str, Any]:
+    """What the index says beside the list of the shards."""
+    return {"vae": asdict(shard_vae(shards[0]))} if form is LATENTS and shards else {}
 
 
 def _manifest(rank: Path) -> dict[str, Any]:

@@ -18,19 +18,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from lumos.lumos1.data.shards import num_clips, shard_metadata, write_shard
-from lumos.lumos1.sequence import Clip
+from lumos.lumina_video.data.shards import LATENTS
+from lumos.lumos1.data.shards import CLIPS
 from lumos.media.files import replacing, require_folder
 from lumos.media.frames import MISSING
+from lumos.media.parquet_rows import ParquetRows, RowForm, num_rows, rows_metadata
 from xllmx.run.lock import HeldError, locked
 from xllmx.safe.json_text import parse_json, read_object
 from xllmx.temporary import remove_stale
 
 MANIFEST, REPORT = "manifest.json", "report.json"
-UNSAID: dict[str, Any] = {"frame_choice": "released"}
+UNSAID: dict[str, Any] = {"frame_choice": "released", "to": "codes"}
 """What a manifest means that does not say it: there was no choice then."""
+FORMS = {"codes": CLIPS, "latents": LATENTS}
+"""What items can be made into, and the form of the rows."""
 _LOCK = ".lock"
 
 _SHARD = re.compile(r"rows-(\d+)-(\d+)\.parquet")
@@ -49,6 +52,13 @@ class Skip:
     """What exactly was found."""
 
 
+class WriteShard(Protocol):
+    """Writes clips as one shard, whole or not at all; `metadata` is kept in its footer."""
+
+    def __call__(self, path: Path, clips: Sequence[Any], *, metadata: Mapping[str, str]) -> None:
+        """Write it."""
+
+
 def rank_folder(output_dir: str | Path, *, task: tuple[int, int], rank: tuple[int, int]) -> Path:
     """The folder of process `rank` = (index from 0, number) of task `task` = (index from 1, number)."""
     return Path(output_dir) / f"{task[0]}-in-{task[1]}" / f"{rank[0]}-of-{rank[1]}"
@@ -57,8 +67,8 @@ def rank_folder(output_dir: str | Path, *, task: tuple[int, int], rank: tuple[in
 class Ledger:
     """The folder of one process: which of its `rows` are done, and a place for the next shard."""
 
-    def __init__(self, folder: Path, rows: range) -> None:
-        self.folder, self.rows = folder, rows
+    def __init__(self, folder: Path, rows: range, *, form: RowForm = CLIPS) -> None:
+        self.folder, self.rows, self.form = folder, rows, form
         self._shards = dict(sorted(_shards_in(folder)))
         reached = rows.start
         for (start, stop), path in self._shards.items():
@@ -89,7 +99,7 @@ class Ledger:
         """Rows that are accounted for."""
         return len(self.rows) - sum(map(len, self.missing))
 
-    def write(self, rows: range, clips: Sequence[Clip], *, skipped: Sequence[Skip]) -> None:
+    def write(self, rows: range, clips: Sequence[Any], *, skipped: Sequence[Skip], write_shard: WriteShard) -> None:
         """Write the shard of `rows`: their clips, and the reason of each row without one. It appears by one rename."""
         path = self.folder / f"rows-{rows.start:09d}-{rows.stop:09d}.parquet"
         assert len(clips) + len(skipped) == len(rows)
@@ -98,24 +108,32 @@ class Ledger:
 
     def report(self) -> dict[str, Any]:
         """Counts of rows, clips and skips by reason, and every skipped row; from the shards alone."""
-        skipped = [skip for path in self.shards for skip in _skipped(path)]
+        skipped = [skip for path in self.shards for skip in self._skipped(path)]
         return {
             "rows": len(self.rows),
             "done": self.num_done,
-            "clips": sum(num_clips(path) for path in self.shards),
+            "clips": sum(num_rows(path, form=self.form) for path in self.shards),
+            "unknown": self._unknown(),
             "skipped": dict(sorted(Counter(skip["reason"] for skip in skipped).items())),
             "skipped_items": skipped,
         }
 
+    def _unknown(self) -> dict[str, int]:
+        """How many clips have -1 in a column where it means that nobody knows."""
+        if self.form.unknown_column is None:
+            return {}
+        values = ParquetRows(self.shards, form=self.form).column(self.form.unknown_column)
+        return {self.form.unknown_column: int((values == -1).sum())}
 
-def _skipped(shard: Path) -> list[dict[str, Any]]:
-    """The skipped rows that a shard names; ValueError where it names none as they are written."""
-    remedy = f"delete {shard} and run again"
-    skips = parse_json(shard_metadata(shard).get(_SKIPPED, "[]"), f"{shard}: its list of skipped rows", remedy=remedy)
-    for skip in skips if isinstance(skips, list) else [skips]:
-        if not isinstance(skips, list) or not isinstance(skip, dict) or not isinstance(skip.get("reason"), str):
-            raise ValueError(f"{shard}: its list of skipped rows is damaged; {remedy}")
-    return skips
+    def _skipped(self, shard: Path) -> list[dict[str, Any]]:
+        """The skipped rows that a shard names; ValueError where it names none as they are written."""
+        remedy = f"delete {shard} and run again"
+        text = rows_metadata(shard, form=self.form).get(_SKIPPED, "[]")
+        skips = parse_json(text, f"{shard}: its list of skipped rows", remedy=remedy)
+        for skip in skips if isinstance(skips, list) else [skips]:
+            if not isinstance(skips, list) or not isinstance(skip, dict) or not isinstance(skip.get("reason"), str):
+                raise ValueError(f"{shard}: its list of skipped rows is damaged; {remedy}")
+        return skips
 
 
 def likely_cause(report: Mapping[str, Any]) -> str:
@@ -137,8 +155,10 @@ def summary(report: Mapping[str, Any]) -> str:
     """One line for people."""
     reasons = ", ".join(f"{reason}: {count}" for reason, count in report["skipped"].items())
     num_skipped = sum(report["skipped"].values())
-    return f"{report['done']} of {report['rows']} rows done, {report['clips']} clips, {num_skipped} skipped" + (
-        f" ({reasons})" if reasons else ""
+    return (
+        f"{report['done']} of {report['rows']} rows done, {report['clips']} clips, {num_skipped} skipped"
+        + (f" ({reasons})" if reasons else "")
+        + "".join(f", {count} without {name}" for name, count in report["unknown"].items() if count)
     )
 
 

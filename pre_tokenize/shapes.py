@@ -1,6 +1,8 @@
 """Shards of clips of the shapes world: rendered, captioned and coded in one go, without files in between.
 
 `python -m pre_tokenize.shapes --out data/tiny/video --num 30000 --tokenizer ckpts/lumos-tiny`
+
+With `--to latents --vae FOLDER` the shards are of latents, by `pre_tokenize.shapes_latents`.
 """
 
 import sys
@@ -19,6 +21,8 @@ from lumos.lumos1.sequence import Clip
 from lumos.shapes.dataset import Format, add_options, example, format_of, frames_of
 from lumos.tokenizer.text import TextTokenizer
 from lumos.tokenizer.visual import VisualTokenizer
+from pre_tokenize.ledger import FORMS
+from pre_tokenize.shapes_latents import add_latent_options, write_from
 
 
 def write_clips(out: Path, *, num: int, seed: int, form: Format, tokenizer: Path, batch_size: int = 32) -> int:
@@ -57,10 +61,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status (`lumos.cli.exit_status`)."""
     parser = OptionParser(prog="pre_tokenize.shapes", description=__doc__)
     add_options(parser)
-    parser.add_argument("--tokenizer", type=Path, default=Path("ckpts/lumos-tiny"), help="folder with both tokenizers")
+    parser.add_argument("--to", choices=list(FORMS), default="codes", help="codes of Lumos-1, latents of Lumina-Video")
+    add_latent_options(parser)
+    parser.add_argument("--tokenizer", type=Path, default=Path("ckpts/lumos-tiny"), help="codes: folder with both")
 
     def write() -> int:
         options = parser.parse_args(arguments)
+        if options.to == "latents":
+            write_from(options)
+            return 0
         form = format_of(options)
         write_clips(options.out, num=options.num, seed=options.seed, form=form, tokenizer=options.tokenizer)
         return 0

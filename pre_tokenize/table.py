@@ -7,9 +7,14 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 
+from lumos.lumina_video.data.latents import UNKNOWN_MOTION
+
 COLUMNS = ("path", "text")
+MOTION_COLUMN = "unimatch_flow"
+"""The name under which the release kept motion scores, whatever made them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,11 +27,13 @@ class Item:
     """The file as the CSV names it."""
     text: str
     """The caption."""
+    motion: float = UNKNOWN_MOTION
+    """The motion score in the column `unimatch_flow`; -1 where there is none."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """A CSV with the columns `path` and `text`; other columns are ignored."""
+    """A CSV with the columns `path` and `text`, and perhaps `unimatch_flow`; other columns are ignored."""
 
     file: Path
     items: Sequence[Item]
@@ -68,7 +75,7 @@ def read_table(file: str | Path) -> Table:
                 f"--input_file {file}: lacks the column(s) {', '.join(missing)} "
                 f"(it has: {', '.join(found) or 'nothing'}); the header must name path,text"
             )
-        if twice := [name for name in COLUMNS if found.count(name) > 1]:
+        if twice := [name for name in (*COLUMNS, MOTION_COLUMN) if found.count(name) > 1]:
             raise ValueError(f"--input_file {file}: has the column {twice[0]} twice; leave one of them out")
         for row, line in enumerate(reader):
             if any(line.get(None, ())):  # what stands beyond the header's columns, a last comma aside
@@ -77,7 +84,9 @@ def read_table(file: str | Path) -> Table:
                     f"--input_file {file}: row {row} has {there} fields, the header {len(found)}; "
                     'put captions with commas in quotes: "..."'
                 )
-            items.append(Item(row=row, path=(line["path"] or "").strip(), text=(line["text"] or "").strip()))
+            motion = motion_of(line.get(MOTION_COLUMN), where=f"--input_file {file}: row {row}")
+            path, text = ((line[name] or "").strip() for name in COLUMNS)
+            items.append(Item(row=row, path=path, text=text, motion=motion))
     except UnicodeDecodeError as error:
         number = content.count(b"\n", 0, error.start) + 1
         place = f"{error.reason} at byte {error.start}, line {number}"
@@ -89,6 +98,23 @@ def read_table(file: str | Path) -> Table:
     if not items:
         raise ValueError(f"--input_file {file}: has no row below its header; write one for each picture or video")
     return Table(file=file, items=items, sha256=hashlib.sha256(content).hexdigest())
+
+
+def motion_of(value: object, *, where: str) -> float:
+    """The motion score that stands in a table or record as text or number; -1 for nothing, and for any below 0.
+
+    Raises:
+        ValueError: it is no number, or not finite; `where` is said.
+    """
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return UNKNOWN_MOTION
+    try:
+        number = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else float("nan")
+    except (ValueError, OverflowError):
+        number = float("nan")
+    if not isfinite(number):
+        raise ValueError(f"{where} has {MOTION_COLUMN} {value!r:.60}, which is no number; correct it or leave it empty")
+    return number if number >= 0 else UNKNOWN_MOTION
 
 
 def part_of(rows: range, parts: int, *, index: int) -> range:

@@ -11,7 +11,10 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from lumos.cli.training.training_run import RunConfig, run
+from lumos.cli.training.training_run import LuminaVideoRunConfig, RunConfig, load_run, run
+from lumos.lumina_video.data.latent_set import LatentSet
+from lumos.lumina_video.training.text import TextRunConfig
+from lumos.lumina_video.training.text import run as train_text
 from lumos.lumina_video.training.vae import VAERunConfig
 from lumos.lumina_video.training.vae import run as train_vae
 from lumos.lumos1.config import LumosConfig, SamplerConfig
@@ -25,14 +28,17 @@ from lumos.lumos1.training.task import LumosTaskConfig
 from lumos.tokenizer.training import TokenizerRunConfig
 from lumos.tokenizer.training import run as train_tokenizer
 from lumos.tokenizer.vocab import Vocab
+from tests.lumos.lumina_video.latents import task_config, write_latents
 from tests.tiny_data import MODEL, VOCAB, make_clip, write_clips
 from xllmx.config import load_config
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 TOKENIZERS = {"tiny_tokenizer.yaml", "tiny_decoder.yaml"}
 """Those of configs/train that train a visual tokenizer, not a model."""
-VAES = {"lumina_tiny_vae.yaml"}
-"""Those that train the VAE of a Lumina-Video."""
+VAES, TEXTS = {"lumina_tiny_vae.yaml"}, {"lumina_tiny_text.yaml"}
+"""Those that train the VAE and the text encoder of a Lumina-Video."""
+LUMINA_VIDEOS = {"lumina_tiny.yaml", "lumina_f8F32R256.yaml"}
+"""Those that train a Lumina-Video."""
 
 
 def of(kind: str) -> list[str]:
@@ -69,7 +75,9 @@ def few_steps(tmp_path: Path) -> list[str]:
     )
 
 
-@pytest.mark.parametrize("name", [name for name in of("train") if name not in TOKENIZERS | VAES])
+@pytest.mark.parametrize(
+    "name", [name for name in of("train") if name not in TOKENIZERS | VAES | TEXTS | LUMINA_VIDEOS]
+)
 def test_training_recipe_runs(tmp_path: Path, few_steps: list[str], name: str) -> None:
     path = CONFIGS / "train" / name
     model = {**MODEL, "vocab": VOCAB}
@@ -109,6 +117,33 @@ def test_vae_recipe_runs(few_steps: list[str], name: str) -> None:
     assert all(map(math.isfinite, metrics.values()))
 
 
+@pytest.mark.parametrize("name", sorted(TEXTS))
+def test_text_encoder_recipe_runs(few_steps: list[str], name: str) -> None:
+    few = words(task__num_captions=8, task__num_eval_captions=2, trainer__batch_size={"captions": 4})
+    metrics = train_text(load_config(TextRunConfig, CONFIGS / "train" / name, few_steps + few))
+    assert 0 < metrics["captions/loss"] < 10
+
+
+@pytest.mark.parametrize("name", sorted(LUMINA_VIDEOS))
+def test_lumina_video_recipe_runs(tmp_path: Path, few_steps: list[str], name: str) -> None:
+    """As it is written, but for the model, its encoders and the batches, which are small, and the data."""
+    parts = task_config(tmp_path)
+    small = words(task__model=parts.model, task__text_encoder=parts.text_encoder, task__vae=None)
+    small += words(task__architecture=None)
+    config = load_run(CONFIGS / "train" / name, few_steps + small)
+    assert isinstance(config, LuminaVideoRunConfig)
+    for kind in ("tasks", "eval_tasks"):
+        for task, settings in getattr(config.task, kind).items():
+            data = tmp_path / ("images" if settings.media_type == "image" else "videos")
+            changed = {"data": str(data), "micro_bsz": 2, "global_bsz": 4, "num_workers": 0}
+            small += [f"task.{kind}.{task}.{key}={value}" for key, value in changed.items()]
+    if config.task.eval_tasks:
+        small.append("trainer.eval_every=2")
+    result = run(load_run(CONFIGS / "train" / name, few_steps + small))
+    assert result.step == 2
+    assert 0 < result.metrics["loss"] < 4 * 4
+
+
 # --- configs/data -----------------------------------------------------------------------------------------------------
 
 
@@ -134,12 +169,19 @@ def test_data_sets_are_found_from_the_working_directory(
     expected = 0
     for entry in entries:
         path = tmp_path / entry["path"]
+        if name.startswith("lumina"):
+            write_latents(path, num=4)
+            expected += round(4 * entry["ratio"])
+            continue
         if path.name == "merge-record.json":
             write_released(path.parent)
         else:
             write_clips(path.parent if path.suffix else path, num_latent=2, num=4)
         expected += round((2 if path.name == "merge-record.json" else 4) * entry["ratio"])
     monkeypatch.chdir(tmp_path)
+    if name.startswith("lumina"):
+        assert len(LatentSet(CONFIGS / "data" / name)) == expected
+        return
     clips = ClipDataset(CONFIGS / "data" / name, vocab=Vocab())
     assert len(clips) == len(clips.lengths) == expected
     assert {clips[index].codes.shape[1:] for index in range(len(clips))} == {(8, 4)}

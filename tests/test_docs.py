@@ -11,11 +11,11 @@ import torch
 from eval.custom.__main__ import parse as parse_custom
 from eval.shapes.__main__ import _parser as shapes_parser
 from lumos.cli.commands import parser as lumos_parser
-from lumos.cli.training.training_run import RunConfig
+from lumos.cli.training.training_run import load_run
 from lumos.lumos1.ardf import history_pattern, mask_ratio
 from lumos.lumos1.model.attention import frame_causal_mask
 from pre_tokenize.__main__ import _parser as pre_tokenize_parser
-from xllmx.config import load_config
+from pre_tokenize.motion import _parser as motion_parser
 
 REPO = Path(__file__).resolve().parent.parent
 PAGES = [*REPO.glob("*.md"), *(path for folder in REPO.iterdir() if folder.is_dir() for path in folder.rglob("*.md"))]
@@ -51,18 +51,26 @@ def test_files_that_are_named_are_there(page: str) -> None:
     assert [path for path in named if not (REPO / path).exists()] == []
 
 
+def understood(options: list[str]) -> None:
+    """Parse a `lumos` command as it would be, its config read."""
+    parsed = lumos_parser().parse_args(options)
+    if options[0] == "train":
+        load_run(parsed.config, parsed.overrides)
+
+
 @pytest.mark.parametrize("page", NAMES)
 def test_commands_are_understood(page: str) -> None:
     for words in commands(page):
         match words:
             case ["lumos", "tokenize", *options] | ["python", "-m", "pre_tokenize", *options]:
                 pre_tokenize_parser().parse_args(options)
-            case ["bash", "pre_tokenize/run_tokenization.sh", *options] if "..." not in options:
-                pre_tokenize_parser().parse_args(options)
+            case ["python", "-m", "pre_tokenize.motion", *options]:
+                motion_parser().parse_args(options)
+            case ["bash", "pre_tokenize/run_latents.sh" | "pre_tokenize/run_tokenization.sh" as script, *options]:
+                kind = ["--to", "latents"] if "latents" in script else []
+                pre_tokenize_parser().parse_args([*kind, *[word for word in options if word != "..."]])
             case ["lumos", *options]:
-                parsed = lumos_parser().parse_args(options)
-                if options[0] == "train":
-                    load_config(RunConfig, parsed.config, parsed.overrides)
+                understood(options)
             case ["python", "-m", "eval.shapes", *options]:
                 shapes_parser().parse_args(options)
             case ["bash", script, *options] if script.startswith("eval/inference_custom_"):

@@ -10,22 +10,26 @@ from torch import Tensor, nn
 class WeightAverage:
     """Average of a model's parameters over training; `state` maps a parameter's name to its average, fp32.
 
-    The decay rises from 0.1 to its final value as (1 + step) / (10 + step), so that the first steps do not weigh on a
-    short run.
+    With `warmup` the decay rises from 0.1 to its final value as (1 + n) / (10 + n) over the updates n, so that the
+    first steps do not weigh on a short run.
     """
 
-    def __init__(self, model: nn.Module, decay: float) -> None:
+    def __init__(self, model: nn.Module, decay: float, *, every: int = 1, warmup: bool = True) -> None:
+        """Start at the parameters of the model; `every` so many steps they are taken in."""
         if not 0 < decay < 1:
             raise ValueError(f"trainer.ema_decay is {decay}; it must lie between 0 and 1, or be 0 for no average")
-        self.decay = decay
+        self.decay, self._every, self._warmup = decay, every, warmup
         self.state: dict[str, Tensor] = {
             name: parameter.detach().float().clone() for name, parameter in model.named_parameters()
         }
 
     @torch.no_grad()
     def update(self, model: nn.Module, step: int) -> None:
-        """Move the average towards the parameters after optimiser step `step` (from 0)."""
-        decay = min(self.decay, (1 + step) / (10 + step))
+        """Move the average towards the parameters after optimiser step `step` (from 0), if it is one that counts."""
+        updates, rest = divmod(step + 1, self._every)
+        if rest:
+            return
+        decay = min(self.decay, updates / (9 + updates)) if self._warmup else self.decay
         averages = list(self.state.values())
         parameters = [parameter.detach().float() for parameter in model.parameters()]
         torch._foreach_lerp_(averages, parameters, 1 - decay)

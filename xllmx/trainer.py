@@ -1,7 +1,7 @@
 """The training loop: `fit` says what a run does, `train_step` what a step does; everything else has its own file."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -15,7 +15,7 @@ from tqdm import tqdm
 from xllmx.checkpoints.checkpoint import CheckpointManager
 from xllmx.checkpoints.folder import step_of, to_resume
 from xllmx.config import to_plain
-from xllmx.data.loader import CyclicLoader
+from xllmx.data.loader import CyclicLoader, Draw
 from xllmx.data.streams import Streams
 from xllmx.ema import WeightAverage
 from xllmx.files import WriteError, atomic_folder
@@ -24,7 +24,7 @@ from xllmx.precision import resolve_precision
 from xllmx.ranks.distributed import barrier, init_distributed, num_ranks, rank, sum_over_ranks
 from xllmx.ranks.engine import build_engine
 from xllmx.ranks.parallel import ParallelConfig
-from xllmx.rng import generator_at, seed_for
+from xllmx.rng import seed_for
 from xllmx.run.finite import FiniteWatch
 from xllmx.run.held_out import HeldOut
 from xllmx.run.logs import logging_to
@@ -94,8 +94,8 @@ class Trainer:
             self._report.begun(self.step, max_steps=self.max_steps, device=self.device)
             while self.step < self.max_steps and not (stopped := watch.reason()):
                 with self._meter.waiting():
-                    stream, micro_batches = next(batches)
-                self.train_step(stream, micro_batches)
+                    draws = next(batches)
+                self.train_step(draws)
                 bar.update()
                 if self._is_due(self.config.log_every) or self.step == self.max_steps:
                     row = self._log(bar)
@@ -112,19 +112,19 @@ class Trainer:
             self._report.note(f"ended at step {self.step}: {f'stopped by {stopped}' if stopped else 'done'}")
         return FitResult(step=self.step, stopped=stopped, metrics=row)
 
-    def train_step(self, stream: str, micro_batches: list[Any]) -> None:
-        """Do one optimiser step on this rank's batches of the stream.
+    def train_step(self, draws: Sequence[Draw]) -> None:
+        """Do one optimiser step on this rank's batches of each stream.
 
-        loss = sum over the targets of all ranks and micro-batches / their number, however they are cut.
+        loss = the sum over streams of: sum over the targets of all ranks and micro-batches / their number, however they
+        are cut.
         """
         torch.manual_seed(seed_for(self.config.seed, self.step, rank=rank(), stream="model"))  # dropout and the like
         self.model.train()
-        prepared = [self._prepare(stream, micro, batch) for micro, batch in enumerate(micro_batches)]
-        num_targets = max(sum_over_ranks(sum(batch.num_targets for batch in prepared)), 1)
+        prepared = [part for stream, micro_batches in draws for part in self._prepare(stream, micro_batches)]
         total = torch.zeros((), device=self.device)
-        for micro, batch in enumerate(prepared, 1):
+        for number, (stream, batch, num_targets) in enumerate(prepared, 1):
             output = self.engine.loss(batch)
-            self.engine.backward(output.sum / num_targets, last=micro == len(prepared))
+            self.engine.backward(output.sum / num_targets, last=number == len(prepared))
             total += output.sum.detach() / num_targets
             self._meter.add_loss(stream, output)
         lr = learning_rate(self.optim, self.step, max_steps=self.max_steps, steps_per_epoch=self.steps_per_epoch)
@@ -135,7 +135,7 @@ class Trainer:
         self._finite.add(self.step, total, grad_norm)
         if self.device.type == "cpu":  # where looking costs nothing
             self._raise_if_not_finite()
-        self._meter.add_step(total, grad_norm, prepared)
+        self._meter.add_step(total, grad_norm, [batch for _, batch, _ in prepared])
 
     def evaluate(self) -> dict[str, float]:
         """Return the mean metrics of each held-out stream, with the averaged weights where there are any.
@@ -186,14 +186,16 @@ class Trainer:
 
     def _make_ready(self) -> None:
         config = self.config
+        datasets = self.task.build_dataset("train")
+        config.check_streams(datasets)
         self.streams = Streams(
-            self.task.build_dataset("train"),
+            datasets,
             batch_size=config.batch_size,
             schedule=config.schedule,
-            accumulation=config.accumulation(num_ranks()),
+            together=config.together,
+            accumulation=config.accumulation_of(datasets, num_ranks()),
             seed=config.seed,
         )
-        config.check_streams(self.streams.datasets)
         self.steps_per_epoch = self.streams.steps_per_epoch(config.epoch_stream)
         self.max_steps = config.max_steps or math.ceil((config.epochs or 0) * self.steps_per_epoch)
         self.eval_every = config.eval_every
@@ -201,7 +203,10 @@ class Trainer:
             self.eval_every = max(1, round(self.steps_per_epoch / config.eval_in_epoch))
         self.engine = build_engine(self.task, config, optim=self.optim, parallel=self.parallel, device=self.device)
         self.model, self.optimizer = self.engine.model, self.engine.optimizer
-        self.average = WeightAverage(self.model, config.ema_decay) if config.ema_decay else None
+        self.average = None
+        if config.ema_decay:
+            decay, every = config.ema_decay, config.ema_every
+            self.average = WeightAverage(self.model, decay, every=every, warmup=config.ema_warmup)
         self._finite, self._meter = FiniteWatch(self.device), StepMeter(self.device)
         self.checkpoints = CheckpointManager(config.run_dir / "checkpoints", config.keep)
         self.step: int = 0
@@ -220,9 +225,14 @@ class Trainer:
 
     # ---------------------------------------------------------------- a step's parts
 
-    def _prepare(self, stream: str, micro: int, batch: Any) -> Prepared:
-        generator = generator_at(self.config.seed, self.step, slot=self.streams.orders[stream].slot(micro))
-        return self.task.prepare(batch, generator).to(self.device)
+    def _prepare(self, stream: str, micro_batches: Sequence[Any]) -> list[tuple[str, Prepared, int]]:
+        """Return (stream, batch, number of targets of the stream in this step over all ranks) of each micro-batch."""
+        prepared = []
+        for micro, batch in enumerate(micro_batches):
+            generator = self.streams.generator(stream, micro, seed=self.config.seed, step=self.step)
+            prepared.append(self.task.prepare(batch, generator).to(self.device))
+        num_targets = max(sum_over_ranks(sum(batch.num_targets for batch in prepared)), 1)
+        return [(stream, batch, num_targets) for batch in prepared]
 
     def _state(self) -> dict[str, Any]:
         average = {"average": self.average.state} if self.average else {}

@@ -26,6 +26,10 @@ class TrainerConfig:
     """Samples of a batch on one rank, for each stream; a stream left out has 1, a held-out stream `a/b` that of `a`."""
     schedule: dict[str, Annotated[int, Range(0, 10**6)]] = field(default_factory=dict)
     """How many steps in turn draw from each stream: {image: 1, video: 2}; empty is 1 for each stream there is."""
+    together: dict[str, Annotated[int, Range(1, 10**6)]] = field(default_factory=dict)
+    """In place of turns: streams that each give a batch to the same step, their mean losses added, with their ratios.
+    {image: 1, video: 4} is video in every step, and image in the first of every four; m = the largest ratio: a stream
+    is in step s if s mod m < its ratio."""
     grad_accumulation: Annotated[int, Range(1, 10**6)] = 1
     """Batches of one optimiser step on one rank."""
     global_batch_size: dict[str, Annotated[int, Range(1, 10**6)]] = field(default_factory=dict)
@@ -63,6 +67,10 @@ class TrainerConfig:
     """Held-out batches of each stream on each rank; the same ones each time."""
     ema_decay: Annotated[float, SHARE] = 0.0
     """Average of the weights over training, used for evaluation and export; 0 is none."""
+    ema_every: Annotated[int, COUNT] = 1
+    """Steps between two updates of the average."""
+    ema_warmup: bool = True
+    """Whether the decay rises to `ema_decay` over the first updates, so that the initial weights are soon forgotten."""
     log_every: Annotated[int, COUNT] = 10
     """Steps between rows of metrics."""
     progress: bool = True
@@ -76,6 +84,8 @@ class TrainerConfig:
             raise ValueError("set one of trainer.max_steps and trainer.epochs; switch the other off (=null)")
         if self.global_batch_size and self.grad_accumulation != 1:
             raise ValueError("set one of trainer.global_batch_size and trainer.grad_accumulation; leave the other out")
+        if self.schedule and self.together:
+            raise ValueError("set one of trainer.schedule (turns) and trainer.together; leave the other out")
         if self.eval_every and self.eval_in_epoch:
             raise ValueError("set one of trainer.eval_every and trainer.eval_in_epoch; leave the other 0")
 
@@ -90,12 +100,32 @@ class TrainerConfig:
                 raise ValueError(f"trainer.{name} names {unknown[0]!r}; the task's streams are {', '.join(known)}")
 
     def accumulation(self, num_ranks: int) -> int:
-        """Return the number of batches of one optimiser step on one of `num_ranks` ranks.
+        """Return the number of batches of one optimiser step on one of `num_ranks` ranks, where streams take turns.
 
         Raises:
             ValueError: `global_batch_size` does not divide among the ranks, or not alike for all streams.
         """
-        found = {}
+        found = self._accumulations(num_ranks)
+        if len(set(found.values())) > 1:
+            steps = ", ".join(f"{name} {number}" for name, number in found.items())
+            raise ValueError(
+                f"trainer.global_batch_size makes different numbers of batches a step ({steps}); they must agree"
+            )
+        return next(iter(found.values()), self.grad_accumulation)
+
+    def accumulation_of(self, streams: Iterable[str], num_ranks: int) -> dict[str, int]:
+        """Return how many batches a step takes from each stream it draws from, on one of `num_ranks` ranks.
+
+        Raises:
+            ValueError: as `accumulation`; where streams go together their numbers need not agree.
+        """
+        if not self.together:
+            return dict.fromkeys(streams, self.accumulation(num_ranks))
+        return dict.fromkeys(streams, self.grad_accumulation) | self._accumulations(num_ranks)
+
+    def _accumulations(self, num_ranks: int) -> dict[str, int]:
+        """Return the batches of a step of each stream that has a global batch."""
+        found: dict[str, int] = {}
         for name, total in self.global_batch_size.items():
             at_once = self.batch_size.get(name, 1) * num_ranks
             found[name], rest = divmod(total, at_once)
@@ -104,9 +134,4 @@ class TrainerConfig:
                     f"trainer.global_batch_size.{name} is {total}, which {num_ranks} processes with batches of "
                     f"{at_once // num_ranks} (trainer.batch_size.{name}) do not divide; use a multiple of {at_once}"
                 )
-        if len(set(found.values())) > 1:
-            steps = ", ".join(f"{name} {number}" for name, number in found.items())
-            raise ValueError(
-                f"trainer.global_batch_size makes different numbers of batches a step ({steps}); they must agree"
-            )
-        return next(iter(found.values()), self.grad_accumulation)
+        return found

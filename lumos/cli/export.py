@@ -13,9 +13,15 @@ def add_command(commands: Any) -> None:
     command = commands.add_parser("export", help="a training run to a model folder")
     command.add_argument("training_run", type=Path, metavar="RUN", help="the run's folder (trainer.run_dir)")
     command.add_argument("folder", type=Path, metavar="FOLDER", help="where the model goes")
-    command.add_argument("--tokenizers", help="model whose tokenizers and defaults go along (default: task.init_from)")
+    command.add_argument(
+        "--tokenizers",
+        help="model whose tokenizers, encoders and defaults go along (default: task.init_from; encoders: the run's)",
+    )
     command.add_argument("--dtype", default="float32", help="of the weights: float32 (default) or bfloat16")
     command.add_argument("--overwrite", action="store_true", help="replace the folder if it is there")
+    command.add_argument(
+        "--released", action="store_true", help="a Lumina-Video in the released layout: model_args.pth and weights"
+    )
     command.add_argument("--adapter", action="store_true", help="only the adapters of a LoRA run; default: merged")
     command.set_defaults(run=run)
     add_ckpts(command)
@@ -34,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
             dtype=options.dtype,
             ckpts=options.ckpts,
             overwrite=options.overwrite,
-            adapter=options.adapter,
+            layout="adapter" if options.adapter else "released" if options.released else "model",
         )
     )
     return 0

@@ -25,13 +25,12 @@ def run(options: argparse.Namespace) -> int:
 
     with loading("lumos"):
         from lumos.cli.training import training_run
-        from xllmx.config import load_config
 
-    config = load_config(training_run.RunConfig, options.config, options.overrides)
+    config = training_run.load_run(options.config, options.overrides)
     if options.dry_run:
-        from lumos.cli.training.dry_run import estimate_run, read_size, report
+        from lumos.cli.training.dry_run import read_size, report_run
 
-        print(report(estimate_run(config, num_gpus=options.gpus, size=read_size(options.size))))
+        print(report_run(config, num_gpus=options.gpus, size=read_size(options.size)))
         return 0
     if stopped := training_run.run(config, config_file=options.config).stopped:
         return training_run.stopped_status(stopped)

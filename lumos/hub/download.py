@@ -36,6 +36,7 @@ from lumos.hub.shared_parts import (
     matching,
 )
 from xllmx.safe.json_text import parse_json
+from xllmx.safe.safetensors_file import check_safetensors
 
 _LICENCES = {LUMINA_REPO: "Apache-2.0, see its page"}
 """Of the weights in a repository."""
@@ -104,7 +105,7 @@ def download(
     for file in files:
         transfer.fetch(file)
         if file.place.suffix == ".safetensors":
-            transfer.check_safetensors(file.place)
+            check_safetensors(file.place)
     for barred in (part.barred for part in parts if part.barred):
         raise barred
     if name in SHARED_NAMES:

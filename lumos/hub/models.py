@@ -21,6 +21,7 @@ from typing import Any
 
 from xllmx.safe.inside import inside
 from xllmx.safe.json_text import read_object
+from xllmx.safe.safetensors_file import refuse_pointer
 from xllmx.setting import suggestion
 
 DEFAULT_MODEL = "lumos-tiny"
@@ -47,7 +48,6 @@ SHARED_VISUAL_TOKENIZER = Path("cosmos/Cosmos-Tokenizer-DV4x8x8")
 SHARED_NAMES = ("cosmos", SHARED_VISUAL_TOKENIZER.name, COSMOS_REPO)
 """What `download` calls the tokenizers of the released models."""
 
-_LFS_POINTER = b"version https:"
 
 VISUAL_PAIR = ("encoder.jit", "decoder.jit")
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
@@ -196,15 +196,6 @@ def check_weights(folder: Path) -> None:
         raise ValueError(f"{folder} has no weights ({names}); copy them there")
     for file in weights:
         refuse_pointer(file)
-
-
-def refuse_pointer(file: Path) -> None:
-    """Raises ValueError for the small text that stands for a large file in a clone without git LFS."""
-    with file.open("rb") as start:
-        if start.read(len(_LFS_POINTER)) == _LFS_POINTER:
-            raise ValueError(
-                f"{file} is a git LFS pointer, not the file itself; run `git lfs pull` there, or download it"
-            )
 
 
 def weight_files(folder: Path) -> list[Path]:

@@ -14,7 +14,7 @@ from lumos.lumina_video.network.patches import Size, grid_of
 from lumos.lumina_video.preset import FlowPreset
 from lumos.lumina_video.scale import Scale
 from lumos.lumina_video.schedule import Number
-from xllmx.ranks.accounting import peak_flops
+from xllmx.ranks.accounting import COMPUTE_BYTES, MASTER_BYTES, peak_flops
 
 TEXT_TOKENS = 256
 """Of a prompt, at most."""
@@ -44,6 +44,37 @@ def pass_flops(config: LuminaVideoConfig, latent: Size, *, scale: Scale, text_to
     ends = 2 * tokens * width * scale.token_width(config.in_channels) + condition * width
     embedders = 2 * condition * (_SINUSOIDS + condition)
     return 2 * (layers + ends + embedders)
+
+
+def training_flops(
+    config: LuminaVideoConfig, latent: Size, *, scale: Scale, text_tokens: int = TEXT_TOKENS, frozen: bool = False
+) -> int:
+    """Return the FLOPs of forward and backward of one item that the model needs: the numerator of MFU, nothing twice.
+
+    `frozen` weights (adapters are trained, whose own products are too small to count) need no gradient: of the backward
+    of a linear layer half is left, of that of attention all.
+    """
+    tokens = num_tokens(latent, scale)
+    forward = pass_flops(config, latent, scale=scale, text_tokens=text_tokens)
+    forward += text_flops(config, text_tokens=text_tokens)
+    attention = 4 * config.n_layers * tokens * (tokens + text_tokens) * config.dim
+    return 3 * forward - (forward - attention if frozen else 0)
+
+
+def training_bytes(
+    config: LuminaVideoConfig, num_tokens: int, *, checkpointing: bool, text_tokens: int = 0, precision: str = "bf16"
+) -> int:
+    """Return the bytes kept at the peak of a training step: all blocks', or their inputs and one block's.
+
+    Per token of a block, with c bytes a computed number: 6 D in the residual stream's fp32 (four norms and their
+    inputs), 5 D + 3 K E and 3 F computed; of a token of the text its features and its keys and values.
+    """
+    c, kv_width = COMPUTE_BYTES[precision], config.num_kv_heads * config.head_dim
+    token = MASTER_BYTES * 6 * config.dim + c * (5 * config.dim + 3 * kv_width + 3 * config.ffn_width)
+    text = c * (config.cap_feat_dim + 3 * kv_width)
+    block = num_tokens * token + text_tokens * text
+    residual = MASTER_BYTES * config.dim * num_tokens
+    return config.n_layers * residual + block if checkpointing else config.n_layers * block
 
 
 def text_flops(config: LuminaVideoConfig, *, text_tokens: int = TEXT_TOKENS) -> int:

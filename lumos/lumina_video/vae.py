@@ -46,8 +46,15 @@ _FIELDS: dict[str, tuple[Any, Range]] = {
 """Field of `config.json` -> its type and what it may be."""
 
 
+class NotFiniteError(ValueError):
+    """The network gave NaN or infinity."""
+
+
 class CogVideoXVAE:
     """Pixels to latents of about unit variance, and back, one clip at a time."""
+
+    clips_at_once = 1
+    """How many clips are encoded together; more are faster where they are small, and take as many times the memory."""
 
     def __init__(
         self,
@@ -157,12 +164,13 @@ class CogVideoXVAE:
         They have the dtype the VAE computes in.
 
         Raises:
-            ValueError: other numbers of frames; a side that is no multiple of 8; latents that are not finite.
+            ValueError: other numbers of frames; a side that is no multiple of 8; latents that are not finite
+                (`NotFiniteError`).
         """
         self._check_pixels(pixels)
         clips = []
-        for clip in pixels.split(1):
-            posterior = self.model.encode(clip.to(self.model.device, self.model.dtype)).latent_dist
+        for part in pixels.split(self.clips_at_once):
+            posterior = self.model.encode(part.to(self.model.device, self.model.dtype)).latent_dist
             clips.append(self._finite(posterior.mode() * self.scale, "latents of the encoder"))
         return torch.cat(clips)
 
@@ -223,7 +231,7 @@ class CogVideoXVAE:
     def _finite(self, tensor: Tensor, what: str) -> Tensor:
         if not bool(tensor.isfinite().all()):
             dtype = str(self.model.dtype).removeprefix("torch.")
-            raise ValueError(f"{what} are not finite (the VAE computes in {dtype}); run it in float32")
+            raise NotFiniteError(f"{what} are not finite (the VAE computes in {dtype}); run it in float32")
         return tensor
 
 

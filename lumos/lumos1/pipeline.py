@@ -16,7 +16,6 @@ from PIL import Image
 from torch import Tensor
 
 from lumos.hub.models import DEFAULT_MODEL, ModelFiles, resolve
-from lumos.lumos1.model.lora import load_lora
 from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.model.placement import check_placement, place
 from lumos.lumos1.sampling.decode import generate
@@ -31,6 +30,7 @@ from lumos.tokenizer.answers import check_codebook
 from lumos.tokenizer.text import TextTokenizer
 from lumos.tokenizer.visual import VisualTokenizer
 from lumos.tokenizer.vocab import Vocab
+from xllmx.lora import load_lora
 
 
 @dataclass(frozen=True, kw_only=True)

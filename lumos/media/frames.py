@@ -21,6 +21,7 @@ FrameChoice = Literal["time", "released"]
 MISSING, UNREADABLE, UNDECODABLE = "missing file", "unreadable file", "undecodable"
 TOO_SHORT, SLOW_SOURCE = "too short", "source slower than the target fps"
 GAP, NO_TIMES, SIZE_CHANGES = "a gap between its frames", "no usable time stamps", "frame size changes on the way"
+TOO_LONG, TOO_SMALL = "too long", "smaller than the target size"
 NO_SCALE, OTHER_HDR = "pixel values of no known scale", "HDR of an unknown kind"
 
 _T = TypeVar("_T")

@@ -38,7 +38,7 @@ _NO_SUCH_NAME = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP}
 def read_image(path: str | Path) -> UInt8[np.ndarray, "H W 3"]:
     """Pixels of an image file as `picture_pixels` gives them. Raises `MediaError`."""
     with media_errors(path):
-        _require_file(path)
+        require_file(path)
         with Image.open(path) as image:
             return picture_pixels(image)
 
@@ -58,7 +58,7 @@ def read_clip(
     that is wanted is cropped at once. Raises `MediaError` with the reason.
     """
     with media_errors(path):
-        _require_file(path)
+        require_file(path)
         with Video(path) as video:
             choose = _by_time if frame_choice == "time" else _as_released
             frames: list[np.ndarray] = []
@@ -119,7 +119,7 @@ def media_errors(path: str | Path) -> Iterator[None]:
         raise MediaError(path, UNDECODABLE, _one_line(error)) from error
 
 
-def _require_file(path: str | Path) -> None:
+def require_file(path: str | Path) -> None:
     """Raise `MediaError` for what is no file that can be opened; it is looked at first, since opening a pipe waits."""
     try:
         found = Path(path).stat()

@@ -11,15 +11,13 @@ from safetensors.torch import save_file
 
 from lumos.hub.models import VISUAL_PAIR
 from lumos.tokenizer.task import NETWORK_FILE, TokenizerTask, TokenizerTaskConfig
-from xllmx.config import load_config
 from xllmx.files import atomic_path
 from xllmx.optim import OptimConfig
 from xllmx.place import check_new_folder
 from xllmx.ranks.parallel import ParallelConfig
-from xllmx.run.exit_status import status_of
 from xllmx.run.failure import ended_together
 from xllmx.run.folder import claimed_run
-from xllmx.run.option_parser import OptionParser
+from xllmx.run.training_command import training_status
 from xllmx.trainer import Trainer, TrainerConfig
 
 
@@ -65,17 +63,13 @@ def run(config: TokenizerRunConfig, *, config_file: Path | str | None = None) ->
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Return the exit status (`xllmx.run.exit_status`)."""
-    parser = OptionParser(prog="lumos.tokenizer.training", description=__doc__)
-    parser.add_argument("--config", help="YAML file with settings of TokenizerRunConfig")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings that win over the file's")
-
-    def train() -> int:
-        options = parser.parse_args(arguments)
-        metrics = run(load_config(TokenizerRunConfig, options.config, options.overrides), config_file=options.config)
-        sys.stdout.write(" ".join(f"{name}={value:.4g}" for name, value in metrics.items()) + "\n")
-        return 0
-
-    return status_of("lumos.tokenizer.training", train, words=arguments)
+    return training_status(
+        "lumos.tokenizer.training",
+        TokenizerRunConfig,
+        lambda config, file: run(config, config_file=file),
+        arguments,
+        description=__doc__,
+    )
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from lumos.media.writing import write_image, write_video
 from lumos.tokenizer.text_training import save_text_tokenizer, train_text_tokenizer
+from tests.lumos.lumina_video.tiny import tiny_vae_folder
 
 HEIGHT, WIDTH = 64, 96
 NUM_CODES = 200
@@ -116,6 +117,23 @@ def command(tokenizers: Path) -> Callable[..., list[str]]:
         fixed = f"--modality {modality} --target_size 64 --target_fps 4 --target_duration 2 --shard_rows 2".split()
         places = ["--input_file", str(file), "--output_dir", str(output)]
         return [*places, *fixed, "--visual_tokenizer", str(tokenizers / "visual_tokenizer"), *more]
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def vae(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a tiny VAE of 4 channels."""
+    return tiny_vae_folder(tmp_path_factory.mktemp("vae") / "vae")
+
+
+@pytest.fixture
+def latents_command(vae: Path) -> Callable[..., list[str]]:
+    """Arguments of `python -m pre_tokenize --to latents` for a CSV and an output, at a tiny size."""
+
+    def build(file: Path, output: Path, *more: str, modality: str = "video") -> list[str]:
+        fixed = f"--to latents --modality {modality} --target_size 64 --target_fps 4 --shard_rows 2".split()
+        return ["--input_file", str(file), "--output_dir", str(output), *fixed, "--vae", str(vae), *more]
 
     return build
 

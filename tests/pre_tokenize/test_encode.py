@@ -8,19 +8,16 @@ import numpy as np
 import pytest
 import torch
 
-from lumos.media import crop
-from lumos.media.crop import crop_sizes
 from lumos.media.frames import to_tensor
-from lumos.tokenizer.vocab import Vocab
 from pre_tokenize import __main__ as program
-from pre_tokenize import encode
-from pre_tokenize.encode import Target, pixels
+from pre_tokenize.encode import Encoder, on_device
+from pre_tokenize.ledger import Ledger
 from pre_tokenize.pace import Pace
 
 
 def test_pixels_are_those_of_each_clip_alone() -> None:
     clips = list(np.random.RandomState(0).randint(0, 256, (2, 5, 8, 16, 3)).astype(np.uint8))
-    assert pixels(clips, device="cpu").equal(torch.stack([to_tensor(clip) for clip in clips]))
+    assert on_device(clips, device="cpu").equal(torch.stack([to_tensor(clip) for clip in clips]))
 
 
 def test_pace_counts_clips_and_the_time_of_the_network_only(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -36,7 +33,7 @@ def test_pace_counts_clips_and_the_time_of_the_network_only(monkeypatch: pytest.
 
 def test_workers_decode_into_the_next_shard(videos, tmp_path: Path, command, monkeypatch: pytest.MonkeyPatch) -> None:
     events: list[str] = []
-    decode, write = program.Encoder._decode, program.Ledger.write
+    decode, write = Encoder._decode, Ledger.write
 
     def decoded(self, item):
         events.append("decode")
@@ -49,8 +46,8 @@ def test_workers_decode_into_the_next_shard(videos, tmp_path: Path, command, mon
         events.append("write")
         return write(self, *args, **kwargs)
 
-    monkeypatch.setattr(program.Encoder, "_decode", decoded)
-    monkeypatch.setattr(program.Ledger, "write", written)
+    monkeypatch.setattr(Encoder, "_decode", decoded)
+    monkeypatch.setattr(Ledger, "write", written)
     assert program.main(command(videos.file, tmp_path, "--shard_rows", "3", "--num_workers", "1")) == 0
     assert events.count("write") == 5  # 14 rows
     assert events[: events.index("write")].count("decode") > 3
@@ -63,18 +60,3 @@ def test_pace_is_written_beside_the_report(videos, tmp_path: Path, command, caps
     assert pace["clips"] == len(videos.kept)
     assert 0 < pace["network_share"] < 1
     assert f"{pace['clips_per_s']:.2f} clips/s" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("aspect", [1, 4, 5, 8])
-def test_every_side_of_a_size_that_is_taken_has_a_token(aspect: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(crop, "MAX_ASPECT", aspect)
-    monkeypatch.setattr(encode, "MAX_ASPECT", aspect)
-    vocab = Vocab()
-    for patches in range(1, vocab.num_numbers + 1):
-        size = patches * crop.PATCH_PX
-        try:
-            Target(modality="image", size=size, fps=1, duration=1).check(vocab)
-        except ValueError:
-            break
-        assert max(map(max, crop_sizes(size))) // crop.PATCH_PX < vocab.num_numbers
-    assert 1 < patches <= vocab.num_numbers

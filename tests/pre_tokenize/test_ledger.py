@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lumos.lumos1.data.shards import write_shard
 from lumos.lumos1.sequence import Clip
 from pre_tokenize.ledger import REPORT, Ledger, Skip, claimed, rank_folder, read_manifest, summary, write_json
 from tests.xllmx.test_temporary import left_by_a_dead_process
@@ -21,7 +22,9 @@ def make_clip(number: int) -> Clip:
 def account(ledger: Ledger, start: int, stop: int) -> None:
     """The first of the rows is skipped, the others are clips."""
     skip = Skip(row=start, path="p", reason="too short")
-    ledger.write(range(start, stop), [make_clip(row) for row in range(start + 1, stop)], skipped=[skip])
+    ledger.write(
+        range(start, stop), [make_clip(row) for row in range(start + 1, stop)], skipped=[skip], write_shard=write_shard
+    )
 
 
 def test_the_folder_is_the_released_one() -> None:

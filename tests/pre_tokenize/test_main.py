@@ -21,7 +21,7 @@ from lumos.media.reading import read_clip, read_image
 from lumos.tokenizer.text import TextTokenizer
 from lumos.tokenizer.visual import VisualTokenizer
 from pre_tokenize import __main__ as program
-from pre_tokenize import concat_record, encode
+from pre_tokenize import codes, concat_record, encode, job
 from tests.lumos.media.clips import Form, write_clip
 from tests.pre_tokenize.conftest import write_csv
 
@@ -81,7 +81,7 @@ def test_a_finished_output_is_not_touched(
     arguments = command(images.file, tmp_path, modality="image")
     assert program.main(arguments) == 0
     before = contents(tmp_path)
-    monkeypatch.setattr(program, "VisualTokenizer", None)  # not even loaded
+    monkeypatch.setattr(job, "VisualTokenizer", None)  # not even loaded
     assert program.main(arguments) == 0
     assert contents(tmp_path) == before
 
@@ -356,7 +356,7 @@ def test_no_row_stops_a_run_whatever_its_file_is(tmp_path: Path, command: Comman
 def test_what_no_one_foresaw_is_a_skip_too(
     images, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch, stumbling: str
 ) -> None:
-    where, name = {"locate": (encode.Table, "locate"), "crop": (encode, "crop_to_bucket")}[stumbling]
+    where, name = {"locate": (encode.Table, "locate"), "crop": (codes, "crop_to_bucket")}[stumbling]
     original = getattr(where, name)
     calls: list[int] = []
 

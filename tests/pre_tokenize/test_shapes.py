@@ -6,12 +6,17 @@ import numpy as np
 import pytest
 import torch
 
+from lumos.lumina_video.data.flow_estimators import DISFlow
+from lumos.lumina_video.data.motion import score_frames
+from lumos.lumina_video.data.shards import LatentShards
+from lumos.lumina_video.vae import CogVideoXVAE
 from lumos.lumos1.data.clips import ClipDataset
 from lumos.shapes import render
-from lumos.shapes.dataset import Format, training_example
+from lumos.shapes.dataset import Format, example, frames_of, training_example
 from lumos.tokenizer.text import TextTokenizer
 from lumos.tokenizer.visual import VisualTokenizer
 from pre_tokenize.shapes import main, write_clips
+from tests.lumos.lumina_video.tiny import tiny_vae_folder
 from tests.model_folder import make_model_folder
 
 VIDEO = Format(size_px=32, fps=4, duration_s=2)
@@ -58,4 +63,46 @@ def test_the_command_names_what_is_missing(tmp_path: Path, capsys: pytest.Captur
         f"pre_tokenize.shapes: error: text tokenizer {tmp_path / 'none' / 'text_tokenizer.json'} is missing"
     )
     assert said.count("\n") == 1
+    assert not (tmp_path / "clips").exists()
+
+
+@pytest.mark.parametrize("images", [False, True])
+def test_latents_are_those_of_the_rendered_clips(tmp_path: Path, images: bool) -> None:
+    vae = tiny_vae_folder(tmp_path / "model" / "vae")
+    words = ["--num", "5", "--size", "32", "--fps", "4", "--seed", "3", "--tags", "motion"]
+    words = ["--num", "5", "--size", "32", "--seed", "3", "--images"] if images else words
+    latents = ["--to", "latents", "--vae", str(vae.parent), "--vae_dtype", "fp32", "--batch_size", "2"]
+    assert main(["--out", str(tmp_path / "clips"), *words, *latents]) == 0
+    form = Format(size_px=32, fps=4, tags=("motion",))
+    form = Format(size_px=32, fps=1, duration_s=1, moving=False) if images else form
+    clips, encoder = LatentShards([tmp_path / "clips" / "shard-00000.parquet"]), CogVideoXVAE.from_pretrained(vae)
+    assert len(clips) == 5
+    for index, clip in enumerate(clips):
+        spec, caption = example(index, seed=3, form=form)
+        frames = frames_of(spec, form)
+        expected = encoder.encode(torch.from_numpy(frames).permute(3, 0, 1, 2)[None].float() / 127.5 - 1)[0]
+        torch.testing.assert_close(clip.latent.float(), expected, atol=0.02, rtol=0.01)
+        assert (clip.caption, clip.fps, clip.seconds, clip.is_image) == (caption, form.fps, form.duration_s, images)
+        score = 0 if images else score_frames(frames[[0, 2, 4, 6]], DISFlow("dis-fast"))
+        assert clip.motion == pytest.approx(score, rel=1e-5)
+    assert images == (clips.motion == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ([], "latents need --vae"),
+        (["--fps", "5", "--vae", "VAE"], "clips of 10 frames; take a multiple of 4, as 16"),
+        (["--vae", "VAE", "--batch_size", "0"], "--batch_size is 0"),
+        (["--vae", "VAE", "--estimator", "unimatch"], "--estimator unimatch needs --weights"),
+    ],
+)
+def test_what_makes_no_latents_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], more: list[str], message: str
+) -> None:
+    vae = str(tiny_vae_folder(tmp_path / "vae"))
+    words = [vae if word == "VAE" else word for word in more]
+    assert main(["--out", str(tmp_path / "clips"), "--to", "latents", *words]) == 2
+    error = capsys.readouterr().err
+    assert (message in error, error.count("\n")) == (True, 1), error
     assert not (tmp_path / "clips").exists()

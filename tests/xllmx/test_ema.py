@@ -20,6 +20,20 @@ def test_average_follows_the_weights_with_a_rising_decay() -> None:
     assert average.state["weight"].flatten().tolist() == pytest.approx([expected] * 6)
 
 
+def test_updates_come_every_so_many_steps_and_need_no_rising_decay() -> None:
+    model = nn.Linear(3, 2, bias=False)
+    nn.init.zeros_(model.weight)
+    average, rising = (WeightAverage(model, 0.9, every=10, warmup=warmup) for warmup in (False, True))
+    nn.init.ones_(model.weight)
+    for step in range(19):
+        average.update(model, step)
+        rising.update(model, step)
+    assert average.state["weight"].flatten().tolist() == pytest.approx([0.1] * 6)
+    assert rising.state["weight"].flatten().tolist() == pytest.approx([0.9] * 6)
+    average.update(model, 19)
+    assert average.state["weight"].flatten().tolist() == pytest.approx([0.19] * 6)
+
+
 def test_the_model_gets_its_own_weights_back() -> None:
     model = nn.Linear(3, 2)
     average = WeightAverage(model, decay=0.9)

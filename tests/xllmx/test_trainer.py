@@ -366,8 +366,8 @@ def _after_step(trainer: Trainer, step: int, act: Any) -> None:
     """Runs `act` when the step is done, as something from outside would."""
     original = trainer.train_step
 
-    def train_step(stream: str, batches: list[Any]) -> None:
-        original(stream, batches)
+    def train_step(draws: list[Any]) -> None:
+        original(draws)
         if trainer.step == step:
             act()
 

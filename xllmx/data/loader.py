@@ -1,12 +1,12 @@
-"""Batches from a dataset in a given order, and streams of them that take turns."""
+"""Batches from a dataset in a given order, and those of each step from the streams that give to it."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from torch.utils.data import DataLoader
 
 from xllmx.data.broken import Drawn, FaultCount
+from xllmx.data.cycle import StreamCycle
 from xllmx.data.order import BatchOrder
 
 
@@ -31,67 +31,36 @@ def build_loader(
     )
 
 
-@dataclass(frozen=True)
-class StreamCycle:
-    """Which stream each step draws from: {"image": 1, "video": 2} is image, video, video, image, video, video, ..."""
-
-    counts: Mapping[str, int]
-
-    def __post_init__(self) -> None:
-        if not any(self.counts.values()) or min(self.counts.values()) < 0:
-            raise ValueError(f"trainer.schedule is {dict(self.counts)}; it needs a stream with a count of at least 1")
-
-    @property
-    def names(self) -> list[str]:
-        """The stream of each step of one cycle."""
-        return [name for name, count in self.counts.items() for _ in range(count)]
-
-    def at(self, step: int) -> str:
-        """Return the stream of the step."""
-        return self.names[step % len(self.names)]
-
-    def draws(self, name: str, step: int) -> int:
-        """Return how many of the first `step` steps draw from the stream."""
-        names = self.names
-        cycles, place = divmod(step, len(names))
-        return cycles * self.counts[name] + names[:place].count(name)
-
-    def steps_per_draw(self, name: str) -> float:
-        """Return the mean number of steps between two that draw from the stream."""
-        return len(self.names) / self.counts[name]
+Draw = tuple[str, list[Any]]
+"""A stream and the batches that a step takes from it on this rank."""
 
 
 class CyclicLoader:
-    """The batches of each step: `accumulation` of them, from the stream whose turn it is."""
+    """The draws of each step: from every stream whose turn it is, as many batches as its step takes."""
 
     def __init__(
-        self,
-        loaders: Mapping[str, DataLoader],
-        cycle: StreamCycle,
-        *,
-        step: int,
-        accumulation: int,
-        faults: FaultCount | None = None,
+        self, loaders: Mapping[str, DataLoader], cycle: StreamCycle, *, step: int, faults: FaultCount | None = None
     ) -> None:
         """Start before `step`: the order of each loader is set to go on after the batches drawn by then.
 
         Loaders of `Drawn` batches have their broken samples counted in `faults`.
         """
         self._cycle, self._faults = cycle, faults
-        self._accumulation = accumulation
         self._step = step
+        self._accumulation: dict[str, int] = {}
         self._batches: dict[str, Iterator[Any]] = {}
         for name, loader in loaders.items():
             order = loader.batch_sampler
             assert isinstance(order, BatchOrder)
-            order.start = cycle.draws(name, step) * accumulation
+            order.start = cycle.draws(name, step) * order.accumulation
+            self._accumulation[name] = order.accumulation
             self._batches[name] = iter(loader)
 
-    def __next__(self) -> tuple[str, list[Any]]:
-        """Return the stream of the next step and its batches."""
-        name = self._cycle.at(self._step)
+    def __next__(self) -> list[Draw]:
+        """Return the draws of the next step."""
+        names = self._cycle.at(self._step)
         self._step += 1
-        return name, [self._next_batch(name) for _ in range(self._accumulation)]
+        return [(name, [self._next_batch(name) for _ in range(self._accumulation[name])]) for name in names]
 
     def _next_batch(self, name: str) -> Any:
         batch = next(self._batches[name])

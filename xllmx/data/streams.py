@@ -3,11 +3,14 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import torch
+
 from xllmx.data.broken import CollateDrawn, Drawn, FaultCount, Replacing
-from xllmx.data.loader import CyclicLoader, StreamCycle, build_loader
+from xllmx.data.cycle import StreamCycle
+from xllmx.data.loader import CyclicLoader, build_loader
 from xllmx.data.order import BatchOrder
 from xllmx.ranks.distributed import num_ranks, rank
-from xllmx.rng import seed_for
+from xllmx.rng import generator_at, seed_for
 from xllmx.task import KeyedDataset, SizedDataset
 
 
@@ -20,7 +23,8 @@ class Streams:
         *,
         batch_size: Mapping[str, int],
         schedule: Mapping[str, int] | None = None,
-        accumulation: int = 1,
+        together: Mapping[str, int] | None = None,
+        accumulation: Mapping[str, int] | None = None,
         seed: int = 0,
     ) -> None:
         """Make the orders; nothing is read.
@@ -29,24 +33,29 @@ class Streams:
             datasets: at least one.
             batch_size: samples of a batch on this rank by stream; `a/b` has that of `a`, one that is left out 1.
             schedule: how many steps in turn draw from each; None or empty is one for each.
-            accumulation: batches of one step.
+            together: streams that give their batches to the same step, with their ratios, in place of turns.
+            accumulation: batches of one step by stream; 1 for one that is left out.
             seed: with the name, seeds the order of each stream.
 
         Raises:
-            ValueError: no data set, or a stream in the schedule that is none of them.
+            ValueError: no data set, or a stream in the schedule or in `together` that is none of them.
         """
         if not datasets:
             raise ValueError("the task names no data set here; name one, or for evaluation set trainer.eval_every=0")
-        if unknown := sorted(set(schedule or {}) - set(datasets)):
-            raise ValueError(f"trainer.schedule names {unknown[0]!r}; the task's streams are {', '.join(datasets)}")
+        for setting, named in (("schedule", schedule), ("together", together)):
+            if unknown := sorted(set(named or {}) - set(datasets)):
+                known = ", ".join(datasets)
+                raise ValueError(f"trainer.{setting} names {unknown[0]!r}; the task's streams are {known}")
         self.datasets = datasets
-        self.cycle = StreamCycle(schedule or dict.fromkeys(datasets, 1))
+        turns = schedule or dict.fromkeys(datasets, 1)
+        self.cycle = StreamCycle.together(together) if together else StreamCycle.in_turns(turns)
+        self._seeded_by_name = bool(together)
         self.orders = {
             name: BatchOrder(
                 lengths=data.lengths,
                 bucket_keys=data.bucket_keys if isinstance(data, KeyedDataset) else None,
                 batch_size=batch_size.get(name.partition("/")[0], 1),
-                accumulation=accumulation,
+                accumulation=(accumulation or {}).get(name, 1),
                 seed=seed_for(seed, stream=name),
                 rank=rank(),
                 num_ranks=num_ranks(),
@@ -61,16 +70,23 @@ class Streams:
             ValueError: a stream the schedule does not draw from.
         """
         name = self.cycle.names[-1] if name is None else name
-        if not self.cycle.counts.get(name):
-            raise ValueError(f"trainer.epoch_stream is {name!r}; the schedule has {', '.join(self.cycle.counts)}")
+        if name not in self.cycle.names:
+            raise ValueError(f"trainer.epoch_stream is {name!r}; the schedule has {', '.join(self.cycle.names)}")
         return self.orders[name].global_batches_per_epoch * self.cycle.steps_per_draw(name)
 
-    def samples_at(self, step: int) -> list[list[list[int]]]:
+    def samples_at(self, step: int, name: str) -> list[list[list[int]]]:
         """Return the samples of the step (from 0) by rank and micro-batch: their numbers in the stream's data set."""
-        name = self.cycle.at(step)
         order = self.orders[name]
         samples = order.global_batch(self.cycle.draws(name, step))
         return samples.reshape(order.accumulation, order.num_ranks, -1).swapaxes(0, 1).tolist()
+
+    def generator(self, name: str, micro: int, *, seed: int, step: int) -> torch.Generator:
+        """Return the generator of this rank's micro-batch of the stream at the step.
+
+        Streams of one step draw by their names, so that they do not draw the same.
+        """
+        slot = self.orders[name].slot(micro)
+        return generator_at(seed, step, slot=slot, stream=name if self._seeded_by_name else "")
 
     def first_batches(self, name: str, num: int, *, collate: Callable[[list[Any]], Any]) -> Iterator[Drawn]:
         """Yield this rank's first `num` batches of the stream, at most an epoch; broken samples are replaced."""
@@ -91,8 +107,7 @@ class Streams:
             name: build_loader(
                 Replacing(self.datasets[name]), self.orders[name], collate=drawn, num_workers=num_workers
             )
-            for name in dict.fromkeys(self.cycle.names)
+            for name in self.cycle.names
         }
-        accumulation = next(iter(self.orders.values())).accumulation
         faults = FaultCount({name: len(self.datasets[name]) for name in loaders}, max_broken)
-        return CyclicLoader(loaders, self.cycle, step=step, accumulation=accumulation, faults=faults)
+        return CyclicLoader(loaders, self.cycle, step=step, faults=faults)

@@ -182,6 +182,7 @@ class _Loss(nn.Module):
 def _check(config: TrainerConfig, parallel: ParallelConfig) -> None:
     given = {
         "trainer.ema_decay": config.ema_decay > 0,
+        "trainer.together": bool(config.together),
         "parallel.cpu_offload": parallel.cpu_offload,
         "parallel.replicas": parallel.replicas > 1,
         "parallel.sharding": parallel.sharding != "auto",

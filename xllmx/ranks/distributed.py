@@ -109,10 +109,7 @@ def gather_names(names: list[str]) -> list[str]:
 
 
 def all_reduce_gradients(model: nn.Module) -> None:
-    """Replace each gradient by its sum over ranks.
-
-    A parameter without a gradient on this rank (its batch did not use it) counts as zero.
-    """
+    """Replace each gradient by its sum over ranks; one that is not there on this rank counts as zero."""
     if not dist.is_initialized():
         return
     for parameter in model.parameters():

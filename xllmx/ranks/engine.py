@@ -88,6 +88,10 @@ class NativeEngine:
 
     def step(self, lr: float, *, clip: float) -> Tensor:
         """Return the norm of the whole gradient before clipping."""
+        for parameter in self.model.parameters():
+            if parameter.requires_grad and parameter.grad is None:
+                # No batch of the step used it: zero on one rank and on many, and the optimiser has a state for it.
+                parameter.grad = torch.zeros_like(parameter)
         grad_norm = nn.utils.clip_grad_norm_(self.model.parameters(), clip or math.inf)
         set_learning_rate(self.optimizer, lr)
         self.optimizer.step()

@@ -40,26 +40,31 @@ class FiniteWatch:
         if bad_step := int(self._step):
             path = run_dir / f"not-finite-step-{bad_step:08d}.json"
             self._write(path, bad_step, streams)
+            names = streams.cycle.at(bad_step - 1)
+            which = f"stream{'s' if len(names) > 1 else ''} {', '.join(names)}"
             raise ValueError(
-                f"loss or gradient is not finite at step {bad_step} (stream {streams.cycle.at(bad_step - 1)}), whose "
+                f"loss or gradient is not finite at step {bad_step} ({which}), whose "
                 f"samples are listed in {path}; the last checkpoint, of step {saved_step}, is kept: lower optim.lr or "
                 "look at these samples, and start again to resume"
             )
 
     def _write(self, path: Path, step: int, streams: Streams) -> None:
-        """Write the bad step's stream and, by rank, its loss and samples, as JSON."""
+        """Write the bad step's streams and, by rank, its loss and samples, as JSON."""
         losses = [float(self._own_loss)]
         if dist.is_initialized():
             gathered: list[float] = [0.0] * num_ranks()
             dist.all_gather_object(gathered, losses[0])
             losses = gathered
         if is_main():
+            names = streams.cycle.at(step - 1)
+            by_stream = {name: streams.samples_at(step - 1, name) for name in names}
             about = {
                 "step": step,
-                "stream": streams.cycle.at(step - 1),
+                "stream": ", ".join(names),
+                "stream_of_micro_batch": [name for name in names for _ in by_stream[name][0]],
                 "ranks": [
-                    {"loss": str(loss), "micro_batches": batches}
-                    for loss, batches in zip(losses, streams.samples_at(step - 1), strict=True)
+                    {"loss": str(loss), "micro_batches": [batch for name in names for batch in by_stream[name][rank]]}
+                    for rank, loss in enumerate(losses)
                 ],
             }
             write_text(path, json.dumps(about, indent=1))

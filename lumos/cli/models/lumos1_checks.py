@@ -6,7 +6,6 @@ import torch
 
 from lumos.cli.models.kind import Model
 from lumos.hub.models import ModelFiles, weight_files
-from lumos.hub.transfer import check_safetensors
 from lumos.lumos1.config import LumosConfig, SamplerConfig
 from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.pipeline import agreed_vocabulary
@@ -16,6 +15,7 @@ from lumos.lumos1.sampling.settings import resolve_settings
 from lumos.media.inputs import choose_device, choose_dtype
 from lumos.tokenizer.text import TextTokenizer
 from lumos.tokenizer.visual import VisualTokenizer
+from xllmx.safe.safetensors_file import check_safetensors
 
 _SMALLEST_GRID = (4, 4)
 

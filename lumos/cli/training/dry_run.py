@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
-from lumos.cli.training.training_run import RunConfig, build_task
+from lumos.cli.training.lumina_dry_run import estimate_tasks, num_shards
+from lumos.cli.training.lumina_dry_run import report as lumina_video_report
+from lumos.cli.training.training_run import AnyRun, RunConfig, build_task
 from lumos.lumos1.config import LumosConfig
 from lumos.lumos1.data.clips import ClipDataset
-from lumos.lumos1.data.data_yaml import MissingClipsError
 from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.sequence import grid_of, num_latent_frames
 from lumos.lumos1.training.cost import (
@@ -27,6 +28,7 @@ from lumos.lumos1.training.cost import (
 )
 from lumos.lumos1.training.cutting import cut_shapes
 from lumos.lumos1.training.task import LumosTask
+from lumos.media.data_yaml import MissingClipsError
 from xllmx.ranks.accounting import StateBytes, peak_flops, state_bytes
 
 ASSUMED_SIZE = (448, 256)
@@ -123,6 +125,13 @@ class RunEstimate:
         return stream.accumulation * recomputed_flops(self.model, stream.load()) if self.checkpointing is True else 0
 
 
+def report_run(config: AnyRun, *, num_gpus: int, size: tuple[int, int] | None) -> str:
+    """What a run of either model would take, as text for a person; see `estimate_run`."""
+    if isinstance(config, RunConfig):
+        return report(estimate_run(config, num_gpus=num_gpus, size=size))
+    return lumina_video_report(estimate_tasks(config, num_gpus=num_gpus, size=size))
+
+
 def estimate_run(config: RunConfig, *, num_gpus: int = 1, size: tuple[int, int] | None = None) -> RunEstimate:
     """Returns what a run would take on so many GPUs.
 
@@ -135,17 +144,11 @@ def estimate_run(config: RunConfig, *, num_gpus: int = 1, size: tuple[int, int] 
     Raises:
         ValueError: no model, no data, a number of GPUs that the replicas do not divide, or another engine.
     """
-    if config.parallel.engine != "native":
-        rule = "whose memory the dry run does not know"
-        raise ValueError(f"parallel.engine is {config.parallel.engine}, {rule}; leave it out of the dry run")
-    if num_gpus < 1 or num_gpus % config.parallel.replicas:
-        replicas = config.parallel.replicas
-        raise ValueError(f"--gpus {num_gpus} must be a positive multiple of parallel.replicas={replicas}; change one")
+    shards = num_shards(config.parallel, num_gpus)
     if not config.task.data:
         raise ValueError("task.data names no stream; give for example task.data.video=configs/data/video.yaml")
     task = build_task(config)
     model = task.build_model()
-    shards = num_gpus // config.parallel.replicas if config.parallel.is_sharded(num_gpus) else 1
     units = units_of(model)
     trainable = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     precision = "bf16" if config.trainer.precision == "auto" else config.trainer.precision  # the question is about GPUs

@@ -2,24 +2,29 @@
 
 import json
 import shutil
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any, Literal
 
 import torch
+from torch import nn
 
-from lumos.cli.training.training_run import RunConfig, build_task
-from lumos.hub.models import TEXT_TOKENIZER, VISUAL_PAIR, ModelFiles, resolve
-from lumos.lumos1.model.lora import merge_lora, save_lora
+from lumos.cli.training.lumina_export import write_model, write_released
+from lumos.cli.training.training_run import AnyRun, RunConfig, build_task, load_run
+from lumos.hub.models import MODEL_ARGS, TEXT_TOKENIZER, VISUAL_PAIR, ModelFiles, ckpts_root, resolve
+from lumos.lumina_video.training.task import LuminaVideoTask
 from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.training.task import LumosTask
 from lumos.media.inputs import choose_dtype
 from xllmx.checkpoints.checkpoint import CheckpointManager
 from xllmx.checkpoints.folder import changed
-from xllmx.config import load_config
 from xllmx.files import atomic_folder
+from xllmx.lora import merge_lora, save_lora
 from xllmx.place import check_new_folder
 from xllmx.temporary import remove_stale
 
-_MARKS = ("config.json", "adapter_config.json")
+_MARKS = ("config.json", "adapter_config.json", MODEL_ARGS)
 """Files of which a model's folder has one."""
 
 
@@ -31,7 +36,7 @@ def export_run(
     dtype: str = "float32",
     ckpts: str | Path | None = None,
     overwrite: bool = False,
-    adapter: bool = False,
+    layout: Literal["model", "adapter", "released"] = "model",
 ) -> Path:
     """The folder, filled with the newest checkpoint of a run (its averaged weights where it kept any).
 
@@ -43,7 +48,8 @@ def export_run(
         dtype: of the weights on disk, `float32` or `bfloat16`.
         ckpts: where named models lie.
         overwrite: whether a folder that is there is replaced.
-        adapter: write the adapters of a LoRA run alone, as peft does; otherwise they are merged into the weights.
+        layout: `adapter` writes the adapters of a LoRA run alone, as peft does; otherwise they are merged into the
+            weights. `released` writes a Lumina-Video as it was published, without encoders.
 
     Raises:
         ValueError: no run, no checkpoint, no tokenizers, or a folder that is there already.
@@ -54,25 +60,44 @@ def export_run(
     _check_replaceable(folder, run)
     if not (run / "config.yaml").is_file():
         raise ValueError(f"{run} is no training run: it has no config.yaml; give the trainer.run_dir of one")
-    config = load_config(RunConfig, run / "config.yaml")
+    config = load_run(run / "config.yaml")
     source = tokenizers or config.task.init_from
-    parts = resolve(source, ckpts, weights=False) if source else None
-    inputs = {"the run's checkpoints": run / "checkpoints", "the model it started from": parts.model if parts else None}
+    inputs = {"the run's checkpoints": run / "checkpoints", "the model it started from": _folder_of(source, ckpts)}
     check_new_folder(folder, inputs=inputs, marks=_MARKS)
+    write = _writer(config, tokenizers=tokenizers, ckpts=ckpts, released=layout == "released")
     task = build_task(config)
-    if adapter and task.lora is None:
+    if layout == "adapter" and task.lora is None:
         raise ValueError(f"{run} trained no adapters (lora.rank=0); leave --adapter out")
     part = "average" if config.trainer.ema_decay else "model"
     model = _newest(task, run, part=part, check_hashes=config.trainer.check_hashes)
     with atomic_folder(folder) as temporary:
-        if adapter:
+        if layout == "adapter":
             save_lora(model, temporary)
         else:
-            merged = merge_lora(model).to(choose_dtype(dtype, torch.device("cpu")))  # type: ignore[arg-type]
-            merged.save_pretrained(temporary)
-        if parts is not None and not adapter:
-            _copy_parts(parts, temporary)
+            write(merge_lora(model).to(choose_dtype(dtype, torch.device("cpu"))), temporary)
     return folder
+
+
+def _writer(
+    config: AnyRun, *, tokenizers: str | Path | None, ckpts: str | Path | None, released: bool
+) -> Callable[[Any, Path], None]:
+    """Return what writes the model of a run into a folder, with the parts that go along found."""
+    if isinstance(config, RunConfig):
+        if released:
+            raise ValueError("--released is a layout of Lumina-Video; leave it out")
+        source = tokenizers or config.task.init_from
+        parts = resolve(source, ckpts, weights=False) if source else None
+        return partial(_write_lumos1, parts=parts)
+    if released:
+        return write_released
+    folder = None if tokenizers is None else _model_folder(tokenizers, ckpts)
+    return partial(write_model, config=config, parts=folder)
+
+
+def _write_lumos1(model: LumosForCausalLM, folder: Path, *, parts: ModelFiles | None) -> None:
+    model.save_pretrained(folder)
+    if parts is not None:
+        _copy_parts(parts, folder)
 
 
 def _check_replaceable(folder: Path, run: Path) -> None:
@@ -86,7 +111,7 @@ def _check_replaceable(folder: Path, run: Path) -> None:
         raise ValueError(f"{folder} is no model folder, and --overwrite would remove it; choose another folder")
 
 
-def _newest(task: LumosTask, run: Path, *, part: str, check_hashes: bool) -> LumosForCausalLM:
+def _newest(task: LumosTask | LuminaVideoTask, run: Path, *, part: str, check_hashes: bool) -> nn.Module:
     """The model of the newest complete checkpoint, or the average kept there, in fp32 on the CPU."""
     manager = CheckpointManager(run / "checkpoints")
     newest = manager.latest()
@@ -105,6 +130,19 @@ def _newest(task: LumosTask, run: Path, *, part: str, check_hashes: bool) -> Lum
     state = {part: {n: torch.empty(t.shape, dtype=torch.float32) for n, t in model.state_dict().items()}}
     model.load_state_dict(manager.load(newest, state)[part], strict=True, assign=True)
     return model.eval()
+
+
+def _folder_of(source: str | Path | None, ckpts: str | Path | None) -> Path | None:
+    """Return the folder of a model that is given so, or by its name; None where it is no folder."""
+    places = [Path(source), Path(ckpts or ckpts_root()) / str(source)] if source else []
+    return next((place for place in places if place.is_dir()), None)
+
+
+def _model_folder(source: str | Path, ckpts: str | Path | None) -> Path:
+    """Return the folder of a model that is given by its folder, or by its name under `ckpts`."""
+    if place := _folder_of(source, ckpts):
+        return place
+    raise ValueError(f"--tokenizers {source} is no model folder; give one with text_encoder/ and vae/ in it")
 
 
 def _copy_parts(parts: ModelFiles, folder: Path) -> None:

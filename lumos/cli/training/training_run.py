@@ -1,15 +1,22 @@
-"""Training from a config: `python -m lumos.train --config configs/train/debug.yaml trainer.max_steps=100`."""
+"""Training from a config: `python -m lumos.train --config configs/train/debug.yaml trainer.max_steps=100`.
+
+The config's key `model` says which of the two models is trained; each has settings of its own.
+"""
 
 import argparse
 import signal
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, Literal
 
 from lumos.cli.exit_status import USER_ERROR, status_of
 from lumos.cli.option import OptionParser
 from lumos.cli.training.preview import PreviewConfig, PromptPreview
+from lumos.hub.models import LUMINA_VIDEO, LUMOS1
+from lumos.lumina_video.training.lora import LoRAConfig as LuminaVideoLoRAConfig
+from lumos.lumina_video.training.task import LuminaVideoTask, LuminaVideoTaskConfig
 from lumos.lumos1.model.lora import LoRAConfig
 from lumos.lumos1.training.task import LumosTask, LumosTaskConfig
 from xllmx.config import load_config
@@ -18,13 +25,17 @@ from xllmx.ranks.distributed import launched_local_rank
 from xllmx.ranks.parallel import ParallelConfig
 from xllmx.run.failure import ended_together
 from xllmx.run.folder import claimed_run
+from xllmx.safe.yaml_text import read_yaml
+from xllmx.setting import suggestion
 from xllmx.trainer import FitResult, Trainer, TrainerConfig
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """Everything a training run is made from; written into the run folder as it was resolved."""
+    """Everything a training run of Lumos-1 is made from; written into the run folder as it was resolved."""
 
+    model: Literal["lumos1"] = "lumos1"
+    """Which model."""
     trainer: TrainerConfig
     """Steps, batches, precision, checkpoints, logs."""
     optim: OptimConfig = field(default_factory=OptimConfig)
@@ -39,12 +50,90 @@ class RunConfig:
     """Clips made while training; off unless samples.every is set."""
 
 
-def build_task(config: RunConfig) -> LumosTask:
+@dataclass(frozen=True, kw_only=True)
+class LuminaVideoRunConfig:
+    """Everything a training run of Lumina-Video is made from; written into the run folder as it was resolved.
+
+    Raises:
+        ValueError: batches or turns given in `trainer`; the tasks say them here.
+    """
+
+    model: Literal["lumina_video"] = "lumina_video"
+    """Which model."""
+    trainer: TrainerConfig
+    """Steps, precision, checkpoints, logs; batches and ratios are those of `task.tasks`."""
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    """Optimiser and learning rate."""
+    parallel: ParallelConfig = field(default_factory=ParallelConfig)
+    """Activation checkpointing, compilation."""
+    task: LuminaVideoTaskConfig = field(default_factory=LuminaVideoTaskConfig)
+    """Model, tasks, loss."""
+    lora: LuminaVideoLoRAConfig = field(default_factory=LuminaVideoLoRAConfig)
+    """Adapters in place of whole weights; off unless lora.rank is set."""
+
+    def __post_init__(self) -> None:
+        for name, ours in (("batch_size", "micro_bsz"), ("global_batch_size", "global_bsz"), ("schedule", "task_ratio"),
+                           ("together", "task_ratio")):  # fmt: skip
+            if getattr(self.trainer, name):
+                raise ValueError(f"trainer.{name} has no part here; set {ours} of each task in task.tasks")
+
+    @property
+    def engine_settings(self) -> TrainerConfig:
+        """The settings of the engine, with those that the tasks say."""
+        tasks = self.task.tasks
+        workers = [task.num_workers for task in tasks.values()]
+        return replace(
+            self.trainer,
+            batch_size={name: task.micro_bsz for name, task in tasks.items()},
+            global_batch_size={name: task.global_bsz for name, task in tasks.items() if task.global_bsz is not None},
+            together={name: task.task_ratio for name, task in tasks.items()},
+            num_workers=max([self.trainer.num_workers, *workers]),
+        )
+
+
+AnyRun = RunConfig | LuminaVideoRunConfig
+"""The settings of a run of either model."""
+
+RUN_CONFIGS: dict[str, type[RunConfig] | type[LuminaVideoRunConfig]] = {
+    LUMOS1: RunConfig,
+    LUMINA_VIDEO: LuminaVideoRunConfig,
+}
+
+
+def load_run(path: Path | str | None, overrides: Sequence[str] = ()) -> AnyRun:
+    """Return the settings of a run, as `load_config` reads them, of the model that the key `model` names.
+
+    Raises:
+        ValueError: as `load_config`; or it names no model.
+    """
+    named = model_named(path, overrides)
+    if named not in RUN_CONFIGS:
+        raise ValueError(f"model is {named!r}, which is none to train; {suggestion(str(named), RUN_CONFIGS)}")
+    return load_config(RUN_CONFIGS[named], path, overrides)
+
+
+def model_named(path: Path | str | None, overrides: Sequence[str] = ()) -> str:
+    """Return which model a config trains: what `model` says in the overrides or the file; Lumos-1 if nothing does."""
+    for word in reversed(overrides):
+        if word.startswith("model="):
+            return word.partition("=")[2].strip()
+    if path is None or not Path(path).is_file():
+        return LUMOS1
+    try:
+        found = read_yaml(Path(path))
+    except ValueError:  # for `load_config` to say
+        return LUMOS1
+    return str(found.get("model", LUMOS1)) if isinstance(found, dict) else LUMOS1
+
+
+def build_task(config: AnyRun) -> Any:
     """Return the task of a run, as it is trained and as its checkpoints are read."""
+    if isinstance(config, LuminaVideoRunConfig):
+        return LuminaVideoTask(config.task, lora=config.lora)
     return LumosTask(config.task, lora=config.lora)
 
 
-def run(config: RunConfig, *, config_file: Path | str | None = None) -> FitResult:
+def run(config: AnyRun, *, config_file: Path | str | None = None) -> FitResult:
     """Return how the run ended; trains as the config says, on from the newest checkpoint in its run folder.
 
     `config_file` is where the settings came from.
@@ -55,18 +144,24 @@ def run(config: RunConfig, *, config_file: Path | str | None = None) -> FitResul
     with ended_together(config.trainer.run_dir):
         task, preview = build_task(config), None
         with claimed_run(config.trainer.run_dir, inputs=_inputs(config), config_file=config_file):
-            if config.samples.every:
+            if isinstance(config, RunConfig) and config.samples.every:
                 folder = config.trainer.run_dir / "samples"
                 preview = PromptPreview(config.samples, folder, init_from=config.task.init_from)
-            trainer = Trainer(task, config.trainer, config.optim, config.parallel, record=config, preview=preview)
+            settings = config.engine_settings if isinstance(config, LuminaVideoRunConfig) else config.trainer
+            trainer = Trainer(task, settings, config.optim, config.parallel, record=config, preview=preview)
             return trainer.fit()
 
 
-def _inputs(config: RunConfig) -> dict[str, str | None]:
+def _inputs(config: AnyRun) -> dict[str, str | None]:
     """What the training reads, by the setting that names it."""
-    data = {f"task.data.{stream}": path for stream, path in config.task.data.items()}
-    held_out = {f"task.eval_data.{stream}": path for stream, path in config.task.eval_data.items()}
-    return {"the model task.init_from": config.task.init_from, **data, **held_out}
+    if isinstance(config, LuminaVideoRunConfig):
+        data = {f"task.tasks.{name}.data": str(task.data) for name, task in config.task.tasks.items() if task.data}
+        held_out = {}
+    else:
+        data = {f"task.data.{stream}": path for stream, path in config.task.data.items()}
+        held_out = {f"task.eval_data.{stream}": path for stream, path in config.task.eval_data.items()}
+    model = config.task.init_from
+    return {"the model task.init_from": None if model is None else str(model), **data, **held_out}
 
 
 def stopped_status(reason: str) -> int:
@@ -85,8 +180,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def train() -> int:
         try:
             options = _parser().parse_args(arguments)
-            config = load_config(RunConfig, options.config, options.overrides)
-            stopped = run(config, config_file=options.config).stopped
+            stopped = run(load_run(options.config, options.overrides), config_file=options.config).stopped
         except (ValueError, OSError):
             if launched_local_rank():  # once a machine: the file may be missing on one of them alone
                 return USER_ERROR
@@ -98,6 +192,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = OptionParser(prog="lumos.train", description=__doc__)
-    parser.add_argument("--config", help="YAML file with settings of RunConfig")
+    parser.add_argument("--config", help="YAML file with the settings of a run")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings that win over the file's")
     return parser

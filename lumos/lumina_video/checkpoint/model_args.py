@@ -13,8 +13,8 @@ from zipfile import ZipFile, is_zipfile
 import torch
 
 from lumos.hub.hashes import check_hash
-from lumos.hub.models import refuse_pointer
 from lumos.lumina_video.config import LuminaVideoConfig
+from xllmx.safe.safetensors_file import refuse_pointer
 from xllmx.safe.torch_archive import TENSOR_NAMES, check_torch_file
 
 _MOST_BYTES = 2**20

@@ -14,6 +14,7 @@ from typing import Any
 from lumos.hub import models as hub
 from lumos.hub.models import SHARED_TEXT_ENCODER, SHARED_VAE
 from lumos.lumina_video.checkpoint.weights import config_file, read_config, weight_files
+from xllmx.safe.safetensors_file import refuse_pointer
 
 _TOKENIZER = "tokenizer.json"
 _VAE_WEIGHTS = "diffusion_pytorch_model.safetensors"
@@ -71,7 +72,7 @@ def find_parts(folder: Path | str, ckpts: Path | str) -> LuminaVideoFiles:
     for needed in ("config.json", _VAE_WEIGHTS):
         if not (vae / needed).is_file():
             raise ValueError(f"the VAE {vae} lacks {needed}; copy it there, or run: lumos download {SHARED_VAE}")
-        hub.refuse_pointer(vae / needed)
+        refuse_pointer(vae / needed)
     _check_width(text_encoder, "hidden_size", config.cap_feat_dim, "cap_feat_dim")
     _check_width(vae, "latent_channels", config.in_channels, "in_channels")
     own_defaults = folder / "generation_config.json"

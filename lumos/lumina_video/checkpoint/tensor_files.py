@@ -9,9 +9,8 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from lumos.hub.hashes import check_hash
-from lumos.hub.models import refuse_pointer
-from lumos.hub.transfer import check_safetensors
 from xllmx.finite import check_weight
+from xllmx.safe.safetensors_file import check_safetensors, refuse_pointer
 from xllmx.safe.torch_archive import load_tensors
 
 _REMEDY = "download it again, or load it as float32"

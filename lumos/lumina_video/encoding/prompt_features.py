@@ -17,9 +17,9 @@ _KEPT = 64
 class PromptFeatures:
     """Features of texts on the CPU, at most 2.4 MB each of the released encoder in fp32."""
 
-    def __init__(self, encoder: OnDemand[GemmaTextEncoder]) -> None:
-        """Encode nothing yet."""
-        self._encoder = encoder
+    def __init__(self, encoder: OnDemand[GemmaTextEncoder], *, kept: int = _KEPT) -> None:
+        """Encode nothing yet; at most `kept` texts outlive a later call."""
+        self._encoder, self._num_kept = encoder, kept
         self._known: dict[tuple[str, str], Tensor] = {}
         """(system prompt, text) -> features [L, E] of the text's own tokens; the latest last."""
 
@@ -35,8 +35,8 @@ class PromptFeatures:
             self._known.update({(system_prompt, text): one for text, one in zip(missing, made, strict=True)})
         for key in wanted:
             self._known[key] = self._known.pop(key)
-        for key in list(self._known)[: -max(len(wanted), _KEPT)]:
-            del self._known[key]
+        for _ in range(len(self._known) - max(len(wanted), self._num_kept)):
+            del self._known[next(iter(self._known))]
 
     def of(
         self, texts: Sequence[str], *, system_prompt: str, device: torch.device

@@ -10,15 +10,13 @@ import torch
 from safetensors.torch import save_file
 
 from lumos.lumina_video.training.vae_task import NETWORK_FILE, VAETask, VAETaskConfig
-from xllmx.config import load_config
 from xllmx.files import atomic_path
 from xllmx.optim import OptimConfig
 from xllmx.place import check_new_folder
 from xllmx.ranks.parallel import ParallelConfig
-from xllmx.run.exit_status import status_of
 from xllmx.run.failure import ended_together
 from xllmx.run.folder import claimed_run
-from xllmx.run.option_parser import OptionParser
+from xllmx.run.training_command import training_status
 from xllmx.trainer import Trainer, TrainerConfig
 
 
@@ -63,17 +61,13 @@ def run(config: VAERunConfig, *, config_file: Path | str | None = None) -> dict[
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Return the exit status (`xllmx.run.exit_status`)."""
-    parser = OptionParser(prog="lumos.lumina_video.training.vae", description=__doc__)
-    parser.add_argument("--config", help="YAML file with settings of VAERunConfig")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings that win over the file's")
-
-    def train() -> int:
-        options = parser.parse_args(arguments)
-        metrics = run(load_config(VAERunConfig, options.config, options.overrides), config_file=options.config)
-        sys.stdout.write(" ".join(f"{name}={value:.4g}" for name, value in metrics.items()) + "\n")
-        return 0
-
-    return status_of("lumos.lumina_video.training.vae", train, words=arguments)
+    return training_status(
+        "lumos.lumina_video.training.vae",
+        VAERunConfig,
+        lambda config, file: run(config, config_file=file),
+        arguments,
+        description=__doc__,
+    )
 
 
 if __name__ == "__main__":

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 from torch.utils.data import Dataset
 
-from lumos.lumos1.data.data_yaml import entries_of, repeated
 from lumos.lumos1.data.released import ReleasedClips, read_released
-from lumos.lumos1.data.shards import INDEX_FORMAT, INDEX_NAME, SHAPE_COLUMNS, ClipShards, shards_of_index
+from lumos.lumos1.data.shards import CLIPS, SHAPE_COLUMNS, ClipShards
 from lumos.lumos1.sequence import Clip
+from lumos.media.data_yaml import entries_of, repeated
+from lumos.media.parquet_rows import INDEX_NAME, files_of_index
 from lumos.tokenizer.vocab import Vocab
 from xllmx.safe.json_text import json_lines, parse_json, read_text, without_cut_line
 
@@ -100,8 +101,8 @@ def _open_json(path: Path, vocab: Vocab) -> "ClipShards | ReleasedClips":
     except ValueError as error:
         raise ValueError(f"{path}: damaged index of clips: {error}") from error
     try:
-        if isinstance(content, dict) and content.get("format") == INDEX_FORMAT:
-            return ClipShards(shards_of_index(path, content))
+        if isinstance(content, dict) and content.get("format") == CLIPS.index_format:
+            return ClipShards(files_of_index(path, content, form=CLIPS))
         if isinstance(content, list):
             return ReleasedClips.of_records(path, content, vocab)
     except (KeyError, TypeError) as error:

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from lumos.lumos1.data.clips import ClipDataset
-from lumos.lumos1.model.lora import LoRAConfig, add_lora, init_lora, merge_lora, without_adapters
+from lumos.lumos1.model.lora import LoRAConfig
 from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.training.clip_stream import ClipStream
 from lumos.lumos1.training.code_rows import relate_codes
@@ -23,6 +23,7 @@ from lumos.lumos1.training.samples import Sample, draw_sample
 from lumos.lumos1.training.stream_report import report_stream
 from lumos.lumos1.training.task_config import LumosTaskConfig
 from lumos.lumos1.training.tokenizer_check import check_tokenizer
+from xllmx.lora import add_lora, init_lora, merge_lora, without_adapters
 from xllmx.loss import LossOutput, chunked_cross_entropy
 from xllmx.rng import generator_for, sample_generator
 from xllmx.task import Prepared

@@ -19,6 +19,8 @@ from lumos.lumina_video.cost import (
     run_flops,
     run_seconds,
     text_flops,
+    training_bytes,
+    training_flops,
     weight_bytes,
 )
 from lumos.lumina_video.dit import MultiScaleNextDiT
@@ -144,3 +146,23 @@ def test_seconds_follow_from_a_gpus_peak() -> None:
     for share in (0, 1.1, -1):
         with pytest.raises(ValueError, match="share of the GPU's peak"):
             run_seconds(flops, "H100", utilisation=share)
+
+
+@pytest.mark.parametrize("name", ["1x2", "2x4"])
+def test_a_training_step_costs_what_torch_counts(name: str) -> None:
+    """Forward and backward; what of the backward is not needed (inputs of the first layers) is small."""
+    size, scale = (8, 16, 24), TINY.scale(name)
+    model = MultiScaleNextDiT(TINY)
+    x, text = torch.randn(1, 4, *size), torch.randn(1, 9, TINY.cap_feat_dim)
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        model(x, torch.tensor([0.3]), text, scale=scale).square().sum().backward()
+    expected = training_flops(TINY, size, scale=scale, text_tokens=9)
+    assert counter.get_total_flops() == pytest.approx(expected, rel=0.05)
+    frozen = training_flops(TINY, size, scale=scale, text_tokens=9, frozen=True)
+    assert expected / 2 < frozen < expected
+
+
+def test_checkpointed_training_keeps_inputs_and_one_block() -> None:
+    kept, whole = (training_bytes(RELEASED, 2048, checkpointing=flag) for flag in (True, False))
+    assert whole - kept == 23 * whole / 24 - 24 * 4 * 2304 * 2048
+    assert training_bytes(RELEASED, 2048, checkpointing=False, text_tokens=256) > whole

@@ -153,6 +153,15 @@ def test_a_batch_goes_through_one_clip_at_a_time(vae: CogVideoXVAE, monkeypatch:
     assert torch.equal(frames[1:2], vae.decode(latents[1:2], 8))
 
 
+def test_clips_may_be_encoded_together(vae: CogVideoXVAE, monkeypatch: pytest.MonkeyPatch) -> None:
+    clips, sizes = clip_of(8, num_clips=5), []
+    alone = vae.encode(clips)
+    vae.model.encoder.register_forward_pre_hook(lambda _, given: sizes.append(given[0].shape[0]))
+    monkeypatch.setattr(vae, "clips_at_once", 3)
+    torch.testing.assert_close(vae.encode(clips), alone)
+    assert sizes == [3, 2]
+
+
 def test_tiles_are_used_for_large_pictures_only(folder: Path, vae: CogVideoXVAE) -> None:
     tiled = CogVideoXVAE.from_pretrained(folder, tiled=True)  # tiles of 6 x 5 latents
     small, large = latents_of(2, height=6, width=5), latents_of(2, height=7, width=9)

@@ -51,7 +51,7 @@ def test_each_is_reported_once_and_replaced_in_every_epoch(num_workers: int, cap
     streams = Streams({"clips": Data(12, {5})}, batch_size={"clips": 3})
     batches = streams.loader(step=0, collate=collate, num_workers=num_workers, max_broken=0.1)
     with caplog.at_level(logging.WARNING):
-        drawn = [sample for _ in range(3 * 4) for sample in next(batches)[1][0]]
+        drawn = [sample for _ in range(3 * 4) for sample in next(batches)[0][1][0]]
     assert 5 not in drawn
     assert drawn.count(6) == 6
     assert [record.getMessage() for record in caplog.records] == ["stream clips: sample 5 is left out: file 5 is cut"]

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from xllmx.data.loader import CyclicLoader, StreamCycle, build_loader
+from xllmx.data.cycle import StreamCycle
+from xllmx.data.loader import CyclicLoader, build_loader
 from xllmx.data.mixture import Mixture
 from xllmx.data.order import BatchOrder
 
@@ -20,7 +21,10 @@ class Numbers:
         return self.offset + index
 
 
-def loader_at(step: int, *, num_workers: int = 0) -> CyclicLoader:
+TURNS = StreamCycle.in_turns({"image": 1, "video": 2})
+
+
+def loader_at(step: int, *, num_workers: int = 0, cycle: StreamCycle | None = None) -> CyclicLoader:
     loaders = {
         name: build_loader(
             data,
@@ -30,26 +34,19 @@ def loader_at(step: int, *, num_workers: int = 0) -> CyclicLoader:
         )
         for name, data, size in (("image", Numbers(13), 3), ("video", Numbers(7, 100), 1))
     }
-    return CyclicLoader(loaders, StreamCycle({"image": 1, "video": 2}), step=step, accumulation=2)
+    return CyclicLoader(loaders, cycle or TURNS, step=step)
 
 
 def drawn(loader: CyclicLoader, steps: int) -> list[tuple[str, list[list[int]]]]:
-    return [(name, [batch.tolist() for batch in batches]) for name, batches in (next(loader) for _ in range(steps))]
+    return [(name, [batch.tolist() for batch in batches]) for _ in range(steps) for name, batches in next(loader)]
 
 
-def test_streams_take_turns() -> None:
-    cycle = StreamCycle({"image": 1, "video": 2})
-    assert [cycle.at(step) for step in range(5)] == ["image", "video", "video", "image", "video"]
-    assert [cycle.draws("video", step) for step in range(6)] == [0, 0, 1, 2, 2, 3]
-    assert [cycle.draws("image", step) for step in range(6)] == [0, 1, 1, 1, 2, 2]
-    assert cycle.steps_per_draw("video") == 1.5
-
-
-def test_a_count_of_zero_leaves_a_stream_out() -> None:
-    assert StreamCycle({"image": 0, "video": 1}).names == ["video"]
-    for counts in ({}, {"image": 0}, {"image": 1, "video": -1}):
-        with pytest.raises(ValueError, match="count of at least 1"):
-            StreamCycle(counts)
+def test_a_step_draws_from_all_streams_that_go_together() -> None:
+    cycle = StreamCycle.together({"image": 1, "video": 2})
+    first, second = next(loader := loader_at(0, cycle=cycle)), next(loader)
+    assert [name for name, _ in first] == ["image", "video"]
+    assert [name for name, _ in second] == ["video"]
+    assert drawn(loader_at(3, cycle=cycle), 4) == drawn(loader_at(0, cycle=cycle), 7)[5:]
 
 
 def test_each_stream_has_its_own_batches() -> None:

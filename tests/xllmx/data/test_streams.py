@@ -31,7 +31,7 @@ def test_steps_of_an_epoch_count_the_turns_of_the_others() -> None:
     assert streams_of().steps_per_epoch("image") == 4 * 2
     assert streams_of(schedule={"image": 1, "video": 2}).steps_per_epoch() == 10 * 1.5
     assert streams_of(schedule={"image": 1, "video": 0}).steps_per_epoch("image") == 4
-    assert streams_of(accumulation=2).steps_per_epoch("image") == 2 * 2
+    assert streams_of(accumulation={"image": 2}).steps_per_epoch("image") == 2 * 2
 
 
 def test_held_out_streams_have_the_batch_of_their_first_name() -> None:
@@ -47,7 +47,7 @@ def test_keys_of_a_data_set_are_kept_apart() -> None:
 
 def test_a_stream_never_drawn_from_is_not_loaded() -> None:
     loader = streams_of(schedule={"video": 1}).loader(step=0, collate=torch.tensor, num_workers=0)
-    assert {next(loader)[0] for _ in range(5)} == {"video"}
+    assert {stream for _ in range(5) for stream, _ in next(loader)} == {"video"}
 
 
 def test_bad_settings_are_named() -> None:

@@ -2,7 +2,11 @@
 
 import json
 import pickle
+import re
 import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -11,9 +15,13 @@ import torch
 from lumos.cli import main
 from lumos.cli.training import training_run
 from lumos.cli.training.training_run import RunConfig, run, stopped_status
+from lumos.lumina_video.checkpoint.weights import load_dit
 from lumos.lumos1.sequence import sequence_of
 from lumos.tokenizer.vocab import Vocab
+from tests.lumos.lumina_video import latents as lumina
+from tests.lumos.lumina_video.tiny import tiny_lumina_folder
 from tests.tiny_data import MODEL, VOCAB, make_clip, write_clips
+from tests.xllmx import launched_ranks as ranks
 from xllmx.config import load_config
 from xllmx.run.metrics import read_metrics
 
@@ -138,3 +146,127 @@ def test_a_stopped_run_does_not_look_like_a_finished_one(capsys: pytest.CaptureF
     assert capsys.readouterr().err.splitlines()[0] == (
         "stopped by SIGTERM before the last step; the same command goes on from the checkpoint"
     )
+
+
+# --- Lumina-Video -----------------------------------------------------------------------------------------------------
+
+TASKS = {"images": 2, "fine": 4, "middle": 1, "coarse": 3}
+LOSSES = ("loss", "grad_norm", *(f"{name}/{value}" for name in TASKS for value in ("loss", "mse", "cosine")))
+
+
+def assert_same_losses(run_folder: Path, reference: Path, *, exact: bool = False) -> None:
+    rows, expected = read_metrics(run_folder), read_metrics(reference)
+    assert len(rows) == len(expected)
+    for row, wanted in zip(rows, expected, strict=True):
+        names = [name for name in LOSSES if name in wanted]
+        values, targets = [row[name] for name in names], [wanted[name] for name in names]
+        assert values == targets if exact else values == pytest.approx(targets, rel=2e-4), run_folder.name
+
+
+def test_lumina_video_trains_all_active_tasks_in_each_step(tmp_path: Path) -> None:
+    assert main(["train", "--config", str(lumina.run_config(tmp_path, steps=6))]) == 0
+    rows = read_metrics(tmp_path / "run")
+    for step, row in enumerate(rows):
+        active = {name for name, ratio in TASKS.items() if step % 4 < ratio}
+        assert {name for name in TASKS if f"{name}/loss" in row} == active
+        assert row["loss"] == pytest.approx(sum(row[f"{name}/loss"] for name in active), rel=1e-5)
+        assert row["fine/loss"] == pytest.approx(row["fine/mse"] + row["fine/cosine"], rel=1e-5)
+        bins = {name for name in row if name.startswith("fine/mse_t")}
+        assert 1 <= len(bins) <= 6
+        assert bins <= {f"fine/mse_t{number / 20:.2f}" for number in range(20)}
+    assert rows[0]["fine/mse"] == pytest.approx(2, abs=0.2)  # a fresh model predicts nothing, and u has variance 2
+    assert rows[0]["fine/cosine"] == 1
+
+
+def test_lumina_video_goes_on_bit_for_bit(tmp_path: Path) -> None:
+    config = str(lumina.run_config(tmp_path, steps=6))
+    assert main(["train", "--config", config]) == 0
+    for steps in (3, 6):
+        assert (
+            main(["train", "--config", config, f"trainer.run_dir={tmp_path / 'cut'}", f"trainer.max_steps={steps}"])
+            == 0
+        )
+    assert_same_losses(tmp_path / "cut", tmp_path / "run", exact=True)
+    folders = [tmp_path / name / "checkpoints" / "step-00000006" for name in ("run", "cut")]
+    assert len({file.read_bytes() for folder in folders for file in folder.glob("*.distcp")}) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_lumina_video_killed_goes_on_bit_for_bit(tmp_path: Path) -> None:
+    config = str(lumina.run_config(tmp_path, steps=30, trainer={"save_every": 2}))
+    killed = f"trainer.run_dir={tmp_path / 'killed'}"
+    worker = subprocess.Popen([sys.executable, "-m", "lumos.train", "--config", config, killed])
+    while not any((tmp_path / "killed").glob("checkpoints/step-*4")):
+        assert worker.poll() is None
+        time.sleep(0.05)
+    worker.kill()
+    worker.wait()
+    for run_dir in (killed, f"trainer.run_dir={tmp_path / 'run'}"):
+        assert main(["train", "--config", config, run_dir]) == 0
+    assert_same_losses(tmp_path / "killed", tmp_path / "run", exact=True)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    ("num", "words"),
+    [
+        (2, []),
+        (2, ["parallel.sharding=none"]),
+        (2, ["parallel.replicas=2", "parallel.activation_checkpointing=true"]),
+        (3, ["task.tasks.coarse.micro_bsz=1"]),
+    ],
+    ids=["sharded", "none", "replicas", "three"],
+)
+def test_lumina_video_has_the_same_losses_on_more_processes(tmp_path: Path, num: int, words: list[str]) -> None:
+    config = str(lumina.run_config(tmp_path, optim={"weight_decay": 0.1}))
+    assert main(["train", "--config", config]) == 0
+    sizes = [f"task.tasks.{name}.micro_bsz={6 // num}" for name in TASKS]
+    command = ["-m", "lumos.train", "--config", config, f"trainer.run_dir={tmp_path / 'many'}", *sizes, *words]
+    errors, codes = ranks.ended(ranks.start_ranks(command, num=num))
+    assert codes == [0] * num, errors
+    assert_same_losses(tmp_path / "many", tmp_path / "run")
+
+
+def test_lumina_video_stops_at_a_loss_that_is_not_finite(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = lumina.run_config(tmp_path, optim={"lr": 1e30})
+    assert main(["train", "--config", str(config)]) == 2
+    assert re.search(r"not finite at step \d+ \(streams? .*fine", capsys.readouterr().err)
+    assert not list((tmp_path / "run" / "checkpoints").glob("step-*"))
+
+
+def test_lumina_video_trains_adapters_alone(tmp_path: Path) -> None:
+    pytest.importorskip("peft")
+    tiny_lumina_folder(tmp_path / "base")
+    (tmp_path / "base" / "vae").rename(tmp_path / "vae")
+    config = lumina.run_config(tmp_path, steps=3, task={"init_from": str(tmp_path / "base")}, lora={"rank": 2})
+    assert main(["train", "--config", str(config)]) == 0
+    assert main(["export", str(tmp_path / "run"), str(tmp_path / "merged")]) == 0
+    base, merged = load_dit(tmp_path / "base").state_dict(), load_dit(tmp_path / "merged").state_dict()
+    changed = {name for name, value in base.items() if not torch.equal(value, merged[name])}
+    assert changed
+    assert {name.split(".")[-2] for name in changed} <= {"wq", "wk", "wv", "wk_y", "wv_y", "wo", "w1", "w2", "w3"}
+    assert main(["export", str(tmp_path / "run"), str(tmp_path / "adapter"), "--adapter"]) == 0
+    assert (tmp_path / "adapter" / "adapter_model.safetensors").is_file()
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("model=lumina", "model is 'lumina', which is none to train; did you mean lumina_video"),
+        ("trainer.batch_size.fine=3", "trainer.batch_size has no part here; set micro_bsz of each task"),
+        ("task.tasks.fine.scale=1x2", "unknown setting task.tasks.fine.scale"),
+        ("task.tasks.fine.data=null", "setting task.tasks.fine.data is None"),
+        ("task.tasks.fine.data=''", "task.tasks.fine names no data"),
+    ],
+)
+def test_settings_of_lumina_video_that_are_wrong_are_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], word: str, message: str
+) -> None:
+    config = lumina.run_config(tmp_path)
+    capsys.readouterr()
+    assert main(["train", "--config", str(config), word]) == 2
+    error = capsys.readouterr().err.strip().splitlines()
+    assert len(error) == 1
+    assert message in error[0]

@@ -12,9 +12,10 @@ import pytest
 import torch
 
 from lumos.lumos1.data.clips import ClipDataset, read_released
-from lumos.lumos1.data.shards import ClipShards, shard_metadata, write_index, write_shard
+from lumos.lumos1.data.shards import CLIPS, ClipShards, write_shard
 from lumos.lumos1.data.writing import ClipWriter
 from lumos.lumos1.sequence import Clip, sequence_of
+from lumos.media.parquet_rows import rows_metadata, write_rows_index
 from lumos.tokenizer.vocab import Vocab
 
 
@@ -95,7 +96,7 @@ def test_row_groups_are_kept_up_to_their_share_of_memory(tmp_path: Path, monkeyp
     for index in (0, 1, 0, 1):
         assert_same(shards[index], clips[index])
     assert read == [0, 1]
-    monkeypatch.setattr("lumos.lumos1.data.shards._KEPT_BYTES", int(2.5 * shards._table(0).nbytes))
+    monkeypatch.setattr("lumos.media.parquet_rows._KEPT_BYTES", int(2.5 * shards._table(0).nbytes))
     for index in (0, 2, 0, 1):  # 2 has taken the place of 1, the one longest unused
         assert_same(shards[index], clips[index])
     assert read == [0, 1, 2, 1]
@@ -160,7 +161,7 @@ def test_a_finished_set_is_not_written_over(tmp_path: Path) -> None:
 
 def test_metadata_is_kept_in_the_shard(tmp_path: Path) -> None:
     write_shard(tmp_path / "a.parquet", [], metadata={"rows": "7"})
-    assert shard_metadata(tmp_path / "a.parquet")["rows"] == "7"
+    assert rows_metadata(tmp_path / "a.parquet", form=CLIPS)["rows"] == "7"
 
 
 def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
@@ -258,11 +259,12 @@ def test_a_wrong_yaml_says_what_is_wrong(tmp_path: Path, content: str, message: 
 def test_the_example_yamls_name_what_pre_tokenisation_makes(
     repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    yamls = sorted((repo / "configs" / "data").glob("*.yaml"))
+    """Those of Lumina-Video name latents; tests/test_configs.py reads them."""
+    yamls = sorted(path for path in (repo / "configs" / "data").glob("*.yaml") if not path.name.startswith("lumina"))
     assert yamls
     write(tmp_path / "set", [make_clip(number) for number in range(4)])
-    place = "lumos.lumos1.data.data_yaml._entry"
-    monkeypatch.setattr(place, lambda yaml, entry: (tmp_path / "set", float(entry["ratio"])))
+    place = "lumos.media.data_yaml._entry"
+    monkeypatch.setattr(place, lambda yaml, entry, keys: (tmp_path / "set", float(entry["ratio"])))
     for path in yamls:
         assert len(ClipDataset(path)) >= 4
 
@@ -389,5 +391,6 @@ def test_released_shards_load(shared_data: Path, tmp_path: Path) -> None:
 def test_an_index_counts_its_clips(tmp_path: Path) -> None:
     write_shard(tmp_path / "a" / "1.parquet", [make_clip(0)])
     write_shard(tmp_path / "b" / "2.parquet", [make_clip(1), make_clip(2)])
-    assert write_index(tmp_path / "all.json", [tmp_path / "a" / "1.parquet", tmp_path / "b" / "2.parquet"]) == 3
+    files = [tmp_path / "a" / "1.parquet", tmp_path / "b" / "2.parquet"]
+    assert write_rows_index(tmp_path / "all.json", files, form=CLIPS) == 3
     assert [clip.source for clip in ClipDataset(tmp_path / "all.json")] == ["0.mp4", "1.mp4", "2.mp4"]

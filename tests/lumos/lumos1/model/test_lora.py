@@ -11,20 +11,13 @@ from lumos.cli.jobs.record import model_hash
 from lumos.cli.training.dry_run import estimate_run
 from lumos.cli.training.training_run import RunConfig, run
 from lumos.lumos1.config import LumosConfig
-from lumos.lumos1.model.lora import (
-    LoRAConfig,
-    adapters_of,
-    add_lora,
-    load_lora,
-    merge_lora,
-    save_lora,
-    without_adapters,
-)
+from lumos.lumos1.model.lora import LoRAConfig
 from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.pipeline import LumosPipeline
 from tests.model_folder import make_model_folder
 from tests.tiny_data import MODEL, VOCAB, write_clips
 from xllmx.config import load_config
+from xllmx.lora import adapters_of, add_lora, load_lora, merge_lora, save_lora, without_adapters
 
 pytest.importorskip("peft")
 

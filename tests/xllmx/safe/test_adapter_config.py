@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lumos.lumos1.model.adapter_config import read_adapter_config
+from xllmx.safe.adapter_config import read_adapter_config
 
 PLAIN = {"peft_type": "LORA", "r": 3, "lora_alpha": 5.0, "target_modules": ["q_proj", "layers.0.mlp.up_proj"]}
 

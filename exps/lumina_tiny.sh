@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Makes the model that is bundled as ckpts/lumina-tiny, from nothing but this code; some hours on 2 cores.
+#   bash exps/lumina_tiny.sh [FOLDER]      (default runs/lumina_tiny/model; ckpts/lumina-tiny replaces the bundled one)
+# Stopped or killed: run it again, it goes on. Latents of another VAE are refused: delete data/lumina_tiny then.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/env.sh"; cd "$repo"
+out="${1:-runs/lumina_tiny/model}" work=runs/lumina_tiny data=data/lumina_tiny; mkdir -p "$out" "$work" "$data"
+step() { printf '\n[%s s] %s\n' "$SECONDS" "$*"; }
+latents() { # a folder of data/lumina_tiny, number, seed and what else; nothing is done twice
+    [ -f "$data/$1/index.json" ] || "$python" -m pre_tokenize.shapes --to latents --vae "$out/vae" \
+        --out "$data/$1" --fps 8 --num "$2" --seed "$3" "${@:4}"
+}
+step "1/5 VAE"
+[ -d "$out/vae" ] || "$python" -m lumos.lumina_video.training.vae --config configs/train/lumina_tiny_vae.yaml \
+    trainer.run_dir="$work/vae" export_to="$out/vae"
+step "2/5 text encoder, from the captions"
+[ -d "$out/text_encoder" ] || "$python" -m lumos.lumina_video.training.text \
+    --config configs/train/lumina_tiny_text.yaml trainer.run_dir="$work/text" export_to="$out/text_encoder"
+step "3/5 latents and motion scores, two processes at a time"
+latents video/a 6000 31 --extras 0.2 & latents video/b 6000 32 --extras 0.2; wait $!
+latents image 6000 33 --images --extras 0.2 & latents eval_video 256 34; wait $!
+step "4/5 model, three scales and images in each step"
+bash exps/launch.sh configs/train/lumina_tiny.yaml trainer.run_dir="$work/dit" \
+    task.text_encoder="$out/text_encoder" task.vae="$out/vae"
+[ -f "$out/generation_config.json" ] || printf '%s\n' '{"width": 64, "height": 64, "num_frames": 16, "fps": 8,
+ "system_prompt": "", "preset": {"P": "1x2", "step": 31, "ts": 1.0, "renorm": -1, "cfg": [2.0, [0.5, 0]],
+ "motion": 4.0, "negMotion": -1}}' > "$out/generation_config.json"
+"$python" -m lumos.cli export "$work/dit" "$work/export" --tokenizers "$out" --dtype bfloat16 --overwrite
+cp "$work/export/config.json" "$work/export/model.safetensors" "$out/"
+step "5/5 evaluation, and the curves of training"
+"$python" -m eval.shapes run --model "$out" --num 280 --out "$work/eval"
+"$python" -m xllmx.plot "$work/dit" --out "$work/curves.png"

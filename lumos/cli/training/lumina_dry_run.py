@@ -1,0 +1,259 @@
+"""What a training run of Lumina-Video would take: parameters, and of each task tokens, memory and FLOPs.
+
+The model is built on the meta device, latents are only measured; nothing is written, no GPU is needed.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from lumos.cli.training.training_run import LuminaVideoRunConfig
+from lumos.lumina_video.config import LuminaVideoConfig
+from lumos.lumina_video.cost import TEXT_TOKENS, num_tokens, training_bytes, training_flops
+from lumos.lumina_video.data.latent_set import LatentSet
+from lumos.lumina_video.dit import MultiScaleNextDiT
+from lumos.lumina_video.network.patches import Size
+from lumos.lumina_video.scale import Scale
+from lumos.lumina_video.sizes import RELEASED
+from lumos.lumina_video.training.model_settings import read_model_config
+from lumos.lumina_video.training.samples import num_frames_of, sides_of
+from lumos.lumina_video.training.task_config import ScaleTask
+from lumos.media.data_yaml import MissingClipsError
+from xllmx.lora import add_lora
+from xllmx.ranks.accounting import StateBytes, peak_flops, state_bytes
+from xllmx.ranks.parallel import ParallelConfig
+
+_ASSUMED_PX, _ASSUMED_FRAMES = 256, 32
+_REFERENCE, _SHARE = "H100", 0.4
+_GIB = 2**30
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskEstimate:
+    """One task of a run."""
+
+    scale: Scale
+    """Its scale."""
+    size: Size
+    """(T, H, W) of its largest latent after the cut."""
+    num_clips: int | None
+    """Clips of its data; None where they are not there and a size was assumed."""
+    micro_batch: int
+    """Items of a batch on one GPU."""
+    accumulation: int
+    """Batches of a step on one GPU."""
+    share_of_steps: float
+    """Of the steps, those that it gives a batch to."""
+
+    @property
+    def tokens(self) -> int:
+        """Of one item."""
+        return num_tokens(self.size, self.scale)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LuminaVideoEstimate:
+    """A run, measured but not begun."""
+
+    model: LuminaVideoConfig
+    """The model."""
+    num_parameters: int
+    """Of the model."""
+    trainable: int
+    """Of these, those that are trained."""
+    num_gpus: int
+    """GPUs in all."""
+    shards: int
+    """GPUs that share one copy of weights and optimiser."""
+    state: StateBytes
+    """Bytes of weights, gradients, optimiser of each process."""
+    tasks: Mapping[str, TaskEstimate]
+    """The tasks."""
+    checkpointing: bool | str
+    """As configured."""
+    precision: str
+    """bf16 or fp32."""
+
+    def step_flops(self, name: str) -> int:
+        """Return the FLOPs on one GPU that a task adds to a step it is in (what MFU counts)."""
+        task, frozen = self.tasks[name], self.trainable < self.num_parameters
+        one = training_flops(self.model, task.size, scale=task.scale, frozen=frozen)
+        return task.micro_batch * task.accumulation * one
+
+    @property
+    def mean_step_flops(self) -> float:
+        """FLOPs of a mean step on one GPU, all tasks together."""
+        return sum(self.step_flops(name) * task.share_of_steps for name, task in self.tasks.items())
+
+    def activation_bytes(self, *, checkpointing: bool) -> int:
+        """Return the bytes that the largest batch keeps for its backward."""
+        return max(
+            training_bytes(
+                self.model,
+                task.micro_batch * task.tokens,
+                checkpointing=checkpointing,
+                text_tokens=task.micro_batch * TEXT_TOKENS,
+                precision=self.precision,
+            )
+            for task in self.tasks.values()
+        )
+
+
+def estimate_tasks(
+    config: LuminaVideoRunConfig, *, num_gpus: int = 1, size: tuple[int, int] | None = None
+) -> LuminaVideoEstimate:
+    """Return what a run would take on so many GPUs.
+
+    Args:
+        config: the run's settings.
+        num_gpus: processes, one a GPU.
+        size: (width, height) in pixels to assume for every task; None measures the data, and assumes a square of
+            `image_size` (or 256) for those that are not there.
+
+    Raises:
+        ValueError: no model, no data, batches that the GPUs do not divide, or another engine.
+    """
+    shards = num_shards(config.parallel, num_gpus)
+    config.task.check_data()
+    model_config = read_model_config(config.task)
+    with torch.device("meta"):
+        model = MultiScaleNextDiT(model_config)
+    blocks = [sum(weight.numel() for weight in layer.parameters()) for layer in model.layers]
+    total = sum(weight.numel() for weight in model.parameters())
+    trainable = total
+    if config.lora.rank:
+        add_lora(model, config.lora)
+        trainable = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
+        total = sum(weight.numel() for weight in model.parameters())
+    precision = "bf16" if config.trainer.precision == "auto" else config.trainer.precision
+    accumulation = config.engine_settings.accumulation_of(config.task.tasks, num_gpus)
+    most = max(task.task_ratio for task in config.task.tasks.values())
+    for task in config.task.tasks.values():
+        model_config.scale(task.scale)
+    return LuminaVideoEstimate(
+        model=model_config,
+        num_parameters=total,
+        trainable=trainable,
+        num_gpus=num_gpus,
+        shards=shards,
+        state=state_bytes(
+            [*blocks, total - sum(blocks)],
+            trainable=trainable,
+            shards=shards,
+            precision=precision,
+            averaged=bool(config.trainer.ema_decay),
+        ),
+        tasks={
+            name: _task(task, size, accumulation=accumulation[name], most=most)
+            for name, task in config.task.tasks.items()
+        },
+        checkpointing=config.parallel.activation_checkpointing,
+        precision=precision,
+    )
+
+
+def num_shards(parallel: ParallelConfig, num_gpus: int) -> int:
+    """Return how many GPUs share one copy of the state.
+
+    Raises:
+        ValueError: another engine than ours, or a number that the replicas do not divide.
+    """
+    if parallel.engine != "native":
+        rule = "whose memory the dry run does not know"
+        raise ValueError(f"parallel.engine is {parallel.engine}, {rule}; leave it out of the dry run")
+    if num_gpus < 1 or num_gpus % parallel.replicas:
+        replicas = parallel.replicas
+        raise ValueError(f"--gpus {num_gpus} must be a positive multiple of parallel.replicas={replicas}; change one")
+    return num_gpus // parallel.replicas if parallel.is_sharded(num_gpus) else 1
+
+
+def report(run: LuminaVideoEstimate) -> str:
+    """The estimate as text for a person."""
+    copies = run.num_gpus // run.shards
+    lines = [
+        f"parameters    {run.num_parameters:,} ({run.model.n_layers} blocks)",
+        f"trained       {run.trainable:,} ({run.trainable / run.num_parameters:.2%})",
+        f"GPUs          {run.num_gpus}: {copies} cop{'y' if copies == 1 else 'ies'} of the state in {run.shards} "
+        f"shard{'s' if run.shards > 1 else ''}",
+        "",
+    ]
+    return "\n".join([*lines, *_task_lines(run), "", *_memory_lines(run)])
+
+
+def _task(task: ScaleTask, size: tuple[int, int] | None, *, accumulation: int, most: int) -> TaskEstimate:
+    measured = None if size is not None else _measured(task.data)
+    if measured is not None and len(measured):
+        _, frames, rows, columns, lead = max(measured.shapes.tolist(), key=_num_latents)
+        frames -= lead
+    else:
+        width, height = size or (task.image_size or _ASSUMED_PX,) * 2
+        frames = (task.max_frames or _ASSUMED_FRAMES) // RELEASED.temporal
+        rows, columns = height // RELEASED.spatial, width // RELEASED.spatial
+    return TaskEstimate(
+        scale=task.scale,
+        size=(num_frames_of(frames, task), *sides_of(rows, columns, task)),
+        num_clips=None if measured is None else len(measured),
+        micro_batch=task.micro_bsz,
+        accumulation=accumulation,
+        share_of_steps=task.task_ratio / most,
+    )
+
+
+def _num_latents(row: list[int]) -> int:
+    """Return the latent positions that training may take of a clip with a row of `shapes`."""
+    _, frames, rows, columns, lead = row
+    return (frames - lead) * rows * columns
+
+
+def _measured(path: str) -> LatentSet | None:
+    """Return the latents of a path; None where they are not there yet."""
+    if not Path(path).exists():
+        return None
+    try:
+        return LatentSet(path)
+    except MissingClipsError:
+        return None
+
+
+def _task_lines(run: LuminaVideoEstimate) -> list[str]:
+    speed = (peak_flops(_REFERENCE) or 0.0) * _SHARE
+    lines = [
+        "task          scale   batch a GPU   clips      T x H x W    tokens   TFLOP a GPU   TFLOP of all   of steps"
+    ]
+    for name, task in run.tasks.items():
+        grid, clips = "x".join(map(str, task.size)), "assumed" if task.num_clips is None else f"{task.num_clips:,}"
+        local = f"{task.micro_batch} x {task.accumulation}" if task.accumulation > 1 else f"{task.micro_batch}"
+        flops = run.step_flops(name)
+        lines.append(
+            f"{name:14}{task.scale!s:>5}{local:>14}{clips:>8}{grid:>15}{task.tokens:>10,}{flops / 1e12:>14,.2f}"
+            f"{flops * run.num_gpus / 1e12:>15,.1f}{task.share_of_steps:>11.0%}"
+        )
+    mean = run.mean_step_flops
+    seconds = f"{mean / speed:.3g} s at {_SHARE:.0%} of a {_REFERENCE}'s bf16 peak"
+    return [*lines, f"mean step     {mean / 1e12:,.2f} TFLOP a GPU, {seconds} (activation checkpointing: a third more)"]
+
+
+def _memory_lines(run: LuminaVideoEstimate) -> list[str]:
+    state = run.state
+    rows = {
+        "master weights, fp32": (state.weights, state.weights),
+        "AdamW, 2 x fp32": (state.optimizer, state.optimizer),
+        "gradients, fp32": (state.gradients, state.gradients),
+        "averaged weights": (state.average, state.average),
+        "gathered or cast weights": (state.working, state.working),
+        "activations, largest batch": (
+            run.activation_bytes(checkpointing=False),
+            run.activation_bytes(checkpointing=True),
+        ),
+    }
+    rows["peak"] = tuple(sum(column) for column in zip(*rows.values(), strict=True))  # type: ignore[assignment]
+    choices: dict[bool | str, str] = {True: "with", False: "without", "selective": "selective, in between"}
+    chosen = choices[run.checkpointing]
+    lines = [f"GiB a GPU                    without   with activation checkpointing (this config: {chosen})"]
+    lines += [f"{name:28}{a / _GIB:8.2f}{b / _GIB:7.2f}" for name, (a, b) in rows.items() if a]
+    return [
+        *lines,
+        "not counted: CUDA context, NCCL buffers, fragmentation (plan 2 GiB), the frozen text encoder (5 GiB)",
+    ]

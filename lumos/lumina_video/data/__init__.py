@@ -1,0 +1,1 @@
+"""Clips of latents on disk, and how much moves in them."""

@@ -1,0 +1,166 @@
+"""Records of the released cache and the pickles they name, as clips of latents.
+
+A row is {path, prompt, pkl, pkl_shape, ori_id, seconds, fps, width, height, unimatch_flow}; its `fps` is that of the
+source, and the rate of the latents is written nowhere. Nor is it said where the latent of a single frame stands, so all
+such rows have a lead (`lumos.lumina_video.data.latents`), but for those that say `"lead": 0`.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lumos.lumina_video.data.latent_pickle import read_latent_pickle
+from lumos.lumina_video.data.latents import UNKNOWN_MOTION, LatentClip
+from xllmx.safe.json_text import json_lines, parse_json, read_text
+from xllmx.safe.plain_pickle import MOST_BYTES, read_plain
+
+_MOST_BYTES = 2**30
+"""Of a record; that of a million clips has a few hundred MB."""
+
+_SHAPE = re.compile(r"\s*[\[(]\s*(\d{1,6})\s*,\s*(\d{1,6})\s*,\s*(\d{1,6})\s*,\s*(\d{1,6})\s*[\])]\s*", re.ASCII)
+_REMEDY = "write the record again, or leave the row out"
+
+
+class ReleasedLatents:
+    """The clips of a record, as a sequence of `LatentClip`; each pickle is read when it is asked for."""
+
+    shapes: np.ndarray
+    """Int64 [N, 5]: `lumos.lumina_video.data.shards.SHAPE_COLUMNS` of each clip."""
+    lengths: np.ndarray
+    """Int64 [N]: latent positions (frames x rows x columns) of each clip that training may take, without its lead."""
+    motion: np.ndarray
+    """Float32 [N]: the motion score of each clip, -1 where it is unknown."""
+    vae = None
+    """No record says which VAE made its latents; only their channels tell."""
+
+    def __init__(self, path: Path, rows: Sequence[Any], *, pickles: Path | None = None) -> None:
+        """Take the rows of a record.
+
+        Args:
+            path: the record.
+            rows: what it holds.
+            pickles: where the pickles lie; None: in the record's folder, or below it where their names say so.
+
+        Raises:
+            ValueError: a row is none of the released cache, has a motion score or length that is none, or names a file
+                elsewhere.
+        """
+        self._path, self._folder = path, pickles or path.parent
+        self._rows = [_checked(row, f"{path}: row {number}") for number, row in enumerate(rows)]
+        self.shapes = np.array([(*_shape(row), row["lead"]) for row in self._rows], dtype=np.int64).reshape(-1, 5)
+        self.motion = np.array([row["unimatch_flow"] for row in self._rows], dtype=np.float32)
+        _, T, H, W, lead = self.shapes.T
+        self.lengths = (T - lead) * H * W
+
+    @classmethod
+    def of_file(cls, path: str | Path, *, pickles: Path | None = None) -> "ReleasedLatents":
+        """The clips of a record in JSON lines (.jsonl), JSON (.json), or a pickle of plain values (.pkl).
+
+        The last line of a .jsonl is left out where a kill cut it.
+
+        Raises:
+            ValueError: it is missing, damaged or no record; as the constructor.
+        """
+        path = Path(path)
+        return cls(path, _list_in(path), pickles=pickles)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, index: int) -> LatentClip:
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"clip {index} of {len(self)}")
+        row = self._rows[index]
+        file = _locate(self._path, self._folder, row["pkl"])
+        latent = read_latent_pickle(file)
+        if tuple(latent.shape) != _shape(row):
+            raise ValueError(
+                f"{file}: its latent is {list(latent.shape)}, and {self._path} says {row['pkl_shape']}; {_REMEDY}"
+            )
+        return LatentClip(
+            caption=row["prompt"],
+            latent=latent,
+            lead=row["lead"],
+            motion=row["unimatch_flow"],
+            fps=None,
+            seconds=row["seconds"],
+            source=row["path"],
+        )
+
+
+def _list_in(path: Path) -> list[Any]:
+    if path.suffix == ".pkl":
+        rows = _plain(path)
+    else:
+        text = read_text(path, remedy=_REMEDY, most_bytes=_MOST_BYTES)
+        if path.suffix == ".jsonl":
+            whole, newline, last = text.rpartition("\n")
+            text = text if last.rstrip().endswith("}") else whole + newline
+            return [row for _, row in json_lines(text, str(path), remedy=_REMEDY)]
+        rows = parse_json(text, str(path), remedy=_REMEDY)
+    if not isinstance(rows, list):
+        raise ValueError(f"{path}: no list of rows; {_REMEDY}")
+    return rows
+
+
+def _plain(path: Path) -> Any:
+    try:
+        if (size := path.stat().st_size) > MOST_BYTES:
+            raise ValueError(f"it has {size} bytes where at most {MOST_BYTES} are read")
+        return read_plain(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path}: no pickle of a list of rows ({error}); {_REMEDY}") from error
+
+
+def _checked(row: Any, where: str) -> dict[str, Any]:
+    """What is used of a row, all of its type."""
+    if not isinstance(row, Mapping):
+        raise ValueError(f"{where} is no object; {_REMEDY}")
+    found = {"lead": 1, **{name: value for name, value in row.items() if value is not None}}
+    for name in ("path", "prompt", "pkl", "pkl_shape"):
+        if not isinstance(found.get(name), str):
+            raise ValueError(f"{where} has no {name}, as rows of the released cache have; {_REMEDY}")
+    if not _SHAPE.fullmatch(found["pkl_shape"]) or 0 in _shape(found):
+        raise ValueError(f"{where}: pkl_shape is {found['pkl_shape']!r:.60}, not [channels, T, H, W]; {_REMEDY}")
+    if found["lead"] not in (0, 1) or isinstance(found["lead"], bool | float):
+        raise ValueError(f"{where}: lead is {found['lead']!r:.60}; it is 0, or 1 for a latent of the old kind")
+    if found["lead"] >= _shape(found)[1]:
+        raise ValueError(f"{where}: its only latent is the one of a single frame; {_REMEDY}")
+    seconds = _number(found, "seconds", where, least=0.0, missing=None)
+    motion = _number(found, "unimatch_flow", where, least=float("-inf"), missing=UNKNOWN_MOTION)
+    used = {name: found[name] for name in ("path", "prompt", "pkl", "pkl_shape", "lead")}
+    return {**used, "seconds": seconds, "unimatch_flow": motion if motion >= 0 else UNKNOWN_MOTION}
+
+
+def _number(row: Mapping[str, Any], name: str, where: str, *, least: float, missing: float | None) -> float:
+    """A number of a row, which the tools wrote as one or as text."""
+    value = row.get(name, missing)
+    try:
+        number = float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else float("nan")
+    except (ValueError, OverflowError):
+        number = float("nan")
+    if not isfinite(number) or number < least:
+        raise ValueError(f"{where}: {name} is {value!r:.60}, which is no number; {_REMEDY}")
+    return number
+
+
+def _shape(row: Mapping[str, Any]) -> tuple[int, ...]:
+    match = _SHAPE.fullmatch(row["pkl_shape"])
+    assert match is not None
+    return tuple(map(int, match.groups()))
+
+
+def _locate(record: Path, folder: Path, name: str) -> Path:
+    """A pickle in `folder`, wherever the record's writer had it: by the longest end of its old path that is there."""
+    parts = [part for part in Path(name).parts if part != Path(name).anchor]
+    if not parts or ".." in parts or "\0" in name:
+        raise ValueError(f"{record} names {name!r:.100} as a latent, which is no file of its set; {_REMEDY}")
+    candidates = [folder.joinpath(*parts[start:]) for start in range(len(parts))]
+    found = next((path for path in candidates if path.is_file()), None)
+    if found is None:
+        raise ValueError(f"{record} names {name!r:.100}, which is not in {folder}; move the pickles there")
+    return found

@@ -1,0 +1,145 @@
+"""Clips of latents in Parquet files, one row a clip (`lumos.media.parquet_rows`); each file says which VAE made them.
+
+folder/shard-00000.parquet    in its footer, the VAE
+folder/index.json             written last: the shards, and the VAE
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from lumos.lumina_video.data.latents import LatentClip, VAEIdentity, check_finite
+from lumos.media.parquet_rows import ParquetRows, RowForm, UnreadableShardError, rows_metadata, write_rows
+from lumos.media.shard_writer import ShardWriter
+
+SHAPE_COLUMNS = ("C", "T", "H", "W", "lead")
+"""Columns of `shapes`, which has a row for each clip."""
+
+VAE_KEY = "lumina.vae"
+"""In the footer of a shard: its `VAEIdentity`, in JSON."""
+
+LATENTS = RowForm(
+    what="latents",
+    index_format="lumina-latents",
+    schema=pa.schema(
+        [
+            ("caption", pa.string()),
+            ("latent", pa.large_binary()),  # bfloat16, little-endian, [C, T, H, W] row-major
+            ("C", pa.int32()),
+            ("T", pa.int32()),
+            ("H", pa.int32()),
+            ("W", pa.int32()),
+            ("lead", pa.int32()),
+            ("motion", pa.float32()),  # -1: unknown
+            ("fps", pa.float64()),  # null: unknown
+            ("seconds", pa.float64()),
+            ("source", pa.string()),
+        ]
+    ),
+    large_column="latent",
+    shape_columns=SHAPE_COLUMNS,
+    compression="none",
+    unknown_column="motion",
+)
+"""The columns of a clip. Latents are noise to a compressor; as they are, they are mapped."""
+
+
+def write_latent_shard(
+    path: str | Path, clips: Sequence[LatentClip], *, vae: VAEIdentity, metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write `clips` (none is allowed) as one Parquet file, whole or not at all; `metadata` is kept in its footer.
+
+    Raises:
+        ValueError: a latent is not finite or has other channels than those of `vae`, or the disk refuses.
+    """
+    for clip in clips:
+        try:
+            check_finite(clip.latent)
+        except ValueError as error:
+            raise ValueError(f"{clip.source}: {error}; encode it in float32") from error
+        vae.require(replace(vae, channels=clip.latent.shape[0]), said_by=clip.source)
+    write_rows(path, map(_row, clips), form=LATENTS, metadata={**(metadata or {}), VAE_KEY: json.dumps(asdict(vae))})
+
+
+def shard_vae(path: str | Path) -> VAEIdentity:
+    """Which VAE made the latents of a shard. Raises `ValueError` for a file that does not say it."""
+    try:
+        return VAEIdentity.from_dict(json.loads(rows_metadata(path, form=LATENTS).get(VAE_KEY, "null")))
+    except UnreadableShardError:
+        raise
+    except ValueError as error:
+        raise UnreadableShardError(f"{path}: not a readable shard of latents ({error}); make it again") from error
+
+
+class LatentShards(ParquetRows):
+    """The clips of several Parquet files as one sequence of `LatentClip`."""
+
+    lengths: np.ndarray
+    """Int64 [N]: latent positions (frames x rows x columns) of each clip that training may take, without its lead."""
+    vae: VAEIdentity | None
+    """Which VAE made them; None of no files at all."""
+    motion: np.ndarray
+    """Float32 [N]: the motion score of each clip, -1 where it is unknown."""
+
+    def __init__(self, files: Sequence[Path]) -> None:
+        """Open shards of one VAE.
+
+        Raises:
+            ValueError: one is damaged or is no shard of latents, or two are of different VAEs.
+        """
+        super().__init__(files, form=LATENTS)
+        made_by = [(path, shard_vae(path)) for path in files]
+        for path, vae in made_by[1:]:
+            made_by[0][1].require(vae, said_by=path)
+        self.vae = made_by[0][1] if made_by else None
+        _, T, H, W, lead = self.shapes.T
+        self.lengths = (T - lead) * H * W
+        self.motion = self.column("motion").astype(np.float32)
+
+    def __getitem__(self, index: int) -> LatentClip:
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"clip {index} of {len(self)}")
+        with self.row(index % len(self)) as values:
+            return _clip(values)
+
+
+class LatentWriter(ShardWriter[LatentClip]):
+    """Writes clips of latents into a folder, as `shard-00000.parquet` and so on, and `index.json` last."""
+
+    def __init__(self, folder: str | Path, *, vae: VAEIdentity, shard_size: int = 512) -> None:
+        write = partial(write_latent_shard, vae=vae)
+        super().__init__(folder, write=write, form=LATENTS, shard_size=shard_size, more={"vae": asdict(vae)})
+
+
+def _row(clip: LatentClip) -> dict[str, Any]:
+    C, T, H, W = clip.latent.shape
+    bits = clip.latent.detach().cpu().contiguous().view(torch.int16).numpy()
+    return {
+        "caption": clip.caption,
+        "latent": bits.astype("<i2").tobytes(),
+        "C": C,
+        "T": T,
+        "H": H,
+        "W": W,
+        "lead": clip.lead,
+        "motion": clip.motion,
+        "fps": clip.fps,
+        "seconds": clip.seconds,
+        "source": clip.source,
+    }
+
+
+def _clip(values: Mapping[str, Any]) -> LatentClip:
+    shape = tuple(values[name].as_py() for name in ("C", "T", "H", "W"))
+    bits = np.frombuffer(values["latent"].as_buffer(), dtype="<i2").reshape(shape).astype(np.int16)
+    latent = torch.from_numpy(bits).view(torch.bfloat16)
+    check_finite(latent)
+    plain = {name: values[name].as_py() for name in ("caption", "lead", "motion", "fps", "seconds", "source")}
+    return LatentClip(latent=latent, **plain)

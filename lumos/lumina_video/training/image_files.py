@@ -1,0 +1,110 @@
+"""Images that are no latents yet, as the engine's dataset: cropped here, encoded on the way (README 7)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+
+from lumos.lumina_video.encoding.crops import crop_sizes
+from lumos.lumina_video.training.task_config import ScaleTask
+from lumos.media.crop import crop_to_bucket, nearest_size
+from lumos.media.data_yaml import entries_of, repeated
+from lumos.media.reading import read_image
+from xllmx.data.broken import BrokenSampleError
+from xllmx.safe.json_text import json_lines, parse_json, read_text
+
+_REMEDY = 'write {"path": ..., "prompt": ...} for each'
+_MOST_BYTES = 2**30
+"""Of a list; that of a million images has about 200 MB."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageSample:
+    """An image as it is read."""
+
+    task: ScaleTask
+    """How it is trained on."""
+    caption: str
+    """Its text."""
+    pixels: UInt8[Tensor, "H W 3"]
+    """Cropped to the task's size."""
+    held_out: bool = False
+    """Whether text and motion are said in any case."""
+
+
+def is_image_list(task: ScaleTask) -> bool:
+    """Whether the data of a task are lists of image files rather than latents: .json or .jsonl, or a YAML of such."""
+    if task.media_type != "image" or not Path(task.data).is_file():
+        return False
+    try:
+        return all(_is_list(path) for path, _ in entries_of(Path(task.data), more_keys=("type",)))
+    except ValueError:  # for who opens latents to say
+        return False
+
+
+class ImageFiles:
+    """Map-style dataset of `ImageSample`, of lists of {path, prompt}; paths are relative to their list.
+
+    `data` is a list (.json, .jsonl) or a data YAML `META: [{path, ratio}]` of some.
+    """
+
+    def __init__(self, task: ScaleTask, *, held_out: bool = False) -> None:
+        """Read the lists; no image is opened.
+
+        Raises:
+            ValueError: one is damaged or empty, or `image_size` is not given.
+        """
+        self._task, self._held_out = task, held_out
+        if task.image_size is None:
+            raise ValueError(f"{task.data} lists images: set image_size, the side they are cropped to, of this task")
+        self._sizes = crop_sizes(task.image_size)
+        self._records: list[tuple[Path, str]] = []
+        for path, ratio in entries_of(Path(task.data), more_keys=("type",)):
+            records = [_record(one, path) for one in _rows(path)]
+            self._records += [records[index] for index in repeated(len(records), ratio)]
+        if not self._records:
+            raise ValueError(f"{task.data} lists no image; {_REMEDY}")
+        self.lengths: Sequence[int] = [1] * len(self._records)
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __getitem__(self, index: int) -> ImageSample:
+        """Return the image, cropped.
+
+        Raises:
+            BrokenSampleError: it cannot be read.
+        """
+        path, caption = self._records[index]
+        try:
+            image = read_image(path)
+        except ValueError as error:
+            raise BrokenSampleError(str(error)) from error
+        size = nearest_size(image.shape[1], image.shape[0], self._sizes)
+        pixels = torch.from_numpy(crop_to_bucket(image[None], size)[0].copy())
+        return ImageSample(task=self._task, caption=caption, pixels=pixels, held_out=self._held_out)
+
+
+def _is_list(path: Path) -> bool:
+    """Whether a file lists images; rows of a cache of latents name a pickle each."""
+    if path.suffix not in (".json", ".jsonl") or not path.is_file():
+        return False
+    rows = _rows(path)
+    return isinstance(rows, list) and not any(isinstance(row, dict) and "pkl" in row for row in rows[:1])
+
+
+def _rows(path: Path) -> Any:
+    text = read_text(path, remedy=_REMEDY, most_bytes=_MOST_BYTES)
+    if path.suffix == ".jsonl":
+        return [row for _, row in json_lines(text, str(path), remedy=_REMEDY)]
+    return parse_json(text, str(path), remedy=_REMEDY)
+
+
+def _record(found: Any, said_by: Path) -> tuple[Path, str]:
+    if not isinstance(found, dict) or not all(isinstance(found.get(key), str) for key in ("path", "prompt")):
+        raise ValueError(f"{said_by}: {str(found)[:60]} is no image; {_REMEDY}")
+    return said_by.parent / found["path"], found["prompt"]

@@ -1,0 +1,54 @@
+"""The model a task trains: of an architecture or a checkpoint, and of settings that win over both."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from lumos.lumina_video.checkpoint.weights import read_config
+from lumos.lumina_video.config import LuminaVideoConfig
+from lumos.lumina_video.encoding.protocols import SYSTEM_PROMPT
+from lumos.lumina_video.training.task_config import LuminaVideoTaskConfig
+from xllmx.safe.json_text import read_object
+
+_DEFAULTS = "generation_config.json"
+_RELEASED_ENCODER = "ckpts/google/gemma-2-2b"
+
+
+def with_parts(config: LuminaVideoTaskConfig) -> LuminaVideoTaskConfig:
+    """Return the settings with encoders and system prompt named: those of the model that is started from, if any.
+
+    A model without `text_encoder/`, and fresh weights, have the released ones.
+    """
+    folder = Path(config.init_from) if config.init_from is not None else None
+    encoder, vae, prompt = config.text_encoder, config.vae, config.system_prompt
+    if encoder is None and folder is not None and (folder / "text_encoder").is_dir():
+        encoder = str(folder / "text_encoder")
+    if vae is None and folder is not None and (folder / "vae").is_dir():
+        vae = str(folder / "vae")
+    if prompt is None and folder is not None and (folder / _DEFAULTS).is_file():
+        prompt = read_object(folder / _DEFAULTS).get("system_prompt")
+    return replace(
+        config,
+        text_encoder=_RELEASED_ENCODER if encoder is None else encoder,
+        vae=vae,
+        system_prompt=SYSTEM_PROMPT if prompt is None else str(prompt),
+    )
+
+
+def read_model_config(config: LuminaVideoTaskConfig) -> LuminaVideoConfig:
+    """Return the model's config: that of the checkpoint `init_from`, or of `architecture`, then the fields of `model`.
+
+    Raises:
+        ValueError: nothing says what model to train, or a field that no model has.
+    """
+    fields = {}
+    if config.architecture is not None:
+        fields = LuminaVideoConfig.named(config.architecture).to_dict()
+    elif config.init_from is not None:
+        fields = read_config(config.init_from).to_dict()
+    fields |= config.model
+    if not fields:
+        raise ValueError(
+            "no model to train: set task.architecture (for example MultiScaleNextDiT_2B_GQA), task.model (fields) or "
+            "task.init_from"
+        )
+    return LuminaVideoConfig.from_dict(fields)

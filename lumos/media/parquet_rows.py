@@ -1,0 +1,221 @@
+"""Rows in Parquet files: small row groups, so that any row is read without the rest of its file; and their index.
+
+What a row is (a clip of codes, a clip of latents) is a `RowForm`. Files are written whole or not at all, mapped into
+memory and opened when first needed.
+"""
+
+import json
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lumos.media.files import replacing
+from xllmx.safe.inside import inside
+
+INDEX_NAME = "index.json"
+"""What lists the files of a finished set; it is written last."""
+
+_ROW_GROUP_BYTES = 256 * 1024
+_SMALL_ROW_BYTES = 16
+_OPEN_FILES = 32
+_KEPT_BYTES = 64 * 2**20
+"""Row groups kept in memory. Of small rows a group holds hundreds, and each row of a shuffled batch is in another."""
+
+Row = Mapping[str, Any]
+"""Values by the names of the columns."""
+
+
+class UnreadableShardError(ValueError):
+    """A Parquet file that is damaged, cut, missing or holds something else than its form says."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowForm:
+    """What the rows of a set are."""
+
+    what: str
+    """In messages, many of them: "clips"."""
+    index_format: str
+    """How their index names itself."""
+    schema: pa.Schema
+    """Columns and their types."""
+    large_column: str | None
+    """The column of bytes that makes the size of a row; None where rows are small."""
+    shape_columns: tuple[str, ...]
+    """Columns of whole numbers that are read at once for all rows."""
+    compression: str = "zstd"
+    """Of the pages; "none" for numbers that do not compress."""
+    unknown_column: str | None = None
+    """A column of numbers of which -1 says that nobody knows; reports count these rows."""
+
+
+def write_rows(
+    path: str | Path, rows: Iterable[Row], *, form: RowForm, metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write rows (none is allowed) as one Parquet file, whole or not at all; `metadata` is kept in its footer."""
+    schema = form.schema.with_metadata(dict(metadata or {}))
+    options: dict[str, Any] = {"compression": form.compression, "use_dictionary": False, "write_page_checksum": True}
+    with (
+        replacing(path) as temporary,
+        temporary.open("wb") as file,
+        pq.ParquetWriter(file, schema, **options) as writer,
+    ):
+        for group in _row_groups(rows, form.large_column):
+            writer.write_table(pa.Table.from_pylist(group, schema=schema))
+
+
+def rows_metadata(path: str | Path, *, form: RowForm) -> dict[str, str]:
+    """What `write_rows` was given as `metadata`. Raises `ValueError` for a file that holds no such rows."""
+    with _reading(path, form) as file:
+        pairs = file.schema_arrow.metadata or {}
+    return {key.decode(): value.decode() for key, value in pairs.items()}
+
+
+def num_rows(path: str | Path, *, form: RowForm) -> int:
+    """Number of rows in a file, from its footer. Raises `ValueError` for a file that holds no such rows."""
+    with _reading(path, form) as file:
+        return file.metadata.num_rows
+
+
+def write_rows_index(
+    path: str | Path, files: Sequence[Path], *, form: RowForm, more: Mapping[str, Any] | None = None
+) -> int:
+    """Write the index of a finished set (its paths relative to it, `more` beside them); return the number of rows."""
+    path = Path(path)
+    entries: list[dict[str, Any]] = [
+        {"file": file.relative_to(path.parent).as_posix(), "num_clips": num_rows(file, form=form)} for file in files
+    ]
+    total = sum(int(entry["num_clips"]) for entry in entries)
+    index = {"format": form.index_format, "version": 1, "num_clips": total, **(more or {}), "shards": entries}
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(index, indent=1) + "\n")
+    return total
+
+
+def files_of_index(path: Path, index: Mapping[str, Any], *, form: RowForm) -> list[Path]:
+    """The files an index lists, checked against it. Raises `ValueError` where one is missing or of another length."""
+    files = []
+    for entry in index["shards"]:
+        remedy = f"a set of {form.what} has its shards in its own folder: move them there and write the index again"
+        file = inside(path.parent, entry["file"], said_by=path, remedy=remedy)
+        if (found := num_rows(file, form=form)) != entry["num_clips"]:
+            raise ValueError(
+                f"{file}: holds {found} {form.what}, but {path} says {entry['num_clips']}; write the index again"
+            )
+        files.append(file)
+    return files
+
+
+class ParquetRows:
+    """The rows of several files as one sequence of tables of one row; files are mapped and opened when first needed."""
+
+    shapes: np.ndarray
+    """Int64 [N, columns]: the `shape_columns` of each row."""
+
+    def __init__(self, files: Sequence[Path], *, form: RowForm) -> None:
+        self._files, self._form = list(files), form
+        self._open: OrderedDict[int, pq.ParquetFile] = OrderedDict()
+        self._kept: OrderedDict[int, pa.Table] = OrderedDict()
+        self._kept_bytes = 0
+        columns = form.shape_columns
+        groups, starts, shapes, total = [], [], [np.zeros((0, len(columns)), np.int64)], 0
+        for number, path in enumerate(self._files):
+            with _reading(path, form) as file:
+                for group in range(file.num_row_groups):
+                    groups.append((number, group))
+                    starts.append(total)
+                    total += file.metadata.row_group(group).num_rows
+                table = file.read(columns=list(columns), use_threads=False)
+                shapes.append(np.stack([table[name].to_numpy() for name in columns], axis=1).astype(np.int64))
+        self._groups, self._starts = groups, np.array(starts, dtype=np.int64)
+        self.shapes = np.concatenate(shapes)
+
+    def __len__(self) -> int:
+        return len(self.shapes)
+
+    @contextmanager
+    def row(self, index: int) -> Iterator[dict[str, pa.Scalar]]:
+        """A context with the values of a row; what is wrong with them in it becomes an error that names the file."""
+        group = int(np.searchsorted(self._starts, index, side="right")) - 1
+        with _naming(self._files[self._groups[group][0]], self._form):
+            table, place = self._table(group), index - int(self._starts[group])
+            yield {name: table[name][place] for name in self._form.schema.names}
+
+    def column(self, name: str) -> np.ndarray:
+        """A column of numbers, of all rows."""
+        parts = []
+        for path in self._files:
+            with _reading(path, self._form) as file:
+                parts.append(file.read(columns=[name], use_threads=False)[name].to_numpy())
+        return np.concatenate(parts) if parts else np.zeros(0)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_open": OrderedDict(), "_kept": OrderedDict(), "_kept_bytes": 0}
+
+    def _table(self, group: int) -> pa.Table:
+        """Return a row group, from memory or read now; the groups longest unused make room for it."""
+        if group not in self._kept:
+            number, local = self._groups[group]
+            table = self._kept[group] = self._file(number).read_row_group(local, use_threads=False)
+            self._kept_bytes += table.nbytes
+            while self._kept_bytes > _KEPT_BYTES and len(self._kept) > 1:
+                self._kept_bytes -= self._kept.popitem(last=False)[1].nbytes
+        self._kept.move_to_end(group)
+        return self._kept[group]
+
+    def _file(self, number: int) -> pq.ParquetFile:
+        if number not in self._open:
+            self._open[number] = _opened(self._files[number], self._form)
+            if len(self._open) > _OPEN_FILES:
+                self._open.popitem(last=False)[1].close(force=True)
+        self._open.move_to_end(number)
+        return self._open[number]
+
+
+def _row_groups(rows: Iterable[Row], large_column: str | None) -> Iterator[list[Row]]:
+    """Consecutive rows, about `_ROW_GROUP_BYTES` of their large column together, at least one."""
+    group: list[Row] = []
+    num_bytes = 0
+    for row in rows:
+        size = len(row[large_column]) if large_column else _SMALL_ROW_BYTES
+        if group and num_bytes + size > _ROW_GROUP_BYTES:
+            yield group
+            group, num_bytes = [], 0
+        group.append(row)
+        num_bytes += size
+    if group:
+        yield group
+
+
+def _opened(path: Path, form: RowForm) -> pq.ParquetFile:
+    with _naming(path, form):
+        file = pq.ParquetFile(pa.memory_map(str(path)), page_checksum_verification=True)
+        if missing := set(form.schema.names) - set(file.schema_arrow.names):
+            raise ValueError(f"it lacks the columns {sorted(missing)}")
+        return file
+
+
+@contextmanager
+def _reading(path: str | Path, form: RowForm) -> Iterator[pq.ParquetFile]:
+    path = Path(path)
+    with _naming(path, form), _opened(path, form) as file:
+        yield file
+
+
+@contextmanager
+def _naming(path: Path, form: RowForm) -> Iterator[None]:
+    """A context in which any error becomes one `ValueError` that names the file."""
+    try:
+        yield
+    except UnreadableShardError:
+        raise
+    except (pa.ArrowException, OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise UnreadableShardError(f"{path}: not a readable shard of {form.what} ({reason}); make it again") from error

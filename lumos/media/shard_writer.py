@@ -1,0 +1,79 @@
+"""Items written into a folder of shards, whose index comes last."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Generic, TypeVar
+
+from lumos.media.parquet_rows import INDEX_NAME, RowForm, write_rows_index
+from xllmx.temporary import remove_stale
+
+_T = TypeVar("_T")
+_W = TypeVar("_W")
+
+
+class ShardWriter(Generic[_T]):
+    """Writes items into a folder as `shard-00000.parquet`, ... and, when all went well, `index.json` last.
+
+    Use it as a context manager; a folder without an index is unfinished and may be written over.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        *,
+        write: Callable[[Path, Sequence[_T]], None],
+        form: RowForm,
+        shard_size: int = 512,
+        more: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Begin a set.
+
+        Args:
+            folder: made if needed.
+            write: writes one shard.
+            form: of its rows.
+            shard_size: items of a shard.
+            more: what the index says beside the list of shards.
+
+        Raises:
+            ValueError: the folder already holds a finished set.
+        """
+        self._folder, self._shard_size = Path(folder), shard_size
+        self._write, self._form, self._more = write, form, more
+        self._pending: list[_T] = []
+        self._shards: list[Path] = []
+        if shard_size < 1:
+            raise ValueError(f"shard_size is {shard_size}; a shard holds at least 1 clip")
+        if (self._folder / INDEX_NAME).exists():
+            raise ValueError(
+                f"{self._folder} already holds a finished set of clips; choose another folder or remove it"
+            )
+        remove_stale(self._folder)
+
+    def add(self, item: _T) -> None:
+        """Append an item."""
+        self._pending.append(item)
+        if len(self._pending) == self._shard_size:
+            self._flush()
+
+    def close(self) -> int:
+        """Write what is pending and the index; return the number of items."""
+        if self._pending or not self._shards:
+            self._flush()
+        return write_rows_index(self._folder / INDEX_NAME, self._shards, form=self._form, more=self._more)
+
+    def __enter__(self: _W) -> _W:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self.close()
+
+    def _flush(self) -> None:
+        shard = self._folder / f"shard-{len(self._shards):05d}.parquet"
+        self._write(shard, self._pending)
+        self._shards.append(shard)
+        self._pending = []

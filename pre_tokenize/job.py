@@ -1,0 +1,171 @@
+"""What a run of `python -m pre_tokenize` makes, from the options: the product, and settings that must not change."""
+
+import argparse
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lumos.hub.models import ckpts_root, resolve
+from lumos.lumina_video.data.latents import VAEIdentity
+from lumos.lumina_video.vae import WEIGHTS, CogVideoXVAE
+from lumos.tokenizer.text import TextTokenizer
+from lumos.tokenizer.visual import VisualTokenizer
+from pre_tokenize.codes import Codes, Target
+from pre_tokenize.encode import Limits, Product
+from pre_tokenize.latents import Latents, LatentTarget
+
+DTYPES = {
+    "float32": torch.float32,
+    "fp32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "bf16": torch.bfloat16,
+    "float16": torch.float16,
+    "fp16": torch.float16,
+}
+"""Names of precisions."""
+
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "codes": {
+        "target_size": 352,
+        "target_fps": 12,
+        "target_duration": 7,
+        "visual_tokenizer": "lumos-tiny",
+        "text_tokenizer": None,
+        "cosmos_dtype": None,
+    },
+    "latents": {"target_size": 512, "target_fps": 16, "most_seconds": 30, "vae": None, "vae_dtype": "float32"},
+}
+"""What options are that are not given, and which there are for each kind."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A kind of product, not loaded yet."""
+
+    load: Callable[[Limits], Product]
+    """Reads networks and tokenizers."""
+    settings: Mapping[str, Any]
+    """What must be the same for all rows of an output, by the names of the options."""
+
+
+def job_of(options: argparse.Namespace) -> Job:
+    """The job that the options ask for, which are completed with their defaults.
+
+    Raises:
+        ValueError: an option of the other kind is given, or one has a value that makes no clip.
+    """
+    mine = DEFAULTS[options.to]
+    for other, names in DEFAULTS.items():
+        for name in names.keys() - mine.keys():
+            if getattr(options, name) is not None:
+                raise ValueError(f"--{name} goes with --to {other}, and this is --to {options.to}; leave it out")
+    for name, value in mine.items():
+        if getattr(options, name) is None:
+            setattr(options, name, value)
+    return _codes(options) if options.to == "codes" else _latents(options)
+
+
+def _codes(options: argparse.Namespace) -> Job:
+    target = Target(
+        modality=options.modality,
+        size=options.target_size,
+        fps=options.target_fps,
+        duration=options.target_duration,
+        frame_choice=options.frame_choice,
+    )
+    name = options.cosmos_dtype
+    dtype = DTYPES[name] if name else None
+    visual, text = _tokenizer_files(options.visual_tokenizer, options.text_tokenizer)
+    return Job(
+        load=lambda limits: Codes(
+            target,
+            text=TextTokenizer.from_file(text),
+            visual=VisualTokenizer.from_pretrained(visual, device=limits.device, dtype=dtype),
+            device=limits.device,
+        ),
+        settings={
+            "modality": target.modality,
+            "target_size": target.size,
+            "target_fps": target.fps,
+            "target_duration": target.duration,
+            **({"frame_choice": target.frame_choice} if target.modality == "video" else {}),
+            "visual_tokenizer": _sha256(visual / "encoder.jit"),
+            "text_tokenizer": _sha256(text),
+            "cosmos_dtype": str(dtype).removeprefix("torch.") if dtype else "default",
+        },
+    )
+
+
+def _latents(options: argparse.Namespace) -> Job:
+    target = LatentTarget(
+        modality=options.modality,
+        size=options.target_size,
+        fps=options.target_fps,
+        most_seconds=options.most_seconds,
+        frame_choice=options.frame_choice,
+    )
+    dtype = DTYPES[options.vae_dtype]
+    if options.vae is None:
+        raise ValueError("--to latents needs --vae, the folder of a VAE (or of a model that has one)")
+    folder, identity = vae_of(options.vae)
+    videos = {
+        "target_fps": target.fps,
+        "most_seconds": target.most_seconds,
+        "frame_choice": target.frame_choice,
+    }
+
+    def load(limits: Limits) -> Latents:
+        vae = CogVideoXVAE.from_pretrained(folder, device=limits.device, dtype=dtype)
+        vae.clips_at_once = limits.batch_size
+        return Latents(target, vae=vae, identity=identity, device=limits.device)
+
+    return Job(
+        load=load,
+        settings={
+            "modality": target.modality,
+            "target_size": target.size,
+            **(videos if target.modality == "video" else {}),
+            "vae": f"{identity.sha256} {_sha256(folder / 'config.json')}",
+            "vae_dtype": str(dtype).removeprefix("torch."),
+        },
+    )
+
+
+def vae_of(path: str | Path) -> tuple[Path, VAEIdentity]:
+    """The folder of a VAE, given itself or the folder of its model, and which VAE it is; its weights are not loaded.
+
+    Raises:
+        ValueError: there is none, or it is damaged.
+    """
+    folder = Path(path)
+    if not (folder / WEIGHTS).is_file() and (folder / "vae" / "config.json").is_file():
+        folder = folder / "vae"
+    vae = CogVideoXVAE.without_weights(folder)
+    return folder, VAEIdentity.of(vae, sha256=_sha256(folder / WEIGHTS))
+
+
+def _tokenizer_files(visual: str, text: str | None) -> tuple[Path, Path]:
+    """The folder of the visual tokenizer and the file of the text tokenizer, from paths or from a model's name."""
+    roots = [Path(visual), ckpts_root() / visual]
+    folders = [folder for root in roots for folder in (root, root / "visual_tokenizer")]
+    folder = next((folder for folder in folders if (folder / "encoder.jit").is_file()), None)
+    if folder is None:
+        files = resolve(visual)
+        folder, found = files.visual_tokenizer, Path(text) if text else files.text_tokenizer
+    else:
+        beside = [folder.parent / "text_tokenizer.json", folder.parent / "tokenizer" / "text_tokenizer.json"]
+        found = (
+            Path(text) if text else next((path for path in beside if path.is_file()), folder / "text_tokenizer.json")
+        )
+    if not found.is_file():
+        raise ValueError(f"--text_tokenizer {found}: no such file; give the text_tokenizer.json of the same model")
+    return folder, found
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,47 @@
+"""What a training of Lumina-Video would take follows from the config and the data."""
+
+from pathlib import Path
+
+import pytest
+
+from lumos.cli import main
+from lumos.cli.training.lumina_dry_run import estimate_tasks
+from lumos.cli.training.training_run import LuminaVideoRunConfig, load_run
+from lumos.lumina_video.cost import TEXT_TOKENS, training_flops
+from lumos.lumina_video.scale import Scale
+from tests.lumos.lumina_video.latents import run_config
+
+
+def released(repo: Path, *words: str) -> LuminaVideoRunConfig:
+    config = load_run(repo / "configs/train/lumina_f8F32R256.yaml", words)
+    assert isinstance(config, LuminaVideoRunConfig)
+    return config
+
+
+def test_the_released_recipe_is_planned_without_data_or_weights(repo: Path) -> None:
+    run = estimate_tasks(released(repo), num_gpus=16)
+    assert (run.num_parameters, run.trainable, run.shards) == (1_771_364_672, 1_771_364_672, 16)
+    assert [(str(task.scale), task.tokens, task.accumulation) for task in run.tasks.values()] == [
+        ("1x2", 256, 2), ("1x2", 2048, 2), ("2x2", 1024, 2), ("2x4", 256, 2),
+    ]  # fmt: skip
+    fine = training_flops(run.model, (8, 32, 32), scale=Scale(frames=1, pixels=2), text_tokens=TEXT_TOKENS)
+    assert run.step_flops("videos_fine") == 16 * fine
+    assert run.activation_bytes(checkpointing=True) < run.activation_bytes(checkpointing=False) / 5
+    halved = estimate_tasks(released(repo, "task.tasks.videos_fine.task_ratio=2"), num_gpus=16)
+    assert run.mean_step_flops - halved.mean_step_flops == 8 * fine
+
+
+def test_data_that_are_there_are_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = run_config(tmp_path)
+    assert main(["train", "--config", str(config), "--dry-run"]) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("coarse")]
+    assert line.split()[:6] == ["coarse", "2x4", "6", "x", "2", "30"]
+    assert "2x8x12" in line
+    assert not (tmp_path / "run").exists()
+
+
+def test_batches_that_the_gpus_do_not_divide_are_named(repo: Path) -> None:
+    with pytest.raises(ValueError, match="24 processes with batches of 8"):
+        estimate_tasks(released(repo), num_gpus=24)
+    with pytest.raises(ValueError, match=r"multiple of parallel\.replicas=2"):
+        estimate_tasks(released(repo, "parallel.replicas=2"), num_gpus=3)
