@@ -6,6 +6,7 @@ with loading("pre_tokenize"):
     import argparse
     import sys
     from collections.abc import Sequence
+    from pathlib import Path
     from typing import Any
 
     import torch

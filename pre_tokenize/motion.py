@@ -39,6 +39,7 @@ with loading("pre_tokenize.motion"):
     from pre_tokenize.records import Record, read_record, with_fields, write_rows_as
     from pre_tokenize.table import MOTION_COLUMN, Item
     from pre_tokenize.work import Place, work
+    from xllmx.place import check_file, inputs_of
 
 ESTIMATOR_COLUMN = "motion_estimator"
 """Which estimator made a score."""
@@ -118,6 +119,9 @@ def _main(arguments: Sequence[str] | None) -> int:
         raise ValueError(
             f"--output_file {options.output_file}: of a {record.suffix} give a name that ends in {' or '.join(endings)}"
         )
+    check_file(
+        options.output_file, inputs=inputs_of({"--input_file": options.input_file, "--weights": options.weights})
+    )
     settings = {"to": "motion", "estimator": options.estimator, "frame_choice": options.frame_choice}
     if options.weights is not None and options.weights.is_file():
         settings["weights"] = hashlib.sha256(options.weights.read_bytes()).hexdigest()

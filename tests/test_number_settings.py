@@ -31,6 +31,11 @@ GIVEN: dict[str, dict[str, Any]] = {
         "width": 64, "height": 32, "num_frames": 8, "fps": 6, "preset": FlowPreset.named("f16F64R512"),
     },
     "lumos.lumina_video.sizes.Compression": {},
+    "lumos.lumina_video.training.lora.LoRAConfig": {},
+    "lumos.lumina_video.training.task_config.LuminaVideoTaskConfig": {},
+    "lumos.lumina_video.training.task_config.ScaleTask": {},
+    "lumos.lumina_video.training.text_task.TextNetworkConfig": {},
+    "lumos.lumina_video.training.text_task.TextTaskConfig": {},
     "lumos.lumina_video.training.vae_task.VAENetworkConfig": {},
     "lumos.lumina_video.training.vae_task.VAETaskConfig": {},
     "lumos.lumos1.config.ARDFConfig": {},
@@ -50,7 +55,9 @@ GIVEN: dict[str, dict[str, Any]] = {
     "lumos.tokenizer.task.TokenizerTaskConfig": {},
     "lumos.tokenizer.vocab.Vocab": {},
     "pre_tokenize.encode.Limits": {},
-    "pre_tokenize.encode.Target": {"modality": "video", "size": 64, "fps": 4, "duration": 2},
+    "pre_tokenize.latents.LatentTarget": {"modality": "video", "size": 64, "fps": 4, "most_seconds": 3},
+    "pre_tokenize.shapes_latents.Speed": {},
+    "pre_tokenize.codes.Target": {"modality": "video", "size": 64, "fps": 4, "duration": 2},
     "xllmx.optim.OptimConfig": {},
     "xllmx.ranks.parallel.ParallelConfig": {},
     "xllmx.trainer_config.TrainerConfig": {"run_dir": Path("r"), "max_steps": 3},
@@ -58,6 +65,11 @@ GIVEN: dict[str, dict[str, Any]] = {
 """Class of settings -> what it cannot be made without."""
 
 MADE_BY_US = {
+    "lumos.cli.training.lumina_dry_run.LuminaVideoEstimate", "lumos.cli.training.lumina_dry_run.TaskEstimate",
+    "lumos.lumina_video.data.latents.LatentClip", "lumos.lumina_video.data.latents.VAEIdentity",
+    "lumos.lumina_video.training.image_files.ImageSample", "lumos.lumina_video.training.samples.Item",
+    "lumos.lumina_video.training.samples.Sample", "lumos.media.chosen_frames.ChosenFrames",
+    "pre_tokenize.encode.Pixels", "pre_tokenize.motion.Score",
     "eval.benchmark.Benchmark", "eval.check.findings.Findings", "eval.check.media.Expected", "eval.check.media.Media",
     "eval.driver.command.Driver", "eval.driver.run.Done", "eval.prompts.sources.Source",
     "eval.report.published.Published", "eval.report.scores.Score", "eval.report.scores.Scores",
@@ -76,14 +88,14 @@ MADE_BY_US = {
     "lumos.lumos1.training.length_limit.Selection", "lumos.lumos1.training.samples.Sample", "lumos.media.video.Shown",
     "lumos.shapes.caption.ObjectClaim", "lumos.shapes.describe.ObjectReading", "lumos.shapes.segment.Blob",
     "pre_tokenize.ledger.Skip", "pre_tokenize.pace.Pace", "pre_tokenize.table.Item", "xllmx.attention.Spans",
-    "xllmx.data.broken.Drawn", "xllmx.data.broken.Fault", "xllmx.data.loader.StreamCycle",
+    "xllmx.data.broken.Drawn", "xllmx.data.broken.Fault",
     "xllmx.data.order.BatchOrder", "xllmx.loss.LossOutput", "xllmx.loss._Options", "xllmx.number_range.Range",
     "xllmx.plot.Curve", "xllmx.ranks.accounting.StateBytes", "xllmx.safe.plain_pickle.Seen", "xllmx.task.Prepared",
     "xllmx.trainer.FitResult",
 }  # fmt: skip
 """Classes with numbers that nobody sets: results, and what is made of settings that were checked."""
 
-OWN_TEST = {"lumos.lumina_video.preset.FlowPreset"}
+OWN_TEST = {"lumos.lumina_video.preset.FlowPreset", "pre_tokenize.work.Place", "xllmx.lora.AdapterConfig"}
 
 WRONG: dict[type, tuple[Any, ...]] = {
     float: (math.nan, math.inf, -math.inf, 1e308, -1e308),

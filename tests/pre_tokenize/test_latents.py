@@ -153,7 +153,7 @@ def test_images_are_one_latent_without_motion(images, tmp_path: Path, vae: Path,
 def test_an_image_that_is_too_small_is_skipped(tmp_path: Path, latents_command: Command) -> None:
     write_image(tmp_path / "a.png", np.zeros((60, 67, 3), np.uint8))
     write_csv(tmp_path / "a.csv", [("a.png", "a")])
-    assert program.main(latents_command(tmp_path / "a.csv", tmp_path / "out", modality="image")) == 0
+    assert program.main(latents_command(tmp_path / "a.csv", tmp_path / "out", modality="image")) == 1
     (skip,) = json.loads(next((tmp_path / "out").rglob("report.json")).read_text())["skipped_items"]
     assert skip["reason"] == "smaller than the target size"
     assert "67x60 px, fewer than 64x64" in skip["detail"]

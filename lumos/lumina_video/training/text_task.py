@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from jaxtyping import Int
@@ -20,6 +20,7 @@ from transformers import Gemma2Config, Gemma2ForCausalLM
 from lumos.lumina_video.text import TOKENIZER
 from lumos.shapes.dataset import training_example
 from xllmx.loss import LossOutput, chunked_cross_entropy
+from xllmx.number_range import COUNT, SHARE, Range, check_numbers
 from xllmx.rng import seed_for
 from xllmx.safe.json_text import read_object
 from xllmx.task import Prepared
@@ -32,18 +33,21 @@ _SPECIAL = (PAD, EOS, BOS, UNKNOWN)
 class TextNetworkConfig:
     """Sizes of the encoder, by their names in transformers; all else is as in Gemma-2."""
 
-    hidden_size: int = 128
+    hidden_size: Annotated[int, Range(1, 2**16)] = 128
     """Width of the features."""
-    intermediate_size: int = 384
+    intermediate_size: Annotated[int, Range(1, 2**20)] = 384
     """Width of the feed-forward layers."""
-    num_hidden_layers: int = 4
+    num_hidden_layers: Annotated[int, Range(1, 1000)] = 4
     """Layers; the last one is for training alone."""
-    num_attention_heads: int = 4
+    num_attention_heads: Annotated[int, Range(1, 1024)] = 4
     """Query heads."""
-    num_key_value_heads: int = 2
+    num_key_value_heads: Annotated[int, Range(1, 1024)] = 2
     """Key/value heads."""
-    head_dim: int = 32
+    head_dim: Annotated[int, Range(1, 2**12)] = 32
     """Channels of a head."""
+
+    def __post_init__(self) -> None:
+        check_numbers(self, "task.network.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,12 +58,15 @@ class TextTaskConfig:
     """Sizes of the network."""
     tokenizer: Path = Path("ckpts/lumos-tiny/text_tokenizer.json")
     """A byte-level BPE whose bytes and merges are taken, with special tokens of Gemma's names before them."""
-    num_captions: int = 40000
+    num_captions: Annotated[int, COUNT] = 40000
     """Captions of the bundled world, made on the fly from their number; every second one of a still picture."""
-    num_eval_captions: int = 512
+    num_eval_captions: Annotated[int, COUNT] = 512
     """Held-out captions."""
-    extras: float = 0.2
+    extras: Annotated[float, SHARE] = 0.2
     """Chance of a shape and of a colour that only training shows."""
+
+    def __post_init__(self) -> None:
+        check_numbers(self, "task.")
 
 
 class Captions:

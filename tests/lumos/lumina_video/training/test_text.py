@@ -98,4 +98,6 @@ def test_a_file_that_is_no_tokenizer_is_one_line(tmp_path: Path, capsys: pytest.
     (tmp_path / "empty.json").write_text("{}")
     words = [f"trainer={{run_dir: {tmp_path / 'run'}, max_steps: 1}}", f"task.tokenizer={tmp_path / 'empty.json'}"]
     assert main(words) == 2
-    assert capsys.readouterr().err.startswith(f"error: {tmp_path / 'empty.json'} holds no byte-level BPE")
+    assert capsys.readouterr().err.startswith(
+        f"lumos.lumina_video.training.text: error: {tmp_path / 'empty.json'} holds no byte-level BPE"
+    )
