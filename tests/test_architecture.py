@@ -39,6 +39,7 @@ BROUGHT = {"yaml", "httpx", "httpx2"}
 """Parts of what omegaconf and huggingface_hub raise; they come with those two."""
 
 HOSTS = {
+    "git-lfs.github.com",
     "arxiv.org",
     "127.0.0.1",
     "github.com",

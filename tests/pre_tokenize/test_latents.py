@@ -185,7 +185,7 @@ def test_latents_that_are_not_finite_skip_their_row_alone() -> None:
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--target_size", "20"], "--target_size is 20 px; it must be at least 32"),
+        (["--target_size", "20"], "--target_size is 20; it must be a whole number of at least 32"),
         (["--target_fps", "0"], "--target_fps is 0"),
         (["--most_seconds", "0"], "--most_seconds is 0"),
         (["--vae", "no/such/folder"], "no/such/folder has no config.json"),

@@ -216,7 +216,7 @@ def test_concat_record_runs_as_a_file(tmp_path: Path, repo: Path) -> None:
         (["--target_fps", "0"], "--target_fps is 0"),
         (["--target_fps", "500"], "--target_fps is 500, more than the text tokenizer has a token for; give at most"),
         (["--target_duration", "500"], "--target_duration is 500, more than"),
-        (["--target_size", "1000000"], "--target_size is 1000000, more than"),
+        (["--target_size", "60000"], "--target_size is 60000, more than"),
         (["--task_id", "0"], "--task_id is 0; it must be one of 1..1"),
         (["--all_tasks", "0"], "--all_tasks is 0"),
         (["--splits", "0"], "--splits is 0"),

@@ -24,7 +24,7 @@ _OF_NO_USE = {
 }  # fmt: skip
 """What stands in every file and says nothing of how adapters that are trained are added to the weights."""
 
-REMEDY = "take adapters of plain LoRA, as lumos export RUN FOLDER --adapter writes them"
+REMEDY = "take adapters of plain LoRA, as an export with --adapter writes them"
 
 
 def read_adapter_config(path: Path) -> dict[str, Any]:
