@@ -77,7 +77,7 @@ def test_bad_input_is_one_clear_line(
     assert message in error
 
 
-@pytest.mark.parametrize(("words", "said"), [([], "seed"), (["--seed", "-1"], "--seed")])
+@pytest.mark.parametrize(("words", "said"), [([], "list.json, entry 1: seed"), (["--seed", "-1"], "error: --seed")])
 def test_a_wrong_seed_is_that_of_the_list_or_of_the_option(
     words: list[str], said: str, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -85,7 +85,7 @@ def test_a_wrong_seed_is_that_of_the_list_or_of_the_option(
     prompts.write_text(json.dumps([{"prompt": "a circle"} if words else {"prompt": "a circle", "seed": -1}]))
     command = ["t2v", "--prompts", str(prompts), "--model", str(model), "--out", str(tmp_path / "o"), *words]
     assert custom.main(command) == 2
-    assert f"eval.custom: error: {said} is -1; it must be" in capsys.readouterr().err
+    assert f"{said} is -1; it must be" in capsys.readouterr().err
 
 
 def test_several_outputs_of_a_prompt_are_numbered_and_have_seeds_of_their_own(model: Path, tmp_path: Path) -> None:

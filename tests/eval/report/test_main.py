@@ -89,7 +89,8 @@ def test_what_cannot_be_read_is_one_line(tmp_path: Path, capsys) -> None:
 def test_the_page_shows_images_with_prompts_and_verdicts(tmp_path: Path) -> None:
     """Prompts are text, whatever they contain; links lead to the outputs; what is missing is said."""
     tags = list(TAGS)
-    records = [{"tag": tag, "include": [], "prompt": f"{NASTY}{tag}{n}"} for tag in tags for n in range(2)]
+    cup = {"class": "cup", "count": 1}
+    records = [{"tag": tag, "include": [cup], "prompt": f"{NASTY}{tag}{n}"} for tag in tags for n in range(2)]
     prompts, images = tmp_path / "prompts.jsonl", tmp_path / "my images"
     prompts.write_text("".join(json.dumps(record) + "\n" for record in records))
     results = []

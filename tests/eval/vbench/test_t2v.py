@@ -161,7 +161,7 @@ def test_models_without_video_are_refused_before_anything_is_made(
     words = ["--model", str(model), "--prompts", str(full_info), "--short", "--out", str(tmp_path / "o")]
     assert vbench_t2v.main(words) == 2
     error = capsys.readouterr().err.splitlines()[-1]
-    assert "cannot do video: of 2 latent frames it makes 2 frames, not 5 frames" in error
+    assert "cannot do video: 2 latent frames are 5 frames (" in error
     (model / "generation_config.json").write_text('{"num_frames": 1}')
     assert vbench_t2v.main(words) == 2
     assert "is asked for one frame; choose a model of videos" in capsys.readouterr().err
