@@ -272,14 +272,16 @@ def test_a_tokenizer_of_images_alone_is_found_at_the_first_check(folder: Path, m
 
     def one_frame_each(codes: torch.Tensor) -> torch.Tensor:
         tried.append(codes.shape)
-        return torch.zeros(len(codes), 3, codes.shape[1], 8, 8)
+        raise ValueError("makes pixels of 2 frames")  # as `VisualTokenizer.decode` does
 
     decode = pipeline.visual.decode
     monkeypatch.setattr(pipeline.visual, "decode", one_frame_each)
     settings = settings_for(pipeline.defaults, {})
     pipeline.check("a", settings_for(pipeline.defaults, {"num_frames": 1}))
     assert tried == []
-    with pytest.raises(ValueError, match="cannot do video: of 2 latent frames it makes 2 frames, not 5 frames; choose"):
+    with pytest.raises(
+        ValueError, match=r"cannot do video: 2 latent frames are 5 frames \(makes pixels of 2 frames\); choose"
+    ):
         pipeline.check("a", settings)
     assert tried == [(1, 2, *settings.grid)]
     monkeypatch.setattr(pipeline.visual, "decode", decode)
