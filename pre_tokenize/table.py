@@ -9,6 +9,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+_SHOWN = 200
+"""Characters of a header that an error repeats."""
+
 COLUMNS = ("path", "text")
 
 
@@ -66,7 +69,7 @@ def read_table(file: str | Path) -> Table:
         if missing := [name for name in COLUMNS if name not in found]:
             raise ValueError(
                 f"--input_file {file}: lacks the column(s) {', '.join(missing)} "
-                f"(it has: {', '.join(found) or 'nothing'}); the header must name path,text"
+                f"(it has: {_listed(found)}); the header must name path,text"
             )
         if twice := [name for name in COLUMNS if found.count(name) > 1]:
             raise ValueError(f"--input_file {file}: has the column {twice[0]} twice; leave one of them out")
@@ -89,6 +92,11 @@ def read_table(file: str | Path) -> Table:
     if not items:
         raise ValueError(f"--input_file {file}: has no row below its header; write one for each picture or video")
     return Table(file=file, items=items, sha256=hashlib.sha256(content).hexdigest())
+
+
+def _listed(names: Sequence[str]) -> str:
+    text = " ".join(", ".join(names).split())
+    return f"{text[:_SHOWN]}..." if len(text) > _SHOWN else text or "nothing"
 
 
 def part_of(rows: range, parts: int, *, index: int) -> range:
