@@ -25,6 +25,7 @@ from lumos.lumina_video.schedule import (
     value_at,
     values_reached,
 )
+from xllmx.argument_types import checked_types
 from xllmx.safe.yaml_text import read_yaml
 from xllmx.setting import shown, suggestion
 
@@ -106,6 +107,7 @@ class FlowPreset:
             object.__setattr__(self, name, value)
 
     @classmethod
+    @checked_types
     def named(cls, name: str) -> "FlowPreset":
         """Return a released preset.
 
@@ -117,6 +119,7 @@ class FlowPreset:
         return cls.from_dict(PRESETS[name])
 
     @classmethod
+    @checked_types
     def from_dict(cls, values: Mapping[str, Any]) -> "FlowPreset":
         """Return the preset of these values under the released keys (module docstring), all seven of them.
 
@@ -132,6 +135,7 @@ class FlowPreset:
         return cls(**_checked({field: values[key] for key, field in _FIELD_OF.items()}))
 
     @classmethod
+    @checked_types
     def from_file(cls, path: Path | str) -> "FlowPreset":
         """Return the preset of a JSON or YAML file with the released keys.
 

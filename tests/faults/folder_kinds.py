@@ -77,8 +77,10 @@ def adapter(world: World, folder: Path, rng: Random) -> Attempt:
 def _with_model(model: Path, folder: Path, rng: Random, *more: str) -> Attempt:
     path = any_file(model, rng)
     done = damage(path, rng)
-    optional = "generation_config" in path.name and not path.exists()
-    what, broken = f"{path.relative_to(model)}: {done.name}", done.broken and not optional
+    what = f"{path.relative_to(model)}: {done.name}"
+    broken = (
+        done.broken and path.name != "generation_config.json"
+    )  # it may be missing
     if rng.random() < 0.3:
         return Attempt(module=LUMOS, words=["doctor", "--model", str(model)], broken=broken, what=what)
     words = ["generate", "--prompt", "x", "--model", str(model), "--out", str(folder / "o.mp4"), *SMALL, *more]
@@ -135,8 +137,8 @@ def shards(world: World, folder: Path, rng: Random) -> Attempt:
     clips = copied(world.clips, folder)
     path = any_file(clips, rng)
     done = damage(path, rng)
-    words = train_words(folder / "run", clips)
-    return Attempt(module=TRAIN, words=words, broken=done.broken, what=f"{path.name}: {done.name}")
+    words, broken = train_words(folder / "run", clips), done.broken and path.exists()  # shards do without an index
+    return Attempt(module=TRAIN, words=words, broken=broken, what=f"{path.name}: {done.name}")
 
 
 def released_shards(world: World, folder: Path, rng: Random) -> Attempt:

@@ -3,11 +3,13 @@
 import importlib
 import multiprocessing
 import os
+import resource
 import sys
 from collections.abc import Mapping, Sequence
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+_MOST_BYTES = 16 << 30
 _PRELOADED = [
     "tests.faults.forked",
     "lumos.cli.commands",
@@ -63,6 +65,7 @@ def ended(module: str, words: Sequence[str], *, log: Path, patience_s: float) ->
 def _run(module: str, words: list[str], log: Path, environment: dict[str, str], folder: Path | None) -> None:
     if folder is not None:
         os.chdir(folder)
+    resource.setrlimit(resource.RLIMIT_AS, (_MOST_BYTES, _MOST_BYTES))  # or a device read without end would end us all
     with log.open("ab") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)

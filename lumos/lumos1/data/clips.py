@@ -12,6 +12,7 @@ from lumos.lumos1.data.released import ReleasedClips, read_released
 from lumos.lumos1.data.shards import INDEX_FORMAT, INDEX_NAME, SHAPE_COLUMNS, ClipShards, shards_of_index
 from lumos.lumos1.sequence import Clip
 from lumos.tokenizer.vocab import Vocab
+from xllmx.argument_types import checked_types
 from xllmx.safe.json_text import json_lines, parse_json, read_text, without_cut_line
 
 __all__ = ["ClipDataset", "read_released"]
@@ -40,6 +41,7 @@ class ClipDataset(Dataset[Clip]):
     shapes: np.ndarray
     """Int64 [N, 6]: `lumos.lumos1.data.shards.SHAPE_COLUMNS`; -1 where only the length is known (a released record)."""
 
+    @checked_types
     def __init__(self, path: str | Path, *, vocab: Vocab | None = None) -> None:
         self._parts: list[ClipShards | ReleasedClips] = []
         items, lengths = [np.zeros((0, 2), np.int64)], [np.zeros(0, np.int64)]
