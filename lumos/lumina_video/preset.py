@@ -115,7 +115,7 @@ class FlowPreset:
             ValueError: there is none of that name.
         """
         if name not in PRESETS:
-            raise ValueError(f"there is no preset {name!r}; {suggestion(name, PRESETS)}")
+            raise ValueError(f"there is no preset {shown(name)}; {suggestion(name, PRESETS)}")
         return cls.from_dict(PRESETS[name])
 
     @classmethod
@@ -128,7 +128,7 @@ class FlowPreset:
         """
         for key in values:
             if key not in _FIELD_OF:
-                raise ValueError(f"a preset has no key {key!r}; {suggestion(str(key), _FIELD_OF)}")
+                raise ValueError(f"a preset has no key {shown(key)}; {suggestion(str(key), _FIELD_OF)}")
         missing = [key for key in _FIELD_OF if key not in values]
         if missing:
             raise ValueError(f"the preset lacks {', '.join(missing)}; give it all of {', '.join(_FIELD_OF)}")
@@ -283,7 +283,7 @@ def _number(key: str, value: Any) -> Number:
 
 def _scale(key: str, value: Any) -> str:
     if not isinstance(value, str):
-        raise ValueError(f"{key} is {value!r}; it must be a scale, frames x pixels, for example 2x4")
+        raise ValueError(f"{key} is {shown(value)}; it must be a scale, frames x pixels, for example 2x4")
     try:
         return str(Scale.parse(value))
     except ValueError as error:
@@ -293,7 +293,7 @@ def _scale(key: str, value: Any) -> str:
 def _points(key: str, value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 2 <= value <= MAX_POINTS:
         raise ValueError(
-            f"{key} is {value!r}; it counts the points of the time grid, one more than the steps of the run: "
+            f"{key} is {shown(value)}; it counts the points of the time grid, one more than the steps of the run: "
             f"write a whole number from 2 to {MAX_POINTS} (released: 70)"
         )
     return value

@@ -1,6 +1,7 @@
 """Damage to folders and the files in them: models of both kinds, adapters, runs, shards, media, outputs, records."""
 
 import json
+import os
 from pathlib import Path
 from random import Random
 
@@ -78,9 +79,7 @@ def _with_model(model: Path, folder: Path, rng: Random, *more: str) -> Attempt:
     path = any_file(model, rng)
     done = damage(path, rng)
     what = f"{path.relative_to(model)}: {done.name}"
-    broken = (
-        done.broken and path.name != "generation_config.json"
-    )  # it may be missing
+    broken = done.broken and path.name != "generation_config.json"  # it may be missing
     if rng.random() < 0.3:
         return Attempt(module=LUMOS, words=["doctor", "--model", str(model)], broken=broken, what=what)
     words = ["generate", "--prompt", "x", "--model", str(model), "--out", str(folder / "o.mp4"), *SMALL, *more]
@@ -137,7 +136,10 @@ def shards(world: World, folder: Path, rng: Random) -> Attempt:
     clips = copied(world.clips, folder)
     path = any_file(clips, rng)
     done = damage(path, rng)
-    words, broken = train_words(folder / "run", clips), done.broken and path.exists()  # shards do without an index
+    words, broken = (
+        train_words(folder / "run", clips),
+        done.broken and os.path.lexists(path),
+    )  # shards do without an index
     return Attempt(module=TRAIN, words=words, broken=broken, what=f"{path.name}: {done.name}")
 
 

@@ -3,6 +3,7 @@
 What no reader may take is refused. LUMOS_FAULTS_SEED is another campaign, LUMOS_FAULTS_INPUTS its length.
 """
 
+import json
 import os
 from pathlib import Path
 from random import Random
@@ -29,6 +30,15 @@ def test_what_is_malformed_is_said_in_one_line(world: World, tmp_path: Path, kin
     rngs = [Random(f"{SEED}/{kind.__name__}/{number}") for number in range(-(-INPUTS // len(KINDS)))]
     faults = faults_of(kind, world, tmp_path, rngs)
     assert not faults, f"{len(faults)} of them:\n" + "\n\n".join(faults)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_calls_from_python_are_refused_in_one_line(world: World, tmp_path: Path) -> None:
+    words = [str(world.folder), str(SEED), str(max(50, INPUTS // 4))]
+    status, said = ended("tests.faults.python_calls", words, log=tmp_path / "log", patience_s=300)
+    assert status == 0, said[-3000:]
+    assert json.loads(said.splitlines()[-1]) == []
 
 
 @pytest.mark.slow

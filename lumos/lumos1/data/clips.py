@@ -1,5 +1,6 @@
 """A dataset of clips on disk: from Parquet shards, from data YAML and from released pickles."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -84,7 +85,7 @@ def _open(path: Path, vocab: Vocab) -> "ClipShards | ReleasedClips":
 
 def _open_folder(folder: Path, vocab: Vocab) -> "ClipShards | ReleasedClips":
     for name in (INDEX_NAME, "merge-record.json"):
-        if (folder / name).is_file():
+        if os.path.lexists(folder / name):  # what is no file is refused by name, not passed over
             return _open_json(folder / name, vocab)
     if shards := sorted(folder.glob("*.parquet")):
         return ClipShards(shards)
