@@ -139,7 +139,7 @@ def shards(world: World, folder: Path, rng: Random) -> Attempt:
     words, broken = (
         train_words(folder / "run", clips),
         done.broken and os.path.lexists(path),
-    )  # shards do without an index
+    )
     return Attempt(module=TRAIN, words=words, broken=broken, what=f"{path.name}: {done.name}")
 
 

@@ -132,7 +132,9 @@ def calls(world: World, folder: Path) -> dict[str, Call]:
         "clips": Call(function=ClipDataset, arguments={"path": world.clips}),
         "text": Call(function=TextTokenizer.from_file, arguments={"path": world.model / "text_tokenizer.json"}),
         "encode": Call(function=lumos1.text.encode, arguments={"text": "a"}),
-        "visual": Call(function=VisualTokenizer.from_pretrained, arguments={"folder": world.model / "visual_tokenizer"}),
+        "visual": Call(
+            function=VisualTokenizer.from_pretrained, arguments={"folder": world.model / "visual_tokenizer"}
+        ),
         "decode": Call(function=lumos1.visual.decode, arguments={"codes": torch.zeros(1, 1, 4, 6, dtype=torch.long)}),
     }  # fmt: skip
 
