@@ -5,6 +5,7 @@ after a stop, or with more variants, it makes only what is missing. Fewer plain 
 """
 
 import argparse
+import json
 import math
 import sys
 from collections.abc import Mapping, Sequence
@@ -22,6 +23,7 @@ from lumos.cli.option import OptionParser
 from lumos.hub.models import DEFAULT_MODEL, resolve
 from lumos.lumos1.pipeline import LumosOutput, LumosPipeline
 from lumos.lumos1.sampling.settings import resolve_settings
+from xllmx.files import atomic_path
 from xllmx.safe.json_text import parse_json, read_object
 
 ALLOWED_LOSS = 0.01
