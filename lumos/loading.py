@@ -4,12 +4,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lumos.hub.models import DEFAULT_MODEL, LUMINA_VIDEO, kind_of, model_folder
+from xllmx.argument_types import check_type, checked_types
 
 if TYPE_CHECKING:
     from lumos.lumina_video.pipeline import LuminaVideoPipeline
     from lumos.lumos1.pipeline import LumosPipeline
 
 
+@checked_types
 def load_pipeline(
     path_or_name: str | Path = DEFAULT_MODEL, device: Any = None, dtype: Any = None, **options: Any
 ) -> "LumosPipeline | LuminaVideoPipeline":
@@ -25,6 +27,7 @@ def load_pipeline(
     Raises:
         ValueError: no such model, a folder of neither, or what `from_pretrained` refuses.
     """
+    check_type("ckpts", options.get("ckpts"), str | Path | None)
     if kind_of(model_folder(path_or_name, options.get("ckpts"))) == LUMINA_VIDEO:
         from lumos.lumina_video.pipeline import LuminaVideoPipeline
 

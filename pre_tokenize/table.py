@@ -12,6 +12,9 @@ from pathlib import Path
 
 from lumos.lumina_video.data.latents import UNKNOWN_MOTION
 
+_SHOWN = 200
+"""Characters of a header that an error repeats."""
+
 COLUMNS = ("path", "text")
 MOTION_COLUMN = "unimatch_flow"
 """The name under which the release kept motion scores, whatever made them."""
@@ -73,7 +76,7 @@ def read_table(file: str | Path) -> Table:
         if missing := [name for name in COLUMNS if name not in found]:
             raise ValueError(
                 f"--input_file {file}: lacks the column(s) {', '.join(missing)} "
-                f"(it has: {', '.join(found) or 'nothing'}); the header must name path,text"
+                f"(it has: {_listed(found)}); the header must name path,text"
             )
         if twice := [name for name in (*COLUMNS, MOTION_COLUMN) if found.count(name) > 1]:
             raise ValueError(f"--input_file {file}: has the column {twice[0]} twice; leave one of them out")
@@ -115,6 +118,11 @@ def motion_of(value: object, *, where: str) -> float:
     if not isfinite(number):
         raise ValueError(f"{where} has {MOTION_COLUMN} {value!r:.60}, which is no number; correct it or leave it empty")
     return number if number >= 0 else UNKNOWN_MOTION
+
+
+def _listed(names: Sequence[str]) -> str:
+    text = " ".join(", ".join(names).split())
+    return f"{text[:_SHOWN]}..." if len(text) > _SHOWN else text or "nothing"
 
 
 def part_of(rows: range, parts: int, *, index: int) -> range:

@@ -16,7 +16,7 @@ from yaml import YAMLError
 
 from xllmx.files import write_text
 from xllmx.safe.yaml_text import check_yaml, read_yaml, refuse_lookups
-from xllmx.setting import suggestion
+from xllmx.setting import shown, suggestion
 
 Config = TypeVar("Config")
 
@@ -38,7 +38,7 @@ def load_config(cls: type[Config], path: Path | str | None = None, overrides: Se
         ValueError: an unreadable file, an unknown key (with the nearest known one), a value of the wrong type, a
             required setting left out, or a rule of the dataclass's own `__post_init__`.
     """
-    where = f"cannot read the settings of {path} with overrides {list(overrides)}"
+    where = "cannot read the settings" if path is None else f"cannot read the settings of {path}"
     try:
         tree = {} if path is None else read_yaml(_existing(Path(path)))
     except NotFoundError:
@@ -48,12 +48,13 @@ def load_config(cls: type[Config], path: Path | str | None = None, overrides: Se
     if not isinstance(tree, Mapping):
         raise ValueError(f"{path} holds a list at the top; settings are `key: value` lines")
     for word in overrides:
-        _check_word(word, where)
+        _check_word(word)
     try:
         merged = OmegaConf.merge(OmegaConf.create(dict(tree)), OmegaConf.from_dotlist(list(overrides)))
         data = OmegaConf.to_container(merged, resolve=False)
     except (OmegaConfBaseException, YAMLError, ValueError, LookupError, TypeError) as error:
-        raise ValueError(f"{where}: {' '.join(str(error).split())}") from error
+        words = f" with {shown(' '.join(overrides))}" if overrides else ""
+        raise ValueError(f"{where}{words}: {' '.join(str(error).split())}") from error
     return cast(Config, _build(cls, cast(Mapping, data), ""))
 
 
@@ -77,15 +78,15 @@ class NotFoundError(ValueError):
     """There is no such file of settings."""
 
 
-def _check_word(word: str, where: str) -> None:
+def _check_word(word: str) -> None:
     """Raise ValueError for an override that is none, or whose value is refused (`xllmx.safe.yaml_text`)."""
     key, equals, value = word.partition("=")
     if not equals or not key.strip():
-        raise ValueError(f"override {word!r} is not of the form key=value; write for example trainer.seed=1")
+        raise ValueError(f"override {shown(word)} is not of the form key=value; write for example trainer.seed=1")
     if key.count(".") + key.count("[") > _MOST_PARTS:
         raise ValueError(f"override {word[:_SHOWN]!r} names a setting in more than {_MOST_PARTS} parts; see --help")
-    refuse_lookups(word, where)
-    check_yaml(value, f"{where}: the value of {key}", remedy="correct it")
+    refuse_lookups(word, f"override {shown(word)}")
+    check_yaml(value, f"the value of override {shown(word)}", remedy="correct it")
 
 
 def _existing(path: Path) -> Path:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from lumos.lumina_video.scale import Scale
+from xllmx.argument_types import check_type
 from xllmx.config import convert, to_plain
 from xllmx.number_range import Range, check_numbers
 from xllmx.setting import suggestion
@@ -62,6 +63,7 @@ class LuminaVideoConfig:
 
     def __post_init__(self) -> None:
         for name in ("all_patch_size", "all_f_patch_size"):
+            check_type(name, getattr(self, name), Sequence[int])
             object.__setattr__(self, name, tuple(getattr(self, name)))
         check_numbers(self)
         self._check_heads()

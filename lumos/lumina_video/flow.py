@@ -15,12 +15,14 @@ from torch import Tensor
 from lumos.lumina_video.guided_field import Field, GuidedField, Text, guide
 from lumos.lumina_video.preset import FlowPreset
 from lumos.lumina_video.schedule import time_grid, value_at
+from xllmx.argument_types import checked_types
 from xllmx.rng import generator_for
 
 __all__ = ["Field", "FlowPreset", "guide", "noise_for", "sample_latents", "time_grid", "value_at"]
 
 
 @torch.no_grad()
+@checked_types
 def sample_latents(
     model: Field,
     noise: Float[Tensor, "n C T H W"],

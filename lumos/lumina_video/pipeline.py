@@ -31,6 +31,7 @@ from lumos.lumina_video.schedule import Schedule
 from lumos.lumina_video.settings import LuminaVideoSettings, settings_for
 from lumos.media.frames import to_frames
 from lumos.media.inputs import choose_device, choose_dtype, choose_seeds, together
+from xllmx.argument_types import checked_types
 
 OnStep = Callable[[int, Tensor], None]
 """Called with the index of a finished Euler step, from 0, and the state [n, C, T, H, W] after it."""
@@ -71,6 +72,7 @@ class LuminaVideoPipeline:
         self._features = PromptFeatures(parts.text_encoder)
 
     @classmethod
+    @checked_types
     def from_pretrained(
         cls,
         path_or_name: str | Path,
@@ -127,6 +129,7 @@ class LuminaVideoPipeline:
         """What all parts compute in."""
         return self._parts.dtype
 
+    @checked_types
     @torch.inference_mode()
     def __call__(
         self,

@@ -25,6 +25,7 @@ from lumos.lumina_video.schedule import (
     value_at,
     values_reached,
 )
+from xllmx.argument_types import checked_types
 from xllmx.safe.yaml_text import read_yaml
 from xllmx.setting import shown, suggestion
 
@@ -106,6 +107,7 @@ class FlowPreset:
             object.__setattr__(self, name, value)
 
     @classmethod
+    @checked_types
     def named(cls, name: str) -> "FlowPreset":
         """Return a released preset.
 
@@ -113,10 +115,11 @@ class FlowPreset:
             ValueError: there is none of that name.
         """
         if name not in PRESETS:
-            raise ValueError(f"there is no preset {name!r}; {suggestion(name, PRESETS)}")
+            raise ValueError(f"there is no preset {shown(name)}; {suggestion(name, PRESETS)}")
         return cls.from_dict(PRESETS[name])
 
     @classmethod
+    @checked_types
     def from_dict(cls, values: Mapping[str, Any]) -> "FlowPreset":
         """Return the preset of these values under the released keys (module docstring), all seven of them.
 
@@ -125,13 +128,14 @@ class FlowPreset:
         """
         for key in values:
             if key not in _FIELD_OF:
-                raise ValueError(f"a preset has no key {key!r}; {suggestion(str(key), _FIELD_OF)}")
+                raise ValueError(f"a preset has no key {shown(key)}; {suggestion(str(key), _FIELD_OF)}")
         missing = [key for key in _FIELD_OF if key not in values]
         if missing:
             raise ValueError(f"the preset lacks {', '.join(missing)}; give it all of {', '.join(_FIELD_OF)}")
         return cls(**_checked({field: values[key] for key, field in _FIELD_OF.items()}))
 
     @classmethod
+    @checked_types
     def from_file(cls, path: Path | str) -> "FlowPreset":
         """Return the preset of a JSON or YAML file with the released keys.
 
@@ -279,7 +283,7 @@ def _number(key: str, value: Any) -> Number:
 
 def _scale(key: str, value: Any) -> str:
     if not isinstance(value, str):
-        raise ValueError(f"{key} is {value!r}; it must be a scale, frames x pixels, for example 2x4")
+        raise ValueError(f"{key} is {shown(value)}; it must be a scale, frames x pixels, for example 2x4")
     try:
         return str(Scale.parse(value))
     except ValueError as error:
@@ -289,7 +293,7 @@ def _scale(key: str, value: Any) -> str:
 def _points(key: str, value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 2 <= value <= MAX_POINTS:
         raise ValueError(
-            f"{key} is {value!r}; it counts the points of the time grid, one more than the steps of the run: "
+            f"{key} is {shown(value)}; it counts the points of the time grid, one more than the steps of the run: "
             f"write a whole number from 2 to {MAX_POINTS} (released: 70)"
         )
     return value

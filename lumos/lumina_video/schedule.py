@@ -16,6 +16,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from xllmx.setting import shown
+
 Number: TypeAlias = int | float
 """A whole number stands for a fraction too: 24 for 24.0."""
 Value: TypeAlias = Number | str
@@ -64,12 +66,12 @@ def parse_schedule(schedule: Any) -> tuple[Any, ...]:
         raise _malformed(schedule, "it is neither a value nor a sequence that begins with one")
     first, *changes = schedule
     if not _is_value(first):
-        raise _malformed(schedule, f"its first item {first!r} is no finite number and no text")
+        raise _malformed(schedule, f"its first item {shown(first)} is no finite number and no text")
     for change in changes:
         if not isinstance(change, list | tuple) or len(change) != 2:
-            raise _malformed(schedule, f"its item {change!r} is no pair (t, value)")
+            raise _malformed(schedule, f"its item {shown(change)} is no pair (t, value)")
         if not _is_value(change[0]) or isinstance(change[0], str) or not _is_value(change[1]):
-            raise _malformed(schedule, f"its item {change!r} is no pair of a finite number t and a value")
+            raise _malformed(schedule, f"its item {shown(change)} is no pair of a finite number t and a value")
     return first, *(tuple(change) for change in changes)
 
 
@@ -113,6 +115,6 @@ def _is_value(item: Any) -> bool:
 
 def _malformed(schedule: Any, why: str) -> ValueError:
     return ValueError(
-        f"{schedule!r} is no step function of t: {why}; write one value, or (v0, (t1, v1), ...), for example "
+        f"{shown(schedule)} is no step function of t: {why}; write one value, or (v0, (t1, v1), ...), for example "
         "(20, (0.2, 0))"
     )

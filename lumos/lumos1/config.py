@@ -13,7 +13,7 @@ from lumos.hub.models import read_json
 from lumos.tokenizer.vocab import Vocab
 from xllmx.config import convert
 from xllmx.number_range import COUNT, POSITIVE, SHARE, Range, check_number, check_numbers
-from xllmx.setting import SettingError
+from xllmx.setting import SettingError, shown
 
 MASK_TYPES = ("tube", "random", "tube_decay", "diffusion_forcing")
 SCHEDULES = ("cosine", "linear", "pow", "sigmoid")
@@ -254,17 +254,17 @@ class ARDFConfig:
             )
 
 
-def _is_mode(mode: str) -> bool:
-    if mode in ("text_to_video", "video_next_frame"):
-        return True
+def _is_mode(mode: object) -> bool:
+    if not isinstance(mode, str) or mode in ("text_to_video", "video_next_frame"):
+        return isinstance(mode, str)
     ratio = mode.removeprefix("video_prediction_")
     return ratio != mode and ratio.replace(".", "", 1).isdigit() and 0 < float(ratio) < 1
 
 
 def _require(holds: bool, name: str, value: object, rule: str) -> None:
     if not holds:
-        raise SettingError(name, f"is {value!r}; it must be {rule}")
+        raise SettingError(name, f"is {shown(value)}; it must be {rule}")
 
 
 def _require_one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
-    _require(value in choices, name, value, f"one of {', '.join(choices)}")
+    _require(isinstance(value, str) and value in choices, name, value, f"one of {', '.join(choices)}")

@@ -30,6 +30,7 @@ from lumos.tokenizer.answers import check_codebook
 from lumos.tokenizer.text import TextTokenizer
 from lumos.tokenizer.visual import VisualTokenizer
 from lumos.tokenizer.vocab import Vocab
+from xllmx.argument_types import checked_types
 from xllmx.lora import load_lora
 
 
@@ -86,6 +87,7 @@ class LumosPipeline:
         model.vocab = self.vocab
 
     @classmethod
+    @checked_types
     def from_pretrained(
         cls,
         path_or_name: str | Path = DEFAULT_MODEL,
@@ -130,6 +132,7 @@ class LumosPipeline:
         """What the model computes in."""
         return self.model.dtype
 
+    @checked_types
     @torch.inference_mode()
     def __call__(
         self,

@@ -31,10 +31,12 @@ from lumos.media.frames import (
 )
 from lumos.media.pictures import picture_pixels
 from lumos.media.video import Shown, Video
+from xllmx.argument_types import checked_types
 
 _NO_SUCH_NAME = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP}
 
 
+@checked_types
 def read_image(path: str | Path) -> UInt8[np.ndarray, "H W 3"]:
     """Pixels of an image file as `picture_pixels` gives them. Raises `MediaError`."""
     with media_errors(path):
@@ -43,6 +45,7 @@ def read_image(path: str | Path) -> UInt8[np.ndarray, "H W 3"]:
             return picture_pixels(image)
 
 
+@checked_types
 def read_clip(
     path: str | Path,
     *,

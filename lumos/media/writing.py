@@ -12,6 +12,7 @@ from PIL import Image
 
 from lumos.media.files import replacing
 from lumos.media.frames import Rate
+from xllmx.argument_types import checked_types
 from xllmx.setting import SettingError
 
 _ENCODERS = {".mp4": "libx264", ".gif": "gif"}
@@ -21,6 +22,7 @@ _SAME_BYTES = "mbtree=0:threads=1"
 then on nothing at all (27 of 13,600 encodings of the same frames differed; without it, 0 of 8,300)."""
 
 
+@checked_types
 def write_image(path: str | Path, image: UInt8[np.ndarray, "H W 3"]) -> None:
     """Write an image in the format of its suffix (png unless you mean to lose something), whole or not at all."""
     path = Path(path)
@@ -31,6 +33,7 @@ def write_image(path: str | Path, image: UInt8[np.ndarray, "H W 3"]) -> None:
         Image.fromarray(image).save(temporary, format=Image.registered_extensions()[suffix])
 
 
+@checked_types
 def write_video(path: str | Path, frames: UInt8[np.ndarray, "F H W 3"], *, fps: Rate) -> None:
     """Write an mp4 (H.264, yuv420p) or a gif, by suffix, whole or not at all; exactly F frames at `fps` come back.
 

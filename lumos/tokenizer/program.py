@@ -18,6 +18,7 @@ import torch
 
 from lumos.tokenizer.program_loops import called, counted_nodes
 from lumos.tokenizer.program_source import check_operator, check_source
+from xllmx.safe.bounded_file import read_bounded
 from xllmx.safe.plain_pickle import check_pickle
 from xllmx.safe.torch_archive import TENSOR_NAMES, open_archive
 
@@ -47,9 +48,7 @@ def load_program(path: Path, device: torch.device) -> torch.jit.ScriptModule:
         ValueError: the file is damaged, or it may do more than compute (the operator is named); one line without the
             name of the file.
     """
-    if (size := path.stat().st_size) > MOST_BYTES:
-        raise ValueError(f"it has {size} bytes where at most {MOST_BYTES} are read")
-    content = path.read_bytes()
+    content = read_bounded(path, most_bytes=MOST_BYTES)
     with open_archive(io.BytesIO(content), most_packed_bytes=_MOST_SOURCE_BYTES) as archive:
         _check_archive(archive)
     bindings: Any = torch._C

@@ -5,6 +5,7 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from lumos.tokenizer.vocab import Vocab
+from xllmx.argument_types import checked_types
 from xllmx.safe.tokenizer_json import read_tokenizer, token_ids
 
 _BEFORE_FRAMES = "Generate a video with a resolution of {width}x{height}, consisting of "
@@ -67,6 +68,7 @@ class TextTokenizer:
         self._not_text = _ids_of_no_text(self.vocab)
 
     @classmethod
+    @checked_types
     def from_file(cls, path: str | Path) -> "TextTokenizer":
         """The tokenizer of a file.
 
@@ -78,6 +80,7 @@ class TextTokenizer:
             raise ValueError(f"text tokenizer {path} is missing: `lumos download tokenizer` brings the released one")
         return cls(read_tokenizer(path, remedy="download it again"), source=str(path))
 
+    @checked_types
     def encode(self, text: str) -> list[int]:
         """Ids of plain text, never of a special or visual token, even where the text spells one's name; never fails."""
         text = text.encode("utf-8", "replace").decode()

@@ -15,10 +15,13 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from lumos.shapes.dataset import training_example
 from lumos.tokenizer.text import TOKEN_NAMES, code_name, number_name, prompt_text
 from xllmx.files import write_text
+from xllmx.number_range import Range, check_number
 from xllmx.place import check_file
 from xllmx.run.exit_status import status_of
 from xllmx.run.option_parser import OptionParser
 
+_MOST = 2**20
+"""Of codes, captions, merges and pixels: far beyond any use."""
 NUM_NUMBERS = 128
 """Number tokens of a small tokenizer: grids up to 127 x 32 px, fps and seconds up to 127."""
 
@@ -81,6 +84,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _write(options: argparse.Namespace) -> int:
+    for name in ("num_codes", "num_captions", "num_merges", "size"):
+        check_number(f"--{name.replace('_', '-')}", int, getattr(options, name), Range(1, _MOST))
     check_file(options.out)
     captions = (training_example(i, seed=0, moving=i % 2 == 0)[1] for i in range(options.num_captions))
     texts = (prompt_text(words, width=options.size, height=options.size, num_frames=0, fps=0) for words in captions)

@@ -11,6 +11,7 @@ from torch import Tensor
 from lumos.hub.hashes import check_hash
 from lumos.tokenizer.answers import check_codes, check_pixels, run_half
 from lumos.tokenizer.program import load_program
+from xllmx.argument_types import checked_types
 from xllmx.finite import check_weights
 
 ENCODER, DECODER = "encoder.jit", "decoder.jit"
@@ -42,6 +43,7 @@ class VisualTokenizer:
         self._source = source
 
     @classmethod
+    @checked_types
     def from_pretrained(
         cls, folder: str | Path, *, device: str | torch.device = "cpu", dtype: torch.dtype | None = None
     ) -> "VisualTokenizer":
@@ -58,6 +60,7 @@ class VisualTokenizer:
         halves = [_load(Path(folder) / name, torch.device(device), dtype) for name in (ENCODER, DECODER)]
         return cls(halves[0], halves[1], source=Path(folder))
 
+    @checked_types
     @torch.inference_mode()
     def encode(self, video: Float[Tensor, "B 3 F Hpx Wpx"]) -> Int[Tensor, "B T H W"]:
         """Codes of videos in [-1, 1]; frames that do not fill the last latent frame are filled by repeating the last.
@@ -82,6 +85,7 @@ class VisualTokenizer:
             pieces.append(codes[:, start - first :].long())
         return torch.cat(pieces, dim=1)
 
+    @checked_types
     @torch.inference_mode()
     def decode(self, codes: Int[Tensor, "B T H W"]) -> Float[Tensor, "B 3 F Hpx Wpx"]:
         """Videos of 1 + 4(T - 1) frames, fp32, about [-1, 1] (not clamped).

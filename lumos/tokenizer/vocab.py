@@ -11,7 +11,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from xllmx.number_range import Range, check_numbers
-from xllmx.setting import SettingError
+from xllmx.setting import SettingError, shown
 
 _SINGLE = (
     *("bos", "pad", "eos", "frame_end", "frame_start", "separator", "row_end", "mask", "video_start", "video_end"),
@@ -169,6 +169,8 @@ class Vocab:
         Raises:
             ValueError: a field is unknown.
         """
+        if not isinstance(values, Mapping):
+            raise ValueError(f"vocab is {shown(values)}; it must be a group of fields: name -> id")
         known = {field.name for field in fields(cls)}
         if unknown := sorted(set(values) - known):
             raise ValueError(f"vocab has no field {', '.join(unknown)}; the fields are {', '.join(sorted(known))}")

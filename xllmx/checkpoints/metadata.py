@@ -23,6 +23,7 @@ from torch.distributed.checkpoint.metadata import (
     TensorStorageMetadata,
 )
 
+from xllmx.safe.bounded_file import read_bounded
 from xllmx.safe.plain_pickle import MOST_BYTES, read_pickle
 
 METADATA = ".metadata"
@@ -39,13 +40,10 @@ def read_metadata(folder: Path) -> Metadata:
             of the folder do not hold; one line without the name of the folder.
     """
     try:
-        if (size := (folder / METADATA).stat().st_size) > MOST_BYTES:
-            raise ValueError(f"its {METADATA} has {size} bytes where at most {MOST_BYTES} are read")
-        content = (folder / METADATA).read_bytes()
+        content = read_bounded(folder / METADATA, most_bytes=MOST_BYTES)
+        return _rebuilt(read_pickle(content, _KNOWN), folder, most_parts=len(content))
     except OSError as error:
         raise ValueError(f"its {METADATA} cannot be read ({error.strerror})") from error
-    try:
-        return _rebuilt(read_pickle(content, _KNOWN), folder, most_parts=len(content))
     except ValueError as error:
         raise ValueError(f"its {METADATA}: {error}") from error
 

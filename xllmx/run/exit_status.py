@@ -29,6 +29,8 @@ UNREAD = 141
 TERMINATED = 143
 """SIGTERM."""
 
+_MOST_CHARACTERS = 600
+"""Of an error's line."""
 DEBUG = "--debug"
 """The word that every program takes: tracebacks are shown."""
 
@@ -96,8 +98,17 @@ def _ending(error: Exception, words: Sequence[str]) -> tuple[int, str]:
     if line := memory_line(error):
         return USER_ERROR, line
     if is_foreseen(error):
-        return USER_ERROR, " ".join(str(error).split()) or type(error).__name__
+        return USER_ERROR, _of_readable_length(" ".join(str(error).split())) or type(error).__name__
     return UNFORESEEN, unforeseen(error, words=words)
+
+
+def _of_readable_length(line: str) -> str:
+    """Return the line without its middle, where it is so long that what is quoted in it must be at fault.
+
+    What is wrong stands at the beginning, what to type at the end.
+    """
+    too_long = len(line) > _MOST_CHARACTERS
+    return f"{line[: _MOST_CHARACTERS * 2 // 3]} [...] {line[-_MOST_CHARACTERS // 4 :]}" if too_long else line
 
 
 def _say(line: str) -> None:

@@ -39,5 +39,7 @@ class OptionParser(argparse.ArgumentParser):
         if not word.startswith("--"):
             return word
         name, equals, value = word.partition("=")
+        if value == "--":  # argparse would take it for the end of the options, and the value for an empty list
+            self.error(f"argument {name}: it is '--', which is no value")
         same = (option for option in self._option_string_actions if option.replace("_", "-") == name.replace("_", "-"))
         return f"{next(same, name)}{equals}{value}"

@@ -9,6 +9,7 @@ import io
 import mmap
 import re
 import struct
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -110,7 +111,7 @@ def open_archive(file: io.IOBase, *, most_packed_bytes: int = 0) -> Iterator[Zip
         with ZipFile(cast(IO[bytes], file)) as archive:
             _check_parts(archive, size, most_packed_bytes=most_packed_bytes)
             yield archive
-    except (BadZipFile, struct.error, NotImplementedError, EOFError, OSError, OverflowError) as error:
+    except (BadZipFile, zlib.error, struct.error, NotImplementedError, EOFError, OSError, OverflowError) as error:
         raise ValueError(f"it is a damaged archive ({' '.join(str(error).split()) or type(error).__name__})") from error
 
 

@@ -137,6 +137,9 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 
 def _hash_into(state: "hashlib._Hash", path: Path) -> None:
+    if not path.is_file():
+        what = "a folder, a pipe or a device" if path.exists() else "no such file"
+        raise ValueError(f"{path} is no file ({what}); copy or download it again")
     size = path.stat().st_size
     with path.open("rb") as file:
         if size <= _WHOLE_BYTES:

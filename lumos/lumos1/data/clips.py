@@ -1,5 +1,6 @@
 """A dataset of clips on disk: from Parquet shards, from data YAML and from released pickles."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from lumos.lumos1.sequence import Clip
 from lumos.media.data_yaml import entries_of, repeated
 from lumos.media.parquet_rows import INDEX_NAME, files_of_index
 from lumos.tokenizer.vocab import Vocab
+from xllmx.argument_types import checked_types
 from xllmx.safe.json_text import json_lines, parse_json, read_text, without_cut_line
 
 __all__ = ["ClipDataset", "read_released"]
@@ -41,6 +43,7 @@ class ClipDataset(Dataset[Clip]):
     shapes: np.ndarray
     """Int64 [N, 6]: `lumos.lumos1.data.shards.SHAPE_COLUMNS`; -1 where only the length is known (a released record)."""
 
+    @checked_types
     def __init__(self, path: str | Path, *, vocab: Vocab | None = None) -> None:
         self._parts: list[ClipShards | ReleasedClips] = []
         items, lengths = [np.zeros((0, 2), np.int64)], [np.zeros(0, np.int64)]
@@ -83,7 +86,7 @@ def _open(path: Path, vocab: Vocab) -> "ClipShards | ReleasedClips":
 
 def _open_folder(folder: Path, vocab: Vocab) -> "ClipShards | ReleasedClips":
     for name in (INDEX_NAME, "merge-record.json"):
-        if (folder / name).is_file():
+        if os.path.lexists(folder / name):  # what is no file is refused by name, not passed over
             return _open_json(folder / name, vocab)
     if shards := sorted(folder.glob("*.parquet")):
         return ClipShards(shards)

@@ -10,6 +10,7 @@ import torch
 from lumos.lumos1.data.shards import SHAPE_COLUMNS, sequence_lengths
 from lumos.lumos1.sequence import Clip, split_sequence
 from lumos.tokenizer.vocab import Vocab
+from xllmx.safe.bounded_file import read_bounded
 from xllmx.safe.plain_pickle import read_plain
 
 _MOST_BYTES = 64 * 2**20
@@ -74,9 +75,7 @@ def _locate(record: Path, name: Any) -> Path:
 
 def _tokens(path: Path) -> np.ndarray:
     try:
-        if (size := path.stat().st_size) > _MOST_BYTES:
-            raise ValueError(f"it has {size} bytes where at most {_MOST_BYTES} are read")
-        content = read_plain(path.read_bytes())
+        content = read_plain(read_bounded(path, most_bytes=_MOST_BYTES))
         tokens = content["token"] if isinstance(content, dict) else None
         if not isinstance(tokens, list) or set(map(type, tokens)) - {int}:
             raise ValueError("it holds no list of token ids")

@@ -21,8 +21,10 @@ from lumos.lumos1.sampling.request import ClipRequest, Generated, OnFrame
 from lumos.lumos1.sampling.schedule import Step
 from lumos.lumos1.sequence import video_header
 from lumos.tokenizer.vocab import Vocab
+from xllmx.argument_types import checked_types
 
 
+@checked_types
 def generate_codes(
     model: LumosForCausalLM,
     prompt_ids: Sequence[Int[Tensor, "_"]],
