@@ -207,6 +207,8 @@ def sequence_lengths(shapes: np.ndarray) -> np.ndarray:
 
 def _open(path: Path) -> pq.ParquetFile:
     with _naming(path):
+        if path.exists() and not path.is_file():  # a pipe would be waited for without end
+            raise ValueError("it is a folder, a pipe or a device")
         file = pq.ParquetFile(pa.memory_map(str(path)), page_checksum_verification=True)
         if missing := set(_SCHEMA.names) - set(file.schema_arrow.names):
             raise ValueError(f"it lacks the columns {sorted(missing)}")
