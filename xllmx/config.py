@@ -85,8 +85,8 @@ def _check_word(word: str) -> None:
         raise ValueError(f"override {shown(word)} is not of the form key=value; write for example trainer.seed=1")
     if key.count(".") + key.count("[") > _MOST_PARTS:
         raise ValueError(f"override {word[:_SHOWN]!r} names a setting in more than {_MOST_PARTS} parts; see --help")
-    refuse_lookups(word, f"override {shown(word)}")
-    check_yaml(value, f"the value of override {shown(word)}", remedy="correct it")
+    refuse_lookups(word, f"cannot read the settings: override {shown(word)}")
+    check_yaml(value, f"cannot read the settings: the value of override {shown(word)}", remedy="correct it")
 
 
 def _existing(path: Path) -> Path:

@@ -196,6 +196,8 @@ def _row_groups(rows: Iterable[Row], large_column: str | None) -> Iterator[list[
 
 def _opened(path: Path, form: RowForm) -> pq.ParquetFile:
     with _naming(path, form):
+        if path.exists() and not path.is_file():  # a pipe would be waited for without end
+            raise ValueError("it is a folder, a pipe or a device")
         file = pq.ParquetFile(pa.memory_map(str(path)), page_checksum_verification=True)
         if missing := set(form.schema.names) - set(file.schema_arrow.names):
             raise ValueError(f"it lacks the columns {sorted(missing)}")

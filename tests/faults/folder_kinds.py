@@ -9,6 +9,9 @@ from tests.faults.attempt import Attempt, Kind
 from tests.faults.mutations import any_file, copied, damage, json_damage, written
 from tests.faults.world import LUMOS, SMALL, TRAIN, World, tokenize_words, train_settings, train_words
 
+_SIZE = ("--resolution", "64x96", "--num-frames", "8")
+"""Or a model that lost its own defaults would make a video of the released size."""
+
 
 def prompt_list(world: World, folder: Path, rng: Random) -> Attempt:
     """A list of prompts is not what it should be, and is made."""
@@ -57,12 +60,14 @@ def sharded_model(world: World, folder: Path, rng: Random) -> Attempt:
 
 def lumina_model(world: World, folder: Path, rng: Random) -> Attempt:
     """A file of the other model is damaged."""
-    return _with_model(copied(world.lumina, folder), folder, rng)
+    return _with_model(copied(world.lumina, folder), folder, rng, *_SIZE)
 
 
 def released_lumina_model(world: World, folder: Path, rng: Random) -> Attempt:
-    """A file of the other model in its released form is damaged."""
-    return _with_model(copied(world.released_lumina, folder), folder, rng, "--preset", str(world.folder / "p.json"))
+    """A file of the other model in its released form is damaged; read as far as the network, too small for its name."""
+    return _with_model(
+        copied(world.released_lumina, folder), folder, rng, *_SIZE, "--preset", str(world.folder / "p.json")
+    )
 
 
 def adapter(world: World, folder: Path, rng: Random) -> Attempt:

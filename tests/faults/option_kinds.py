@@ -60,7 +60,7 @@ PROGRAMS: dict[str, tuple[str, tuple[str, ...]]] = {
     "shapes_prompts": (_SHAPES, ("prompts", "--kind", "t2i", "--num", "3", "--out", "FOLDER/o.json")),
     "shapes_run": (_SHAPES, ("run", *_MODEL, "--kinds", "t2i", "--num", "1", "--out", "FOLDER/out", "--steps", "1")),
     "shapes_look": (_SHAPES, ("look", "WORLD/media/a.png", "--prompt", "a red circle")),
-    "shapes_gallery": (_SHAPES, ("gallery", "WORLD/listed", "--out", "FOLDER/o.png")),
+    "shapes_gallery": (_SHAPES, ("gallery", "WORLD/shapes/t2i", "--out", "FOLDER/o.png")),
     "shapes_codec": (_SHAPES, ("codec", *_MODEL, "--num", "1")),
     "shapes_files": ("lumos.shapes.dataset", ("--out", "FOLDER/out", "--num", "2")),
     "shapes_shards": ("pre_tokenize.shapes", ("--out", "FOLDER/out", "--num", "2", "--tokenizer", "WORLD/model")),

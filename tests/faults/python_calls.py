@@ -62,13 +62,16 @@ def calls(world: World, folder: Path) -> dict[str, Call]:
     """Return the calls, by a name."""
     lumos1 = LumosPipeline.from_pretrained(world.model, "cpu")
     lumina = LuminaVideoPipeline.from_pretrained(world.lumina, "cpu", keep_encoders=True)
-    frames = np.zeros((4, 16, 24, 3), np.uint8)
+    return {
+        **_pipelines(world, folder, lumos1=lumos1, lumina=lumina),
+        **_settings(world),
+        **_media(world, folder),
+        **_parts(world, lumos1=lumos1, lumina=lumina),
+    }
+
+
+def _pipelines(world: World, folder: Path, *, lumos1: LumosPipeline, lumina: LuminaVideoPipeline) -> dict[str, Call]:
     picture = Image.new("RGB", (96, 64))
-    sampler = {field: getattr(SamplerConfig(), field) for field in SamplerConfig.__dataclass_fields__}
-    ardf = {field: getattr(ARDFConfig(), field) for field in ARDFConfig.__dataclass_fields__}
-    texts = {"text": torch.zeros(1, 3, 24), "text_mask": torch.ones(1, 3, dtype=torch.bool)}
-    preset = FlowPreset.from_dict(PRESET)
-    ids = [torch.tensor(lumos1.text.encode("a red circle"))]
     return {
         "lumos1": Call(
             function=lumos1,
@@ -95,6 +98,13 @@ def calls(world: World, folder: Path) -> dict[str, Call]:
         "load lumina": Call(function=load_pipeline, arguments={"path_or_name": world.lumina},
                             others={"device": "cpu", "dtype": "fp32", "ckpts": folder, "keep_encoders": False,
                                     "tiled": True, "attention_backend": "auto", "nothing": 1}),
+    }  # fmt: skip
+
+
+def _settings(world: World) -> dict[str, Call]:
+    sampler = {field: getattr(SamplerConfig(), field) for field in SamplerConfig.__dataclass_fields__}
+    ardf = {field: getattr(ARDFConfig(), field) for field in ARDFConfig.__dataclass_fields__}
+    return {
         "sampler": Call(function=SamplerConfig, arguments=sampler, others={"nothing": 1}),
         "ardf": Call(function=ARDFConfig, arguments=ardf, others={"nothing": 1}),
         "config": Call(function=LumosConfig, arguments={"hidden_size": 64, "num_attention_heads": 4},
@@ -109,6 +119,12 @@ def calls(world: World, folder: Path) -> dict[str, Call]:
         "preset": Call(function=lambda **values: FlowPreset.from_dict(values), arguments=PRESET, others={"nothing": 1}),
         "preset named": Call(function=FlowPreset.named, arguments={"name": "f24F96R960"}),
         "preset file": Call(function=FlowPreset.from_file, arguments={"path": world.folder / "p.json"}),
+    }  # fmt: skip
+
+
+def _media(world: World, folder: Path) -> dict[str, Call]:
+    frames = np.zeros((4, 16, 24, 3), np.uint8)
+    return {
         "read clip": Call(
             function=read_clip, arguments={"path": world.media / "c.mp4", "fps": 4, "duration": 2},
             others={"size": 64, "frame_choice": "time"},
@@ -116,6 +132,14 @@ def calls(world: World, folder: Path) -> dict[str, Call]:
         "read image": Call(function=read_image, arguments={"path": world.media / "a.png"}),
         "write video": Call(function=write_video, arguments={"path": folder / "a.mp4", "frames": frames, "fps": 4}),
         "write image": Call(function=write_image, arguments={"path": folder / "a.png", "image": frames[0]}),
+    }  # fmt: skip
+
+
+def _parts(world: World, *, lumos1: LumosPipeline, lumina: LuminaVideoPipeline) -> dict[str, Call]:
+    texts = {"text": torch.zeros(1, 3, 24), "text_mask": torch.ones(1, 3, dtype=torch.bool)}
+    preset = FlowPreset.from_dict(PRESET)
+    ids = [torch.tensor(lumos1.text.encode("a red circle"))]
+    return {
         "codes": Call(
             function=generate_codes,
             arguments={

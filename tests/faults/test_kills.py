@@ -28,6 +28,8 @@ SEED = int(os.environ.get("LUMOS_FAULTS_SEED", "0"))
 KILLS = int(os.environ.get("LUMOS_FAULTS_KILLS", "12"))
 """For each command."""
 PATIENCE_S = 120.0
+NOTICED_S = 5.0
+"""In which the others are left alone after one rank of several was killed."""
 _SECONDS = re.compile(rb'"seconds": [0-9.]+')
 
 
@@ -83,8 +85,10 @@ def killed(job: Job, folder: Path, *, num: int, tmp_path: Path) -> int:
             time.sleep(0.001)
         for process in processes[:1] if number == 0 else processes:  # one of several alone: the others notice, and wait
             process.kill()
-        for process in processes:
-            process.join(PATIENCE_S)
+        for process in processes:  # a rank whose fellow is gone may wait for long: torchrun would end it
+            process.join(NOTICED_S)
+            process.kill()
+            process.join()
         if all(process.exitcode == 0 for process in processes):
             assert job.made(place) == expected, f"after {number} kills"
             compared += 1

@@ -109,6 +109,10 @@ def make_world(folder: Path) -> World:
     for module, words in (
         (LUMOS, [*generate, "--prompt", "a red circle", "--out", str(world.output)]),
         (LUMOS, [*generate, "--prompt-file", prompts, "--num-frames", "1", "--out", str(world.listed)]),
+        (
+            "eval.shapes.__main__",
+            ["run", *generate[1:3], "--kinds", "t2i", "--num", "1", "--steps", "1", "--out", str(folder / "shapes")],
+        ),
         (TRAIN, train_words(world.run, world.clips)),
         (TOKENIZE, tokenize_words(world, world.media / "table.csv", world.tokenized)),
     ):

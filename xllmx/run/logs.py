@@ -21,6 +21,8 @@ def logging_to(folder: Path) -> Iterator[Path]:
     number = rank()
     path = folder / ("log.txt" if number == 0 else f"log-rank{number}.txt")
     folder.mkdir(parents=True, exist_ok=True)
+    if path.exists() and not path.is_file():  # a pipe would be waited for without end
+        raise ValueError(f"{path} is a folder, a pipe or a device; the run writes its log there: remove it")
     root = logging.getLogger()
     handler = _LogFile(path, encoding="utf-8", delay=number != 0)
     handler.setFormatter(logging.Formatter(_FORMAT))

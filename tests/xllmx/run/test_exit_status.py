@@ -151,3 +151,14 @@ def test_sigterm_lets_what_was_begun_be_cleaned_up(tmp_path: Path) -> None:
     assert ended.value.code == TERMINATED
     assert not begun.exists()
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_line_beyond_reading_loses_its_middle(capsys: pytest.CaptureFixture[str]) -> None:
+    def fail() -> int:
+        raise ValueError(f"name is {'x' * 5000}; type another")
+
+    assert status_of("program", fail, words=[]) == 2
+    said = capsys.readouterr().err
+    assert len(said) < 650
+    assert said.startswith("program: error: name is xxx")
+    assert said.endswith("; type another\n")

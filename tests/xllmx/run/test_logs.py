@@ -1,11 +1,18 @@
 """What is logged during a run stands in its folder, and nothing of logging is left changed."""
 
 import logging
+import os
 from pathlib import Path
 
 import pytest
 
 from xllmx.run.logs import logging_to
+
+
+def test_a_pipe_in_the_place_of_the_log_is_named(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "log.txt")
+    with pytest.raises(ValueError, match=r"log\.txt is a folder, a pipe or a device"), logging_to(tmp_path):
+        pass
 
 
 def test_lines_are_kept_and_appended(tmp_path: Path) -> None:

@@ -38,3 +38,10 @@ def test_every_parser_has_debug_and_says_how_programs_end() -> None:
     assert parser.parse_args(["make", "--debug"]).debug
     said = " ".join(parser.format_help().split())
     assert all(f" {status} " in said for status in (0, 1, 2, 70, 130, 141, 143))
+
+
+def test_two_hyphens_are_no_value() -> None:
+    parser = OptionParser(prog="program")
+    parser.add_argument("--out")
+    with pytest.raises(ValueError, match="argument --out: it is '--', which is no value"):
+        parser.parse_args(["--out=--"])
