@@ -61,7 +61,7 @@ class Data:
         batches = self._loader(num_workers=0)
 
         def step() -> None:
-            _, (batch,) = next(batches)
+            ((_, (batch,)),) = next(batches)
             self.task.prepare(batch, generator_for(0))
 
         return step
@@ -72,7 +72,7 @@ class Data:
         loading, preparing = [], []
         for number in range(steps + 3):
             start = time.perf_counter()
-            _, (batch,) = next(batches)
+            ((_, (batch,)),) = next(batches)
             loaded = time.perf_counter()
             self.task.prepare(batch, generator_for(0, number))
             if number >= 3:  # workers start

@@ -19,7 +19,8 @@ from typing import Any
 
 import pytest
 
-from lumos.cli.training.training_run import RunConfig
+from lumos.cli.training.training_run import load_run
+from lumos.lumina_video.training.text import TextRunConfig
 from lumos.lumina_video.training.vae import VAERunConfig
 from lumos.tokenizer.training import TokenizerRunConfig
 from tests.documented_commands import REPO, Command, documented
@@ -27,8 +28,12 @@ from xllmx.config import load_config
 from xllmx.run.option_parser import OptionParser
 
 COMMANDS = documented()
-CONFIGS = {"lumos.lumina_video.training.vae": VAERunConfig, "lumos.tokenizer.training": TokenizerRunConfig}
-"""Module -> its settings; those of all others are RunConfig."""
+CONFIGS = {
+    "lumos.lumina_video.training.text": TextRunConfig,
+    "lumos.lumina_video.training.vae": VAERunConfig,
+    "lumos.tokenizer.training": TokenizerRunConfig,
+}
+"""Module -> its settings; all others are runs of one of the two models."""
 
 NEEDS = {
     r"^(python3 -m venv|source|pip|git|hf|cd|nvidia-smi|apt|export|conda|uv)\b": "the network, or another environment",
@@ -40,7 +45,12 @@ NEEDS = {
     r"bash eval/scorers/": "the official scorers: tests/eval/test_scorers.py",
     r"python -m eval\.(check|report)\b": "images of 553 prompts, scores: tests/eval/check, report",
     r"NUM_NODES|torchrun": "several machines or GPUs: tests/exps/test_launch.py",
-    r"lumos\.lumina_video\.training\.vae": "hours of a core: tests/test_configs.py runs it small",
+    r"lumos\.lumina_video\.training\.(vae|text)": "minutes to hours of a core: tests/test_configs.py runs them small",
+    r"configs/train/lumina_tiny\.yaml": "latents, and hours of a core: tests/test_configs.py runs it small",
+    r"lumina_f8F32R256|Lumina_f8F32R256": "a released model: tests/lumos/cli/training",
+    r"^LUMOS_FAULTS_": "minutes to hours: tests/faults runs them small",
+    r"--to latents|shapes_latents": "a VAE: tests/pre_tokenize/test_latents.py, test_shapes.py",
+    r"pre_tokenize\.(motion|concat_records)": "the reader's own records: tests/pre_tokenize",
     r"python -m eval\.shapes (run --num 280|run --model models/mine|score|gallery)|prompts\|score": "280 videos",
     r"--modality image --input_file images\.csv|--splits 4|--output_dir data/video$": "pictures, cores",
     r"xllmx\.plot runs/lumos-tiny": "the runs of the bundled model",
@@ -193,7 +203,10 @@ def test_a_command_is_understood_by_its_program(command: Command, parse: Callabl
     options = parsed.options
     config = getattr(options, "config", None)
     if config is not None and not str(config).isupper():
-        load_config(CONFIGS.get(module, RunConfig), config, options.overrides)
+        if module in CONFIGS:
+            load_config(CONFIGS[module], config, options.overrides)
+        else:
+            load_run(config, options.overrides)
 
 
 def _assert_options_are_known(parser: Any, words: Sequence[str]) -> None:

@@ -59,7 +59,7 @@ MAKE = ("-m", "lumos.cli", "generate", "--num-frames", "1", "--steps", "1", "--s
     [
         (
             '["a red circle", "a \\ud800 star", "a blue square"]',
-            "prompt 2 of 3 ('a \\ud800 star'): the prompt has half",
+            "the text 'a \\ud800 star' holds half a character",
         ),
         (json.dumps([{"prompt": "x", "name": "n" * 250}]), "is longer than a file name can be (254 bytes, 259 with"),
     ],
@@ -78,7 +78,7 @@ def test_what_cannot_be_written_is_said_before_anything_is_made(
 def test_a_byte_that_is_no_utf8_on_the_command_line_is_said_too(tmp_path: Path, start: Start) -> None:
     status, error = ended(start(*MAKE, "--prompt", os.fsdecode(b"a \xff star"), "--out", "out"))
     assert (status, len(error.splitlines())) == (2, 1)
-    assert "the prompt has half a character (U+DCFF) at position 3" in error
+    assert "--prompt number 1: the text 'a \\udcff star' holds half a character" in error
 
 
 def test_a_name_that_just_fits_is_made_with_its_record(tmp_path: Path, start: Start) -> None:

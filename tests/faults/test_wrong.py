@@ -191,9 +191,7 @@ def test_codes_that_are_none_are_said(answer: Tensor, message: str) -> None:
 
 
 def test_a_tokenizer_that_fails_is_one_line() -> None:
-    with pytest.raises(
-        ValueError, match=r"encoder\.jit of the visual tokenizer fails on \[1, 3, 5, 32, 64\]"
-    ) as raised:
+    with pytest.raises(ValueError, match=r"encoder\.jit fails on an input of 1x3x5x32x64") as raised:
         tokenizer().encode(PIXELS)
     assert "\n" not in str(raised.value)
 

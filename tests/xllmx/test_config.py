@@ -83,8 +83,8 @@ def test_saved_settings_load_as_equal_ones(tmp_path: Path) -> None:
         (["fast=1"], "fast is 1; it must be true or false"),
         (["name=[1]"], r"name is \[1\]; it must be text"),
         (["name"], "'name' is not of the form key=value"),
-        (["name=[1"], "cannot read the settings"),
-        (["name=${nowhere}"], "cannot read the settings"),
+        (["name=[1"], "the value of override .* is not valid YAML"),
+        (["name=${nowhere}"], "write the value itself"),
     ],
 )
 def test_bad_words_are_named(words: list[str], message: str) -> None:

@@ -1,4 +1,4 @@
-"""The command of a training that ends with its metrics: `python -m PROGRAM --config FILE key=value ...`."""
+"""The command of a training that ends with its metrics: a config, then settings that win over it."""
 
 import sys
 from collections.abc import Callable, Sequence

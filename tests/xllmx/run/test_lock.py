@@ -59,7 +59,7 @@ def test_a_killed_holder_gives_it_back_though_its_child_goes_on(tmp_path: Path) 
     with holder(tmp_path / ".lock", "fork") as process:
         process.kill()
         process.wait()
-        with locked(tmp_path / ".lock", what="", remedy=""):
+        with locked(tmp_path / ".lock", what="", remedy="", wait=True):  # the child may not have dropped it yet
             assert f'"process": {os.getpid()}' in (tmp_path / ".lock").read_text()
 
 

@@ -80,7 +80,7 @@ def test_the_environment_does_not_come_into_settings(tmp_path: Path, monkeypatch
         ("run_dir: x", ["batch_size.${oc.env:MY_SECRET}=1"]),
     ):
         config.write_text(text)
-        with pytest.raises(ValueError, match=r"cannot read the settings of .*write the value itself") as caught:
+        with pytest.raises(ValueError, match="write the value itself") as caught:
             load_config(TrainerConfig, config, words)
         assert "hunter2" not in str(caught.value)
 
