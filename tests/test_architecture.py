@@ -256,3 +256,24 @@ def test_links_lead_to_known_hosts() -> None:
 def test_nothing_waits_to_be_done() -> None:
     notes = re.compile(r"\b(?:TO" + r"DO|FIX" + r"ME|X" + r"XX)\b")
     assert [short(path) for path, text in texts() if notes.search(text)] == []
+
+
+def test_the_top_level_holds_nothing_else() -> None:
+    listed = subprocess.run(["git", "-C", str(REPO), "ls-files", "-z"], capture_output=True, text=True, check=False)
+    if listed.returncode:
+        pytest.skip("not a checkout of git")
+    folders = {
+        ".ci",
+        "assets",
+        "benchmarks",
+        "ckpts",
+        "configs",
+        "eval",
+        "exps",
+        "lumos",
+        "pre_tokenize",
+        "tests",
+        "xllmx",
+    }
+    files = {".gitignore", "INSTALL.md", "LICENSE", "README.md", "pyproject.toml"}
+    assert {name.partition("/")[0] for name in listed.stdout.split("\0") if name} == folders | files
