@@ -94,6 +94,7 @@ STORY: dict[str, list[str]] = {
     "python -m eval.shapes look outputs/clip.mp4 --prompt 'a red star turns'": [],
     "python -m eval.shapes codec --num 280": ["--num", "2"],
     "python -m eval.shapes codec --model lumos-tiny": ["--num", "2"],
+    "python -m eval.shapes codec --model ckpts/lumina-tiny/vae --num 64": ["--num", "2"],
     "python -m eval.shapes.geneval prompts --num 12 --out shapes.jsonl": [],
     "python -m pre_tokenize.shapes --out data/tiny/video --num 30000 --tokenizer ckpts/lumos-tiny": ["--num", "2"],
     "python -m lumos.tokenizer.text_training --out ckpts/lumos-tiny/text_tokenizer.json --num-codes 4375": [
