@@ -93,13 +93,44 @@ def diffusion_forcing_mask(
     return torch.stack([_choose(positions_per_frame, ratio, generator) for ratio in ratios.tolist()])
 
 
+def region_mask(
+    num_rows: int, row_length: int, ratio: int | float, *, generator: torch.Generator
+) -> Bool[Tensor, "rows columns"]:
+    """True where a position of a frame is masked: one rectangle of round(ratio * R * C) positions or a few more.
+
+    An ablation. Its height is drawn among those that leave room for its width, then its place. With 3 x 4 positions
+    and ratio 1/3::
+
+        . . . .
+        . x x .
+        . x x .
+    """
+    wanted = _count(num_rows * row_length, ratio)
+    height = _draw(-(-wanted // row_length), min(num_rows, wanted), generator)
+    width = -(-wanted // height)
+    top, left = _draw(0, num_rows - height, generator), _draw(0, row_length - width, generator)
+    mask = torch.zeros(num_rows, row_length, dtype=torch.bool)
+    mask[top : top + height, left : left + width] = True
+    return mask
+
+
 def draw_mask(
-    config: ARDFConfig, num_frames: int, *, positions_per_frame: int, generator: torch.Generator
+    config: ARDFConfig, num_frames: int, *, positions_per_frame: int, generator: torch.Generator, num_rows: int = 1
 ) -> Bool[Tensor, "T P"]:
-    """True where a position of a training sample is masked: draws the ratio, then the positions (README 8.3)."""
+    """True where a position of a training sample is masked: draws the ratio, then the positions (README 8.3).
+
+    `num_rows`, of P / num_rows positions each, are the rows of a frame, which contiguous regions are cut from: the same
+    one in every frame of a tube, else its own in each.
+    """
     num_ratios = num_frames if config.mask_type == "diffusion_forcing" else 1
     u = torch.rand(num_ratios, generator=generator)
     ratios = mask_ratio(u, config.schedule, min_ratio=config.min_mask_ratio)
+    contiguous = config.mask_contiguous_region_prob
+    if contiguous and float(torch.rand((), generator=generator)) < contiguous:
+        different = ratios.expand(1 if config.mask_type == "tube" else num_frames).tolist()
+        row_length = positions_per_frame // num_rows
+        regions = [region_mask(num_rows, row_length, ratio, generator=generator).flatten() for ratio in different]
+        return torch.stack(regions).expand(num_frames, -1).clone()
     if config.mask_type == "diffusion_forcing":
         return diffusion_forcing_mask(ratios, positions_per_frame, generator=generator)
     draw = {"tube": tube_mask, "random": random_mask, "tube_decay": tube_decay_mask}[config.mask_type]
@@ -129,6 +160,10 @@ def _choose(num_positions: int, ratio: int | float, generator: torch.Generator) 
     chosen = torch.zeros(num_positions, dtype=torch.bool)
     chosen[torch.randperm(num_positions, generator=generator)[: _count(num_positions, ratio)]] = True
     return chosen
+
+
+def _draw(least: int, most: int, generator: torch.Generator) -> int:
+    return int(torch.randint(least, most + 1, (), generator=generator))
 
 
 def _count(num_positions: int, ratio: int | float) -> int:

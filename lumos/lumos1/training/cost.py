@@ -81,7 +81,9 @@ def attended_pairs(blocks: Int[Tensor, "B L"]) -> int:
 
 
 def expected_masked_share(config: ARDFConfig, *, num_points: int = 4096) -> float:
-    """Return the mean share of masked positions in training, over u in (0, 1)."""
+    """Return the mean share of positions that carry loss in training, over u in (0, 1): the masked ones, or all."""
+    if config.predict_all_tokens:
+        return 1.0
     u = (torch.arange(num_points) + 0.5) / num_points
     return float(mask_ratio(u, config.schedule, min_ratio=config.min_mask_ratio).mean())
 
@@ -123,7 +125,7 @@ def block_activation_bytes(config: LumosConfig, num_tokens: int, *, precision: s
     c, width = COMPUTE_BYTES[precision], config.hidden_size
     heads, kv = config.num_attention_heads * config.head_dim, config.num_key_value_heads * config.head_dim
     residual = MASTER_BYTES * 4 * width
-    casts = c * (5 if precision == "bf16" else 2) * width
+    casts = c * (5 if c < MASTER_BYTES else 2) * width
     inside = c * (4 * heads + 3 * kv + 4 * config.intermediate_size)
     return num_tokens * (residual + casts + inside)
 

@@ -64,6 +64,9 @@ def pack_batch(samples: Sequence[Prepared], row_length: int, *, vocab: Vocab) ->
         "num_frames": max(sample.inputs["num_frames"] for sample in samples),
         "padding_saved": (padded - len(rows) * width, padded),
     }
+    if "text_scored" in samples[0].inputs:
+        inputs["text_scored"] = torch.cat([samples[one].inputs["text_scored"] + places[one] for one in order])
+        inputs["text_ids"] = torch.cat([samples[one].inputs["text_ids"] for one in order])
     return Prepared(
         inputs=inputs,
         targets=torch.cat([samples[sample].targets for sample in order]),

@@ -24,10 +24,22 @@ class Sample:
     """Probability that the text is dropped."""
 
 
-def draw_sample(
-    sample: Sample, vocab: Vocab, *, ardf: ARDFConfig, generator: torch.Generator
-) -> tuple[Int[Tensor, "L"], Bool[Tensor, "T P"]]:
-    """Return the ids of a sample, its text perhaps dropped, and the mask (True = to be masked) drawn for them.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MaskedSample:
+    """What was drawn for a sample, or, with a leading axis B, for those of a batch."""
+
+    ids: Int[Tensor, "*B L"]
+    """The whole sequence, nothing masked."""
+    masked: Bool[Tensor, "*B T P"]
+    """True where a content position is masked."""
+    predicted: Bool[Tensor, "*B T P"] | None = None
+    """True where a code carries loss; None: where it is masked."""
+    noise: Int[Tensor, "*B T P"] | None = None
+    """Visual codes that stand in the place of the masked ones; None: the mask token does."""
+
+
+def draw_sample(sample: Sample, vocab: Vocab, *, ardf: ARDFConfig, generator: torch.Generator) -> MaskedSample:
+    """Return the ids of a sample, its text perhaps dropped, and what was drawn for them.
 
     Placeholders in the prompt are written with the frames (fps * duration) and the fps of the clip.
     """
@@ -41,10 +53,31 @@ def draw_sample(
     drop, choice, given = torch.rand(3, generator=generator).tolist()
     if drop < sample.cfg_drop:
         ids = drop_text(ids, vocab)
-    mode = sample.modes[min(int(choice * len(sample.modes)), len(sample.modes) - 1)]
-    mask = draw_mask(ardf, num_frames, positions_per_frame=height * (width + 1), generator=generator)
-    mask[: given_frames(mode, num_frames, given)] = False
-    return ids, mask
+    mode = chosen_mode(sample.modes, choice, text_to_video_prob=ardf.text_to_video_prob)
+    size = height * (width + 1)
+    mask = draw_mask(ardf, num_frames, positions_per_frame=size, generator=generator, num_rows=height)
+    num_given = given_frames(mode, num_frames, given)
+    mask[:num_given] = False
+    predicted = noise = None
+    if ardf.predict_all_tokens:
+        predicted = (torch.arange(num_frames) >= num_given)[:, None].expand(num_frames, size)
+    if ardf.noise_type == "random_replace":
+        noise = torch.randint(vocab.num_codes, (num_frames, size), generator=generator)
+    return MaskedSample(ids=ids, masked=mask, predicted=predicted, noise=noise)
+
+
+def chosen_mode(modes: tuple[str, ...], u: float, *, text_to_video_prob: float | None) -> str:
+    """Return the mode that u in [0, 1) decides on.
+
+    >>> [chosen_mode(("text_to_video", "video_next_frame"), u, text_to_video_prob=0.9) for u in (0.0, 0.89, 0.9)]
+    ['text_to_video', 'text_to_video', 'video_next_frame']
+    """
+    others = tuple(mode for mode in modes if mode != "text_to_video")
+    if text_to_video_prob is not None and 0 < len(others) < len(modes):
+        if u < text_to_video_prob:
+            return "text_to_video"
+        modes, u = others, (u - text_to_video_prob) / (1 - text_to_video_prob)
+    return modes[min(int(u * len(modes)), len(modes) - 1)]
 
 
 def drop_text(ids: Int[Tensor, "L"], vocab: Vocab) -> Int[Tensor, "L1"]:

@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -101,22 +102,28 @@ class LumosTask:
             draw_sample(sample, self.vocab, ardf=self.config.ardf, generator=sample_generator(generator, place))
             for place, sample in enumerate(batch)
         ]
+        make = partial(masked_batch, vocab=self.vocab, next_token=self.config.next_token_weight > 0)
         if self.config.packing:
-            alone = [masked_batch(ids[None], mask[None], vocab=self.vocab) for ids, mask in drawn]
+            alone = [make(pad_batch([one], self.vocab)) for one in drawn]
             prepared = pack_batch(alone, self.config.packing, vocab=self.vocab)
         else:
-            prepared = masked_batch(*pad_batch(drawn, self.vocab), vocab=self.vocab)
+            prepared = make(pad_batch(drawn, self.vocab))
+        num_codes = len(prepared.inputs["scored"])
+        rows = (prepared.num_targets - num_codes) * self.vocab.size  # of text, whose logits are of all ids
         load = BatchLoad(
             num_tokens=prepared.num_tokens,
             attended_pairs=attended_pairs(prepared.inputs["blocks"]),
-            num_targets=prepared.num_targets,
+            num_targets=num_codes + rows // self.vocab.num_codes,
         )
         return dataclasses.replace(
             prepared, flops=training_flops(self.model_config, load, frozen=self.lora is not None)
         )
 
     def loss(self, model: nn.Module, prepared: Prepared) -> LossOutput:
-        """Return the cross entropy summed over the masked codes, among visual logits, and that of every frame."""
+        """Return the cross entropy summed over the masked codes, among visual logits, and that of every frame.
+
+        With `next_token_weight` also that of the text, which is reported as `text`.
+        """
         inputs, config, model = prepared.inputs, self.config, _lumos(model)
         positions, blocks = inputs["positions"], inputs["blocks"]
         hidden = model.hidden(inputs["input_ids"], positions=positions, blocks=blocks, backend=config.attention)
@@ -134,7 +141,21 @@ class LumosTask:
         assert output.target_losses is not None
         per_frame = frame_losses(output.target_losses, frames, inputs["num_frames"])
         saved = {"padding_saved": inputs["padding_saved"]} if "padding_saved" in inputs else {}
-        return dataclasses.replace(output, metrics={**output.metrics, **per_frame, **saved})
+        output = dataclasses.replace(output, metrics={**output.metrics, **per_frame, **saved})
+        return self._with_text(output, model, hidden, inputs) if "text_scored" in inputs else output
+
+    def _with_text(
+        self, output: LossOutput, model: LumosForCausalLM, hidden: Tensor, inputs: Mapping[str, Tensor]
+    ) -> LossOutput:
+        """Add the next-token loss on the text, over the whole vocabulary; a token of text is a target like a code."""
+        rows, weight, chunk = hidden.flatten(0, 1)[inputs["text_scored"]], model.lm_head.weight, self.config.loss_chunk
+        text = chunked_cross_entropy(rows, weight, inputs["text_ids"], chunk=chunk)
+        return dataclasses.replace(
+            output,
+            sum=output.sum + self.config.next_token_weight * text.sum,
+            count=output.count + text.count,
+            metrics={**output.metrics, "text": text.metrics["ce"]},
+        )
 
     def export(self, model: nn.Module, folder: Path) -> None:
         """Write the model as a folder that `LumosForCausalLM.from_pretrained` reads.

@@ -47,6 +47,10 @@ class LumosTaskConfig:
     """Exponent of the focal loss (an ablation, 2 in the paper); 0 is cross entropy."""
     frame_decay: Annotated[float, Range(0, 1, above=True)] = 1.0
     """Codes of frame f weigh frame_decay^f in the loss (an ablation); 1 weighs all alike."""
+    next_token_weight: Annotated[float, Range(0, 1000)] = 0.0
+    """Weight of the next-token loss on the text: at every token of the prompt but the last, the cross entropy of the
+    one after it, among all ids. A token of text counts as a target like a masked code, its loss this much. 0: none, as
+    in the released recipes (--no_ntp_loss)."""
     loss_chunk: Annotated[int, COUNT] | None = None
     """Rows of logits in memory at a time; None chooses by device."""
     attention: str = "per_frame"

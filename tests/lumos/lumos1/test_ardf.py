@@ -15,6 +15,7 @@ from lumos.lumos1.ardf import (
     history_pattern,
     mask_ratio,
     random_mask,
+    region_mask,
     tube_decay_mask,
     tube_mask,
 )
@@ -106,6 +107,48 @@ def test_drawn_masks_follow_the_generator_and_the_floor(mask_type: str) -> None:
     assert not first.equal(other)
     assert first.shape == (3, 50)
     assert first.float().mean() >= 0.69
+
+
+def test_region_mask_drawing() -> None:
+    drawing = """
+        . . . .
+        . x x .
+        . x x .
+    """
+    expected = torch.tensor([[cell == "x" for cell in line.split()] for line in drawing.strip().splitlines()])
+    assert any(region_mask(3, 4, 1 / 3, generator=seeded(seed)).equal(expected) for seed in range(300))
+
+
+@given(rows=st.integers(1, 9), length=st.integers(1, 9), ratio=st.floats(0, 1), seed=st.integers(0, 99))
+def test_a_region_is_a_rectangle_of_about_the_share(rows: int, length: int, ratio: float, seed: int) -> None:
+    mask = region_mask(rows, length, ratio, generator=seeded(seed))
+    height, width = int(mask.any(1).sum()), int(mask.any(0).sum())
+    wanted = max(1, round(ratio * rows * length))
+    assert int(mask.sum()) == height * width
+    assert wanted <= height * width < wanted + height
+
+
+@pytest.mark.parametrize(("mask_type", "num_different"), [("tube", 1), ("random", 3), ("diffusion_forcing", 3)])
+def test_contiguous_regions_are_drawn_as_often_as_asked(mask_type: str, num_different: int) -> None:
+    config = ARDFConfig(mask_type=mask_type, mask_contiguous_region_prob=0.3, min_mask_ratio=0.2)
+    found, different = 0, set()
+    for seed in range(300):
+        mask = draw_mask(config, 3, positions_per_frame=40, generator=seeded(seed), num_rows=8).view(3, 8, 5)
+        sides = mask.any(2).sum(1) * mask.any(1).sum(1)
+        if sides.equal(mask.flatten(1).sum(1)):
+            found += 1
+            different.add(len(mask.unique(dim=0)))
+    assert found == pytest.approx(90, abs=25)
+    assert max(different) == num_different
+
+
+def test_wrong_ardf_combinations_say_what_to_type() -> None:
+    with pytest.raises(ValueError, match="mask_contiguous_region_prob has no part in mask_type=tube_decay; use tube"):
+        ARDFConfig(mask_type="tube_decay", mask_contiguous_region_prob=0.5)
+    with pytest.raises(ValueError, match=r"text_to_video_prob is 0\.5, but modes has no text_to_video; add it"):
+        ARDFConfig(modes=("video_next_frame",), text_to_video_prob=0.5)
+    with pytest.raises(ValueError, match="noise_type is 'replace'; it must be one of mask, random_replace"):
+        ARDFConfig(noise_type="replace")
 
 
 def test_history_pattern_equals_the_released_one(golden: Path) -> None:

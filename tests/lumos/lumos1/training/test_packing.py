@@ -11,7 +11,7 @@ from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.sequence import sequence_of
 from lumos.lumos1.training.masked_batch import masked_batch
 from lumos.lumos1.training.packing import first_fit, pack_batch
-from lumos.lumos1.training.samples import Sample
+from lumos.lumos1.training.samples import MaskedSample, Sample
 from lumos.lumos1.training.task import LumosTask, LumosTaskConfig
 from tests.tiny_data import MODEL, VOCAB, make_clip, write_clips
 from xllmx.config import load_config
@@ -32,18 +32,21 @@ def test_first_fit_is_the_drawing() -> None:
     assert first_fit([5, 9, 3], 8) == [[0, 2], [1]]
 
 
-@pytest.mark.parametrize(("row_length", "num_rows"), [(1000, 1), (300, 2), (100, 4)])
+@pytest.mark.parametrize(
+    ("row_length", "num_rows", "text"), [(1000, 1, 0.0), (300, 2, 0.0), (100, 4, 0.0), (300, 2, 0.5)]
+)
 def test_packed_is_as_alone(
-    tiny_config: LumosConfig, tiny_model: LumosForCausalLM, row_length: int, num_rows: int
+    tiny_config: LumosConfig, tiny_model: LumosForCausalLM, row_length: int, num_rows: int, text: float
 ) -> None:
     batch = samples((1, 5), (4, 9), (1, 7), (3, 6))
-    task = LumosTask(LumosTaskConfig(model=tiny_config.to_dict(), packing=row_length))
+    settings = LumosTaskConfig(model=tiny_config.to_dict(), packing=row_length, next_token_weight=text)
+    task = LumosTask(settings)
     prepared = task.prepare(batch, generator_at(7, 3))
     alone = [task.prepare([one], generator_at(7, 3, slot=slot)) for slot, one in enumerate(batch)]
     assert len(prepared.inputs["input_ids"]) == num_rows
     assert prepared.num_targets == sum(one.num_targets for one in alone)
     assert prepared.num_tokens == sum(one.num_tokens for one in alone)
-    assert prepared.flops == sum(one.flops for one in alone)
+    assert prepared.flops == pytest.approx(sum(one.flops for one in alone), rel=0.01 if text else 0)
     parameters = list(tiny_model.parameters())
     output = task.loss(tiny_model, prepared)
     parts = [task.loss(tiny_model, one) for one in alone]
@@ -69,7 +72,8 @@ def test_a_change_in_one_sample_leaves_the_others_bit_for_bit(
     with torch.no_grad():
         hidden = []
         for neighbour in (second, other):
-            alone = [masked_batch(ids, no_mask, vocab=vocab) for ids in (neighbour, first, neighbour)]
+            rows = [MaskedSample(ids=ids, masked=no_mask) for ids in (neighbour, first, neighbour)]
+            alone = [masked_batch(row, vocab=vocab) for row in rows]
             inputs = pack_batch(alone, 1000, vocab=vocab).inputs
             own = slice(neighbour.shape[1], neighbour.shape[1] + first.shape[1])
             states = tiny_model.hidden(inputs["input_ids"], positions=inputs["positions"], blocks=inputs["blocks"])

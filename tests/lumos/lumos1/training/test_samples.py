@@ -1,5 +1,6 @@
 """Clips as training samples: the released edits, modes, left padding, and noise that no batch changes."""
 
+import dataclasses
 import hashlib
 import json
 import time
@@ -15,11 +16,12 @@ from lumos.lumos1.data.clips import read_released
 from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.sequence import Clip, frame_index_of
 from lumos.lumos1.training.cutting import cut_clip
-from lumos.lumos1.training.masked_batch import masked_batch, pad_batch
-from lumos.lumos1.training.samples import Sample, draw_sample, drop_text, given_frames
+from lumos.lumos1.training.masked_batch import masked_batch, next_in_text, pad_batch
+from lumos.lumos1.training.samples import Sample, chosen_mode, draw_sample, drop_text, given_frames
 from lumos.lumos1.training.task import LumosTask, LumosTaskConfig
 from lumos.tokenizer.vocab import Vocab
 from xllmx.rng import generator_at
+from xllmx.task import Prepared
 
 
 def clip(index: int = 0, *, frames: int = 4, prompt_length: int = 6, grid: tuple[int, int] = (8, 4)) -> Clip:
@@ -72,10 +74,10 @@ def test_released_shards_are_edited_as_released(
     vocab = Vocab()
     released = cut_clip(read_released(shared_data / "released_shards" / shard, vocab), duration_s)
     for cfg_drop, stage in ((0.0, "3_after_update"), (1.0, "4_cfg_text_only")):
-        ids, mask = draw_sample(sample(released, cfg_drop=cfg_drop), vocab, ardf=ARDFConfig(), generator=seeded())
-        assert len(ids) == stored[stage]["len_ex"]
-        assert sha256(ids) == stored[stage]["ex_sha"]
-    assert len(mask) == stored["3_after_update"]["n_frames_ex"]
+        drawn = draw_sample(sample(released, cfg_drop=cfg_drop), vocab, ardf=ARDFConfig(), generator=seeded())
+        assert len(drawn.ids) == stored[stage]["len_ex"]
+        assert sha256(drawn.ids) == stored[stage]["ex_sha"]
+    assert len(drawn.masked) == stored["3_after_update"]["n_frames_ex"]
 
 
 @pytest.mark.parametrize("mode", ["text_to_video", "video_next_frame", "video_prediction_0.3", "video_prediction_0.9"])
@@ -104,6 +106,57 @@ def test_modes_are_drawn_alike_often(task: LumosTask) -> None:
     assert frames.count(0) == pytest.approx(200, abs=45)
 
 
+def test_text_to_video_is_drawn_as_often_as_asked_and_the_others_alike(tiny_config: LumosConfig) -> None:
+    ardf = ARDFConfig(text_to_video_prob=0.7)
+    task = LumosTask(LumosTaskConfig(model=tiny_config.to_dict(), ardf=dataclasses.replace(ardf)))
+    three = [sample(clip(), "video_prediction_0.25", "text_to_video", "video_prediction_0.5")]
+    given = [task.prepare(three, seeded(seed)).inputs["frames"].min().item() for seed in range(400)]
+    assert [given.count(frames) for frames in range(3)] == pytest.approx([280, 60, 60], abs=30)
+    assert chosen_mode(("text_to_video",), 0.9, text_to_video_prob=0.1) == "text_to_video"
+    assert chosen_mode(("text_to_video", "video_next_frame"), 0.99, text_to_video_prob=1.0) == "text_to_video"
+
+
+def prepared_with(tiny_config: LumosConfig, mode: str = "text_to_video", **ardf: object) -> tuple[Prepared, Prepared]:
+    """A batch under the settings and, drawn alike, under the released ones."""
+    batch = [sample(clip(0), mode), sample(clip(1, frames=2, prompt_length=9, grid=(4, 12)), mode)]
+    tasks = [LumosTaskConfig(model=tiny_config.to_dict(), ardf=ARDFConfig(**one)) for one in (ardf, {})]
+    first, second = (LumosTask(config).prepare(batch, generator_at(3, 1)) for config in tasks)
+    return first, second
+
+
+def test_random_replace_hides_the_same_codes_behind_random_ones(tiny_config: LumosConfig, vocab: Vocab) -> None:
+    replaced, masked = prepared_with(tiny_config, noise_type="random_replace")
+    ids, hidden = replaced.inputs["input_ids"], masked.inputs["input_ids"] == vocab.mask
+    assert not (ids == vocab.mask).any()
+    assert replaced.inputs["scored"].equal(masked.inputs["scored"])
+    assert replaced.targets.equal(masked.targets)
+    noise = ids.flatten()[replaced.inputs["scored"]]
+    assert vocab.is_code(noise).all()
+    assert (vocab.codes_of(noise) == replaced.targets).float().mean() == pytest.approx(1 / 50, abs=0.05)
+    assert ids[~hidden].equal(masked.inputs["input_ids"][~hidden])
+    row_ends = torch.full_like(ids, 0).flatten().index_fill(0, replaced.inputs["scored"], 1).view_as(ids) == 0
+    assert (ids[hidden & row_ends] == vocab.row_end).all()
+
+
+@pytest.mark.parametrize(("mode", "given"), [("text_to_video", 0), ("video_prediction_0.5", 2)])
+def test_all_codes_of_frames_that_are_not_given_are_predicted(
+    tiny_config: LumosConfig, vocab: Vocab, mode: str, given: int
+) -> None:
+    everything, masked = prepared_with(tiny_config, mode, predict_all_tokens=True)
+    assert everything.inputs["input_ids"].equal(masked.inputs["input_ids"])
+    first, second = (
+        clip(0).codes[given:].flatten(),
+        clip(1, frames=2, prompt_length=9, grid=(4, 12)).codes[given // 2 :].flatten(),
+    )
+    assert everything.targets.tolist() == [*first.tolist(), *second.tolist()]
+    assert everything.num_targets > masked.num_targets
+
+
+def test_next_in_text_is_the_drawing(vocab: Vocab) -> None:
+    ids = torch.tensor([[257, 257, 256, 70, 71, 261, 264, 268, 272, 260], [264, 268, 272, 260, 1, 2, 3, 4, 5, 6]])
+    assert next_in_text(ids, vocab).int().tolist() == [[0, 0, 1, 1, 1, 0, 0, 0, 0, 0], [0] * 10]
+
+
 def test_text_is_dropped_as_often_as_asked_and_positions_count_from_the_start(task: LumosTask, vocab: Vocab) -> None:
     prepared = task.prepare([sample(clip(), cfg_drop=0.3)] * 400, seeded())
     dropped = prepared.inputs["input_ids"][:, 0] == vocab.pad
@@ -129,9 +182,9 @@ def test_targets_are_the_codes_at_masked_codes_and_row_ends_carry_no_loss(task: 
     row_ends = 4 * 8 - int((inputs["input_ids"] == vocab.row_end).sum())
     assert row_ends > 0
     assert prepared.num_targets == len(prepared.targets) == num_masked - row_ends
-    ids, mask = draw_sample(sample(own), vocab, ardf=ARDFConfig(), generator=seeded())
-    ids, masks = pad_batch([(ids, torch.ones_like(mask))], vocab)
-    everything = masked_batch(ids, masks, vocab=vocab)
+    drawn = draw_sample(sample(own), vocab, ardf=ARDFConfig(), generator=seeded())
+    all_masked = dataclasses.replace(drawn, masked=torch.ones_like(drawn.masked))
+    everything = masked_batch(pad_batch([all_masked], vocab), vocab=vocab)
     assert everything.targets.tolist() == own.codes.flatten().tolist()
 
 

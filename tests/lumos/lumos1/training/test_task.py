@@ -18,9 +18,11 @@ from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.sequence import content_index_of, frame_index_of
 from lumos.lumos1.training.masked_batch import masked_batch
 from lumos.lumos1.training.model_settings import read_model_config
+from lumos.lumos1.training.samples import MaskedSample
 from lumos.lumos1.training.task import LumosTask, LumosTaskConfig, frame_losses
 from tests.tiny_data import MODEL, VOCAB, write_clips
 from xllmx.config import load_config, save_config
+from xllmx.loss import LossOutput
 from xllmx.task import Prepared
 
 
@@ -59,7 +61,7 @@ def golden_batch(model: LumosForCausalLM, stored: dict[str, np.ndarray], case: s
     frame, content = frame_index_of(ids, model.vocab), content_index_of(ids, model.vocab)
     masks, inside = torch.zeros(1, 2, 36, dtype=torch.bool), content >= 0
     masks[0, frame[inside], content[inside]] = (masked_ids == model.vocab.mask)[inside]
-    prepared = masked_batch(ids, masks, vocab=model.vocab)
+    prepared = masked_batch(MaskedSample(ids=ids, masked=masks), vocab=model.vocab)
     assert prepared.inputs["input_ids"].equal(masked_ids)
     return prepared
 
@@ -131,6 +133,31 @@ def test_frame_decay_and_z_loss(tiny_model: LumosForCausalLM, tiny_config: Lumos
         squares = tiny_model.visual_logits(hidden).logsumexp(-1).square().sum()
         torch.testing.assert_close(loss(z_loss_weight=0.01)[0], plain + 0.01 * squares)
         torch.testing.assert_close(loss(z_loss_weight=None)[0], plain + 0.02 * squares)  # the model's
+
+
+def test_the_next_token_loss_is_that_of_the_prompt_among_all_ids(
+    tiny_model: LumosForCausalLM, tiny_config: LumosConfig, data: dict[str, str]
+) -> None:
+    def output(weight: float) -> tuple[LossOutput, Prepared]:
+        task = LumosTask(LumosTaskConfig(model=tiny_config.to_dict(), data=data, next_token_weight=weight))
+        stream = task.build_dataset("train")["video"]
+        batch = [dataclasses.replace(stream[0], cfg_drop=1.0), dataclasses.replace(stream[2], cfg_drop=0.0)]
+        prepared = task.prepare(batch, torch.Generator().manual_seed(0))
+        return task.loss(tiny_model, prepared), prepared
+
+    with torch.no_grad():
+        (plain, _), (both, prepared) = output(0.0), output(0.25)
+        ids = prepared.inputs["input_ids"]
+        logits = tiny_model(ids).logits[1]
+    end = int((ids[1] == tiny_config.vocabulary.video_start).int().argmax())
+    begin = int((ids[1] != tiny_config.vocabulary.pad).int().argmax())
+    text = ids[1, begin:end]
+    expected = torch.nn.functional.cross_entropy(logits[begin : end - 1].float(), text[1:], reduction="sum")
+    assert "text" not in plain.metrics
+    assert both.metrics["text"][1] == len(text) - 1 == prepared.num_targets - int(plain.count)
+    assert both.count == prepared.num_targets
+    torch.testing.assert_close(both.sum, plain.sum + 0.25 * expected)
+    torch.testing.assert_close(torch.as_tensor(both.metrics["text"][0]), expected)
 
 
 def test_fresh_weights_follow_from_the_seed(tiny_fields: dict[str, object]) -> None:
