@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Trains stage 2 of the 1B recipe: images and videos. Needs ckpts/1B/stage-1-image and configs/data/{image,video}.yaml.
+# Fine-tunes ckpts/1B/stage-2-joint-384p, as the released script does: images and videos. Needs configs/data/{image,video}.yaml.
+# From stage 1: exps/1B_Pretrain_Stage_2_Joint.sh.
 # Words after the script's name are settings:  bash exps/1B_Stage_2_JointTraining.sh trainer.run_dir=runs/mine
 # Uses every GPU there is; NUM_PROCESSES says otherwise. Started again, it goes on from the newest checkpoint.
 set -euo pipefail

@@ -38,7 +38,7 @@ PROGRAMS: dict[str, tuple[str, tuple[str, ...]]] = {
         (
             "train",
             "--config",
-            "CONFIGS/train/1B_stage_1_image.yaml",
+            "CONFIGS/train/1B_pretrain_image.yaml",
             "--dry-run",
             "--gpus",
             "8",

@@ -22,7 +22,7 @@ def recipe(repo: Path, name: str, *words: str) -> RunConfig:
 
 
 def test_a_released_recipe_is_planned_without_data_or_weights(repo: Path) -> None:
-    estimate = estimate_run(recipe(repo, "1B_stage_1_image", "task.model_config=configs/model/1B.yaml"), num_gpus=48)
+    estimate = estimate_run(recipe(repo, "1B_pretrain_image", "task.model_config=configs/model/1B.yaml"), num_gpus=48)
     assert sum(estimate.units.values()) == estimate.trainable == 1_503_729_664
     assert (estimate.shards, len(estimate.units)) == (48, 18)
     assert estimate.state.weights == 4 * math.ceil(1_503_729_664 / 48)
@@ -55,7 +55,7 @@ def test_streams_have_their_batches_and_the_video_its_length(repo: Path) -> None
 def test_data_that_is_there_is_measured(repo: Path, tmp_path: Path) -> None:
     clips = write_clips(tmp_path / "clips", num_latent=4)
     words = [*MODEL_WORDS, f"task.data={{video: {clips}}}", "task.duration_s=1", "trainer.epochs=1"]
-    stream = estimate_run(recipe(repo, "1B_stage_1_image", *words, "trainer.batch_size={video: 2}")).streams["video"]
+    stream = estimate_run(recipe(repo, "1B_pretrain_image", *words, "trainer.batch_size={video: 2}")).streams["video"]
     assert stream.num_clips == 9
     assert (stream.mean.length, stream.longest.length) == (sequence_length(6, (3, 8, 4)), sequence_length(7, (3, 8, 4)))
 
@@ -64,26 +64,27 @@ def test_data_that_cannot_be_read_is_said_not_assumed(repo: Path, tmp_path: Path
     data = tmp_path / "video.yaml"
     words = [*MODEL_WORDS, f"task.data={{video: {data}}}", "trainer.batch_size={video: 2}"]
     data.write_text("META: [{path: not-made-yet}]")
-    assert estimate_run(recipe(repo, "1B_stage_1_image", *words)).streams["video"].num_clips is None
+    assert estimate_run(recipe(repo, "1B_pretrain_image", *words)).streams["video"].num_clips is None
     data.write_text("META: [{paht: not-made-yet}]")
     with pytest.raises(ValueError, match="has no path"):
-        estimate_run(recipe(repo, "1B_stage_1_image", *words))
+        estimate_run(recipe(repo, "1B_pretrain_image", *words))
 
 
 def test_replicas_are_copies_of_the_state(repo: Path) -> None:
-    estimate = estimate_run(recipe(repo, "1B_stage_1_image", *MODEL_WORDS, "parallel.replicas=2"), num_gpus=6)
+    estimate = estimate_run(recipe(repo, "1B_pretrain_image", *MODEL_WORDS, "parallel.replicas=2"), num_gpus=6)
     assert estimate.shards == 3
     assert "6: 2 copies of the state in 3 shards" in report(estimate)
-    whole = estimate_run(recipe(repo, "1B_stage_1_image", *MODEL_WORDS, "parallel.sharding=none"), num_gpus=6)
+    whole = estimate_run(recipe(repo, "1B_pretrain_image", *MODEL_WORDS, "parallel.sharding=none"), num_gpus=6)
     assert whole.shards == 1
     assert whole.state.optimizer == 8 * whole.trainable
     with pytest.raises(ValueError, match=r"--gpus 5 must be a positive multiple of parallel\.replicas=2"):
-        estimate_run(recipe(repo, "1B_stage_1_image", *MODEL_WORDS, "parallel.replicas=2"), num_gpus=5)
+        estimate_run(recipe(repo, "1B_pretrain_image", *MODEL_WORDS, "parallel.replicas=2"), num_gpus=5)
 
 
 def test_precision_auto_is_bf16_for_gpus(repo: Path) -> None:
     plans = [
-        estimate_run(recipe(repo, "1B_stage_1_image", *MODEL_WORDS, f"trainer.precision={p}")) for p in ("auto", "bf16")
+        estimate_run(recipe(repo, "1B_pretrain_image", *MODEL_WORDS, f"trainer.precision={p}"))
+        for p in ("auto", "bf16")
     ]
     assert plans[0] == plans[1]
     assert plans[0].precision == "bf16"
@@ -91,16 +92,16 @@ def test_precision_auto_is_bf16_for_gpus(repo: Path) -> None:
 
 def test_a_global_batch_is_cut_among_the_gpus(repo: Path) -> None:
     words = [*MODEL_WORDS, "trainer.batch_size={image: 2}", "trainer.global_batch_size={image: 24}"]
-    streams = [estimate_run(recipe(repo, "1B_stage_1_image", *words), num_gpus=num).streams for num in (2, 4)]
+    streams = [estimate_run(recipe(repo, "1B_pretrain_image", *words), num_gpus=num).streams for num in (2, 4)]
     assert [stream["image"].accumulation for stream in streams] == [6, 3]
     with pytest.raises(ValueError, match="5 processes with batches of 2"):
-        estimate_run(recipe(repo, "1B_stage_1_image", *words), num_gpus=5)
+        estimate_run(recipe(repo, "1B_pretrain_image", *words), num_gpus=5)
 
 
 def test_an_offloaded_state_lies_in_the_host(repo: Path) -> None:
     words = [*MODEL_WORDS, "parallel.activation_checkpointing=selective"]
     gpu, host = (
-        estimate_run(recipe(repo, "1B_stage_1_image", *words, f"parallel.cpu_offload={flag}"), num_gpus=4)
+        estimate_run(recipe(repo, "1B_pretrain_image", *words, f"parallel.cpu_offload={flag}"), num_gpus=4)
         for flag in ("false", "true")
     )
     kept = gpu.state.weights + gpu.state.optimizer + gpu.state.gradients + gpu.state.average
@@ -114,14 +115,14 @@ def test_an_offloaded_state_lies_in_the_host(repo: Path) -> None:
 
 def test_an_engine_whose_memory_is_not_known_is_refused(repo: Path) -> None:
     with pytest.raises(ValueError, match=r"parallel\.engine is deepspeed, whose memory the dry run does not know"):
-        estimate_run(recipe(repo, "1B_stage_1_image", *MODEL_WORDS, "parallel.engine=deepspeed"), num_gpus=4)
+        estimate_run(recipe(repo, "1B_pretrain_image", *MODEL_WORDS, "parallel.engine=deepspeed"), num_gpus=4)
 
 
 def test_the_command_touches_nothing(
     repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    config = str(repo / "configs" / "train" / "1B_stage_1_image.yaml")
+    config = str(repo / "configs" / "train" / "1B_pretrain_image.yaml")
     assert main(["train", "--config", config, *MODEL_WORDS, "--dry-run", "--gpus", "48", "--size", "96x64"]) == 0
     assert "image                   1             48 assumed" in capsys.readouterr().out
     assert list(tmp_path.iterdir()) == []

@@ -95,7 +95,10 @@ def test_mixed_precision_gradients_are_close(make_model, sample):
     torch.testing.assert_close(*norms, rtol=0.1, atol=0.02)
 
 
-@pytest.mark.parametrize(("size", "blocks_m", "total_m"), [("0.5B", 283, 548), ("1B", 973, 1504), ("3B", 2819, 3615)])
+@pytest.mark.parametrize(
+    ("size", "blocks_m", "total_m"),
+    [("0.5B", 283, 548), ("1B", 973, 1504), ("3B", 2819, 3615), ("7B", 6476, 7537), ("34B", 33220, 35342)],
+)
 def test_parameter_counts_of_the_model_classes(repo, size, blocks_m, total_m):
     config = read_model_config(LumosTaskConfig(model_config=str(repo / "configs" / "model" / f"{size}.yaml")))
     with torch.device("meta"):

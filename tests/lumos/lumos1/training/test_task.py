@@ -302,19 +302,24 @@ def test_clips_longer_than_the_model_is_made_for_are_said(
 
 
 @pytest.mark.parametrize(
-    ("config", "lr", "save_every", "max_length"),
+    ("config", "start", "lr", "save_every", "max_length"),
     [
-        ("1B_stage_1_image", 5e-5, 3000, 32768),
-        ("3B_stage_1_image", 1e-4, 1000, 32768),
-        ("1B_stage_2_joint", 2.5e-5, 1000, 65536),
-        ("3B_stage_2_joint", 2.5e-5, 1000, 65536),
+        ("1B_stage_1_image", "ckpts/1B/stage-1-image", 5e-5, 3000, 32768),
+        ("3B_stage_1_image", "ckpts/3B/stage-1-image", 1e-4, 1000, 32768),
+        ("1B_stage_2_joint", "ckpts/1B/stage-2-joint-384p", 2.5e-5, 1000, 65536),
+        ("3B_stage_2_joint", "ckpts/3B/stage-2-joint-384p", 2.5e-5, 1000, 65536),
+        ("1B_pretrain_image", None, 5e-5, 3000, 32768),
+        ("3B_pretrain_image", None, 1e-4, 1000, 32768),
+        ("1B_pretrain_joint", "ckpts/1B/stage-1-image", 2.5e-5, 1000, 65536),
+        ("3B_pretrain_joint", "ckpts/3B/stage-1-image", 2.5e-5, 1000, 65536),
     ],
 )
 def test_recipes_have_the_released_numbers(
-    repo: Path, config: str, lr: float, save_every: int, max_length: int
+    repo: Path, config: str, start: str | None, lr: float, save_every: int, max_length: int
 ) -> None:
     recipe = load_config(RunConfig, repo / "configs" / "train" / f"{config}.yaml")
     optim, trainer, task = recipe.optim, recipe.trainer, recipe.task
+    assert task.init_from == start
     assert (optim.lr, optim.floor, optim.betas, optim.weight_decay) == (lr, 1.0, (0.9, 0.95), 0.1)
     assert (optim.warmup_epochs, optim.schedule, optim.decay_norms) == (0.0025, "cosine", True)
     assert (trainer.epochs, trainer.save_every, trainer.keep, trainer.clip_grad_norm) == (100, save_every, 20, 4.0)
