@@ -92,7 +92,7 @@ MADE_BY_US = {
     "xllmx.data.broken.Drawn", "xllmx.data.broken.Fault",
     "xllmx.data.order.BatchOrder", "xllmx.loss.LossOutput", "xllmx.loss._Options", "xllmx.number_range.Range",
     "xllmx.plot.Curve", "xllmx.ranks.accounting.StateBytes", "xllmx.safe.plain_pickle.Seen", "xllmx.task.Prepared",
-    "xllmx.trainer.FitResult",
+    "xllmx.ranks.slurm.SlurmTask", "xllmx.trainer.FitResult",
 }  # fmt: skip
 """Classes with numbers that nobody sets: results, and what is made of settings that were checked."""
 

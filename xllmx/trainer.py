@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from xllmx.checkpoints.checkpoint import CheckpointManager
-from xllmx.checkpoints.folder import step_of, to_resume
+from xllmx.checkpoints.folder import checkpoint_at, step_of, to_resume
 from xllmx.config import to_plain
 from xllmx.data.loader import CyclicLoader, Draw
 from xllmx.data.streams import Streams
@@ -104,7 +104,7 @@ class Trainer:
                         self.evaluate()
                     if self._preview and self._is_due(self._preview.every):
                         self.show(self._preview)
-                    if self._is_due(self.config.save_every):
+                    if self._is_due(self.config.save_every) or self._ends_epochs(self.config.save_interval):
                         self.save(wait=not self.config.async_save)
             if self.step > self._saved_step:
                 self.save()
@@ -196,6 +196,8 @@ class Trainer:
             accumulation=config.accumulation_of(datasets, num_ranks()),
             seed=config.seed,
         )
+        for order in self.streams.orders.values():
+            order.by_length = config.length_clustering
         self.steps_per_epoch = self.streams.steps_per_epoch(config.epoch_stream)
         self.max_steps = config.max_steps or math.ceil((config.epochs or 0) * self.steps_per_epoch)
         self.eval_every = config.eval_every
@@ -210,7 +212,10 @@ class Trainer:
         self._finite, self._meter = FiniteWatch(self.device), StepMeter(self.device)
         self.checkpoints = CheckpointManager(config.run_dir / "checkpoints", config.keep)
         self.step: int = 0
-        if newest := to_resume(self.checkpoints.folder, allowed=config.resume, check_hashes=config.check_hashes):
+        newest = to_resume(self.checkpoints.folder, allowed=config.resume, check_hashes=config.check_hashes)
+        if newest is None and config.resume_path is not None:
+            newest = checkpoint_at(config.resume_path, check_hashes=config.check_hashes)
+        if newest:
             self.engine.load(self.checkpoints.load(newest, self._state()))
             self.step = step_of(newest)
         self._saved_step = self.step
@@ -250,6 +255,11 @@ class Trainer:
 
     def _is_due(self, every: int) -> bool:
         return every > 0 and self.step % every == 0
+
+    def _ends_epochs(self, number: float) -> bool:
+        """Whether the step just done is the first to end another so many epochs."""
+        steps = number * self.steps_per_epoch
+        return number > 0 and self.step // steps > (self.step - 1) // steps
 
     def _raise_if_not_finite(self) -> None:
         self._finite.raise_if_bad(self.config.run_dir, self.streams, saved_step=self._saved_step)

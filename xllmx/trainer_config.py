@@ -37,11 +37,16 @@ class TrainerConfig:
     ranks, so that a run is the same on any number that divides it. Empty: ranks x batch_size x grad_accumulation."""
     clip_grad_norm: float = 4.0
     """Gradients are scaled down to this norm; 0 leaves them."""
-    precision: Literal["auto", "bf16", "fp32"] = "bf16"
+    precision: Literal["auto", "bf16", "fp32", "tf32", "fp16"] = "bf16"
     """What the model computes in; weights, gradients and loss are fp32 in any case. auto: bf16 on GPUs and on CPUs that
-    multiply in it, fp32 on others, where bf16 is many times slower."""
+    multiply in it, fp32 on others, where bf16 is many times slower. tf32: fp32 whose products on a GPU may round their
+    factors to 10 bits; the same as fp32 on a CPU. fp16: with a scale on the loss, so that small gradients do not vanish
+    (a step whose gradients overflow is left out, and the scale halved); slow on a CPU."""
     device: str = "auto"
     """auto, cpu or cuda."""
+    length_clustering: bool = True
+    """Whether the samples of a batch are of similar length, so that little is padded; false: they are as the shuffle
+    has them, within the sizes that may share a batch."""
     num_workers: Annotated[int, Range(0, 1024)] = 0
     """Processes that read data ahead, for each stream."""
     max_broken: Annotated[float, SHARE] = 0.01
@@ -52,10 +57,16 @@ class TrainerConfig:
     """Steps between checkpoints; the last step has one in any case. 0 is only the last."""
     async_save: bool = True
     """Train on while a checkpoint is written, from a copy in the host's memory; the last one is waited for."""
+    save_interval: Annotated[float, Range(0, 10**6)] = 0.0
+    """Epochs between checkpoints, beside those of `save_every`; 0 is none."""
     keep: Annotated[int, COUNT] = 20
     """Checkpoints kept."""
     resume: bool = True
     """Go on from the newest checkpoint in the run folder, if there is one."""
+    resume_path: Path | None = None
+    """A checkpoint (RUN/checkpoints/step-NNNNNNNN) of another run, or such a run's folder, to go on from with its
+    weights, optimiser and step, where this run has no checkpoint of its own yet. For weights alone: the task's own
+    start."""
     check_hashes: bool = True
     """Compare a checkpoint with the hashes of its files before it is read (resume, export); one that has changed is
     passed over for the one before. False saves reading it once more."""

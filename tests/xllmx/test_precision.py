@@ -9,7 +9,8 @@ import torch
 from toy_task import ToyTask
 
 from xllmx import precision
-from xllmx.precision import multiplies_bf16, resolve_precision
+from xllmx.precision import compute_dtype, computing_in, multiplies_bf16, resolve_precision, slow_precision
+from xllmx.run.metrics import read_metrics
 from xllmx.trainer import Trainer, TrainerConfig
 
 CPU = torch.device("cpu")
@@ -44,6 +45,50 @@ def test_what_is_asked_for_is_done(processor) -> None:
     processor(avx2=True)
     assert resolve_precision("bf16", CPU) == "bf16"
     assert resolve_precision("fp32", torch.device("cuda")) == "fp32"
+
+
+def test_tf32_is_allowed_on_gpus_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr(torch, "set_float32_matmul_precision", asked.append)
+    assert resolve_precision("tf32", CPU) == "tf32"
+    assert asked == []
+    assert resolve_precision("tf32", torch.device("cuda")) == "tf32"
+    assert asked == ["high"]
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype"), [("bf16", torch.bfloat16), ("fp16", torch.float16), ("tf32", torch.float32)]
+)
+def test_products_have_the_precision_and_sums_of_weights_do_not(name: str, dtype: torch.dtype) -> None:
+    linear = torch.nn.Linear(3, 2)
+    with computing_in(name, CPU):
+        assert linear(torch.ones(1, 3)).dtype == compute_dtype(name) == dtype
+    assert linear.weight.dtype == torch.float32
+
+
+def test_each_precision_says_what_a_cpu_makes_of_it(processor) -> None:
+    processor(avx2=True)
+    said = [slow_precision(name, CPU) for name in ("bf16", "fp16", "tf32", "fp32")]
+    assert [text and text.split(";")[0].split(":")[0] for text in said] == [
+        "this CPU has no bf16 products and computes them slowly", "a CPU computes fp16 slowly",
+        "a CPU has no tf32", None,
+    ]  # fmt: skip
+
+
+def test_fp16_trains_as_fp32_does_and_goes_on_with_its_scale(tmp_path: Path) -> None:
+    losses = {}
+    for name in ("fp32", "fp16"):
+        settings = {"precision": name, "progress": False, "log_every": 1, "device": "cpu"}
+        first = Trainer(ToyTask(), TrainerConfig(run_dir=tmp_path / name, max_steps=3, **settings))
+        first.fit()
+        resumed = Trainer(ToyTask(), TrainerConfig(run_dir=tmp_path / name, max_steps=5, **settings))
+        assert resumed.step == 3
+        assert resumed.engine.state().get("scale") == first.engine.state().get("scale")
+        resumed.fit()
+        losses[name] = [row["loss"] for row in read_metrics(tmp_path / name)]
+    assert losses["fp16"] == pytest.approx(losses["fp32"], rel=0.01)
+    assert len(losses["fp16"]) == 5
+    assert resumed.engine.state()["scale"]["steps_since_overflow"] > 0
 
 
 @pytest.mark.parametrize("native", [True, False])

@@ -377,3 +377,11 @@ def _after_step(trainer: Trainer, step: int, act: Any) -> None:
 def _stop_after(trainer: Trainer, step: int) -> None:
     _after_step(trainer, step, lambda: os.kill(os.getpid(), signal.SIGTERM))
     assert trainer.fit().step == step
+
+
+def test_a_checkpoint_ends_every_so_many_epochs(tmp_path: Path) -> None:
+    trainer = trainer_of(tmp_path, max_steps=30, save_interval=0.5, keep=9)
+    half = trainer.steps_per_epoch / 2
+    trainer.fit()
+    due = {next(step for step in range(1, 99) if step >= half * number) for number in (1, 2)}
+    assert [path.name for path in trainer.checkpoints.valid()] == [f"step-{step:08d}" for step in sorted(due | {30})]

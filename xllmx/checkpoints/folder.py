@@ -114,6 +114,28 @@ def to_resume(folder: Path, *, allowed: bool, check_hashes: bool = True) -> Path
     return newest
 
 
+def checkpoint_at(path: Path, *, check_hashes: bool = True) -> Path:
+    """Return the checkpoint to begin from: `path` itself, or the newest complete one of the run there; read only.
+
+    Called on all ranks.
+
+    Raises:
+        ValueError: there is none, or its content has changed.
+    """
+    inside = [folder for folder in (path / "checkpoints", path) if complete(folder)]
+    found = path if _NAME.fullmatch(path.name) and _is_complete(path) else None
+    if found is None and inside:
+        found = complete(inside[0])[-1]
+    if found is None:
+        raise ValueError(
+            f"trainer.resume_path is {path}, which is no complete checkpoint and no run with one; give "
+            "RUN/checkpoints/step-NNNNNNNN"
+        )
+    if check_hashes and (name := changed(found)):
+        raise ValueError(f"trainer.resume_path: {found} is damaged ({name} is not what was written); give another")
+    return found
+
+
 def _set_aside(path: Path) -> None:
     place = path.with_name(f"damaged-{path.name}")
     if place.exists():

@@ -36,6 +36,8 @@ class BatchOrder:
     """Batches that make one optimiser step on one rank."""
     bucket_keys: Sequence[Hashable] | None = None
     """Samples share a batch only if their keys are equal; None: any may."""
+    by_length: bool = True
+    """Whether samples of similar length share a batch; False: as the shuffle has them."""
     start: int = 0
     """Batches drawn so far: iteration goes on from here."""
 
@@ -106,10 +108,15 @@ class BatchOrder:
         return batches[random.permutation(len(batches))]
 
     def _batches_of(self, indices: np.ndarray, lengths: np.ndarray, random: np.random.Generator) -> np.ndarray:
-        """Return the global batches of the samples of one key, shuffled, then sorted by length within pools."""
+        """Return the global batches of the samples of one key, shuffled, then sorted by length within pools.
+
+        `by_length` False leaves them shuffled.
+        """
         size = self.global_batch_size
         shuffled = random.permutation(indices)
         shuffled = np.resize(shuffled, max(len(shuffled) // size, 1) * size)  # cut, or repeat where there are too few
+        if not self.by_length:
+            return shuffled.reshape(-1, size)
         pool = _POOL_BATCHES * size
         pools = [shuffled[start : start + pool] for start in range(0, len(shuffled), pool)]
         by_length = [part[np.argsort(lengths[part], kind="stable")] for part in pools]

@@ -11,7 +11,7 @@ import torch
 
 MASTER_BYTES = 4
 """Bytes of a master weight, of its gradient, of each of AdamW's two moments and of its average: fp32."""
-COMPUTE_BYTES = {"bf16": 2, "fp32": 4}
+COMPUTE_BYTES = {"bf16": 2, "fp16": 2, "fp32": 4, "tf32": 4}
 """Bytes of a number the model computes with."""
 
 _PEAK_TFLOPS = {

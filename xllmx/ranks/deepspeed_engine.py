@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from xllmx.loss import LossOutput
 from xllmx.optim import OptimConfig, build_optimizer, set_learning_rate
-from xllmx.ranks.distributed import is_main, num_ranks
+from xllmx.precision import computing_in
+from xllmx.ranks.distributed import is_main, launched_local_rank, num_ranks
 from xllmx.ranks.parallel import ParallelConfig, parallelize
 from xllmx.task import Prepared, TrainTask
 from xllmx.trainer_config import TrainerConfig
@@ -60,7 +61,7 @@ class ZeroEngine:
         """Return the summed loss of this rank's batch."""
         if self._engine is None:
             self._start()
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._config.precision == "bf16"):
+        with computing_in(self._config.precision, self._device):
             total = self._engine(prepared)
         assert self._loss.output is not None
         return dataclasses.replace(self._loss.output, sum=total)  # DeepSpeed's hooks hang on what it returned
@@ -183,6 +184,7 @@ def _check(config: TrainerConfig, parallel: ParallelConfig) -> None:
     given = {
         "trainer.ema_decay": config.ema_decay > 0,
         "trainer.together": bool(config.together),
+        "trainer.precision=fp16": config.precision == "fp16",
         "parallel.cpu_offload": parallel.cpu_offload,
         "parallel.replicas": parallel.replicas > 1,
         "parallel.sharding": parallel.sharding != "auto",
@@ -192,7 +194,7 @@ def _check(config: TrainerConfig, parallel: ParallelConfig) -> None:
 
 
 def _import_deepspeed() -> Any:
-    os.environ.setdefault("LOCAL_RANK", "0")  # DeepSpeed asks for it where there is no launcher
+    os.environ.setdefault("LOCAL_RANK", str(launched_local_rank()))  # DeepSpeed asks for it where there is no launcher
     try:
         import deepspeed
     except ImportError as error:

@@ -1,5 +1,6 @@
 """Ranks and reductions. Every function works in a single process too, where it does nothing or returns its input."""
 
+import logging
 import os
 from datetime import timedelta
 
@@ -7,9 +8,14 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from xllmx.ranks.slurm import slurm_task
+
+_LOG = logging.getLogger(__name__)
+_TIMEOUT = timedelta(minutes=30)
+
 
 def init_distributed(device: str = "auto", *, alone: bool = False) -> torch.device:
-    """Join the process group if a launcher (torchrun) started several processes; return this process's device.
+    """Join the process group if a launcher (torchrun, srun) started several processes; return this process's device.
 
     Args:
         device: `auto` is the GPU of the local rank where there is one, otherwise the CPU; or a torch device name.
@@ -22,8 +28,14 @@ def init_distributed(device: str = "auto", *, alone: bool = False) -> torch.devi
     if dist.is_initialized():
         return chosen
     backend = "cpu:gloo,cuda:nccl" if chosen.type == "cuda" else "gloo"
-    if launched_ranks() > 1:
-        dist.init_process_group(backend, timeout=timedelta(minutes=30))
+    if task := slurm_task(os.environ):
+        if task.rank == 0:
+            _LOG.warning("Slurm started %d processes (SLURM_NTASKS); they meet at %s", task.num_ranks, task.meeting)
+        dist.init_process_group(
+            backend, init_method=task.meeting, rank=task.rank, world_size=task.num_ranks, timeout=_TIMEOUT
+        )
+    elif launched_ranks() > 1:
+        dist.init_process_group(backend, timeout=_TIMEOUT)
     elif alone:
         dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
     return chosen
@@ -31,23 +43,25 @@ def init_distributed(device: str = "auto", *, alone: bool = False) -> torch.devi
 
 def launched_ranks() -> int:
     """Return how many processes the launcher started, joined or not; 1 without one."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
+    task = slurm_task(os.environ)
+    return task.num_ranks if task else int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def launched_rank() -> int:
     """Return this process's number among those the launcher started, joined or not; 0 without one."""
-    return int(os.environ.get("RANK", "0"))
+    task = slurm_task(os.environ)
+    return task.rank if task else int(os.environ.get("RANK", "0"))
 
 
 def launched_local_rank() -> int:
     """Return this process's number among those the launcher started on this machine; 0 without one."""
-    return int(os.environ.get("LOCAL_RANK", "0"))
+    task = slurm_task(os.environ)
+    return task.local_rank if task else int(os.environ.get("LOCAL_RANK", "0"))
 
 
 def _device(name: str) -> torch.device:
-    local_rank = launched_local_rank()
     if name == "auto":
-        name = f"cuda:{local_rank}" if torch.cuda.is_available() else "cpu"
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
     except RuntimeError as error:
@@ -56,9 +70,15 @@ def _device(name: str) -> torch.device:
         return device
     if not torch.cuda.is_available():
         raise ValueError(f"device is {name!r} but torch sees no GPU here; use device=cpu or install torch with CUDA")
-    device = torch.device("cuda", local_rank if device.index is None else device.index)
+    device = torch.device("cuda", _gpu() if device.index is None else device.index)
     torch.cuda.set_device(device)
     return device
+
+
+def _gpu() -> int:
+    """Return the number of this process's GPU; Slurm may have shown it that one alone (--gpus-per-task)."""
+    alone = slurm_task(os.environ) is not None and torch.cuda.device_count() == 1
+    return 0 if alone else launched_local_rank()
 
 
 def rank() -> int:

@@ -10,7 +10,9 @@ from torch.distributed.checkpoint.state_dict import StateDictOptions
 from torch.distributed.fsdp import FSDPModule
 
 from xllmx.loss import LossOutput
+from xllmx.loss_scale import LossScale
 from xllmx.optim import OptimConfig, build_optimizer, set_learning_rate
+from xllmx.precision import compute_dtype, computing_in
 from xllmx.ranks.distributed import all_reduce_gradients, is_main, num_ranks
 from xllmx.ranks.memory import require_room
 from xllmx.ranks.parallel import ParallelConfig, parallelize
@@ -71,10 +73,11 @@ class NativeEngine:
         self.model = self._build_model(parallel)
         units = task.shard_units(self.model)
         self.optimizer: torch.optim.Optimizer = build_optimizer(self.model, optim, units=units)
+        self._scale = LossScale() if config.precision == "fp16" else None
 
     def loss(self, prepared: Prepared) -> LossOutput:
         """Return the summed loss of this rank's batch."""
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._config.precision == "bf16"):
+        with computing_in(self._config.precision, self._device):
             return self._task.loss(self.model, prepared)
 
     def backward(self, loss: Tensor, *, last: bool) -> None:
@@ -82,21 +85,26 @@ class NativeEngine:
         if isinstance(self.model, FSDPModule):
             self.model.set_requires_gradient_sync(last)
             self.model.set_is_last_backward(last)
-        loss.backward()
+        (self._scale.scaled(loss) if self._scale else loss).backward()
         if last and not isinstance(self.model, FSDPModule):
             all_reduce_gradients(self.model)
 
     def step(self, lr: float, *, clip: float) -> Tensor:
-        """Return the norm of the whole gradient before clipping."""
+        """Return the norm of the whole gradient before clipping; 0 where fp16 overflowed and the step was left out."""
         for parameter in self.model.parameters():
             if parameter.requires_grad and parameter.grad is None:
                 # No batch of the step used it: zero on one rank and on many, and the optimiser has a state for it.
                 parameter.grad = torch.zeros_like(parameter)
-        grad_norm = nn.utils.clip_grad_norm_(self.model.parameters(), clip or math.inf)
+        if self._scale:
+            self._scale.unscale(self.model.parameters())
+        grad_norm = whole(nn.utils.clip_grad_norm_(self.model.parameters(), clip or math.inf)).to(self._device)
         set_learning_rate(self.optimizer, lr)
-        self.optimizer.step()
+        if self._scale:
+            grad_norm = self._scale.step(self.optimizer, grad_norm)
+        else:
+            self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        return whole(grad_norm).to(self._device)
+        return grad_norm
 
     def settle(self) -> None:
         """Free the weights that the forward gathered; without a backward nothing else does."""
@@ -107,10 +115,12 @@ class NativeEngine:
     def state(self) -> dict[str, Any]:
         """Return `model` and `optimizer` by name, each rank its own parts."""
         model, optimizer = dcp_state.get_state_dict(self.model, self.optimizer)
-        return {"model": model, "optimizer": optimizer}
+        return {"model": model, "optimizer": optimizer, **({"scale": self._scale.state()} if self._scale else {})}
 
     def load(self, state: dict[str, Any]) -> None:
         """Take up a state."""
+        if self._scale:
+            self._scale.load(state["scale"])
         options = {"model_state_dict": state["model"], "optim_state_dict": state["optimizer"]}
         dcp_state.set_state_dict(self.model, self.optimizer, **options)
 
@@ -139,7 +149,7 @@ class NativeEngine:
                 units,
                 parallel,
                 device=self._device,
-                compute_dtype=torch.bfloat16 if self._config.precision == "bf16" else torch.float32,
+                compute_dtype=compute_dtype(self._config.precision),
                 methods=self._task.entered_by if isinstance(self._task, EnteredTask) else (),
             )
             place = torch.device("cpu") if parallel.cpu_offload else place

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from xllmx.config import save_config
 from xllmx.files import write_text
-from xllmx.precision import multiplies_bf16
+from xllmx.precision import slow_precision
 from xllmx.ranks.distributed import is_main, num_ranks
 from xllmx.run.environment import environment
 from xllmx.run.metrics import MetricLogger
@@ -59,8 +59,8 @@ class RunReport:
         """Log where the run begins or goes on, and a precision that is slow on this device."""
         precision, begun = self._config.precision, f"goes on from step {step}" if step else "begins"
         self.note(f"{begun}, to step {max_steps}, on {num_ranks()} process(es) in {precision}")
-        if precision == "bf16" and not multiplies_bf16(device) and is_main():
-            _LOG.warning("this CPU has no bf16 products and computes them slowly; trainer.precision=auto uses fp32")
+        if (slow := slow_precision(precision, device)) and is_main():
+            _LOG.warning(slow)
 
     def note(self, text: str) -> None:
         """Write a line into the log of the run, once."""
