@@ -44,7 +44,7 @@ NEEDS = {
     r"(1B|3B)[/_]|Alpha-VLLM|ckpts/cosmos|--part [12],[24]|--weights int8|LoRA": "released weights",
     r"bash eval/scorers/": "the official scorers: tests/eval/test_scorers.py",
     r"python -m eval\.(check|report)\b": "images of 553 prompts, scores: tests/eval/check, report",
-    r"NUM_NODES|torchrun": "several machines or GPUs: tests/exps/test_launch.py",
+    r"NUM_NODES|torchrun|^srun": "several machines or GPUs: tests/exps/test_launch.py",
     r"lumos\.lumina_video\.training\.(vae|text)": "minutes to hours of a core: tests/test_configs.py runs them small",
     r"configs/train/lumina_tiny\.yaml": "latents, and hours of a core: tests/test_configs.py runs it small",
     r"lumina_f8F32R256|Lumina_f8F32R256": "a released model: tests/lumos/cli/training",
@@ -127,12 +127,12 @@ def key(text: str) -> tuple[str, ...]:
 
 def program_of(words: Sequence[str]) -> tuple[str, list[str]] | None:
     """The module that a command runs, and its command line; None for another program."""
-    match words:
+    match _without_launcher(words):
         case ["lumos", "tokenize", *options]:
             return "pre_tokenize.__main__", options
         case ["lumos", *options] | ["python", "-m", "lumos" | "lumos.cli", *options]:
             return "lumos.cli.commands", options
-        case ["python", "-m", module, *options] | ["torchrun", _, _, "-m", module, *options]:
+        case ["python", "-m", module, *options]:
             package = REPO.joinpath(*module.split(".")).is_dir()
             return (f"{module}.__main__" if package else module), options
         case ["python", script, *options]:
@@ -153,6 +153,11 @@ def program_of(words: Sequence[str]) -> tuple[str, list[str]] | None:
             assert config is not None
             return "lumos.cli.training.training_run", ["--config", config[0], *overrides]
     return None
+
+
+def _without_launcher(words: Sequence[str]) -> Sequence[str]:
+    """The words with those of torchrun left out."""
+    return ["python", *words[words.index("-m") :]] if words[0] == "torchrun" and "-m" in words else words
 
 
 def cleaned(words: Sequence[str]) -> list[str]:

@@ -41,7 +41,18 @@ def parser() -> argparse.ArgumentParser:
 def _main(words: Sequence[str]) -> int:
     if words[:1] == ["tokenize"]:  # its options are its own
         return tokenize.run(words[1:])
+    if words[:1] == ["train"] and any(word.startswith("--") for word in words):
+        words = ["train", *_train_words(words[1:])]
     options = parser().parse_args(words)
     run: Callable[[argparse.Namespace], int] = options.run
     with said_as_options(vars(options)):
         return run(options)
+
+
+def _train_words(words: Sequence[str]) -> list[str]:
+    """The words of `lumos train`, with the flags of the release turned into settings, and said."""
+    from lumos.cli.training.released_flags import translated
+
+    found = translated(words, own=train.OPTIONS)
+    found.say()
+    return found.words

@@ -9,13 +9,18 @@ from lumos.cli.interrupt import loading
 
 def add_command(commands: Any) -> None:
     """Add the command to those of `lumos`."""
-    command = commands.add_parser("train", help="train from a config")
+    about = "Train from a config. The flags of the released script are taken too (lumos/lumos1/README.md, section 13)."
+    command = commands.add_parser("train", help="train from a config", description=about)
     command.add_argument("--config", type=Path, help="YAML file (configs/train/)")
     command.add_argument("overrides", nargs="*", metavar="key=value", help="settings that win over the file's")
     command.add_argument("--dry-run", action="store_true", help="say what it would take, and touch nothing")
     command.add_argument("--gpus", type=int, default=1, metavar="N", help="of the dry run (default 1)")
     command.add_argument("--size", metavar="WxH", help="of the dry run's clips, in pixels (default: those there are)")
     command.set_defaults(run=run)
+
+
+OPTIONS = ("--config", "--dry-run", "--gpus", "--size", "--debug", "--help")
+"""Of the command itself."""
 
 
 def run(options: argparse.Namespace) -> int:

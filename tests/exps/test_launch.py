@@ -28,6 +28,8 @@ def started(repo: Path, folder: Path, **environment: str) -> subprocess.Complete
     [
         ({"NUM_PROCESSES": "1"}, ""),
         ({"NUM_PROCESSES": "8"}, f"{MANY} 8 --standalone "),
+        ({"SLURM_STEP_ID": "0", "SLURM_NTASKS": "8"}, ""),
+        ({"SLURM_NTASKS": "8", "NUM_PROCESSES": "8"}, f"{MANY} 8 --standalone "),
         (
             {"NUM_PROCESSES": "8", "NUM_NODES": "6", "NODE_RANK": "2", "MASTER_ADDR": "first"},
             f"{MANY} 8 --nnodes 6 --node-rank 2 --master-addr first --master-port 29500 ",

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from lumos.cli.exit_status import USER_ERROR, status_of
 from lumos.cli.option import OptionParser
 from lumos.cli.training.preview import PreviewConfig, PromptPreview
+from lumos.cli.training.released_flags import translated
 from lumos.hub.models import LUMINA_VIDEO, LUMOS1
 from lumos.lumina_video.training.lora import LoRAConfig as LuminaVideoLoRAConfig
 from lumos.lumina_video.training.task import LuminaVideoTask, LuminaVideoTaskConfig
@@ -179,7 +180,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def train() -> int:
         try:
-            options = _parser().parse_args(arguments)
+            parser = _parser()
+            words = translated(
+                sys.argv[1:] if arguments is None else arguments, own=list(parser._option_string_actions)
+            )
+            options = parser.parse_args(words.words)
+            words.say()
             stopped = run(load_run(options.config, options.overrides), config_file=options.config).stopped
         except (ValueError, OSError):
             if launched_local_rank():  # once a machine: the file may be missing on one of them alone
@@ -194,4 +200,5 @@ def _parser() -> argparse.ArgumentParser:
     parser = OptionParser(prog="lumos.train", description=__doc__)
     parser.add_argument("--config", help="YAML file with the settings of a run")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings that win over the file's")
+    parser.add_argument_group("and the flags of the released script", "lumos/lumos1/README.md, section 13")
     return parser
