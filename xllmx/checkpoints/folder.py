@@ -129,7 +129,7 @@ def checkpoint_at(path: Path, *, check_hashes: bool = True) -> Path:
     if found is None:
         raise ValueError(
             f"trainer.resume_path is {path}, which is no complete checkpoint and no run with one; give "
-            "RUN/checkpoints/step-NNNNNNNN"
+            "RUN/checkpoints/step-NNNNNNNN, or for the weights of a model folder task.init_from"
         )
     if check_hashes and (name := changed(found)):
         raise ValueError(f"trainer.resume_path: {found} is damaged ({name} is not what was written); give another")

@@ -255,7 +255,8 @@ def _split(words: list[str], *, own: Sequence[str]) -> tuple[list[str], list[str
 
 def _taken(name: str, words: list[str]) -> str:
     """Return the value of a flag, its words taken from the beginning: one, or as many as are no flag and no setting."""
-    takes, taken = RELEASED_FLAGS[name].takes, []
+    takes = RELEASED_FLAGS[name].takes
+    taken: list[str] = []
     several = takes in ("list", "numbers")
     while words and not words[0].startswith("--") and (several or not taken) and takes != "nothing":
         if several and "=" in words[0]:

@@ -104,8 +104,9 @@ def test_one_process_alone_can_shard_too(one: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_bf16_over_two_processes_is_near_bf16_in_one(tmp_path: Path) -> None:
-    trainer = {"precision": "bf16", "batch_size": {"image": 6}}
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_half_precision_over_two_processes_is_near_that_of_one(tmp_path: Path, precision: str) -> None:
+    trainer = {"precision": precision, "batch_size": {"image": 6}}
     ranks.train({"run": tmp_path / "one", "trainer": trainer})
     ranks.run_ranks([{"run": tmp_path / "two", "trainer": {**trainer, "batch_size": {"image": 3}}}], num=2)
     losses = [[row["loss"] for row in read_metrics(tmp_path / name)] for name in ("two", "one")]
