@@ -16,7 +16,7 @@ whole() { # NAME VALUE LEAST [MOST]: ends the script, with what to mend, unless 
         wrong "$1" "$2" "a whole number from $3 ${4:+to }${4:-on}"
 }
 
-[ -z "${SLURM_STEP_ID:-}" ] || [ "${SLURM_NTASKS:-1}" = 1 ] || NUM_PROCESSES=1 # srun starts one for each GPU itself
+[ -z "${SLURM_STEP_ID:-}" ] || [ "${SLURM_NTASKS:-1}" = 1 ] || [ -n "${NUM_NODES:-}" ] || : "${NUM_PROCESSES:=1}" # srun
 config="${1:?give a config, for example configs/train/debug.yaml}"
 shift
 processes="${NUM_PROCESSES:-$("$python" -c "import torch; print(max(1, torch.cuda.device_count()))")}"

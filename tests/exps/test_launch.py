@@ -11,6 +11,7 @@ FAKE = """#!/bin/bash
 case "$*" in *lumos.train*) echo "$@" ;; esac
 """
 END = "-m lumos.train --config configs/train/debug.yaml trainer.max_steps=3"
+STATIC = {"NUM_NODES": "2", "NODE_RANK": "0", "MASTER_ADDR": "first"}
 MANY = "-m torch.distributed.run --nproc-per-node"
 
 
@@ -31,6 +32,10 @@ def started(repo: Path, folder: Path, **environment: str) -> subprocess.Complete
         ({"SLURM_STEP_ID": "0", "SLURM_NTASKS": "8"}, ""),
         ({"SLURM_NTASKS": "8", "NUM_PROCESSES": "8"}, f"{MANY} 8 --standalone "),
         (
+            {"SLURM_STEP_ID": "0", "SLURM_NTASKS": "6", "NUM_PROCESSES": "8", **STATIC, "NUM_NODES": "6"},
+            f"{MANY} 8 --nnodes 6 --node-rank 0 --master-addr first --master-port 29500 ",
+        ),
+        (
             {"NUM_PROCESSES": "8", "NUM_NODES": "6", "NODE_RANK": "2", "MASTER_ADDR": "first"},
             f"{MANY} 8 --nnodes 6 --node-rank 2 --master-addr first --master-port 29500 ",
         ),
@@ -47,7 +52,6 @@ def test_the_launcher_follows_the_environment(
     assert (result.returncode, result.stdout.strip()) == (0, launcher + END), result.stderr
 
 
-STATIC = {"NUM_NODES": "2", "NODE_RANK": "0", "MASTER_ADDR": "first"}
 ELASTIC = {"NUM_NODES": "2:3", "RDZV_ENDPOINT": "first:29400"}
 
 

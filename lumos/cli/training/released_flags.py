@@ -45,8 +45,8 @@ class Flag:
     """Another flag, with which it has no part."""
 
 
-def _number(key: str, *, needs: str = "") -> Flag:
-    return Flag(takes="number", key=key, needs=needs)
+def _number(key: str, *, needs: str = "", why: str = "") -> Flag:
+    return Flag(takes="number", key=key, needs=needs, why=why)
 
 
 def _text(key: str, *, needs: str = "") -> Flag:
@@ -159,9 +159,9 @@ RELEASED_FLAGS: dict[str, Flag] = {
             "Focal": ("task.focal_gamma=2",),
             "CEDecay": (),
         },
-        why="cross entropy, always in chunks (task.loss_chunk); CEDecay takes its weight from --decay_start_coef",
+        why="cross entropy, always in chunks (task.loss_chunk); CEDecay weighs frames by --decay_start_coef",
     ),
-    "decay_start_coef": _number("task.frame_decay", needs="train_loss CEDecay"),
+    "decay_start_coef": _number("task.frame_decay", needs="train_loss CEDecay", why="frame f weighs its f-th power"),
     "z_loss_weight": _number("task.z_loss_weight"),
     "no_ntp_loss": _switch("task.next_token_weight=0"),
     "compute_ntp_loss": _switch("task.next_token_weight=1"),
@@ -278,6 +278,8 @@ def _settings_of(name: str, given: Mapping[str, str]) -> tuple[list[str], str]:
     if flag.values and value not in flag.values:
         remedy = f" ({flag.why})" if flag.why else ""
         raise ValueError(f"--{name} is {shown(value)}; it must be one of {', '.join(flag.values)}{remedy}")
+    if (name, value) == ("train_loss", "CEDecay") and "decay_start_coef" not in given:
+        raise ValueError("--train_loss CEDecay needs --decay_start_coef X: frame f weighs X^f, X of at most 1")
     settings = list(flag.values.get(value, ()))
     return settings, "" if settings else flag.why
 

@@ -101,6 +101,7 @@ def test_every_flag_becomes_a_setting_there_is_or_says_why_not(name: str) -> Non
     values = list(flag.values) or [shown.get(flag.takes, "")]
     needs = [f"--{flag.needs}"] if flag.needs else []
     for value in values:
+        needs += ["--decay_start_coef 0.5"] if value == "CEDecay" else []
         words = [*" ".join([*needs, f"--{name}", value]).split(), "--output_dir", "o", "--no_ntp_loss"]
         found = translated(words, own=OWN)
         (line,) = [line for line in found.said if line.split()[0] == f"--{name}"]
@@ -126,6 +127,7 @@ def test_every_flag_becomes_a_setting_there_is_or_says_why_not(name: str) -> Non
             "--model_parallel_size 2",
             r"--model_parallel_size is '2'; it must be one of 1 \(training is not cut by tensors",
         ),
+        ("--train_loss CEDecay", r"--train_loss CEDecay needs --decay_start_coef X: frame f weighs X\^f"),
         ("--train_loss L2", r"--train_loss is 'L2'; it must be one of CE, CEChunked, Focal, CEDecay"),
     ],
 )
