@@ -74,7 +74,7 @@ MADE_BY_US = {
     "eval.benchmark.Benchmark", "eval.check.findings.Findings", "eval.check.media.Expected", "eval.check.media.Media",
     "eval.driver.command.Driver", "eval.driver.run.Done", "eval.prompts.sources.Source",
     "eval.report.published.Published", "eval.report.scores.Score", "eval.report.scores.Scores",
-    "eval.report.sheets.Picture", "eval.report.table.Table", "eval.shapes.codec.Codec", "eval.shapes.prompts.Record",
+    "eval.report.sheets.Picture", "eval.report.table.Table", "eval.shapes.codec.Codec", "eval.shapes.cost.Cost", "eval.shapes.motion.MotionPoint", "eval.shapes.prompts.Record",
     "eval.shapes.score.Report", "eval.shapes.score.Result", "eval.vbench.prompts.VideoPrompt",
     "eval.vbench.totals.Dimension", "lumos.cli.checks.Check", "lumos.cli.generation.estimate.Estimate",
     "lumos.cli.jobs.prompts.Prompt", "lumos.cli.jobs.runner.Job", "lumos.cli.jobs.runner.Made",

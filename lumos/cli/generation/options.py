@@ -128,6 +128,8 @@ def _add_how(how: Any) -> None:
         add(f"--{name.replace('_', '-')}", type=kind, metavar="X", help=text)
     steps = "Lumos-1: refinements of a latent frame; Lumina-Video: Euler steps (69 for a preset's step of 70 points)"
     add("--steps", type=int, dest="num_inference_steps", metavar="N", help=steps)
+    fast = "cheaper, by the model's own settings. Lumos-1: adaptive sampling; Lumina-Video: early steps at coarser scales"
+    add("--fast", action="store_true", help=fast)
     add("--batch-size", type=int, default=1, metavar="N", help="prompts that go through the model together")
     add("--device", help="cpu, cuda, cuda:1 (default: a GPU if there is one)")
     add("--dtype", "--precision", help="bf16 or fp32 (default: bf16 on a GPU, fp32 on a CPU)")
@@ -141,7 +143,6 @@ def _add_lumos1(group: Any) -> list[argparse.Action]:
     return [
         add("--image", action="append", metavar="FILE", help="first frame; once, or once for each prompt"),
         add("--image-folder", type=Path, metavar="FOLDER", help="where the pictures a prompt file names lie"),
-        add("--fast", action="store_true", help="fewer passes of the model: adaptive refinements and guidance"),
         *(
             add(f"--{name.replace('_', '-')}", type=kind, metavar="X", help=text)
             for name, (kind, text) in _LUMOS1_SETTINGS.items()

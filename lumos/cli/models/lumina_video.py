@@ -41,8 +41,10 @@ def _setting_names() -> tuple[str, ...]:
     return SETTING_NAMES
 
 
-def _no_fast_settings(defaults: Mapping[str, Any]) -> dict[str, Any]:
-    raise ValueError("--fast is for Lumos-1; for fewer passes of Lumina-Video take a preset ...-MultiScale, or --steps")
+def _fast_settings(defaults: Mapping[str, Any]) -> dict[str, Any]:
+    from lumos.lumina_video.settings import fast_settings
+
+    return fast_settings(defaults)
 
 
 def _load(model: Model, todo: Sequence["Planned"]) -> "Pipeline":
@@ -125,7 +127,7 @@ LUMINA_VIDEO = ModelKind(
     find_files=_find_files,
     settings_of=_settings_of,
     setting_names=_setting_names,
-    fast_settings=_no_fast_settings,
+    fast_settings=_fast_settings,
     load=_load,
     num_units=_num_units,
     costs=_Costs,
