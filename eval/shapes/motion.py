@@ -3,9 +3,9 @@
 Only Lumina-Video takes a motion score. The prompts name no motion, so that the score alone asks for one.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,7 @@ class MotionCurve:
     def rises(self) -> bool:
         """Whether a higher score asked for never means a lower mean."""
         means = [point.mean for point in self.points]
-        return all(low <= high for low, high in zip(means, means[1:], strict=False))
+        return all(low <= high for low, high in pairwise(means))
 
 
 def measure_motion(

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 def _find_files(name: str | Path, ckpts: Path | None, how: Mapping[str, Any]) -> Files:
     from lumos.lumina_video.checkpoint.parts import find_parts
 
-    return find_parts(hub.model_folder(name, ckpts), hub.ckpts_root(ckpts))
+    return replace(find_parts(hub.model_folder(name, ckpts), hub.ckpts_root(ckpts)), lora=how.get("lora"))
 
 
 def _settings_of(model: Model) -> "SettingsFor":
@@ -120,8 +121,8 @@ LUMINA_VIDEO = ModelKind(
     name=hub.LUMINA_VIDEO,
     title="Lumina-Video",
     tasks=("t2v",),
-    how_options=("keep_encoders", "tiled"),
-    how_recorded=("tiled",),
+    how_options=("keep_encoders", "tiled", "lora"),
+    how_recorded=("tiled", "lora"),
     unit="Euler step",
     empty_negative_is_none=True,
     find_files=_find_files,
