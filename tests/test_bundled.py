@@ -1,4 +1,4 @@
-"""The bundled model ckpts/lumos-tiny: its parts fit each other, and it draws."""
+"""The bundled models ckpts/lumos-tiny and ckpts/lumina-tiny: their parts fit each other, and they draw."""
 
 import json
 import math
@@ -10,9 +10,12 @@ import pytest
 import torch
 
 from lumos.hub.models import resolve
+from lumos.lumina_video.checkpoint.parts import find_parts
+from lumos.lumina_video.checkpoint.weights import read_config
+from lumos.lumina_video.pipeline import LuminaVideoPipeline
 from lumos.lumos1.config import LumosConfig
 from lumos.lumos1.pipeline import LumosPipeline
-from lumos.shapes import render, sample_spec
+from lumos.shapes import describe, render, sample_spec
 from lumos.tokenizer.text import TextTokenizer
 from lumos.tokenizer.visual import VisualTokenizer
 
@@ -72,3 +75,33 @@ def test_it_draws_a_video_and_a_picture(model: Path) -> None:
     picture = pipeline("a blue square", num_frames=1, num_inference_steps=2, seed=0)
     assert (len(picture.frames[0]), picture.frames[0][0].size) == (1, (64, 64))
     assert np.ptp(np.asarray(picture.frames[0][0])) > 50
+
+
+@pytest.fixture(scope="module")
+def lumina(repo: Path) -> Path:
+    folder = repo / "ckpts" / "lumina-tiny"
+    if not (folder / "model.safetensors").is_file():
+        pytest.skip("ckpts/lumina-tiny has no model yet: exps/lumina_tiny.sh makes it")
+    return folder
+
+
+def test_lumina_tiny_is_whole_small_and_of_three_scales(lumina: Path) -> None:
+    files = find_parts(lumina, lumina.parent)
+    assert {files.text_encoder.parent, files.vae.parent, files.model} == {lumina}
+    assert [str(scale) for scale in read_config(lumina).scales] == ["1x2", "2x2", "2x4"]
+    sizes = {
+        folder.name: sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+        for folder in (lumina, lumina.parent / "lumos-tiny")
+    }
+    assert sizes["lumina-tiny"] <= 20_000_000
+    assert sum(sizes.values()) <= 42_000_000
+
+
+def test_lumina_tiny_draws_what_is_asked(lumina: Path) -> None:
+    """One prompt; eval/README.md has the scores over many."""
+    output = LuminaVideoPipeline.from_pretrained(lumina, device="cpu", dtype="float32")(
+        "a red circle moves to the right on a white background", seed=1
+    )
+    seen = describe(np.stack([np.asarray(frame) for frame in output.frames[0]]))
+    assert [(one.colour, one.shape, one.motion) for one in seen.objects] == [("red", "circle", "right")]
+    assert seen.ground == "white"

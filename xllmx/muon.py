@@ -15,6 +15,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from xllmx.precision import multiplies_bf16
+
 _MOMENTUM = 0.95
 _ADAMW_RMS = 0.2  # of an entry of AdamW's update, in learning rates
 _QUINTIC = (
@@ -76,11 +78,11 @@ class Muon(torch.optim.AdamW):
 def orthogonal(matrices: Float[Tensor, "B m n"]) -> Float[Tensor, "B m n"]:
     """Return matrices, m <= n, with the singular vectors of the given ones and singular values near 1 (0.7 to 1.2).
 
-    Newton-Schulz iteration, on GPUs in bf16: exact singular values are not needed, only that none is lost. On CPUs,
-    some of which lack bf16 products, in fp32, so that replicas stay the same. A matrix of zeros stays one.
+    Newton-Schulz iteration, in bf16 where the device multiplies in it: exact singular values are not needed, only that
+    none is lost. (Replicas on processors of which only some do would drift apart.) A matrix of zeros stays one.
     """
     a, b, c = _QUINTIC
-    x = matrices.bfloat16() if matrices.is_cuda else matrices.float()
+    x = matrices.bfloat16() if multiplies_bf16(matrices.device) else matrices.float()
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     for _ in range(_ITERATIONS):
         square = x @ x.mT

@@ -81,8 +81,21 @@ def answer(
 def parse(parser: argparse.ArgumentParser, arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """The options of a command line, `settings` as a dict; its words may stand anywhere among the options."""
     options = parser.parse_intermixed_args(arguments)
-    options.settings = dict(map(_setting, options.settings))
+    options.settings = dict(map(setting_of, options.settings))
     return options
+
+
+def setting_of(word: str) -> tuple[str, Any]:
+    """The name and value of a word `name=value`; ValueError if it is none."""
+    name, equals, value = word.partition("=")
+    if not equals:
+        raise ValueError(f"{word!r} is no setting; write for example num_inference_steps=20")
+    if fault := unwritable(value):
+        raise ValueError(f"setting {name}: {fault}")
+    try:
+        return name, parse_json(value, "it")
+    except ValueError:
+        return name, value
 
 
 def device_of(options: argparse.Namespace) -> str | None:
@@ -177,19 +190,6 @@ def _drive(driver: Driver, options: argparse.Namespace) -> int:
     rest = f"; {done.unfinished} of other workers or parts are not there yet" if done.unfinished else ""
     print(f"{name_of(worker)}: {done.made} made{damaged}, {done.before} finished before{rest}")
     return 0
-
-
-def _setting(word: str) -> tuple[str, Any]:
-    """The name and value of a word `name=value`; ValueError if it is none."""
-    name, equals, value = word.partition("=")
-    if not equals:
-        raise ValueError(f"{word!r} is no setting; write for example num_inference_steps=20")
-    if fault := unwritable(value):
-        raise ValueError(f"setting {name}: {fault}")
-    try:
-        return name, parse_json(value, "it")
-    except ValueError:
-        return name, value
 
 
 def _require_numbers(options: argparse.Namespace) -> None:

@@ -1,4 +1,4 @@
-"""`python -m eval.shapes prompts|score|run|look|gallery|codec`: see README.md beside this file."""
+"""`python -m eval.shapes prompts|score|run|cost|compare|motion|look|gallery|codec`: see README.md beside this file."""
 
 from lumos.cli.interrupt import loading
 
@@ -6,9 +6,12 @@ with loading("eval.shapes"):
     import argparse
     import sys
     from collections.abc import Sequence
+    from dataclasses import asdict
     from pathlib import Path
-    from typing import Any
+    from typing import Annotated, Any
 
+    from eval.driver.command import setting_of
+    from eval.shapes.compare import compare
     from eval.shapes.gallery import write_gallery
     from eval.shapes.look import look
     from eval.shapes.outputs import score_folder
@@ -19,7 +22,8 @@ with loading("eval.shapes"):
     from lumos.cli.option import OptionParser, said_as_options
     from lumos.hub.models import DEFAULT_MODEL
     from lumos.lumos1.sequence import GRID_PX
-    from xllmx.place import check_file, inputs_of
+    from xllmx.number_range import COUNT, check_number
+    from xllmx.place import check_file, check_folder, inputs_of
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = OptionParser(prog="python -m eval.shapes", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="prompts|score|run|look|gallery|codec")
+    commands = parser.add_subparsers(required=True, metavar="prompts|score|run|cost|compare|motion|look|gallery|codec")
 
     prompts = commands.add_parser("prompts", help="write a file of prompts, and the first frames for i2v")
     prompts.add_argument("--kind", choices=KINDS, required=True)
@@ -59,14 +63,51 @@ def _parser() -> argparse.ArgumentParser:
     whole.add_argument("--steps", type=int, dest="num_inference_steps")
     whole.add_argument("--guidance-scale", type=float)
     whole.add_argument("--mask-history-ratio", type=float)
-    whole.add_argument("--fast", action="store_true", help="adaptive sampling, with the model's own settings of it")
+    whole.add_argument("--fast", action="store_true", help="cheaper, by the model's own settings")
+    _add_settings(whole)
     whole.set_defaults(command=_run)
 
     for command in (prompts, whole):
         command.add_argument("--num", type=int, default=280, help="prompts (of each kind)")
         command.add_argument("--seed", type=int, default=0)
+    _add_measuring(commands)
     _add_looking(commands)
     return parser
+
+
+def _add_settings(command: argparse.ArgumentParser) -> None:
+    command.add_argument("settings", nargs="*", metavar="name=value", help="of the pipeline: num_inference_steps=20")
+
+
+def _add_measuring(commands: Any) -> None:
+    """What a model costs, how it compares, and how it follows a motion score."""
+    cost = commands.add_parser("cost", help="passes, FLOPs, seconds and memory of a clip")
+    cost.add_argument("--repeats", type=int, default=5, help="clips that are timed, one after another")
+    cost.add_argument("--device", help="cpu, cuda (default: a GPU if there is one)")
+    cost.add_argument("--dtype", help="bf16 or fp32 (default: bf16 on a GPU, fp32 on a CPU)")
+    cost.add_argument("--out", type=Path, help="the --out of `run`, where cost.json is written")
+    cost.set_defaults(command=_cost)
+
+    comparing = commands.add_parser("compare", help="evaluations side by side, as a table")
+    comparing.add_argument("folders", type=Path, nargs="+", metavar="FOLDER", help="the --out of `run`")
+    comparing.set_defaults(command=_compare)
+
+    motion = commands.add_parser("motion", help="motion score asked for against motion measured (Lumina-Video)")
+    motion.add_argument("--scores", type=_numbers, default="0,2,4,6,8,10", metavar="A,B,...", help="asked for")
+    motion.add_argument("--num", type=int, default=32, help="clips of each")
+    motion.add_argument("--seed", type=int, default=0)
+    motion.add_argument("--out", type=Path, required=True, help="folder for motion.json and motion.png")
+    motion.set_defaults(command=_motion)
+    for command, model in ((cost, DEFAULT_MODEL), (motion, "lumina-tiny")):
+        command.add_argument("--model", default=model, help=f"name, hub id or folder (default: {model})")
+        _add_settings(command)
+
+
+def _numbers(text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of numbers such as 0,4,8") from None
 
 
 def _add_looking(commands: Any) -> None:
@@ -122,11 +163,47 @@ def _run(args: argparse.Namespace) -> None:
         batch_size=args.batch_size,
         seed=args.seed,
         fast=args.fast,
-        settings={name: getattr(args, name) for name in names if getattr(args, name) is not None},
+        settings=_settings(args, names),
     )
     for report in run(config).values():
         print(table(report))
     print(f"clips, sheets and report.json in {args.out}")
+
+
+def _settings(args: argparse.Namespace, names: Sequence[str] = ()) -> dict[str, Any]:
+    """Settings of the pipeline: the words `name=value`, and options of these names."""
+    return {
+        **dict(map(setting_of, args.settings)),
+        **{name: getattr(args, name) for name in names if getattr(args, name) is not None},
+    }
+
+
+def _cost(args: argparse.Namespace) -> None:
+    from eval.shapes.cost import measure_cost  # torch: only where clips are made
+
+    if args.out is not None and not args.out.is_dir():
+        raise ValueError(f"--out {args.out} is no folder: give the --out of python -m eval.shapes run")
+    check_number("repeats", Annotated[int, COUNT], args.repeats)
+    cost = measure_cost(
+        args.model, repeats=args.repeats, device=args.device, dtype=args.dtype, settings=_settings(args)
+    )
+    for name, value in asdict(cost).items():
+        print(f"{name:<15}{value}")
+    if args.out is not None:
+        write_json(args.out / "cost.json", {"model": args.model, **asdict(cost)})
+
+
+def _compare(args: argparse.Namespace) -> None:
+    print(compare(args.folders))
+
+
+def _motion(args: argparse.Namespace) -> None:
+    from eval.shapes.motion import measure_motion, motion_table, save_curve
+
+    check_folder(args.out)
+    curve = measure_motion(args.model, args.scores, num=args.num, seed=args.seed, settings=_settings(args))
+    save_curve(curve, args.out)
+    print(motion_table(curve))
 
 
 def _look(args: argparse.Namespace) -> None:

@@ -28,6 +28,9 @@ from xllmx.safe.json_text import read_json
 KINDS: tuple[str, ...] = ("t2v", "t2i", "i2v", "held_out")
 """Videos from text, images from text, videos from text and first frame, and videos of held-out combinations."""
 
+TASK_OF_KIND: dict[str, str] = {kind: "t2v" if kind == "held_out" else kind for kind in KINDS}
+"""What a model must be able to make for them."""
+
 TAGS_OF_KIND: dict[str, tuple[str, ...]] = {"t2v": TAGS, "t2i": TAGS[:-1], "i2v": ("motion",), "held_out": ("motion",)}
 _OBJECTS_OF_TAG = {"single_object": 1, "colors": 1, "two_object": 2, "position": 2, "color_attr": 2}
 _MOST_CLIPS = 20_000  # drawn for one prompt; the rarest (held out, one motion) takes some hundreds

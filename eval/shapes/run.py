@@ -10,7 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from eval.shapes.outputs import find_output, save_output, score_folder
-from eval.shapes.prompts import KINDS, Record, make_prompts, save_prompts
+from eval.shapes.prompts import KINDS, TASK_OF_KIND, Record, make_prompts, save_prompts
 from eval.shapes.score import Report, Result, score, summarise
 from eval.shapes.sheet import write_sheet
 from lumos.cli.jobs.record import model_hash
@@ -78,9 +78,9 @@ def run(config: RunConfig) -> dict[str, Report]:
     be written to, and another process that fills it.
     """
     model = find_model(config.model, how={"keep_encoders": True})
-    kinds = config.kinds or tuple(kind for kind in KINDS if kind in model.kind.tasks)
+    kinds = config.kinds or tuple(kind for kind in KINDS if TASK_OF_KIND[kind] in model.kind.tasks)
     for kind in kinds:
-        refuse_task(model, kind)
+        refuse_task(model, TASK_OF_KIND[kind])
     for kind in kinds:  # the longest name of all that are written
         check_file(config.out / kind / f"{config.num:05d}.mp4")
     check_folder(config.out)

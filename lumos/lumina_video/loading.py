@@ -22,6 +22,7 @@ from lumos.lumina_video.sizes import Compression
 from lumos.lumina_video.text import GemmaTextEncoder
 from lumos.lumina_video.vae import CogVideoXVAE
 from xllmx.attention import resolve_backend
+from xllmx.lora import load_lora
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +66,7 @@ def open_parts(
 
     def network() -> MultiScaleNextDiT:
         model = load_dit(files.model, device=device, dtype=dtype)
+        model = model if files.lora is None else load_lora(model, files.lora)
         model.attention_backend = attention_backend
         return model
 

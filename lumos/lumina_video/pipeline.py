@@ -10,7 +10,7 @@ much memory is needed, not their sum (`lumos.lumina_video.loading`).
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +82,7 @@ class LuminaVideoPipeline:
         ckpts: str | Path | None = None,
         keep_encoders: bool = False,
         tiled: bool = False,
+        lora: str | Path | None = None,
         attention_backend: str = "auto",
     ) -> "LuminaVideoPipeline":
         """The pipeline of a folder, released or ours, or of a name under `ckpts/`; see `checkpoint.parts`.
@@ -95,6 +96,7 @@ class LuminaVideoPipeline:
             ckpts: the folder of checkpoints; None: that of the checkout.
             keep_encoders: keep text encoder and VAE in memory from their first use on, for calls one after another.
             tiled: decode in overlapping tiles: a few times less memory, slightly other pixels.
+            lora: a folder of adapters to merge into the network (`lumos export --adapter`).
             attention_backend: of the network, see `xllmx.attention`.
 
         Raises:
@@ -103,7 +105,8 @@ class LuminaVideoPipeline:
         """
         chosen_device = choose_device(device)
         chosen_dtype = choose_dtype(dtype, chosen_device)
-        files = find_parts(model_folder(path_or_name, ckpts), ckpts_root(ckpts))
+        found = find_parts(model_folder(path_or_name, ckpts), ckpts_root(ckpts))
+        files = replace(found, lora=None if lora is None else Path(lora))
         parts = open_parts(
             files,
             device=chosen_device,

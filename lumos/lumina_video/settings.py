@@ -172,6 +172,23 @@ def settings_for(
     return settings
 
 
+def fast_settings(defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of `--fast`, early steps at coarser scales: the model's own, else its preset's multi-scale twin.
+
+    Raises:
+        ValueError: an entry `fast` of generation_config.json that holds no settings; neither is there.
+    """
+    preset = defaults.get("preset", RELEASED_PRESET)
+    twin = {"preset": f"{preset}-MultiScale"} if isinstance(preset, str) and f"{preset}-MultiScale" in PRESETS else None
+    settings = defaults.get("fast", twin)
+    if settings is None:
+        raise ValueError("--fast: this model says no multi-scale preset; give one with --preset FILE, or fewer --steps")
+    if not isinstance(settings, Mapping):
+        example = {"preset": f"{RELEASED_PRESET}-MultiScale"}
+        raise ValueError(f"fast of generation_config.json is {shown(settings)}; it must be settings, such as {example}")
+    return dict(settings)
+
+
 def preset_of(value: Any) -> FlowPreset:
     """The preset that a name, the path of a JSON or YAML file, a mapping of the released keys or a preset stands for.
 

@@ -128,6 +128,11 @@ def _add_how(how: Any) -> None:
         add(f"--{name.replace('_', '-')}", type=kind, metavar="X", help=text)
     steps = "Lumos-1: refinements of a latent frame; Lumina-Video: Euler steps (69 for a preset's step of 70 points)"
     add("--steps", type=int, dest="num_inference_steps", metavar="N", help=steps)
+    fast = (
+        "cheaper, by the model's own settings. Lumos-1: adaptive sampling; Lumina-Video: early steps at coarser scales"
+    )
+    add("--fast", action="store_true", help=fast)
+    add("--lora", type=Path, metavar="FOLDER", help="adapters to merge in (lumos export --adapter)")
     add("--batch-size", type=int, default=1, metavar="N", help="prompts that go through the model together")
     add("--device", help="cpu, cuda, cuda:1 (default: a GPU if there is one)")
     add("--dtype", "--precision", help="bf16 or fp32 (default: bf16 on a GPU, fp32 on a CPU)")
@@ -141,13 +146,11 @@ def _add_lumos1(group: Any) -> list[argparse.Action]:
     return [
         add("--image", action="append", metavar="FILE", help="first frame; once, or once for each prompt"),
         add("--image-folder", type=Path, metavar="FOLDER", help="where the pictures a prompt file names lie"),
-        add("--fast", action="store_true", help="fewer passes of the model: adaptive refinements and guidance"),
         *(
             add(f"--{name.replace('_', '-')}", type=kind, metavar="X", help=text)
             for name, (kind, text) in _LUMOS1_SETTINGS.items()
         ),
         *(add(f"--{name.replace('_', '-')}", action="store_true", help=text) for name, text in _LUMOS1_FLAGS.items()),
-        add("--lora", type=Path, metavar="FOLDER", help="adapters to merge in (lumos export --adapter)"),
         add("--weights", choices=("int8", "fp8"), help="blocks in 8 bits, for small cards; needs torchao"),
         add("--offload", action="store_true", help="blocks stay in the host's memory until their turn; slow"),
     ]

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 def _find_files(name: str | Path, ckpts: Path | None, how: Mapping[str, Any]) -> Files:
     from lumos.lumina_video.checkpoint.parts import find_parts
 
-    return find_parts(hub.model_folder(name, ckpts), hub.ckpts_root(ckpts))
+    return replace(find_parts(hub.model_folder(name, ckpts), hub.ckpts_root(ckpts)), lora=how.get("lora"))
 
 
 def _settings_of(model: Model) -> "SettingsFor":
@@ -41,8 +42,10 @@ def _setting_names() -> tuple[str, ...]:
     return SETTING_NAMES
 
 
-def _no_fast_settings(defaults: Mapping[str, Any]) -> dict[str, Any]:
-    raise ValueError("--fast is for Lumos-1; for fewer passes of Lumina-Video take a preset ...-MultiScale, or --steps")
+def _fast_settings(defaults: Mapping[str, Any]) -> dict[str, Any]:
+    from lumos.lumina_video.settings import fast_settings
+
+    return fast_settings(defaults)
 
 
 def _load(model: Model, todo: Sequence["Planned"]) -> "Pipeline":
@@ -118,14 +121,14 @@ LUMINA_VIDEO = ModelKind(
     name=hub.LUMINA_VIDEO,
     title="Lumina-Video",
     tasks=("t2v",),
-    how_options=("keep_encoders", "tiled"),
-    how_recorded=("tiled",),
+    how_options=("keep_encoders", "tiled", "lora"),
+    how_recorded=("tiled", "lora"),
     unit="Euler step",
     empty_negative_is_none=True,
     find_files=_find_files,
     settings_of=_settings_of,
     setting_names=_setting_names,
-    fast_settings=_no_fast_settings,
+    fast_settings=_fast_settings,
     load=_load,
     num_units=_num_units,
     costs=_Costs,

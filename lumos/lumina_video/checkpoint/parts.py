@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lumos.hub import models as hub
-from lumos.hub.models import SHARED_TEXT_ENCODER, SHARED_VAE
+from lumos.hub.models import ADAPTER_FILES, SHARED_TEXT_ENCODER, SHARED_VAE
 from lumos.lumina_video.checkpoint.weights import config_file, read_config, weight_files
 from xllmx.safe.safetensors_file import refuse_pointer
 
@@ -36,13 +36,16 @@ class LuminaVideoFiles:
     """Folder of the VAE."""
     defaults: dict[str, Any]
     """Settings of generation this model asks for (`generation_config.json`)."""
+    lora: Path | None = None
+    """Folder of adapters that are merged into the network."""
 
     @property
     def paths_to_hash(self) -> list[Path]:
-        """The files that decide what the model makes: configs and weights of all parts, and the tokenizer."""
+        """The files that decide what the model makes: configs and weights of all parts, tokenizer, adapters."""
         network = [config_file(self.model), *weight_files(self.model)]
         text = [self.text_encoder / "config.json", *self.text_encoder_weights, self.tokenizer]
-        return [*network, *text, self.vae / "config.json", self.vae_weights]
+        adapters = [self.lora / name for name in ADAPTER_FILES] if self.lora else []
+        return [*network, *text, self.vae / "config.json", self.vae_weights, *adapters]
 
     @property
     def text_encoder_weights(self) -> list[Path]:

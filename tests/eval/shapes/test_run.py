@@ -9,16 +9,17 @@ from eval.shapes.__main__ import main
 from tests.lumos.lumina_video.tiny import tiny_lumina_folder
 
 
-def test_lumina_video_is_evaluated_on_the_kind_it_makes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_lumina_video_is_evaluated_on_the_kinds_it_makes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["run", "--model", str(tiny_lumina_folder(tmp_path / "lumina")), "--num", "3", "--batch-size", "2"]
-    assert main([*words, "--out", str(tmp_path / "o"), "--steps", "1"]) == 0
-    assert sorted(path.name for path in (tmp_path / "o").iterdir()) == ["report.json", "run.json", "t2v"]
+    assert main([*words, "--out", str(tmp_path / "o"), "num_inference_steps=1"]) == 0
+    assert sorted(path.name for path in (tmp_path / "o").iterdir()) == ["held_out", "report.json", "run.json", "t2v"]
     assert sorted(path.name for path in (tmp_path / "o/t2v").glob("*.mp4")) == ["00000.mp4", "00001.mp4", "00002.mp4"]
     assert json.loads((tmp_path / "o/run.json").read_text())["settings"] == {"num_inference_steps": 1}
     for more, said in (
         (["--kinds", "t2v", "i2v"], "is Lumina-Video, which makes t2v and no i2v; take another --model"),
         (["--mask-history-ratio", "0.5"], "--mask-history-ratio is a setting of Lumos-1, and"),
-        (["--fast"], "--fast is for Lumos-1; for fewer passes of Lumina-Video take a preset ...-MultiScale"),
+        (["--fast"], "--fast: this model says no multi-scale preset; give one with --preset FILE, or fewer --steps"),
+        (["confidence=1"], "there is no setting 'confidence'"),
     ):
         capsys.readouterr()
         assert main([*words, "--out", str(tmp_path / "other"), *more]) == 2

@@ -15,6 +15,7 @@ from lumos.lumina_video.settings import (
     MADE_FOR,
     SETTING_NAMES,
     LuminaVideoSettings,
+    fast_settings,
     preset_of,
     resolve_settings,
 )
@@ -31,6 +32,16 @@ def clip_of(settings: LuminaVideoSettings) -> tuple[int, int, int, int]:
 
 
 # --- where a value comes from -----------------------------------------------------------------------------------------
+
+
+def test_fast_is_the_models_own_settings_or_the_multi_scale_twin_of_its_preset() -> None:
+    assert fast_settings({}) == {"preset": "f16F64R512-MultiScale"}
+    assert fast_settings({"preset": "f24F96R960"}) == {"preset": "f24F96R960-MultiScale"}
+    assert fast_settings({"preset": {"P": "1x2"}, "fast": {"num_inference_steps": 3}}) == {"num_inference_steps": 3}
+    with pytest.raises(ValueError, match="this model says no multi-scale preset; give one with --preset FILE"):
+        fast_settings({"preset": {"P": "1x2"}})
+    with pytest.raises(ValueError, match=r"fast of generation_config.json is 3; it must be settings"):
+        fast_settings({"fast": 3})
 
 
 def test_without_a_word_a_clip_is_the_release_s() -> None:

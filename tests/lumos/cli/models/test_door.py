@@ -23,8 +23,6 @@ ONLY_LUMOS1 = {
     "--later-steps 0.5": "--later-steps",
     "--mask-given-frames": "--mask-given-frames",
     "--random-history": "--random-history",
-    "--fast": "--fast",
-    "--lora adapters": "--lora",
     "--weights int8": "--weights",
     "--offload": "--offload",
 }
@@ -75,7 +73,7 @@ def test_a_name_stands_for_the_model_that_its_folder_holds(ckpts: Path) -> None:
 
 def test_how_a_model_is_loaded_is_what_it_knows(ckpts: Path) -> None:
     how = {"lora": None, "weights": "int8", "offload": False, "keep_encoders": True, "tiled": False}
-    assert find_model("lumina-tiny", ckpts, how=how).how == {"keep_encoders": True, "tiled": False}
+    assert find_model("lumina-tiny", ckpts, how=how).how == {"lora": None, "keep_encoders": True, "tiled": False}
     assert find_model("lumos-tiny", ckpts, how=how).how == {"lora": None, "weights": "int8", "offload": False}
 
 

@@ -16,10 +16,13 @@ from safetensors.torch import load_file, save_file
 from lumos.cli.jobs import runner
 from lumos.cli.jobs.record import differences
 from lumos.lumina_video import config as configs
+from lumos.lumina_video.checkpoint.weights import load_dit
 from lumos.lumina_video.preset import FlowPreset
 from lumos.lumina_video.text import GemmaTextEncoder
+from lumos.lumina_video.training.lora import LoRAConfig
 from tests.lumos.cli.console import Lumos, files_in, frames_of
 from tests.lumos.lumina_video.tiny import CONFIG, DEFAULTS
+from xllmx.lora import adapters_of, add_lora, save_lora
 
 MODEL = ("generate", "--model", "lumina-tiny")
 SMALL = ("--resolution", "32x64", "--frames", "8")
@@ -69,6 +72,29 @@ def test_the_words_of_the_release_generate_from_the_layout_of_the_release(
     assert (record["settings"]["fps"], record["settings"]["preset"]["ts"]) == (24, 24.0)
     assert (record["num_frames"], record["model_calls"]) == (8, 129)
     assert (record["negative_prompt"], record["model"]) == (None, str(folder))
+
+
+def test_adapters_change_what_is_made_and_the_record_brings_them_back(
+    lumos: Lumos, ckpts: Path, tmp_path: Path
+) -> None:
+    with torch.device("meta"):
+        model = add_lora(load_dit(ckpts / "lumina-tiny").to("meta"), LoRAConfig(rank=2))
+    model.to_empty(device="cpu")
+    for parameter in adapters_of(model).values():
+        torch.nn.init.normal_(parameter, generator=torch.Generator().manual_seed(1))
+    adapter = tmp_path / "adapter"
+    adapter.mkdir()
+    save_lora(model, adapter)
+    words = (*MODEL, "--prompt", "a red circle", *SMALL, "--steps", "1", "--seed", "3", "--format", "gif")
+    for more in (("--out", "plain.gif"), ("--out", "adapted.gif", "--lora", str(adapter))):
+        assert lumos(*words, *more)[0] == 0
+    assert lumos("generate", "--from-json", "adapted.gif.json", "--out", "again.gif")[0] == 0
+    plain, adapted, again = (Path(f"{name}.gif").read_bytes() for name in ("plain", "adapted", "again"))
+    assert plain != adapted == again
+    hashes = {record_of(f"{name}.gif")["model_hash"] for name in ("plain", "adapted", "again")}
+    assert len(hashes) == 2
+    status, _, error = lumos(*words, "--out", "other.gif", "--lora", str(tmp_path / "none"))
+    assert (status, error.count("\n")) == (2, 1), error
 
 
 def test_a_token_is_taken_and_said_to_be_of_no_use(lumos: Lumos) -> None:
