@@ -1,12 +1,14 @@
 """Samples as one batch: padded on the left, masked, with the tokens that carry the loss picked out."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from lumos.lumos1.model.attention import plan_of
 from lumos.lumos1.sequence import blocks_of, content_index_of, frame_index_of, positions_of
 from lumos.tokenizer.vocab import Vocab
 from xllmx.task import Prepared
@@ -46,3 +48,14 @@ def masked_batch(ids: Int[Tensor, "B L"], masks: Bool[Tensor, "B T P"], *, vocab
     }
     targets = vocab.codes_of(ids.flatten()[scored])
     return Prepared(inputs=inputs, targets=targets, num_targets=len(scored), num_tokens=int((ids != vocab.pad).sum()))
+
+
+def planned(prepared: Prepared) -> Prepared:
+    """Return a batch that is still on the host with what the step would have to read from the device.
+
+    Inputs: `plan`, of its attention, and `codes_of_frames`, the number of targets in each latent frame.
+    """
+    inputs = prepared.inputs
+    counts = torch.bincount(inputs["frames"], minlength=inputs["num_frames"])
+    known = {"plan": plan_of(inputs["blocks"]), "codes_of_frames": tuple(counts.tolist())}
+    return replace(prepared, inputs={**inputs, **known})
