@@ -1,9 +1,11 @@
 """Which precision products run in: bf16 pays only where the device multiplies in it."""
 
+from collections.abc import Callable
 from functools import cache
 from typing import Literal
 
 import torch
+from torch import nn
 
 from xllmx.ranks.distributed import any_rank
 
@@ -26,6 +28,40 @@ def resolve_precision(precision: Literal["auto", "bf16", "fp32"], device: torch.
     if precision != "auto":
         return precision
     return "fp32" if any_rank(not multiplies_bf16(device)) else "bf16"
+
+
+def set_fp32_products(device: torch.device, *, tf32: bool) -> None:
+    """Have a GPU make the products of fp32 numbers in fp32, or with `tf32` on tensor cores from 10 bits of each.
+
+    torch's own default is fp32 in matrix products and TF32 in convolutions; here it is the same in both.
+    """
+    if device.type == "cuda":
+        torch.set_float32_matmul_precision("high" if tf32 else "highest")
+        torch.backends.cudnn.allow_tf32 = tf32
+
+
+def name_of_products(precision: str, device: torch.device, *, tf32: bool) -> str:
+    """Return what products are made in, for people: `bf16`, `fp32`, or on a GPU that was told so `fp32 (TF32)`."""
+    return f"{precision} (TF32)" if precision == "fp32" and tf32 and device.type == "cuda" else precision
+
+
+def computing_copy(
+    model: nn.Module, build: Callable[[], nn.Module], *, precision: str, device: torch.device
+) -> nn.Module:
+    """Return a model to sample from while `model` is trained: its weights, on the device, in the computing precision.
+
+    In fp32 on the same device they are the model's own, not copies; in bf16 half as large.
+
+    Args:
+        model: with whole weights.
+        build: makes an empty one (on meta), without checkpointing of activations and compilation.
+        precision: bf16 or fp32.
+        device: where it is sampled from.
+    """
+    dtype, copy = torch.bfloat16 if precision == "bf16" else torch.float32, build()
+    weights = {name: tensor.detach().to(device, dtype) for name, tensor in model.state_dict().items()}
+    copy.load_state_dict(weights, assign=True)
+    return copy.eval()
 
 
 @cache

@@ -40,8 +40,14 @@ class TrainerConfig:
     precision: Literal["auto", "bf16", "fp32"] = "bf16"
     """What the model computes in; weights, gradients and loss are fp32 in any case. auto: bf16 on GPUs and on CPUs that
     multiply in it, fp32 on others, where bf16 is many times slower."""
+    tf32: bool = False
+    """With precision fp32 on a GPU: products in TF32, from 10 bits of each number, some eight times as fast. False: in
+    fp32, as on a CPU."""
+    deterministic: bool = False
+    """Kernels that add in the same order every time where torch has them, a warning where not: on one machine, with the
+    same processes, a run then repeats itself. Slower on GPUs; on a CPU nothing changes."""
     device: str = "auto"
-    """auto, cpu or cuda."""
+    """auto (a GPU if there is one), cpu or cuda; xpu and mps were never tried."""
     num_workers: Annotated[int, Range(0, 1024)] = 0
     """Processes that read data ahead, for each stream."""
     max_broken: Annotated[float, SHARE] = 0.01

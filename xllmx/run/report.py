@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from xllmx.config import save_config
 from xllmx.files import write_text
-from xllmx.precision import multiplies_bf16
+from xllmx.precision import multiplies_bf16, name_of_products
 from xllmx.ranks.distributed import is_main, num_ranks
 from xllmx.run.environment import environment
 from xllmx.run.metrics import MetricLogger
@@ -58,7 +58,8 @@ class RunReport:
     def begun(self, step: int, *, max_steps: int, device: torch.device) -> None:
         """Log where the run begins or goes on, and a precision that is slow on this device."""
         precision, begun = self._config.precision, f"goes on from step {step}" if step else "begins"
-        self.note(f"{begun}, to step {max_steps}, on {num_ranks()} process(es) in {precision}")
+        products = name_of_products(precision, device, tf32=self._config.tf32)
+        self.note(f"{begun}, to step {max_steps}, on {num_ranks()} process(es) in {products}")
         if precision == "bf16" and not multiplies_bf16(device) and is_main():
             _LOG.warning("this CPU has no bf16 products and computes them slowly; trainer.precision=auto uses fp32")
 
