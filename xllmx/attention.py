@@ -21,6 +21,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int32
 from torch import Tensor
 
+from xllmx.copies import to_device
+
 BACKENDS = ("auto", "sdpa", "flash")
 
 _FLASH_MODULES = ("flash_attn_interface", "flash_attn")
@@ -43,8 +45,8 @@ class Spans:
 
 def spans_of(lengths: Sequence[int], *, device: torch.device | str) -> Spans:
     """Return the spans of items of these lengths."""
-    bounds = torch.tensor([0, *accumulate(lengths)], dtype=torch.int32, device=device)
-    return Spans(lengths=tuple(lengths), bounds=bounds)
+    bounds = torch.tensor([0, *accumulate(lengths)], dtype=torch.int32)
+    return Spans(lengths=tuple(lengths), bounds=to_device(bounds, device))
 
 
 def resolve_backend(backend: str, *, device: torch.device, dtype: torch.dtype) -> str:
@@ -68,6 +70,7 @@ def resolve_backend(backend: str, *, device: torch.device, dtype: torch.dtype) -
             raise ValueError(f"attention backend is 'flash', which does not compute in {dtype}; take bf16 or 'sdpa'")
         return backend
     usable = usable and torch.cuda.get_device_capability(device) >= _FLASH_CAPABILITY
+    usable = usable and not torch.are_deterministic_algorithms_enabled()  # its backward adds in any order
     return "flash" if usable and not isinstance(_flash(), str) else "sdpa"
 
 

@@ -1,9 +1,11 @@
 """Which precision products run in: bf16 pays only where the device multiplies in it."""
 
+from collections.abc import Callable
 from functools import cache
 from typing import Literal
 
 import torch
+from torch import nn
 
 from xllmx.ranks.distributed import any_rank
 
@@ -25,12 +27,7 @@ def multiplies_bf16(device: torch.device) -> bool:
 
 
 def resolve_precision(precision: Precision | Literal["auto"], device: torch.device) -> Precision:
-    """Return what all ranks compute in: `auto` is bf16 if the devices of all of them multiply in it, else fp32.
-
-    With tf32 products of fp32 matrices on GPUs may use it from now on, in this whole process.
-    """
-    if precision == "tf32" and device.type == "cuda":
-        torch.set_float32_matmul_precision("high")
+    """Return what all ranks compute in: `auto` is bf16 if the devices of all of them multiply in it, else fp32."""
     if precision != "auto":
         return precision
     return "fp32" if any_rank(not multiplies_bf16(device)) else "bf16"
@@ -57,6 +54,35 @@ def slow_precision(precision: str, device: torch.device) -> str | None:
     if precision == "tf32" and device.type == "cpu":
         return "a CPU has no tf32: products are fp32"
     return None
+
+
+def set_fp32_products(device: torch.device, *, tf32: bool) -> None:
+    """Have a GPU make the products of fp32 numbers in fp32, or with `tf32` on tensor cores from 10 bits of each.
+
+    torch's own default is fp32 in matrix products and TF32 in convolutions; here it is the same in both.
+    """
+    if device.type == "cuda":
+        torch.set_float32_matmul_precision("high" if tf32 else "highest")
+        torch.backends.cudnn.allow_tf32 = tf32
+
+
+def computing_copy(
+    model: nn.Module, build: Callable[[], nn.Module], *, precision: str, device: torch.device
+) -> nn.Module:
+    """Return a model to sample from while `model` is trained: its weights, on the device, in the computing precision.
+
+    In fp32 on the same device they are the model's own, not copies; in bf16 half as large.
+
+    Args:
+        model: with whole weights.
+        build: makes an empty one (on meta), without checkpointing of activations and compilation.
+        precision: what the model computes in.
+        device: where it is sampled from.
+    """
+    dtype, copy = compute_dtype(precision), build()
+    weights = {name: tensor.detach().to(device, dtype) for name, tensor in model.state_dict().items()}
+    copy.load_state_dict(weights, assign=True)
+    return copy.eval()
 
 
 @cache

@@ -1,7 +1,7 @@
 """What a trainer asks of a task: the one protocol between the engine and a model."""
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from xllmx.copies import to_device
 from xllmx.loss import LossOutput
 
 
@@ -17,7 +18,7 @@ class Prepared:
     """A batch ready for the model; the trainer moves the tensors of `inputs` and `targets` to the device."""
 
     inputs: Any
-    """What the model is called with: a tensor, or tensors in dicts, lists, tuples."""
+    """What the model is called with: a tensor, or tensors in dicts, lists, tuples, dataclasses."""
     targets: Any
     """What the loss compares with, in the same way."""
     num_targets: int
@@ -80,7 +81,9 @@ class TrainTask(Protocol):
         ...
 
     def prepare(self, batch: Any, generator: torch.Generator) -> Prepared:
-        """Return the batch with all its random choices made, on the CPU.
+        """Return the batch with all its random choices made and all its counts and plans known, on the CPU.
+
+        What `loss` had to ask its tensors, the host would wait for until the step before is done.
 
         Draw with `rng.sample_generator(generator, i)` for sample i: what is drawn then does not depend on how the
         global batch is cut into ranks and accumulation.
@@ -122,12 +125,13 @@ class Preview(Protocol):
 
 
 def move(tree: Any, device: torch.device) -> Any:
-    """Return the tensors of nested dicts, lists and tuples on the device; everything else as it is."""
+    """Return the tensors of nested dicts, lists, tuples and dataclasses on the device; everything else as it is."""
     if isinstance(tree, Tensor):
-        pinned = tree.pin_memory() if device.type == "cuda" and tree.device.type == "cpu" else tree
-        return pinned.to(device, non_blocking=True)
+        return to_device(tree, device)
     if isinstance(tree, Mapping):
         return {key: move(value, device) for key, value in tree.items()}
     if isinstance(tree, list | tuple) and not hasattr(tree, "_fields"):
         return type(tree)(move(value, device) for value in tree)
+    if is_dataclass(tree) and not isinstance(tree, type):
+        return replace(tree, **{part.name: move(getattr(tree, part.name), device) for part in fields(tree)})
     return tree

@@ -20,11 +20,12 @@ from xllmx.data.streams import Streams
 from xllmx.ema import WeightAverage
 from xllmx.files import WriteError, atomic_folder
 from xllmx.optim import OptimConfig, learning_rate
-from xllmx.precision import resolve_precision
-from xllmx.ranks.distributed import barrier, init_distributed, num_ranks, rank, sum_over_ranks
+from xllmx.precision import computing_copy, resolve_precision, set_fp32_products
+from xllmx.ranks.distributed import init_distributed, num_ranks, patience, rank, sum_over_ranks
 from xllmx.ranks.engine import build_engine
 from xllmx.ranks.parallel import ParallelConfig
 from xllmx.rng import seed_for
+from xllmx.run.deterministic import use_deterministic_kernels
 from xllmx.run.finite import FiniteWatch
 from xllmx.run.held_out import HeldOut
 from xllmx.run.logs import logging_to
@@ -67,9 +68,12 @@ class Trainer:
         self.optim, self.parallel = optim or OptimConfig(), parallel or ParallelConfig()
         self._record = config if record is None else record
         self._watch = StopWatch(config.max_minutes)
+        if config.deterministic:
+            use_deterministic_kernels()
         alone = self.parallel.is_sharded(1) or self.parallel.engine == "deepspeed"
         self.device = init_distributed(config.device, alone=alone)
         self.config = replace(config, precision=resolve_precision(config.precision, self.device))
+        set_fp32_products(self.device, tf32=config.precision == "tf32")
         self._report = RunReport(self.config, self._record)
         with logging_to(config.run_dir):
             self._make_ready()
@@ -148,10 +152,15 @@ class Trainer:
         return values
 
     def show(self, preview: Preview) -> None:
-        """Make and show the clips of `preview` on the main rank, with the weights as evaluation uses them."""
+        """Make and show the clips of `preview` on the main rank, with the weights as evaluation uses them.
+
+        They are made in the precision that the model computes in: of bf16 by a copy.
+        """
         with self._whole_model() as model:
             if model is not None:
-                self._report.clips(self.step, preview(model.to(self.device), self.step))
+                precision, device = self.config.precision, self.device
+                copy = computing_copy(model, self.task.build_model, precision=precision, device=device)
+                self._report.clips(self.step, preview(copy, self.step))
 
     def save(self, *, wait: bool = True) -> None:
         """Write the checkpoint of this step, or without `wait` begin to.
@@ -249,9 +258,8 @@ class Trainer:
     @contextmanager
     def _whole_model(self) -> Iterator[nn.Module | None]:
         """The model with whole weights as evaluation uses them, on the main rank; None on the others, which wait."""
-        with self._averaged():
+        with self._averaged(), patience():
             yield self.engine.whole_model()
-            barrier()
 
     def _is_due(self, every: int) -> bool:
         return every > 0 and self.step % every == 0

@@ -43,10 +43,13 @@ class TrainerConfig:
     factors to 10 bits; the same as fp32 on a CPU. fp16: with a scale on the loss, so that small gradients do not vanish
     (a step whose gradients overflow is left out, and the scale halved); slow on a CPU."""
     device: str = "auto"
-    """auto, cpu or cuda."""
+    """auto (a GPU if there is one), cpu or cuda; xpu and mps were never tried."""
     length_clustering: bool = True
     """Whether the samples of a batch are of similar length, so that little is padded; false: they are as the shuffle
     has them, within the sizes that may share a batch."""
+    deterministic: bool = False
+    """Kernels that add in the same order every time where torch has them, a warning where not: on one machine, with the
+    same processes, a run then repeats itself. Slower on GPUs; on a CPU nothing changes."""
     num_workers: Annotated[int, Range(0, 1024)] = 0
     """Processes that read data ahead, for each stream."""
     max_broken: Annotated[float, SHARE] = 0.01

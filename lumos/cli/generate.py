@@ -51,7 +51,10 @@ def run(options: argparse.Namespace) -> int:
         from lumos.cli.jobs.places import check_places
         from lumos.cli.jobs.record import model_hash
         from lumos.cli.jobs.runner import Job, plan_jobs
+        from xllmx.run.deterministic import use_deterministic_kernels
 
+    if options.deterministic:
+        use_deterministic_kernels()
     how = {name: getattr(options, name) for name in kind.how_options}
     model = find_model(options.model, options.ckpts, device=options.device, dtype=options.dtype, how=how)
     if record is not None:

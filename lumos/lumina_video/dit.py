@@ -18,7 +18,7 @@ from lumos.lumina_video.network.patches import grid_of, patchify, size_of, unpat
 from lumos.lumina_video.network.rope import Grid, rotation_of
 from lumos.lumina_video.network.text_states import TextStates, mean_of, valid_tokens
 from lumos.lumina_video.scale import Scale
-from xllmx.attention import resolve_backend, spans_of
+from xllmx.attention import Spans, resolve_backend, spans_of
 
 
 class MultiScaleNextDiT(nn.Module):
@@ -50,7 +50,7 @@ class MultiScaleNextDiT(nn.Module):
         x: Float[Tensor, "B C T H W"] | Sequence[Float[Tensor, "_ _ _ _"]],
         t: Float[Tensor, " _"],
         text: Float[Tensor, "_ _ _"] | TextStates,
-        text_mask: Bool[Tensor, "_ _"] | None = None,
+        text_mask: Bool[Tensor, "_ _"] | Spans | None = None,
         motion: Float[Tensor, " _"] | None = None,
         *,
         scale: Scale | str = "1x2",
@@ -63,7 +63,8 @@ class MultiScaleNextDiT(nn.Module):
             x: noisy latents, [B, C, T, H, W], or a list of [C, T, H, W] of any sizes.
             t: the time of each item, [B]; 0 is noise, 1 is data.
             text: features of the text encoder, [B, S, cap_feat_dim], or what `encode_text` made of them.
-            text_mask: [B, S], True where a token is valid; None: everywhere. `encode_text` has looked at its own.
+            text_mask: [B, S], True where a token is valid; None: everywhere. `encode_text` has looked at its own. Or
+                the spans of a text that `valid_tokens` has made on the host, so that nothing is read here.
             motion: the motion score of each item, [B]; negative, or None for all: unspecified.
             scale: frames x pixels of a patch.
 
@@ -137,20 +138,23 @@ class MultiScaleNextDiT(nn.Module):
                 )
         return clips
 
-    def _features(self, text: Tensor, mask: Tensor | None) -> TextStates:
+    def _features(self, text: Tensor, mask: Tensor | Spans | None) -> TextStates:
         """Return the texts with the features themselves for every block to make its keys and values of."""
         if text.shape[2] != self.config.cap_feat_dim:
             raise ValueError(
                 f"text features are {text.shape[2]} wide, but cap_feat_dim of this model is "
                 f"{self.config.cap_feat_dim}; encode the text with the encoder that the model was trained with"
             )
-        if mask is not None and mask.shape != text.shape[:2]:
+        if isinstance(mask, Tensor) and mask.shape != text.shape[:2]:
             raise ValueError(
                 f"text_mask is {list(mask.shape)}; it must be {list(text.shape[:2])}, one entry for each token of text"
             )
-        valid, lengths = valid_tokens(text, mask)
-        valid = valid if self._autocasts else valid.to(self.pad_token.dtype)
-        spans = spans_of(lengths, device=text.device)
+        if isinstance(mask, Spans):
+            valid, spans = text, mask
+        else:
+            valid, found = valid_tokens(text, mask)
+            spans = spans_of(found, device=text.device)
+        valid, lengths = valid if self._autocasts else valid.to(self.pad_token.dtype), spans.lengths
         padded = None
         if min(lengths) < max(lengths):
             padded = torch.arange(max(lengths), device=text.device) < torch.diff(spans.bounds)[:, None]

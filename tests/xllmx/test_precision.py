@@ -1,15 +1,25 @@
 """auto is bf16 only where the device multiplies in it."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from types import MappingProxyType
 
+import numpy as np
 import pytest
 import torch
 from toy_task import ToyTask
 
 from xllmx import precision
-from xllmx.precision import compute_dtype, computing_in, multiplies_bf16, resolve_precision, slow_precision
+from xllmx.precision import (
+    compute_dtype,
+    computing_copy,
+    computing_in,
+    multiplies_bf16,
+    resolve_precision,
+    set_fp32_products,
+    slow_precision,
+)
 from xllmx.run.metrics import read_metrics
 from xllmx.trainer import Trainer, TrainerConfig
 
@@ -45,15 +55,6 @@ def test_what_is_asked_for_is_done(processor) -> None:
     processor(avx2=True)
     assert resolve_precision("bf16", CPU) == "bf16"
     assert resolve_precision("fp32", torch.device("cuda")) == "fp32"
-
-
-def test_tf32_is_allowed_on_gpus_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
-    monkeypatch.setattr(torch, "set_float32_matmul_precision", asked.append)
-    assert resolve_precision("tf32", CPU) == "tf32"
-    assert asked == []
-    assert resolve_precision("tf32", torch.device("cuda")) == "tf32"
-    assert asked == ["high"]
 
 
 @pytest.mark.parametrize(
@@ -119,3 +120,51 @@ def test_the_run_says_what_auto_became(processor, tmp_path: Path) -> None:
     Trainer(ToyTask(), TrainerConfig(run_dir=tmp_path, max_steps=1, precision="auto", progress=False)).fit()
     assert json.loads((tmp_path / "environment.json").read_text())["precision"] == "fp32"
     assert "in fp32" in (tmp_path / "log.txt").read_text()
+
+
+@pytest.fixture
+def _products_as_before() -> Iterator[None]:
+    matrices, convolutions = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    yield
+    torch.set_float32_matmul_precision(matrices)
+    torch.backends.cudnn.allow_tf32 = convolutions
+
+
+@pytest.mark.usefixtures("_products_as_before")
+def test_fp32_on_a_gpu_is_fp32_in_products_of_both_kinds_unless_told_otherwise() -> None:
+    gpu = torch.device("cuda")
+    for tf32, name in ((True, "high"), (False, "highest")):
+        set_fp32_products(gpu, tf32=tf32)
+        assert (torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32) == (name, tf32)
+        set_fp32_products(CPU, tf32=not tf32)
+        assert torch.get_float32_matmul_precision() == name
+
+
+def test_a_copy_to_sample_from_is_in_the_computing_precision_and_leaves_the_weights() -> None:
+    task = ToyTask()
+    model = task.build_model()
+    task.init_weights(model, device=CPU, seed=0)
+    halved = computing_copy(model, task.build_model, precision="bf16", device=CPU)
+    assert {weight.dtype for weight in halved.state_dict().values()} == {torch.bfloat16}
+    assert {weight.dtype for weight in model.state_dict().values()} == {torch.float32}
+    assert (halved.training, model.training) == (False, True)
+    torch.testing.assert_close(halved.head.weight.float(), model.head.weight, rtol=0.01, atol=1e-3)
+    same = computing_copy(model, task.build_model, precision="fp32", device=CPU)
+    assert same.head.weight.data_ptr() == model.head.weight.data_ptr()
+
+
+def test_samples_of_a_training_in_bf16_come_from_a_model_in_bf16(tmp_path: Path) -> None:
+    seen: list[tuple[torch.dtype, int]] = []
+
+    class Preview:
+        every = 2
+
+        def __call__(self, model: torch.nn.Module, step: int) -> dict[Path, np.ndarray]:
+            seen.append((next(model.parameters()).dtype, step))
+            return {}
+
+    config = TrainerConfig(run_dir=tmp_path, max_steps=4, precision="bf16", device="cpu", progress=False)
+    trainer = Trainer(ToyTask(), config, preview=Preview())
+    trainer.fit()
+    assert seen == [(torch.bfloat16, 2), (torch.bfloat16, 4)]
+    assert trainer.model.training

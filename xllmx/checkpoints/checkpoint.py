@@ -9,13 +9,16 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from concurrent.futures import wait as futures_wait
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import torch
 import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
 from torch import Tensor
 from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.staging import DefaultStager, StagingOptions
 from torch.distributed.tensor import DTensor
 
 from xllmx.checkpoints import folder as checkpoint_folder
@@ -88,7 +91,11 @@ class CheckpointManager:
             if self._group is None and dist.is_initialized():
                 self._group = dist.new_group(backend="gloo")  # its own: training uses the other at the same time
             written = dcp.async_save(
-                state, storage_writer=HashingWriter(temporary), process_group=self._group, no_dist=_single()
+                state,
+                storage_writer=HashingWriter(temporary),
+                process_group=self._group,
+                async_stager=self._stager,
+                no_dist=_single(),
             )
         assert isinstance(written, Future)
         published: Future[None] = Future()
@@ -104,6 +111,15 @@ class CheckpointManager:
 
         self._writing = step, published
         written.add_done_callback(publish)
+
+    @cached_property
+    def _stager(self) -> DefaultStager:
+        """What copies the state to the host: from GPUs into pinned memory, which is kept for the next checkpoint."""
+        pinned = torch.cuda.is_available()
+        options = StagingOptions(
+            use_pinned_memory=pinned, use_shared_memory=False, use_async_staging=False, use_non_blocking_copy=pinned
+        )
+        return DefaultStager(options)
 
     def wait(self) -> None:
         """Wait until nothing is being written any more. Called on all ranks.

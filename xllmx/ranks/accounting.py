@@ -53,11 +53,13 @@ class StateBytes:
     """The averaged weights, where there are any."""
     working: int
     """Weights gathered or cast for computing, and the unsharded gradients of the unit at work."""
+    held: int
+    """fp32 gradients of all that is trained, whole, which a sharded run holds until the last batch of a step."""
 
     @property
     def total(self) -> int:
         """Their sum."""
-        return self.weights + self.optimizer + self.gradients + self.average + self.working
+        return self.weights + self.optimizer + self.gradients + self.average + self.working + self.held
 
 
 def state_bytes(
@@ -67,6 +69,7 @@ def state_bytes(
     shards: int = 1,
     precision: str = "bf16",
     averaged: bool = False,
+    accumulates: bool = False,
 ) -> StateBytes:
     """Return the bytes of the training state on each of `shards` GPUs that share it.
 
@@ -80,6 +83,7 @@ def state_bytes(
         shards: GPUs that share one copy of the state.
         precision: what the model computes in, bf16 or fp32.
         averaged: whether an average of the weights is kept.
+        accumulates: whether a step has several batches on a GPU; gradients are summed over the shards in the last.
 
     Raises:
         ValueError: no shard, or more trainable parameters than there are.
@@ -102,6 +106,7 @@ def state_bytes(
         gradients=MASTER_BYTES * share[1],
         average=MASTER_BYTES * share[0] if averaged else 0,
         working=working,
+        held=MASTER_BYTES * trainable if accumulates and shards > 1 else 0,
     )
 
 

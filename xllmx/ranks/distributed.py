@@ -2,6 +2,8 @@
 
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
 import torch
@@ -12,13 +14,16 @@ from xllmx.ranks.slurm import slurm_task
 
 _LOG = logging.getLogger(__name__)
 _TIMEOUT = timedelta(minutes=30)
+_PATIENCE_DAYS = 7
+_BACKENDS = {"cuda": "cpu:gloo,cuda:nccl", "xpu": "cpu:gloo,xpu:xccl"}
 
 
 def init_distributed(device: str = "auto", *, alone: bool = False) -> torch.device:
     """Join the process group if a launcher (torchrun, srun) started several processes; return this process's device.
 
     Args:
-        device: `auto` is the GPU of the local rank where there is one, otherwise the CPU; or a torch device name.
+        device: `auto` is the GPU of the local rank where there is one (CUDA, or XPU, which was never tried), otherwise
+            the CPU; or a torch device name.
         alone: make a group of one where there is no launcher (sharding needs one).
 
     Raises:
@@ -27,7 +32,7 @@ def init_distributed(device: str = "auto", *, alone: bool = False) -> torch.devi
     chosen = _device(device)
     if dist.is_initialized():
         return chosen
-    backend = "cpu:gloo,cuda:nccl" if chosen.type == "cuda" else "gloo"
+    backend = _BACKENDS.get(chosen.type, "gloo")
     if task := slurm_task(os.environ):
         if task.rank == 0:
             _LOG.warning("Slurm started %d processes (SLURM_NTASKS); they meet at %s", task.num_ranks, task.meeting)
@@ -61,11 +66,15 @@ def launched_local_rank() -> int:
 
 def _device(name: str) -> torch.device:
     if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
+        found = torch.accelerator.current_accelerator(check_available=True)
+        name = found.type if found is not None and found.type in _BACKENDS else "cpu"
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise ValueError(f"device is {name!r}; it must be auto, cpu or cuda") from error
+        raise ValueError(f"device is {name!r}; it must be auto, cpu or cuda (or xpu or mps, untested)") from error
+    if device.type == "xpu":
+        torch.accelerator.set_device_index(local_rank if device.index is None else device.index)
+        return torch.device("xpu", torch.accelerator.current_device_index())
     if device.type != "cuda":
         return device
     if not torch.cuda.is_available():
@@ -100,6 +109,22 @@ def barrier() -> None:
     """Wait until every rank has come here."""
     if dist.is_initialized():
         dist.barrier()
+
+
+@contextmanager
+def patience() -> Iterator[None]:
+    """A context at whose end all ranks wait for the slowest, however long it takes.
+
+    At a `barrier` of the training's own group who has waited half an hour is ended. This one is a group of its own, on
+    the CPUs, made here by all ranks.
+    """
+    if not dist.is_initialized():
+        yield
+        return
+    group = dist.new_group(backend="gloo", timeout=timedelta(days=_PATIENCE_DAYS))
+    yield
+    dist.barrier(group)
+    dist.destroy_process_group(group)
 
 
 def all_reduce_sum(tensor: Tensor) -> Tensor:

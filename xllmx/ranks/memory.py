@@ -27,6 +27,6 @@ def require_room(model: nn.Module, device: torch.device, *, shards: int = 1) -> 
 
 def memory_of(device: torch.device) -> int:
     """Return the bytes of memory a device has in all."""
-    if device.type == "cuda":
-        return int(torch.cuda.get_device_properties(device).total_memory)
+    if device.type in ("cuda", "xpu"):
+        return int(getattr(torch, device.type).get_device_properties(device).total_memory)
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -14,6 +14,10 @@ from xllmx.number_range import Range, check_numbers
 _KEPT = ("mm", "addmm", "bmm", "_scaled_dot_product", "_flash_attention", "_efficient_attention", "flex_attention")
 """Operators (by the start of their name) whose results selective checkpointing keeps: matrix products, attention."""
 
+_MOST_COMPILATIONS = 64
+"""Of one function, torch's 8 being few: batches and packed rows, a batch of one, with and without masks, of one size
+and of any, each in training and in evaluation."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ParallelConfig:
@@ -42,6 +46,11 @@ class ParallelConfig:
         if self.sharding == "none" and (self.replicas > 1 or self.cpu_offload):
             name = "cpu_offload" if self.cpu_offload else "replicas"
             raise ValueError(f"parallel.{name} needs sharded weights; set parallel.sharding=full, or leave it out")
+        if self.compile and self.activation_checkpointing == "selective":
+            raise ValueError(
+                "parallel.activation_checkpointing is 'selective', which chooses among operators, and parallel.compile "
+                "leaves none to choose among; set activation_checkpointing=true, or compile=false"
+            )
 
     def is_sharded(self, num_ranks: int) -> bool:
         """Whether the native engine cuts the weights over so many ranks."""
@@ -50,13 +59,19 @@ class ParallelConfig:
 
 
 def parallelize(model: nn.Module, units: Sequence[nn.Module], config: ParallelConfig) -> nn.Module:
-    """Checkpoint activations of, then compile, each unit in place; return the model. Names stay as they are."""
+    """Compile, then checkpoint activations of, each unit in place; return the model. Names stay as they are.
+
+    In this order, because the attention of a unit is called outside of what is compiled, and a region that is
+    checkpointed inside a compilation must be compiled whole or not at all: the other way round nothing was.
+    """
+    if config.compile:
+        torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, _MOST_COMPILATIONS)
     for unit in units:
-        if config.activation_checkpointing:
-            # an attribute over the method: unlike a wrapping module it leaves the names in the state dict alone
-            unit.forward = partial(checkpoint, unit.forward, **_checkpoint_options(config))
+        # attributes over the method: unlike a wrapping module they leave the names in the state dict alone
         if config.compile:
-            unit.compile()
+            unit.forward = torch.compile(unit.forward)
+        if config.activation_checkpointing:
+            unit.forward = partial(checkpoint, unit.forward, **_checkpoint_options(config))
     return model
 
 

@@ -61,7 +61,7 @@ def shard(
         methods: methods besides `forward` that the model is entered by.
     """
     mesh = replicate_shard_mesh(device.type, config.replicas)
-    offload = CPUOffloadPolicy(pin_memory=device.type == "cuda") if config.cpu_offload else OffloadPolicy()
+    offload = CPUOffloadPolicy(pin_memory=device.type in ("cuda", "xpu")) if config.cpu_offload else OffloadPolicy()
     policy = MixedPrecisionPolicy(param_dtype=compute_dtype, reduce_dtype=torch.float32, cast_forward_inputs=False)
     # The residual stream is fp32 as on one rank, where autocast leaves it so.
     wide = MixedPrecisionPolicy(

@@ -57,7 +57,8 @@ class Sums:
         self._pairs = {}
         if not names:
             return {}
-        table = torch.stack([torch.as_tensor(part, dtype=torch.float64, device=self._device) for part in flat])
+        wide = torch.float32 if self._device.type == "mps" else torch.float64  # which MPS does not have
+        table = torch.stack([torch.as_tensor(part, dtype=wide, device=self._device) for part in flat])
         values = all_reduce_sum(table).view(-1, 2).tolist()
         return {name: total / count for name, (total, count) in zip(names, values, strict=True) if count}
 
@@ -133,8 +134,8 @@ def throughput(flops: float | int, seconds: float | int, device: torch.device) -
 
 def peak_memory_bytes(device: torch.device) -> int:
     """Return the most memory used so far: of the GPU's allocator, or resident in this process."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
+    if device.type in ("cuda", "xpu"):
+        return int(getattr(torch, device.type).max_memory_allocated(device))
     unit = 1 if sys.platform == "darwin" else 1024  # getrusage counts bytes on macOS, KiB elsewhere
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 

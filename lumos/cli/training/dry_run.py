@@ -103,7 +103,8 @@ class RunEstimate:
         kept = [
             activation_bytes(self.model, load, checkpointing=checkpointing, precision=self.precision) for load in loads
         ]
-        return max(kept), loss_bytes(self.model, chunk=self.loss_chunk, head_trained=self.head_trained)
+        head = loss_bytes(self.model, chunk=self.loss_chunk, head_trained=self.head_trained, precision=self.precision)
+        return max(kept), head
 
     def peak_bytes(self, *, checkpointing: bool) -> int:
         """Returns the bytes on one GPU at the peak of a step."""
@@ -112,7 +113,7 @@ class RunEstimate:
     @property
     def host_bytes(self) -> int:
         """Bytes of the state of each process that lie in the host's memory; 0 without parallel.cpu_offload."""
-        return self.state.total - self.state.working if self.offloaded else 0
+        return self.state.total - self.state.working - self.state.held if self.offloaded else 0
 
     def step_flops(self, name: str) -> int:
         """Returns the FLOPs of a step on one GPU that the model needs (what MFU counts)."""
@@ -164,6 +165,7 @@ def estimate_run(config: RunConfig, *, num_gpus: int = 1, size: tuple[int, int] 
             shards=shards,
             precision=precision,
             averaged=bool(config.trainer.ema_decay),
+            accumulates=config.trainer.accumulation(num_gpus) > 1 or len(config.trainer.together) > 1,
         ),
         streams={
             name: _stream(config, task, name, num_gpus=num_gpus, size=size)
@@ -281,11 +283,15 @@ def _memory_lines(run: RunEstimate) -> list[str]:
         "gradients, fp32": state.gradients,
         "averaged weights": state.average,
     }
-    on_gpu = {**({} if run.offloaded else kept), "gathered or cast weights": state.working}
+    on_gpu = {
+        **({} if run.offloaded else kept),
+        "gathered or cast weights": state.working,
+        "gradients held over a step": state.held,
+    }
     rows = {name: (number, number) for name, number in on_gpu.items()}
     with_all, with_inputs = run.batch_bytes(checkpointing=False), run.batch_bytes(checkpointing=True)
     rows["activations, longest batch"] = (with_all[0], with_inputs[0])
-    rows["logits and head gradient"] = (with_all[1], with_inputs[1])
+    rows["logits and work of the head"] = (with_all[1], with_inputs[1])
     rows["peak"] = (run.peak_bytes(checkpointing=False), run.peak_bytes(checkpointing=True))
     choices: dict[bool | str, str] = {True: "with", False: "without", "selective": "selective, in between"}
     chosen = choices[run.checkpointing]

@@ -144,6 +144,7 @@ def estimate_tasks(
             shards=shards,
             precision=precision,
             averaged=bool(config.trainer.ema_decay),
+            accumulates=sum(accumulation[name] for name in config.task.tasks) > 1,
         ),
         tasks={
             name: _task(task, size, accumulation=accumulation[name], most=most)
@@ -243,6 +244,7 @@ def _memory_lines(run: LuminaVideoEstimate) -> list[str]:
         "gradients, fp32": (state.gradients, state.gradients),
         "averaged weights": (state.average, state.average),
         "gathered or cast weights": (state.working, state.working),
+        "gradients held over a step": (state.held, state.held),
         "activations, largest batch": (
             run.activation_bytes(checkpointing=False),
             run.activation_bytes(checkpointing=True),

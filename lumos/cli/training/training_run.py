@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from lumos.cli.exit_status import USER_ERROR, status_of
 from lumos.cli.option import OptionParser
+from lumos.cli.training.memory_remedies import naming_what_to_lower, remedies
 from lumos.cli.training.preview import PreviewConfig, PromptPreview
 from lumos.cli.training.released_flags import translated
 from lumos.hub.models import LUMINA_VIDEO, LUMOS1
@@ -140,9 +141,9 @@ def run(config: AnyRun, *, config_file: Path | str | None = None) -> FitResult:
     `config_file` is where the settings came from.
 
     Raises:
-        ValueError: another training is at work in the folder, and what `Trainer` raises.
+        ValueError: another training is at work in the folder, memory is full, and what `Trainer` raises.
     """
-    with ended_together(config.trainer.run_dir):
+    with ended_together(config.trainer.run_dir), naming_what_to_lower(_remedies(config)):
         task, preview = build_task(config), None
         with claimed_run(config.trainer.run_dir, inputs=_inputs(config), config_file=config_file):
             if isinstance(config, RunConfig) and config.samples.every:
@@ -163,6 +164,16 @@ def _inputs(config: AnyRun) -> dict[str, str | None]:
         held_out = {f"task.eval_data.{stream}": path for stream, path in config.task.eval_data.items()}
     model = config.task.init_from
     return {"the model task.init_from": None if model is None else str(model), **data, **held_out}
+
+
+def _remedies(config: AnyRun) -> str:
+    """What to lower when memory is full."""
+    if isinstance(config, LuminaVideoRunConfig):
+        batches = {f"task.tasks.{name}.micro_bsz": task.micro_bsz for name, task in config.task.tasks.items()}
+        return remedies(batches, config.parallel, shorter="lower max_frames or image_size of task.tasks")
+    batches = {f"trainer.batch_size.{name}": number for name, number in config.trainer.batch_size.items()}
+    shorter = "shorten clips (task.duration_s, or task.max_length with task.too_long=cut)"
+    return remedies(batches, config.parallel, shorter=shorter)
 
 
 def stopped_status(reason: str) -> int:

@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from xllmx.copies import to_device
+
 Grid = tuple[int, int, int]
 """Patches along frames, rows and columns of an item."""
 
@@ -66,4 +68,4 @@ def _axis_table(length: int, *, width: int, theta: float, device: torch.device) 
     """
     exponents = torch.arange(0, width, 2, dtype=torch.float64) / width
     angles = torch.arange(length, dtype=torch.float64)[:, None] * theta**-exponents
-    return torch.stack([angles.cos(), angles.sin()], dim=-1).float().to(device)
+    return to_device(torch.stack([angles.cos(), angles.sin()], dim=-1).float(), device)

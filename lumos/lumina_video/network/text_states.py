@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from xllmx.attention import Spans
+from xllmx.copies import to_device
 
 
 class KeysValues(NamedTuple):
@@ -59,5 +60,5 @@ def valid_tokens(
 
 def mean_of(valid: Float[Tensor, "B S D"], lengths: Sequence[int]) -> Float[Tensor, "B D"]:
     """Return each item's mean over its valid tokens, in fp32; behind them there are zeros (`valid_tokens`)."""
-    counts = torch.tensor(lengths, dtype=torch.float32, device=valid.device)
+    counts = to_device(torch.tensor(lengths, dtype=torch.float32), valid.device)
     return valid.sum(1, dtype=torch.float32) / counts[:, None]

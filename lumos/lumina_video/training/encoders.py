@@ -1,6 +1,7 @@
 """The frozen encoders of training: features of captions, kept; latents of images that are none yet."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -46,14 +47,16 @@ class FrozenEncoders:
 
     def features(self, captions: Sequence[str]) -> tuple[Float[Tensor, "B S E"], Bool[Tensor, "B S"]]:
         """Return the features of captions on the CPU, padded on the right, and a mask: True = a token of the text."""
-        return self._text.of(captions, system_prompt=self._config.system_prompt or "", device=torch.device("cpu"))
+        with self._beside():
+            return self._text.of(captions, system_prompt=self._config.system_prompt or "", device=torch.device("cpu"))
 
     def encoded(self, sample: Sample | ImageSample) -> Sample:
         """Return the sample, an image that is no latent yet encoded."""
         if isinstance(sample, Sample):
             return sample
         pixels = sample.pixels.permute(2, 0, 1)[None, :, None].float() / 127.5 - 1
-        latent = self._vae.keep().encode(pixels)[0].float().cpu()
+        with self._beside():
+            latent = self._vae.keep().encode(pixels)[0].float().cpu()
         return Sample(task=sample.task, caption=sample.caption, latent=latent, motion=0.0, held_out=sample.held_out)
 
     def require_vae(self, name: str, *, channels: int) -> None:
@@ -84,6 +87,17 @@ class FrozenEncoders:
         self._made_by = self._made_by or made_by
 
     _made_by: VAEIdentity | None = None
+    _stream: torch.cuda.Stream | None = None
+
+    @contextmanager
+    def _beside(self) -> Iterator[None]:
+        """A context for encoding: on a GPU in a stream of its own, so that reading the result waits for no step."""
+        if self.device.type != "cuda":
+            yield
+            return
+        self._stream = self._stream or torch.cuda.Stream(self.device)
+        with torch.cuda.stream(self._stream):
+            yield
 
     def _identity(self) -> VAEIdentity | None:
         if self._config.vae is None:

@@ -8,9 +8,11 @@ from torch import Tensor
 
 from lumos.lumina_video.config import LuminaVideoConfig
 from lumos.lumina_video.cost import num_tokens, training_flops
+from lumos.lumina_video.network.text_states import valid_tokens
 from lumos.lumina_video.training.samples import Item
 from lumos.lumina_video.training.task_config import ScaleTask
 from lumos.lumina_video.training.time_bins import bin_of
+from xllmx.attention import spans_of
 from xllmx.task import Prepared
 
 
@@ -27,14 +29,15 @@ def prepare_items(
     Latents of one size are one tensor [B, C, T, H, W], of several a list. An image that is repeated to fill a patch has
     its loss on the first frame alone.
     """
+    valid, lengths = valid_tokens(text, text_mask)
     sizes = [(item.noisy.shape[1], item.noisy.shape[2], item.noisy.shape[3]) for item in items]
     is_repeated = task.media_type == "image" and task.f_patch_size > 1
     return Prepared(
         inputs={
             "noisy": _together([item.noisy for item in items]),
             "t": torch.stack([item.time for item in items]),
-            "text": text,
-            "text_mask": text_mask,
+            "text": valid,
+            "text_spans": spans_of(lengths, device="cpu"),
             "motion": torch.tensor([item.motion for item in items]),
             "scale": str(task.scale),
             "bins": [bin_of(float(item.time)) for item in items],

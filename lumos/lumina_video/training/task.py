@@ -96,7 +96,7 @@ class LuminaVideoTask:
         """Return the loss summed over the items, and loss, mse and cosine term by time."""
         inputs, targets = prepared.inputs, prepared.targets
         velocity = model(
-            inputs["noisy"], inputs["t"], inputs["text"], inputs["text_mask"], inputs["motion"], scale=inputs["scale"]
+            inputs["noisy"], inputs["t"], inputs["text"], inputs["text_spans"], inputs["motion"], scale=inputs["scale"]
         )
         terms = [
             velocity_loss(

@@ -126,14 +126,15 @@ class TextTask:
         """Return all tokens but the last as inputs, and each one's next token as its target; nothing is drawn."""
         scored = batch[:, 1:] != _SPECIAL.index(PAD)
         targets = batch[:, 1:][scored]
-        inputs = {"input_ids": batch[:, :-1], "scored": scored}
+        inputs = {"input_ids": batch[:, :-1], "scored": scored.flatten().nonzero().flatten()}
         return Prepared(inputs=inputs, targets=targets, num_targets=len(targets), num_tokens=len(targets))
 
     def loss(self, model: nn.Module, prepared: Prepared) -> LossOutput:
         """Return the cross entropy summed over the tokens. Padding stands behind them, where no token looks."""
         assert isinstance(model, Gemma2ForCausalLM)
         hidden = model.model(input_ids=prepared.inputs["input_ids"], use_cache=False).last_hidden_state
-        return chunked_cross_entropy(hidden[prepared.inputs["scored"]], model.lm_head.weight, prepared.targets)
+        scored = hidden.flatten(0, 1)[prepared.inputs["scored"]]
+        return chunked_cross_entropy(scored, model.lm_head.weight, prepared.targets)
 
     def export(self, model: nn.Module, folder: Path) -> None:
         """Write a folder that `GemmaTextEncoder.from_pretrained` reads, in bf16, the tokenizer in it."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -25,5 +26,7 @@ def binned_means(
     for number in sorted(set(bins)):
         places = [place for place, one in enumerate(bins) if one == number]
         for name, numbers in values.items():
-            found[f"{name}_t{number / NUM_BINS:.2f}"] = numbers[places].sum(), len(places)
+            # One by one: an index of several would be copied to the device.
+            of_bin = torch.stack([numbers[place] for place in places]).sum()
+            found[f"{name}_t{number / NUM_BINS:.2f}"] = of_bin, len(places)
     return found

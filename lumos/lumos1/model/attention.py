@@ -25,6 +25,10 @@ BACKENDS = ("per_frame", "mask", "flex")
 _QUERIES = 256  # at a time; their scores on 5600 keys are 5.7 MB in fp32
 
 
+_FLEX_STEP = 128  # FlexAttention works on blocks of so many tokens
+_FLEX_KERNELS = 64
+
+
 class Segment(NamedTuple):
     """Columns [start, stop): one frame, or text, where every token is its own block.
 
@@ -35,6 +39,15 @@ class Segment(NamedTuple):
     stop: int
     is_frame: bool
     first: int = 0
+
+
+class RowPlan(NamedTuple):
+    """Neighbouring rows of a batch whose frames stand in the same columns, in numbers of Python; see `plan_of`."""
+
+    rows: slice
+    segments: tuple[Segment, ...]
+    is_padded: bool
+    """Whether some of the rows begin with padding."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -90,36 +103,45 @@ def samples_of(blocks: Int[Tensor, "B L"]) -> Int[Tensor, "B L"]:
     return F.pad(falls.long().cumsum(1), (1, 0))
 
 
-def layout_of(blocks: Int[Tensor, "B L"], *, backend: str = "per_frame") -> AttentionLayout:
+def plan_of(blocks: Int[Tensor, "B L"]) -> tuple[RowPlan, ...]:
     """Return which columns are frames and which are text, for runs of rows that agree on it.
 
     `blocks` rise along each sample of a row (`samples_of`), after leading -1s (padding). Reads their values: on an
-    accelerator it waits once.
+    accelerator it waits once, so a training step makes the plan beforehand, of the blocks on the host.
 
     ::
 
         blocks [-1, -1, 0, 1, 2, 2, 2, 3, 3, 3, 4]  ->  one group: text 0..4, frames 4..7 and 7..10, text 10..11
                [ 0,  1, 2, 3, 4, 4, 4, 5, 5, 5, 6]
+    """
+    numbers = blocks.cpu()
+    joined = (numbers[:, 1:] == numbers[:, :-1]) & (numbers[:, 1:] >= 0)
+    falls = numbers[:, 1:] < numbers[:, :-1]
+    breaks = ((joined[1:] != joined[:-1]) | (falls[1:] != falls[:-1])).any(1).nonzero().flatten() + 1
+    return tuple(
+        RowPlan(slice(first, last), _segments(joined[first], falls[first]), bool((numbers[first:last] < 0).any()))
+        for first, last in pairwise([0, *breaks.tolist(), len(numbers)])
+    )
+
+
+def layout_of(
+    blocks: Int[Tensor, "B L"], *, backend: str = "per_frame", plan: Sequence[RowPlan] | None = None
+) -> AttentionLayout:
+    """Return how to compute the attention of a batch.
 
     Args:
         blocks: block numbers.
         backend: `per_frame`, `mask` (the literal rule) or `flex` (needs a compiler; on a CPU forward only).
+        plan: of these blocks; None makes it (see `plan_of`). With it no value is read.
 
     Raises:
         ValueError: an unknown backend.
     """
     if backend not in BACKENDS:
         raise ValueError(f"attention backend is {backend!r}; choose one of {', '.join(BACKENDS)}")
-    numbers = blocks.cpu()
-    joined = (numbers[:, 1:] == numbers[:, :-1]) & (numbers[:, 1:] >= 0)
-    falls = numbers[:, 1:] < numbers[:, :-1]
-    breaks = ((joined[1:] != joined[:-1]) | (falls[1:] != falls[:-1])).any(1).nonzero().flatten() + 1
-    bounds = [0, *breaks.tolist(), len(numbers)]
     groups = []
-    for first, last in pairwise(bounds):
-        rows = slice(first, last)
-        real = (blocks[rows] >= 0)[:, None, None] if bool((numbers[rows] < 0).any()) else None
-        segments = _segments(joined[first], falls[first])
+    for rows, segments, is_padded in plan_of(blocks) if plan is None else plan:
+        real = (blocks[rows] >= 0)[:, None, None] if is_padded else None
         parts = tuple(_part(segment, real, device=blocks.device) for segment in segments)
         groups.append(RowGroup(rows=rows, segments=segments, parts=parts))
     return AttentionLayout(
@@ -143,8 +165,18 @@ def frame_causal_attention(
     if layout.mask is not None:
         return _attend(q, k, v, mask=layout.mask)
     if layout.block_mask is not None:
-        return _compiled_flex()(q, k, v, block_mask=layout.block_mask, enable_gqa=q.shape[1] != k.shape[1])
+        return _flex(q, k, v, block_mask=layout.block_mask)
     return _frame_by_frame(q, k, v, layout)
+
+
+def flex_length(length: int) -> int:
+    """Return how many tokens FlexAttention is given of a sequence of `length`: the next of eight lengths an octave.
+
+    It compiles once for each length, and what is added costs almost nothing (padding sees itself alone). A multiple of
+    128; at most an eighth more from 1024 on: 130 is 256, 1025 is 1152, 13000 is 13312.
+    """
+    step = max(_FLEX_STEP, 2 ** ((length - 1).bit_length() - 4)) if length > 1 else _FLEX_STEP
+    return -(-length // step) * step
 
 
 @torch.compiler.disable(reason="the calls follow from the layout: traced, every new layout would compile again")
@@ -296,9 +328,11 @@ def _join(parts: list[Tensor], *, dim: int) -> Tensor:
 
 
 def _block_mask(blocks: Tensor) -> Any:
+    """Return FlexAttention's form of the mask, of as many tokens as it is given (`flex_length`)."""
     from torch.nn.attention.flex_attention import create_block_mask
 
-    batch, length = blocks.shape
+    batch, length = blocks.shape[0], flex_length(blocks.shape[1])
+    blocks = F.pad(blocks, (0, length - blocks.shape[1]), value=-1)
     sample = samples_of(blocks)
 
     return create_block_mask(
@@ -308,6 +342,38 @@ def _block_mask(blocks: Tensor) -> Any:
         *(batch, None, length, length),
         device=str(blocks.device),
     )
+
+
+@torch.compiler.disable(
+    reason="a compilation of its own, for each length: inside another's its kernel is ten times slower"
+)
+def _flex(q: Tensor, k: Tensor, v: Tensor, *, block_mask: Any) -> Tensor:
+    """Return FlexAttention's output, compiled once for each number of rows and length.
+
+    Raises:
+        ValueError: there were too many of them; torch would go on without a kernel, with all scores in memory.
+    """
+    length, padded = q.shape[2], block_mask.shape[-1]
+    known = _flex_shapes()
+    known.add((q.shape[0], padded))
+    if len(known) > _FLEX_KERNELS:
+        raise ValueError(
+            f"attention backend is 'flex', which compiles once for each number of rows and length; {q.shape[0]} rows "
+            f"of {padded} tokens would be the {len(known)}th of {_FLEX_KERNELS}: take per_frame (task.attention), or "
+            "rows of one length (task.packing)"
+        )
+    if padded > length:
+        q, k, v = (F.pad(x, (0, 0, 0, padded - length)) for x in (q, k, v))
+    # A kernel each for training, evaluation and dtypes. torch gives up silently beyond its limit: it lies above ours.
+    limits: dict[str, Any] = {"recompile_limit": 8 * _FLEX_KERNELS, "accumulated_recompile_limit": 64 * _FLEX_KERNELS}
+    with torch._dynamo.config.patch(limits):
+        return _compiled_flex()(q, k, v, block_mask=block_mask, enable_gqa=q.shape[1] != k.shape[1])[:, :, :length]
+
+
+@cache
+def _flex_shapes() -> set[tuple[int, int]]:
+    """Return the (rows, length) that FlexAttention was called with in this process."""
+    return set()
 
 
 @cache

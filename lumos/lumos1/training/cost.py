@@ -143,8 +143,14 @@ def activation_bytes(config: LumosConfig, load: BatchLoad, *, checkpointing: boo
     return config.num_hidden_layers * block + ends
 
 
-def loss_bytes(config: LumosConfig, *, chunk: int | None = None, head_trained: bool = True) -> int:
-    """Return the bytes of the head's work: a chunk of logits (twice fp32, twice bf16) and the weight's gradient."""
-    codes = config.vocabulary.num_codes
+def loss_bytes(
+    config: LumosConfig, *, chunk: int | None = None, head_trained: bool = True, precision: str = "bf16"
+) -> int:
+    """Return the bytes of the head's work: a chunk of logits (twice fp32, twice bf16) and what its gradient takes.
+
+    That is the fp32 gradient of the whole head, text included, and in bf16 the product of one chunk with its codes.
+    """
+    codes, width = config.vocabulary.num_codes, config.hidden_size
     logits = (chunk or _CHUNK_ROWS) * codes * (2 * MASTER_BYTES + 2 * COMPUTE_BYTES["bf16"])
-    return logits + (MASTER_BYTES * codes * config.hidden_size if head_trained else 0)
+    product = COMPUTE_BYTES["bf16"] * codes * width if precision == "bf16" else 0
+    return logits + (MASTER_BYTES * config.vocab_size * width + product if head_trained else 0)

@@ -1,12 +1,14 @@
 """Samples as one batch: padded on the left, masked, with the tokens that carry the loss picked out."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from lumos.lumos1.model.attention import plan_of
 from lumos.lumos1.sequence import blocks_of, content_index_of, frame_index_of, positions_of
 from lumos.lumos1.training.samples import MaskedSample
 from lumos.tokenizer.vocab import Vocab
@@ -74,6 +76,17 @@ def next_in_text(ids: Int[Tensor, "B L"], vocab: Vocab) -> Bool[Tensor, "B L"]:
     """
     prompt = ((ids != vocab.pad).cumsum(1) > 0) & ((ids == vocab.video_start).cumsum(1) == 0)
     return prompt & torch.cat([prompt[:, 1:], torch.zeros_like(prompt[:, :1])], dim=1)
+
+
+def planned(prepared: Prepared) -> Prepared:
+    """Return a batch that is still on the host with what the step would have to read from the device.
+
+    Inputs: `plan`, of its attention, and `codes_of_frames`, the number of targets in each latent frame.
+    """
+    inputs = prepared.inputs
+    counts = torch.bincount(inputs["frames"], minlength=inputs["num_frames"])
+    known = {"plan": plan_of(inputs["blocks"]), "codes_of_frames": tuple(counts.tolist())}
+    return replace(prepared, inputs={**inputs, **known})
 
 
 def _padded(masks: Sequence[Tensor]) -> Tensor:

@@ -11,13 +11,14 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from lumos.lumos1.data.clips import ClipDataset
+from lumos.lumos1.model.attention import layout_of
 from lumos.lumos1.model.lora import LoRAConfig
 from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.training.clip_stream import ClipStream
 from lumos.lumos1.training.code_rows import relate_codes
 from lumos.lumos1.training.cost import BatchLoad, attended_pairs, training_flops
 from lumos.lumos1.training.initial_weights import fresh_weights, stored_weights
-from lumos.lumos1.training.masked_batch import masked_batch, pad_batch
+from lumos.lumos1.training.masked_batch import masked_batch, pad_batch, planned
 from lumos.lumos1.training.model_settings import read_model_config
 from lumos.lumos1.training.packing import pack_batch
 from lumos.lumos1.training.samples import Sample, draw_sample
@@ -97,7 +98,7 @@ class LumosTask:
         return samples
 
     def prepare(self, batch: list[Sample], generator: torch.Generator) -> Prepared:
-        """Return the batch with its masks drawn, padded on the left or packed; `masked_batch` says what is in it."""
+        """Return the batch with its masks drawn, padded on the left or packed; see `masked_batch` and `planned`."""
         drawn = [
             draw_sample(sample, self.vocab, ardf=self.config.ardf, generator=sample_generator(generator, place))
             for place, sample in enumerate(batch)
@@ -115,9 +116,8 @@ class LumosTask:
             attended_pairs=attended_pairs(prepared.inputs["blocks"]),
             num_targets=num_codes + rows // self.vocab.num_codes,
         )
-        return dataclasses.replace(
-            prepared, flops=training_flops(self.model_config, load, frozen=self.lora is not None)
-        )
+        flops = training_flops(self.model_config, load, frozen=self.lora is not None)
+        return dataclasses.replace(planned(prepared), flops=flops)
 
     def loss(self, model: nn.Module, prepared: Prepared) -> LossOutput:
         """Return the cross entropy summed over the masked codes, among visual logits, and that of every frame.
@@ -125,8 +125,8 @@ class LumosTask:
         With `next_token_weight` also that of the text, which is reported as `text`.
         """
         inputs, config, model = prepared.inputs, self.config, _lumos(model)
-        positions, blocks = inputs["positions"], inputs["blocks"]
-        hidden = model.hidden(inputs["input_ids"], positions=positions, blocks=blocks, backend=config.attention)
+        layout = layout_of(inputs["blocks"], backend=config.attention, plan=inputs["plan"])
+        hidden = model.hidden(inputs["input_ids"], positions=inputs["positions"], blocks=layout)
         frames, in_order = inputs["frames"], self.vocab.code_table is None
         output = chunked_cross_entropy(
             hidden.flatten(0, 1)[inputs["scored"]],
@@ -139,7 +139,7 @@ class LumosTask:
             target_weights=None if config.frame_decay == 1 else config.frame_decay**frames,
         )
         assert output.target_losses is not None
-        per_frame = frame_losses(output.target_losses, frames, inputs["num_frames"])
+        per_frame = frame_losses(output.target_losses, frames, inputs["codes_of_frames"])
         saved = {"padding_saved": inputs["padding_saved"]} if "padding_saved" in inputs else {}
         output = dataclasses.replace(output, metrics={**output.metrics, **per_frame, **saved})
         return self._with_text(output, model, hidden, inputs) if "text_scored" in inputs else output
@@ -172,9 +172,11 @@ def _lumos(model: nn.Module) -> LumosForCausalLM:
 
 
 def frame_losses(
-    target_losses: Float[Tensor, "M"], frames: Int[Tensor, "M"], num_frames: int
-) -> dict[str, tuple[Tensor, Tensor]]:
-    """Return `frame_{f}` -> (sum of the cross entropies, number of codes) of latent frame f (README 8.4)."""
-    sums = target_losses.new_zeros(num_frames).index_add_(0, frames, target_losses)
-    counts = torch.bincount(frames, minlength=num_frames)
-    return {f"frame_{index}": (sums[index], counts[index]) for index in range(num_frames)}
+    target_losses: Float[Tensor, "M"], frames: Int[Tensor, "M"], counts: Sequence[int]
+) -> dict[str, tuple[Tensor, int]]:
+    """Return `frame_{f}` -> (sum of the cross entropies, number of codes) of latent frame f (README 8.4).
+
+    `frames` is the frame of each code, `counts` how many codes each frame has, counted where no device is waited for.
+    """
+    sums = target_losses.new_zeros(len(counts)).index_add_(0, frames, target_losses)
+    return {f"frame_{index}": (sums[index], count) for index, count in enumerate(counts)}

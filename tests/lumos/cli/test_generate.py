@@ -314,3 +314,14 @@ def test_bad_input_is_one_clear_line(
     assert message in error
     assert said == ""
     assert files_in(Path()) == ["words.txt"]
+
+
+def test_deterministic_chooses_kernels_before_a_model_is_loaded(lumos: Lumos, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen: list[str] = []
+    monkeypatch.setattr("xllmx.run.deterministic.use_deterministic_kernels", lambda: chosen.append("chosen"))
+    words = ("generate", "--prompt", "a red circle", "--num-frames", "1", "--seed", "5")
+    assert lumos(*words)[0] == 0
+    assert chosen == []
+    assert lumos(*words, "--deterministic", "--out", "again.png")[0] == 0
+    assert chosen == ["chosen"]
+    assert Path("again.png").read_bytes() == Path("outputs/a-red-circle.png").read_bytes()

@@ -10,7 +10,7 @@ from xllmx.ranks.accounting import StateBytes, device_peak_flops, peak_flops, st
 
 def test_one_gpu_keeps_everything() -> None:
     state = state_bytes([10, 30, 20], trainable=60, averaged=True)
-    assert state == StateBytes(weights=240, optimizer=480, gradients=240, average=240, working=120)
+    assert state == StateBytes(weights=240, optimizer=480, gradients=240, average=240, working=120, held=0)
     assert state.total == 1320
     assert state_bytes([10, 30, 20], trainable=60, precision="fp32").working == 0
 
@@ -19,6 +19,15 @@ def test_shards_keep_their_share_and_two_gathered_units() -> None:
     state = state_bytes([10, 30, 21], trainable=61, shards=4)
     assert (state.weights, state.optimizer, state.gradients, state.average) == (64, 128, 64, 0)
     assert state.working == 2 * (30 + 21) + 6 * 30
+
+
+def test_gradients_are_held_whole_over_the_batches_of_a_step_where_weights_are_cut() -> None:
+    """FSDP sums them over the shards in the last backward of a step, and adds them up in fp32 until then."""
+    sharded = state_bytes([10, 30, 21], trainable=61, shards=4, accumulates=True)
+    assert sharded.held == 4 * 61
+    assert sharded.total == state_bytes([10, 30, 21], trainable=61, shards=4).total + 4 * 61
+    assert state_bytes([10, 30, 21], trainable=7, shards=4, accumulates=True).held == 4 * 7
+    assert state_bytes([10, 30, 21], trainable=61, accumulates=True).held == 0
 
 
 def test_frozen_weights_have_no_gradient_and_no_moments() -> None:

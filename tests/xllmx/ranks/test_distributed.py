@@ -12,7 +12,15 @@ from toy_task import ToyTask
 
 from xllmx.checkpoints.checkpoint import CheckpointManager
 from xllmx.optim import OptimConfig
-from xllmx.ranks.distributed import all_reduce_sum, any_rank, gather_names, num_ranks, rank, sum_over_ranks
+from xllmx.ranks.distributed import (
+    all_reduce_sum,
+    any_rank,
+    gather_names,
+    init_distributed,
+    num_ranks,
+    rank,
+    sum_over_ranks,
+)
 from xllmx.run.metrics import read_metrics
 from xllmx.trainer import Trainer, TrainerConfig
 
@@ -26,6 +34,17 @@ def test_one_process_is_its_own_world() -> None:
     assert any_rank(True)
     assert not any_rank(False)
     assert gather_names(["b", "a"]) == ["a", "b"]
+
+
+@pytest.mark.parametrize(("found", "device"), [("xpu", "xpu:1"), ("mps", "cpu"), (None, "cpu")])
+def test_auto_is_the_gpu_of_the_local_rank(monkeypatch: pytest.MonkeyPatch, found: str | None, device: str) -> None:
+    chosen: list[int] = []
+    accelerator = None if found is None else torch.device(found)
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda check_available: accelerator)
+    monkeypatch.setattr(torch.accelerator, "set_device_index", chosen.append)
+    monkeypatch.setattr(torch.accelerator, "current_device_index", lambda: chosen[-1])
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert init_distributed("auto") == torch.device(device)
 
 
 def test_two_ranks_give_the_losses_and_weights_of_one(tmp_path: Path) -> None:
@@ -47,6 +66,37 @@ def test_two_ranks_give_the_losses_and_weights_of_one(tmp_path: Path) -> None:
     CheckpointManager(tmp_path / "two" / "checkpoints").load(checkpoint, {"model": weights})
     for name, value in one.model.state_dict().items():
         torch.testing.assert_close(weights[name], value, rtol=1e-4, atol=1e-6)
+
+
+PATIENT = """
+import sys, time
+from datetime import timedelta
+import torch.distributed as dist
+from xllmx.ranks.distributed import patience
+number = int(sys.argv[2])
+dist.init_process_group("gloo", init_method=f"file://{sys.argv[1]}", rank=number, world_size=2)
+dist.barrier()
+dist.distributed_c10d._set_pg_timeout(timedelta(seconds=5), dist.group.WORLD)
+with patience():
+    time.sleep(12 * (number == 0))
+print("together", flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_ranks_wait_longer_than_their_group_would_for_one_that_makes_samples(tmp_path: Path) -> None:
+    workers = [
+        subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-c", PATIENT, str(tmp_path / "store"), str(number)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for number in range(2)
+    ]
+    for worker in workers:
+        said, errors = worker.communicate(timeout=300)
+        assert said == "together\n", errors
 
 
 def _run_two_ranks(run_dir: Path) -> None:

@@ -2,20 +2,25 @@
 
 import os
 import shutil
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from torch._dynamo.testing import CompileCounter
+from torch.nn.attention.flex_attention import flex_attention
 
-from lumos.lumos1.model import explicit
+from lumos.lumos1.model import attention, explicit
 from lumos.lumos1.model.attention import (
     Segment,
     cached_attention,
+    flex_length,
     frame_causal_attention,
     frame_causal_mask,
     layout_of,
+    plan_of,
     samples_of,
 )
 from lumos.lumos1.sequence import blocks_of
@@ -183,6 +188,77 @@ def test_flex_equals_the_literal_rule(name):
     q, k, v = (tensor.detach() for tensor in qkv(blocks, head_dim=16))
     output = frame_causal_attention(q, k, v, layout_of(blocks, backend="flex"))
     torch.testing.assert_close(output, literal(q, k, v, blocks), atol=2e-6, rtol=1e-5)
+
+
+def test_flex_is_given_eight_lengths_an_octave():
+    assert [flex_length(n) for n in (1, 128, 130, 1024, 1025, 2049, 13000)] == [128, 128, 256, 1024, 1152, 2304, 13312]
+    given = {n: flex_length(n) for n in range(1, 65537)}
+    assert len(set(given.values())) == 56
+    assert all(n <= length < n + 128 or length <= 1.125 * n for n, length in given.items())
+
+
+@pytest.fixture
+def flex_kernels(monkeypatch: pytest.MonkeyPatch) -> Iterator[CompileCounter]:
+    """FlexAttention compiled without a compiler, and how often; what is known of lengths is forgotten."""
+    counter = CompileCounter()
+    compiled = torch.compile(flex_attention, backend=counter, dynamic=False)
+    monkeypatch.setattr(attention, "_compiled_flex", lambda: compiled)
+    attention._flex_shapes.cache_clear()
+    torch._dynamo.reset()
+    yield counter
+    attention._flex_shapes.cache_clear()
+    torch._dynamo.reset()
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+def test_flex_compiles_once_for_many_lengths_and_never_gives_up(flex_kernels: CompileCounter):
+    for length in range(9, 140, 7):  # more than torch's eight compilations
+        blocks = blocks_from(Row(length % 3, "tfft" + "t" * length))
+        q, k, v = (tensor.detach() for tensor in qkv(blocks, heads=2, kv_heads=1, head_dim=16))
+        output = frame_causal_attention(q, k, v, layout_of(blocks, backend="flex"))
+        torch.testing.assert_close(output, literal(q, k, v, blocks), atol=2e-6, rtol=1e-5)
+    assert flex_kernels.frame_count == 2
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+def test_flex_compiles_for_more_shapes_than_torch_allows_and_refuses_too_many(
+    flex_kernels: CompileCounter, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(attention, "_FLEX_KERNELS", 10)
+
+    def attend(rows: int) -> torch.Tensor:
+        blocks = blocks_from(*[Row(0, "tfft")] * rows)
+        q, k, v = (tensor.detach() for tensor in qkv(blocks, heads=2, kv_heads=1, head_dim=16))
+        return frame_causal_attention(q, k, v, layout_of(blocks, backend="flex"))
+
+    for rows in range(2, 12):
+        attend(rows)
+    assert flex_kernels.frame_count == 10
+    with pytest.raises(ValueError, match=r"12 rows of 128 tokens would be the 11th of 10: take per_frame"):
+        attend(12)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+def test_flex_inside_a_compiled_block_is_a_compilation_of_its_own(flex_kernels: CompileCounter):
+    outside = CompileCounter()
+    for length in (9, 16, 33):
+        blocks = blocks_from(Row(0, "tfft" + "t" * length))
+        q, k, v = (tensor.detach() for tensor in qkv(blocks, heads=2, kv_heads=1, head_dim=16))
+        mask = layout_of(blocks, backend="flex").block_mask
+        block = torch.compile(lambda q, k, v, mask: attention._flex(2 * q, k, v, block_mask=mask) / 2, backend=outside)
+        torch.testing.assert_close(block(q, k, v, mask), literal(2 * q, k, v, blocks) / 2, atol=2e-6, rtol=1e-5)
+    assert flex_kernels.frame_count == 1
+    assert outside.frame_count > 0
+
+
+def test_a_layout_of_a_plan_reads_nothing():
+    blocks = equal_length(BATCHES["mixed_structures"])
+    plan = plan_of(blocks)
+    assert [(row.rows.start, row.rows.stop, row.is_padded) for row in plan] == [
+        (0, 1, False), (1, 2, True), (2, 4, True), (4, 5, True)
+    ]  # fmt: skip
+    layout = layout_of(torch.empty_like(blocks, device="meta"), plan=plan)  # meta has no values
+    assert [group.segments for group in layout.groups] == [group.segments for group in layout_of(blocks).groups]
 
 
 @pytest.mark.parametrize("name", BATCHES)

@@ -16,7 +16,7 @@ from lumos.cli.training.training_run import RunConfig, main
 from lumos.lumos1.config import LumosConfig, SamplerConfig
 from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.sequence import content_index_of, frame_index_of
-from lumos.lumos1.training.masked_batch import masked_batch
+from lumos.lumos1.training.masked_batch import masked_batch, planned
 from lumos.lumos1.training.model_settings import read_model_config
 from lumos.lumos1.training.samples import MaskedSample
 from lumos.lumos1.training.task import LumosTask, LumosTaskConfig, frame_losses
@@ -63,7 +63,7 @@ def golden_batch(model: LumosForCausalLM, stored: dict[str, np.ndarray], case: s
     masks[0, frame[inside], content[inside]] = (masked_ids == model.vocab.mask)[inside]
     prepared = masked_batch(MaskedSample(ids=ids, masked=masks), vocab=model.vocab)
     assert prepared.inputs["input_ids"].equal(masked_ids)
-    return prepared
+    return planned(prepared)
 
 
 CASES = {
@@ -107,7 +107,7 @@ def test_golden_losses_of_frames(golden: Path, golden_model: LumosForCausalLM) -
 
 
 def test_frame_losses_by_hand() -> None:
-    metrics = frame_losses(torch.tensor([1.0, 2.0, 4.0, 8.0]), torch.tensor([2, 0, 2, 0]), 3)
+    metrics = frame_losses(torch.tensor([1.0, 2.0, 4.0, 8.0]), torch.tensor([2, 0, 2, 0]), (2, 0, 2))
     assert {name: (float(total), int(count)) for name, (total, count) in metrics.items()} == {
         "frame_0": (10.0, 2),
         "frame_1": (0.0, 0),
