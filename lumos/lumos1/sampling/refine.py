@@ -67,7 +67,7 @@ def refine(
     if sampler.entropy_bound is None and len(set(counts)) == 1:
         return FrameCodes(codes=refined.scatter_(1, positions[:, : counts[0]], MASKED), num_masked=counts)
     limits = torch.tensor(counts).to(refined.device, non_blocking=True)
-    if sampler.entropy_bound is not None:
+    if drawn.entropy is not None and sampler.entropy_bound is not None:
         # Behind shorter rows there is entropy 0, which is within any bound.
         entropy = frame.masked.padded(drawn.entropy, 0.0).gather(1, order).flip(1)
         limits = torch.minimum(limits, entropy.shape[1] - num_within(entropy, bound=sampler.entropy_bound))
@@ -100,8 +100,8 @@ class _Draws:
     """The codes."""
     log_prob: Float[Tensor, "U"]
     """log p of each."""
-    entropy: Float[Tensor, "U"]
-    """Of the distribution that each was drawn from, in nats; empty where no `entropy_bound` asks for it."""
+    entropy: Float[Tensor, "U"] | None
+    """Of the distribution that each was drawn from, in nats; None where no `entropy_bound` asks for it."""
 
 
 def _draw(
@@ -124,8 +124,11 @@ def _draw(
         if sampler.entropy_bound is not None:
             entropy.append(torch.special.entr(logits.softmax(dim=-1)).sum(dim=-1))
     _require_finite(largest, step=step, sampler=sampler)
-    joined = (parts[0] if len(parts) == 1 else torch.cat(parts) for parts in (codes, log_prob, entropy or log_prob[:1]))
-    return _Draws(**dict(zip(("codes", "log_prob", "entropy"), joined, strict=True)))
+    return _Draws(codes=_joined(codes), log_prob=_joined(log_prob), entropy=_joined(entropy) if entropy else None)
+
+
+def _joined(parts: list[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 def _require_finite(largest: list[Tensor], *, step: Step, sampler: SamplerConfig) -> None:
