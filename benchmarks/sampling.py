@@ -26,7 +26,7 @@ from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.sampling.frame_decoder import FrameDecoder
 from lumos.lumos1.sampling.guidance import GuidedFrame
 from lumos.lumos1.sampling.noise import GeneratorNoise
-from lumos.lumos1.sampling.refine import MASKED, refine
+from lumos.lumos1.sampling.refine import MASKED, FrameCodes, refine
 from lumos.lumos1.sampling.schedule import Step, num_masked
 from lumos.lumos1.sequence import video_header
 
@@ -66,7 +66,7 @@ class Fast:
     """Our path at a moment."""
 
     def __init__(self, model: LumosForCausalLM, work: Work, moment: Moment, *, graphs: bool = False) -> None:
-        self._moment, self._codes = moment, moment.codes.to(model.device)[None]
+        self._moment, self._frame = moment, FrameCodes.of(moment.codes.to(model.device)[None])
         self._decoder = FrameDecoder(
             model,
             [[text] for text in texts_of(model, work)],
@@ -83,13 +83,13 @@ class Fast:
     @torch.inference_mode()
     def blocks(self) -> Tensor:
         """Return the guided hidden states of the masked positions."""
-        return GuidedFrame(self._decoder, SAMPLER).hidden(self._codes)
+        return GuidedFrame(self._decoder, SAMPLER).hidden(self._frame)
 
     @torch.inference_mode()
     def head(self, hidden: Tensor) -> Tensor:
         """Return the codes after the refinement."""
         weight, step = self._decoder.visual_weight, self._moment.step
-        return refine(self._codes, hidden, weight=weight, noise=self._noise, step=step, sampler=SAMPLER)
+        return refine(self._frame, hidden, weight=weight, noise=self._noise, step=step, sampler=SAMPLER).codes
 
     def step(self) -> Tensor:
         """Return the codes after the refinement."""

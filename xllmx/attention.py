@@ -4,14 +4,18 @@ Two shapes of the same thing: rows of a batch (`attention`), and items of differ
 single row (`packed_attention`), where none sees another. N query heads share K key/value heads: head j of the keys
 serves the queries j * N/K .. (j + 1) * N/K - 1.
 
-Backends: `sdpa` is torch's own; `flash` is flash-attn, imported when first asked for; `auto` takes flash-attn on CUDA
-in half precision where it is installed and there is no mask, otherwise torch's.
+Backends: `sdpa` is torch's own, on CUDA its flash kernel (half precision, no mask) or its memory-efficient one; `cudnn`
+is the same with cuDNN's kernels first; `flash` is flash-attn, imported when first asked for; `auto` takes flash-attn on
+CUDA in half precision where it is installed and there is no mask, otherwise `sdpa`.
+
+Left to itself torch takes cuDNN first on Hopper. cuDNN makes a plan for each new set of sizes and strides, tens to
+hundreds of milliseconds long, so it is used only where it is asked for by name.
 """
 
 import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from itertools import accumulate
 from types import ModuleType
 from typing import Any
@@ -20,10 +24,19 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int32
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from xllmx.copies import to_device
 
-BACKENDS = ("auto", "sdpa", "flash")
+BACKENDS = ("auto", "sdpa", "cudnn", "flash")
+
+_FUSED = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION]
+_KERNELS = {
+    "sdpa": [*_FUSED, SDPBackend.MATH],
+    "cudnn": [SDPBackend.CUDNN_ATTENTION, *_FUSED, SDPBackend.MATH],
+}
+"""Kernels of torch on CUDA, the first that can compute a call is taken: flash knows no mask and half precision alone,
+and only MATH, whose scores fill the memory, knows fp64."""
 
 _FLASH_MODULES = ("flash_attn_interface", "flash_attn")
 """flash-attn 3, then 2: the first that is there is used; their functions share names and keywords."""
@@ -44,20 +57,21 @@ class Spans:
 
 
 def spans_of(lengths: Sequence[int], *, device: torch.device | str) -> Spans:
-    """Return the spans of items of these lengths."""
-    bounds = torch.tensor([0, *accumulate(lengths)], dtype=torch.int32)
-    return Spans(lengths=tuple(lengths), bounds=to_device(bounds, device))
+    """Return the spans of items of these lengths; the last ones asked for are kept, as all steps of a run want them."""
+    return _spans(tuple(lengths), torch.device(device))
 
 
 def resolve_backend(backend: str, *, device: torch.device, dtype: torch.dtype) -> str:
-    """Return `sdpa` or `flash` for attention computed in `dtype` on `device`.
+    """Return `sdpa`, `cudnn` or `flash` for attention computed in `dtype` on `device`.
+
+    On a CPU `cudnn` is `sdpa`.
 
     Raises:
         ValueError: an unknown name, or `flash` where flash-attn is not installed or cannot compute in `dtype`.
     """
     if backend not in BACKENDS:
         raise ValueError(f"attention backend is {backend!r}; choose one of {', '.join(BACKENDS)}")
-    if backend == "sdpa":
+    if backend in _KERNELS:
         return backend
     usable = device.type == "cuda" and dtype in _HALF
     if backend == "flash":
@@ -69,9 +83,9 @@ def resolve_backend(backend: str, *, device: torch.device, dtype: torch.dtype) -
         if device.type == "cuda" and not usable:
             raise ValueError(f"attention backend is 'flash', which does not compute in {dtype}; take bf16 or 'sdpa'")
         return backend
-    usable = usable and torch.cuda.get_device_capability(device) >= _FLASH_CAPABILITY
+    usable = usable and not isinstance(_flash(), str)
     usable = usable and not torch.are_deterministic_algorithms_enabled()  # its backward adds in any order
-    return "flash" if usable and not isinstance(_flash(), str) else "sdpa"
+    return "flash" if usable and torch.cuda.get_device_capability(device) >= _FLASH_CAPABILITY else "sdpa"
 
 
 def attention(
@@ -96,10 +110,11 @@ def attention(
     """
     if mask is not None and backend == "flash":
         raise ValueError("attention backend is 'flash', which takes no mask; take 'sdpa' or 'auto'")
-    if mask is None and _resolved(backend, q) == "flash":
+    resolved = _resolved(backend, q)
+    if mask is None and resolved == "flash":
         q, k, v = (x.transpose(1, 2) for x in (q, k, v))
         return _output(_flash_module().flash_attn_func(q, k, v)).transpose(1, 2)
-    return _sdpa(q, k, v, mask=mask)
+    return _sdpa(q, k, v, mask=mask, kernels=resolved)
 
 
 @torch.compiler.disable(reason="lengths are Python's numbers: traced, every new list of them would compile again")
@@ -118,7 +133,8 @@ def packed_attention(
         ValueError: see `resolve_backend`.
     """
     assert len(queries.lengths) == len(keys.lengths)
-    if _resolved(backend, q) == "flash":
+    resolved = _resolved(backend, q)
+    if resolved == "flash":
         return _output(
             _flash_module().flash_attn_varlen_func(
                 *(q, k, v),
@@ -129,8 +145,8 @@ def packed_attention(
             )
         )
     parts = zip(*(x.split(s.lengths) for x, s in ((q, queries), (k, keys), (v, keys))), strict=True)
-    gathered = [_sdpa(*(x.transpose(0, 1)[None] for x in part), mask=None)[0].transpose(0, 1) for part in parts]
-    return torch.cat(gathered)
+    rows = [[x.transpose(0, 1)[None] for x in part] for part in parts]
+    return torch.cat([_sdpa(*row, mask=None, kernels=resolved)[0].transpose(0, 1) for row in rows])
 
 
 def _resolved(backend: str, q: Tensor) -> str:
@@ -139,17 +155,28 @@ def _resolved(backend: str, q: Tensor) -> str:
     return resolved if fits or backend == "flash" else "sdpa"
 
 
-def _sdpa(q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor | None) -> Tensor:
+def _sdpa(q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor | None, kernels: str) -> Tensor:
     if q.device.type == "cpu" and q.dtype == torch.bfloat16 and torch.is_grad_enabled() and q.requires_grad:
         # The fused kernel's backward has no bf16 products on a CPU: for 16 rows of 64 tokens, 4 heads of 48 channels,
         # it takes 24 ms in bf16 and 1 ms in fp32.
         with torch.autocast("cpu", enabled=False):
-            return _sdpa(q.float(), k.float(), v.float(), mask=mask).to(q.dtype)
+            return _sdpa(q.float(), k.float(), v.float(), mask=mask, kernels=kernels).to(q.dtype)
     groups = q.shape[1] // k.shape[1]
-    if mask is not None and groups > 1 and q.is_cuda:
-        # No fused CUDA kernel takes both a mask and grouped heads; unfused, the scores would fill the memory.
+    if not q.is_cuda:
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=groups > 1)
+    if groups > 1 and (mask is not None or q.dtype not in _HALF):
+        # The memory-efficient kernel knows no grouped heads; unfused, the scores would fill the memory.
         k, v, groups = k.repeat_interleave(groups, 1), v.repeat_interleave(groups, 1), 1
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=groups > 1)
+    # `flash` comes here with a mask, which it does not take.
+    with sdpa_kernel(_KERNELS.get(kernels, _KERNELS["sdpa"]), set_priority=True):
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=groups > 1)
+
+
+@lru_cache(maxsize=16)
+@torch.inference_mode(False)  # what is kept may be wanted by a later call that records gradients
+def _spans(lengths: tuple[int, ...], device: torch.device) -> Spans:
+    bounds = torch.tensor([0, *accumulate(lengths)], dtype=torch.int32)
+    return Spans(lengths=lengths, bounds=to_device(bounds, device))
 
 
 @cache

@@ -5,6 +5,7 @@
 Everything that varies on the way (patch scale, guidance, motion scores) is a step function of t, see `FlowPreset`.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
@@ -81,7 +82,7 @@ def _pairs(text: Tensor | Sequence[Tensor] | None, mask: Tensor | Sequence[Tenso
 
 
 def _finite(velocity: Tensor, index: int, t: Tensor) -> Tensor:
-    if not velocity.isfinite().all():
+    if not math.isfinite(torch.linalg.vector_norm(velocity, ord=math.inf).item()):
         raise ValueError(
             f"the velocity at step {index} (t = {float(t):.4g}) is not finite; compute in bf16 or fp32 rather than "
             "fp16, guide less (cfg), or look for weights that are not finite"

@@ -101,10 +101,12 @@ class GuidedField:
         now = self.preset.at(float(t.to(self.dtype)))
         branches = now.guided_by
         x = state.to(self.dtype).repeat(1 + len(branches), 1, 1, 1, 1)
-        times = t.to(x).expand(len(x))
-        scores = torch.tensor([now.motion, *[now.negative_motion] * len(branches)]).to(x)
+        scores = torch.tensor([now.motion, *[now.negative_motion] * len(branches)]).repeat_interleave(len(state))
+        # Rounded on the host and brought over as one tensor; pageable memory is copied aside first, so nothing waits.
+        numbers = torch.stack([t.cpu().expand(len(x)), scores]).to(x.dtype)
+        times, motion = numbers.to(x.device, non_blocking=True)
         text, mask = self._text_of(branches)
-        velocities = self.model(x, times, text, mask, scores.repeat_interleave(len(state)), scale=now.scale)
+        velocities = self.model(x, times, text, mask, motion, scale=now.scale)
         positive, *negatives = velocities.chunk(1 + len(branches))
         scales = [now.guidance[branch] for branch in branches]
         return guide(positive, negatives, scales, renorm=self.preset.renorm).to(self.dtype).float()

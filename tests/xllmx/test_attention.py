@@ -125,7 +125,7 @@ def test_flash_is_refused_where_it_cannot_compute(monkeypatch: pytest.MonkeyPatc
 
 
 def test_an_unknown_backend_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ValueError, match="'flux'; choose one of auto, sdpa, flash"):
+    with pytest.raises(ValueError, match="'flux'; choose one of auto, sdpa, cudnn, flash"):
         resolve_backend("flux", device=CPU, dtype=torch.float32)
 
 

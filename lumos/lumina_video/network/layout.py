@@ -32,7 +32,7 @@ class Layout:
     text_mask: Bool[Tensor, "B S"] | None
     """True where a text token is valid; None where all are."""
     backend: str
-    """Of attention: `sdpa` or `flash`."""
+    """Of attention: `sdpa`, `cudnn` or `flash`."""
 
     def spread(self, vectors: Float[Tensor, "B D"]) -> Float[Tensor, "rows L D"]:
         """Return one vector an item as one a token: [B, 1, D] to be broadcast, or [1, L, D] of a packed row."""

@@ -108,7 +108,7 @@ class LuminaVideoTaskConfig:
     cosine_weight: Annotated[float, Range(0, 10**6)] = 1.0
     """Weight of the direction of the velocity in the loss; 0 leaves it out."""
     attention: str = "auto"
-    """Backend of attention: auto, sdpa or flash."""
+    """Backend of attention: auto, sdpa, cudnn or flash."""
 
     def __post_init__(self) -> None:
         check_numbers(self, "task.")

@@ -216,8 +216,8 @@ def cached_attention(
                     mask = None if is_frame else _text_mask(begin, end, device=q.device)
                     queries = q_rows[:, :, max(first, padding) : stop]
                     parts.append(_attend(queries, k_rows[:, :, :end], v_rows[:, :, :end], mask=mask))
-            outputs.append(_join(parts, dim=2))
-    return _join(outputs, dim=0)
+            outputs.append(_join_heads(parts, dim=2))
+    return _join_heads(outputs, dim=0)
 
 
 def _per_frame(q: Tensor, k: Tensor, v: Tensor, group: RowGroup) -> Tensor:
@@ -325,6 +325,13 @@ def _split(x: Tensor, sizes: list[int], *, dim: int) -> Sequence[Tensor]:
 
 def _join(parts: list[Tensor], *, dim: int) -> Tensor:
     return parts[0] if len(parts) == 1 else torch.cat(parts, dim=dim)
+
+
+def _join_heads(parts: list[Tensor], *, dim: int) -> Tensor:
+    """Return [B, N, L, E] joined such that the heads of a token are neighbours in memory, as the output layer wants."""
+    if len(parts) == 1:
+        return parts[0]
+    return torch.cat([part.transpose(1, 2) for part in parts], dim=1 if dim == 2 else dim).transpose(1, 2)
 
 
 def _block_mask(blocks: Tensor) -> Any:

@@ -36,6 +36,10 @@ class KVCache:
         if len(self.starts) != batch_size:
             raise ValueError(f"starts has {len(self.starts)} entries for {batch_size} rows; give one a row")
 
+    def layer(self, index: int) -> "LayerCache":
+        """Return the part of one layer."""
+        return LayerCache(self, index)
+
     def append(
         self, layer: int, k: Float[Tensor, "B K L E"], v: Float[Tensor, "B K L E"]
     ) -> tuple[Float[Tensor, "B K S E"], Float[Tensor, "B K S E"]]:
@@ -73,3 +77,20 @@ class KVCache:
         """Forget every token from column `length` on."""
         assert 0 <= length <= self.length
         self.length = length
+
+
+class LayerCache:
+    """One layer's part of a cache: a block is given it with its tokens, so that no block holds a number of its own.
+
+    A compiler guards each number that it finds on a module: blocks that differ in one would each be compiled apart.
+    """
+
+    def __init__(self, cache: KVCache, layer: int) -> None:
+        self._cache, self._layer = cache, layer
+        self.starts = cache.starts
+
+    def append(
+        self, k: Float[Tensor, "B K L E"], v: Float[Tensor, "B K L E"]
+    ) -> tuple[Float[Tensor, "B K S E"], Float[Tensor, "B K S E"]]:
+        """Return views of all keys and values of this layer; see `KVCache.append`."""
+        return self._cache.append(self._layer, k, v)

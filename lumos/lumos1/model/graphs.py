@@ -12,15 +12,16 @@ def captured(run: Callable[[Tensor], Tensor], ids: Int[Tensor, "B L"]) -> Callab
 
     `run` must read and write the same memory in every call, and copy nothing from the CPU.
     """
-    static = ids.clone()
-    side = torch.cuda.Stream()
-    side.wait_stream(torch.cuda.current_stream())
+    static, device = ids.clone(), ids.device
+    side = torch.cuda.Stream(device)  # without a name it would be one of the current device, whatever the model's is
+    side.wait_stream(torch.cuda.current_stream(device))
     with torch.cuda.stream(side):  # kernels are chosen and workspaces made before the recording
         for _ in range(2):
             run(static)
-    torch.cuda.current_stream().wait_stream(side)
+    torch.cuda.current_stream(device).wait_stream(side)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    # torch's own stream for captures is made once, on the device that is current then; `side` makes its own current.
+    with torch.cuda.graph(graph, stream=side):
         result = run(static)
 
     def replay(ids: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from lumos.lumos1.config import LumosConfig
 from lumos.lumos1.model.attention import AttentionLayout, layout_of
 from lumos.lumos1.model.cache import KVCache
 from lumos.lumos1.model.linear import Linear, linear
+from lumos.lumos1.model.rope import Rotation
 from lumos.lumos1.model.transformer import LumosModel
 from lumos.lumos1.model.weights import IGNORED, check_weights, read_weights
 from lumos.lumos1.sequence import blocks_of, positions_of
@@ -67,7 +68,7 @@ class LumosForCausalLM(PreTrainedModel):
         self,
         input_ids: Int[Tensor, "B L"],
         *,
-        positions: Int[Tensor, "B 3 L"] | None = None,
+        positions: Int[Tensor, "B 3 L"] | Rotation | None = None,
         blocks: Int[Tensor, "B L"] | AttentionLayout | None = None,
         cache: KVCache | None = None,
         only: Int[Tensor, "B M"] | None = None,
@@ -76,8 +77,9 @@ class LumosForCausalLM(PreTrainedModel):
         """Return the hidden states after the final norm, which `lm_head` maps to logits.
 
         With a cache the ids are the new tokens only, written behind the kept ones as scratch (`KVCache.advance` keeps
-        them); once tokens are kept, `positions` cannot be derived and must be given. `only` asks for some columns of a
-        frame (M = 0: for none, the cache alone is wanted), which spares the last block the others.
+        them); once tokens are kept, `positions` cannot be derived and must be given, or the rotation made of them.
+        `only` asks for some columns of a frame (M = 0: for none, the cache alone is wanted); the last block is spared
+        the others.
 
         Raises:
             ValueError: positions are missing.

@@ -1,5 +1,7 @@
 """MM-RoPE (paper section 3.2): rotary embedding of positions (t, y, x), which is plain RoPE where t = y = x."""
 
+from typing import NamedTuple
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -7,6 +9,15 @@ from torch import Tensor
 # One group of 16 channels: 4 follow time, 6 the row, 6 the column.
 _GROUP = "ttttyyxxyyxxyyxx"
 _AXES = {"t": 0, "y": 1, "x": 2}
+
+
+class Rotation(NamedTuple):
+    """What tokens are turned by, made once a pass for all blocks; see `mm_rotation`."""
+
+    cos: Float[Tensor, "B L E"]
+    """cos of each channel's angle."""
+    sin: Float[Tensor, "B L E"]
+    """-sin of it in the first half of the channels, sin in the second."""
 
 
 def axis_of_channel(head_dim: int) -> Int[Tensor, " E"]:
@@ -34,12 +45,18 @@ def mm_rope_angles(
     return angles.cos(), angles.sin()
 
 
-def mm_rope(
-    x: Float[Tensor, "B L N E"], cos: Float[Tensor, "B L E2"], sin: Float[Tensor, "B L E2"]
-) -> Float[Tensor, "B L N E"]:
-    """Return `x` with channel pair (j, j + E/2) of every head rotated by angle j, in the dtype of `x`."""
-    cos, sin = cos[:, :, None].to(x.dtype), sin[:, :, None].to(x.dtype)
-    first, second = x.chunk(2, dim=-1)
-    return torch.cat(
-        [torch.addcmul(first * cos, second, sin, value=-1), torch.addcmul(second * cos, first, sin)], dim=-1
-    )
+def mm_rotation(
+    positions: Int[Tensor, "B 3 L"], *, head_dim: int, theta: float, dtype: torch.dtype = torch.float32
+) -> Rotation:
+    """Return the rotation of every token, computed in fp32 and rounded to `dtype` once."""
+    cos, sin = (x.to(dtype) for x in mm_rope_angles(positions, head_dim=head_dim, theta=theta))
+    return Rotation(torch.cat([cos, cos], dim=-1), torch.cat([-sin, sin], dim=-1))
+
+
+def mm_rope(x: Float[Tensor, "B L N E"], rotation: Rotation) -> Float[Tensor, "B L N E"]:
+    """Return `x` with channel pair (j, j + E/2) of every head rotated by angle j, in the dtype of `x`.
+
+    (a, b) -> (a cos - b sin, b cos + a sin): x times the cosines plus its halves changed about times the signed sines.
+    """
+    cos, sin = (turns[:, :, None].to(x.dtype) for turns in rotation)
+    return torch.addcmul(x * cos, x.roll(x.shape[-1] // 2, dims=-1), sin)

@@ -14,9 +14,10 @@ from torch import Tensor
 from lumos.lumos1.ardf import history_pattern
 from lumos.lumos1.config import SamplerConfig
 from lumos.lumos1.model.modeling import LumosForCausalLM
+from lumos.lumos1.sampling.frame_codes import MASKED, FrameCodes
 from lumos.lumos1.sampling.frame_decoder import FrameDecoder
 from lumos.lumos1.sampling.guidance import GuidedFrame
-from lumos.lumos1.sampling.refine import MASKED, NoiseSource, refine
+from lumos.lumos1.sampling.refine import NoiseSource, refine
 from lumos.lumos1.sampling.request import ClipRequest, Generated, OnFrame
 from lumos.lumos1.sampling.schedule import Step
 from lumos.lumos1.sequence import video_header
@@ -99,16 +100,17 @@ def generate(
 
 
 def _refined(codes: Tensor, decoder: FrameDecoder, *, request: ClipRequest, frame: int) -> Tensor:
-    """Return the codes [B, N] of the next frame, refined until none is masked, `num_steps` times at most."""
+    """Return the codes [B, N] of the next frame, refined from all masked until none is, `num_steps` times at most."""
     first, noise, weight = frame == request.num_given, request.noise, decoder.visual_weight
     sampler = dataclasses.replace(request.sampler, num_steps=request.sampler.steps_of(first=first))
     guided = GuidedFrame(decoder, sampler)
+    refined = FrameCodes(codes=codes, num_masked=(codes.shape[1],) * len(codes))
     for index in range(sampler.num_steps):
-        if not (codes == MASKED).any():
+        if not any(refined.num_masked):
             break
         step = Step(frame=frame, index=index, first=first)
-        codes = refine(codes, guided.hidden(codes), weight=weight, noise=noise, step=step, sampler=sampler)
-    return codes
+        refined = refine(refined, guided.hidden(refined), weight=weight, noise=noise, step=step, sampler=sampler)
+    return refined.codes
 
 
 def _masked_but_given(request: ClipRequest, model: LumosForCausalLM) -> Tensor:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from copy import copy
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
@@ -12,10 +13,14 @@ from lumos.lumos1.model.attention import frame_layout, layout_of
 from lumos.lumos1.model.cache import KVCache
 from lumos.lumos1.model.graphs import captured
 from lumos.lumos1.model.modeling import LumosForCausalLM
+from lumos.lumos1.model.rope import Rotation
 from lumos.lumos1.model.transformer import columns
-from lumos.lumos1.sampling.refine import MASKED
 from lumos.lumos1.sequence import blocks_of, content_positions, frame_content, frame_ids, positions_of
 from lumos.tokenizer.vocab import Vocab
+
+_TEXT_COLUMNS = 256
+"""The cache has a multiple of these for the text, so that its strides do not follow the prompt: a plan of an attention
+kernel is for one set of sizes and strides."""
 
 
 class FrameDecoder:
@@ -41,18 +46,24 @@ class FrameDecoder:
         """B."""
         self.num_positions = grid[0] * grid[1]
         """N, codes of a frame."""
-        self._model, self._grid = model, grid
+        self._model = model
         self._code_columns = frame_content(*grid).to(device)
         self._content_columns = content_positions(*grid).to(device)
         masked = frame_ids(torch.full((num_latent_frames, *grid), vocab.mask), vocab)
         self._frame_length = masked.shape[-1]
+        self._masked_frame = masked[0].to(device)
+        # The last one is the token of code -1, which is masked.
+        tokens = [vocab.code_ids(torch.arange(vocab.num_codes)), torch.tensor([vocab.mask])]
+        self._token_of_code = torch.cat(tokens).to(device)
         self._texts = [text for texts in branches for text in texts]
         self._sequences = list(range(len(self._texts)))
         _check_length(self._texts, masked.numel(), limit=model.config.max_position_embeddings)
         padded = _padded(self._texts, vocab)
         whole = torch.cat([padded, masked.flatten().expand(len(padded), -1)], dim=1)
         self._text_length, self._positions = padded.shape[1], positions_of(whole, vocab).to(device)
-        self._cache = self._new_cache(self._texts, capacity=whole.shape[1])
+        text_columns = -(-self._text_length // _TEXT_COLUMNS) * _TEXT_COLUMNS
+        self._cache = self._new_cache(self._texts, capacity=text_columns + masked.numel())
+        self._rotation: tuple[int, Rotation] | None = None  # of the frame that begins in this column
         self._num_passes = torch.zeros(len(padded), dtype=torch.long)  # of each sequence, narrowed ones included
         self._graphs: dict[tuple[int, int], Callable[[Tensor], Tensor]] | None = {} if graphs else None
 
@@ -93,13 +104,13 @@ class FrameDecoder:
         assert set(sequences) <= set(running)
         self._num_passes[sequences] += 1
         clips = [sequence % self.num_clips for sequence in running]
-        ids = self._ids(codes)[clips]
         wanted = self._code_columns.expand(len(codes), -1) if positions is None else self._code_columns[positions]
-        hidden = self._states(ids, only=wanted[clips])
+        hidden = self._states(_of_clips(self._ids(codes), clips), only=_of_clips(wanted, clips))
         if len(running) == len(sequences):
             return hidden
         kept = set(sequences)
-        return hidden[[row for row, sequence in enumerate(running) if sequence in kept]]
+        rows = [row for row, sequence in enumerate(running) if sequence in kept]
+        return hidden[torch.tensor(rows, device=hidden.device)]
 
     def keep_frame(self, codes: Int[Tensor, "B N"], *, masked_content: Int[Tensor, "B n"]) -> None:
         """Write the next frame into the cache, as history of those after it, masked at content positions (0..P-1)."""
@@ -121,8 +132,8 @@ class FrameDecoder:
         rows = [self._sequences.index(sequence) for sequence in sequences]
         chosen = copy(self)
         chosen._texts, chosen._sequences = [self._texts[row] for row in rows], list(sequences)
-        chosen._positions = self._positions[rows]
-        chosen._cache = self._new_cache(chosen._texts, capacity=self._cache.length + self._frame_length)
+        chosen._positions, chosen._rotation = self._positions[torch.tensor(rows, device=self._positions.device)], None
+        chosen._cache = self._new_cache(chosen._texts, capacity=self._cache.capacity)
         chosen._cache.copy_rows(self._cache, rows)
         return chosen
 
@@ -134,30 +145,44 @@ class FrameDecoder:
 
     def _states(self, ids: Tensor, *, only: Tensor) -> Tensor:
         """Return the hidden states in some columns of the next frame; by a CUDA graph where they are asked for."""
-        if self._graphs is None:
+        if self._graphs is not None:
+            # A graph has fixed shapes: the whole frame, its own for every length of the history.
+            key = (self._cache.length, len(ids))
+            if key not in self._graphs:
+                self._graphs = {other: graph for other, graph in self._graphs.items() if other[0] == key[0]}
+                self._frame_rotation()  # by no capture: it is for all of the frame's graphs
+                self._graphs[key] = captured(self._run, ids)
+            return columns(self._graphs[key](ids), only)
+        if ids.device.type == "cpu":
             return self._run(ids, only=only)
-        # A graph has fixed shapes: the whole frame, its own for every length of the history.
-        key = (self._cache.length, len(ids))
-        if key not in self._graphs:
-            self._graphs = {other: graph for other, graph in self._graphs.items() if other[0] == key[0]}
-            self._graphs[key] = captured(self._run, ids)
-        return columns(self._graphs[key](ids), only)
+        # An attention kernel may plan for each new shape, so the last block has two: half the codes, or the frame.
+        spare = -(-self.num_positions // 2) - only.shape[1]
+        if spare < 0:
+            return columns(self._run(ids), only)
+        return self._run(ids, only=F.pad(only, (0, spare)))[:, : only.shape[1]]
 
     def _ids(self, codes: Tensor) -> Tensor:
-        vocab = self._model.vocab
-        ids = torch.where(codes == MASKED, vocab.mask, vocab.code_ids(codes.clamp(min=0)))
-        return frame_ids(ids.unflatten(-1, self._grid), vocab)
+        frames = self._masked_frame.repeat(len(codes), 1)
+        return frames.index_copy_(1, self._code_columns, self._token_of_code[codes])
 
     def _run(self, ids: Tensor, *, only: Tensor | None = None) -> Tensor:
-        start, num_rows = self._cache.length, len(ids)
-        assert start >= self._text_length, "the text comes first"
+        num_rows = len(ids)
+        assert self._cache.length >= self._text_length, "the text comes first"
         return self._model.hidden(
             ids,
-            positions=self._positions[:num_rows, :, start : start + self._frame_length],
+            positions=Rotation(*(turns[:num_rows] for turns in self._frame_rotation())),
             blocks=frame_layout(num_rows, self._frame_length),
             cache=self._cache if num_rows == len(self._texts) else self._cache.first_rows(num_rows),
             only=only,
         )
+
+    def _frame_rotation(self) -> Rotation:
+        """Return the rotation of the next frame, made once for all passes over it."""
+        start = self._cache.length
+        if self._rotation is None or self._rotation[0] != start:
+            positions = self._positions[:, :, start : start + self._frame_length]
+            self._rotation = start, self._model.model.rotation_of(positions)
+        return self._rotation[1]
 
     def _new_cache(self, texts: Sequence[Tensor], *, capacity: int) -> KVCache:
         return KVCache(
@@ -168,6 +193,15 @@ class FrameDecoder:
             device=self._model.device,
             dtype=self._model.dtype,
         )
+
+
+def _of_clips(rows: Tensor, clips: list[int]) -> Tensor:
+    """Return row `clips[i]` of [B, n] for every i; all of them in order, once a branch, are no look-up."""
+    if clips[: len(rows)] == list(range(len(rows))) and len(clips) % len(rows) == 0:
+        times = len(clips) // len(rows)
+        if clips == clips[: len(rows)] * times:
+            return rows.repeat(times, 1)
+    return rows[torch.tensor(clips, device=rows.device)]
 
 
 def _padded(texts: Sequence[Tensor], vocab: Vocab) -> Tensor:

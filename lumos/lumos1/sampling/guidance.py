@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from lumos.lumos1.config import SamplerConfig
+from lumos.lumos1.sampling.frame_codes import FrameCodes, Leading
 from lumos.lumos1.sampling.frame_decoder import FrameDecoder
 from lumos.lumos1.sampling.logits import chunks, visual_logits
-from lumos.lumos1.sampling.refine import masked_positions
 
 
 def guide(cond: Float[Tensor, "*B D"], uncond: Float[Tensor, "*B D"], *, scale: int | float) -> Float[Tensor, "*B D"]:
@@ -45,13 +45,13 @@ class GuidedFrame:
             sampler, decoder.num_clips, num_positions=decoder.num_positions, weight=decoder.visual_weight
         )
 
-    def hidden(self, codes: Int[Tensor, "B N"]) -> Float[Tensor, "U D"]:
-        """Return the guided hidden states of the masked codes (-1), of which there is at least one, clip after clip."""
-        positions, masked = masked_positions(codes)
-        sequences = self._guidance.sequences(masked.any(dim=1).cpu())
+    def hidden(self, frame: FrameCodes) -> Float[Tensor, "U D"]:
+        """Return the guided hidden states of the masked codes, of which there is at least one, clip after clip."""
+        sequences = self._guidance.sequences([count > 0 for count in frame.num_masked])
         self._decoder = self._decoder.narrowed(sequences)
-        hidden = self._decoder.hidden(codes, positions=positions, sequences=sequences)
-        return self._guidance.guided(hidden, sequences=sequences, masked=masked)[masked]
+        positions = frame.order[:, : max(frame.num_masked)]
+        hidden = self._decoder.hidden(frame.codes, positions=positions, sequences=sequences)
+        return frame.masked.flat(self._guidance.guided(hidden, sequences=sequences, num_masked=frame.num_masked))
 
 
 class Guidance:
@@ -66,39 +66,47 @@ class Guidance:
         self, sampler: SamplerConfig, num_clips: int, *, num_positions: int, weight: Float[Tensor, "V D"]
     ) -> None:
         self._sampler, self._num_positions, self._weight = sampler, num_positions, weight
-        self._is_guided = torch.full((num_clips,), sampler.guidance_scale != 1)
+        self._is_guided = [sampler.guidance_scale != 1] * num_clips
 
-    def sequences(self, clips: Bool[Tensor, "B"]) -> list[int]:
+    def sequences(self, clips: Sequence[bool]) -> list[int]:
         """Return which of the 2B sequences the next refinement of the clips that are True depends on.
 
         ::
 
             clips [True, True, False], all of them guided still  ->  [0, 1, 3, 4]
         """
-        return torch.cat([clips, clips & self._is_guided]).nonzero().flatten().tolist()
+        guided = [clip and is_guided for clip, is_guided in zip(clips, self._is_guided, strict=True)]
+        return [sequence for sequence, wanted in enumerate([*clips, *guided]) if wanted]
 
     def guided(
-        self, hidden: Float[Tensor, "R M D"], *, sequences: Sequence[int], masked: Bool[Tensor, "B M"]
+        self, hidden: Float[Tensor, "R M D"], *, sequences: Sequence[int], num_masked: Sequence[int]
     ) -> Float[Tensor, "B M D"]:
         """Return the guided hidden states, given those of `sequences`, and end guidance where it may end.
 
-        `masked` is True where a position counts.
+        Of clip b the first `num_masked[b]` positions count.
         """
-        num_clips, tolerance = len(masked), self._sampler.guidance_tolerance
+        num_clips, device = len(num_masked), hidden.device
         own = [sequence for sequence in sequences if sequence < num_clips]
         both = [sequence - num_clips for sequence in sequences[len(own) :]]
-        states = hidden.new_zeros(num_clips, *hidden.shape[1:])
-        states[own] = hidden[: len(own)]
+        states = hidden[: len(own)]
         if both:
-            cond = states[both]
-            states[both] = guided = guide(cond, hidden[len(own) :], scale=self._sampler.guidance_scale)
-            if tolerance is not None:
-                moved = self._moved(guided, cond, masked[both]) / self._num_positions
-                self._is_guided[both] = ~(moved <= tolerance).cpu()
-        return states
+            rows = None if both == own else torch.tensor([own.index(clip) for clip in both], device=device)
+            cond = states if rows is None else states[rows]
+            guided = guide(cond, hidden[len(own) :], scale=self._sampler.guidance_scale)
+            states = guided if rows is None else states.index_copy(0, rows, guided)
+            self._end(both, guided, cond, counts=tuple(num_masked[clip] for clip in both))
+        if len(own) == num_clips:
+            return states
+        every = hidden.new_zeros(num_clips, *hidden.shape[1:])
+        return every.index_copy(0, torch.tensor(own, device=device), states)
 
-    def _moved(self, guided: Tensor, cond: Tensor, counted: Tensor) -> Tensor:
-        """Return how far guidance moves the codes of each clip, those that count, in nats together."""
-        moved = torch.zeros_like(counted, dtype=torch.float)
-        moved[counted] = divergence(guided[counted], cond[counted], weight=self._weight, sampler=self._sampler)
-        return moved.sum(dim=1)
+    def _end(self, clips: list[int], guided: Tensor, cond: Tensor, *, counts: tuple[int, ...]) -> None:
+        """End the guidance of those clips whose codes it moves, those that count, by no more than the tolerance."""
+        if self._sampler.guidance_tolerance is None:
+            return
+        counted = Leading(counts=counts, device=guided.device)
+        states = counted.flat(guided), counted.flat(cond)
+        moved = divergence(*states, weight=self._weight, sampler=self._sampler)
+        mean = counted.padded(moved, 0.0).sum(dim=1) / self._num_positions
+        for clip, ends in zip(clips, (mean <= self._sampler.guidance_tolerance).tolist(), strict=True):
+            self._is_guided[clip] = not ends

@@ -40,9 +40,13 @@ class GeneratorNoise:
         self, logits: Float[Tensor, "M V"], *, frame: int, step: int, positions: Int[Tensor, "M"]
     ) -> Int[Tensor, "M"]:
         """Return exact draws from softmax(logits): its inverse distribution function at one uniform a row."""
+        shares = self.shares(frame=frame, step=step, num_positions=int(positions.max()) + 1)
+        return inverse_cdf(logits, shares.to(logits.device)[positions])
+
+    def shares(self, *, frame: int, step: int, num_positions: int) -> Float[Tensor, "N"]:
+        """Return the number in [0, 1) at which `draw` takes the code of each position, in fp64 on the CPU."""
         generator = generator_for(self.seed, step, rank=frame, stream="draw")
-        u = torch.rand(int(positions.max()) + 1, generator=generator, dtype=torch.float64)
-        return inverse_cdf(logits, u.to(logits.device)[positions])
+        return torch.rand(num_positions, generator=generator, dtype=torch.float64)
 
     def uniform(self, *, frame: int, step: int, num_positions: int) -> Float[Tensor, "N"]:
         """Return uniforms in (0, 1)."""
@@ -81,16 +85,19 @@ def inverse_cdf(logits: Float[Tensor, "M V"], u: Float[Tensor, "M"]) -> Int[Tens
     if weights.shape[-1] % _BLOCK:
         weights = F.pad(weights, (0, -weights.shape[-1] % _BLOCK))
     blocks = weights.unflatten(-1, (-1, _BLOCK))
-    block, within = _search(blocks.sum(dim=-1), u)
-    chosen = blocks[torch.arange(len(block), device=block.device), block]
-    return block * _BLOCK + _search(chosen, within)[0]
+    sums = blocks.sum(dim=-1)
+    block, target, running = _search(sums, u)
+    end, size = running.gather(-1, block), sums.gather(-1, block).double()
+    within = ((target - (end - size)) / size).squeeze(-1).clamp(0, 1 - 2**-40)
+    chosen = blocks.gather(1, block[..., None].expand(-1, -1, _BLOCK)).squeeze(1)
+    codes = torch.add(_search(chosen, within)[0], block, alpha=_BLOCK).squeeze(-1)
+    # Of rows that are not finite nothing is known but that their code must be one.
+    return codes.clamp_(max=logits.shape[-1] - 1) if logits.shape[-1] % _BLOCK else codes
 
 
-def _search(weights: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the interval of each row's running sum that holds the share u, and where in it, again as a share."""
+def _search(weights: Tensor, u: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the interval [M, 1] of each row's running sum that holds the share u, that share of it, and the sum."""
     running = weights.double().cumsum(dim=-1)
     target = u.double()[:, None] * running[:, -1:]
     index = torch.searchsorted(running, target, right=True).clamp_(max=weights.shape[-1] - 1)
-    end, size = running.gather(-1, index), weights.gather(-1, index).double()
-    share = (target - (end - size)) / size
-    return index.squeeze(-1), share.squeeze(-1).clamp(0, 1 - 2**-40)
+    return index, target, running

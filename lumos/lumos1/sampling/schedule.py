@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from lumos.lumos1.ardf import mask_ratio
@@ -41,8 +41,12 @@ def confidence_temperature(sampler: SamplerConfig, step: Step) -> float:
 
 def num_masked(index: int, *, num_steps: int, unknown: int, num_positions: int) -> int:
     """Return how many positions stay masked after step i: max(1, min(unknown - 1, floor(N cos(pi/2 (i+1)/S))))."""
-    scheduled = int(torch.floor(num_positions * mask_ratio(torch.tensor((index + 1) / num_steps))))
-    return max(1, min(unknown - 1, scheduled))
+    return max(1, min(unknown - 1, _scheduled(index, num_steps, num_positions)))
+
+
+@cache
+def _scheduled(index: int, num_steps: int, num_positions: int) -> int:
+    return int(torch.floor(num_positions * mask_ratio(torch.tensor((index + 1) / num_steps))))
 
 
 @cache
@@ -67,11 +71,11 @@ def scheduled_step(unknown: int, *, num_steps: int, num_positions: int) -> int:
     return sum(left >= unknown for left in schedule(num_steps, num_positions)) - 1
 
 
-def num_within(entropy: Float[Tensor, "M"], *, bound: int | float) -> int:
-    """Return the largest n for which the first n entropies, of the most confident code first, are at most `bound`.
+def num_within(entropy: Float[Tensor, "B M"], *, bound: int | float) -> Int[Tensor, "B"]:
+    """Return for each row the largest n for which the first n entropies are at most `bound`, the surest code's first.
 
     At temperature 1 their sum bounds how far, in nats, codes drawn each by itself are from codes drawn together. So
     does the sum without its largest term (Ben-Hamu et al. 2025, arXiv 2505.24857), but that lets an unsure code
     through in every refinement, before all sure ones are kept, and is worse as measured (benchmarks/RESULTS.md).
     """
-    return int((entropy.cumsum(dim=0) <= bound).sum())
+    return (entropy.cumsum(dim=-1) <= bound).sum(dim=-1)

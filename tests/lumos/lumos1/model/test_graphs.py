@@ -1,39 +1,52 @@
 """What is written for GPUs, as far as a CPU can tell: blocks compile whole, a captured pass keeps its memory."""
 
-import copy
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import jaxtyping
 import pytest
 import torch
 
+from lumos.lumos1.config import SamplerConfig
 from lumos.lumos1.model import graphs
-from lumos.lumos1.model.attention import frame_layout
-from lumos.lumos1.model.cache import KVCache
 from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.model.rope import axis_of_channel, mm_rope_angles
+from lumos.lumos1.sampling.decode import generate_codes
+from lumos.lumos1.sampling.noise import GeneratorNoise
 
 
 @pytest.mark.slow
-def test_a_block_compiles_whole_and_gives_the_same(
-    tiny_model: LumosForCausalLM, monkeypatch: pytest.MonkeyPatch
+def test_blocks_compile_once_whatever_layer_frame_and_prompt(
+    make_model: Callable[..., LumosForCausalLM], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Ten layers are more than the eight variants that a compiler makes of one function before it gives up."""
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # the checker itself does not compile
-    config, block = tiny_model.config, copy.deepcopy(tiny_model.model.layers[0])
-    x, positions = torch.randn(2, 12, config.hidden_size), torch.randint(0, 30, (2, 3, 12))
-    rotation = mm_rope_angles(positions, head_dim=config.head_dim, theta=config.rope_theta)
-    only, results = torch.tensor([[1, 5, 6], [0, 2, 11]]), []
-    for compiled in (False, True):
-        if compiled:
-            block.compile(backend="eager", fullgraph=True)
-        cache = KVCache(config, batch_size=2, capacity=40)
-        past = torch.ones(2, config.num_key_value_heads, 7, config.head_dim)
-        cache.append(0, past, past * 0.5)
-        cache.advance(7)
-        with torch.no_grad():
-            whole = block(x, rotation, frame_layout(2, 12), cache=cache)
-            some = block(x, rotation, frame_layout(2, 3), cache=cache, only=only)
-        results.append((whole, some))
-    torch.testing.assert_close(results[0], results[1])
+    num_graphs = {}
+    for num_layers in (2, 10):
+        plain, compiled = make_model(num_hidden_layers=num_layers), make_model(num_hidden_layers=num_layers)
+        graphs: list[torch.fx.GraphModule] = []
+
+        def count(
+            graph: torch.fx.GraphModule, _: Sequence[Any], graphs: list[torch.fx.GraphModule] = graphs
+        ) -> Callable[..., Any]:
+            graphs.append(graph)
+            return graph.forward
+
+        torch._dynamo.reset()
+        for block in compiled.model.layers:
+            block.compile(backend=count)
+        with torch._dynamo.config.patch(fail_on_recompile_limit_hit=True):
+            for prompt in (torch.arange(30, 33), torch.arange(30, 39)):
+                assert sampled(plain, prompt).equal(sampled(compiled, prompt))
+                num_graphs[num_layers, len(prompt)] = len(graphs)
+    assert len(set(num_graphs.values())) == 1, num_graphs
+    assert 0 < num_graphs[10, 3] <= 20
+
+
+def sampled(model: LumosForCausalLM, prompt: torch.Tensor) -> torch.Tensor:
+    sampler = SamplerConfig(num_steps=4, guidance_scale=3.0)
+    size = {"grid": (4, 8), "num_latent_frames": 3, "fps": 6, "duration": 2}
+    return generate_codes(model, [prompt], **size, sampler=sampler, noise=[GeneratorNoise(0)])
 
 
 def test_angles_follow_the_axis_of_each_channel_on_any_device() -> None:
@@ -57,10 +70,13 @@ def test_a_captured_pass_is_replayed_on_the_same_memory(monkeypatch: pytest.Monk
             run(made[-1])
 
     class Stream:
+        def __init__(self, device: torch.device) -> None:
+            assert device == torch.device("cpu"), "of the ids, not the current one"
+
         def wait_stream(self, other: object) -> None: ...
 
     class Within:
-        def __init__(self, *_: object) -> None: ...
+        def __init__(self, *_: object, **__: object) -> None: ...
         def __enter__(self) -> None: ...
         def __exit__(self, *_: object) -> None: ...
 

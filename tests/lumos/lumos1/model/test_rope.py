@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from lumos.lumos1.model.rope import axis_of_channel, mm_rope, mm_rope_angles
+from lumos.lumos1.model.rope import axis_of_channel, mm_rope, mm_rope_angles, mm_rotation
 from lumos.lumos1.sequence import positions_of
 from lumos.tokenizer.vocab import Vocab
 
@@ -39,7 +39,7 @@ def test_golden_cos_and_sin(golden, name):
 def test_channel_pair_j_rotates_by_position_times_frequency_j(head_dim, theta):
     positions = torch.tensor([[[3, 50], [7, 0], [11, 1]]])
     x = torch.randn(1, 2, 5, head_dim)
-    rotated = mm_rope(x, *mm_rope_angles(positions, head_dim=head_dim, theta=theta))
+    rotated = mm_rope(x, mm_rotation(positions, head_dim=head_dim, theta=theta))
     half, axes = head_dim // 2, axis_of_channel(head_dim)
     pairs = torch.complex(x[..., :half], x[..., half:])
     for token in range(2):
@@ -55,12 +55,14 @@ def test_scores_depend_on_distances_only():
     scores = []
     for shift in (0, 1000):
         positions = torch.tensor([[[1, 2, 5], [4, 4, 9], [8, 0, 3]]]) + shift
-        angles = mm_rope_angles(positions, head_dim=32, theta=10000.0)
-        scores.append(mm_rope(q, *angles)[0, :, 0] @ mm_rope(k, *angles)[0, :, 0].T)
+        rotation = mm_rotation(positions, head_dim=32, theta=10000.0)
+        scores.append(mm_rope(q, rotation)[0, :, 0] @ mm_rope(k, rotation)[0, :, 0].T)
     torch.testing.assert_close(*scores, atol=2e-3, rtol=0)
 
 
 def test_rotation_keeps_the_dtype():
-    angles = mm_rope_angles(torch.ones(1, 3, 2, dtype=torch.long), head_dim=8, theta=10000.0)
-    assert mm_rope(torch.randn(1, 2, 3, 8, dtype=torch.bfloat16), *angles).dtype == torch.bfloat16
-    assert angles[0].dtype == torch.float32
+    positions, x = torch.ones(1, 3, 2, dtype=torch.long), torch.randn(1, 2, 3, 8, dtype=torch.bfloat16)
+    rotation, once = (mm_rotation(positions, head_dim=8, theta=1e4, dtype=dtype) for dtype in (torch.float32, x.dtype))
+    assert rotation.cos.dtype == torch.float32
+    assert mm_rope(x, rotation).dtype == torch.bfloat16
+    assert mm_rope(x, rotation).equal(mm_rope(x, once)), "rounded by the pass or by each block, it is the same"

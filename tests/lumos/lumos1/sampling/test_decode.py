@@ -15,7 +15,7 @@ from lumos.lumos1.config import SamplerConfig
 from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.sampling.decode import generate, generate_codes
 from lumos.lumos1.sampling.guidance import guide
-from lumos.lumos1.sampling.refine import MASKED, GeneratorNoise, NoiseSource, NoNoise, refine
+from lumos.lumos1.sampling.refine import MASKED, FrameCodes, GeneratorNoise, NoiseSource, NoNoise, refine
 from lumos.lumos1.sampling.request import ClipRequest, OnFrame
 from lumos.lumos1.sampling.schedule import Step
 from lumos.lumos1.sequence import content_positions, frame_content, frame_ids, video_header
@@ -87,7 +87,9 @@ def uncached(
             guided = guided[codes[None, frame] == MASKED]
             at = Step(frame=frame, index=index, first=frame == len(given))
             weight = model.visual_weight
-            codes[frame] = refine(codes[None, frame], guided, weight=weight, noise=[noise], step=at, sampler=sampler)[0]
+            before = FrameCodes.of(codes[None, frame])
+            refined = refine(before, guided, weight=weight, noise=[noise], step=at, sampler=sampler)
+            codes[frame] = refined.codes[0]
     return codes.unflatten(-1, GRID)
 
 

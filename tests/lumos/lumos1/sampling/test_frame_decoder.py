@@ -10,7 +10,7 @@ from lumos.lumos1.ardf import history_pattern
 from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.sampling.frame_decoder import FrameDecoder
 from lumos.lumos1.sampling.guidance import guide
-from lumos.lumos1.sampling.refine import MASKED, masked_positions
+from lumos.lumos1.sampling.refine import MASKED, FrameCodes
 from lumos.lumos1.sequence import video_header
 
 GRID = (8, 4)
@@ -49,7 +49,8 @@ def test_wanted_positions_and_sequences_are_those_of_the_whole(tiny_model: Lumos
     header = video_header(tiny_model.vocab, fps=6, duration=2)
     branches = [PROMPTS, [header, header, header]]
     codes = torch.where(torch.rand(3, 32) < 0.6, MASKED, torch.randint(0, 50, (3, 32)))
-    positions, _ = masked_positions(codes)
+    frame = FrameCodes.of(codes)
+    positions = frame.order[:, : max(frame.num_masked)]
     with torch.inference_mode():
         decoder = FrameDecoder(tiny_model, branches, grid=GRID, num_latent_frames=2)
         decoder.read_text()

@@ -127,31 +127,31 @@ def test_captured_passes_of_fixed_shapes_give_the_same_codes(
 
 def test_guidance_ends_where_the_branches_agree_clip_by_clip() -> None:
     config, weight = SamplerConfig(guidance_scale=4.0, guidance_tolerance=0.02), torch.randn(30, 5)
-    guidance, masked = Guidance(config, 3, num_positions=4, weight=weight), torch.ones(3, 4, dtype=torch.bool)
-    everyone = torch.ones(3, dtype=torch.bool)
+    guidance, num_masked = Guidance(config, 3, num_positions=4, weight=weight), (4, 4, 1)
+    everyone = [True] * 3
     cond, noise = torch.randn(2, 3, 4, 5)
     uncond = cond + noise * torch.tensor([0.001, 1.0, 1.0])[:, None, None]
-    uncond[2, 0], masked[2, 1:] = cond[2, 0], False  # they agree in all that counts
+    uncond[2, 0] = cond[2, 0]  # they agree in all that counts
     assert guidance.sequences(everyone) == [0, 1, 2, 3, 4, 5]
-    first = guidance.guided(torch.cat([cond, uncond]), sequences=range(6), masked=masked)
+    first = guidance.guided(torch.cat([cond, uncond]), sequences=range(6), num_masked=num_masked)
     torch.testing.assert_close(first, guide(cond, uncond, scale=4.0))
     assert guidance.sequences(everyone) == [0, 1, 2, 4]
     cond, uncond = torch.randn(2, 3, 4, 5)
-    second = guidance.guided(torch.cat([cond, uncond[1:2]]), sequences=[0, 1, 2, 4], masked=masked)
+    second = guidance.guided(torch.cat([cond, uncond[1:2]]), sequences=[0, 1, 2, 4], num_masked=num_masked)
     assert second[[0, 2]].equal(cond[[0, 2]])
     torch.testing.assert_close(second[1], guide(cond[1], uncond[1], scale=4.0))
     # what has ended never begins again; what is finished needs no sequence
-    assert guidance.sequences(torch.tensor([True, True, False])) == [0, 1, 4]
-    assert guidance.sequences(torch.tensor([True, False, True])) == [0, 2]
-    third = guidance.guided(cond[[0, 2]], sequences=[0, 2], masked=masked)
+    assert guidance.sequences([True, True, False]) == [0, 1, 4]
+    assert guidance.sequences([True, False, True]) == [0, 2]
+    third = guidance.guided(cond[[0, 2]], sequences=[0, 2], num_masked=num_masked)
     assert third[[0, 2]].equal(cond[[0, 2]])
 
 
 def test_guidance_of_scale_1_is_the_branch_with_text_alone() -> None:
     guidance = Guidance(SamplerConfig(guidance_scale=1.0), 2, num_positions=3, weight=torch.randn(30, 5))
-    hidden, masked = torch.randn(2, 3, 5), torch.ones(2, 3, dtype=torch.bool)
-    assert guidance.sequences(torch.tensor([True, True])) == [0, 1]
-    assert guidance.guided(hidden, sequences=[0, 1], masked=masked).equal(hidden)
+    hidden = torch.randn(2, 3, 5)
+    assert guidance.sequences([True, True]) == [0, 1]
+    assert guidance.guided(hidden, sequences=[0, 1], num_masked=(3, 3)).equal(hidden)
 
 
 @pytest.mark.parametrize(("share", "sequences"), [(0.999, [0, 1]), (1.001, [0])])
@@ -161,8 +161,8 @@ def test_guidance_ends_at_the_mean_of_the_divergences(share: float, sequences: l
     moved = divergence(guide(cond, uncond, scale=4.0)[0], cond[0], weight=weight, sampler=config)
     config = replace(config, guidance_tolerance=share * float(moved.sum()) / 7)  # of 7 codes 3 are decided
     guidance = Guidance(config, 1, num_positions=7, weight=weight)
-    guidance.guided(torch.cat([cond, uncond]), sequences=[0, 1], masked=torch.ones(1, 4, dtype=torch.bool))
-    assert guidance.sequences(torch.tensor([True])) == sequences
+    guidance.guided(torch.cat([cond, uncond]), sequences=[0, 1], num_masked=(4,))
+    assert guidance.sequences([True]) == sequences
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.5])

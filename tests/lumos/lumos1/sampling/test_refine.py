@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 import torch
@@ -9,12 +10,20 @@ from torch import Tensor
 
 from lumos.lumos1.config import SamplerConfig
 from lumos.lumos1.sampling import logits as logits_module
-from lumos.lumos1.sampling.refine import MASKED, GeneratorNoise, NoNoise, masked_positions, refine
+from lumos.lumos1.sampling.noise import NoiseSource
+from lumos.lumos1.sampling.refine import MASKED, FrameCodes, GeneratorNoise, NoNoise
+from lumos.lumos1.sampling.refine import refine as refine_frame
 from lumos.lumos1.sampling.schedule import Step, num_masked
 
 
 def step(index: int = 0, *, frame: int = 0, first: bool = True) -> Step:
     return Step(frame=frame, index=index, first=first)
+
+
+def refine(codes: Tensor, hidden: Tensor, **how: Any) -> Tensor:
+    refined = refine_frame(FrameCodes.of(codes), hidden, **how)
+    assert refined.num_masked == tuple((refined.codes == MASKED).sum(dim=1).tolist())
+    return refined.codes
 
 
 def case(batch: int = 2, positions: int = 12, width: int = 5, codes: int = 30) -> tuple[Tensor, Tensor, Tensor]:
@@ -137,7 +146,41 @@ def test_entropy_is_of_the_distribution_that_is_drawn_from() -> None:
         assert MASKED not in refined.tolist()[0]
 
 
-def test_masked_positions_come_first_and_in_order() -> None:
-    places, masked = masked_positions(torch.tensor([[5, -1, 3, -1], [-1, 2, 7, 1]]))
-    assert places.tolist() == [[1, 3], [0, 1]]
-    assert masked.tolist() == [[True, True], [True, False]]
+@dataclass(frozen=True)
+class AskedAlone:
+    """The noise of a seed, asked clip by clip as any source that a caller writes."""
+
+    seed: int
+
+    def draw(self, logits: Tensor, *, frame: int, step: int, positions: Tensor) -> Tensor:
+        return GeneratorNoise(self.seed).draw(logits, frame=frame, step=step, positions=positions)
+
+    def uniform(self, *, frame: int, step: int, num_positions: int) -> Tensor:
+        return GeneratorNoise(self.seed).uniform(frame=frame, step=step, num_positions=num_positions)
+
+
+@pytest.mark.parametrize("entropy_bound", [None, 20.0])
+def test_clips_drawn_together_are_those_of_sources_asked_one_by_one(
+    entropy_bound: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    codes, hidden, weight = case(batch=3)
+    codes[1, :5], codes[2] = 7, 9  # one has fewer masked, one none
+    config = SamplerConfig(num_steps=4, entropy_bound=entropy_bound)
+    monkeypatch.setitem(logits_module._CHUNK_BYTES, "cpu", 4 * 30 * 5)  # chunks across clips
+    found = []
+    for source in (GeneratorNoise, AskedAlone):
+        noise: list[NoiseSource] = [source(seed) for seed in range(3)]
+        how = {"weight": weight, "noise": noise, "step": step(1), "sampler": config}
+        found.append(refine(codes, hidden[codes == MASKED], **how))
+    assert found[0].equal(found[1])
+    assert found[0][2].equal(codes[2])
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_logits_that_are_not_finite_are_found_in_any_chunk(bad: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    codes, hidden, weight = case()
+    hidden[1, 7, 2] = bad
+    monkeypatch.setitem(logits_module._CHUNK_BYTES, "cpu", 4 * 30 * 5)
+    noise, config = [GeneratorNoise(0), GeneratorNoise(1)], SamplerConfig(num_steps=4)
+    with pytest.raises(ValueError, match="latent frame 0, refinement 2, are not finite"):
+        refine(codes, hidden.flatten(0, 1), weight=weight, noise=noise, step=step(2), sampler=config)

@@ -66,4 +66,4 @@ def test_schedule_is_that_of_exact_sampling_and_has_a_step_for_every_number() ->
     ],
 )
 def test_entropies_that_fit_a_bound(entropy: list[float], bound: float, kept: int) -> None:
-    assert num_within(torch.tensor(entropy), bound=bound) == kept
+    assert num_within(torch.tensor([entropy]), bound=bound).tolist() == [kept]

@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from lumos.lumos1.config import ARDFConfig, LumosConfig
 from lumos.lumos1.model.attention import frame_causal_mask, layout_of
 from lumos.lumos1.model.modeling import LumosForCausalLM
-from lumos.lumos1.model.rope import mm_rope_angles
+from lumos.lumos1.model.rope import mm_rotation
 from lumos.lumos1.sequence import blocks_of, positions_of, sequence_of
 from lumos.lumos1.training.cost import (
     BatchLoad,
@@ -96,7 +96,7 @@ def test_activations_are_what_autograd_keeps(
     ids = ids_of(SHAPE, config)
     block = LumosForCausalLM(config).train().model.layers[0]
     parameters = {parameter.untyped_storage().data_ptr() for parameter in block.parameters()}
-    rotation = mm_rope_angles(positions_of(ids, config.vocabulary), head_dim=config.head_dim, theta=1e4)
+    rotation = mm_rotation(positions_of(ids, config.vocabulary), head_dim=config.head_dim, theta=1e4)
     layout = layout_of(blocks_of(ids, config.vocabulary))
     kept: dict[int, torch.Tensor] = {}
 
