@@ -8,8 +8,8 @@ a training step on one such clip with 80 % of its codes masked, without recomput
 import sys
 from collections.abc import Sequence
 
-from benchmarks.sampling import Moment, step_flops
-from benchmarks.work import WORKS, Work
+from benchmarks.lumos1.sampling import Moment, step_flops
+from benchmarks.lumos1.work import WORKS, Work
 from lumos.cli.exit_status import status_of
 from lumos.cli.option import OptionParser
 from lumos.lumos1.sampling.refine import MASKED

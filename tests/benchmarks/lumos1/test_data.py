@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.data import Data
-from benchmarks.tokenizer import Work as TokenizerWork
-from benchmarks.work import Work
+from benchmarks.lumos1.data import Data
+from benchmarks.lumos1.tokenizer import Work as TokenizerWork
+from benchmarks.lumos1.work import Work
 from lumos.lumos1.data.clips import ClipDataset, read_released
 from pre_tokenize.encode import Limits
 

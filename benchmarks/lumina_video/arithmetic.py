@@ -1,4 +1,4 @@
-"""`python -m benchmarks.flow_arithmetic`: what the released Lumina-Video costs, by scale and by run; an H200 at best.
+"""`python -m benchmarks.lumina_video.arithmetic`: what the released model costs, by scale and by run; an H200 at best.
 
 Tables in Markdown for benchmarks/RESULTS.md. Nothing is run. One clip in bf16 with a text of 256 tokens; the least time
 of a step of b branches is the larger of
@@ -114,13 +114,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Print the tables; return the exit status (`lumos.cli.exit_status`)."""
 
     def command() -> int:
-        OptionParser(prog="python -m benchmarks.flow_arithmetic", description=__doc__).parse_args(arguments)
+        OptionParser(prog="python -m benchmarks.lumina_video.arithmetic", description=__doc__).parse_args(arguments)
         for clip in ("f24F96R960", "f16F64R512"):
             print(f"{clip}:\n\n{scales_table(resolve_settings({}, {'preset': clip}))}\n")
         print(runs_table())
         return 0
 
-    return status_of("benchmarks.flow_arithmetic", command, words=arguments)
+    return status_of("benchmarks.lumina_video.arithmetic", command, words=arguments)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.adaptive`: score on the shapes benchmark against model calls, for every adaptive setting.
+"""`python -m benchmarks.lumos1.adaptive`: score on the shapes benchmark against model calls, for each adaptive setting.
 
 Every variant makes the same prompts with the same seeds as exact sampling. The json grows variant by variant; run again
 after a stop, or with more variants, it makes only what is missing. Fewer plain steps are the curve to beat.
@@ -158,7 +158,7 @@ def draw(rows: Mapping[str, Mapping[str, Any]], path: Path) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status (`lumos.cli.exit_status`)."""
-    return status_of("benchmarks.adaptive", lambda: _main(_parser().parse_args(arguments)), words=arguments)
+    return status_of("benchmarks.lumos1.adaptive", lambda: _main(_parser().parse_args(arguments)), words=arguments)
 
 
 def _main(args: argparse.Namespace) -> int:
@@ -191,7 +191,7 @@ def _family(name: str) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = OptionParser(prog="python -m benchmarks.adaptive", description=__doc__)
+    parser = OptionParser(prog="python -m benchmarks.lumos1.adaptive", description=__doc__)
     parser.add_argument("--model", default=DEFAULT_MODEL, help="name, hub id or folder")
     parser.add_argument("--kind", choices=KINDS, default="t2v")
     parser.add_argument("--num", type=int, default=280, help="prompts")

@@ -5,7 +5,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.flow import (
+from benchmarks.lumina_video.flow import (
     MULTI,
     SINGLE,
     WORKS,

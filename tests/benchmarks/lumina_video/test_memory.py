@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.flow_memory import TINY, encoders_paths, states_paths, write_model
+from benchmarks.lumina_video.memory import TINY, encoders_paths, states_paths, write_model
 from lumos.lumina_video.pipeline import LuminaVideoPipeline
 
 

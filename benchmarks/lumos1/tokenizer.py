@@ -1,4 +1,4 @@
-"""`python -m benchmarks.tokenizer`: pre-tokenisation clip by clip, and ours, which decodes ahead in workers.
+"""`python -m benchmarks.lumos1.tokenizer`: pre-tokenisation clip by clip, and ours, which decodes ahead in workers.
 
 Clips of the shapes world are written as video files, larger than they are coded. The literal way reads, crops and codes
 one after the other; ours is `pre_tokenize` itself, its shards included. The network alone, on pixels in memory, is what
@@ -116,7 +116,7 @@ def released_size(folder: Path) -> Path:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status (`lumos.cli.exit_status`)."""
-    return status_of("benchmarks.tokenizer", lambda: _main(_parser().parse_args(arguments)), words=arguments)
+    return status_of("benchmarks.lumos1.tokenizer", lambda: _main(_parser().parse_args(arguments)), words=arguments)
 
 
 def _main(args: argparse.Namespace) -> int:
@@ -144,7 +144,7 @@ def pace_notes(comparison: Comparison, paces: dict[str, list[dict[str, float]]],
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = OptionParser(prog="python -m benchmarks.tokenizer", description=__doc__)
+    parser = OptionParser(prog="python -m benchmarks.lumos1.tokenizer", description=__doc__)
     parser.add_argument("--tokenizer", default="lumos-tiny", help="a model's name or folder")
     parser.add_argument("--full_size", action="store_true", help="a network as large as the released one, untrained")
     parser.add_argument("--device", default="cpu")

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.head`: from hidden states to drawn codes, the literal way and with one saving after another.
+"""`python -m benchmarks.lumos1.head`: from hidden states to drawn codes, the literal way and saving by saving.
 
 Literal: logits of the whole vocabulary in fp32 at every position of both branches, guidance of logits, Gumbel noise.
 """
@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from benchmarks.literal import GumbelNoise
+from benchmarks.lumos1.literal import GumbelNoise
+from benchmarks.lumos1.sampling import SAMPLER, Moment
+from benchmarks.lumos1.work import WORKS, Work
 from benchmarks.measure import compare, matmul_rate
 from benchmarks.report import output_file, write_report
-from benchmarks.sampling import SAMPLER, Moment
-from benchmarks.work import WORKS, Work
 from lumos.cli.exit_status import status_of
 from lumos.cli.option import OptionParser
 from lumos.lumos1.model.linear import linear
@@ -114,7 +114,7 @@ def head_paths(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status (`lumos.cli.exit_status`)."""
-    return status_of("benchmarks.head", lambda: _main(_parser().parse_args(arguments)), words=arguments)
+    return status_of("benchmarks.lumos1.head", lambda: _main(_parser().parse_args(arguments)), words=arguments)
 
 
 def _main(args: argparse.Namespace) -> int:
@@ -133,8 +133,8 @@ def _main(args: argparse.Namespace) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = OptionParser(prog="python -m benchmarks.head", description=__doc__)
-    parser.add_argument("--work", choices=WORKS, default="tiny", help="size (benchmarks.work)")
+    parser = OptionParser(prog="python -m benchmarks.lumos1.head", description=__doc__)
+    parser.add_argument("--work", choices=WORKS, default="tiny", help="size (benchmarks.lumos1.work)")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtypes", nargs="+", choices=_DTYPES, default=["fp32", "bf16"])
     parser.add_argument("--rounds", type=int, default=5)

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.flow_memory`: what sampling with Lumina-Video holds beside the network.
+"""`python -m benchmarks.lumina_video.memory`: what sampling with Lumina-Video holds beside the network.
 
 `states`: a run over latents of 672x384 and 64 frames through a network of next to no size at the coarsest scale, so
 that its memory is that of the states: all of both branches, as the literal path keeps them, and ours. `encoders`: a
@@ -19,7 +19,7 @@ from diffusers.models import AutoencoderKLCogVideoX
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import Gemma2Config, Gemma2Model
 
-from benchmarks.flow import SINGLE, WORKS, Bench, FlowWork, Paths, guided, random_network
+from benchmarks.lumina_video.flow import SINGLE, WORKS, Bench, FlowWork, Paths, guided, random_network
 from benchmarks.measure import compare
 from benchmarks.report import write_report
 from lumos.cli.exit_status import status_of
@@ -85,7 +85,7 @@ def write_model(folder: Path, work: FlowWork) -> dict[str, float]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status (`lumos.cli.exit_status`)."""
-    return status_of("benchmarks.flow_memory", lambda: _main(_parser().parse_args(arguments)), words=arguments)
+    return status_of("benchmarks.lumina_video.memory", lambda: _main(_parser().parse_args(arguments)), words=arguments)
 
 
 def _main(args: argparse.Namespace) -> int:
@@ -104,7 +104,7 @@ def _main(args: argparse.Namespace) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = OptionParser(prog="python -m benchmarks.flow_memory", description=__doc__)
+    parser = OptionParser(prog="python -m benchmarks.lumina_video.memory", description=__doc__)
     parser.add_argument("--parts", nargs="+", choices=_PARTS, default=_PARTS)
     parser.add_argument("--tiny", action="store_true", help="try the bench out in seconds")
     parser.add_argument("--steps", type=int, default=69, help="Euler steps of the run whose states are kept")

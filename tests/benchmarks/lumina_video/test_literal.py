@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from benchmarks.literal_flow import literal_latents, literal_velocity
+from benchmarks.lumina_video.literal import literal_latents, literal_velocity
 from lumos.lumina_video.flow import FlowPreset, noise_for, sample_latents
 from tests.lumos.lumina_video.tiny import DEFAULTS, LATENT_CHANNELS, TEXT_WIDTH, tiny_dit
 

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.data --work 1b-class`: what a training step waits for its batch.
+"""`python -m benchmarks.lumos1.data --work 1b-class`: what a training step waits for its batch.
 
 A set of clips is written and read by the loader of training, shuffled; masks are drawn as in training. The step itself
 is stood in for by a sleep of `--step_s`, as where a GPU works while the CPU is free. The literal way reads each clip
@@ -17,10 +17,10 @@ from typing import Any
 
 import torch
 
+from benchmarks.lumos1.training import fields_of, sample_of
+from benchmarks.lumos1.work import WORKS, Work
 from benchmarks.measure import compare
 from benchmarks.report import output_file, write_report
-from benchmarks.training import fields_of, sample_of
-from benchmarks.work import WORKS, Work
 from lumos.cli.exit_status import status_of
 from lumos.cli.option import OptionParser
 from lumos.lumos1.data.clips import read_released
@@ -95,7 +95,7 @@ class Data:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status (`lumos.cli.exit_status`)."""
-    return status_of("benchmarks.data", lambda: _main(_parser().parse_args(arguments)), words=arguments)
+    return status_of("benchmarks.lumos1.data", lambda: _main(_parser().parse_args(arguments)), words=arguments)
 
 
 def _main(args: argparse.Namespace) -> int:
@@ -113,8 +113,8 @@ def _main(args: argparse.Namespace) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = OptionParser(prog="python -m benchmarks.data", description=__doc__)
-    parser.add_argument("--work", choices=WORKS, default="tiny", help="size (benchmarks.work)")
+    parser = OptionParser(prog="python -m benchmarks.lumos1.data", description=__doc__)
+    parser.add_argument("--work", choices=WORKS, default="tiny", help="size (benchmarks.lumos1.work)")
     parser.add_argument("--clips", type=int, default=64)
     parser.add_argument("--batch_size", type=int, default=1)
     parser.add_argument("--step_s", type=float, default=0.163, help="of a step; default: 1B at best on an H200")

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.attention`: a frame's queries on its history, and a training sequence, by every way we have.
+"""`python -m benchmarks.lumos1.attention`: a frame's queries on its history, and a training sequence, each way.
 
 `cached` is one layer of a refinement: the middle frame's tokens of both branches against all keys before them.
 `pieces` is what `ours` does for 256 queries of one head: how much of it is not a product.
@@ -15,9 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from benchmarks.lumos1.work import WORKS, Work
 from benchmarks.measure import compare, matmul_rate
 from benchmarks.report import output_file, write_report
-from benchmarks.work import WORKS, Work
 from lumos.cli.exit_status import status_of
 from lumos.cli.option import OptionParser
 from lumos.lumos1.model.attention import (
@@ -116,7 +116,7 @@ def sequence_paths(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status (`lumos.cli.exit_status`)."""
-    return status_of("benchmarks.attention", lambda: _main(_parser().parse_args(arguments)), words=arguments)
+    return status_of("benchmarks.lumos1.attention", lambda: _main(_parser().parse_args(arguments)), words=arguments)
 
 
 def _main(args: argparse.Namespace) -> int:
@@ -146,8 +146,8 @@ def _main(args: argparse.Namespace) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = OptionParser(prog="python -m benchmarks.attention", description=__doc__)
-    parser.add_argument("--work", choices=WORKS, default="tiny", help="size (benchmarks.work)")
+    parser = OptionParser(prog="python -m benchmarks.lumos1.attention", description=__doc__)
+    parser.add_argument("--work", choices=WORKS, default="tiny", help="size (benchmarks.lumos1.work)")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtypes", nargs="+", choices=_DTYPES, default=["fp32", "bf16"])
     parser.add_argument("--frames", type=int, nargs="*", default=[2], help="lengths of the training sequence")

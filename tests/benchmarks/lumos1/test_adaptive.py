@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.adaptive import EXACT, asked_for, best, compared, draw, report, variants
+from benchmarks.lumos1.adaptive import EXACT, asked_for, best, compared, draw, report, variants
 from lumos.lumos1.config import SamplerConfig
 from lumos.lumos1.sampling.settings import resolve_settings
 

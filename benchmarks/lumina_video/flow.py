@@ -1,4 +1,4 @@
-"""`python -m benchmarks.flow --work small`: a guided step of Lumina-Video, the literal way and ours, side by side.
+"""`python -m benchmarks.lumina_video.flow --work small`: a guided step, the literal way and ours, side by side.
 
 Parts: `step`, one guided step at each scale; `text`, what is made of both texts, which is a part of every literal step
 and of none of ours but the first; `run`, whole runs, single-scale and multi-scale, the literal single-scale one first.
@@ -14,7 +14,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from benchmarks.literal_flow import Text, literal_latents, literal_step
+from benchmarks.lumina_video.literal import Text, literal_latents, literal_step
 from benchmarks.measure import Comparison, compare, matmul_rate
 from benchmarks.report import output_file, write_report
 from lumos.cli.exit_status import status_of
@@ -171,7 +171,7 @@ def run_paths(bench: Bench, steps: int, *, literal: bool = True) -> Paths:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status (`lumos.cli.exit_status`)."""
-    return status_of("benchmarks.flow", lambda: _main(_parser().parse_args(arguments)), words=arguments)
+    return status_of("benchmarks.lumina_video.flow", lambda: _main(_parser().parse_args(arguments)), words=arguments)
 
 
 def _main(args: argparse.Namespace) -> int:
@@ -228,7 +228,7 @@ def multi_share(work: FlowWork, steps: int) -> float:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = OptionParser(prog="python -m benchmarks.flow", description=__doc__)
+    parser = OptionParser(prog="python -m benchmarks.lumina_video.flow", description=__doc__)
     parser.add_argument("--work", choices=WORKS, default="tiny", help="size of network and clip")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtypes", nargs="+", choices=DTYPES, default=["fp32", "bf16"])

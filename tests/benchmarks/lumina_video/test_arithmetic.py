@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.flow_arithmetic import CONFIG, run_seconds, runs_table, scales_table, step_bytes, step_seconds
+from benchmarks.lumina_video.arithmetic import CONFIG, run_seconds, runs_table, scales_table, step_bytes, step_seconds
 from lumos.lumina_video.settings import resolve_settings
 
 LARGE = resolve_settings({}, {"preset": "f24F96R960"})

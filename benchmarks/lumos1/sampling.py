@@ -1,4 +1,4 @@
-"""`python -m benchmarks.sampling --work mid`: one refinement of a frame, the literal way and ours, side by side.
+"""`python -m benchmarks.lumos1.sampling --work mid`: one refinement of a frame, the literal way and ours, side by side.
 
 The frame is the middle one of the clip, at the refinement where as many codes are masked as on average (65 %). Its two
 parts are timed too: the blocks' pass over the frame, and the head with the draws.
@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.literal import GumbelNoise, LiteralDecoder
+from benchmarks.lumos1.literal import GumbelNoise, LiteralDecoder
+from benchmarks.lumos1.work import WORKS, Work, random_codes, random_model, random_prompt
 from benchmarks.measure import compare, matmul_rate
 from benchmarks.report import output_file, write_report
-from benchmarks.work import WORKS, Work, random_codes, random_model, random_prompt
 from lumos.cli.exit_status import status_of
 from lumos.cli.option import OptionParser
 from lumos.lumos1.ardf import history_pattern
@@ -140,7 +140,7 @@ def step_flops(work: Work, moment: Moment, *, literal: bool) -> dict[str, float]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status (`lumos.cli.exit_status`)."""
-    return status_of("benchmarks.sampling", lambda: _main(_parser().parse_args(arguments)), words=arguments)
+    return status_of("benchmarks.lumos1.sampling", lambda: _main(_parser().parse_args(arguments)), words=arguments)
 
 
 def _main(args: argparse.Namespace) -> int:
@@ -187,8 +187,8 @@ def _main(args: argparse.Namespace) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = OptionParser(prog="python -m benchmarks.sampling", description=__doc__)
-    parser.add_argument("--work", choices=WORKS, default="tiny", help="size (benchmarks.work)")
+    parser = OptionParser(prog="python -m benchmarks.lumos1.sampling", description=__doc__)
+    parser.add_argument("--work", choices=WORKS, default="tiny", help="size (benchmarks.lumos1.work)")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtypes", nargs="+", choices=_DTYPES, default=["fp32", "bf16"])
     parser.add_argument("--literal", nargs="*", choices=_DTYPES, default=["fp32"], help="dtypes of the literal path")

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.training --work mid`: one training step, the literal way and ours, side by side.
+"""`python -m benchmarks.lumos1.training --work mid`: one training step, the literal way and ours, side by side.
 
 A step is forward, backward, clipping and AdamW on one sequence as training makes it: AR-DF masks, text of 120 tokens.
 The literal way attends under a dense mask, makes fp32 logits of the whole vocabulary at every token, and runs AdamW as
@@ -20,10 +20,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from benchmarks.literal import literal_hidden
+from benchmarks.lumos1.literal import literal_hidden
+from benchmarks.lumos1.work import WORKS, Work, random_codes, random_model, random_prompt
 from benchmarks.measure import Comparison, compare, matmul_rate
 from benchmarks.report import output_file, write_report
-from benchmarks.work import WORKS, Work, random_codes, random_model, random_prompt
 from lumos.cli.exit_status import status_of
 from lumos.cli.option import OptionParser
 from lumos.lumos1.config import ARDFConfig
@@ -158,7 +158,7 @@ def fields_of(work: Work) -> dict[str, Any]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status (`lumos.cli.exit_status`)."""
-    return status_of("benchmarks.training", lambda: _main(_parser().parse_args(arguments)), words=arguments)
+    return status_of("benchmarks.lumos1.training", lambda: _main(_parser().parse_args(arguments)), words=arguments)
 
 
 def _main(args: argparse.Namespace) -> int:
@@ -197,8 +197,8 @@ _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = OptionParser(prog="python -m benchmarks.training", description=__doc__)
-    parser.add_argument("--work", choices=WORKS, default="tiny", help="size (benchmarks.work)")
+    parser = OptionParser(prog="python -m benchmarks.lumos1.training", description=__doc__)
+    parser.add_argument("--work", choices=WORKS, default="tiny", help="size (benchmarks.lumos1.work)")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--frames", nargs="+", type=int, default=[2], help="latent frames of the sequence; a curve")
     parser.add_argument(

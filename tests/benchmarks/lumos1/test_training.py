@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from benchmarks.training import TrainingStep, literal_loss
-from benchmarks.work import Work
+from benchmarks.lumos1.training import TrainingStep, literal_loss
+from benchmarks.lumos1.work import Work
 
 WORK = Work(width=48, num_layers=2, num_heads=4, num_kv_heads=2, inner=40, grid=(4, 8), num_prompt_ids=5)
 

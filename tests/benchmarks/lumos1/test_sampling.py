@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.attention import cached_paths, pieces, sequence_paths
-from benchmarks.head import head_paths
-from benchmarks.sampling import SAMPLER, Fast, Moment, literal_step, step_flops
-from benchmarks.work import WORKS, random_model
+from benchmarks.lumos1.attention import cached_paths, pieces, sequence_paths
+from benchmarks.lumos1.head import head_paths
+from benchmarks.lumos1.sampling import SAMPLER, Fast, Moment, literal_step, step_flops
+from benchmarks.lumos1.work import WORKS, random_model
 from lumos.lumos1.model import linear
 from lumos.lumos1.sampling.refine import MASKED
 

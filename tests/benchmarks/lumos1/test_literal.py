@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from benchmarks.literal import GumbelNoise, LiteralDecoder, literal_codes
+from benchmarks.lumos1.literal import GumbelNoise, LiteralDecoder, literal_codes
 from lumos.lumos1.config import SamplerConfig
 from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.sampling.decode import generate_codes
