@@ -103,6 +103,7 @@ STORY: dict[str, list[str]] = {
     "lumos train --config configs/train/1B_stage_2_joint.yaml --dry-run --gpus 48": FROM_NOTHING,
     "lumos train --config configs/train/1B_lora.yaml --dry-run --size 672x384": FROM_NOTHING,
     "python -m benchmarks.arithmetic": [],
+    "python -m benchmarks.arithmetic --first_run": [],
     "python -m benchmarks.lumina_video.arithmetic": [],
     "python -m eval.prompts --help": [],
     "python -m eval.custom --help": [],

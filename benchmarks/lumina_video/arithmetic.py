@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import torch
 
-from benchmarks.arithmetic import H200_BYTES, H200_FLOPS
+from benchmarks.gpus import REACHED, Gpu
 from lumos.cli.exit_status import status_of
 from lumos.cli.option import OptionParser
 from lumos.lumina_video.config import LuminaVideoConfig
@@ -52,17 +52,17 @@ def step_bytes(latent: Size, scale: Scale, *, branches: int) -> int:
     return weight_bytes(CONFIG, BF16) + branches * blocks * BF16.itemsize
 
 
-def step_seconds(latent: Size, scale: Scale, *, branches: int) -> tuple[float, float]:
+def step_seconds(latent: Size, scale: Scale, *, branches: int, gpu: Gpu = REACHED) -> tuple[float, float]:
     """Returns the seconds that one step takes at least, by its FLOPs and by its bytes."""
     flops = branches * pass_flops(CONFIG, latent, scale=scale)
-    return flops / H200_FLOPS, step_bytes(latent, scale, branches=branches) / H200_BYTES
+    return flops / gpu.flops, step_bytes(latent, scale, branches=branches) / gpu.bytes_per_s
 
 
-def run_seconds(settings: LuminaVideoSettings) -> float:
+def run_seconds(settings: LuminaVideoSettings, *, gpu: Gpu = REACHED) -> float:
     """Returns the seconds that all steps of a clip take at least."""
     moments = settings.preset.moments(BF16)
     return sum(
-        max(step_seconds(settings.latent_shape, Scale.parse(now.scale), branches=1 + len(now.guided_by)))
+        max(step_seconds(settings.latent_shape, Scale.parse(now.scale), branches=1 + len(now.guided_by), gpu=gpu))
         for now in moments
     )
 

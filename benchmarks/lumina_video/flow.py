@@ -86,12 +86,14 @@ released network, at the clips of both its presets, is for a GPU."""
 
 def random_network(config: LuminaVideoConfig, *, dtype: torch.dtype, device: torch.device) -> MultiScaleNextDiT:
     """Returns a network whose weights are random and none of them 0, the same for every dtype but for its rounding."""
-    model, generator = MultiScaleNextDiT(config).eval(), torch.Generator().manual_seed(0)
+    with torch.device(device):
+        model = MultiScaleNextDiT(config).eval()
+    generator = torch.Generator(device).manual_seed(0)
     model.init_weights(generator)
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter += 0.02 * torch.randn(parameter.shape, generator=generator)
-    return model.to(device=device, dtype=dtype)
+            parameter += 0.02 * torch.randn(parameter.shape, generator=generator, device=device)
+    return model.to(dtype=dtype)
 
 
 def texts_of(work: FlowWork, *, dtype: torch.dtype, device: torch.device) -> tuple[Text, Text]:

@@ -80,10 +80,14 @@ class Fast:
             self._decoder.keep_frame(codes[None], masked_content=pattern)
         self._noise = [GeneratorNoise(0)]
 
-    @torch.inference_mode()
     def blocks(self) -> Tensor:
         """Return the guided hidden states of the masked positions."""
-        return GuidedFrame(self._decoder, SAMPLER).hidden(self._codes)
+        return self.hidden(self._codes)
+
+    @torch.inference_mode()
+    def hidden(self, codes: Tensor) -> Tensor:
+        """Return the guided hidden states of the masked positions of the frame at other codes, [1, N]."""
+        return GuidedFrame(self._decoder, SAMPLER).hidden(codes)
 
     @torch.inference_mode()
     def head(self, hidden: Tensor) -> Tensor:
