@@ -13,6 +13,7 @@ from importlib import metadata
 from pathlib import Path
 
 from xllmx.files import write_text
+from xllmx.full_memory import is_full
 
 PACKAGES = (
     "torch",
@@ -102,8 +103,7 @@ def is_foreseen(error: BaseException) -> bool:
 
 def memory_line(error: BaseException) -> str | None:
     """Return what to say of an error that says that memory is full; None for any other."""
-    full = type(error).__name__ == "OutOfMemoryError" or isinstance(error, MemoryError)
-    if not (full or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))):
+    if not is_full(error):
         return None
     said = " ".join(str(error).split())[:_SHOWN]
     remedy = "give a smaller batch, size or number of frames, or free some memory"
