@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.device.outcome import Outcome, python, run_part, table
+from benchmarks.device.outcome import Outcome, facts_of, python, run_part, table
 from benchmarks.device.parts import PARTS
 from benchmarks.device.place import Place
 from benchmarks.device.sizes import FULL, SMALL
@@ -48,8 +48,7 @@ def _main(args: argparse.Namespace) -> int:
 
 def _all(device: torch.device, *, small: bool, out: Path) -> int:
     """Run every part, print each as it ends, and write all that was found so far."""
-    start, outcomes, facts = time.monotonic(), list[Outcome](), machine_facts(device)
-    print(", ".join(f"{name} {value}" for name, value in facts.items()), flush=True)
+    start, outcomes = time.monotonic(), list[Outcome]()
     for name, part in PARTS.items():
         size = ["--small"] if small else []
         words = python("-m", "benchmarks.device", "--part", name, "--device", str(device), *size, "--out")
@@ -57,8 +56,8 @@ def _all(device: torch.device, *, small: bool, out: Path) -> int:
         outcomes.append(run_part(name, part.title, words, limit_s=patience * part.limit_s))
         print(outcomes[-1].text(), flush=True)
         parts = {one.name: one.to_dict() for one in outcomes}
-        write_text(out, json.dumps({"machine": facts, "small": small, "parts": parts}, indent=1) + "\n")
-        write_text(out.with_suffix(".md"), table(outcomes, facts))
+        write_text(out, json.dumps({"machine": facts_of(outcomes), "small": small, "parts": parts}, indent=1) + "\n")
+        write_text(out.with_suffix(".md"), table(outcomes))
     failed = [one.name for one in outcomes if not one.passed]
     print(f"--- {out} and {out.with_suffix('.md')}, in {time.monotonic() - start:.0f} s")
     print(f"FAILED: {', '.join(failed)}" if failed else "all parts passed")
@@ -72,6 +71,7 @@ def _one(args: argparse.Namespace, device: torch.device) -> int:
     if device.type == "cuda":
         torch.cuda.set_device(device)
     findings = PARTS[args.part].run(place)
+    findings.facts = machine_facts(device)
     print("\n".join(findings.lines()))
     if args.out is not None:
         write_text(args.out, json.dumps(findings.to_dict()))

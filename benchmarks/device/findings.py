@@ -48,6 +48,8 @@ class Findings:
     """In their order."""
     left_out: list[str] = field(default_factory=list)
     """What could not be tried on this device, with the reason."""
+    facts: dict[str, Any] = field(default_factory=dict)
+    """What the machine is; the process that starts the parts asks no GPU, which it would hold memory of."""
 
     @property
     def passed(self) -> bool:
@@ -57,13 +59,15 @@ class Findings:
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
         checks = [{**asdict(check), "passed": check.passed} for check in self.checks]
-        return {"rows": [asdict(row) for row in self.rows], "checks": checks, "left_out": self.left_out}
+        rows = [asdict(row) for row in self.rows]
+        return {"rows": rows, "checks": checks, "left_out": self.left_out, "facts": self.facts}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> "Findings":
         """Return what `to_dict` gave."""
         checks = [Check(name=one["name"], found=one["found"], most=one["most"]) for one in content["checks"]]
-        return cls(rows=[Row(**row) for row in content["rows"]], checks=checks, left_out=list(content["left_out"]))
+        rows = [Row(**row) for row in content["rows"]]
+        return cls(rows=rows, checks=checks, left_out=list(content["left_out"]), facts=dict(content["facts"]))
 
     def lines(self) -> Iterable[str]:
         """Yield the findings as text for a terminal."""

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +39,8 @@ class Outcome:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
-        found = self.findings.to_dict() if self.findings else {"rows": [], "checks": [], "left_out": []}
+        found = (self.findings or Findings()).to_dict()
+        del found["facts"]  # the same of all parts
         return {"title": self.title, "passed": self.passed, "fault": self.fault, "seconds": self.seconds, **found}
 
     def text(self) -> str:
@@ -72,9 +73,14 @@ def run_part(name: str, title: str, command: Sequence[str], *, limit_s: float) -
     return Outcome(name=name, title=title, seconds=round(time.monotonic() - start, 1), findings=findings, fault=fault)
 
 
-def table(outcomes: Sequence[Outcome], facts: Mapping[str, Any]) -> str:
-    """Return all numbers as a table in Markdown, with what the device is."""
-    lines = [", ".join(f"{name} {value}" for name, value in facts.items()), ""]
+def facts_of(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """Return what the machine is, as the first part says that has found anything."""
+    return next((one.findings.facts for one in outcomes if one.findings is not None), {})
+
+
+def table(outcomes: Sequence[Outcome]) -> str:
+    """Return all numbers as a table in Markdown, with what the machine is."""
+    lines = [", ".join(f"{name} {value}" for name, value in facts_of(outcomes).items()), ""]
     lines += ["| part | what | measured | by arithmetic | measured / arithmetic |", "|---|---|---|---|---|"]
     for outcome in outcomes:
         if outcome.findings is None:

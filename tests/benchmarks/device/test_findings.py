@@ -20,7 +20,7 @@ def test_findings_pass_when_there_are_some_and_no_check_failed() -> None:
 
 def test_findings_come_back_from_plain_values() -> None:
     row, check = Row(name="a", value=2.0, unit="ms", best=1.0), Check(name="b", found=1.0, most=0.1)
-    found = Findings(rows=[row], checks=[check], left_out=["c"])
+    found = Findings(rows=[row], checks=[check], left_out=["c"], facts={"gpu": "d"})
     assert Findings.from_dict(found.to_dict()) == found
     assert "by arithmetic 1 ms" in (text := "\n".join(found.lines()))
     assert "FAILED b: 1.0e+00, at most 1.0e-01" in text

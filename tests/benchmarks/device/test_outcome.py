@@ -9,7 +9,7 @@ import pytest
 from benchmarks.device.findings import Check, Findings, Row
 from benchmarks.device.outcome import Outcome, run_part, table
 
-GOOD = '{"rows": [{"name": "a", "value": 2.0, "unit": "ms", "best": 1.0}], "checks": [], "left_out": []}'
+GOOD = '{"rows": [{"name": "a", "value": 2.0, "unit": "ms", "best": 1.0}], "checks": [], "left_out": [], "facts": {}}'
 WRITE = "import sys, pathlib; pathlib.Path(sys.argv[1]).write_text({!r}); sys.exit({})"
 
 
@@ -62,13 +62,13 @@ def test_a_part_that_hangs_is_stopped_with_all_it_started(tmp_path: Path) -> Non
 
 def test_the_table_has_every_number_and_every_fault() -> None:
     row, check = Row(name="step", value=3.0, unit="ms", best=2.0), Check(name="same", found=1.0, most=0.1)
-    found = Findings(rows=[row], checks=[check], left_out=["no GPU"])
+    found = Findings(rows=[row], checks=[check], left_out=["no GPU"], facts={"gpu": "H200", "cores": 16})
     outcomes = [
         Outcome(name="a", title="A", seconds=1.0, findings=found),
         Outcome(name="b", title="B", seconds=1.0, findings=None, fault="stopped after 40 s\n  last words"),
     ]
-    lines = table(outcomes, {"gpu": "H200"}).splitlines()
-    assert lines[0] == "gpu H200"
+    lines = table(outcomes).splitlines()
+    assert lines[0] == "gpu H200, cores 16"
     assert lines[4:] == [
         "| a | step | 3 ms | 2 ms | 1.50 |",
         "| a | same | **failed**: 1.0e+00 | 1.0e-01 | |",
