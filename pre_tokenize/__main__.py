@@ -13,7 +13,7 @@ with loading("pre_tokenize"):
 
     from lumos.cli.exit_status import CHECK_FAILED, status_of
     from lumos.cli.option import OptionParser, said_as_options
-    from lumos.media.inputs import choose_device
+    from lumos.media.inputs import choose_device, pin
     from lumos.media.parquet_rows import INDEX_NAME
     from pre_tokenize.encode import Limits
     from pre_tokenize.job import DTYPES, job_of
@@ -79,7 +79,7 @@ def _limits(options: argparse.Namespace) -> Limits:
     """The limits that were given, or those that suit images or videos."""
     sizes = {"shard_rows": 64, "batch_size": 1} if options.modality == "video" else {"shard_rows": 512, "batch_size": 8}
     sizes |= {name: getattr(options, name) for name in sizes if getattr(options, name) is not None}
-    return Limits(**sizes, num_workers=options.num_workers, device=str(choose_device(options.device)))
+    return Limits(**sizes, num_workers=options.num_workers, device=str(pin(choose_device(options.device))))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -32,7 +32,7 @@ with loading("pre_tokenize.motion"):
     from lumos.lumina_video.encoding.clip_frames import MOTION_EVERY_S, motion_frames
     from lumos.media.chosen_frames import read_chosen
     from lumos.media.frames import FrameChoice
-    from lumos.media.inputs import choose_device
+    from lumos.media.inputs import choose_device, pin
     from lumos.media.parquet_rows import ParquetRows, RowForm, write_rows
     from pre_tokenize.encode import Limits, Made, Pixels
     from pre_tokenize.ledger import Ledger
@@ -110,7 +110,7 @@ def _main(arguments: Sequence[str] | None) -> int:
     options = _parser().parse_args(arguments)
     place = Place(rank=(options.rank, options.splits))
     limits = Limits(
-        shard_rows=options.shard_rows, num_workers=options.num_workers, device=str(choose_device(options.device))
+        shard_rows=options.shard_rows, num_workers=options.num_workers, device=str(pin(choose_device(options.device)))
     )
     record = read_record(options.input_file)
     parts = options.output_file.with_name(f"{options.output_file.name}.parts")

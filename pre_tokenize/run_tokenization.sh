@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Pre-tokenise a CSV with several processes on this machine, one per GPU where there are GPUs:
+# Pre-tokenise a CSV with several processes on this machine, one per GPU (those of CUDA_VISIBLE_DEVICES, or all) unless
+# --splits says otherwise; one where there is none:
 #
 #   bash pre_tokenize/run_tokenization.sh --input_file clips.csv --output_dir data/clips --modality video --splits 4
 #
@@ -8,7 +9,7 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../exps/env.sh"
 
-splits=1 all_tasks=1 output_dir=
+splits=auto all_tasks=1 output_dir=
 arguments=("$@")
 for ((i = 0; i < $#; i++)); do
     case "${arguments[i]}" in
@@ -20,17 +21,26 @@ for ((i = 0; i < $#; i++)); do
         --output_dir=*) output_dir=${arguments[i]#*=} ;;
     esac
 done
+gpus=()
+if [ -n "${CUDA_VISIBLE_DEVICES+set}" ]; then
+    for id in ${CUDA_VISIBLE_DEVICES//,/ }; do case "$id" in -*) break ;; *) gpus+=("$id") ;; esac done
+elif command -v nvidia-smi > /dev/null; then
+    found=$(nvidia-smi -L | grep -c '^GPU ' || true)
+    for ((id = 0; id < found; id++)); do gpus+=("$id"); done
+fi
+if [ "$splits" = auto ]; then splits=$((${#gpus[@]} ? ${#gpus[@]} : 1)); fi
 [[ $splits =~ ^[1-9][0-9]*$ ]] ||
     { echo "run_tokenization: error: --splits is '$splits'; give a whole number of at least 1" >&2; exit 2; }
-export OMP_NUM_THREADS="${OMP_NUM_THREADS:-$((($(getconf _NPROCESSORS_ONLN) + splits - 1) / splits))}"
-gpus=0
-if command -v nvidia-smi > /dev/null; then gpus=$(nvidia-smi -L | wc -l); fi
+threads=$((($(nproc 2> /dev/null || getconf _NPROCESSORS_ONLN) + splits - 1) / splits))
+export OMP_NUM_THREADS="${OMP_NUM_THREADS:-$threads}"
+own=() # a GPU's process decodes on its share of the cores; a CPU's needs them for the network
+if ((${#gpus[@]})); then own=(--num_workers "$threads"); fi
 
 pids=()
 trap 'kill "${pids[@]}" 2> /dev/null || true' EXIT
 for ((rank = 0; rank < splits; rank++)); do
-    if ((gpus > 0)); then export CUDA_VISIBLE_DEVICES=$((rank % gpus)); fi
-    "$python" -m pre_tokenize "$@" --rank "$rank" &
+    if ((${#gpus[@]})); then export CUDA_VISIBLE_DEVICES=${gpus[rank % ${#gpus[@]}]}; fi
+    "$python" -m pre_tokenize ${own[@]+"${own[@]}"} "$@" --splits "$splits" --rank "$rank" &
     pids+=($!)
 done
 failed=0

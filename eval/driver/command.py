@@ -156,6 +156,7 @@ def _drive(driver: Driver, options: argparse.Namespace) -> int:
         from eval.driver.folders import records_folder, require_folder_for
         from eval.driver.run import name_of, run
         from eval.driver.work import describe, num_prompts
+        from lumos.cli.generation.room import check_room
         from lumos.cli.jobs.runner import plan_jobs
         from lumos.cli.models.door import find_model, refuse_settings, refuse_task
 
@@ -178,6 +179,7 @@ def _drive(driver: Driver, options: argparse.Namespace) -> int:
         torch.set_num_threads(1)
     how = {"batch_size": options.batch_size, "worker": worker, "overwrite": options.overwrite}
     plan = plan_jobs(work.jobs, work.folder, recipe, **how)
+    check_room(model, plan)
     done = run(
         plan,
         lambda: model.load(plan.missing),

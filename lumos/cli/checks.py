@@ -14,6 +14,7 @@ from lumos.cli.models.door import find_model
 from lumos.cli.models.kind import Model
 from lumos.hub.hashes import HASHES, check_folder
 from lumos.hub.models import DEFAULT_MODEL, ckpts_root
+from lumos.media.inputs import choose_device
 
 OLDEST_PYTHON = (3, 11)
 _OUTPUT_BYTES = 2**30
@@ -65,7 +66,7 @@ def _python() -> str:
 
 def _torch() -> str:
     """Version and devices, after one multiplication in bf16."""
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = choose_device(None).type
     ones = torch.ones(4, 4, dtype=torch.bfloat16, device=device)
     if float((ones @ ones).sum()) != 64:
         raise ValueError(f"{torch.__version__} multiplies wrongly in bf16 on {device}; reinstall it")

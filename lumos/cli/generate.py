@@ -81,8 +81,10 @@ def _make(model: Model, plan: "Plan") -> int:
     """Make what is missing, under a bar that knows how much that is."""
     from tqdm import tqdm
 
+    from lumos.cli.generation.room import check_room
     from lumos.cli.jobs.runner import run_jobs
 
+    check_room(model, plan)
     for one in plan.finished:
         print(f"{one.output}  seed {one.seed}  finished before; --seed or --out makes another")
     begun = [one for batch in plan.batches for one in batch if any(other.seed is None for other in batch)]

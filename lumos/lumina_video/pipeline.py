@@ -8,8 +8,7 @@ The text encoder is there only while it works, then the network comes, and stays
 much memory is needed, not their sum (`lumos.lumina_video.loading`).
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -32,6 +31,7 @@ from lumos.lumina_video.settings import LuminaVideoSettings, settings_for
 from lumos.media.frames import to_frames
 from lumos.media.inputs import choose_device, choose_dtype, choose_seeds, together
 from xllmx.argument_types import checked_types
+from xllmx.full_memory import said_when_full
 
 OnStep = Callable[[int, Tensor], None]
 """Called with the index of a finished Euler step, from 0, and the state [n, C, T, H, W] after it."""
@@ -244,7 +244,7 @@ class LuminaVideoPipeline:
             return [[Image.fromarray(frame) for frame in to_frames(video)] for video in videos]
 
         remedy = "decode in tiles (tiled=True, or --tiled), or ask for a smaller or shorter clip"
-        with _said_when_short_of_memory("decoding", remedy):
+        with said_when_full("decoding", remedy):
             return self._parts.vae.use(work)
 
     def _sample(
@@ -260,12 +260,13 @@ class LuminaVideoPipeline:
         guided = any(moment.guided_by for moment in settings.preset.moments(self.dtype))
         branches = [prompts, list(negatives) if len(set(negatives)) > 1 else negatives[:1]] if guided else [prompts]
         where: dict[str, Any] = {"system_prompt": settings.system_prompt, "device": self.device}
-        self._features.encode([text for texts in branches for text in texts], system_prompt=settings.system_prompt)
+        with said_when_full("reading the prompts", "free some memory of the device"):
+            self._features.encode([text for texts in branches for text in texts], system_prompt=settings.system_prompt)
         (text, mask), *negative = (self._features.of(texts, **where) for texts in branches)
         model = self.model  # not before the texts are encoded, and the encoder is gone
         shape = (self._parts.config.in_channels, *settings.latent_shape)
         remedy = "ask for fewer clips at once, or for smaller or shorter ones"
-        with _said_when_short_of_memory("sampling", remedy):
+        with said_when_full("sampling", remedy):
             return sample_latents(
                 model,
                 torch.stack([noise_for(seed, shape, device=self.device) for seed in seeds]),
@@ -276,14 +277,3 @@ class LuminaVideoPipeline:
                 negative_mask=[valid for _, valid in negative],
                 on_step=callback,
             )
-
-
-@contextmanager
-def _said_when_short_of_memory(work: str, remedy: str) -> Iterator[None]:
-    """Within it an allocation that fails is an error in one line, with what to do."""
-    try:
-        yield
-    except RuntimeError as error:
-        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
-            raise
-        raise ValueError(f"{work} takes more memory than there is; {remedy}") from error

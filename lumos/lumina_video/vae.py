@@ -198,6 +198,20 @@ class CogVideoXVAE:
             clips.append(self._finite(frames.float(), "pixels of the decoder"))
         return torch.cat(clips)
 
+    def decoding_bytes(self, width: int, height: int, *, itemsize: int) -> int:
+        """Return the bytes that decoding takes at least: what the last level reads and writes of the frames at once.
+
+        Args:
+            width: of the frames, in pixels.
+            height: likewise.
+            itemsize: bytes of a number it computes with.
+        """
+        pixels = width * height
+        if self.model.use_tiling:
+            pixels = min(pixels, self.model.tile_sample_min_height * self.model.tile_sample_min_width)
+        frames = self.temporal * self.model.num_latent_frames_batch_size
+        return 2 * frames * pixels * self.model.config["block_out_channels"][0] * itemsize
+
     def _check_tiles(self) -> None:
         """They overlap by a sixth of their height and a fifth of their width, which must be whole latents."""
         height, width = self.model.tile_sample_min_height, self.model.tile_sample_min_width

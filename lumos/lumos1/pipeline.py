@@ -31,7 +31,14 @@ from lumos.tokenizer.text import TextTokenizer
 from lumos.tokenizer.visual import VisualTokenizer
 from lumos.tokenizer.vocab import Vocab
 from xllmx.argument_types import checked_types
+from xllmx.full_memory import said_when_full
 from xllmx.lora import load_lora
+
+_SMALLER = (
+    "ask for fewer clips at once, or for smaller or shorter ones, or take weights in 8 bits (weights='int8', "
+    "--weights int8) or offload=True (--offload)"
+)
+"""What to do where sampling takes more memory than there is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,7 +196,8 @@ class LumosPipeline:
             self._clip(index, prompts[index], images[index], negatives[index], seed=seeds[index], given=given)
             for index in range(len(prompts))
         ]
-        codes, calls = self._generate(clips, callback)
+        with said_when_full("sampling", _SMALLER):
+            codes, calls = self._generate(clips, callback)
         return LumosOutput(
             frames=[self.decode(grid, clip.settings) for grid, clip in zip(codes, clips, strict=True)],
             seeds=seeds,
@@ -200,7 +208,8 @@ class LumosPipeline:
 
     def decode(self, codes: Int[Tensor, "T H W"], settings: Settings | None = None) -> list[Image.Image]:
         """The frames of one clip's codes, as many as `settings` asks for, else all."""
-        frames = to_frames(self.visual.decode(codes[None].to(self.device))[0].float())
+        with said_when_full("decoding", "ask for a smaller or shorter clip"):
+            frames = to_frames(self.visual.decode(codes[None].to(self.device))[0].float())
         return [Image.fromarray(frame) for frame in frames[: settings.num_output_frames if settings else None]]
 
     def encode_image(self, image: ImageInput, size: tuple[int, int]) -> Int[Tensor, "1 H W"]:

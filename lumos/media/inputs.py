@@ -22,30 +22,46 @@ ImageInput = Image.Image | np.ndarray | Tensor | str | Path
 _DTYPES = {"float32": torch.float32, "fp32": torch.float32, "bfloat16": torch.bfloat16, "bf16": torch.bfloat16}
 
 
+_ACCELERATORS = {"cuda": "CUDA GPU", "mps": "GPU of Apple's", "xpu": "GPU of Intel's"}
+"""Devices beside the CPU, by their names for people; only CUDA is looked after."""
+
+
 def choose_device(device: str | torch.device | None) -> torch.device:
     """The device asked for; None is a GPU where there is one, else the CPU. ValueError if it cannot be had."""
+    here = torch.accelerator.current_accelerator(check_available=True)
     if device is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    rule = "it must be cpu, cuda or cuda:N"
+        return torch.device("cpu" if here is None or here.type not in _ACCELERATORS else here.type)
+    rule = "it must be cpu, cuda, cuda:N, mps or xpu"
     try:
         chosen = torch.device(device)
     except RuntimeError as error:
         raise SettingError("device", f"is {device!r}; {rule}") from error
-    if chosen.type not in ("cpu", "cuda"):
+    if chosen.type == "cpu":
+        return chosen
+    if chosen.type not in _ACCELERATORS:
         raise SettingError("device", f"is {str(device)!r}; {rule}")
-    if chosen.type == "cuda" and not torch.cuda.is_available():
-        fault = f"is {str(device)!r}, but PyTorch finds no CUDA GPU here; use cpu, or install a CUDA build"
-        raise SettingError("device", fault)
-    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
-        num_gpus = torch.cuda.device_count()
-        raise SettingError("device", f"is {str(device)!r}, but there are {num_gpus} GPUs; count from cuda:0")
+    if here is None or chosen.type != here.type:
+        kind, build = (
+            _ACCELERATORS[chosen.type],
+            " or install a CUDA build" if chosen.type == "cuda" else " or leave it out",
+        )
+        raise SettingError("device", f"is {str(device)!r}, but PyTorch finds no {kind} here; use cpu,{build}")
+    if (chosen.index or 0) >= (num_gpus := torch.accelerator.device_count()):
+        raise SettingError("device", f"is {str(device)!r}, but there are {num_gpus} GPUs; count from {chosen.type}:0")
     return chosen
 
 
+def pin(device: torch.device) -> torch.device:
+    """Make a device the one that this process works on by default, so that nothing of it is made on another one."""
+    if device.index is not None and device.type == "cuda":
+        torch.cuda.set_device(device)
+    return device
+
+
 def choose_dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch.dtype:
-    """The dtype asked for, bf16 or fp32; None is bf16 on a GPU and fp32 on a CPU. ValueError for another."""
+    """The dtype asked for, bf16 or fp32; None is bf16 on GPUs but Apple's, else fp32. ValueError for another."""
     if dtype is None:
-        return torch.bfloat16 if device.type == "cuda" else torch.float32
+        return torch.bfloat16 if device.type in ("cuda", "xpu") else torch.float32
     chosen = _DTYPES.get(dtype) if isinstance(dtype, str) else dtype
     if chosen not in (torch.float32, torch.bfloat16):
         raise SettingError("dtype", f"is {dtype!r}; it must be bfloat16 or float32")

@@ -5,6 +5,7 @@ pickles     they ask for tensors and for the classes of the archive itself
 source      nothing runs on loading (`program_source`)
 graphs      of every function, after loading and before the first call: only operators of the list (`operators`),
             and loops of so many turns (`program_loops`)
+devices     that tracing has written into the graphs are replaced by the one the program is loaded for
 """
 
 import io
@@ -45,8 +46,8 @@ def load_program(path: Path, device: torch.device) -> torch.jit.ScriptModule:
     """Return the program of an archive; nothing of it has run.
 
     Raises:
-        ValueError: the file is damaged, or it may do more than compute (the operator is named); one line without the
-            name of the file.
+        ValueError: the file is damaged, it may do more than compute (the operator is named), or it moves tensors to a
+            GPU and is loaded for another device; one line without the name of the file.
     """
     content = read_bounded(path, most_bytes=MOST_BYTES)
     with open_archive(io.BytesIO(content), most_packed_bytes=_MOST_SOURCE_BYTES) as archive:
@@ -56,6 +57,7 @@ def load_program(path: Path, device: torch.device) -> torch.jit.ScriptModule:
     try:  # what torch.jit.load does, with the functions at hand
         loaded = bindings.import_ir_module_from_buffer(functions, content, device, {}, False)
         check_graphs(functions.get_functions())
+        _move(functions.get_functions(), device)
         return torch.jit._recursive.wrap_cpp_module(loaded)
     except RuntimeError as error:
         raise ValueError(f"it is damaged ({_first_line(error)})") from error
@@ -75,6 +77,21 @@ def check_graphs(functions: Any) -> None:
         sizes[name] = sum(times for _, times in nodes)
         calls[name] = [(callee, times) for node, times in nodes if (callee := called(node)) is not None]
     _check_size(sizes, calls)
+
+
+def _move(functions: Any, device: torch.device) -> None:
+    """Put `device` where a graph names one: a trace made on cuda:0 says so in every tensor that it makes."""
+    for function in functions:
+        blocks = [function.graph]
+        while blocks:
+            for node in blocks.pop().nodes():
+                blocks += list(node.blocks())
+                if node.kind() == "aten::cuda" and device.type != "cuda":
+                    raise ValueError(
+                        f"it moves tensors to a CUDA GPU by itself (aten::cuda) and is loaded for {device}"
+                    )
+                if node.kind() == "prim::Constant" and str(node.output().type()) == "Device":
+                    node.s_("value", str(device))
 
 
 def _check_archive(archive: ZipFile) -> None:

@@ -107,6 +107,17 @@ class VisualTokenizer:
         return torch.cat(pieces, dim=2)
 
 
+def decoding_bytes(num_latent: int, height: int, width: int) -> int:
+    """Return the bytes that decoding so many latent frames of H x W codes takes at least by the released pair.
+
+    Its last level has 256 channels at a quarter of the sides; a convolution of it reads one such tensor and writes one,
+    in bf16 here. The pixels are fp32.
+    """
+    inside = 2 * num_latent * (2 * height) * (2 * width) * 256 * torch.bfloat16.itemsize
+    pixels = (4 * num_latent - 3) * (8 * height) * (8 * width) * 3 * torch.float32.itemsize
+    return inside + pixels
+
+
 def _windows(num_latent: int, reach: int | None, window: int) -> list[tuple[int, int, int]]:
     """(start, stop, first) of each window: it yields latent frames [start, stop) and reads from `first` on.
 

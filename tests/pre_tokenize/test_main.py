@@ -225,7 +225,7 @@ def test_concat_record_runs_as_a_file(tmp_path: Path, repo: Path) -> None:
         (["--batch_size", "-1"], "--batch_size is -1"),
         (["--batch_size", "0"], "--batch_size is 0"),
         (["--shard_rows", "0"], "--shard_rows is 0"),
-        (["--device", "foo"], "--device is 'foo'; it must be cpu, cuda or cuda:N"),
+        (["--device", "foo"], "--device is 'foo'; it must be cpu, cuda, cuda:N, mps or xpu"),
         (["--device", "meta"], "--device is 'meta'"),
         (["--cosmos_dtype", "foo"], "--cosmos_dtype: invalid choice: 'foo'"),
         (["--visual_tokenizer", "no/such/model"], "no/such/model"),

@@ -13,6 +13,7 @@ from importlib import metadata
 from pathlib import Path
 
 from xllmx.files import write_text
+from xllmx.full_memory import is_full
 
 PACKAGES = (
     "torch",
@@ -33,8 +34,6 @@ PACKAGES = (
 _SHOWN = 300
 _LINE = 540
 """Characters of a line about memory, what its beginning says left out."""
-_MEMORY_IS_FULL = ("can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDA error: out of memory")
-"""In errors of other types: of the CPU's allocator, of cuBLAS, of a CUDA context."""
 _MOST_CHARACTERS = 200_000
 """Of a traceback: that of an endless recursion through long texts is cut."""
 _SECRET = re.compile("token|password|secret|key$", re.IGNORECASE)
@@ -108,8 +107,7 @@ def memory_line(
     error: BaseException, remedy: str = "give a smaller batch, size or number of frames, or free some memory"
 ) -> str | None:
     """Return what to say of an error that says that memory, of the host or a GPU, is full; None for any other."""
-    full = type(error).__name__ == "OutOfMemoryError" or isinstance(error, MemoryError)
-    if not (full or (isinstance(error, RuntimeError) and any(words in str(error) for words in _MEMORY_IS_FULL))):
+    if not is_full(error):
         return None
     said = " ".join(str(error).split())[: min(_SHOWN, max(_LINE - len(remedy), 40))]
     return f"memory is full{f' ({said})' if said else ''}; {remedy}"

@@ -109,6 +109,8 @@ class ModelKind:
     """The arithmetic of its work in a dtype."""
     checks: Callable[[], Mapping[str, Callable[["Model"], str]]]
     """What `lumos doctor` looks at -> what is found there; ValueError, OSError or RuntimeError say what to do."""
+    less_memory: str
+    """What to ask for where one clip takes more memory than there is, for people."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,5 +150,8 @@ class Model:
         )
 
     def load(self, todo: Sequence["Planned"]) -> "Pipeline":
-        """The pipeline, ready for these jobs."""
+        """The pipeline, ready for these jobs; its device is the one this process works on."""
+        from lumos.media.inputs import choose_device, pin
+
+        pin(choose_device(self.device))
         return self.kind.load(self, todo)

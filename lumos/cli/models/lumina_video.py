@@ -84,12 +84,15 @@ class _Costs:
         from lumos.lumina_video.checkpoint.parts import LuminaVideoFiles
         from lumos.lumina_video.checkpoint.tensor_files import TensorFiles
         from lumos.lumina_video.checkpoint.weights import read_config
+        from lumos.lumina_video.vae import CogVideoXVAE
 
         files = model.files
         assert isinstance(files, LuminaVideoFiles)
+        self._vae = CogVideoXVAE.without_weights(files.vae, tiled=bool(model.how.get("tiled")))
         self._config, self._cost, self._dtype = read_config(files.model), cost, dtype
         self._keep = bool(model.how.get("keep_encoders"))
         self.num_parameters = cost.num_parameters(self._config)
+        self._network_bytes = self.num_parameters * dtype.itemsize
         self._encoder_bytes = {
             part: dtype.itemsize * sum(map(math.prod, TensorFiles(weights).shapes.values()))
             for part, weights in (("text encoder", files.text_encoder_weights), ("VAE", [files.vae_weights]))
@@ -110,11 +113,15 @@ class _Costs:
             )
             for one in batch
         )
-        network = self._cost.weight_bytes(self._config, self._dtype)
+        network = self._network_bytes
         text, vae = self._encoder_bytes.values()
-        peak = network + sampling + text + vae if self._keep else max(text, network + max(sampling, vae))
-        parts = {"network": network, "largest pass": sampling, **self._encoder_bytes}
-        return Memory(parts=parts, peak=peak, not_counted="the work of the VAE")
+        sizes = [(_settings(one).width, _settings(one).height) for one in batch]
+        decoding = max(self._vae.decoding_bytes(*size, itemsize=self._dtype.itemsize) for size in sizes)
+        kept = text + vae if self._keep else 0
+        after = decoding if self._keep else vae + decoding
+        peak = max(text, network + kept + max(sampling, after))
+        parts = {"network": network, "largest pass": sampling, **self._encoder_bytes, "decoding": decoding}
+        return Memory(parts=parts, peak=peak, not_counted="what the allocator keeps")
 
 
 LUMINA_VIDEO = ModelKind(
@@ -133,4 +140,5 @@ LUMINA_VIDEO = ModelKind(
     num_units=_num_units,
     costs=_Costs,
     checks=_checks,
+    less_memory="a smaller --resolution or fewer --num-frames, --tiled, and no --keep-encoders",
 )

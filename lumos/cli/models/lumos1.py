@@ -77,8 +77,11 @@ class _Costs:
         self._config, self._cost, self._dtype = LumosConfig.from_pretrained(files.model), cost, dtype
         self._text = TextTokenizer.from_file(files.text_tokenizer)
         self._tokenizer_bytes = sum((files.visual_tokenizer / name).stat().st_size for name in hub.VISUAL_PAIR)
-        self._eight_bits = bool(model.how.get("weights"))
-        self.num_parameters = sum(cost.num_parameters(self._config))
+        linear, rest = cost.num_parameters(self._config)
+        self.num_parameters = linear + rest
+        self._weight_bytes = cost.weight_bytes(self._config, dtype, eight_bits=bool(model.how.get("weights")))
+        if model.how.get("offload"):  # a block at work and the next one
+            self._weight_bytes = dtype.itemsize * (rest + 2 * linear // self._config.num_hidden_layers)
 
     def of_clip(self, planned: "Planned") -> ClipCost:
         """Passes and FLOPs of a clip."""
@@ -88,16 +91,21 @@ class _Costs:
         return ClipCost(passes=clip.num_passes, flops=flops, at_most=is_adaptive)
 
     def of_batch(self, batch: Sequence["Planned"]) -> Memory:
-        """Memory of clips that are made together: weights, keys and values, the work of one pass."""
+        """Memory of clips that are made together: weights, keys and values, one pass; then the decoding of one."""
+        from lumos.tokenizer.visual import decoding_bytes
+
         clips = [self._generation(planned) for planned in batch]
         largest = max(clips, key=lambda clip: clip.frame_tokens)
         parts = {
-            "weights": self._cost.weight_bytes(self._config, self._dtype, eight_bits=self._eight_bits),
+            "weights": self._weight_bytes,
             "visual tokenizer": self._tokenizer_bytes,
             "keys and values": sum(self._cost.cache_bytes(self._config, clip, self._dtype) for clip in clips),
             "largest pass": self._cost.activation_bytes(self._config, largest, self._dtype, batch_size=len(batch)),
         }
-        return Memory(parts=parts, peak=sum(parts.values()), not_counted="the work of the visual tokenizer")
+        decoding = max(decoding_bytes(clip.settings.num_latent_frames, *clip.settings.grid) for clip in clips)
+        sampling = parts["keys and values"] + parts["largest pass"]
+        peak = sum(parts.values()) + max(0, decoding - sampling)
+        return Memory(parts={**parts, "decoding": decoding}, peak=peak, not_counted="what the allocator keeps")
 
     def _generation(self, planned: "Planned") -> "Generation":
         settings, job = _settings(planned), planned.job
@@ -128,4 +136,5 @@ LUMOS1 = ModelKind(
     num_units=_num_units,
     costs=_Costs,
     checks=_checks,
+    less_memory="a smaller --resolution, fewer --num-frames, --weights int8, or --offload",
 )

@@ -285,7 +285,7 @@ def test_a_full_disk_leaves_nothing_half_written(lumos: Lumos, monkeypatch: pyte
         (["--from-json", "words.txt"], "words.txt is not valid JSON"),
         (["--from-json", "nowhere.json"], "--from-json nowhere.json: no such file; give the .json"),
         (["--prompt", "a", "--device", "cuda:99"], "error: --device is 'cuda:99'"),
-        (["--prompt", "a", "--device", "meta"], "error: --device is 'meta'; it must be cpu, cuda or cuda:N"),
+        (["--prompt", "a", "--device", "meta"], "error: --device is 'meta'; it must be cpu, cuda, cuda:N, mps or xpu"),
         (["--prompt", "a", "--steps", "0"], "error: --steps is 0; it must be a whole number of at least 1"),
         (
             ["--prompt", "a", "--guidance-scale", "-1"],

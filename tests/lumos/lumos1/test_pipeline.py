@@ -328,3 +328,22 @@ def test_fast_is_the_models_own_or_what_is_usual() -> None:
     for wrong in (None, [1], "abc"):
         with pytest.raises(ValueError, match=r"fast of generation_config.json is .*; it must be settings, such as"):
             fast_settings({"fast": wrong})
+
+
+# --- memory -----------------------------------------------------------------------------------------------------------
+
+
+def test_memory_that_does_not_suffice_is_said_with_the_remedy(
+    pipeline: LumosPipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(type(pipeline.visual), "decode", fail)
+    with pytest.raises(
+        ValueError, match=r"^decoding takes more memory than there is; ask for a smaller or shorter clip$"
+    ):
+        pipeline("a star", num_frames=1, num_inference_steps=1)
+    monkeypatch.setattr("lumos.lumos1.pipeline.generate", fail)
+    with pytest.raises(ValueError, match=r"^sampling takes more .*fewer clips at once.*--weights int8.*--offload"):
+        pipeline("a star", num_frames=1, num_inference_steps=1)

@@ -346,3 +346,33 @@ def test_every_operator_on_the_list_is_one_of_torch() -> None:
     known = {schema.name for schema in torch._C._jit_get_all_schemas()}
     unknown = {name for name in operators._ATEN if f"aten::{name}" not in known and f"aten::{name}_" not in known}
     assert unknown <= {"_upsample_lanczos2d_aa"}  # new in torch 2.13
+
+
+# --- devices that are written into a program --------------------------------------------------------------------------
+
+
+class OnCuda(nn.Module):
+    """What a trace made on a GPU looks like: its tensors are made there, inside branches too."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.size(0) > 2:
+            x = x + torch.arange(3, device=torch.device("cuda:0"))
+        return (x + torch.ones(3, device=torch.device("cuda:0"))).to(torch.device("cuda:0"))
+
+
+class Sent(nn.Module):
+    """Moves what it is given by itself."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.cuda() + 1
+
+
+def test_a_program_whose_device_is_baked_in_runs_where_it_is_loaded(tmp_path: Path) -> None:
+    program = load_program(save(OnCuda(), tmp_path / "a.jit"), CPU)
+    assert torch.equal(program(torch.zeros(4, 3)), torch.tensor([[1.0, 2.0, 3.0]] * 4))
+    assert torch.equal(program(torch.zeros(1, 3)), torch.ones(1, 3))
+
+
+def test_a_program_that_goes_to_a_gpu_by_itself_is_refused_elsewhere_by_name(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"moves tensors to a CUDA GPU by itself \(aten::cuda\) and is loaded for cpu"):
+        load_program(save(Sent(), tmp_path / "a.jit"), CPU)

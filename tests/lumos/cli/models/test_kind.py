@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from lumos.cli.jobs.record import model_hash
 from lumos.cli.jobs.runner import Recipe, SettingsFor
@@ -44,5 +45,13 @@ def test_settings_are_the_model_s_own_defaults_under_what_is_given(
 
 
 def test_a_device_that_cannot_be_had_is_found_before_loading(ckpts: Path) -> None:
-    with pytest.raises(SettingError, match="device is 'meta'; it must be cpu, cuda or cuda:N"):
+    with pytest.raises(SettingError, match="device is 'meta'; it must be cpu, cuda, cuda:N, mps or xpu"):
         recipe(ckpts, "lumina-tiny", device="meta")
+
+
+def test_the_device_of_a_model_is_made_the_one_of_the_process(ckpts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pinned: list[torch.device] = []
+    monkeypatch.setattr("lumos.media.inputs.pin", pinned.append)
+    model = find_model("lumos-tiny", ckpts, device="cpu")
+    loaded = replace(model, kind=replace(model.kind, load=lambda model, todo: "a pipeline")).load([])  # type: ignore[arg-type,return-value]
+    assert (loaded, pinned) == ("a pipeline", [torch.device("cpu")])

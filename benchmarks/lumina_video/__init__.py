@@ -1,0 +1,1 @@
+"""Benches of Lumina-Video: see ../README.md."""

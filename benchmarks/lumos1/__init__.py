@@ -1,0 +1,1 @@
+"""Benches of Lumos-1: see ../README.md."""

@@ -1,0 +1,45 @@
+"""Which GPU each process of a pre-tokenisation is given, and how many there are."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+FAKE_PYTHON = """#!/bin/bash
+case "$*" in *pre_tokenize*) echo "${CUDA_VISIBLE_DEVICES-none} $*" >> "$SAID" ;; esac
+"""
+FAKE_SMI = """#!/bin/bash
+printf 'GPU 0: one\\n  MIG 1g.10gb Device 0: part\\nGPU 1: two\\n'
+"""
+
+
+@pytest.mark.parametrize(
+    ("visible", "more", "gpus"),
+    [
+        (None, [], ["0", "1"]),
+        ("5,GPU-7f,3", [], ["5", "GPU-7f", "3"]),
+        ("2,-1,3", [], ["2"]),
+        ("4,6", ["--splits", "3"], ["4", "6", "4"]),
+        ("", [], [""]),
+        ("", ["--splits=2"], ["", ""]),
+    ],
+)
+def test_run_tokenization_gives_each_process_a_gpu_of_those_that_are_visible(
+    tmp_path: Path, repo: Path, visible: str | None, more: list[str], gpus: list[str]
+) -> None:
+    for name, content in (("python", FAKE_PYTHON), ("nvidia-smi", FAKE_SMI)):
+        (tmp_path / name).write_text(content)
+        (tmp_path / name).chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    environment = {"PATH": path, "LUMOS_PYTHON": str(tmp_path / "python"), "SAID": str(tmp_path / "said")}
+    environment |= {} if visible is None else {"CUDA_VISIBLE_DEVICES": visible}
+    words = ["bash", str(repo / "pre_tokenize" / "run_tokenization.sh"), "--output_dir", "out", *more]
+    subprocess.run(words, env=environment, check=True, cwd=tmp_path)
+    *ranks, merged = sorted((tmp_path / "said").read_text().splitlines(), key=lambda line: "concat_record" in line)
+    assert "-m pre_tokenize.concat_record --output_dir out" in merged
+    threads = -(-len(os.sched_getaffinity(0)) // len(gpus))
+    own = f" --num_workers {threads}" if any(gpus) else ""
+    given = "".join(f" {word}" for word in ["--output_dir", "out", *more])
+    said = [f"{gpu} -m pre_tokenize{own}{given} --splits {len(gpus)} --rank {n}" for n, gpu in enumerate(gpus)]
+    assert sorted(ranks) == sorted(said)
