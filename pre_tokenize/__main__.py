@@ -7,18 +7,19 @@ with loading("pre_tokenize"):
     import sys
     from collections.abc import Sequence
     from pathlib import Path
-    from typing import Any
+    from typing import Any, get_args
 
     import torch
 
     from lumos.cli.exit_status import CHECK_FAILED, status_of
     from lumos.cli.option import OptionParser, said_as_options
+    from lumos.media.decord_frames import Reader
     from lumos.media.inputs import choose_device, pin
     from lumos.media.parquet_rows import INDEX_NAME
     from pre_tokenize.encode import Limits
-    from pre_tokenize.job import DTYPES, job_of
+    from pre_tokenize.job import DTYPES, TF32, job_of
     from pre_tokenize.ledger import FORMS, MANIFEST, REPORT, likely_cause
-    from pre_tokenize.table import read_table
+    from pre_tokenize.table import modality_of, read_table
     from pre_tokenize.work import PACE, Place, work
     from xllmx.place import check_file, check_folder, inputs_of
 
@@ -30,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _main(arguments: Sequence[str] | None) -> int:
-    options = _parser().parse_args(arguments)
+    options = option_parser().parse_args(arguments)
     try:
         with said_as_options(vars(options), separator="_"):
             report = run(options)
@@ -46,8 +47,12 @@ def _main(arguments: Sequence[str] | None) -> int:
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Make what is left of this process's rows; return its report, which is also written and printed."""
     place = Place(task=(options.task_id, options.all_tasks), rank=(options.rank, options.splits))
-    job, limits = job_of(options), _limits(options)
     table = read_table(options.input_file)
+    if options.modality is None:
+        options.modality = modality_of(table)
+    if options.video_frame_batch_size is not None:
+        print("--video_frame_batch_size has no meaning: the tokenizer takes whole clips; --batch_size says how many")
+    job, limits = job_of(options), _limits(options)
     folder = place.folder_in(options.output_dir)
     _check_output(options, folder)
     return work(
@@ -82,12 +87,13 @@ def _limits(options: argparse.Namespace) -> Limits:
     return Limits(**sizes, num_workers=options.num_workers, device=str(pin(choose_device(options.device))))
 
 
-def _parser() -> argparse.ArgumentParser:
+def option_parser() -> argparse.ArgumentParser:
+    """The parser of the options; the names that the release gave them are taken too."""
     parser = OptionParser(prog="python -m pre_tokenize", description="CSV of media and captions -> shards.")
     add = parser.add_argument
-    add("--input_file", required=True, help="CSV with the columns path,text (others are let be)")
-    add("--output_dir", required=True, help="where {task}-in-{tasks}/{rank}-of-{splits}/ are made")
-    add("--modality", choices=["image", "video"], required=True)
+    add("--input_file", "--in_filename", required=True, help="CSV with the columns path,text (others are let be)")
+    add("--output_dir", "--out_dir", required=True, help="where {task}-in-{tasks}/{rank}-of-{splits}/ are made")
+    add("--modality", choices=["image", "video"], help="what the CSV lists; if not given, as its files' names end")
     add("--to", choices=list(FORMS), default="codes", help="codes of Lumos-1, or latents of Lumina-Video")
     add("--target_size", type=int, help="of codes, 352: 256p, 528: 384p, 656: 480p; of latents 256, 512 or 960")
     add("--target_fps", type=int, help="frames per second of videos (codes: 12, latents: 16)")
@@ -99,17 +105,19 @@ def _parser() -> argparse.ArgumentParser:
         default="time",
         help="frames of videos: nearest in time, or by number as released",
     )
+    add("--reader", choices=get_args(Reader), help="codes, frames by number: decord where it is installed (auto)")
     add("--splits", type=int, default=1, help="processes that share this task")
     add("--rank", type=int, default=0, help="which of them this is, from 0")
     add("--all_tasks", type=int, default=1, help="machines that share the CSV")
     add("--task_id", type=int, default=1, help="which of them this is, from 1")
-    add("--visual_tokenizer", help="codes: folder with encoder.jit and decoder.jit, or a model's name (lumos-tiny)")
+    add("--visual_tokenizer", help="codes: a folder, Cosmos-Tokenizer-DV4x8x8 or a model's name (lumos-tiny)")
     add("--text_tokenizer", help="codes: text_tokenizer.json; the same model's if not given")
-    add("--cosmos_dtype", choices=list(DTYPES), help="codes: precision of the tokenizer; its own if not given")
+    add("--cosmos_dtype", choices=[*DTYPES, TF32], help="codes: precision of the tokenizer; its own if not given")
     add("--vae", help="latents: folder of the VAE, or of the model that has it")
     add("--vae_dtype", choices=list(DTYPES), help="latents: precision of the VAE (float32)")
     add("--device", help="cuda when there is one, else cpu")
     add("--batch_size", type=int, help="clips of equal size encoded together: 8 images, 1 video")
+    add("--video_frame_batch_size", type=int, help="taken, as the release does, and without meaning")
     add("--shard_rows", type=int, help="rows per shard, what a kill can cost: 512 images, 64 videos")
     add("--num_workers", type=int, default=2, help="threads that decode ahead")
     return parser

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, sqrt
 from pathlib import Path
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor
 from lumos.lumos1.data.shards import write_shard
 from lumos.lumos1.sequence import Clip
 from lumos.media.crop import MAX_ASPECT, PATCH_PX, crop_to_bucket
+from lumos.media.decord_frames import Reader
 from lumos.media.frames import FrameChoice
 from lumos.media.reading import read_clip, read_image
 from lumos.tokenizer.vocab import Vocab
@@ -52,6 +53,8 @@ class Target:
     """Seconds."""
     frame_choice: FrameChoice = "time"
     """How the frames of a video are found, see `read_clip`."""
+    reader: Reader = "auto"
+    """What reads them, see `choose_reader`."""
 
     def __post_init__(self) -> None:
         check_numbers(self, "--target_")
@@ -95,7 +98,8 @@ class Codes:
         if target.modality == "image":
             return crop_to_bucket(read_image(path)[None], target.size)
         fps, duration = target.fps, target.duration
-        return read_clip(path, fps=fps, duration=duration, size=target.size, frame_choice=target.frame_choice)
+        how: dict[str, Any] = {"frame_choice": target.frame_choice, "reader": target.reader}
+        return read_clip(path, fps=fps, duration=duration, size=target.size, **how)
 
     def network(self, batch: Sequence[Pixels]) -> Tensor:
         """Codes [B, T, H, W] of items of one shape."""

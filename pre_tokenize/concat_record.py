@@ -1,5 +1,6 @@
 """Merge what all tasks and processes made into `index.json`, which data YAMLs point to."""
 
+import argparse
 import re
 import sys
 from collections import Counter
@@ -27,23 +28,55 @@ from pre_tokenize.ledger import (
     summary,
     write_json,
 )
+from pre_tokenize.released_record import MERGED, left_by_release, merge_left, write_record
+from pre_tokenize.table import part_of
+from xllmx.place import check_file
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the index and the report of a pre-tokenisation; return the exit status (`lumos.cli.exit_status`)."""
     parser = OptionParser(prog="concat_record", description="Merge the shards of a pre-tokenisation into one index.")
-    parser.add_argument("--output_dir", type=Path, required=True, help="the --output_dir of the pre-tokenisation")
+    add = parser.add_argument
+    add("--output_dir", "--sub_record_dir", type=Path, required=True, help="the --output_dir of the pre-tokenisation")
+    add("--save_path", type=Path, help=f"its {INDEX_NAME} (if not given), or a {MERGED}: pickles as the release wrote")
+    add("--merge_sub_tasks", action="store_true", help="taken, as the release does: all machines' parts are merged")
+    add("--text_tokenizer", help=f"for a {MERGED}: the file that made the clips, if it is not in ckpts/")
 
     def merge() -> int:
-        folder = parser.parse_args(arguments).output_dir
+        options = parser.parse_args(arguments)
+        folder, record = options.output_dir, _record(options)
+        if left_by_release(folder):
+            record = record or folder / MERGED
+            print(f"{record}: {merge_left(folder, record)} samples that the release made")
+            return 0
         report = concat(folder)
         print(f"{folder / INDEX_NAME}: {summary(report)}")
-        if report["clips"]:
-            return 0
-        print(f"concat_record: there is no clip: {likely_cause(report)}", file=sys.stderr)
-        return CHECK_FAILED
+        if not report["clips"]:
+            print(f"concat_record: there is no clip: {likely_cause(report)}", file=sys.stderr)
+            return CHECK_FAILED
+        if record:
+            num = write_record(folder, record, rank=_ranks(folder)[0], text_tokenizer=options.text_tokenizer)
+            print(f"{record}: {num} samples as the release wrote them")
+        return 0
 
     return status_of("concat_record", merge, words=arguments)
+
+
+def _record(options: argparse.Namespace) -> Path | None:
+    """The list in the release's format that is asked for; None for the index. ValueError for another place or kind."""
+    path: Path | None = options.save_path
+    if path is None or path.absolute() == (options.output_dir / INDEX_NAME).absolute():
+        return None
+    if path.suffix != ".json":
+        raise ValueError(f"--save_path {path}: give a name that ends in .json, such as {options.output_dir / MERGED}")
+    if path.name in (INDEX_NAME, REPORT, MANIFEST):
+        at_home = options.output_dir / INDEX_NAME
+        raise ValueError(f"--save_path {path}: that name is of what lies with the shards; give {at_home}, or another")
+    try:
+        check_file(path)
+    except ValueError as error:
+        raise ValueError(f"--save_path: {error}") from error
+    return path
 
 
 def concat(folder: Path) -> dict[str, Any]:
@@ -65,7 +98,7 @@ def concat(folder: Path) -> dict[str, Any]:
     unfinished = [f"{x.folder} ({x.num_done} of {len(x.rows)} rows)" for x in ledgers if x.missing]
     if unfinished:
         raise ValueError(f"not finished: {'; '.join(unfinished)}; run these again, they go on where they stopped")
-    if sum(len(ledger.rows) for ledger in ledgers) != manifests[0]["input_rows"]:
+    if sum(len(ledger.rows) for ledger in ledgers) != _num_rows_of(folder, manifests[0]["input_rows"]):
         raise ValueError(f"{folder}: the processes' rows are not those of the CSV; delete what is of another run")
     reports = [ledger.report() for ledger in ledgers]
     report = {name: sum(each[name] for each in reports) for name in ("rows", "done", "clips")}
@@ -95,13 +128,27 @@ def _manifest(rank: Path) -> dict[str, Any]:
 
 
 def _ranks(folder: Path) -> list[Path]:
-    """The folder of every process of every task, in order. Raises `ValueError` where one is missing."""
+    """The folder of every process of every task, or of the task that is given, in order; ValueError if one lacks."""
+    if task := _task_of(folder):
+        return [rank_folder(folder.parent, task=task, rank=rank) for rank in _numbered(folder, "of")]
     tasks = _numbered(folder, "in")
     found: list[Path] = []
     for task in tasks:
         ranks = _numbered(folder / f"{task[0]}-in-{task[1]}", "of")
         found += [rank_folder(folder, task=task, rank=rank) for rank in ranks]
     return found
+
+
+def _task_of(folder: Path) -> tuple[int, int] | None:
+    """(index, number) where a folder is that of one task, `{index}-in-{number}`."""
+    match = re.fullmatch(r"(\d+)-in-(\d+)", folder.absolute().name)
+    return (int(match[1]), int(match[2])) if match and any(folder.glob("*-of-*")) else None
+
+
+def _num_rows_of(folder: Path, total: int) -> int:
+    """How many of the CSV's rows belong to a folder: all, or those of its task."""
+    task = _task_of(folder)
+    return total if task is None else len(part_of(range(total), task[1], index=task[0] - 1))
 
 
 def _numbered(folder: Path, word: str) -> list[tuple[int, int]]:

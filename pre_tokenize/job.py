@@ -1,7 +1,6 @@
 """What a run of `python -m pre_tokenize` makes, from the options: the product, and settings that must not change."""
 
 import argparse
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,14 +8,16 @@ from typing import Any
 
 import torch
 
-from lumos.hub.models import ckpts_root, resolve
 from lumos.lumina_video.data.latents import VAEIdentity
 from lumos.lumina_video.vae import WEIGHTS, CogVideoXVAE
+from lumos.media.decord_frames import choose_reader
+from lumos.tokenizer.files import tokenizer_files
 from lumos.tokenizer.text import TextTokenizer
 from lumos.tokenizer.visual import VisualTokenizer
 from pre_tokenize.codes import Codes, Target
 from pre_tokenize.encode import Limits, Product
 from pre_tokenize.latents import Latents, LatentTarget
+from pre_tokenize.ledger import sha256_of
 
 DTYPES = {
     "float32": torch.float32,
@@ -27,6 +28,8 @@ DTYPES = {
     "fp16": torch.float16,
 }
 """Names of precisions."""
+TF32 = "tf32"
+"""fp32 whose products are rounded to 10 bits of mantissa, on GPUs that have them (Ampere and later)."""
 
 DEFAULTS: dict[str, dict[str, Any]] = {
     "codes": {
@@ -36,6 +39,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "visual_tokenizer": "lumos-tiny",
         "text_tokenizer": None,
         "cosmos_dtype": None,
+        "reader": "auto",
     },
     "latents": {"target_size": 512, "target_fps": 16, "most_seconds": 30, "vae": None, "vae_dtype": "float32"},
 }
@@ -76,26 +80,30 @@ def _codes(options: argparse.Namespace) -> Job:
         fps=options.target_fps,
         duration=options.target_duration,
         frame_choice=options.frame_choice,
+        reader=choose_reader(options.reader, options.frame_choice),
     )
     name = options.cosmos_dtype
-    dtype = DTYPES[name] if name else None
-    visual, text = _tokenizer_files(options.visual_tokenizer, options.text_tokenizer)
+    dtype = torch.float32 if name == TF32 else DTYPES[name] if name else None
+    visual, text = tokenizer_files(options.visual_tokenizer, options.text_tokenizer)
+
+    def load(limits: Limits) -> Codes:
+        if name == TF32:
+            torch.backends.cuda.matmul.fp32_precision = "tf32"
+            torch.backends.cudnn.conv.fp32_precision = "tf32"  # type: ignore[attr-defined]  # stubs of torch lack it
+        pair = VisualTokenizer.from_pretrained(visual, device=limits.device, dtype=dtype)
+        return Codes(target, text=TextTokenizer.from_file(text), visual=pair, device=limits.device)
+
     return Job(
-        load=lambda limits: Codes(
-            target,
-            text=TextTokenizer.from_file(text),
-            visual=VisualTokenizer.from_pretrained(visual, device=limits.device, dtype=dtype),
-            device=limits.device,
-        ),
+        load=load,
         settings={
             "modality": target.modality,
             "target_size": target.size,
             "target_fps": target.fps,
             "target_duration": target.duration,
             **({"frame_choice": target.frame_choice} if target.modality == "video" else {}),
-            "visual_tokenizer": _sha256(visual / "encoder.jit"),
-            "text_tokenizer": _sha256(text),
-            "cosmos_dtype": str(dtype).removeprefix("torch.") if dtype else "default",
+            "visual_tokenizer": sha256_of(visual / "encoder.jit"),
+            "text_tokenizer": sha256_of(text),
+            "cosmos_dtype": TF32 if name == TF32 else str(dtype).removeprefix("torch.") if dtype else "default",
         },
     )
 
@@ -129,7 +137,7 @@ def _latents(options: argparse.Namespace) -> Job:
             "modality": target.modality,
             "target_size": target.size,
             **(videos if target.modality == "video" else {}),
-            "vae": f"{identity.sha256} {_sha256(folder / 'config.json')}",
+            "vae": f"{identity.sha256} {sha256_of(folder / 'config.json')}",
             "vae_dtype": str(dtype).removeprefix("torch."),
         },
     )
@@ -145,27 +153,4 @@ def vae_of(path: str | Path) -> tuple[Path, VAEIdentity]:
     if not (folder / WEIGHTS).is_file() and (folder / "vae" / "config.json").is_file():
         folder = folder / "vae"
     vae = CogVideoXVAE.without_weights(folder)
-    return folder, VAEIdentity.of(vae, sha256=_sha256(folder / WEIGHTS))
-
-
-def _tokenizer_files(visual: str, text: str | None) -> tuple[Path, Path]:
-    """The folder of the visual tokenizer and the file of the text tokenizer, from paths or from a model's name."""
-    roots = [Path(visual), ckpts_root() / visual]
-    folders = [folder for root in roots for folder in (root, root / "visual_tokenizer")]
-    folder = next((folder for folder in folders if (folder / "encoder.jit").is_file()), None)
-    if folder is None:
-        files = resolve(visual)
-        folder, found = files.visual_tokenizer, Path(text) if text else files.text_tokenizer
-    else:
-        beside = [folder.parent / "text_tokenizer.json", folder.parent / "tokenizer" / "text_tokenizer.json"]
-        found = (
-            Path(text) if text else next((path for path in beside if path.is_file()), folder / "text_tokenizer.json")
-        )
-    if not found.is_file():
-        raise ValueError(f"--text_tokenizer {found}: no such file; give the text_tokenizer.json of the same model")
-    return folder, found
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return folder, VAEIdentity.of(vae, sha256=sha256_of(folder / WEIGHTS))

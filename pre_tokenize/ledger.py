@@ -11,6 +11,7 @@ A row is done when it lies in the range of a shard that has its name, and a shar
 is whole: so whenever the process dies, each row is either done, with its clip or its reason, or not begun.
 """
 
+import hashlib
 import json
 import re
 from collections import Counter
@@ -160,6 +161,12 @@ def summary(report: Mapping[str, Any]) -> str:
         + (f" ({reasons})" if reasons else "")
         + "".join(f", {count} without {name}" for name, count in report["unknown"].items() if count)
     )
+
+
+def sha256_of(path: Path) -> str:
+    """The hash of a file, by which a manifest knows what the clips were made with."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

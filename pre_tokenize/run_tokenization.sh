@@ -6,8 +6,14 @@
 #
 # All options go to `python -m pre_tokenize` (see --help). Stopped or killed: run the same again, it goes on. One machine
 # writes the index at the end; of several (--all_tasks N --task_id I), run pre_tokenize/concat_record.py after the last.
+# Without options it codes the example: pre_tokenize/csv_files/test_image.csv and test_video.csv, into pre_tokenize/data/.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../exps/env.sh"
+
+if (($# == 0)); then
+    "$python" -u -m pre_tokenize.parallel_tokenization_image
+    exec "$python" -u -m pre_tokenize.parallel_tokenization_video
+fi
 
 splits=auto all_tasks=1 output_dir=
 arguments=("$@")
@@ -17,8 +23,8 @@ for ((i = 0; i < $#; i++)); do
         --splits=*) splits=${arguments[i]#*=} ;;
         --all_tasks) all_tasks=${arguments[i + 1]-} ;;
         --all_tasks=*) all_tasks=${arguments[i]#*=} ;;
-        --output_dir) output_dir=${arguments[i + 1]-} ;;
-        --output_dir=*) output_dir=${arguments[i]#*=} ;;
+        --output_dir | --out_dir) output_dir=${arguments[i + 1]-} ;;
+        --output_dir=* | --out_dir=*) output_dir=${arguments[i]#*=} ;;
     esac
 done
 gpus=()

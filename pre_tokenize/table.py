@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
+from typing import Literal
 
 from lumos.lumina_video.data.latents import UNKNOWN_MOTION
 
@@ -16,6 +17,8 @@ _SHOWN = 200
 """Characters of a header that an error repeats."""
 
 COLUMNS = ("path", "text")
+_PICTURES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".heic"))
+"""Endings of files that hold one picture."""
 MOTION_COLUMN = "unimatch_flow"
 """The name under which the release kept motion scores, whatever made them."""
 
@@ -101,6 +104,18 @@ def read_table(file: str | Path) -> Table:
     if not items:
         raise ValueError(f"--input_file {file}: has no row below its header; write one for each picture or video")
     return Table(file=file, items=items, sha256=hashlib.sha256(content).hexdigest())
+
+
+def modality_of(table: Table) -> Literal["image", "video"]:
+    """Whether a CSV lists pictures or videos, by the endings of its files' names; ValueError where it lists both."""
+    kinds = [Path(item.path).suffix.lower() in _PICTURES for item in table.items]
+    if any(kinds) and not all(kinds):
+        other = [table.items[kinds.index(kind)].path for kind in (True, False)]
+        raise ValueError(
+            f"--input_file {table.file}: lists pictures and videos ({other[0]!r:.80}, {other[1]!r:.80}); give "
+            "two CSVs, one of each, or say --modality image or --modality video"
+        )
+    return "image" if kinds[0] else "video"
 
 
 def motion_of(value: object, *, where: str) -> float:

@@ -14,7 +14,7 @@ from lumos.cli.commands import parser as lumos_parser
 from lumos.cli.training.training_run import load_run
 from lumos.lumos1.ardf import history_pattern, mask_ratio
 from lumos.lumos1.model.attention import frame_causal_mask
-from pre_tokenize.__main__ import _parser as pre_tokenize_parser
+from pre_tokenize.__main__ import option_parser as pre_tokenize_parser
 from pre_tokenize.motion import _parser as motion_parser
 
 REPO = Path(__file__).resolve().parent.parent
@@ -66,7 +66,8 @@ def test_commands_are_understood(page: str) -> None:
                 pre_tokenize_parser().parse_args(options)
             case ["python", "-m", "pre_tokenize.motion", *options]:
                 motion_parser().parse_args(options)
-            case ["bash", "pre_tokenize/run_latents.sh" | "pre_tokenize/run_tokenization.sh" as script, *options]:
+            case ["bash", "pre_tokenize/run_latents.sh" | "pre_tokenize/run_tokenization.sh" as script, _, *_] as given:
+                options = given[2:]
                 kind = ["--to", "latents"] if "latents" in script else []
                 pre_tokenize_parser().parse_args([*kind, *[word for word in options if word != "..."]])
             case ["lumos", *options]:

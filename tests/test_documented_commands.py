@@ -66,6 +66,9 @@ FROM_NOTHING = ["task.init_from=null", "task.model_config=configs/model/1B.yaml"
 SMALL = ["--steps", "1", "--num-frames", "5"]
 STORY: dict[str, list[str]] = {
     "lumos doctor": [],
+    "bash pre_tokenize/run_tokenization.sh": [],
+    "python -u pre_tokenize/concat_record.py --sub_record_dir pre_tokenize/data/test_video "
+    "--save_path pre_tokenize/data/test_video/merge-record.json --merge_sub_tasks": [],
     "python -m lumos.shapes.dataset --out data/clips --num 48": ["--num", "4"],
     "bash pre_tokenize/run_tokenization.sh --modality video --input_file videos.csv --output_dir data/video "
     "--target_size 64 --target_fps 6 --target_duration 2 --visual_tokenizer lumos-tiny": [],
@@ -136,10 +139,10 @@ def program_of(words: Sequence[str]) -> tuple[str, list[str]] | None:
         case ["python", "-m", module, *options]:
             package = REPO.joinpath(*module.split(".")).is_dir()
             return (f"{module}.__main__" if package else module), options
-        case ["python", script, *options]:
+        case ["python", "-u", script, *options] | ["python", script, *options]:
             return script.removesuffix(".py").replace("/", "."), options
         case ["bash", "pre_tokenize/run_tokenization.sh", *options]:
-            return "pre_tokenize.__main__", options
+            return f"pre_tokenize.{'__main__' if options else 'parallel_tokenization_video'}", options
         case ["bash", "eval/launch.sh", name, *options]:
             return program_of(["python", "-m", f"eval.{name}", *options])
         case ["bash", script, *options] if found := re.fullmatch(

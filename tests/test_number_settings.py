@@ -93,6 +93,7 @@ MADE_BY_US = {
     "pre_tokenize.ledger.Skip", "pre_tokenize.pace.Pace", "pre_tokenize.table.Item", "xllmx.attention.Spans",
     "xllmx.data.broken.Drawn", "xllmx.data.broken.Fault",
     "xllmx.data.order.BatchOrder", "xllmx.loss.LossOutput", "xllmx.loss._Options", "xllmx.number_range.Range",
+    "lumos.media.data_yaml.Entry", "xllmx.subset.Subset",
     "xllmx.plot.Curve", "xllmx.ranks.accounting.StateBytes", "xllmx.safe.plain_pickle.Seen", "xllmx.task.Prepared",
     "xllmx.ranks.slurm.SlurmTask", "xllmx.trainer.FitResult",
 }  # fmt: skip

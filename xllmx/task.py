@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from xllmx.copies import to_device
 from xllmx.loss import LossOutput
+from xllmx.subset import Subset
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +51,13 @@ class KeyedDataset(Protocol):
     """A dataset that says which samples may share a batch: those with equal keys (a size, an aspect ratio)."""
 
     bucket_keys: Sequence[Hashable]
+
+
+@runtime_checkable
+class SubsetDataset(Protocol):
+    """A dataset of which some stretches are seen in part by each epoch, drawn anew."""
+
+    subsets: Sequence[Subset]
 
 
 @runtime_checkable

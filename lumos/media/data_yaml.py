@@ -1,46 +1,92 @@
-"""A data YAML: `META: [{path, ratio}]`, sets of clips and how often each is taken."""
+"""A data YAML, `META: [{path, ratio, type, drawn}]`: sets of clips, how often each is taken, what shares batches."""
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from xllmx.safe.yaml_text import read_yaml
 from xllmx.setting import suggestion
+from xllmx.subset import Subset
+
+Drawn = Literal["once", "each_epoch"]
+"""When a part of a set is chosen: evenly spread and the same in every run, or anew by each epoch."""
+
+DEFAULT_TYPE = "default"
+"""The type of an entry that says none."""
+
+_KEYS = ("path", "ratio", "type", "drawn")
 
 
 class MissingClipsError(ValueError):
     """A data YAML names clips that are not there (yet)."""
 
 
-def entries_of(path: Path, *, more_keys: Sequence[str] = ()) -> list[tuple[Path, float]]:
-    """Paths and ratios: of a data YAML, or the path itself once; an entry may have `more_keys`."""
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One set of clips."""
+
+    path: Path
+    """Where it is."""
+    ratio: float = 1.0
+    """How often each clip is taken."""
+    type: str = DEFAULT_TYPE
+    """Sets of different types share no batch."""
+    drawn: Drawn = "once"
+    """When the clips of a ratio below 1 are chosen."""
+
+    def chosen(self, length: int) -> np.ndarray:
+        """The clips of the set, of `length`, that the dataset holds: all that an epoch may draw."""
+        return np.arange(length) if self.drawn == "each_epoch" else repeated(length, self.ratio)
+
+    def subset(self, start: int, stop: int) -> list[Subset]:
+        """Of which of the dataset's clips, where these are its, each epoch sees a part."""
+        return [Subset(start=start, stop=stop, share=self.ratio)] if self.drawn == "each_epoch" else []
+
+
+def entries_of(path: Path) -> list[Entry]:
+    """The entries of a data YAML, or the path itself as one.
+
+    Raises:
+        ValueError: it is no data YAML; `MissingClipsError` where what it names is not there.
+    """
     if path.suffix not in (".yaml", ".yml"):
-        return [(path, 1.0)]
+        return [Entry(path=path)]
     try:
         meta = read_yaml(path)
         if not isinstance(meta, dict) or set(meta) != {"META"} or not isinstance(meta["META"], list):
             raise ValueError("it must hold one list META of {path, ratio}")
-        return [_entry(path, entry, ("path", "ratio", *more_keys)) for entry in meta["META"]]
+        return [_entry(path, entry) for entry in meta["META"]]
     except MissingClipsError:
         raise
     except Exception as error:  # whatever the YAML parser raises
         raise ValueError(f"{path}: not a data YAML: {' '.join(str(error).split())}") from error
 
 
-def _entry(yaml: Path, entry: Any, keys: Sequence[str]) -> tuple[Path, float]:
+def _entry(yaml: Path, entry: Any) -> Entry:
     if not isinstance(entry, dict) or "path" not in entry:
         raise ValueError(f"entry {entry!r} has no path; write {{path: ..., ratio: 1.0}}")
-    for key in set(entry) - set(keys):
-        raise ValueError(f"unknown key {key!r}; {suggestion(str(key), keys)}")
-    ratio = float(entry.get("ratio", 1.0))
+    for key in set(entry) - set(_KEYS):
+        raise ValueError(f"unknown key {key!r}; {suggestion(str(key), _KEYS)}")
+    ratio, kind, drawn = float(entry.get("ratio", 1.0)), entry.get("type", DEFAULT_TYPE), entry.get("drawn", "once")
     if not 0 < ratio < float("inf"):
         raise ValueError(f"ratio is {ratio}; it must be above 0 (leave the entry out to use none of it)")
-    candidates = [yaml.parent / entry["path"], Path(entry["path"])]
+    if not isinstance(kind, str):
+        raise ValueError(f"type is {kind!r:.80}; give a name: sets of one name share batches")
+    if drawn not in get_args(Drawn):
+        raise ValueError(f"drawn is {drawn!r:.80}; give one of {', '.join(get_args(Drawn))}")
+    if drawn == "each_epoch" and ratio > 1:
+        raise ValueError(f"drawn is each_epoch and ratio {ratio}; a part is drawn, give a ratio of at most 1")
+    return Entry(path=_found(yaml, entry["path"]), ratio=ratio, type=kind, drawn=drawn)
+
+
+def _found(yaml: Path, path: str) -> Path:
+    """The path, from the YAML's folder or else from the working directory."""
+    candidates = [yaml.parent / path, Path(path)]
     for candidate in candidates:
         if candidate.exists():
-            return candidate, ratio
+            return candidate
     places = " and no ".join(map(str, candidates))
     raise MissingClipsError(f"{yaml}: there is no {places}; pre-tokenise first or correct the path")
 

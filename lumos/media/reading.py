@@ -2,11 +2,12 @@
 
 import errno
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
+from typing import Literal
 
 import av
 import numpy as np
@@ -14,6 +15,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from lumos.media.crop import crop_to_bucket, nearest_crop
+from lumos.media.decord_frames import Reader, choose_reader, frames_by_number
 from lumos.media.frames import (
     GAP,
     MISSING,
@@ -53,29 +55,43 @@ def read_clip(
     duration: Rate,
     size: int | tuple[int, int] | None = None,
     frame_choice: FrameChoice = "time",
+    reader: Reader = "auto",
 ) -> UInt8[np.ndarray, "F H W 3"]:
     """The n = round(fps * duration) frames of a video that make a clip, cropped to `size` if one is given.
 
     By "time", they are the frames nearest to `frame_times`, and none farther than half of 1 / fps from its time; by
-    "released", those that `frame_indices` numbers. Decoded as a stream: a frame that is not wanted is never held, one
-    that is wanted is cropped at once. Raises `MediaError` with the reason.
+    "released", those that `frame_indices` numbers, which decord seeks where it is the `reader`. Decoded as a stream: a
+    frame that is not wanted is never held, one that is wanted is cropped at once. Raises `MediaError` with the reason.
     """
+    used = choose_reader(reader, frame_choice)
     with media_errors(path):
         require_file(path)
         with Video(path) as video:
-            choose = _by_time if frame_choice == "time" else _as_released
+            if frame_choice == "time":
+                shown = _by_time(video, path, fps=fps, duration=duration)
+                whole = _pixels(video, shown, path, size=size)
+            else:
+                whole = _as_released(video, path, fps=fps, duration=duration, size=size, reader=used)
             frames: list[np.ndarray] = []
             shape: tuple[int, ...] | None = None
-            for shown in choose(video, path, fps=fps, duration=duration):
-                bucket = nearest_crop(shown.frame.width, shown.frame.height, size) if isinstance(size, int) else size
-                pixels = video.pixels(shown.frame, least_px=max(bucket) if bucket else None)
-                if shown.damaged:
-                    raise MediaError(path, UNDECODABLE, f"damaged data at frame {len(frames)} of the clip")
+            for pixels in whole:
                 if shape not in (None, pixels.shape):
                     raise MediaError(path, SIZE_CHANGES, f"at frame {len(frames)} of the clip")
                 shape = pixels.shape
                 frames.append(pixels if size is None else crop_to_bucket(pixels[None], size)[0])
             return np.stack(frames)
+
+
+def _pixels(
+    video: Video, frames: Iterable[Shown], path: str | Path, *, size: int | tuple[int, int] | None
+) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
+    """Frames as they are seen, HDR no larger than `size` needs. Raises `MediaError` for one of damaged data."""
+    for number, shown in enumerate(frames):
+        bucket = nearest_crop(shown.frame.width, shown.frame.height, size) if isinstance(size, int) else size
+        pixels = video.pixels(shown.frame, least_px=max(bucket) if bucket else None)
+        if shown.damaged:
+            raise MediaError(path, UNDECODABLE, f"damaged data at frame {number} of the clip")
+        yield pixels
 
 
 def _by_time(video: Video, path: str | Path, *, fps: Rate, duration: Rate) -> Iterator[Shown]:
@@ -94,15 +110,26 @@ def _by_time(video: Video, path: str | Path, *, fps: Rate, duration: Rate) -> It
         yield frame
 
 
-def _as_released(video: Video, path: str | Path, *, fps: Rate, duration: Rate) -> Iterator[Shown]:
+def _as_released(
+    video: Video,
+    path: str | Path,
+    *,
+    fps: Rate,
+    duration: Rate,
+    size: int | tuple[int, int] | None,
+    reader: Literal["pyav", "decord"],
+) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
     if not video.rate:
         raise MediaError(path, UNDECODABLE, "the file does not say its frame rate")
     wanted = frame_indices(video.stated_number(), video.rate, fps=fps, duration=duration)
+    if reader == "decord" and (sought := frames_by_number(video, path, wanted)) is not None:
+        yield from sought
+        return
     number = 0
-    for index, shown in islice(enumerate(video.from_start()), wanted[-1] + 1):
-        if index in wanted:
-            number += 1
-            yield shown
+    counted = islice(enumerate(video.from_start()), wanted[-1] + 1)
+    for pixels in _pixels(video, (shown for index, shown in counted if index in wanted), path, size=size):
+        number += 1
+        yield pixels
     if number < len(wanted):
         raise MediaError(path, TOO_SHORT, f"{number} of the {len(wanted)} frames asked for could be decoded")
 

@@ -80,6 +80,11 @@ class Video:
         self._unread = True
 
     @property
+    def container_name(self) -> str:
+        """FFmpeg's name of the container: "mov,mp4,m4a,3gp,3g2,mj2"."""
+        return self._container.format.name
+
+    @property
     def rate(self) -> Fraction | None:
         """Frames per second, as the file says or as its first frames let guess."""
         return self.stream.guessed_rate or self.stream.average_rate

@@ -1,12 +1,15 @@
 """Images and clips to files, whole or not at all."""
 
 import io
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, BinaryIO, cast
 
 import av
 import numpy as np
+from imageio.v3 import imopen
 from jaxtyping import UInt8
 from PIL import Image
 
@@ -41,43 +44,92 @@ def write_video(path: str | Path, frames: UInt8[np.ndarray, "F H W 3"], *, fps: 
     no frames, an FFmpeg without the encoder, or a disk that is full.
     """
     path = Path(path)
-    suffix = path.suffix.lower()
-    if suffix not in _ENCODERS:
+    if path.suffix.lower() == ".gif":
+        _check(frames, axes=4, path=path)
+        content = _gif(frames, fps=_rate(path, fps))
+        with replacing(path) as temporary:
+            temporary.write_bytes(content)
+        return
+    with video_writer(path, fps=fps) as add:
+        for frame in frames:
+            add(frame)
+
+
+@contextmanager
+def video_writer(path: str | Path, *, fps: Rate) -> Iterator[Callable[[UInt8[np.ndarray, "H W 3"]], None]]:
+    """A context with a function that adds a frame to an mp4, which has its name, whole, when the context ends.
+
+    Each frame is encoded when it is added: a video of any length takes the memory of a few frames. Raises `ValueError`
+    as `write_video`, and for a frame of another size.
+    """
+    path = Path(path)
+    rate = _rate(path, fps)
+    with replacing(path) as temporary, temporary.open("wb") as file, ExitStack() as opened:
+        video: Any = None
+        size: tuple[int, ...] | None = None
+
+        def add(frame: UInt8[np.ndarray, "H W 3"]) -> None:
+            nonlocal video, size
+            _check(frame, axes=3, path=path)
+            if size not in (None, frame.shape):
+                raise ValueError(f"cannot write {path}: a frame is {frame.shape}, those before it {size}")
+            if video is None:
+                video, size = opened.enter_context(_mp4(file, rate)), frame.shape
+            odd = (0, frame.shape[0] % 2), (0, frame.shape[1] % 2), (0, 0)
+            video.write_frame(np.pad(frame, odd, mode="edge"))
+
+        yield add
+        if video is None:
+            raise ValueError(f"cannot write {path}: there are no frames")
+
+
+def _rate(path: Path, fps: Rate) -> Fraction:
+    """The rate as a fraction; ValueError where a video of that name and rate cannot be written."""
+    if (suffix := path.suffix.lower()) not in _ENCODERS:
         raise ValueError(f"cannot write {path}: use a file name that ends in .mp4 or .gif")
-    if len(frames) == 0:
-        raise ValueError(f"cannot write {path}: there are no frames")
-    _check(frames, axes=4, path=path)
     if not 0 < fps <= _MOST_FPS:  # nor NaN
         raise SettingError("fps", f"is {fps}; a video is written with more than 0 and at most {_MOST_FPS}")
     if _ENCODERS[suffix] not in av.codecs_available:
         remedy = "reinstall PyAV from its wheel: pip install --force-reinstall --only-binary av av"
         raise ValueError(f"cannot write {path}: this FFmpeg has no encoder {_ENCODERS[suffix]}; {remedy}")
-    if suffix == ".mp4":
-        frames = np.pad(frames, ((0, 0), (0, frames.shape[1] % 2), (0, frames.shape[2] % 2), (0, 0)), mode="edge")
-    content = _encode(frames, fps=Fraction(fps).limit_denominator(1001), suffix=suffix)
-    with replacing(path) as temporary:
-        temporary.write_bytes(content)
+    return Fraction(fps).limit_denominator(1001)
 
 
 def _check(pixels: np.ndarray, *, axes: int, path: Path) -> None:
+    if axes == 4 and len(pixels) == 0:
+        raise ValueError(f"cannot write {path}: there are no frames")
     if pixels.dtype != np.uint8 or pixels.ndim != axes or pixels.shape[-1] != 3 or 0 in pixels.shape:
         rule = "give uint8 pixels [..., H, W, 3], none of them 0"
         raise ValueError(f"cannot write {path}: the pixels are {pixels.dtype} {list(pixels.shape)}; {rule}")
 
 
-def _encode(frames: np.ndarray, *, fps: Fraction, suffix: str) -> bytes:
-    """The file's bytes, made in memory: FFmpeg itself does not say plainly that a disk is full."""
+@contextmanager
+def _mp4(file: BinaryIO, fps: Fraction) -> Iterator[Any]:
+    """A context with imageio's writer of an mp4 to an open file; Python writes, and says when a disk is full."""
+    video: Any = imopen(file, "w", plugin="pyav", extension=".mp4", container="mp4")
+    try:
+        video.init_video_stream(_ENCODERS[".mp4"], fps=float(fps), pixel_format="yuv420p")
+        # imageio has no argument for what the encoder is told; that it arrives is tested on the file
+        video._video_stream.options = {"crf": "16", "preset": "medium", "x264-params": _SAME_BYTES}
+        yield video
+        video.close()
+    except BaseException:
+        video._video_stream = None  # there is no more to encode: imageio would try again now, and when it is forgotten
+        with suppress(Exception):
+            video.close()
+        video._container = None
+        raise
+
+
+def _gif(frames: np.ndarray, *, fps: Fraction) -> bytes:
+    """The bytes of a gif, each frame in 256 colours of its own, which imageio's writer does not choose."""
     file = io.BytesIO()
-    with av.open(file, "w", format=suffix.removeprefix(".")) as container:
-        stream = cast(av.VideoStream, container.add_stream(_ENCODERS[suffix], rate=fps))
+    with av.open(file, "w", format="gif") as container:
+        stream = cast(av.VideoStream, container.add_stream(_ENCODERS[".gif"], rate=fps))
         stream.height, stream.width = frames.shape[1:3]
-        if suffix == ".mp4":
-            stream.pix_fmt = "yuv420p"
-            stream.options = {"crf": "16", "preset": "medium", "x264-params": _SAME_BYTES}
-        else:
-            stream.pix_fmt = "pal8"
+        stream.pix_fmt = "pal8"
         for index, pixels in enumerate(frames):
-            frame = _palette_frame(pixels) if suffix == ".gif" else av.VideoFrame.from_ndarray(pixels, format="rgb24")
+            frame = _palette_frame(pixels)
             frame.pts, frame.time_base = index, 1 / fps
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))

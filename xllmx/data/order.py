@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from xllmx.rng import seed_for
+from xllmx.subset import Subset, draw, num_drawn
 
 _POOL_BATCHES = 32
 """Global batches sorted by length together: many enough for even lengths, few enough that an epoch stays well mixed."""
@@ -38,6 +39,9 @@ class BatchOrder:
     """Samples share a batch only if their keys are equal; None: any may."""
     by_length: bool = True
     """Whether samples of similar length share a batch; False: as the shuffle has them."""
+    subsets: Sequence[Subset] = ()
+    """Samples of which each epoch sees a share, drawn from (seed, epoch); no two overlap. Of each bucket key the same
+    share is seen, so that all epochs are of one length."""
     start: int = 0
     """Batches drawn so far: iteration goes on from here."""
 
@@ -59,7 +63,8 @@ class BatchOrder:
     @cached_property
     def global_batches_per_epoch(self) -> int:
         """Global batches of an epoch."""
-        return sum(max(len(indices) // self.global_batch_size, 1) for indices in self._by_key)
+        counts = [num_drawn(indices, self.subsets) for indices in self._by_key]
+        return sum(max(count // self.global_batch_size, 1) for count in counts)
 
     @property
     def batches_per_epoch(self) -> int:
@@ -103,8 +108,12 @@ class BatchOrder:
         """Return the global batches of the epoch, [global_batches_per_epoch, global_batch_size]."""
         # The name of this random stream is part of every run's order: another one would change resumed runs.
         random = np.random.default_rng(seed_for(self.seed, epoch, stream="sampler"))
+        groups = self._by_key
+        if self.subsets:  # of its own stream: the order of what is drawn stays that of a set without subsets
+            choosing = np.random.default_rng(seed_for(self.seed, epoch, stream="subsets"))
+            groups = [draw(indices, self.subsets, choosing) for indices in groups]
         lengths = np.asarray(self.lengths)
-        batches = np.concatenate([self._batches_of(indices, lengths, random) for indices in self._by_key])
+        batches = np.concatenate([self._batches_of(indices, lengths, random) for indices in groups])
         return batches[random.permutation(len(batches))]
 
     def _batches_of(self, indices: np.ndarray, lengths: np.ndarray, random: np.random.Generator) -> np.ndarray:

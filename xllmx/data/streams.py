@@ -11,7 +11,7 @@ from xllmx.data.loader import CyclicLoader, build_loader
 from xllmx.data.order import BatchOrder
 from xllmx.ranks.distributed import num_ranks, rank
 from xllmx.rng import generator_at, seed_for
-from xllmx.task import KeyedDataset, SizedDataset
+from xllmx.task import KeyedDataset, SizedDataset, SubsetDataset
 
 
 class Streams:
@@ -54,6 +54,7 @@ class Streams:
             name: BatchOrder(
                 lengths=data.lengths,
                 bucket_keys=data.bucket_keys if isinstance(data, KeyedDataset) else None,
+                subsets=data.subsets if isinstance(data, SubsetDataset) else (),
                 batch_size=batch_size.get(name.partition("/")[0], 1),
                 accumulation=(accumulation or {}).get(name, 1),
                 seed=seed_for(seed, stream=name),

@@ -96,17 +96,20 @@ def check_pickle(content: bytes | mmap, start: int = 0, *, most_bytes: int = MOS
         place = end
 
 
-def read_pickle(content: bytes, known: Mapping[tuple[str, str], Any] | None = None) -> Any:
+def read_pickle(
+    content: bytes, known: Mapping[tuple[str, str], Any] | None = None, *, most_bytes: int = MOST_BYTES
+) -> Any:
     """Return the value of a pickle, made of plain values and of what `known` holds for the names it asks for.
 
     Args:
         content: the pickle.
         known: (module, name) -> what stands for it; None: no name is known.
+        most_bytes: of the pickle.
 
     Raises:
         ValueError: it is refused by `check_pickle`, asks for another name, or is damaged.
     """
-    check_pickle(content)
+    check_pickle(content, most_bytes=most_bytes)
     try:
         return _Unpickler(content, known or {}).load()
     except Exception as error:  # hostile bytes may raise anything
@@ -116,13 +119,13 @@ def read_pickle(content: bytes, known: Mapping[tuple[str, str], Any] | None = No
         raise ValueError(reason) from error
 
 
-def read_plain(content: bytes) -> Any:
-    """Return the value of a pickle of numbers, strings, None, and lists, tuples and dicts of them.
+def read_plain(content: bytes, *, most_bytes: int = MOST_BYTES) -> Any:
+    """Return the value of a pickle, of at most `most_bytes`, of numbers, strings, None, lists, tuples, dicts of them.
 
     Raises:
         ValueError: it holds anything else, is nested without end, or spells far more values than it has bytes.
     """
-    value = read_pickle(content)
+    value = read_pickle(content, most_bytes=most_bytes)
     check_plain(value, most_values=_MOST_VALUES_PER_BYTE * len(content))
     return value
 

@@ -19,7 +19,8 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, is_zipfile
 import torch
 from torch import Tensor
 
-from xllmx.safe.plain_pickle import Seen, check_pickle
+from xllmx.safe.bounded_file import read_bounded
+from xllmx.safe.plain_pickle import MOST_BYTES, Seen, check_pickle, read_plain
 
 _END, _END64, _LOCATOR64 = struct.Struct("<4s4H2LH"), struct.Struct("<4sQ2H2L4Q"), struct.Struct("<4sLQL")
 _ZIP64_FROM = 0xFFFF_FFFF
@@ -86,6 +87,20 @@ def load_tensors(file: Path) -> dict[str, Tensor]:
     ):
         raise ValueError("it does not map names to tensors, as a state dict does")
     return content
+
+
+def load_plain(file: Path, *, most_bytes: int = MOST_BYTES) -> Any:
+    """Return the plain values (`read_plain`) in a file of torch.save, of at most `most_bytes`.
+
+    Raises:
+        ValueError: it is damaged, older than torch 1.6, or holds anything else; one line without the name of the file.
+        OSError: it is not there or cannot be read.
+    """
+    content = read_bounded(file, most_bytes=most_bytes)
+    if content[:4] != b"PK\x03\x04":
+        raise ValueError("it is no file of torch.save, or one of torch before 1.6; write it again with torch.save")
+    with open_archive(io.BytesIO(content)) as archive:
+        return read_plain(read_part(archive, "data.pkl"), most_bytes=most_bytes)
 
 
 def read_part(archive: ZipFile, name: str) -> bytes:

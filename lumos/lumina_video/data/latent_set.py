@@ -7,9 +7,10 @@ import numpy as np
 from lumos.lumina_video.data.latents import LatentClip, VAEIdentity
 from lumos.lumina_video.data.released import ReleasedLatents
 from lumos.lumina_video.data.shards import LATENTS, SHAPE_COLUMNS, LatentShards
-from lumos.media.data_yaml import entries_of, repeated
+from lumos.media.data_yaml import entries_of
 from lumos.media.parquet_rows import INDEX_NAME, files_of_index
 from xllmx.safe.json_text import parse_json, read_text
+from xllmx.subset import Subset
 
 _READABLE = "a folder of shards, its index.json, a .parquet file, a released record (.jsonl, .json), or a data YAML"
 
@@ -21,7 +22,7 @@ class LatentSet:
     """The clips of what a path names.
 
     A folder of shards, its `index.json`, one `.parquet`, a released record whose pickles lie beside it, or a data YAML
-    `META: [{path, ratio}]` of such.
+    `META: [{path, ratio, type, drawn}]` of such.
 
     An entry's `type` is taken and says nothing here: a batch has latents of one size in any case.
     """
@@ -30,6 +31,8 @@ class LatentSet:
     """Int64 [N, 5]: `lumos.lumina_video.data.shards.SHAPE_COLUMNS`."""
     vae: VAEIdentity | None
     """Which VAE made them; None where no clip says it."""
+    subsets: list[Subset]
+    """Clips of which each epoch sees a part."""
 
     def __init__(self, path: str | Path) -> None:
         """Open what the path names; no clip is read.
@@ -39,13 +42,15 @@ class LatentSet:
         """
         self._parts: list[LatentShards | ReleasedLatents] = []
         items, shapes = [np.zeros((0, 2), np.int64)], [np.zeros((0, len(SHAPE_COLUMNS)), np.int64)]
-        self.vae = None
-        for part_path, ratio in entries_of(Path(path), more_keys=("type",)):
-            part = _open(part_path)
+        self.vae, self.subsets, total = None, [], 0
+        for entry in entries_of(Path(path)):
+            part = _open(entry.path)
             if self.vae is not None and part.vae is not None:
-                self.vae.require(part.vae, said_by=part_path)
+                self.vae.require(part.vae, said_by=entry.path)
             self.vae = self.vae or part.vae
-            chosen = repeated(len(part), ratio)
+            chosen = entry.chosen(len(part))
+            self.subsets += entry.subset(total, total + len(chosen))
+            total += len(chosen)
             items.append(np.stack([np.full_like(chosen, len(self._parts)), chosen], axis=1))
             shapes.append(part.shapes[chosen])
             self._parts.append(part)

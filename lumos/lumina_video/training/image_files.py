@@ -12,10 +12,11 @@ from torch import Tensor
 from lumos.lumina_video.encoding.crops import crop_sizes
 from lumos.lumina_video.training.task_config import ScaleTask
 from lumos.media.crop import crop_to_bucket, nearest_size
-from lumos.media.data_yaml import entries_of, repeated
+from lumos.media.data_yaml import entries_of
 from lumos.media.reading import read_image
 from xllmx.data.broken import BrokenSampleError
 from xllmx.safe.json_text import json_lines, parse_json, read_text
+from xllmx.subset import Subset
 
 _REMEDY = 'write {"path": ..., "prompt": ...} for each'
 _MOST_BYTES = 2**30
@@ -41,7 +42,7 @@ def is_image_list(task: ScaleTask) -> bool:
     if task.media_type != "image" or not Path(task.data).is_file():
         return False
     try:
-        return all(_is_list(path) for path, _ in entries_of(Path(task.data), more_keys=("type",)))
+        return all(_is_list(entry.path) for entry in entries_of(Path(task.data)))
     except ValueError:  # for who opens latents to say
         return False
 
@@ -63,9 +64,12 @@ class ImageFiles:
             raise ValueError(f"{task.data} lists images: set image_size, the side they are cropped to, of this task")
         self._sizes = crop_sizes(task.image_size)
         self._records: list[tuple[Path, str]] = []
-        for path, ratio in entries_of(Path(task.data), more_keys=("type",)):
-            records = [_record(one, path) for one in _rows(path)]
-            self._records += [records[index] for index in repeated(len(records), ratio)]
+        self.subsets: list[Subset] = []
+        for entry in entries_of(Path(task.data)):
+            records = [_record(one, entry.path) for one in _rows(entry.path)]
+            chosen = entry.chosen(len(records))
+            self.subsets += entry.subset(len(self._records), len(self._records) + len(chosen))
+            self._records += [records[index] for index in chosen]
         if not self._records:
             raise ValueError(f"{task.data} lists no image; {_REMEDY}")
         self.lengths: Sequence[int] = [1] * len(self._records)

@@ -13,12 +13,16 @@ from lumos.lumina_video.training.samples import Sample, num_frames_of, sides_of
 from lumos.lumina_video.training.task_config import ScaleTask
 from xllmx.data.broken import BrokenSampleError
 from xllmx.ranks.distributed import is_main
+from xllmx.subset import within
 
 _LOG = logging.getLogger(__name__)
 
 
 class LatentStream:
-    """Map-style dataset of `Sample`. A batch has one size (T, H, W), `bucket_keys`; `lengths` count its tokens."""
+    """Map-style dataset of `Sample`. A batch has one size (T, H, W), `bucket_keys`; `lengths` count its tokens.
+
+    `subsets` are the clips of which an epoch sees a part.
+    """
 
     def __init__(
         self, name: str, latents: LatentSet, task: ScaleTask, *, model: LuminaVideoConfig, held_out: bool = False
@@ -40,6 +44,7 @@ class LatentStream:
         scale = task.scale
         self.lengths: Sequence[int] = [t * h * w // (scale.frames * scale.pixels**2) for t, h, w in used]
         self.bucket_keys: Sequence[Hashable] = used
+        self.subsets = within(latents.subsets, self._used)
 
     def __len__(self) -> int:
         return len(self._used)

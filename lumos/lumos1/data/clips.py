@@ -11,17 +11,21 @@ from torch.utils.data import Dataset
 from lumos.lumos1.data.released import ReleasedClips, read_released
 from lumos.lumos1.data.shards import CLIPS, SHAPE_COLUMNS, ClipShards
 from lumos.lumos1.sequence import Clip
-from lumos.media.data_yaml import entries_of, repeated
+from lumos.media.data_yaml import entries_of
 from lumos.media.parquet_rows import INDEX_NAME, files_of_index
 from lumos.tokenizer.vocab import Vocab
 from xllmx.argument_types import checked_types
+from xllmx.safe.bounded_file import read_bounded
 from xllmx.safe.json_text import json_lines, parse_json, read_text, without_cut_line
+from xllmx.safe.plain_pickle import read_plain
+from xllmx.safe.torch_archive import load_plain
+from xllmx.subset import Subset
 
 __all__ = ["ClipDataset", "read_released"]
 
 _READABLE = (
-    "a folder of shards or of released pickles, index.json, merge-record.json, a *-record.jsonl, a .parquet or .pkl "
-    "file, or a data YAML"
+    "a folder of shards or of released pickles, index.json, merge-record.json, a *-record.jsonl, a .parquet, .pkl or "
+    ".pth file, or a data YAML"
 )
 
 _MOST_RECORD_BYTES = 2**30
@@ -31,9 +35,11 @@ _MOST_RECORD_BYTES = 2**30
 class ClipDataset(Dataset[Clip]):
     """Clips of any source this project reads, as a map-style dataset.
 
-    `path` is a folder of shards or of released pickles, an `index.json`, a released `merge-record.json` or
-    `*-record.jsonl`, a single `.parquet` or `.pkl`, or a data YAML `META: [{path, ratio}]`, whose paths are relative to
-    the YAML or to the working directory. A ratio of 2.5 takes every clip twice and every other one once more.
+    `path` is a folder of shards or of released pickles, an `index.json`, a released record (`merge-record.json`,
+    `*-record.jsonl`, or its list in a `.pkl` or `.pth`), a single `.parquet` or `.pkl`, or a data YAML
+    `META: [{path, ratio, type, drawn}]`, whose paths are relative to the YAML or to the working directory. A ratio of
+    2.5 takes every clip twice and every other one once more; of one below 1 with `drawn: each_epoch` all clips are
+    here, and `subsets` says how many of them an epoch sees.
     Raises `ValueError` that names the file for whatever cannot be read; `MissingClipsError` for clips that a YAML
     names and that are not there.
     """
@@ -42,15 +48,23 @@ class ClipDataset(Dataset[Clip]):
     """Tokens of each clip's sequence (placeholders still one token each)."""
     shapes: np.ndarray
     """Int64 [N, 6]: `lumos.lumos1.data.shards.SHAPE_COLUMNS`; -1 where only the length is known (a released record)."""
+    types: Sequence[str] | None
+    """The type of each clip's entry in the YAML; None where all are of one."""
+    subsets: list[Subset]
+    """Clips of which each epoch sees a part."""
 
     @checked_types
     def __init__(self, path: str | Path, *, vocab: Vocab | None = None) -> None:
         self._parts: list[ClipShards | ReleasedClips] = []
         items, lengths = [np.zeros((0, 2), np.int64)], [np.zeros(0, np.int64)]
         shapes = [np.zeros((0, len(SHAPE_COLUMNS)), np.int64)]
-        for part_path, ratio in entries_of(Path(path)):
-            part = _open(part_path, vocab or Vocab())
-            chosen = repeated(len(part.lengths), ratio)
+        types: list[str] = []
+        self.subsets = []
+        for entry in entries_of(Path(path)):
+            part = _open(entry.path, vocab or Vocab())
+            chosen = entry.chosen(len(part.lengths))
+            self.subsets += entry.subset(len(types), len(types) + len(chosen))
+            types += [entry.type] * len(chosen)
             items.append(np.stack([np.full_like(chosen, len(self._parts)), chosen], axis=1))
             lengths.append(np.asarray(part.lengths, dtype=np.int64)[chosen])
             shapes.append(part.shapes[chosen])
@@ -58,6 +72,7 @@ class ClipDataset(Dataset[Clip]):
         self._items = np.concatenate(items)
         self.lengths = np.concatenate(lengths).tolist()
         self.shapes = np.concatenate(shapes)
+        self.types = types if len(set(types)) > 1 else None
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -77,8 +92,8 @@ def _open(path: Path, vocab: Vocab) -> "ClipShards | ReleasedClips":
     match path.suffix:
         case ".parquet":
             return ClipShards([path])
-        case ".pkl":
-            return ReleasedClips.of_files([path], vocab)
+        case ".pkl" | ".pth":
+            return _open_pickle(path, vocab)
         case ".json" | ".jsonl":
             return _open_json(path, vocab)
     raise ValueError(f"{path}: cannot read clips from it; give {_READABLE}")
@@ -111,6 +126,23 @@ def _open_json(path: Path, vocab: Vocab) -> "ClipShards | ReleasedClips":
     except (KeyError, TypeError) as error:
         raise ValueError(f"{path}: damaged index of clips ({type(error).__name__}: {error}); {remedy}") from error
     raise ValueError(f"{path}: neither an index of shards nor a released record; give {_READABLE}")
+
+
+def _open_pickle(path: Path, vocab: Vocab) -> ReleasedClips:
+    """A released record, a list of {file, len, id} in a pickle or in a file of torch.save; or one sample."""
+    try:
+        if path.suffix == ".pth":
+            content = load_plain(path, most_bytes=_MOST_RECORD_BYTES)
+        else:
+            content = read_plain(read_bounded(path, most_bytes=_MOST_RECORD_BYTES), most_bytes=_MOST_RECORD_BYTES)
+    except (ValueError, OSError) as error:
+        raise ValueError(f"{path}: not a released sample or a record of some ({error})") from error
+    if not isinstance(content, list):
+        return ReleasedClips.of_files([path], vocab)
+    try:
+        return ReleasedClips.of_records(path, content, vocab)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{path}: damaged record ({type(error).__name__}: {error}); write it again") from error
 
 
 def _json_lines(text: str) -> list[Any]:

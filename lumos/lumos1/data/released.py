@@ -1,5 +1,6 @@
 """Clips in the pickles of the Lumos-1 release, read by an unpickler that admits plain data only."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,14 @@ from lumos.lumos1.data.shards import SHAPE_COLUMNS, sequence_lengths
 from lumos.lumos1.sequence import Clip, split_sequence
 from lumos.tokenizer.vocab import Vocab
 from xllmx.safe.bounded_file import read_bounded
+from xllmx.safe.json_text import json_lines, read_text
 from xllmx.safe.plain_pickle import read_plain
 
 _MOST_BYTES = 64 * 2**20
 """Of one sample; the longest of the release has some ten thousand tokens."""
+
+_MOST_CAPTION_BYTES = 2**30
+"""Of all captions of a set; those of a million clips have a few hundred MB."""
 
 
 def read_released(path: str | Path, vocab: Vocab) -> Clip:
@@ -37,9 +42,16 @@ class ReleasedClips:
     """Released pickles, each read when it is asked for."""
 
     def __init__(
-        self, files: Sequence[Path], lengths: Sequence[int], vocab: Vocab, *, shapes: Sequence[tuple[int, ...]] = ()
+        self,
+        files: Sequence[Path],
+        lengths: Sequence[int],
+        vocab: Vocab,
+        *,
+        shapes: Sequence[tuple[int, ...]] = (),
+        said: Sequence[tuple[str, str]] = (),
     ) -> None:
-        self._files, self._vocab = list(files), vocab
+        """Take files and what is known of each: tokens, `SHAPE_COLUMNS`, and the caption and source no sample says."""
+        self._files, self._vocab, self._said = list(files), vocab, list(said)
         self.lengths = np.array(lengths, dtype=np.int64)
         self.shapes = np.array(shapes or [(-1,) * len(SHAPE_COLUMNS)] * len(files), dtype=np.int64)
 
@@ -57,10 +69,37 @@ class ReleasedClips:
         found = {name: _locate(path, name) for name in lengths}
         if len(set(found.values())) < len(found):
             raise ValueError(f"{path}: two of its samples would be one file here; move the whole set, folders and all")
-        return cls(list(found.values()), list(lengths.values()), vocab)
+        captions = _captions(path)
+        said = [captions.get(name, ("", str(found[name]))) for name in found] if captions else []
+        return cls(list(found.values()), list(lengths.values()), vocab, said=said)
 
     def __getitem__(self, index: int) -> Clip:
-        return read_released(self._files[index], self._vocab)
+        clip = read_released(self._files[index], self._vocab)
+        if not self._said:
+            return clip
+        caption, source = self._said[index]
+        return dataclasses.replace(clip, caption=caption, source=source)
+
+
+def captions_path(record: Path) -> Path:
+    """Where a set that was written here says the captions of its samples."""
+    return record.with_name(f"{record.stem}-captions.jsonl")
+
+
+def _captions(record: Path) -> dict[str, tuple[str, str]]:
+    """Recorded file -> caption and source, of a set that was written here; empty for any other."""
+    path, remedy = captions_path(record), "write the set again, or remove this file"
+    if not path.is_file():
+        return {}
+    found = {}
+    text = read_text(path, remedy=remedy, most_bytes=_MOST_CAPTION_BYTES)
+    for number, row in json_lines(text, str(path), remedy=remedy):
+        values = [row.get(name) if isinstance(row, dict) else None for name in ("file", "caption", "source")]
+        words = [value for value in values if isinstance(value, str)]
+        if len(words) < len(values):
+            raise ValueError(f"{path}: line {number} says no file, caption and source; {remedy}")
+        found[words[0]] = (words[1], words[2])
+    return found
 
 
 def _locate(record: Path, name: Any) -> Path:

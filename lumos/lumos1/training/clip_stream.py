@@ -12,13 +12,15 @@ from lumos.lumos1.training.samples import Sample
 from lumos.lumos1.training.tokenizer_check import check_vocabulary
 from lumos.tokenizer.vocab import Vocab
 from xllmx.data.broken import BrokenSampleError
+from xllmx.subset import within
 
 
 class ClipStream:
     """Map-style dataset of `Sample`.
 
-    `lengths` are in tokens, `bucket_keys` the grids (H, W), so that a batch has one aspect; both are those of the cut
-    clips, as far as they are known without reading them (of a released record only the whole length is).
+    `lengths` are in tokens, `bucket_keys` the grids (H, W) and the type that a data YAML gives a set, so that a batch
+    has one of each; both are those of the cut clips, as far as they are known without reading them (of a released
+    record only the whole length is). `subsets` are the clips of which an epoch sees a part.
     """
 
     def __init__(
@@ -34,8 +36,11 @@ class ClipStream:
         self.selection = limit.select(shapes, lengths)
         used = self.selection.indices
         self.lengths: Sequence[int] = np.minimum(lengths, limit.max_length)[used].tolist()
-        grids = [tuple(grid) for grid in shapes[used, 2:4].tolist()]
-        self.bucket_keys: Sequence[Hashable] | None = grids if bool(known.all()) and len(set(grids)) > 1 else None
+        grids = shapes[used, 2:4].tolist() if bool(known.all()) else [()] * len(used)
+        types = [clips.types[index] for index in used] if clips.types else [""] * len(used)
+        keys = [(*grid, kind) for grid, kind in zip(grids, types, strict=True)]
+        self.bucket_keys: Sequence[Hashable] | None = keys if len(set(keys)) > 1 else None
+        self.subsets = within(clips.subsets, used)
 
     def __len__(self) -> int:
         return len(self.selection.indices)

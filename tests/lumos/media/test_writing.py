@@ -12,7 +12,7 @@ import pytest
 
 from lumos.media import writing
 from lumos.media.reading import read_clip, read_image
-from lumos.media.writing import write_image, write_video
+from lumos.media.writing import video_writer, write_image, write_video
 from tests.lumos.media.pictures import numbered, numbers, synthetic
 
 
@@ -69,6 +69,29 @@ def test_equal_frames_make_equal_files_on_any_machine(tmp_path: Path) -> None:
     assert content == (tmp_path / "b.mp4").read_bytes()
     assert b" threads=1 lookahead_threads=1 " in content  # x264 notes its settings in what it writes
     assert b" mbtree=0 " in content
+
+
+def test_frames_go_to_the_file_one_by_one(tmp_path: Path) -> None:
+    frames = np.random.RandomState(0).randint(0, 256, (20, 64, 96, 3)).astype(np.uint8)
+    sizes = []
+    with video_writer(tmp_path / "a.mp4", fps=5) as add:
+        for frame in frames:
+            add(frame)
+            sizes.append(sum(path.stat().st_size for path in tmp_path.iterdir()))
+        assert not (tmp_path / "a.mp4").exists()
+    assert sizes[-1] > sizes[0]  # what is encoded does not wait in memory
+    write_video(tmp_path / "b.mp4", frames, fps=5)
+    assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
+
+
+def test_a_stream_of_no_frames_or_of_two_sizes_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="there are no frames"), video_writer(tmp_path / "a.mp4", fps=5):
+        pass
+    with video_writer(tmp_path / "b.mp4", fps=5) as add:
+        add(numbered(1)[0])
+        with pytest.raises(ValueError, match=r"a frame is \(32, 50, 3\), those before it \(32, 48, 3\)"):
+            add(numbered(1, 32, 50)[0])
+    assert [path.name for path in tmp_path.iterdir()] == ["b.mp4"]
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

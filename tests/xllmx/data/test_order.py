@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from xllmx.data.order import BatchOrder
+from xllmx.subset import Subset
 
 LENGTHS = np.random.default_rng(0).integers(10, 90, size=101).tolist()
 
@@ -85,3 +86,31 @@ def test_a_data_set_smaller_than_a_batch_is_repeated() -> None:
 def test_bad_settings_are_named(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         order_of(**settings)
+
+
+def test_each_epoch_draws_its_part_of_a_subset_and_one_integer_resumes() -> None:
+    """Of samples 20..99 a quarter is seen, another one each time; a resumed run sees the same."""
+    subsets = [Subset(start=20, stop=100, share=0.25)]
+    order = order_of(subsets=subsets)
+    assert order.batches_per_epoch == (101 - 60) // 4
+    size = order.batches_per_epoch
+    whole = list(islice(order_of(subsets=subsets), 3 * size))
+    for start in (1, size, 2 * size + 3):
+        assert list(islice(order_of(subsets=subsets, start=start), 3 * size - start)) == whole[start:]
+    epochs = [set(chain.from_iterable(whole[size * epoch : size * (epoch + 1)])) for epoch in range(3)]
+    assert all(19 <= len(epoch & set(range(20, 100))) <= 20 for epoch in epochs)
+    assert len((epochs[0] | epochs[1] | epochs[2]) & set(range(20, 100))) > 30
+
+
+def test_of_each_bucket_the_same_share_is_drawn_so_that_epochs_are_of_one_length() -> None:
+    keys = [index % 3 for index in range(101)]
+    subsets = [Subset(start=0, stop=101, share=0.5)]
+    order = order_of(subsets=subsets, bucket_keys=keys)
+    assert order.batches_per_epoch == 3 * (17 // 4)
+    for epoch in range(4):
+        numbers = range(epoch * order.batches_per_epoch, (epoch + 1) * order.batches_per_epoch)
+        assert all(len({index % 3 for index in order.batch(number)}) == 1 for number in numbers)
+
+
+def test_a_set_without_subsets_has_the_order_it_had() -> None:
+    assert order_of().batch(0) == order_of(subsets=[Subset(start=0, stop=101, share=1.0)]).batch(0)

@@ -10,6 +10,7 @@ import torch
 
 from lumos.lumina_video.data.latent_set import LatentSet
 from tests.lumos.lumina_video.latents import VAE, write_latents
+from xllmx.subset import Subset
 
 
 def test_a_set_is_named_by_folder_index_shard_or_yaml(tmp_path: Path) -> None:
@@ -27,6 +28,14 @@ def test_a_set_is_named_by_folder_index_shard_or_yaml(tmp_path: Path) -> None:
     assert both.shapes[:, 1].tolist() == [4] * 10 + [1] * 6
     assert [both[index].source for index in (0, 1, 10, 13)] == ["0.mp4", "2.mp4", "0.mp4", "0.mp4"]
     assert both.vae == VAE
+
+
+def test_of_a_set_that_each_epoch_draws_anew_all_is_there(tmp_path: Path) -> None:
+    for name, num in (("a", 3), ("b", 4)):
+        write_latents(tmp_path / name, num=num)
+    (tmp_path / "c.yaml").write_text("META: [{path: a}, {path: b, ratio: 0.5, drawn: each_epoch}]")
+    latents = LatentSet(tmp_path / "c.yaml")
+    assert (len(latents), latents.subsets) == (7, [Subset(start=3, stop=7, share=0.5)])
 
 
 @pytest.mark.parametrize("name", ["record.jsonl", "record.json"])

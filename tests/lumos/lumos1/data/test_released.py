@@ -5,7 +5,9 @@ import pickle
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 from lumos.lumos1.data.clips import ClipDataset
 from tests.lumos.lumos1.data.test_clips import make_clip, write, write_released
@@ -59,3 +61,48 @@ def test_a_small_pickle_that_spells_a_large_one_is_refused_at_once(tmp_path: Pat
         (tmp_path / "a.pkl").write_bytes(content)
         with pytest.raises(ValueError, match=r"a\.pkl: not a released sample"):
             ClipDataset(tmp_path / "a.pkl")
+
+
+@pytest.mark.parametrize("name", ["record.pkl", "record.pth"])
+def test_a_record_in_a_pickle_or_a_file_of_torch_is_read(tmp_path: Path, name: str) -> None:
+    records = []
+    for number in range(3):
+        length = write_released(tmp_path / "files" / f"{number}.pkl", make_clip(number))
+        records.append({"file": f"files/{number}.pkl", "len": length, "id": number})
+    if name.endswith(".pth"):
+        torch.save(records, tmp_path / name)
+    else:
+        (tmp_path / name).write_bytes(pickle.dumps(records))
+    clips = ClipDataset(tmp_path / name)
+    assert clips.lengths == [record["len"] for record in records]
+    np.testing.assert_array_equal(clips[2].codes, make_clip(2).codes)
+
+
+class Attack:
+    def __reduce__(self) -> tuple:
+        return print, ("attacked",)
+
+
+@pytest.mark.parametrize("content", [[Attack()], {"token": [1]}, [{"name": "a"}], [{"file": "a", "len": None}]])
+def test_another_file_of_torch_is_refused_and_runs_nothing(
+    tmp_path: Path, content: object, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.save(content, tmp_path / "a.pth")
+    with pytest.raises(ValueError, match=r"a\.pth: (damaged record|not a released sample)"):
+        ClipDataset(tmp_path / "a.pth")
+    (tmp_path / "b.pth").write_bytes(b"PK\x03\x04 no archive")
+    with pytest.raises(ValueError, match=r"b\.pth: not a released sample"):
+        ClipDataset(tmp_path / "b.pth")
+    assert capsys.readouterr().out == ""
+
+
+def test_types_and_parts_of_a_yaml_come_with_the_clips(tmp_path: Path) -> None:
+    for name, number in (("a", 4), ("b", 3)):
+        write(tmp_path / name, [make_clip(index) for index in range(number)])
+    (tmp_path / "data.yaml").write_text(
+        "META:\n  - {path: a, type: image}\n  - {path: b, type: video, ratio: 0.5, drawn: each_epoch}\n"
+    )
+    clips = ClipDataset(tmp_path / "data.yaml")
+    assert clips.types == ["image"] * 4 + ["video"] * 3
+    assert [(subset.start, subset.stop) for subset in clips.subsets] == [(4, 7)]
+    assert ClipDataset(tmp_path / "a").types is None

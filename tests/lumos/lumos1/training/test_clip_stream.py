@@ -13,6 +13,7 @@ from lumos.lumos1.training.clip_stream import ClipStream
 from lumos.lumos1.training.task import LumosTask, LumosTaskConfig
 from xllmx.data.broken import BrokenSampleError, Replacing
 from xllmx.data.streams import Streams
+from xllmx.subset import Subset
 
 
 def clip(index: int = 0, *, frames: int = 4, prompt_length: int = 6, grid: tuple[int, int] = (8, 4)) -> Clip:
@@ -50,6 +51,27 @@ def test_what_is_too_long_is_cut_or_left_out_and_counted(
         stream_of(folder, tiny_config, max_length=50, too_long="cut")
     with pytest.raises(ValueError, match="too_long is 'crop'; it must be one of error, cut, drop"):
         stream_of(folder, tiny_config, too_long="crop")
+
+
+def test_a_yaml_says_what_shares_batches_and_of_what_an_epoch_sees_a_part(
+    tmp_path: Path, tiny_config: LumosConfig
+) -> None:
+    """Of the second set a half is drawn anew; one of its clips is too long, and not among those that are drawn from."""
+    for name, number in (("a", 3), ("b", 9)):
+        with ClipWriter(tmp_path / name) as writer:
+            for index in range(number):
+                writer.add(clip(index, frames=4 if (name, index) == ("b", 2) else 1))
+    entries = ["{path: a, type: one}", "{path: b, type: two, ratio: 0.5, drawn: each_epoch}"]
+    (tmp_path / "data.yaml").write_text(f"META: [{', '.join(entries)}]")
+    stream = stream_of(tmp_path / "data.yaml", tiny_config, max_length=100, too_long="drop")
+    assert stream.subsets == [Subset(start=3, stop=11, share=0.5)]
+    order = Streams({"clips": stream}, batch_size={"clips": 1}).orders["clips"]
+    epochs = [[order.batch(epoch * 7 + number)[0] for number in range(7)] for epoch in range(6)]
+    assert order.batches_per_epoch == 7
+    assert all({0, 1, 2} < set(epoch) and len(set(epoch)) == 7 for epoch in epochs)
+    assert {index for epoch in epochs for index in epoch} == set(range(11))
+    pairs = Streams({"clips": stream}, batch_size={"clips": 2}).orders["clips"]
+    assert all(max(batch) < 3 or min(batch) >= 3 for batch in map(pairs.batch, range(12)))
 
 
 def test_batches_have_one_aspect(tmp_path: Path, tiny_config: LumosConfig) -> None:

@@ -1,0 +1,42 @@
+"""Entries of a data YAML: the release's keys, and parts that each epoch draws anew."""
+
+from pathlib import Path
+
+import pytest
+
+from lumos.media.data_yaml import entries_of
+
+
+def entry(tmp_path: Path, text: str) -> Path:
+    (tmp_path / "a").mkdir(exist_ok=True)
+    (tmp_path / "data.yaml").write_text(f"META:\n  - {{path: a, {text}}}\n")
+    return tmp_path / "data.yaml"
+
+
+def test_an_entry_of_the_release_is_read(tmp_path: Path) -> None:
+    (found,) = entries_of(entry(tmp_path, "ratio: 0.5, type: video"))
+    assert (found.path, found.ratio, found.type, found.drawn) == (tmp_path / "a", 0.5, "video", "once")
+    assert found.chosen(6).tolist() == [0, 2, 4]
+    assert found.subset(0, 3) == []
+
+
+def test_a_part_that_epochs_draw_holds_the_whole_set(tmp_path: Path) -> None:
+    (found,) = entries_of(entry(tmp_path, "ratio: 0.5, drawn: each_epoch"))
+    assert found.chosen(3).tolist() == [0, 1, 2]
+    (subset,) = found.subset(2, 5)
+    assert (subset.start, subset.stop, subset.share) == (2, 5, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("drawn: always", "give one of once, each_epoch"),
+        ("drawn: each_epoch, ratio: 1.5", "give a ratio of at most 1"),
+        ("type: [a]", "give a name"),
+        ("kind: a", "unknown key 'kind'"),
+        ("ratio: .nan", "must be above 0"),
+    ],
+)
+def test_another_entry_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        entries_of(entry(tmp_path, text))
