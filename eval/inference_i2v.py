@@ -1,6 +1,6 @@
 """The released command: videos from pictures, for VBench-I2V or for a list of your own (`eval.released`).
 
-    python eval/inference_i2v.py --part "[1, 4]" --mask_history_ratio 0.7 --prompt_source custom
+python eval/inference_i2v.py --part "[1, 4]" --mask_history_ratio 0.7 --prompt_source custom
 """
 
 import sys

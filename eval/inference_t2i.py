@@ -1,6 +1,6 @@
 """The released command: images for GenEval, or for a list of your own (`eval.released`).
 
-    python eval/inference_t2i.py --part "[1, 4]" --prompt_source geneval
+python eval/inference_t2i.py --part "[1, 4]" --prompt_source geneval
 """
 
 import sys

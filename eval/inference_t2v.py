@@ -1,6 +1,6 @@
 """The released command: videos for VBench, or for a list of your own (`eval.released`).
 
-    python eval/inference_t2v.py --part "[1, 4]" --mask_history_ratio 0.7 --prompt_source vbench
+python eval/inference_t2v.py --part "[1, 4]" --mask_history_ratio 0.7 --prompt_source vbench
 """
 
 import sys

@@ -72,11 +72,17 @@ def rewritten_in(path: Path) -> dict[str, str]:
 
 def _official(record: dict[str, Any]) -> dict[str, Any]:
     """A record of the rewritten copy as the official file has it, its keys in the same order."""
-    counted = {
-        "exclude": [{"class": item["class"], "count": item["count"] + 1} for item in record["include"]]
-    } if record["tag"] == "counting" and "exclude" not in record else {}
+    counted = (
+        {"exclude": [{"class": item["class"], "count": item["count"] + 1} for item in record["include"]]}
+        if record["tag"] == "counting" and "exclude" not in record
+        else {}
+    )
     head = {name: record[name] for name in ("tag", "include")}
-    return {**head, **counted, **{name: value for name, value in record.items() if not name.startswith("prompt_rewrite")}}
+    return {
+        **head,
+        **counted,
+        **{name: value for name, value in record.items() if not name.startswith("prompt_rewrite")},
+    }
 
 
 def _prompts_in(text: str) -> list[str]:

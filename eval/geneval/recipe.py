@@ -41,5 +41,5 @@ def said_before_sampling() -> str:
     why = f"this GPU (compute capability {found}) is newer than its torch 1.12" if found else "there is no GPU here"
     return (
         f"scoring: GenEval's own scorer does not run on this machine ({why}); eval/scorers/geneval.sh will take the "
-        f"maintained recipe here, {NOT_OFFICIAL}: for that, score the same folder on a GPU up to the RTX 40 series or A100"
+        f"maintained recipe here, {NOT_OFFICIAL}: for that, score the folder on a GPU up to the A100 or RTX 40 series"
     )

@@ -34,7 +34,11 @@ def table_of(scores: Scores, benchmark: Benchmark, *, name: str = "here") -> Tab
         for total, title in benchmark.totals.items()
     ]
     return Table(
-        head=(benchmark.part, f"{name} (not the official scorer)" if scores.scorer else name, *(p.model for p in peers)),
+        head=(
+            benchmark.part,
+            f"{name} (not the official scorer)" if scores.scorer else name,
+            *(p.model for p in peers),
+        ),
         rows=tuple(rows),
         notes=tuple(_notes(scores, benchmark, peers)),
         first_total=len(scores.parts),

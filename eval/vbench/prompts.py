@@ -65,7 +65,7 @@ def read_videos(path: Path, benchmark: str) -> list[VideoPrompt]:
 
 
 def released_long(path: Path, benchmark: str) -> dict[str, str]:
-    """Prompt -> long prompt of the released lists, {"PROMPT.mp4": long} or records with `prompt_en_...`; else nothing."""
+    """Prompt -> long prompt of the released lists, {"PROMPT.mp4": long} or records with `prompt_en_...`."""
     content = parse_json(read_list(path), f"{path} is not {_EXPECTED[benchmark]}: it", remedy=BRING)
     if isinstance(content, dict):
         fits = all(name.endswith(".mp4") and isinstance(long, str) and long.strip() for name, long in content.items())

@@ -110,7 +110,12 @@ class LumosPipeline:
         """
         chosen_device = choose_device(device)
         chosen_dtype = choose_dtype(dtype, chosen_device)
-        how: dict[str, Any] = {"weights": weights, "offload": offload, "device_map": device_map, "max_memory": max_memory}
+        how: dict[str, Any] = {
+            "weights": weights,
+            "offload": offload,
+            "device_map": device_map,
+            "max_memory": max_memory,
+        }
         check_placement(chosen_device, **how)
         files = replace(resolve(path_or_name, ckpts), lora=None if lora is None else Path(lora))
         model = LumosForCausalLM.from_pretrained(files.model, dtype=chosen_dtype)

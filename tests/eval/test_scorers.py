@@ -113,7 +113,8 @@ def test_a_dry_run_says_what_would_be_done_and_does_nothing(
 
 
 @pytest.mark.parametrize(
-    ("gpu", "recipe"), [("8.0", "official"), ("8.9", "official"), ("9.0", "maintained"), ("10.0", "maintained"), ("", "maintained")]
+    ("gpu", "recipe"),
+    [("8.0", "official"), ("8.9", "official"), ("9.0", "maintained"), ("10.0", "maintained"), ("", "maintained")],
 )
 def test_geneval_is_scored_by_the_recipe_that_the_gpu_runs(
     script: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gpu: str, recipe: str

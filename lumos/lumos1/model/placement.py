@@ -1,5 +1,4 @@
-"""Large models on small cards, for sampling only: the blocks' weights in 8 bits, in the host's memory until needed, or
-over several devices.
+"""Large models on small cards, for sampling only: blocks in 8 bits, in the host's memory, or over several devices.
 
 The blocks hold 2.8 of the 3.6 billion parameters of the 3B class; embedding, head and norms stay as they are.
 """

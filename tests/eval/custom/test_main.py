@@ -39,7 +39,18 @@ def test_parts_share_a_list_and_make_what_one_process_makes(model: Path, tmp_pat
 def test_a_list_goes_on_where_it_stopped(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     prompts = tmp_path / "list.json"
     prompts.write_text('{"first.mp4": "a circle", "second.mp4": "a square"}')
-    words = ["t2v", "--prompts", str(prompts), "--model", str(model), "--out", str(tmp_path / "o"), "num_frames=5", "--samples", "1"]
+    words = [
+        "t2v",
+        "--prompts",
+        str(prompts),
+        "--model",
+        str(model),
+        "--out",
+        str(tmp_path / "o"),
+        "num_frames=5",
+        "--samples",
+        "1",
+    ]
     assert custom.main([*words, "--part", "2,2"]) == 0
     before = (tmp_path / "o/second.mp4").stat().st_mtime_ns
     assert custom.main(words) == 0
@@ -53,7 +64,18 @@ def test_pictures_start_videos(model: Path, tmp_path: Path) -> None:
     Image.new("RGB", (130, 90), "red").save(tmp_path / "start.png")
     prompts = tmp_path / "list.json"
     prompts.write_text('{"start.png": "it moves"}')
-    words = ["i2v", "--prompts", str(prompts), "--model", str(model), "--out", str(tmp_path / "o"), "num_frames=5", "--samples", "1"]
+    words = [
+        "i2v",
+        "--prompts",
+        str(prompts),
+        "--model",
+        str(model),
+        "--out",
+        str(tmp_path / "o"),
+        "num_frames=5",
+        "--samples",
+        "1",
+    ]
     assert custom.main(words) == 0
     assert outputs_in(tmp_path / "o") == ["start.mp4"]
 
@@ -102,11 +124,16 @@ def test_videos_are_numbered_and_have_seeds_of_their_own(model: Path, tmp_path: 
 
 
 def test_images_lie_as_geneval_has_them(
-    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, as_workers: Callable[[int, Callable[[], int]], list[int]]
+    model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    as_workers: Callable[[int, Callable[[], int]], list[int]],
 ) -> None:
     """Four of every prompt with their grid and the list's own entry, by two processes; then nothing is left to do."""
     prompts = tmp_path / "list.jsonl"
-    prompts.write_text('{"prompt": "a circle", "prompt_rewrite_qwen32b": "a big circle"}\n{"prompt": "a star", "id": 7}\n')
+    prompts.write_text(
+        '{"prompt": "a circle", "prompt_rewrite_qwen32b": "a big circle"}\n{"prompt": "a star", "id": 7}\n'
+    )
     out = tmp_path / "3B_custom_images"
     words = ["t2i", "--prompts", str(prompts), "--model", str(model), "--out", str(out)]
     assert as_workers(2, lambda: custom.main(words)) == [0, 0]
@@ -152,7 +179,18 @@ def test_processes_of_torchrun_share_a_part(
 def test_a_dry_run_counts_and_makes_nothing(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     prompts = tmp_path / "list.json"
     prompts.write_text('{"first.mp4": "a circle", "second.mp4": "a square"}')
-    words = ["t2v", "--prompts", str(prompts), "--model", str(model), "--out", str(tmp_path / "o"), "num_frames=5", "--samples", "1"]
+    words = [
+        "t2v",
+        "--prompts",
+        str(prompts),
+        "--model",
+        str(model),
+        "--out",
+        str(tmp_path / "o"),
+        "num_frames=5",
+        "--samples",
+        "1",
+    ]
     assert custom.main([*words, "--dry-run"]) == 0
     assert capsys.readouterr().out == f"{tmp_path / 'o'}: 2 to be made, 0 finished before\n"
     assert not (tmp_path / "o").exists()
@@ -193,7 +231,17 @@ def test_lumina_video_takes_a_list_through_the_same_door(tmp_path: Path, capsys:
     lumina = tiny_lumina_folder(tmp_path / "lumina")
     prompts = tmp_path / "list.json"
     prompts.write_text('{"first.mp4": "a circle", "second.mp4": "a square"}')
-    words = ["--prompts", str(prompts), "--model", str(lumina), "--out", str(tmp_path / "o"), "--samples", "1", "num_inference_steps=2"]
+    words = [
+        "--prompts",
+        str(prompts),
+        "--model",
+        str(lumina),
+        "--out",
+        str(tmp_path / "o"),
+        "--samples",
+        "1",
+        "num_inference_steps=2",
+    ]
     small = ["width=32", "height=64", "motion=[1, [0.5, 6]]"]
     assert custom.main(["t2v", *words, *small, "--part", "2,2"]) == 0
     assert custom.main(["t2v", *words, *small]) == 0

@@ -14,6 +14,7 @@ from lumos.lumos1.model.cache import KVCache
 from lumos.lumos1.model.device_map import device_map_of
 from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.model.placement import place
+from lumos.lumos1.model.rope import axis_of_channel
 from lumos.lumos1.pipeline import LumosPipeline
 
 CPU = torch.device("cpu")
@@ -85,17 +86,19 @@ def test_where_all_fits_one_device_nothing_is_spread() -> None:
 @pytest.mark.usefixtures("two_gpus")
 @pytest.mark.filterwarnings("ignore:Accessing the data pointer of FakeTensor")
 def test_two_gpus_compute_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On pretended GPUs, which refuse tensors of two devices as real ones do; their keys lie where they are needed."""
+    """On pretended ones; the keys of a block lie where it computes, and the hidden states come back to the first."""
 
     def moved(module: torch.nn.Module, name: str, device: Any, **_: Any) -> None:
         *path, own = name.split(".")
         owner = module.get_submodule(".".join(path))
         owner._parameters[own] = owner._parameters[own].detach().to(device)
 
+    axes = axis_of_channel(tiny().config.head_dim).numpy()
+    monkeypatch.setattr("lumos.lumos1.model.rope.axis_of_channel", lambda head_dim: axes)  # fake tensors have no values
     monkeypatch.setattr("accelerate.hooks.set_module_tensor_to_device", moved)  # its own makes no fake parameters
     real = tiny()
     room = {0: room_for(real, blocks=4.5), 1: bytes_of(real)}
-    with FakeTensorMode(allow_non_fake_inputs=True):
+    with FakeTensorMode(allow_non_fake_inputs=True):  # which refuses tensors of two devices as GPUs do
         model = LumosForCausalLM(real.config).eval()
         placed = place(model, torch.device("cuda", 0), device_map="auto", max_memory=room)
         cache = KVCache(real.config, batch_size=2, capacity=40)
