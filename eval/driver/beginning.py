@@ -49,6 +49,8 @@ def bring_lists(
     try:
         bring([lists.benchmark], places=[FOLDER], short=not needs_long)
     except (ValueError, OSError) as error:
+        if not is_missing:  # the list may hold long prompts itself, as the released ones do; if not, that is said next
+            return
         remedy = f"{command} --from FOLDER takes them from a folder, or give the list itself with --prompts FILE"
         raise ValueError(
             f"the prompts of {lists.benchmark} are missing and could not be brought: {error}; {remedy}"

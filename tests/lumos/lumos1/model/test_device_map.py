@@ -87,7 +87,7 @@ def test_where_all_fits_one_device_nothing_is_spread() -> None:
 def test_two_devices_compute_together(monkeypatch: pytest.MonkeyPatch) -> None:
     """`meta` is the second one: like a GPU it refuses tensors of two devices. Nothing but hidden states travels."""
     model = tiny()
-    places = {name: "cpu" for name in ("model.embed_tokens", "model.norm", "lm_head")}
+    places = dict.fromkeys(("model.embed_tokens", "model.norm", "lm_head"), "cpu")
     for index in range(len(model.model.layers)):
         places[f"model.layers.{index}"] = "cpu" if index % 3 == 0 else "meta"
     travelled = []
