@@ -25,6 +25,8 @@ ONLY_LUMOS1 = {
     "--random-history": "--random-history",
     "--weights int8": "--weights",
     "--offload": "--offload",
+    "--device-map auto": "--device-map",
+    "--max-memory cpu=1GiB": "--max-memory",
 }
 ONLY_LUMINA_VIDEO = {
     "--motion 6": "--motion",
