@@ -21,8 +21,8 @@ def load_pipeline(
         path_or_name: a bundled or released name, a hub id that was downloaded, or a folder.
         device: as in the pipelines' `from_pretrained`, and so is `dtype`.
         dtype: likewise.
-        **options: what the pipeline's own `from_pretrained` takes: `ckpts` of both, `lora`, `weights`, `offload` of
-            Lumos-1, `keep_encoders`, `tiled`, `attention_backend` of Lumina-Video.
+        **options: what the pipeline's own `from_pretrained` takes: `ckpts` of both, `lora`, `weights`, `offload`,
+            `device_map`, `max_memory` of Lumos-1, `keep_encoders`, `tiled`, `attention_backend` of Lumina-Video.
 
     Raises:
         ValueError: no such model, a folder of neither, or what `from_pretrained` refuses.

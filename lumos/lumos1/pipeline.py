@@ -98,22 +98,30 @@ class LumosPipeline:
         lora: str | Path | None = None,
         weights: str | None = None,
         offload: bool = False,
+        device_map: str | None = None,
+        max_memory: Mapping[int | str, int | str] | None = None,
     ) -> "LumosPipeline":
         """The pipeline of a bundled or released name, a hub id or a folder; see `lumos.hub.models.resolve`.
 
         `device` is the GPU where there is one, else the CPU; `dtype` is bf16 on a GPU and fp32 on a CPU; `lora` is a
-        folder of adapters, which are merged into the weights. For small cards: `weights` (int8, fp8) and `offload`,
-        see `lumos.lumos1.model.placement.place`.
+        folder of adapters, which are merged into the weights. For small cards: `weights` (int8, fp8), `offload`, or
+        `device_map` "auto" with `max_memory`, see `lumos.lumos1.model.placement.place`.
         Raises ValueError that says what is missing, or that device, dtype or weights cannot be had.
         """
         chosen_device = choose_device(device)
         chosen_dtype = choose_dtype(dtype, chosen_device)
-        check_placement(chosen_device, weights=weights, offload=offload)
+        how: dict[str, Any] = {
+            "weights": weights,
+            "offload": offload,
+            "device_map": device_map,
+            "max_memory": max_memory,
+        }
+        check_placement(chosen_device, **how)
         files = replace(resolve(path_or_name, ckpts), lora=None if lora is None else Path(lora))
         model = LumosForCausalLM.from_pretrained(files.model, dtype=chosen_dtype)
         model = model if files.lora is None else load_lora(model, files.lora)
         pipeline = cls(
-            model=place(model, chosen_device, weights=weights, offload=offload),
+            model=place(model, chosen_device, **how),
             text=TextTokenizer.from_file(files.text_tokenizer),
             visual=VisualTokenizer.from_pretrained(files.visual_tokenizer, device=chosen_device),
             defaults=files.defaults,

@@ -94,7 +94,7 @@ def _pipelines(world: World, folder: Path, *, lumos1: LumosPipeline, lumina: Lum
         ),
         "load": Call(function=load_pipeline, arguments={"path_or_name": world.model},
                      others={"device": "cpu", "dtype": "fp32", "ckpts": folder, "lora": None, "weights": "int8",
-                             "offload": False, "nothing": 1}),
+                             "offload": False, "device_map": None, "max_memory": None, "nothing": 1}),
         "load lumina": Call(function=load_pipeline, arguments={"path_or_name": world.lumina},
                             others={"device": "cpu", "dtype": "fp32", "ckpts": folder, "keep_encoders": False,
                                     "tiled": True, "attention_backend": "auto", "nothing": 1}),

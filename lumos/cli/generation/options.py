@@ -8,6 +8,7 @@ from typing import Any
 from lumos.cli.jobs.outputs import FORMATS
 from lumos.cli.models.door import KINDS
 from lumos.cli.models.kind import ModelKind
+from lumos.cli.models.placement_options import add_placement
 from lumos.hub.models import DEFAULT_MODEL, LUMINA_VIDEO, LUMOS1
 from xllmx.safe.json_text import parse_json
 from xllmx.setting import SettingError
@@ -150,6 +151,7 @@ def _add_lumos1(group: Any) -> list[argparse.Action]:
         add("--lora", type=Path, metavar="FOLDER", help="adapters to merge in (lumos export --adapter)"),
         add("--weights", choices=("int8", "fp8"), help="blocks in 8 bits, for small cards; needs torchao"),
         add("--offload", action="store_true", help="blocks stay in the host's memory until their turn; slow"),
+        *add_placement(group),
     ]
 
 

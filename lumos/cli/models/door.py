@@ -61,6 +61,18 @@ def refuse_settings(model: Model, given: Iterable[str]) -> None:
                 raise SettingError(name, f"is a setting of {other.title}, and {model.files.name} is {model.kind.title}")
 
 
+def refuse_how(model: Model, how: Mapping[str, Any]) -> None:
+    """Check that the model can be loaded as asked.
+
+    Raises:
+        SettingError: something is asked for that is of the other model alone.
+    """
+    for name, value in how.items():
+        if value and name not in model.kind.how_options:
+            other = next(kind.title for kind in KINDS.values() if name in kind.how_options)
+            raise SettingError(name, f"is for {other}, and {model.files.name} is {model.kind.title}; leave it out")
+
+
 def refuse_task(model: Model, task: str) -> None:
     """Check that the model makes what a task asks for: t2i, t2v or i2v.
 

@@ -15,7 +15,8 @@ class KVCache:
 
     A step writes its tokens after the `length` kept ones and attends to all of them; they are scratch, overwritten by
     the next step, until `advance` keeps them. No gradient passes through. Shorter rows are padded on the left: row b
-    is real from column `starts[b]` on, and all rows share one `length`.
+    is real from column `starts[b]` on, and all rows share one `length`. The keys and values of a layer lie where that
+    layer computes, which its first ones say.
     """
 
     def __init__(
@@ -25,11 +26,11 @@ class KVCache:
         batch_size: int,
         capacity: int,
         starts: Sequence[int] | None = None,
-        device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
     ) -> None:
-        shape = (config.num_hidden_layers, 2, batch_size, config.num_key_value_heads, capacity, config.head_dim)
-        self._kv = torch.empty(shape, device=device, dtype=dtype)
+        self._shape = (2, batch_size, config.num_key_value_heads, capacity, config.head_dim)
+        self._dtype = dtype
+        self._kv: list[Tensor | None] = [None] * config.num_hidden_layers
         self.starts = list(starts) if starts is not None else [0] * batch_size
         self.capacity = capacity
         self.length = 0
@@ -47,7 +48,7 @@ class KVCache:
         end = self.length + k.shape[2]
         if end > self.capacity:
             raise ValueError(f"the cache holds {self.capacity} tokens and {end} are needed; make capacity larger")
-        keys, values = self._kv[layer, 0], self._kv[layer, 1]
+        keys, values = self._layer(layer, k.device)
         keys[:, :, self.length : end] = k.detach()
         values[:, :, self.length : end] = v.detach()
         return keys[:, :, :end], values[:, :, :end]
@@ -60,16 +61,28 @@ class KVCache:
     def first_rows(self, num_rows: int) -> "KVCache":
         """Return a cache of the first rows, on the same memory and as full as this one is now."""
         view = copy(self)
-        view._kv, view.starts = self._kv[:, :, :num_rows], self.starts[:num_rows]
+        view._kv = [None if kv is None else kv[:, :num_rows] for kv in self._kv]
+        view._shape = (2, num_rows, *self._shape[2:])
+        view.starts = self.starts[:num_rows]
         return view
 
     def copy_rows(self, other: "KVCache", rows: Sequence[int]) -> None:
         """Take over everything `other` keeps: row b of this cache is row `rows[b]` of that one."""
-        index = torch.tensor(rows, device=self._kv.device)
-        self._kv[..., : other.length, :] = other._kv[..., : other.length, :].index_select(2, index)
+        for layer, kept in enumerate(other._kv):
+            if kept is not None:
+                index = torch.tensor(rows, device=kept.device)
+                kv = self._layer(layer, kept.device)
+                kv[..., : other.length, :] = kept[..., : other.length, :].index_select(1, index)
         self.length = other.length
 
     def rewind(self, length: int) -> None:
         """Forget every token from column `length` on."""
         assert 0 <= length <= self.length
         self.length = length
+
+    def _layer(self, layer: int, device: torch.device) -> Tensor:
+        """Return keys and values of a layer, [2, B, K, capacity, E], with their memory taken on `device` if need be."""
+        kv = self._kv[layer]
+        if kv is None:
+            self._kv[layer] = kv = torch.empty(self._shape, device=device, dtype=self._dtype)
+        return kv

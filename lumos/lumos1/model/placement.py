@@ -1,14 +1,17 @@
-"""Large models on small cards, for sampling only: the blocks' weights in 8 bits, or in the host's memory until needed.
+"""Large models on small cards, for sampling only: blocks in 8 bits, in the host's memory, or over several devices.
 
 The blocks hold 2.8 of the 3.6 billion parameters of the 3B class; embedding, head and norms stay as they are.
 """
 
 import importlib.util
+from collections.abc import Mapping
 
 import torch
 from torch import nn
 
+from lumos.lumos1.model.device_map import AUTO, spread
 from lumos.lumos1.model.modeling import LumosForCausalLM
+from xllmx.setting import SettingError
 
 WEIGHTS = ("int8", "fp8")
 """`int8`: a scale for each row, products in the model's dtype, half of bf16's memory. `fp8`: products in fp8 too."""
@@ -17,7 +20,13 @@ _FP8_CAPABILITY = (8, 9)  # Ada and later
 
 
 def place(
-    model: LumosForCausalLM, device: torch.device, *, weights: str | None = None, offload: bool = False
+    model: LumosForCausalLM,
+    device: torch.device,
+    *,
+    weights: str | None = None,
+    offload: bool = False,
+    device_map: str | None = None,
+    max_memory: Mapping[int | str, int | str] | None = None,
 ) -> LumosForCausalLM:
     """Return the model ready to sample on `device`, changed in place.
 
@@ -27,11 +36,16 @@ def place(
         weights: one of `WEIGHTS` for the linear layers of the blocks; None leaves them.
         offload: keep the blocks in the host's memory and bring each one to the device for its turn: every refinement
             then reads all weights over the bus, so that large batches pay.
+        device_map: `auto` spreads the blocks over all GPUs and the host's memory (`lumos.lumos1.model.device_map`).
+        max_memory: of that: place -> most bytes of weights there.
 
     Raises:
-        ValueError: another name, torchao is missing, the device has no fp8, or both are asked for.
+        ValueError: another name, torchao is missing, the device has no fp8, two of the ways are asked for, or there is
+            no room.
     """
-    check_placement(device, weights=weights, offload=offload)
+    check_placement(device, weights=weights, offload=offload, device_map=device_map, max_memory=max_memory)
+    if device_map is not None:
+        return spread(model, device, max_memory=max_memory)
     if weights is not None:
         # int8 is made before the model moves, so that the card never holds the larger weights; fp8 needs its kernels.
         model = model.to(device) if weights == "fp8" else model  # type: ignore[arg-type]
@@ -44,8 +58,22 @@ def place(
     return model.to(device)  # type: ignore[arg-type]  # transformers' wrapper hides nn.Module.to
 
 
-def check_placement(device: torch.device, *, weights: str | None, offload: bool) -> None:
+def check_placement(
+    device: torch.device,
+    *,
+    weights: str | None,
+    offload: bool,
+    device_map: str | None = None,
+    max_memory: Mapping[int | str, int | str] | None = None,
+) -> None:
     """Check what `place` is asked for, before any weights are read; raises its ValueError."""
+    if device_map not in (None, AUTO):
+        raise SettingError("device_map", f"is {device_map!r}; give {AUTO}, or leave it out")
+    if device_map is None and max_memory is not None:
+        raise SettingError("max_memory", f"says where weights may go; it takes device_map {AUTO} beside it")
+    if device_map is not None and (offload or weights is not None):
+        other = "offload" if offload else "weights in 8 bits"
+        raise ValueError(f"device_map and {other} are both asked for; choose one of them")
     if weights is None:
         return
     if offload:

@@ -165,7 +165,6 @@ class FrameDecoder:
             batch_size=len(texts),
             capacity=capacity,
             starts=[self._text_length - len(text) for text in texts],
-            device=self._model.device,
             dtype=self._model.dtype,
         )
 

@@ -27,6 +27,8 @@ ONLY_LUMOS1 = {
     "--lora adapters": "--lora",
     "--weights int8": "--weights",
     "--offload": "--offload",
+    "--device-map auto": "--device-map",
+    "--max-memory cpu=1GiB": "--max-memory",
 }
 ONLY_LUMINA_VIDEO = {
     "--motion 6": "--motion",
