@@ -55,6 +55,7 @@ def read_results(path: Path, records: Sequence[dict[str, Any]] | None = None) ->
         missing=tuple(missing),
         remarks=_remarks(results, records),
         official=dict(prompts) == TAGS,
+        scorer="; ".join(sorted({str(result["scorer"]) for result in results if "scorer" in result})),
         verdicts={_sample(result): (bool(result["correct"]), str(result["reason"])) for result in results},
     )
 

@@ -31,6 +31,8 @@ class Scores:
     remarks: tuple[str, ...] = ()
     official: bool = True
     """Whether the prompts are the benchmark's own, so that published numbers may stand beside."""
+    scorer: str = ""
+    """What scored, where it was not the benchmark's own scorer; published numbers then do not compare."""
     verdicts: Mapping[str, tuple[bool, str]] = field(default_factory=dict)
     """GenEval: image (`00012/samples/00003.png`) -> whether it is correct, and why not."""
 

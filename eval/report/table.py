@@ -27,14 +27,18 @@ def table_of(scores: Scores, benchmark: Benchmark, *, name: str = "here") -> Tab
 
     Published numbers stand beside only if the prompts are the benchmark's own. A total that may not be made is "-".
     """
-    peers = published(benchmark) if scores.official else []
+    peers = published(benchmark) if scores.official and not scores.scorer else []
     rows = [(_title(part.name), _ours(part, benchmark), *_theirs(part.name, peers, benchmark)) for part in scores.parts]
     rows += [
         (title, _number(scores.totals.get(total), benchmark), *_theirs(total, peers, benchmark))
         for total, title in benchmark.totals.items()
     ]
     return Table(
-        head=(benchmark.part, name, *(peer.model for peer in peers)),
+        head=(
+            benchmark.part,
+            f"{name} (not the official scorer)" if scores.scorer else name,
+            *(p.model for p in peers),
+        ),
         rows=tuple(rows),
         notes=tuple(_notes(scores, benchmark, peers)),
         first_total=len(scores.parts),
@@ -77,6 +81,8 @@ def _notes(scores: Scores, benchmark: Benchmark, peers: Sequence[Published]) -> 
     yield from scores.remarks
     if benchmark.note:
         yield benchmark.note
+    if scores.scorer:
+        yield f"Scored by {scores.scorer}: published numbers do not compare and are left out"
     if not scores.official:
         yield "These are not the benchmark's own prompts: published numbers do not compare and are left out"
     for url in dict.fromkeys(peer.url for peer in peers):

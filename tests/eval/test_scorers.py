@@ -19,6 +19,7 @@ import pytest
 
 from eval.check.__main__ import check
 from eval.geneval.prompts import read_official
+from eval.geneval.recipe import NOT_OFFICIAL, said_before_sampling
 from eval.geneval.report import read_results
 from eval.vbench.prompts import read_videos
 from eval.vbench.t2v import main as make_videos
@@ -98,9 +99,8 @@ def test_a_dry_run_says_what_would_be_done_and_does_nothing(
     script: Callable, tmp_path: Path, repo: Path, name: str
 ) -> None:
     home = tmp_path / "a home"
-    done = script(
-        name, "my samples", "results", *(["crops"] if name == "vbench_i2v" else []), "--dry-run", "--home", str(home)
-    )
+    more = {"vbench_i2v": ["crops"], "geneval": ["--recipe", "official"]}.get(name, [])
+    done = script(name, "my samples", "results", *more, "--dry-run", "--home", str(home))
     assert done.returncode == 0, done.stderr
     lines = [shlex.split(line) for line in done.stdout.splitlines()]
     assert lines[0][1:4] == ["-m", "eval.check", name], "nothing is scored that was not checked"
@@ -110,6 +110,32 @@ def test_a_dry_run_says_what_would_be_done_and_does_nothing(
     assert installs == [str(repo / "eval" / "scorers" / f"{name.removesuffix('_i2v')}.txt")]
     assert all(str(home / "") in " ".join(line) for line in lines if "venv" in line or "fetch" in line)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("gpu", "recipe"),
+    [("8.0", "official"), ("8.9", "official"), ("9.0", "maintained"), ("10.0", "maintained"), ("", "maintained")],
+)
+def test_geneval_is_scored_by_the_recipe_that_the_gpu_runs(
+    script: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gpu: str, recipe: str
+) -> None:
+    """The script and what the driver says before sampling agree; what is not official says so."""
+    smi = tmp_path / "bin" / "nvidia-smi"
+    smi.parent.mkdir()
+    smi.write_text(f"#!/bin/sh\n{f'echo {gpu}; echo {gpu}' if gpu else 'exit 9'}\n")
+    smi.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{smi.parent}:{os.environ['PATH']}")
+    done = script("geneval", "samples", "results", "--dry-run")
+    assert done.returncode == 0, done.stderr
+    scores = "eval.geneval.score samples results" in done.stdout
+    said = said_before_sampling()
+    assert (scores, "evaluate_images.py" in done.stdout) == (recipe == "maintained", recipe == "official")
+    assert (NOT_OFFICIAL in done.stderr, NOT_OFFICIAL in said) == (recipe == "maintained",) * 2
+    assert gpu in said
+    if gpu == "9.0":
+        refused = script("geneval", "samples", "results", "--recipe", "official")
+        assert (refused.returncode, "9.0) is newer than torch 1.12" in refused.stderr) == (2, True), refused.stderr
+        assert "--recipe maintained, which is NOT the official score" in refused.stderr
 
 
 def test_all_dimensions_of_the_totals_are_scored(script: Callable) -> None:
