@@ -42,6 +42,7 @@ NEEDS = {
     r"bash benchmarks/gpu\.sh": "a GPU",
     r"python -m benchmarks\.(?!arithmetic|flow_arithmetic)": "minutes of a free core: tests/benchmarks has them small",
     r"(1B|3B)[/_]|Alpha-VLLM|ckpts/cosmos|--part [12],[24]|--weights int8|LoRA": "released weights",
+    r"python eval/inference_|eval/inference_(geneval|vbench)|eval\.geneval\.score": "others' lists: tests/eval",
     r"bash eval/scorers/": "the official scorers: tests/eval/test_scorers.py",
     r"python -m eval\.(check|report)\b": "images of 553 prompts, scores: tests/eval/check, report",
     r"NUM_NODES|torchrun": "several machines or GPUs: tests/exps/test_launch.py",

@@ -1,8 +1,9 @@
 """Images or videos for a list of prompts of one's own: `python -m eval.custom t2v --prompts FILE --out FOLDER`.
 
-Finished outputs are skipped, so a list that was stopped goes on when the same command is given again. Output i of the
-list has seed `--seed` + i, whatever the parts and processes; with --samples N every prompt has N outputs, NAME-0.mp4
-and on. The record of each lies beside it.
+As released, every prompt has 5 videos, NAME-0.mp4 and on, or 4 images in a folder as GenEval has it, with their grid
+and metadata; --samples 1 makes one file of each, NAME.mp4 or NAME.png. Finished outputs are skipped, so a list that was
+stopped goes on when the same command is given again. Output i of the list has seed `--seed` + i, whatever the parts and
+processes. The record of each lies beside it, of images in folders in OUT_records.
 """
 
 import argparse
@@ -11,18 +12,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from eval.driver.command import add_options, answer, device_of
+from eval.driver.beginning import CUSTOM_MODELS, say_model
+from eval.driver.command import add_options, answer, device_of, how_of
 from eval.driver.command import parse as parse_options
-from eval.prompts.lists import FOLDER
 from lumos.cli.interrupt import loading
-from lumos.cli.jobs.prompts import Prompt, read_prompts
 from lumos.cli.option import OptionParser
 
 if TYPE_CHECKING:  # torch and all: only where outputs are made, so that --help answers at once
-    from lumos.cli.jobs.runner import Job
-
-TASKS = {"t2i": ("custom_t2i.jsonl", "png"), "t2v": ("custom_t2v.json", "mp4"), "i2v": ("custom_i2v.json", "mp4")}
-"""Task -> prompt file in eval/prompts, format of the outputs."""
+    from eval.custom.jobs import Listed
+    from lumos.cli.jobs.runner import Pipeline, Plan, Recipe
+    from lumos.cli.models.kind import Model
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,50 +36,33 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 def run(options: argparse.Namespace) -> int:
     """Makes this process's share of the list; prints how many outputs that were."""
+    say_model(options, CUSTOM_MODELS[options.task], program="eval.custom")
     with loading("eval.custom"):
-        from eval.driver.run import make
-        from lumos.cli.jobs.outputs import PlainFolder
+        from eval.custom.jobs import listed
         from lumos.cli.jobs.places import check_places
         from lumos.cli.jobs.runner import plan_jobs
-        from lumos.cli.models.door import find_model, refuse_settings, refuse_task
+        from lumos.cli.models.door import find_model, refuse_how, refuse_settings, refuse_task
+        from lumos.media.inputs import choose_seeds
 
+    if options.seed is not None:
+        choose_seeds(1, seed=options.seed)
     settings = {**options.settings, "num_frames": 1} if options.task == "t2i" else options.settings
     device, out = device_of(options), options.out or default_out(options.task)
-    model = find_model(options.model, options.ckpts, device=device, dtype=options.dtype)
+    model = find_model(options.model, options.ckpts, device=device, dtype=options.dtype, how=how_of(options))
     refuse_task(model, options.task)
+    refuse_how(model, how_of(options))
     refuse_settings(model, settings)
     how = {"batch_size": options.batch_size, "worker": options.worker, "overwrite": options.overwrite}
-    jobs, folder = jobs_of(options), PlainFolder(out)
-    check_places(jobs, folder, inputs={"--prompts": options.prompts})
-    plan = plan_jobs(jobs, folder, model.recipe(settings), **how)
+    whole, recipe = listed(options, out), model.recipe(settings)
+    check_places(whole.jobs, whole.folder, inputs={"--prompts": options.prompts})
+    plan = plan_jobs(whole.jobs, whole.folder, recipe, **how)
     if options.dry_run:
         print(f"{out}: {len(plan.missing)} to be made, {len(plan.finished)} finished before")
         return 0
-    made = make(plan, lambda: model.load(plan.missing), options.worker)
-    print(f"{out}: {len(made)} made, {len(plan.finished)} finished before")
+    made, unfinished = _make(options, model, plan, recipe=recipe, whole=whole, out=out)
+    rest = f"; {unfinished} of other workers or parts are not there yet" if unfinished else ""
+    print(f"{out}: {made} made, {len(plan.finished)} finished before{rest}")
     return 0
-
-
-def jobs_of(options: argparse.Namespace) -> list["Job"]:
-    """The jobs of the whole list; ValueError for a list that is not one of the task."""
-    from lumos.cli.jobs.runner import Job
-
-    name, suffix = TASKS[options.task]
-    path = options.prompts or FOLDER / name
-    prompts = read_prompts(path, images=options.images)
-    _check_task(options.task, path, prompts)
-    first, number = options.seed or 0, options.samples
-    return [
-        Job(
-            name=f"{one.name}-{copy}.{suffix}" if number > 1 else f"{one.name}.{suffix}",
-            prompt=one.text,
-            image=one.image,
-            negative_prompt=one.negative,
-            seed=first + index * number + copy if one.seed is None else one.seed + copy,
-        )
-        for index, one in enumerate(prompts)
-        for copy in range(number)
-    ]
 
 
 def default_out(task: str) -> Path:
@@ -91,22 +73,36 @@ def default_out(task: str) -> Path:
 def parser() -> argparse.ArgumentParser:
     """The parser of its options."""
     parser = OptionParser(prog="eval.custom", description=__doc__)
-    parser.add_argument("task", choices=TASKS)
-    parser.add_argument("--prompts", type=Path, metavar="FILE", help="list (default: eval/prompts/custom_<task>)")
-    parser.add_argument("--images", type=Path, help="folder of the pictures (default: beside the prompt file)")
-    parser.add_argument("--out", type=Path, help="folder (default: outputs/custom_<task>)")
-    parser.add_argument("--samples", type=int, default=1, metavar="N", help="outputs of every prompt (default: 1)")
-    parser.add_argument("--seed", type=int, help="of the first output (default 0); the next ones count on")
+    add = parser.add_argument
+    add("task", choices=tuple(CUSTOM_MODELS))
+    add("--prompts", type=Path, metavar="FILE", help="list (default: eval/prompts/custom_<task>)")
+    add("--images", type=Path, help="folder of the pictures (default: beside the list, or ../custom_i2v_1_frame)")
+    add("--short", action="store_true", help="the model sees the prompts themselves, not the list's rewritten ones")
+    add("--first", type=int, metavar="N", help="the first N prompts alone, for a trial")
+    add("--out", type=Path, help="folder (default: outputs/custom_<task>)")
+    add("--samples", type=int, metavar="N", help="outputs of every prompt (default, as released: 5 videos, 4 images)")
+    add("--seed", type=int, help="of the first output (default 0); the next ones count on")
     add_options(parser, batch_size=1)
     return parser
 
 
-def _check_task(task: str, path: Path, prompts: Sequence[Prompt]) -> None:
-    for one in prompts:
-        if task == "i2v" and one.image is None:
-            raise ValueError(f"{path}: {one.name!r} names no picture; i2v takes {{'image file': caption}}")
-        if task != "i2v" and one.image is not None:
-            raise ValueError(f"{path}: {one.image.name!r} is a picture; use the task i2v")
+def _make(
+    options: argparse.Namespace, model: "Model", plan: "Plan", *, recipe: "Recipe", whole: "Listed", out: Path
+) -> tuple[int, int]:
+    """How many outputs were made, and how many of all workers are not in place yet."""
+    from eval.driver.folders import records_folder
+    from eval.driver.run import make, run
+    from eval.driver.work import describe
+
+    def load() -> "Pipeline":
+        return model.load(plan.missing)
+
+    if whole.grouped is None:
+        return len(make(plan, load, options.worker)), 0
+    settings = recipe.settings_for(recipe.given, image=None)
+    about = describe(whole.grouped, recipe, settings, seed=options.seed or 0)
+    done = run(plan, load, options.worker, work=whole.grouped, records=records_folder(out), about=about)
+    return done.made, done.unfinished
 
 
 if __name__ == "__main__":

@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from eval.driver.beginning import bring_lists, say_model
+from eval.prompts.lists import PromptLists
 from lumos.cli.exit_status import status_of
 from lumos.cli.interrupt import loading
 from lumos.cli.jobs.workers import Worker, part_of, worker_of
+from lumos.cli.models.placement_options import add_placement
 from lumos.cli.option import OptionParser, said_as_options
-from lumos.hub.models import DEFAULT_MODEL
 from xllmx.number_range import COUNT, check_number
 from xllmx.safe.json_text import parse_json, unwritable
 
@@ -45,8 +47,14 @@ class Driver:
     """Outputs that go through the model together if nothing is said."""
     work: Callable[[argparse.Namespace, "SettingsFor"], "Work"]
     """The work that options ask for, given the settings of the model."""
+    lists: PromptLists
+    """Brought where they are missing."""
+    model: str
+    """The one of the released command, used where it is here and none is named."""
     add_options: Callable[[argparse.ArgumentParser], None] = lambda parser: None
     """Adds what this benchmark alone has."""
+    scoring: Callable[[], str] | None = None
+    """What is to be known of its scorer before outputs are made for it."""
 
 
 def drive(driver: Driver, arguments: Sequence[str] | None = None) -> int:
@@ -108,7 +116,7 @@ def add_options(parser: argparse.ArgumentParser, *, batch_size: int) -> None:
     """Adds what every driver has: the model, its settings, which part of the list, how it is made."""
     add = parser.add_argument
     add("settings", nargs="*", metavar="name=value", help="of the pipeline: num_inference_steps=20")
-    add("--model", default=DEFAULT_MODEL, help="name, hub id or folder")
+    add("--model", help="name, hub id or folder (default: the released one if it is here, else the bundled one)")
     add("--batch-size", type=int, default=batch_size, help=f"outputs at a time (default: {batch_size})")
     add("--part", default="1,1", metavar="i,n", help="part i of n, from 1; i/n and [i,n] say the same")
     add("--overwrite", action="store_true", help="replace what was made otherwise")
@@ -116,6 +124,8 @@ def add_options(parser: argparse.ArgumentParser, *, batch_size: int) -> None:
     add("--device", help="cpu, cuda, cuda:1 (default: each process its GPU, or the CPU)")
     add("--dtype", help="bfloat16 or float32")
     add("--ckpts", type=Path, help="the folder of checkpoints")
+    add("--offload", action="store_true", help="blocks stay in the host's memory until their turn; slow")
+    add_placement(parser)
 
 
 def parser_of(driver: Driver) -> argparse.ArgumentParser:
@@ -136,20 +146,28 @@ def parser_of(driver: Driver) -> argparse.ArgumentParser:
     return parser
 
 
+def how_of(options: argparse.Namespace) -> dict[str, Any]:
+    """What the pipeline is loaded with beside device and dtype (`lumos.cli.models.door.find_model`)."""
+    return {name: getattr(options, name) for name in ("offload", "device_map", "max_memory")}
+
+
 def _drive(driver: Driver, options: argparse.Namespace) -> int:
-    with loading(f"eval.{driver.name}"):
+    program = f"eval.{driver.name}"
+    _begin(driver, options, program=program)
+    with loading(program):
         import torch
 
         from eval.driver.folders import records_folder, require_folder_for
         from eval.driver.run import name_of, run
         from eval.driver.work import describe, num_prompts
         from lumos.cli.jobs.runner import plan_jobs
-        from lumos.cli.models.door import find_model, refuse_settings, refuse_task
+        from lumos.cli.models.door import find_model, refuse_how, refuse_settings, refuse_task
 
     worker: Worker = options.worker
     device = device_of(options)
-    model = find_model(options.model, options.ckpts, device=device, dtype=options.dtype)
+    model = find_model(options.model, options.ckpts, device=device, dtype=options.dtype, how=how_of(options))
     refuse_task(model, driver.task)
+    refuse_how(model, how_of(options))
     refuse_settings(model, options.settings)
     work = driver.work(options, model.settings_for)
     recipe = model.recipe(work.settings)
@@ -177,6 +195,14 @@ def _drive(driver: Driver, options: argparse.Namespace) -> int:
     rest = f"; {done.unfinished} of other workers or parts are not there yet" if done.unfinished else ""
     print(f"{name_of(worker)}: {done.made} made{damaged}, {done.before} finished before{rest}")
     return 0
+
+
+def _begin(driver: Driver, options: argparse.Namespace, *, program: str) -> None:
+    """Say which model it is and who will score, and bring the lists: before anything is loaded."""
+    say_model(options, driver.model, program=program)
+    bring_lists(options, driver.lists, program=program)
+    if driver.scoring is not None and options.worker.local_rank == 0:
+        print(f"{program}: {driver.scoring()}", flush=True)
 
 
 def _setting(word: str) -> tuple[str, Any]:

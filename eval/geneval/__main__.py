@@ -13,9 +13,11 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from eval.driver.beginning import IMAGES
 from eval.driver.command import Driver, drive
-from eval.geneval.prompts import IMAGES_PER_PROMPT, LISTS, NUM_PROMPTS, read_official
-from eval.prompts.lists import texts_of
+from eval.geneval.prompts import IMAGES_PER_PROMPT, LISTS, NUM_PROMPTS, read_official, rewritten_in
+from eval.geneval.recipe import said_before_sampling
+from eval.prompts.lists import long_of, texts_of
 
 if TYPE_CHECKING:
     from eval.driver.work import Work
@@ -35,7 +37,7 @@ def work(options: argparse.Namespace, settings_for: "SettingsFor") -> "Work":
     path = LISTS.find(options.prompts)
     records = read_official(path)
     prompts = [record["prompt"] for record in records]
-    texts = texts_of(prompts, None if options.short else options.long or LISTS.long_path())
+    texts = texts_of(prompts, long_of(options, LISTS, rewritten_in(path)))
     num_images = options.samples or IMAGES_PER_PROMPT
     jobs = [
         job_of(f"{number:05d}/{index:05d}.png", official=prompt, index=index, text=text, base_seed=options.seed)
@@ -65,6 +67,9 @@ DRIVER = Driver(
     num_outputs=IMAGES_PER_PROMPT,
     batch_size=IMAGES_PER_PROMPT,
     work=work,
+    lists=LISTS,
+    model=IMAGES,
+    scoring=said_before_sampling,
 )
 
 if __name__ == "__main__":

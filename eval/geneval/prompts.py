@@ -49,18 +49,40 @@ def _fault_of_objects(objects: Any) -> str | None:
 
 
 def read_official(path: Path) -> list[dict[str, Any]]:
-    """The records of GenEval's official metadata; ValueError for the rewritten copy, which lacks what the scorer needs.
+    """The official records of a metadata file, or of the released rewritten copy of it, which lacks `exclude`.
 
-    The scorer counts an image of too many objects as right where a counting prompt's record has no `exclude`.
+    The scorer counts an image of too many objects as right where a counting prompt's record has no `exclude`; the
+    official one excludes one object more than is asked for, which is put back here. Raises ValueError for another file
+    that lacks it.
     """
     records = read_metadata(path)
+    is_rewritten = any(_LONG in record for record in records)
     for number, record in enumerate(records, start=1):
-        rewritten = [key for key in record if key.startswith("prompt_rewrite")]
-        if rewritten or (record["tag"] == "counting" and "exclude" not in record):
-            fault = f"has {rewritten[0]!r}" if rewritten else "asks to count and has no 'exclude'"
-            rule = "it is a rewritten copy, not GenEval's official metadata"
-            raise ValueError(f"{path}, line {number} {fault}: {rule}; run: python -m eval.prompts geneval")
-    return records
+        if record["tag"] == "counting" and "exclude" not in record and not is_rewritten:
+            rule = "asks to count and has no 'exclude': it is not GenEval's official metadata"
+            raise ValueError(f"{path}, line {number} {rule}; run: python -m eval.prompts geneval")
+    return [_official(record) for record in records] if is_rewritten else records
+
+
+def rewritten_in(path: Path) -> dict[str, str]:
+    """Prompt -> long prompt of the released rewritten copy; of the official metadata, nothing."""
+    records = read_metadata(path)
+    return {record["prompt"]: text for record in records if isinstance(text := record.get(_LONG), str) and text.strip()}
+
+
+def _official(record: dict[str, Any]) -> dict[str, Any]:
+    """A record of the rewritten copy as the official file has it, its keys in the same order."""
+    counted = (
+        {"exclude": [{"class": item["class"], "count": item["count"] + 1} for item in record["include"]]}
+        if record["tag"] == "counting" and "exclude" not in record
+        else {}
+    )
+    head = {name: record[name] for name in ("tag", "include")}
+    return {
+        **head,
+        **counted,
+        **{name: value for name, value in record.items() if not name.startswith("prompt_rewrite")},
+    }
 
 
 def _prompts_in(text: str) -> list[str]:

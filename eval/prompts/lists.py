@@ -1,5 +1,6 @@
 """The prompt lists of a benchmark: the official one, by which outputs are named and scored, and what a model sees."""
 
+import argparse
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,21 +79,30 @@ def missing_long(prompts: Sequence[str], long: Mapping[str, str]) -> list[str]:
     return [prompt for prompt in prompts if not long.get(prompt, "").strip()]
 
 
-def texts_of(prompts: Sequence[str], long: Path | None) -> list[str]:
-    """What the model sees of each official prompt: its rewritten one of the file `long`, or itself where that is None.
+def long_of(options: argparse.Namespace, lists: PromptLists, own: Mapping[str, str]) -> Path | Mapping[str, str] | None:
+    """Where the rewritten prompts stand that a driver's options ask for; `own` are those of the official list itself.
+
+    None where the official prompts are asked for.
+    """
+    return None if options.short else options.long or own or lists.long_path()
+
+
+def texts_of(prompts: Sequence[str], long: Path | Mapping[str, str] | None) -> list[str]:
+    """What the model sees of each official prompt: its rewritten one of `long`, or itself where that is None.
 
     Raises ValueError that names the prompts without a rewritten one.
     """
     if long is None:
         return list(prompts)
-    rewritten = read_long(long)
+    rewritten = long if isinstance(long, Mapping) else read_long(long)
+    named = "the list" if isinstance(long, Mapping) else str(long)
     if missing := missing_long(prompts, rewritten):
         names = ", ".join(map(repr, missing))
         raise ValueError(
-            f"{long} has no rewritten prompt for {len(missing)} of {len(prompts)}: {names}; add them, or "
+            f"{named} has no rewritten prompt for {len(missing)} of {len(prompts)}: {names}; add them, or "
             "ask for --short prompts"
         )
     for prompt in prompts:
         if fault := unwritable(rewritten[prompt]):
-            raise ValueError(f"{long}, {prompt!r}: {fault}; write it anew")
+            raise ValueError(f"{named}, {prompt!r}: {fault}; write it anew")
     return [rewritten[prompt] for prompt in prompts]

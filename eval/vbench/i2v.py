@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
+from eval.driver.beginning import VIDEOS
 from eval.driver.command import Driver, drive
 from eval.prompts.lists import FOLDER
 from eval.vbench.prompts import LISTS, VIDEOS_PER_PROMPT, read_videos
@@ -114,5 +115,7 @@ DRIVER = Driver(
     num_outputs=VIDEOS_PER_PROMPT,
     batch_size=1,
     work=work,
+    lists=LISTS["vbench_i2v"],
+    model=VIDEOS,
     add_options=_add_options,
 )

@@ -17,6 +17,9 @@ NUM_VIDEOS = {"vbench": 6220, "vbench_i2v": 5590}
 """What the scores are made of: (944 - 75) * 5 + 75 * 25, and 1118 * 5."""
 
 
+_EXPECTED = {"vbench": "VBench's full info", "vbench_i2v": "VBench-I2V's full info"}
+
+
 @dataclass(frozen=True, kw_only=True)
 class VideoPrompt:
     """A prompt of VBench or VBench-I2V and how many videos are made of it."""
@@ -37,9 +40,11 @@ def read_videos(path: Path, benchmark: str) -> list[VideoPrompt]:
     """The prompts of VBench's (`vbench`) or VBench-I2V's (`vbench_i2v`) full info, each once.
 
     VBench lists two prompts twice, with different dimensions: they share their videos. Its prompts of temporal
-    flickering have 25 videos, all others 5.
+    flickering have 25 videos, all others 5. The released list of long prompts says nothing of dimensions: 5 of each.
     """
-    expected = {"vbench": "VBench's full info", "vbench_i2v": "VBench-I2V's full info"}[benchmark]
+    expected = _EXPECTED[benchmark]
+    if benchmark == "vbench" and (released := released_long(path, benchmark)):
+        return [VideoPrompt(text=text, copies=VIDEOS_PER_PROMPT, dimensions=()) for text in released]
     dimensions: dict[str, list[str]] = {}
     images: dict[str, str | None] = {}
     for number, record in enumerate(full_info(path, expected)):
@@ -57,6 +62,20 @@ def read_videos(path: Path, benchmark: str) -> list[VideoPrompt]:
         )
         for text, found in dimensions.items()
     ]
+
+
+def released_long(path: Path, benchmark: str) -> dict[str, str]:
+    """Prompt -> long prompt of the released lists, {"PROMPT.mp4": long} or records with `prompt_en_...`."""
+    content = parse_json(read_list(path), f"{path} is not {_EXPECTED[benchmark]}: it", remedy=BRING)
+    if isinstance(content, dict):
+        fits = all(name.endswith(".mp4") and isinstance(long, str) and long.strip() for name, long in content.items())
+        return {name.removesuffix(".mp4"): long for name, long in content.items()} if fits else {}
+    longs = {}
+    for record in content if isinstance(content, list) else []:
+        keys = [key for key in record if key.startswith("prompt_en_")] if isinstance(record, dict) else []
+        if keys and isinstance(record[keys[0]], str) and isinstance(record.get("prompt_en"), str):
+            longs[record["prompt_en"]] = record[keys[0]]
+    return longs
 
 
 def full_info(path: Path, expected: str = "VBench's full info") -> list[dict[str, Any]]:
@@ -115,7 +134,7 @@ LISTS = {
             repository=REWRITTEN_IN,
             revision="HEAD",
         ),
-        names=("VBench_full_info.json", "vbench_full_info.json"),
+        names=("VBench_full_info.json", "vbench_full_info.json", "vbench_t2v_all_dimension_longer.json"),
         prompts_in=_prompts_in,
         long_in=_long_in,
     ),
@@ -135,7 +154,7 @@ LISTS = {
             repository=REWRITTEN_IN,
             revision="HEAD",
         ),
-        names=("vbench2_i2v_full_info.json", "vbench_i2v_full_info.json"),
+        names=("vbench2_i2v_full_info.json", "vbench_i2v_full_info.json", "vbench2_i2v_full_info_qwen32b_vl.json"),
         prompts_in=_prompts_in,
         long_in=_long_of_i2v_in,
     ),

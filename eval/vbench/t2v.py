@@ -13,9 +13,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from eval.driver.beginning import VIDEOS
 from eval.driver.command import Driver, drive
-from eval.prompts.lists import texts_of
-from eval.vbench.prompts import LISTS, NUM_VIDEOS, VIDEOS_PER_PROMPT, VideoPrompt, read_videos
+from eval.prompts.lists import long_of, texts_of
+from eval.vbench.prompts import LISTS, NUM_VIDEOS, VIDEOS_PER_PROMPT, VideoPrompt, read_videos, released_long
 
 if TYPE_CHECKING:
     from eval.driver.work import Work
@@ -48,7 +49,7 @@ def work_of(
 
     if settings_for(options.settings, image=None).num_output_frames == 1:
         raise ValueError(f"{options.model} is asked for one frame; choose a model of videos, or num_frames above 1")
-    long = None if options.short else options.long or LISTS[benchmark].long_path()
+    long = long_of(options, LISTS[benchmark], released_long(path, benchmark))
     texts = texts_of([prompt.text for prompt in prompts], long)
 
     def jobs_of(prompt: VideoPrompt, text: str, number: int) -> list["Job"]:
@@ -74,5 +75,12 @@ def work_of(
 
 
 DRIVER = Driver(
-    name="vbench_t2v", description=__doc__, task="t2v", num_outputs=VIDEOS_PER_PROMPT, batch_size=1, work=work
+    name="vbench_t2v",
+    description=__doc__,
+    task="t2v",
+    num_outputs=VIDEOS_PER_PROMPT,
+    batch_size=1,
+    work=work,
+    lists=LISTS["vbench"],
+    model=VIDEOS,
 )

@@ -4,12 +4,13 @@ prompts.txt      one prompt a line
 t2i.jsonl        {"prompt": ..., "prompt_rewrite...": ...} a line; the rewritten prompt is what the model sees
 t2v.json         {"name.mp4": caption}
 i2v.json         {"image file": caption}
+i2v_list.json    [{"image_name": ..., "prompt_en": ..., "prompt_en_qwen32b_vl": ...}], as VBench-I2V has it
 list.json        ["prompt", {"prompt": ..., "image": ..., "seed": ..., "name": ..., "negative_prompt": ...}]
 """
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +23,21 @@ OUTPUT_SUFFIXES = (".mp4", ".gif", ".png")
 MOST_SEEDS = 2**63
 """Seeds are below it."""
 
-_REWRITTEN = "prompt_rewrite"
+RELEASED_IMAGES = "custom_i2v_1_frame"
+"""The folder, beside that of the lists, in which the release keeps the pictures of its image-to-video list."""
+
+_REWRITTEN = ("prompt_rewrite", "prompt_en_")
+"""How keys begin that hold a rewritten prompt."""
+_RELEASED = {"prompt_en": "prompt", "image_name": "image"}
+"""Key of the released image-to-video lists -> what it is called here."""
 _TEXTS = ("prompt", "name", "image", "negative_prompt")
 _KEYS = (*_TEXTS, "seed")
-_LET_BE = ("tag", "include", "exclude", "id")
+_LET_BE = ("tag", "include", "exclude", "id", "dimension", "image_type", "auxiliary_info")
 """Keys of the released lists that say nothing here."""
 
 _MOST_BYTES = 64 * 2**20
 _SHOWN = 60
+_MOST_NAME_BYTES = 200
 _REMEDY = "correct it; the formats stand in lumos/cli/jobs/prompts.py"
 
 
@@ -47,17 +55,26 @@ class Prompt:
     """What to stay away from."""
     seed: int | None = None
     """None: the caller's."""
+    about: Mapping[str, Any] = field(default_factory=dict)
+    """The entry of a list of objects as it stands there, without rewritten prompts."""
+
+    @property
+    def official(self) -> str:
+        """The prompt that was rewritten, or the only one there is."""
+        return str(self.about.get("prompt") or self.text)
 
 
-def read_prompts(path: str | Path, *, images: str | Path | None = None) -> list[Prompt]:
+def read_prompts(path: str | Path, *, images: str | Path | None = None, short: bool = False) -> list[Prompt]:
     """The prompts of a .txt, .json or .jsonl file, each with a name of its own.
 
-    In a {"key": caption} file a key that ends like a picture is one, in `images`, else beside the file or in a folder
-    there of the file's name; other keys name outputs. Raises ValueError that names the file, the entry and its fault.
+    In a {"key": caption} file a key that ends like a picture is one, in `images`, else beside the file, in a folder
+    there of the file's name, or in `RELEASED_IMAGES`; other keys name outputs. `short` asks for the prompts themselves
+    where a list has rewritten ones. Raises ValueError that names the file, the entry and its fault.
     """
     path = Path(path)
-    folders = [Path(images)] if images is not None else [path.parent, path.parent / path.stem]
-    prompts = [_prompt(entry, where, folders) for where, entry in _entries(path)]
+    beside = [path.parent, path.parent / path.stem, path.absolute().parent.parent / RELEASED_IMAGES]
+    folders = [Path(images)] if images is not None else [place for place in beside if place.is_dir()]
+    prompts = [_prompt(entry, where, folders, short=short) for where, entry in _entries(path)]
     if not prompts:
         raise ValueError(f"{path} holds no prompt; {_REMEDY}")
     return distinct(prompts)
@@ -92,7 +109,7 @@ def _entries(path: Path) -> Iterator[tuple[str, Any]]:
             raise ValueError(f"{path} holds neither a JSON object nor a list; {_REMEDY}")
 
 
-def _prompt(entry: Any, where: str, folders: list[Path]) -> Prompt:
+def _prompt(entry: Any, where: str, folders: list[Path], *, short: bool) -> Prompt:
     match entry:
         case str():
             text = text_of(entry, where)
@@ -101,29 +118,39 @@ def _prompt(entry: Any, where: str, folders: list[Path]) -> Prompt:
             image = _find(key, where, folders) if key.lower().endswith(IMAGE_SUFFIXES) else None
             return Prompt(text=text_of(caption, where), name=_stem(key), image=image)
         case dict():
-            return _prompt_of_object(entry, where, folders)
+            return _prompt_of_object(entry, where, folders, short=short)
     raise ValueError(f"{where} is neither a text nor an object with a 'prompt' but {_shown(entry)}; {_REMEDY}")
 
 
-def _prompt_of_object(entry: Mapping[str, Any], where: str, folders: list[Path]) -> Prompt:
-    """A prompt from an object; any key that starts with `prompt_rewrite` holds what the model sees."""
+def _prompt_of_object(entry: Mapping[str, Any], where: str, folders: list[Path], *, short: bool) -> Prompt:
+    """A prompt from an object; any key that begins like one of `_REWRITTEN` holds what the model sees."""
+    is_released = "prompt_en" in entry
+    entry = {_RELEASED.get(key, key): value for key, value in entry.items()}
     rewrites = [key for key in entry if key.startswith(_REWRITTEN)]
     for key in entry:
         if key not in (*_KEYS, *_LET_BE, *rewrites):
-            raise ValueError(f"{where} has an unknown key {_shown(key)}; {suggestion(key, [*_KEYS, _REWRITTEN])}")
+            raise ValueError(f"{where} has an unknown key {_shown(key)}; {suggestion(key, [*_KEYS, *_REWRITTEN])}")
         if key in _TEXTS or key in rewrites:
             _check_text(entry[key], key, where)
     rewritten = next((entry[key] for key in rewrites if entry[key] and entry[key].strip()), None)
     prompt, seed = entry.get("prompt"), entry.get("seed")
     if seed is not None and (not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < MOST_SEEDS):
         raise ValueError(f"{where}: seed is {_shown(seed)}; it must be a whole number from 0 to {MOST_SEEDS - 1}")
+    own_name = _file_name if is_released else name_of
     return Prompt(
-        text=text_of(rewritten or prompt, where),
-        name=_stem(entry["name"]) if entry.get("name") else name_of(prompt or rewritten or ""),
+        text=text_of((prompt if short else None) or rewritten or prompt, where),
+        name=_stem(entry["name"]) if entry.get("name") else own_name(prompt or rewritten or ""),
         image=_find(entry["image"], where, folders) if entry.get("image") else None,
         negative=entry.get("negative_prompt"),
         seed=seed,
+        about={key: value for key, value in entry.items() if key not in rewrites},
     )
+
+
+def _file_name(prompt: str) -> str:
+    """The prompt itself, as VBench names videos, where a file can be called so; else a name made of it."""
+    fits = not prompt.startswith(".") and len(prompt.encode()) <= _MOST_NAME_BYTES
+    return prompt if fits and not set("/\\\0\n") & set(prompt) else name_of(prompt)
 
 
 def _check_text(value: Any, key: str, where: str) -> None:

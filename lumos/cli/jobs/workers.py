@@ -30,7 +30,7 @@ ALONE = Worker()
 """The only process."""
 
 
-def part_of(text: str) -> tuple[int, int]:
+def part_of(text: str, *, option: str = "part") -> tuple[int, int]:
     """The part i and the number of parts n that a `--part` names, 1 <= i <= n; ValueError for anything else.
 
     >>> [part_of(text) for text in ("[1,4]", "[1, 4]", "1,4", "1/4")]
@@ -39,7 +39,7 @@ def part_of(text: str) -> tuple[int, int]:
     found = _PART.fullmatch(text.strip())
     part, parts = (int(found[2]), int(found[3])) if found else (0, 0)
     if not 1 <= part <= parts:
-        raise SettingError("part", f'is {text!r}; it must be i,n (or i/n, "[i,n]") with 1 <= i <= n, for example 1,4')
+        raise SettingError(option, f'is {text!r}; it must be i,n (or i/n, "[i,n]") with 1 <= i <= n, for example 1,4')
     return part, parts
 
 

@@ -44,7 +44,9 @@ _SAMPLER_NAMES = {"num_inference_steps": "num_steps"} | {
 }
 _FLOATS = {name for name, hint in get_type_hints(SamplerConfig).items() if hint in (float, float | None)}
 _FLAGS = {item.name for item in fields(SamplerConfig) if item.type is bool}
-SETTING_NAMES = (*SIZE_NAMES, *CLIP_NAMES, *_SAMPLER_NAMES)
+TARGET_SIZE = "target_size"
+"""Setting that stands for width and height: a released size, or with a first frame one of the crops trained on."""
+SETTING_NAMES = (*SIZE_NAMES, TARGET_SIZE, *CLIP_NAMES, *_SAMPLER_NAMES)
 """Every name a caller, a `generation_config.json` or a side-car may set."""
 
 
@@ -113,7 +115,7 @@ def resolve_settings(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> S
     One frame, asked for as such or as 1 fps x 1 s, is an image: fps 1, duration 1, `image_*` defaults.
     Raises ValueError that names the setting, its value, the rule and the remedy.
     """
-    given = {name: value for name, value in given.items() if value is not None}
+    given = _with_size({name: value for name, value in given.items() if value is not None})
     _check_names(given)
     num_frames, fps, duration, exact = _clip_length(defaults, given)
     prefixes = ("image_", "") if num_frames == 1 else ("",)
@@ -158,7 +160,8 @@ def settings_for(defaults: Mapping[str, Any], given: Mapping[str, Any], *, image
     if given.get("width") is not None or given.get("height") is not None:
         return settings
     height, width = pixels_of(image).shape[:2]
-    size = nearest_size(width, height, sizes_for_images(defaults))
+    target = given.get(TARGET_SIZE)
+    size = nearest_size(width, height, sizes_for_images(defaults) if target is None else crop_sizes(target))
     return replace(settings, width=size[0], height=size[1])
 
 
@@ -208,6 +211,22 @@ def _clip_length(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> tuple
         return 1, 1, 1, True
     duration = whole_number("duration", given.get("duration", max(1, round(num_frames / fps))))
     return num_frames, fps, duration, True
+
+
+def _with_size(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings with width and height for a target size: the released ones, else its crop nearest to 7:4.
+
+    Raises ValueError for one that is no whole number of pixels, or beside width or height.
+    """
+    if TARGET_SIZE not in given:
+        return dict(given)
+    target = given[TARGET_SIZE]
+    check_number(TARGET_SIZE, int, target, Range(GRID_PX, MOST_SIDE))
+    if "width" in given or "height" in given:
+        raise SettingError(TARGET_SIZE, "says width and height; leave these out")
+    released = {target: size for size, target in RELEASED_TARGET_SIZES.items()}
+    width, height = released.get(target) or nearest_size(7, 4, crop_sizes(target))
+    return {"width": width, "height": height, **given}
 
 
 def _number(name: str, value: Any) -> float:

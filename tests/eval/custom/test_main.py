@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from eval.custom import __main__ as custom
+from eval.custom import jobs
 from lumos.cli.jobs import runner
 from tests.lumos.lumina_video.tiny import tiny_lumina_folder
 from tests.model_folder import make_model_folder
@@ -26,7 +27,7 @@ def outputs_in(folder: Path) -> list[str]:
 def test_parts_share_a_list_and_make_what_one_process_makes(model: Path, tmp_path: Path) -> None:
     prompts = tmp_path / "list.jsonl"
     prompts.write_text("".join(json.dumps({"prompt": text}) + "\n" for text in ("a circle", "a square", "a star")))
-    words = ["t2i", "--prompts", str(prompts), "--model", str(model)]
+    words = ["t2i", "--prompts", str(prompts), "--model", str(model), "--samples", "1"]
     for part in ("1,2", "[2,2]"):
         assert custom.main([*words, "--out", str(tmp_path / "two"), "--part", part]) == 0
     assert custom.main([*words, "--out", str(tmp_path / "one"), "--batch-size", "3"]) == 0
@@ -38,7 +39,18 @@ def test_parts_share_a_list_and_make_what_one_process_makes(model: Path, tmp_pat
 def test_a_list_goes_on_where_it_stopped(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     prompts = tmp_path / "list.json"
     prompts.write_text('{"first.mp4": "a circle", "second.mp4": "a square"}')
-    words = ["t2v", "--prompts", str(prompts), "--model", str(model), "--out", str(tmp_path / "o"), "num_frames=5"]
+    words = [
+        "t2v",
+        "--prompts",
+        str(prompts),
+        "--model",
+        str(model),
+        "--out",
+        str(tmp_path / "o"),
+        "num_frames=5",
+        "--samples",
+        "1",
+    ]
     assert custom.main([*words, "--part", "2,2"]) == 0
     before = (tmp_path / "o/second.mp4").stat().st_mtime_ns
     assert custom.main(words) == 0
@@ -52,7 +64,18 @@ def test_pictures_start_videos(model: Path, tmp_path: Path) -> None:
     Image.new("RGB", (130, 90), "red").save(tmp_path / "start.png")
     prompts = tmp_path / "list.json"
     prompts.write_text('{"start.png": "it moves"}')
-    words = ["i2v", "--prompts", str(prompts), "--model", str(model), "--out", str(tmp_path / "o"), "num_frames=5"]
+    words = [
+        "i2v",
+        "--prompts",
+        str(prompts),
+        "--model",
+        str(model),
+        "--out",
+        str(tmp_path / "o"),
+        "num_frames=5",
+        "--samples",
+        "1",
+    ]
     assert custom.main(words) == 0
     assert outputs_in(tmp_path / "o") == ["start.mp4"]
 
@@ -88,16 +111,55 @@ def test_a_wrong_seed_is_that_of_the_list_or_of_the_option(
     assert f"{said} is -1; it must be" in capsys.readouterr().err
 
 
-def test_several_outputs_of_a_prompt_are_numbered_and_have_seeds_of_their_own(model: Path, tmp_path: Path) -> None:
-    prompts = tmp_path / "list.jsonl"
-    prompts.write_text('{"prompt": "a circle"}\n{"prompt": "a star", "seed": 40}\n')
-    words = ["t2i", "--prompts", str(prompts), "--model", str(model), "--out", str(tmp_path / "o"), "--seed", "5"]
-    assert custom.main([*words, "--samples", "3"]) == 0
-    names = [f"a-{shape}-{copy}.png" for shape in ("circle", "star") for copy in range(3)]
+def test_videos_are_numbered_and_have_seeds_of_their_own(model: Path, tmp_path: Path) -> None:
+    prompts = tmp_path / "list.json"
+    prompts.write_text('[{"prompt": "a circle", "name": "one.mp4"}, {"prompt": "a star", "seed": 40}]')
+    words = ["t2v", "--prompts", str(prompts), "--model", str(model), "--out", str(tmp_path / "o"), "--seed", "5"]
+    assert custom.main([*words, "num_frames=2"]) == 0
+    names = [f"{name}-{copy}.mp4" for name in ("a-star", "one") for copy in range(5)]
     assert outputs_in(tmp_path / "o") == names
     seeds = [json.loads((tmp_path / "o" / f"{name}.json").read_text())["seed"] for name in names]
-    assert seeds == [5, 6, 7, 40, 41, 42]
-    assert len({(tmp_path / "o" / name).read_bytes() for name in names}) == 6
+    assert seeds == [40, 41, 42, 43, 44, 5, 6, 7, 8, 9]
+    assert len({(tmp_path / "o" / name).read_bytes() for name in names}) > 5
+
+
+def test_images_lie_as_geneval_has_them(
+    model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    as_workers: Callable[[int, Callable[[], int]], list[int]],
+) -> None:
+    """Four of every prompt with their grid and the list's own entry, by two processes; then nothing is left to do."""
+    prompts = tmp_path / "list.jsonl"
+    prompts.write_text(
+        '{"prompt": "a circle", "prompt_rewrite_qwen32b": "a big circle"}\n{"prompt": "a star", "id": 7}\n'
+    )
+    out = tmp_path / "3B_custom_images"
+    words = ["t2i", "--prompts", str(prompts), "--model", str(model), "--out", str(out)]
+    assert as_workers(2, lambda: custom.main(words)) == [0, 0]
+    for folder, entry in (("00000", {"prompt": "a circle"}), ("00001", {"prompt": "a star", "id": 7})):
+        assert json.loads((out / folder / "metadata.jsonl").read_text()) == entry
+        assert outputs_in(out / folder / "samples") == [f"{copy:05d}.png" for copy in range(4)]
+        with Image.open(out / folder / "samples/00000.png") as one, Image.open(out / folder / "grid.png") as grid:
+            assert grid.size == (2 * one.width, 2 * one.height)
+    record = json.loads((tmp_path / "3B_custom_images_records/00000/00003.png.json").read_text())
+    assert (record["prompt"], record["official_prompt"], record["seed"]) == ("a big circle", "a circle", 3)
+    monkeypatch.setattr(runner, "_make", None)
+    assert custom.main(words) == 0
+    assert custom.main([*words, "--short"]) == 2  # another text: what is there was made otherwise
+
+
+def test_the_released_list_of_pictures_is_read_with_its_folder_beside(model: Path, tmp_path: Path) -> None:
+    for folder in ("prompts", "custom_i2v_1_frame"):
+        (tmp_path / folder).mkdir()
+    Image.new("RGB", (130, 90), "red").save(tmp_path / "custom_i2v_1_frame" / "a red ball.jpg")
+    prompts = tmp_path / "prompts" / "custom_i2v_prompts_old.json"
+    entry = {"image_name": "a red ball.jpg", "prompt_en": "a red ball", "prompt_en_qwen32b_vl": "A red ball, at length"}
+    prompts.write_text(json.dumps([{**entry, "dimension": ["i2v_subject"], "image_type": "indoor"}]))
+    words = ["i2v", "--prompts", str(prompts), "--model", str(model), "--out", str(tmp_path / "o"), "num_frames=2"]
+    assert custom.main([*words, "--samples", "2"]) == 0
+    assert outputs_in(tmp_path / "o") == ["a red ball-0.mp4", "a red ball-1.mp4"]
+    assert json.loads((tmp_path / "o" / "a red ball-0.mp4.json").read_text())["prompt"] == "A red ball, at length"
 
 
 def test_processes_of_torchrun_share_a_part(
@@ -105,7 +167,7 @@ def test_processes_of_torchrun_share_a_part(
 ) -> None:
     prompts = tmp_path / "list.json"
     prompts.write_text(json.dumps([f"shape {number}" for number in range(5)]))
-    words = ["t2i", "--prompts", str(prompts), "--model", str(model), "--out"]
+    words = ["t2i", "--prompts", str(prompts), "--model", str(model), "--samples", "1", "--out"]
     assert as_workers(2, lambda: custom.main([*words, str(tmp_path / "o"), "--part", "1/2"])) == [0, 0]
     assert outputs_in(tmp_path / "o") == ["shape-0.png", "shape-2.png", "shape-4.png"]
     assert as_workers(3, lambda: custom.main([*words, str(tmp_path / "o"), "--part", "2/2"])) == [0, 0, 0]
@@ -117,7 +179,18 @@ def test_processes_of_torchrun_share_a_part(
 def test_a_dry_run_counts_and_makes_nothing(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     prompts = tmp_path / "list.json"
     prompts.write_text('{"first.mp4": "a circle", "second.mp4": "a square"}')
-    words = ["t2v", "--prompts", str(prompts), "--model", str(model), "--out", str(tmp_path / "o"), "num_frames=5"]
+    words = [
+        "t2v",
+        "--prompts",
+        str(prompts),
+        "--model",
+        str(model),
+        "--out",
+        str(tmp_path / "o"),
+        "num_frames=5",
+        "--samples",
+        "1",
+    ]
     assert custom.main([*words, "--dry-run"]) == 0
     assert capsys.readouterr().out == f"{tmp_path / 'o'}: 2 to be made, 0 finished before\n"
     assert not (tmp_path / "o").exists()
@@ -138,14 +211,14 @@ def test_a_part_or_number_that_is_none_is_refused(
 
 @pytest.mark.parametrize("task", ["t2i", "t2v"])
 def test_the_bundled_lists_are_in_the_released_formats(task: str) -> None:
-    listed = custom.jobs_of(custom.parse([task, "--seed", "7"]))
+    listed = jobs.listed(custom.parse([task, "--seed", "7", "--samples", "1"]), Path("o")).jobs
     assert len(listed) >= 3
     assert [job.seed for job in listed] == list(range(7, 7 + len(listed)))
 
 
 @pytest.mark.slow
 def test_the_shell_wrappers_are_sound(repo: Path) -> None:
-    scripts = [repo / "eval" / f"inference_custom_{task}.sh" for task in custom.TASKS] + [repo / "eval" / "launch.sh"]
+    scripts = [repo / "eval" / f"inference_custom_{task}.sh" for task in jobs.TASKS] + [repo / "eval" / "launch.sh"]
     for script in scripts:
         assert len(script.read_text().splitlines()) <= 40
         assert subprocess.run(["bash", "-n", str(script)], check=False).returncode == 0
@@ -158,7 +231,17 @@ def test_lumina_video_takes_a_list_through_the_same_door(tmp_path: Path, capsys:
     lumina = tiny_lumina_folder(tmp_path / "lumina")
     prompts = tmp_path / "list.json"
     prompts.write_text('{"first.mp4": "a circle", "second.mp4": "a square"}')
-    words = ["--prompts", str(prompts), "--model", str(lumina), "--out", str(tmp_path / "o"), "num_inference_steps=2"]
+    words = [
+        "--prompts",
+        str(prompts),
+        "--model",
+        str(lumina),
+        "--out",
+        str(tmp_path / "o"),
+        "--samples",
+        "1",
+        "num_inference_steps=2",
+    ]
     small = ["width=32", "height=64", "motion=[1, [0.5, 6]]"]
     assert custom.main(["t2v", *words, *small, "--part", "2,2"]) == 0
     assert custom.main(["t2v", *words, *small]) == 0

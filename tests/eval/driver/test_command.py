@@ -62,6 +62,57 @@ def test_the_launcher_starts_a_process_a_gpu(
     assert done.stderr.count("tried: ") == int(gpus == "3")
 
 
+def launched(repo: Path, tmp_path: Path, words: list[str], **variables: str) -> subprocess.CompletedProcess[str]:
+    python = tmp_path / "python"
+    python.write_text(FAKE.replace('*eval.*) echo "$@"', '*eval.*) echo "GPUs ${CUDA_VISIBLE_DEVICES-all}: $*"'))
+    python.chmod(0o755)
+    environment = {"PATH": os.environ["PATH"], "LUMOS_PYTHON": str(python), "TRIED": "0", **variables}
+    command = ["bash", str(repo / "eval" / "launch.sh"), "vbench_t2v", *words]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+TORCHRUN = "-m torch.distributed.run --standalone --nproc-per-node"
+
+
+@pytest.mark.parametrize(
+    ("words", "variables", "started"),
+    [
+        (["start_device=2", "num_devices=4"], {}, f"GPUs 2,3,4,5: {TORCHRUN} 4 -m eval.vbench_t2v"),
+        ([], {"start_device": "2", "sub_tasks": "4"}, f"GPUs 2,3,4,5: {TORCHRUN} 4 -m eval.vbench_t2v"),
+        (["start_device=6"], {}, f"GPUs 6,7: {TORCHRUN} 2 -m eval.vbench_t2v"),
+        (["num_devices=1"], {}, "GPUs 0: -m eval.vbench_t2v"),
+        (["start_device=1", "num_devices=2"], {"CUDA_VISIBLE_DEVICES": "7,3,5,4", "GPUS": "4"},
+         f"GPUs 3,5: {TORCHRUN} 2 -m eval.vbench_t2v"),
+        (["num_devices=2"], {"GPUS": "0"}, f"GPUs all: {TORCHRUN} 2 -m eval.vbench_t2v"),
+        (["--device-map", "auto"], {}, "GPUs all: -m eval.vbench_t2v --device-map auto"),
+        ([], {"GPUS": "1", "mask_history_ratio": "0.5"}, "GPUs all: -m eval.vbench_t2v mask_history_ratio=0.5"),
+        (["mask_history_ratio=0.3"], {"GPUS": "1", "mask_history_ratio": "0.5"},
+         "GPUs all: -m eval.vbench_t2v mask_history_ratio=0.3"),
+    ],
+)  # fmt: skip
+def test_what_people_edited_in_the_released_scripts_is_taken_as_typed(
+    repo: Path, tmp_path: Path, words: list[str], variables: dict[str, str], started: str
+) -> None:
+    done = launched(repo, tmp_path, words, **{"GPUS": "8", **variables})
+    assert (done.returncode, done.stdout.strip()) == (0, started), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["num_devices=four"], "start_device=0 num_devices=four: write whole numbers"),
+        (["num_devices=0"], "write whole numbers"),
+        (["start_device=6", "num_devices=4"], "this machine has 8 GPUs, numbered from 0"),
+        (["num_devices=4", "sub_tasks=8"], "num_devices=4 and sub_tasks=8 differ; give one of them"),
+    ],
+)
+def test_gpus_that_are_not_there_are_said_in_a_line(repo: Path, tmp_path: Path, words: list[str], said: str) -> None:
+    done = launched(repo, tmp_path, words, GPUS="8")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("eval.vbench_t2v: error: ")
+    assert said in done.stderr
+
+
 def test_settings_stand_anywhere_and_are_read_as_json() -> None:
     words = ["num_frames=5", "--part", "2/3", "guidance_scale=1.5", "mask_given_frames=true", "--seed", "4", "a=b=c"]
     options = parse(parser_of(GENEVAL), words)

@@ -137,3 +137,22 @@ def test_names_are_safe_for_files() -> None:
     assert name_of("../A red/Circle?  ") == "a-red-circle"
     assert name_of("🟥") == "prompt"
     assert len(name_of("é" * 200).encode()) <= 60
+
+
+def test_the_released_i2v_lists_are_read(tmp_path: Path) -> None:
+    """The long prompt or, asked for, the short one; VBench's own names; pictures in the released folder beside."""
+    for folder in ("prompts", "custom_i2v_1_frame"):
+        (tmp_path / folder).mkdir()
+    entries = [
+        {"image_name": "a.jpg", "prompt_en": "A dog, running", "prompt_en_qwen32b_vl": "At length", "image_type": "x"},
+        {"image_name": "b.jpg", "prompt_en": "either/or", "dimension": ["i2v_subject"]},
+    ]
+    for entry in entries:
+        (tmp_path / "custom_i2v_1_frame" / str(entry["image_name"])).touch()
+    path = tmp_path / "prompts" / "list.json"
+    path.write_text(json.dumps(entries))
+    one, other = read_prompts(path)
+    assert (one.text, one.name, one.official) == ("At length", "A dog, running", "A dog, running")
+    assert one.image == tmp_path / "custom_i2v_1_frame" / "a.jpg"
+    assert (other.text, other.name) == ("either/or", "either-or")
+    assert [prompt.text for prompt in read_prompts(path, short=True)] == ["A dog, running", "either/or"]
