@@ -12,6 +12,6 @@ def to_device(tensor: Tensor, device: torch.device | str) -> Tensor:
     A copy from memory that is not pinned waits until the device has done all that it was asked before.
     """
     device = torch.device(device)
-    if tensor.device.type == "cpu" and device.type in _PINNED_FOR:
+    if tensor.device.type == "cpu" and device.type in _PINNED_FOR and torch.accelerator.is_available():
         return tensor.pin_memory().to(device, non_blocking=True)
     return tensor.to(device)

@@ -166,10 +166,7 @@ def how_of(options: argparse.Namespace) -> dict[str, Any]:
 
 def _drive(driver: Driver, options: argparse.Namespace) -> int:
     program = f"eval.{driver.name}"
-    say_model(options, driver.model, program=program)
-    bring_lists(options, driver.lists, program=program)
-    if driver.scoring is not None and options.worker.local_rank == 0:
-        print(f"{program}: {driver.scoring()}", flush=True)
+    _begin(driver, options, program=program)
     with loading(program):
         import torch
 
@@ -213,6 +210,14 @@ def _drive(driver: Driver, options: argparse.Namespace) -> int:
     rest = f"; {done.unfinished} of other workers or parts are not there yet" if done.unfinished else ""
     print(f"{name_of(worker)}: {done.made} made{damaged}, {done.before} finished before{rest}")
     return 0
+
+
+def _begin(driver: Driver, options: argparse.Namespace, *, program: str) -> None:
+    """Say which model it is and who will score, and bring the lists: before anything is loaded."""
+    say_model(options, driver.model, program=program)
+    bring_lists(options, driver.lists, program=program)
+    if driver.scoring is not None and options.worker.local_rank == 0:
+        print(f"{program}: {driver.scoring()}", flush=True)
 
 
 def _require_numbers(options: argparse.Namespace) -> None:

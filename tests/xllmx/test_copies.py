@@ -25,7 +25,10 @@ class FromHost(torch.Tensor):
 @pytest.mark.parametrize(
     ("device", "notes"), [("cuda", ["pinned", ("cuda", True)]), ("cpu", [("cpu", False)]), ("mps", [("mps", False)])]
 )
-def test_only_a_copy_from_pinned_memory_is_not_waited_for(device: str, notes: list[object]) -> None:
+def test_only_a_copy_from_pinned_memory_is_not_waited_for(
+    device: str, notes: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
     tensor = torch.ones(3).as_subclass(FromHost)
     tensor.notes = []
     to_device(tensor, device)
