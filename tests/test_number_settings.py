@@ -87,6 +87,7 @@ MADE_BY_US = {
     "lumos.lumina_video.network.layout.Layout", "lumos.lumina_video.pipeline.LuminaVideoOutput",
     "lumos.lumina_video.preset.Moment", "lumos.lumina_video.preset.Passes", "lumos.lumos1.pipeline.LumosOutput",
     "lumos.lumos1.pipeline._Clip", "lumos.lumos1.sampling.cost.Generation",
+    "lumos.lumos1.sampling.frame_codes.FrameCodes", "lumos.lumos1.sampling.frame_codes.Leading",
     "lumos.lumos1.sampling.noise.GeneratorNoise", "lumos.lumos1.sampling.schedule.Step", "lumos.lumos1.sequence.Clip",
     "lumos.lumos1.training.cost.BatchLoad", "lumos.lumos1.training.cost.SequenceShape",
     "lumos.lumos1.training.length_limit.Selection", "lumos.lumos1.training.samples.Sample", "lumos.media.video.Shown",
