@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import UInt8
@@ -34,8 +34,6 @@ def choose_reader(reader: Reader, frame_choice: FrameChoice) -> Literal["pyav", 
     Raises:
         ValueError: decord is asked for and not installed, or frames are not found by number.
     """
-    if reader not in get_args(Reader):
-        raise SettingError("reader", f"is {reader!r}; it must be one of {', '.join(get_args(Reader))}")
     by_number, installed = frame_choice == "released", importlib.util.find_spec("decord") is not None
     if reader == "decord" and not installed:
         raise SettingError("reader", "is decord, which is not installed; run: pip install decord2")
