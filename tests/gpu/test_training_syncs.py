@@ -6,6 +6,7 @@ is what would wait: its value, its true entries (whose number decides a shape), 
 
 import traceback
 from collections.abc import Callable, Mapping
+from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,8 @@ class Waits(TorchDispatchMode):
             if isinstance(tensor, Tensor):
                 storage = tensor.untyped_storage()
                 self._marked[storage._cdata] = StorageWeakRef(storage)
+            elif is_dataclass(tensor):
+                self.mark(list(vars(tensor).values()))
         return tree
 
     def has(self, tensor: Any) -> bool:
