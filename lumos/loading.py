@@ -22,7 +22,8 @@ def load_pipeline(
         device: as in the pipelines' `from_pretrained`, and so is `dtype`.
         dtype: likewise.
         **options: what the pipeline's own `from_pretrained` takes: `ckpts` of both, `lora`, `weights`, `offload`,
-            `device_map`, `max_memory` of Lumos-1, `keep_encoders`, `tiled`, `attention_backend` of Lumina-Video.
+            `attention_backend` of both; `device_map`, `max_memory` of Lumos-1; `keep_encoders`, `tiled` of
+            Lumina-Video.
 
     Raises:
         ValueError: no such model, a folder of neither, or what `from_pretrained` refuses.

@@ -5,9 +5,10 @@ from collections.abc import Callable
 from types import ModuleType
 
 import pytest
+import torch
 from torch import Tensor
 
-from xllmx import attention
+from xllmx import flash
 
 
 def explicit_softmax(q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor | None = None) -> Tensor:
@@ -23,9 +24,11 @@ def explicit_softmax(q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor | None = N
     return gathered
 
 
-def flash_attn_func(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """[B L N E] by [B S K E]."""
-    return explicit_softmax(*(x.transpose(1, 2) for x in (q, k, v))).transpose(1, 2)
+def flash_attn_func(q: Tensor, k: Tensor, v: Tensor, *, causal: bool = False) -> Tensor:
+    """[B L N E] by [B S K E]; `causal` lets the last query see all keys, the one before it all but the last."""
+    assert k.shape[1] >= q.shape[1] or not causal
+    mask = torch.ones(q.shape[1], k.shape[1], dtype=torch.bool).tril(k.shape[1] - q.shape[1]) if causal else None
+    return explicit_softmax(*(x.transpose(1, 2) for x in (q, k, v)), mask=mask).transpose(1, 2)
 
 
 def flash_attn_varlen_func(
@@ -37,8 +40,10 @@ def flash_attn_varlen_func(
     cu_seqlens_k: Tensor,
     max_seqlen_q: int,
     max_seqlen_k: int,
+    causal: bool = False,
 ) -> Tensor:
     """[L N E] by [S K E], cut at the bounds."""
+    assert cu_seqlens_q.dtype == cu_seqlens_k.dtype == torch.int32
     gathered = q.new_full(q.shape, float("nan"))
     bounds_q, bounds_k = cu_seqlens_q.tolist(), cu_seqlens_k.tolist()
     for item in range(len(bounds_q) - 1):
@@ -46,13 +51,45 @@ def flash_attn_varlen_func(
         keys = slice(bounds_k[item], bounds_k[item + 1])
         assert queries.stop - queries.start <= max_seqlen_q
         assert keys.stop - keys.start <= max_seqlen_k
-        gathered[queries] = flash_attn_func(q[None, queries], k[None, keys], v[None, keys])[0]
+        gathered[queries] = flash_attn_func(q[None, queries], k[None, keys], v[None, keys], causal=causal)[0]
     return gathered
+
+
+def varlen_attn(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    cu_seq_q: Tensor,
+    cu_seq_k: Tensor,
+    max_q: int,
+    max_k: int,
+    *,
+    window_size: tuple[int, int] = (-1, -1),
+    enable_gqa: bool = False,
+) -> Tensor:
+    """PyTorch's own signature of the same."""
+    assert enable_gqa or query.shape[1] == key.shape[1]
+    bounds = {"cu_seqlens_q": cu_seq_q, "cu_seqlens_k": cu_seq_k, "max_seqlen_q": max_q, "max_seqlen_k": max_k}
+    return flash_attn_varlen_func(query, key, value, **bounds, causal=window_size == (-1, 0))
 
 
 def install(monkeypatch: pytest.MonkeyPatch, *, name: str = "flash_attn") -> list[str]:
     """Makes `name` the only flash-attn there is; returns the list that its calls are noted in."""
     calls: list[str] = []
+    uninstall(monkeypatch)
+    monkeypatch.setitem(sys.modules, name, module_noting(calls, name=name))
+    return calls
+
+
+def activate_in_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes PyTorch say that it has flash-attn 3 activated."""
+    uninstall(monkeypatch)
+    monkeypatch.setattr(flash, "current_flash_attention_impl", lambda: "FA3")
+    monkeypatch.setattr("torch.nn.attention.varlen.varlen_attn", varlen_attn)
+
+
+def module_noting(calls: list[str], *, name: str = "flash_attn") -> ModuleType:
+    """Returns a flash-attn that notes its calls."""
 
     def noted(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
         def call(*tensors: Tensor, **options: object) -> Tensor:
@@ -61,15 +98,13 @@ def install(monkeypatch: pytest.MonkeyPatch, *, name: str = "flash_attn") -> lis
 
         return call
 
-    uninstall(monkeypatch)
     module = ModuleType(name)
     module.__dict__.update(flash_attn_func=noted(flash_attn_func), flash_attn_varlen_func=noted(flash_attn_varlen_func))
-    monkeypatch.setitem(sys.modules, name, module)
-    return calls
+    return module
 
 
 def uninstall(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hides flash-attn, even where it is installed; forgets what was found before."""
-    for name in ("flash_attn_interface", "flash_attn"):
+    for name in ("flash_attn_interface", "flash_attn", "kernels"):
         monkeypatch.setitem(sys.modules, name, None)  # type: ignore[arg-type]  # how Python spells "not there"
-    attention._flash.cache_clear()
+    flash._installed.cache_clear()

@@ -5,20 +5,17 @@ single row (`packed_attention`), where none sees another. N query heads share K 
 serves the queries j * N/K .. (j + 1) * N/K - 1.
 
 Backends: `sdpa` is torch's own, on CUDA its flash kernel (half precision, no mask) or its memory-efficient one; `cudnn`
-is the same with cuDNN's kernels first; `flash` is flash-attn, imported when first asked for; `auto` takes flash-attn on
-CUDA in half precision where it is installed and there is no mask, otherwise `sdpa`.
+is the same with cuDNN's kernels first; `flash` is flash-attn, whoever ships it (`xllmx.flash`); `auto` takes flash-attn
+on CUDA in half precision where it is installed and there is no mask, otherwise `sdpa`.
 
 Left to itself torch takes cuDNN first on Hopper. cuDNN makes a plan for each new set of sizes and strides, tens to
 hundreds of milliseconds long, so it is used only where it is asked for by name.
 """
 
-import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 from itertools import accumulate
-from types import ModuleType
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -27,6 +24,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from xllmx.copies import to_device
+from xllmx.flash import FlashAttention, find_flash
 
 BACKENDS = ("auto", "sdpa", "cudnn", "flash")
 
@@ -37,9 +35,6 @@ _KERNELS = {
 }
 """Kernels of torch on CUDA, the first that can compute a call is taken: flash knows no mask and half precision alone,
 and only MATH, whose scores fill the memory, knows fp64."""
-
-_FLASH_MODULES = ("flash_attn_interface", "flash_attn")
-"""flash-attn 3, then 2: the first that is there is used; their functions share names and keywords."""
 
 _HALF = (torch.float16, torch.bfloat16)
 _FLASH_CAPABILITY = (8, 0)  # Ampere
@@ -67,25 +62,27 @@ def resolve_backend(backend: str, *, device: torch.device, dtype: torch.dtype) -
     On a CPU `cudnn` is `sdpa`.
 
     Raises:
-        ValueError: an unknown name, or `flash` where flash-attn is not installed or cannot compute in `dtype`.
+        ValueError: an unknown name, or `flash` where flash-attn is not installed or cannot compute in `dtype` or there.
     """
     if backend not in BACKENDS:
         raise ValueError(f"attention backend is {backend!r}; choose one of {', '.join(BACKENDS)}")
     if backend in _KERNELS:
         return backend
-    usable = device.type == "cuda" and dtype in _HALF
     if backend == "flash":
-        if isinstance(found := _flash(), str):
-            raise ValueError(
-                f"attention backend is 'flash', but flash-attn is not usable here ({found}); install flash-attn or "
-                "take 'sdpa'"
-            )
-        if device.type == "cuda" and not usable:
-            raise ValueError(f"attention backend is 'flash', which does not compute in {dtype}; take bf16 or 'sdpa'")
+        _check_flash(device, dtype)
         return backend
-    usable = usable and not isinstance(_flash(), str)
-    usable = usable and not torch.are_deterministic_algorithms_enabled()  # its backward adds in any order
-    return "flash" if usable and torch.cuda.get_device_capability(device) >= _FLASH_CAPABILITY else "sdpa"
+    return "flash" if _takes_flash_by_itself(device, dtype) else "sdpa"
+
+
+def backend_of(backend: str, q: Float[Tensor, "*B E"]) -> str:
+    """Return `sdpa`, `cudnn` or `flash` for these queries: `auto` passes over flash-attn for heads it does not know.
+
+    Raises:
+        ValueError: see `resolve_backend`.
+    """
+    resolved = resolve_backend(backend, device=q.device, dtype=q.dtype)
+    fits = q.shape[-1] <= _FLASH_CHANNELS and q.shape[-1] % 8 == 0
+    return resolved if fits or backend == "flash" else "sdpa"
 
 
 def attention(
@@ -94,6 +91,7 @@ def attention(
     v: Float[Tensor, "B K S E"],
     *,
     mask: Bool[Tensor, "#B #N #L S"] | None = None,
+    causal: bool = False,
     backend: str = "auto",
 ) -> Float[Tensor, "B N L E"]:
     """Return what each query gathers from the keys of its row.
@@ -103,18 +101,20 @@ def attention(
         k: keys.
         v: values.
         mask: True where the query may see the key; every query needs at least one. None: it sees all.
+        causal: whether the last query sees all keys, the one before it all but the last, and so on; without a mask.
         backend: see above; flash-attn takes no mask.
 
     Raises:
         ValueError: see `resolve_backend`, or `flash` with a mask.
     """
+    assert mask is None or not causal
     if mask is not None and backend == "flash":
         raise ValueError("attention backend is 'flash', which takes no mask; take 'sdpa' or 'auto'")
-    resolved = _resolved(backend, q)
+    resolved = backend_of(backend, q)
     if mask is None and resolved == "flash":
         q, k, v = (x.transpose(1, 2) for x in (q, k, v))
-        return _output(_flash_module().flash_attn_func(q, k, v)).transpose(1, 2)
-    return _sdpa(q, k, v, mask=mask, kernels=resolved)
+        return _flash().dense(q, k, v, causal=causal).transpose(1, 2)
+    return _sdpa(q, k, v, mask=_causal_mask(q, k) if causal else mask, kernels=resolved)
 
 
 @torch.compiler.disable(reason="lengths are Python's numbers: traced, every new list of them would compile again")
@@ -125,34 +125,60 @@ def packed_attention(
     *,
     queries: Spans,
     keys: Spans,
+    causal: bool = False,
     backend: str = "auto",
 ) -> Float[Tensor, "L N E"]:
-    """Return what each query gathers from all keys of its own item; the i-th spans of both are item i.
+    """Return what each query gathers from the keys of its own item; the i-th spans of both are item i.
+
+    `causal` as in `attention`, item by item; otherwise each sees all of them.
 
     Raises:
         ValueError: see `resolve_backend`.
     """
     assert len(queries.lengths) == len(keys.lengths)
-    resolved = _resolved(backend, q)
+    resolved = backend_of(backend, q)
     if resolved == "flash":
-        return _output(
-            _flash_module().flash_attn_varlen_func(
-                *(q, k, v),
-                cu_seqlens_q=queries.bounds,
-                cu_seqlens_k=keys.bounds,
-                max_seqlen_q=max(queries.lengths),
-                max_seqlen_k=max(keys.lengths),
-            )
+        return _flash().varlen(
+            *(q, k, v),
+            cu_seqlens_q=queries.bounds,
+            cu_seqlens_k=keys.bounds,
+            max_seqlen_q=max(queries.lengths),
+            max_seqlen_k=max(keys.lengths),
+            causal=causal,
         )
     parts = zip(*(x.split(s.lengths) for x, s in ((q, queries), (k, keys), (v, keys))), strict=True)
     rows = [[x.transpose(0, 1)[None] for x in part] for part in parts]
-    return torch.cat([_sdpa(*row, mask=None, kernels=resolved)[0].transpose(0, 1) for row in rows])
+    masks = [_causal_mask(q, k) if causal else None for q, k, _ in rows]
+    gathered = [_sdpa(*row, mask=mask, kernels=resolved) for row, mask in zip(rows, masks, strict=True)]
+    return torch.cat([row[0].transpose(0, 1) for row in gathered])
 
 
-def _resolved(backend: str, q: Tensor) -> str:
-    resolved = resolve_backend(backend, device=q.device, dtype=q.dtype)
-    fits = q.shape[-1] <= _FLASH_CHANNELS and q.shape[-1] % 8 == 0
-    return resolved if fits or backend == "flash" else "sdpa"
+def _check_flash(device: torch.device, dtype: torch.dtype) -> None:
+    """Raise ValueError where flash-attn was asked for and cannot be had."""
+    if isinstance(found := find_flash(), str):
+        raise ValueError(
+            f"attention backend is 'flash', but flash-attn is not usable here ({found}); install flash-attn "
+            "(pip install -e '.[flash]') or take 'sdpa'"
+        )
+    if device.type == "cuda" and dtype not in _HALF:
+        raise ValueError(f"attention backend is 'flash', which does not compute in {dtype}; take bf16 or 'sdpa'")
+    if device.type == "cuda" and torch.cuda.get_device_capability(device) < _FLASH_CAPABILITY:
+        raise ValueError("attention backend is 'flash', which needs a GPU of Ampere's or a later kind; take 'sdpa'")
+
+
+def _takes_flash_by_itself(device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether `auto` is flash-attn: never where results are to repeat, for its backward adds in any order."""
+    if device.type != "cuda" or dtype not in _HALF or isinstance(find_flash(), str):
+        return False
+    if torch.are_deterministic_algorithms_enabled():
+        return False
+    return torch.cuda.get_device_capability(device) >= _FLASH_CAPABILITY
+
+
+def _flash() -> FlashAttention:
+    found = find_flash()
+    assert not isinstance(found, str)  # `resolve_backend` has looked
+    return found
 
 
 def _sdpa(q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor | None, kernels: str) -> Tensor:
@@ -172,31 +198,16 @@ def _sdpa(q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor | None, kernels: str)
         return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=groups > 1)
 
 
+def _causal_mask(q: Tensor, k: Tensor) -> Tensor | None:
+    """Return what `causal` says, [L, S]; None where a lone query sees every key."""
+    length, num_keys = q.shape[2], k.shape[2]
+    if length == 1:
+        return None
+    return torch.ones(1, 1, length, num_keys, dtype=torch.bool, device=q.device).tril(num_keys - length)
+
+
 @lru_cache(maxsize=16)
 @torch.inference_mode(False)  # what is kept may be wanted by a later call that records gradients
 def _spans(lengths: tuple[int, ...], device: torch.device) -> Spans:
     bounds = torch.tensor([0, *accumulate(lengths)], dtype=torch.int32)
     return Spans(lengths=lengths, bounds=to_device(bounds, device))
-
-
-@cache
-def _flash() -> ModuleType | str:
-    """Return flash-attn, or why it cannot be imported."""
-    reasons = []
-    for name in _FLASH_MODULES:
-        try:
-            return importlib.import_module(name)
-        except ImportError as error:
-            reasons.append(f"{name}: {error}")
-    return "; ".join(reasons)
-
-
-def _flash_module() -> Any:
-    found = _flash()
-    assert not isinstance(found, str)  # `resolve_backend` has looked
-    return found
-
-
-def _output(result: Tensor | tuple[Tensor, ...]) -> Tensor:
-    """Return the output alone: early versions of flash-attn 3 hand back the logsumexp beside it."""
-    return result[0] if isinstance(result, tuple) else result

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.device.findings import Check, Findings, relative_error
+from benchmarks.device.flash import flash
 from benchmarks.device.place import Place
 from benchmarks.lumina_video import flow
 from benchmarks.lumos1.sampling import Fast, Moment
@@ -31,10 +32,15 @@ States = Callable[[Tensor], Tensor]
 
 
 def agreement(place: Place) -> Findings:
-    """Return the checks of Lumos-1, of its visual tokenizer and of Lumina-Video, on small networks."""
+    """Return the checks of Lumos-1, of its visual tokenizer, of Lumina-Video, on small networks, and of flash-attn."""
     found = _lumos1(place)
     found.checks += [*_visual(place), *_lumina_video(place)]
-    return found
+    by_flash = flash(place)
+    return Findings(
+        rows=by_flash.rows,
+        checks=[*found.checks, *by_flash.checks],
+        left_out=[*found.left_out, *by_flash.left_out],
+    )
 
 
 def graph_checks(eager: States, graphed: States, frames: Sequence[Tensor], *, most: float, what: str) -> list[Check]:

@@ -31,6 +31,7 @@ from lumos.tokenizer.text import TextTokenizer
 from lumos.tokenizer.visual import VisualTokenizer
 from lumos.tokenizer.vocab import Vocab
 from xllmx.argument_types import checked_types
+from xllmx.attention import resolve_backend
 from xllmx.full_memory import said_when_full
 from xllmx.lora import load_lora
 
@@ -107,13 +108,15 @@ class LumosPipeline:
         offload: bool = False,
         device_map: str | None = None,
         max_memory: Mapping[int | str, int | str] | None = None,
+        attention_backend: str = "auto",
     ) -> "LumosPipeline":
         """The pipeline of a bundled or released name, a hub id or a folder; see `lumos.hub.models.resolve`.
 
         `device` is the GPU where there is one, else the CPU; `dtype` is bf16 on a GPU and fp32 on a CPU; `lora` is a
         folder of adapters, which are merged into the weights. For small cards: `weights` (int8, fp8), `offload`, or
-        `device_map` "auto" with `max_memory`, see `lumos.lumos1.model.placement.place`.
-        Raises ValueError that says what is missing, or that device, dtype or weights cannot be had.
+        `device_map` "auto" with `max_memory`, see `lumos.lumos1.model.placement.place`. `attention_backend` is one of
+        `xllmx.attention`: auto, sdpa, cudnn or flash.
+        Raises ValueError that says what is missing, or that device, dtype, weights or backend cannot be had.
         """
         chosen_device = choose_device(device)
         chosen_dtype = choose_dtype(dtype, chosen_device)
@@ -124,6 +127,7 @@ class LumosPipeline:
             "max_memory": max_memory,
         }
         check_placement(chosen_device, **how)
+        resolve_backend(attention_backend, device=chosen_device, dtype=chosen_dtype)
         files = replace(resolve(path_or_name, ckpts), lora=None if lora is None else Path(lora))
         model = LumosForCausalLM.from_pretrained(files.model, dtype=chosen_dtype)
         model = model if files.lora is None else load_lora(model, files.lora)
@@ -135,6 +139,7 @@ class LumosPipeline:
             files=files,
         )
         pipeline.weights = weights
+        pipeline.model.attention_backend = attention_backend
         return pipeline
 
     @property

@@ -9,7 +9,7 @@ import torch
 
 from tests import stand_in_flash
 from tests.stand_in_flash import explicit_softmax
-from xllmx import attention as module
+from xllmx import flash
 from xllmx.attention import attention, packed_attention, resolve_backend, spans_of
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
@@ -19,7 +19,7 @@ CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 def _no_flash(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     stand_in_flash.uninstall(monkeypatch)
     yield
-    module._flash.cache_clear()
+    flash._installed.cache_clear()
 
 
 def drawn(*shapes: tuple[int, ...]) -> list[torch.Tensor]:
@@ -65,8 +65,41 @@ def test_spans_hold_the_ends_of_items() -> None:
     assert spans.bounds.dtype == torch.int32
 
 
+@pytest.mark.parametrize("lengths", [(3, 5), (4, 4), (1, 5)])
+def test_causal_lets_the_last_query_see_all_keys(lengths: tuple[int, int]) -> None:
+    length, num_keys = lengths
+    q, k, v = drawn((2, 6, length, 8), (2, 2, num_keys, 8), (2, 2, num_keys, 8))
+    seen = [[key <= query + num_keys - length for key in range(num_keys)] for query in range(length)]
+    found = attention(q, k, v, causal=True, backend="sdpa")
+    torch.testing.assert_close(found, explicit_softmax(q, k, v, mask=torch.tensor(seen)))
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("source", ["torch", "flash_attn"])
+def test_flash_gives_the_numbers_and_gradients_of_sdpa(
+    source: str, causal: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if source == "torch":
+        stand_in_flash.activate_in_torch(monkeypatch)
+    else:
+        stand_in_flash.install(monkeypatch)
+    spans = {"queries": spans_of((1, 3, 2), device="cpu"), "keys": spans_of((4, 5, 3), device="cpu")}
+    for call, tensors, how in (
+        (attention, drawn((2, 6, 3, 8), (2, 2, 5, 8), (2, 2, 5, 8)), {}),
+        (attention, drawn((2, 6, 4, 8), (2, 2, 4, 8), (2, 2, 4, 8)), {}),
+        (packed_attention, drawn((6, 4, 8), (12, 2, 8), (12, 2, 8)), spans),
+    ):
+        results = []
+        for backend in ("flash", "sdpa"):
+            leaves = [x.clone().requires_grad_() for x in tensors]
+            output = call(*leaves, **how, causal=causal, backend=backend)
+            results.append([output, *torch.autograd.grad(output.square().sum(), leaves)])
+        for found, wanted in zip(*results, strict=True):
+            torch.testing.assert_close(found, wanted)
+
+
 @pytest.mark.parametrize("name", ["flash_attn_interface", "flash_attn"])
-def test_flash_gives_the_numbers_of_sdpa(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_both_functions_of_flash_are_called(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = stand_in_flash.install(monkeypatch, name=name)
     q, k, v = drawn((2, 6, 3, 8), (2, 2, 5, 8), (2, 2, 5, 8))
     torch.testing.assert_close(attention(q, k, v, backend="flash"), attention(q, k, v, backend="sdpa"))
@@ -75,12 +108,6 @@ def test_flash_gives_the_numbers_of_sdpa(name: str, monkeypatch: pytest.MonkeyPa
     flash = packed_attention(*packed, **spans, backend="flash")
     torch.testing.assert_close(flash, packed_attention(*packed, **spans, backend="sdpa"))
     assert calls == ["flash_attn_func", "flash_attn_varlen_func"]
-
-
-def test_a_logsumexp_beside_the_output_is_left() -> None:
-    output = torch.randn(2, 3)
-    assert module._output((output, torch.randn(4))) is output
-    assert module._output(output) is output
 
 
 def test_auto_is_sdpa_on_a_cpu_even_with_flash_installed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,7 +138,8 @@ def test_auto_on_cuda_is_flash_in_half_precision(
 
 def test_flash_is_refused_where_it_is_not_installed() -> None:
     q, k, v = drawn((1, 2, 3, 8), (1, 2, 5, 8), (1, 2, 5, 8))
-    with pytest.raises(ValueError, match=r"'flash', but flash-attn is not usable here .*flash_attn.*take 'sdpa'"):
+    refusal = r"'flash', but flash-attn is not usable here .*flash_attn.*kernels.*'\.\[flash\]'.* take 'sdpa'"
+    with pytest.raises(ValueError, match=refusal):
         attention(q, k, v, backend="flash")
 
 
@@ -119,6 +147,9 @@ def test_flash_is_refused_where_it_cannot_compute(monkeypatch: pytest.MonkeyPatc
     stand_in_flash.install(monkeypatch)
     with pytest.raises(ValueError, match=r"does not compute in torch.float32; take bf16 or 'sdpa'"):
         resolve_backend("flash", device=CUDA, dtype=torch.float32)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5))
+    with pytest.raises(ValueError, match=r"needs a GPU of Ampere's or a later kind; take 'sdpa'"):
+        resolve_backend("flash", device=CUDA, dtype=torch.bfloat16)
     q, k, v = drawn((1, 2, 3, 8), (1, 2, 5, 8), (1, 2, 5, 8))
     with pytest.raises(ValueError, match="takes no mask; take 'sdpa'"):
         attention(q, k, v, mask=torch.ones(1, 1, 3, 5, dtype=torch.bool), backend="flash")
@@ -130,7 +161,7 @@ def test_an_unknown_backend_is_refused_with_the_known_ones() -> None:
 
 
 def test_flash_is_not_imported_at_import_time() -> None:
-    lines = "import sys, xllmx.attention; print(any(name.startswith('flash') for name in sys.modules))"
+    lines = "import sys, xllmx.attention; print(any(name.startswith(('flash', 'kernels')) for name in sys.modules))"
     shown = subprocess.run([sys.executable, "-c", lines], capture_output=True, text=True, check=True).stdout
     assert shown.strip() == "False"
 

@@ -1,15 +1,16 @@
 """The frame-causal rule: a token sees everything before it and its whole frame (paper section 3.3).
 
-One vector of block numbers says it all: query q sees key k iff block[k] <= block[q]. Three ways give the same
+One vector of block numbers says it all: query q sees key k iff block[k] <= block[q]. Four ways give the same
 numbers: the literal mask (the reference), one unmasked attention per frame against the keys up to that frame's end
-(half the work and none of the L x L memory), and FlexAttention. The first two are calls of `xllmx.attention`.
+(half the work and none of the L x L memory), the same by flash-attn without any mask (`flash_rows`), and FlexAttention.
+All but the last are calls of `xllmx.attention`.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -17,37 +18,19 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from lumos.lumos1.model.explicit import Part, explicit_attention
+from lumos.lumos1.model.flash_rows import FlashPlan, flash_frame_attention, flash_plan_of
 from lumos.lumos1.model.linear import linear
-from xllmx.attention import attention
+from lumos.lumos1.model.row_plan import RowPlan, Segment, plan_of, samples_of
+from xllmx.attention import attention, backend_of
+from xllmx.flash import find_flash
 
-BACKENDS = ("per_frame", "mask", "flex")
+BACKENDS = ("per_frame", "flash", "mask", "flex")
 
 _QUERIES = 256  # at a time; their scores on 5600 keys are 5.7 MB in fp32
 
 
 _FLEX_STEP = 128  # FlexAttention works on blocks of so many tokens
 _FLEX_KERNELS = 64
-
-
-class Segment(NamedTuple):
-    """Columns [start, stop): one frame, or text, where every token is its own block.
-
-    Keys before `first`, where its sample begins, belong to other samples of a packed row.
-    """
-
-    start: int
-    stop: int
-    is_frame: bool
-    first: int = 0
-
-
-class RowPlan(NamedTuple):
-    """Neighbouring rows of a batch whose frames stand in the same columns, in numbers of Python; see `plan_of`."""
-
-    rows: slice
-    segments: tuple[Segment, ...]
-    is_padded: bool
-    """Whether some of the rows begin with padding."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -69,6 +52,10 @@ class AttentionLayout:
     """The literal mask, Bool [B, 1, L, L], to be used instead of the groups."""
     block_mask: Any = None
     """FlexAttention's form of the mask, to be used instead of the groups."""
+    flash: FlashPlan | None = None
+    """The calls of flash-attn, to be used instead of the groups where it is asked for or can be had."""
+    kernels: str = "auto"
+    """Backend of `xllmx.attention` that computes the groups."""
 
 
 def frame_causal_mask(blocks: Int[Tensor, "B L"]) -> Bool[Tensor, "B L L"]:
@@ -91,39 +78,6 @@ def frame_causal_mask(blocks: Int[Tensor, "B L"]) -> Bool[Tensor, "B L L"]:
     return ((key <= query) & (key >= 0) & (sample[:, :, None] == sample[:, None, :])) | itself
 
 
-def samples_of(blocks: Int[Tensor, "B L"]) -> Int[Tensor, "B L"]:
-    """Return which of the samples packed into its row each token belongs to: block numbers fall where one begins.
-
-    ::
-
-        blocks   -1  0  1  1  2  0  1  1
-        samples   0  0  0  0  0  1  1  1
-    """
-    falls = blocks[:, 1:] < blocks[:, :-1]
-    return F.pad(falls.long().cumsum(1), (1, 0))
-
-
-def plan_of(blocks: Int[Tensor, "B L"]) -> tuple[RowPlan, ...]:
-    """Return which columns are frames and which are text, for runs of rows that agree on it.
-
-    `blocks` rise along each sample of a row (`samples_of`), after leading -1s (padding). Reads their values: on an
-    accelerator it waits once, so a training step makes the plan beforehand, of the blocks on the host.
-
-    ::
-
-        blocks [-1, -1, 0, 1, 2, 2, 2, 3, 3, 3, 4]  ->  one group: text 0..4, frames 4..7 and 7..10, text 10..11
-               [ 0,  1, 2, 3, 4, 4, 4, 5, 5, 5, 6]
-    """
-    numbers = blocks.cpu()
-    joined = (numbers[:, 1:] == numbers[:, :-1]) & (numbers[:, 1:] >= 0)
-    falls = numbers[:, 1:] < numbers[:, :-1]
-    breaks = ((joined[1:] != joined[:-1]) | (falls[1:] != falls[:-1])).any(1).nonzero().flatten() + 1
-    return tuple(
-        RowPlan(slice(first, last), _segments(joined[first], falls[first]), bool((numbers[first:last] < 0).any()))
-        for first, last in pairwise([0, *breaks.tolist(), len(numbers)])
-    )
-
-
 def layout_of(
     blocks: Int[Tensor, "B L"], *, backend: str = "per_frame", plan: Sequence[RowPlan] | None = None
 ) -> AttentionLayout:
@@ -131,7 +85,8 @@ def layout_of(
 
     Args:
         blocks: block numbers.
-        backend: `per_frame`, `mask` (the literal rule) or `flex` (needs a compiler; on a CPU forward only).
+        backend: `per_frame` (by flash-attn on GPUs that have it), `flash` (by nothing else), `mask` (the literal rule)
+            or `flex` (needs a compiler; on a CPU forward only).
         plan: of these blocks; None makes it (see `plan_of`). With it no value is read.
 
     Raises:
@@ -139,23 +94,26 @@ def layout_of(
     """
     if backend not in BACKENDS:
         raise ValueError(f"attention backend is {backend!r}; choose one of {', '.join(BACKENDS)}")
-    groups = []
-    for rows, segments, is_padded in plan_of(blocks) if plan is None else plan:
-        real = (blocks[rows] >= 0)[:, None, None] if is_padded else None
+    plan, groups = plan_of(blocks) if plan is None else plan, []
+    for rows, segments, paddings in plan:
+        real = (blocks[rows] >= 0)[:, None, None] if any(paddings) else None
         parts = tuple(_part(segment, real, device=blocks.device) for segment in segments)
         groups.append(RowGroup(rows=rows, segments=segments, parts=parts))
+    takes_flash = _takes_flash(backend, blocks.device)
     return AttentionLayout(
         groups=tuple(groups),
+        flash=flash_plan_of(plan, length=blocks.shape[1], device=blocks.device) if takes_flash else None,
+        kernels="flash" if backend == "flash" else "auto",
         mask=frame_causal_mask(blocks)[:, None] if backend == "mask" else None,
         block_mask=_block_mask(blocks) if backend == "flex" else None,
     )
 
 
-def frame_layout(num_rows: int, length: int) -> AttentionLayout:
+def frame_layout(num_rows: int, length: int, *, kernels: str = "auto") -> AttentionLayout:
     """Return the layout of rows that are one frame each, or `length` tokens of one: every query sees every key."""
     segment = Segment(0, length, is_frame=True)
     group = RowGroup(rows=slice(0, num_rows), segments=(segment,), parts=(_part(segment, None, device=None),))
-    return AttentionLayout(groups=(group,))
+    return AttentionLayout(groups=(group,), kernels=kernels)
 
 
 def frame_causal_attention(
@@ -166,6 +124,8 @@ def frame_causal_attention(
         return _attend(q, k, v, mask=layout.mask)
     if layout.block_mask is not None:
         return _flex(q, k, v, block_mask=layout.block_mask)
+    if layout.flash is not None and backend_of(layout.kernels, q) == "flash":
+        return flash_frame_attention(q, k, v, layout.flash)
     return _frame_by_frame(q, k, v, layout)
 
 
@@ -184,7 +144,8 @@ def _frame_by_frame(q: Tensor, k: Tensor, v: Tensor, layout: AttentionLayout) ->
     # Splits rather than slices: their gradients are joined, not added up in buffers of full size.
     rows = [group.rows.stop - group.rows.start for group in layout.groups]
     parts = zip(layout.groups, _split(q, rows, dim=0), _split(k, rows, dim=0), _split(v, rows, dim=0), strict=True)
-    return _join([_per_frame(q_rows, k_rows, v_rows, group) for group, q_rows, k_rows, v_rows in parts], dim=0)
+    gathered = [_per_frame(*tensors, group, kernels=layout.kernels) for group, *tensors in parts]
+    return _join(gathered, dim=0)
 
 
 def cached_attention(
@@ -213,23 +174,29 @@ def cached_attention(
             for first, stop, is_frame, _ in group.segments:
                 begin, end = max(first, padding) + past - start, stop + past - start
                 if begin < end:
-                    mask = None if is_frame else _text_mask(begin, end, device=q.device)
                     queries = q_rows[:, :, max(first, padding) : stop]
-                    parts.append(_attend(queries, k_rows[:, :, :end], v_rows[:, :, :end], mask=mask))
+                    keys, values = k_rows[:, :, :end], v_rows[:, :, :end]
+                    parts.append(_attend(queries, keys, values, causal=not is_frame, kernels=layout.kernels))
             outputs.append(_join_heads(parts, dim=2))
     return _join_heads(outputs, dim=0)
 
 
-def _per_frame(q: Tensor, k: Tensor, v: Tensor, group: RowGroup) -> Tensor:
+def _per_frame(q: Tensor, k: Tensor, v: Tensor, group: RowGroup, *, kernels: str) -> Tensor:
     """Return the attention of one group's rows."""
     if _is_faster_explicit(q, k):
         return explicit_attention(q, k, v, group.parts)
     queries = _split(q, [segment.stop - segment.start for segment in group.segments], dim=2)
     gathered = [
-        _attend(own, k[:, :, part.keys], v[:, :, part.keys], mask=part.mask)
+        _attend(own, k[:, :, part.keys], v[:, :, part.keys], mask=part.mask, kernels=kernels)
         for own, part in zip(queries, group.parts, strict=True)
     ]
     return _join(gathered, dim=2)
+
+
+def _takes_flash(backend: str, device: torch.device) -> bool:
+    """Whether calls of flash-attn are planned; whether it computes in the dtype is seen when there are tensors."""
+    by_itself = backend == "per_frame" and device.type == "cuda" and not isinstance(find_flash(), str)
+    return backend == "flash" or by_itself
 
 
 def _part(segment: Segment, real: Tensor | None, *, device: torch.device | None) -> Part:
@@ -238,33 +205,6 @@ def _part(segment: Segment, real: Tensor | None, *, device: torch.device | None)
     keys_real = None if real is None else real[..., first:stop]
     mask = keys_real if is_frame else _text_mask(start - first, stop - first, real=keys_real, device=device)
     return Part(slice(start, stop), slice(first, stop), mask)
-
-
-def _segments(joined: Tensor, falls: Tensor) -> tuple[Segment, ...]:
-    """Return the frames, and the text between them, of a row, sample after sample.
-
-    `joined[i]`: tokens i and i + 1 share a block; `falls[i]`: token i + 1 begins another sample.
-    """
-    bounds = [0, *(falls.nonzero().flatten() + 1).tolist(), len(joined) + 1]
-    return tuple(
-        Segment(first + start, first + stop, is_frame=is_frame, first=first)
-        for first, end in pairwise(bounds)
-        for start, stop, is_frame in _sample_segments(joined[first : end - 1])
-    )
-
-
-def _sample_segments(joined: Tensor) -> Iterator[tuple[int, int, bool]]:
-    """Return (start, stop, is a frame) of each part of one sample."""
-    edges = torch.diff(joined.int(), prepend=joined.new_zeros(1, dtype=torch.int), append=joined.new_zeros(1).int())
-    starts, stops = (edges > 0).nonzero().flatten(), (edges < 0).nonzero().flatten() + 1
-    column = 0
-    for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
-        if start > column:
-            yield column, start, False
-        yield start, stop, True
-        column = stop
-    if column <= len(joined):
-        yield column, len(joined) + 1, False
 
 
 def _text_mask(start: int, stop: int, *, device: torch.device | None, real: Tensor | None = None) -> Tensor | None:
@@ -284,11 +224,14 @@ def _equal_runs(starts: Sequence[int], rows: slice) -> list[tuple[slice, int]]:
     return [(slice(first, last), starts[first]) for first, last in pairwise(bounds)]
 
 
-def _attend(q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor | None) -> Tensor:
-    """Return the attention of queries to keys that all of them see, but for a mask."""
-    if mask is None and _is_faster_by_head(q, k):
+def _attend(
+    q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor | None = None, causal: bool = False, kernels: str = "auto"
+) -> Tensor:
+    """Return the attention of queries to keys that all of them see, but for a mask; see `xllmx.attention`."""
+    causal = causal and q.shape[2] > 1  # a lone query sees every key
+    if mask is None and not causal and kernels == "auto" and _is_faster_by_head(q, k):
         return _attention_by_head(q, k, v)
-    return attention(q, k, v, mask=mask)
+    return attention(q, k, v, mask=mask, causal=causal, backend=kernels)
 
 
 def _is_faster_explicit(q: Tensor, k: Tensor) -> bool:

@@ -191,7 +191,7 @@ class LumosModel(nn.Module):
             x = block(x, rotation, layout, cache=own)
         if only is not None and only.shape[1] > 0:
             assert all(len(group.segments) == 1 and group.segments[0].is_frame for group in layout.groups)
-            layout = frame_layout(*only.shape)
+            layout = frame_layout(*only.shape, kernels=layout.kernels)
         return self.norm(last(x, rotation, layout, cache=caches[-1], only=only))
 
     def rotation_of(self, positions: Int[Tensor, "B 3 L"]) -> Rotation:

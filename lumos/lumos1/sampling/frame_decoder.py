@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from copy import copy
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -80,7 +81,7 @@ class FrameDecoder:
         ids = _padded(texts, self._model.vocab)
         read = self._new_cache(texts, capacity=self._text_length)
         nothing = torch.empty(len(texts), 0, dtype=torch.long, device=self._model.device)
-        layout = layout_of(blocks_of(ids, self._model.vocab))
+        layout = replace(layout_of(blocks_of(ids, self._model.vocab)), kernels=self._model.attention_backend)
         self._model.hidden(ids.to(self._model.device), blocks=layout, cache=read, only=nothing)
         read.advance(self._text_length)
         self._cache.copy_rows(read, [row_of[tuple(text.tolist())] for text in self._texts])
@@ -171,7 +172,7 @@ class FrameDecoder:
         return self._model.hidden(
             ids,
             positions=Rotation(*(turns[:num_rows] for turns in self._frame_rotation())),
-            blocks=frame_layout(num_rows, self._frame_length),
+            blocks=frame_layout(num_rows, self._frame_length, kernels=self._model.attention_backend),
             cache=self._cache if num_rows == len(self._texts) else self._cache.first_rows(num_rows),
             only=only,
         )

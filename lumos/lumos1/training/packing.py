@@ -1,7 +1,7 @@
 """Packing: several short samples in one row of a batch instead of padding.
 
 None sees another, and each counts its positions from 0. Block numbers restart with every sample, which is all that
-attention has to know (`attention.samples_of`)::
+attention has to know (`row_plan.samples_of`)::
 
     padded   . . . a a a a        packed   a a a a b b b b b b b c c c
              b b b b b b b

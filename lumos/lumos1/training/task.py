@@ -25,6 +25,7 @@ from lumos.lumos1.training.samples import Sample, draw_sample
 from lumos.lumos1.training.stream_report import report_stream
 from lumos.lumos1.training.task_config import LumosTaskConfig
 from lumos.lumos1.training.tokenizer_check import check_tokenizer
+from xllmx.flash import find_flash
 from xllmx.lora import add_lora, init_lora, merge_lora, without_adapters
 from xllmx.loss import LossOutput, chunked_cross_entropy
 from xllmx.rng import generator_for, sample_generator
@@ -46,7 +47,10 @@ class LumosTask:
         self.vocab = self.model_config.vocabulary
 
     def build_model(self) -> LumosForCausalLM:
-        """Return the model on the meta device."""
+        """Return the model on the meta device; ValueError where its attention cannot be had."""
+        if self.config.attention == "flash" and isinstance(reason := find_flash(), str):
+            remedy = "pip install -e '.[flash]', or take task.attention=per_frame"
+            raise ValueError(f"task.attention is 'flash', but flash-attn is not usable here ({reason}); {remedy}")
         with torch.device("meta"):
             model = LumosForCausalLM(self.model_config)
         return add_lora(model, self.lora) if self.lora else model

@@ -54,7 +54,8 @@ class LumosTaskConfig:
     loss_chunk: Annotated[int, COUNT] | None = None
     """Rows of logits in memory at a time; None chooses by device."""
     attention: str = "per_frame"
-    """`per_frame` (fused kernels, frame by frame), `flex` (FlexAttention; on GPUs) or `mask` (the literal rule)."""
+    """`per_frame` (fused kernels, frame by frame; flash-attn's on GPUs that have it), `flash` (flash-attn's or none),
+    `flex` (FlexAttention; on GPUs) or `mask` (the literal rule)."""
 
     def __post_init__(self) -> None:
         check_numbers(self, "task.")

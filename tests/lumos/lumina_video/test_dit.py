@@ -269,6 +269,23 @@ def test_flash_gives_the_numbers_of_sdpa(golden_dit: GoldenDiT, monkeypatch: pyt
     assert calls.count("flash_attn_varlen_func") == 9
 
 
+def test_flash_gives_the_gradients_of_sdpa(golden_dit: GoldenDiT, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = stand_in_flash.install(monkeypatch)
+    model = golden_dit("B")
+    packed = inputs_of(CASES["B_2-1"], model.config)
+    results = []
+    for backend in ("flash", "sdpa"):
+        monkeypatch.setattr(model, "attention_backend", backend)
+        loss = sum(output.square().sum() for outputs in (model(**packed), model(**batch())) for output in outputs)
+        results.append(torch.autograd.grad(loss, list(model.parameters()), allow_unused=True))
+    for found, wanted in zip(*results, strict=True):
+        assert (found is None) == (wanted is None)
+        if found is not None:
+            torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-4)
+    assert set(calls) == {"flash_attn_func", "flash_attn_varlen_func"}
+    stand_in_flash.uninstall(monkeypatch)
+
+
 # --- bad input --------------------------------------------------------------------------------------------------------
 
 

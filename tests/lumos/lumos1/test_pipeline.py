@@ -299,11 +299,20 @@ def test_a_file_that_is_no_picture_is_named(pipeline: LumosPipeline, tmp_path: P
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"dtype": "float16"}, "dtype is 'float16'"), ({"device": "quantum"}, "device is 'quantum'")],
+    [
+        ({"dtype": "float16"}, "dtype is 'float16'"),
+        ({"device": "quantum"}, "device is 'quantum'"),
+        ({"attention_backend": "fast"}, "attention backend is 'fast'; choose one of"),
+    ],
 )
-def test_a_device_or_dtype_that_cannot_be_had_is_named(folder: Path, options: dict[str, str], message: str) -> None:
+def test_what_cannot_be_had_is_named(folder: Path, options: dict[str, str], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         LumosPipeline.from_pretrained(folder, **options)
+
+
+def test_the_model_samples_by_the_backend_that_is_asked_for(folder: Path) -> None:
+    plain, chosen = (LumosPipeline.from_pretrained(folder, "cpu", **how) for how in ({}, {"attention_backend": "sdpa"}))
+    assert (plain.model.attention_backend, chosen.model.attention_backend) == ("auto", "sdpa")
 
 
 def test_a_tokenizer_of_another_model_is_refused_and_its_order_of_codes_is_taken() -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from toy_task import ToyTask
 
-from xllmx import attention
+from tests import stand_in_flash
 from xllmx.attention import resolve_backend
 from xllmx.run.deterministic import use_deterministic_kernels
 from xllmx.run.metrics import read_metrics
@@ -55,7 +55,7 @@ def test_training_sets_it_before_anything_else_and_repeats_itself(tmp_path: Path
 
 
 def test_auto_is_not_flash_attention_whose_backward_adds_in_any_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attention, "_flash", lambda: torch)
+    stand_in_flash.install(monkeypatch)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
     where = {"device": torch.device("cuda"), "dtype": torch.bfloat16}
     assert resolve_backend("auto", **where) == "flash"

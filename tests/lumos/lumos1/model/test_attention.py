@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -177,6 +178,73 @@ def test_frames_go_to_flash_attention_where_the_engine_takes_it(monkeypatch):
         torch.testing.assert_close(output, literal(q, k, v, blocks)[:, :, rule])
 
 
+@pytest.mark.parametrize("kv_heads", [3, 6])
+@pytest.mark.parametrize("name", [*BATCHES, "packed"])
+def test_flash_gives_the_numbers_and_gradients_of_the_mask(name, kv_heads, monkeypatch):
+    calls = stand_in_flash.install(monkeypatch)
+    packed = torch.cat([packed_row("ttfft", "tgt", pads=1), packed_row("ft", "ttg", "tf", pads=2)], dim=0)
+    blocks = packed if name == "packed" else equal_length(BATCHES[name])
+    tensors = qkv(blocks, kv_heads=kv_heads)
+    results = []
+    for backend in ("flash", "mask"):
+        output = frame_causal_attention(*tensors, layout_of(blocks, backend=backend))
+        output = output * (blocks >= 0)[:, None, :, None]  # what padding gives is nobody's
+        results.append([output, *torch.autograd.grad((output * output.detach().cos()).sum(), tensors)])
+    gathered = name in ("left_padded", "mixed_structures", "packed")
+    assert set(calls) == {"flash_attn_varlen_func" if gathered else "flash_attn_func"}
+    for found, wanted in zip(*results, strict=True):
+        torch.testing.assert_close(found, wanted, atol=2e-6, rtol=1e-5)
+    stand_in_flash.uninstall(monkeypatch)
+
+
+def test_the_nth_frames_of_all_samples_are_one_call_of_flash(monkeypatch):
+    calls = stand_in_flash.install(monkeypatch)
+    blocks = torch.cat([packed_row("ttft", "tft", "tfft"), packed_row("tt", "tgf" + 10 * "t")], dim=0)
+    q, k, v = qkv(blocks)
+    frame_causal_attention(q, k, v, layout_of(blocks, backend="flash"))
+    assert calls == ["flash_attn_varlen_func"] * 5  # text, frame, text, the second frame, the text after it
+    stand_in_flash.uninstall(monkeypatch)
+
+
+@pytest.mark.parametrize("name", BATCHES)
+def test_cached_attention_by_flash_equals_that_by_sdpa(name, monkeypatch):
+    blocks = equal_length(BATCHES[name])
+    starts, past = (blocks < 0).sum(1).tolist(), 2
+    q, k, v = (tensor.detach() for tensor in qkv(blocks))
+    found, wanted = (
+        cached_attention(q[:, :, past:], k, v, replace(layout_of(blocks[:, past:]), kernels=kernels), starts=starts)
+        for kernels in ("flash", "sdpa")
+        if stand_in_flash.install(monkeypatch) == []
+    )
+    torch.testing.assert_close(found, wanted)
+    stand_in_flash.uninstall(monkeypatch)
+
+
+def test_flash_is_planned_by_itself_where_a_gpu_has_it(monkeypatch):
+    cpu, cuda = torch.device("cpu"), torch.device("cuda")
+    stand_in_flash.install(monkeypatch)
+    planned = [("per_frame", cuda), ("flash", cpu), ("flash", cuda)]
+    cases = [(backend, device) for backend in attention.BACKENDS for device in (cpu, cuda)]
+    assert {case for case in cases if attention._takes_flash(*case)} == set(planned)
+    stand_in_flash.uninstall(monkeypatch)
+    assert not attention._takes_flash("per_frame", cuda)
+
+
+@pytest.mark.parametrize("taken", ["sdpa", "flash"])
+def test_planned_calls_of_flash_are_made_only_where_it_computes_in_the_dtype(taken, monkeypatch):
+    calls = stand_in_flash.install(monkeypatch)
+    monkeypatch.setattr(attention, "_takes_flash", lambda *_: True)
+    blocks = equal_length(BATCHES["left_padded"])
+    q, k, v = (tensor.detach() for tensor in qkv(blocks))
+    layout = layout_of(blocks)
+    monkeypatch.setattr(attention, "backend_of", lambda *_: taken)
+    output = frame_causal_attention(q, k, v, layout) * (blocks >= 0)[:, None, :, None]
+    expected = literal(q, k, v, blocks) * (blocks >= 0)[:, None, :, None]
+    torch.testing.assert_close(output, expected)
+    assert len(calls) == (0 if taken == "sdpa" else 4)
+    stand_in_flash.uninstall(monkeypatch)
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(
     shutil.which(os.environ.get("CXX", "g++")) is None, reason="FlexAttention on a CPU needs a C++ compiler"
@@ -254,8 +322,8 @@ def test_flex_inside_a_compiled_block_is_a_compilation_of_its_own(flex_kernels: 
 def test_a_layout_of_a_plan_reads_nothing():
     blocks = equal_length(BATCHES["mixed_structures"])
     plan = plan_of(blocks)
-    assert [(row.rows.start, row.rows.stop, row.is_padded) for row in plan] == [
-        (0, 1, False), (1, 2, True), (2, 4, True), (4, 5, True)
+    assert [(row.rows.start, row.rows.stop, row.paddings) for row in plan] == [
+        (0, 1, (0,)), (1, 2, (1,)), (2, 4, (0, 2)), (4, 5, (4,))
     ]  # fmt: skip
     layout = layout_of(torch.empty_like(blocks, device="meta"), plan=plan)  # meta has no values
     assert [group.segments for group in layout.groups] == [group.segments for group in layout_of(blocks).groups]
@@ -284,7 +352,7 @@ def test_padding_is_never_read_from_the_cache():
 
 
 def test_unknown_backend_is_refused():
-    with pytest.raises(ValueError, match="per_frame, mask, flex"):
+    with pytest.raises(ValueError, match="per_frame, flash, mask, flex"):
         layout_of(torch.tensor([[0, 1]]), backend="magic")
 
 

@@ -19,6 +19,7 @@ from lumos.lumos1.sampling.refine import MASKED, FrameCodes, GeneratorNoise, Noi
 from lumos.lumos1.sampling.request import ClipRequest, OnFrame
 from lumos.lumos1.sampling.schedule import Step
 from lumos.lumos1.sequence import content_positions, frame_content, frame_ids, video_header
+from tests import stand_in_flash
 
 GRID = (8, 4)
 CONFIG = SamplerConfig(num_steps=3, guidance_scale=3.0)
@@ -184,6 +185,19 @@ def test_no_pass_is_made_after_the_last_frame(tiny_model: LumosForCausalLM, monk
     monkeypatch.setattr(tiny_model, "hidden", lambda *a, **k: calls.append(1) or hidden(*a, **k))
     generated(tiny_model)
     assert len(calls) == 1 + 3 * CONFIG.num_steps + 2
+
+
+def test_flash_samples_the_codes_of_sdpa(tiny_model: LumosForCausalLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Texts of different lengths, so that there is padding."""
+    calls, codes, plain = stand_in_flash.install(monkeypatch), [], generated(tiny_model)
+    assert calls == []
+    for backend in ("flash", "sdpa"):
+        monkeypatch.setattr(tiny_model, "attention_backend", backend)
+        codes.append(generated(tiny_model))
+    assert set(calls) == {"flash_attn_func"}
+    assert codes[0].equal(codes[1])
+    assert codes[0].equal(plain)
+    stand_in_flash.uninstall(monkeypatch)
 
 
 def test_bf16_works(tiny_model: LumosForCausalLM) -> None:

@@ -20,6 +20,7 @@ from lumos.lumos1.training.masked_batch import masked_batch, planned
 from lumos.lumos1.training.model_settings import read_model_config
 from lumos.lumos1.training.samples import MaskedSample
 from lumos.lumos1.training.task import LumosTask, LumosTaskConfig, frame_losses
+from tests import stand_in_flash
 from tests.tiny_data import MODEL, VOCAB, write_clips
 from xllmx.config import load_config, save_config
 from xllmx.loss import LossOutput
@@ -133,6 +134,33 @@ def test_frame_decay_and_z_loss(tiny_model: LumosForCausalLM, tiny_config: Lumos
         squares = tiny_model.visual_logits(hidden).logsumexp(-1).square().sum()
         torch.testing.assert_close(loss(z_loss_weight=0.01)[0], plain + 0.01 * squares)
         torch.testing.assert_close(loss(z_loss_weight=None)[0], plain + 0.02 * squares)  # the model's
+
+
+@pytest.mark.parametrize("packing", [0, 400])
+def test_flash_trains_by_the_loss_and_gradients_of_per_frame(
+    packing: int,
+    tiny_model: LumosForCausalLM,
+    tiny_config: LumosConfig,
+    data: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calls, results = stand_in_flash.install(monkeypatch), []
+    weights = list(tiny_model.parameters())
+    for attention in ("flash", "per_frame"):
+        config = LumosTaskConfig(model=tiny_config.to_dict(), data=data, packing=packing, attention=attention)
+        task = LumosTask(config)
+        task.build_model()
+        streams = task.build_dataset("train")
+        batch = [streams["video"][0], streams["image"][1], streams["image"][0]]
+        prepared = task.prepare(batch, torch.Generator().manual_seed(0))
+        output = task.loss(tiny_model, prepared)
+        results.append([output.sum, *torch.autograd.grad(output.sum, weights, allow_unused=True)])
+    for found, wanted in zip(*results, strict=True):
+        torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-4)
+    assert set(calls) == {"flash_attn_varlen_func"}
+    stand_in_flash.uninstall(monkeypatch)
+    with pytest.raises(ValueError, match=r"task.attention is 'flash', .*take task.attention=per_frame"):
+        LumosTask(dataclasses.replace(config, attention="flash")).build_model()
 
 
 def test_the_next_token_loss_is_that_of_the_prompt_among_all_ids(
