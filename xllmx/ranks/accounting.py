@@ -81,7 +81,7 @@ def state_bytes(
         units: parameters of each part that is gathered on its own: the embedding, each block, the head.
         trainable: how many of all parameters are trained; of the others only the weights are kept.
         shards: GPUs that share one copy of the state.
-        precision: what the model computes in, bf16 or fp32.
+        precision: what the model computes in (a name of `COMPUTE_BYTES`).
         averaged: whether an average of the weights is kept.
         accumulates: whether a step has several batches on a GPU; gradients are summed over the shards in the last.
 

@@ -182,7 +182,7 @@ def _shown(value: Any) -> str:
 
 
 def _find(name: object, where: str, folders: list[Path]) -> Path:
-    remedy = "put it there, or name the folder of the pictures with --image-folder"
+    remedy = "put it there, or name the folder of the pictures with --image-folder (of eval.custom: --images)"
     return listed_file(folders, name, said_by=where, remedy=remedy)
 
 

@@ -86,7 +86,7 @@ class RunEstimate:
     streams: Mapping[str, Stream]
     """The data, by stream."""
     precision: str
-    """bf16 or fp32."""
+    """What the model computes in."""
     checkpointing: bool | str
     """Whether the config checkpoints activations; `selective` lies between."""
     loss_chunk: int | None

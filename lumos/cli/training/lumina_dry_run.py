@@ -74,7 +74,7 @@ class LuminaVideoEstimate:
     checkpointing: bool | str
     """As configured."""
     precision: str
-    """bf16 or fp32."""
+    """What the model computes in."""
 
     def step_flops(self, name: str) -> int:
         """Return the FLOPs on one GPU that a task adds to a step it is in (what MFU counts)."""

@@ -22,6 +22,10 @@ _MOST_CAPTION_BYTES = 2**30
 """Of all captions of a set; those of a million clips have a few hundred MB."""
 
 
+_WHOLE_SET = "move the whole set, folders and all, and leave its record in it"
+"""What helps a record whose samples are not where it is."""
+
+
 def read_released(path: str | Path, vocab: Vocab) -> Clip:
     """The clip in a pickle of the Lumos-1 release, {"token": [int], "label": [int], "id": int}; its caption is unknown.
 
@@ -53,7 +57,8 @@ class ReleasedClips:
         """Take files and what is known of each: tokens, `SHAPE_COLUMNS`, and the caption and source no sample says."""
         self._files, self._vocab, self._said = list(files), vocab, list(said)
         self.lengths = np.array(lengths, dtype=np.int64)
-        self.shapes = np.array(shapes or [(-1,) * len(SHAPE_COLUMNS)] * len(files), dtype=np.int64)
+        unknown = [(-1,) * len(SHAPE_COLUMNS)] * len(files)
+        self.shapes = np.array(shapes or unknown, dtype=np.int64).reshape(len(files), len(SHAPE_COLUMNS))
 
     @classmethod
     def of_files(cls, files: Sequence[Path], vocab: Vocab) -> "ReleasedClips":
@@ -65,7 +70,7 @@ class ReleasedClips:
     @classmethod
     def of_records(cls, path: Path, records: Sequence[Mapping[str, Any]], vocab: Vocab) -> "ReleasedClips":
         """Pickles that a record lists; one that is listed twice (the release did that on resuming) counts once."""
-        lengths = {record["file"]: int(record["len"]) for record in records}
+        lengths = {record["file"]: _num_tokens(path, record["len"]) for record in records}
         found = {name: _locate(path, name) for name in lengths}
         if len(set(found.values())) < len(found):
             raise ValueError(f"{path}: two of its samples would be one file here; move the whole set, folders and all")
@@ -102,11 +107,17 @@ def _captions(record: Path) -> dict[str, tuple[str, str]]:
     return found
 
 
+def _num_tokens(record: Path, length: Any) -> int:
+    """The recorded length of a sample; ValueError where it is none."""
+    if type(length) is not int or length < 1:
+        raise ValueError(f"{record}: damaged record (a sample has {length!r:.80} tokens); write it again")
+    return length
+
+
 def _locate(record: Path, name: Any) -> Path:
     """A recorded file: as recorded, or, if the set was moved, under its record's folder by the end of its old path."""
-    remedy = "move the whole set, folders and all, and leave its record in it"
     if not isinstance(name, str) or ".." in Path(name).parts or not Path(name).name:
-        raise ValueError(f"{record} names {name!r:.100} as a sample, which is no file of its set; {remedy}")
+        raise ValueError(f"{record} names {name!r:.100} as a sample, which is no file of its set; {_WHOLE_SET}")
     folder, parts = record.parent, [part for part in Path(name).parts if part != Path(name).anchor]
     candidates = [*(folder.joinpath(*parts[start:]) for start in range(len(parts))), folder / "files" / parts[-1]]
     return next((path for path in candidates if path.is_file()), candidates[0])
@@ -119,6 +130,8 @@ def _tokens(path: Path) -> np.ndarray:
         if not isinstance(tokens, list) or set(map(type, tokens)) - {int}:
             raise ValueError("it holds no list of token ids")
         return np.array(tokens, dtype=np.int64)
+    except FileNotFoundError as error:
+        raise ValueError(f"{path}: there is no such sample beside its record; {_WHOLE_SET}") from error
     except (ValueError, KeyError, OverflowError, OSError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(f"{path}: not a released sample, a pickle of plain lists of ints ({reason})") from error

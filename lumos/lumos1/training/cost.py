@@ -148,9 +148,11 @@ def loss_bytes(
 ) -> int:
     """Return the bytes of the head's work: a chunk of logits (twice fp32, twice bf16) and what its gradient takes.
 
-    That is the fp32 gradient of the whole head, text included, and in bf16 the product of one chunk with its codes.
+    That is the fp32 gradient of the whole head, text included, and in half precision the product of one chunk with its
+    codes.
     """
     codes, width = config.vocabulary.num_codes, config.hidden_size
     logits = (chunk or _CHUNK_ROWS) * codes * (2 * MASTER_BYTES + 2 * COMPUTE_BYTES["bf16"])
-    product = COMPUTE_BYTES["bf16"] * codes * width if precision == "bf16" else 0
+    compute = COMPUTE_BYTES[precision]
+    product = compute * codes * width if compute < MASTER_BYTES else 0
     return logits + (MASTER_BYTES * config.vocab_size * width + product if head_trained else 0)

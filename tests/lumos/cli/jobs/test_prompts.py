@@ -74,7 +74,7 @@ def test_a_list_names_pictures_in_its_own_folder_only(tmp_path: Path, place: str
     content = {"pairs": {place: "a"}, "objects": [entry], "lines": entry}[form]
     path = tmp_path / "lists" / ("a.jsonl" if form == "lines" else "a.json")
     path.write_text(json.dumps(content))
-    with pytest.raises(ValueError, match=r"a\.jsonl?, .*(--image-folder|holds a NUL)") as caught:
+    with pytest.raises(ValueError, match=r"a\.jsonl?, .*(--image-folder .*--images|holds a NUL)") as caught:
         read_prompts(path)
     assert "\n" not in str(caught.value)
 

@@ -39,7 +39,7 @@ def test_a_record_of_a_path_elsewhere_finds_nothing_there(tmp_path: Path) -> Non
     (tmp_path / "set").mkdir()
     record = tmp_path / "set" / "merge-record.json"
     record.write_text(json.dumps([{"file": str(tmp_path / "elsewhere" / "0.pkl"), "len": length, "id": 0}]))
-    with pytest.raises(ValueError, match=r"set/.*0\.pkl: not a released sample"):
+    with pytest.raises(ValueError, match=r"set/.*0\.pkl: there is no such sample beside its record; move the"):
         ClipDataset(record)[0]
 
 
@@ -69,13 +69,32 @@ def test_a_record_in_a_pickle_or_a_file_of_torch_is_read(tmp_path: Path, name: s
     for number in range(3):
         length = write_released(tmp_path / "files" / f"{number}.pkl", make_clip(number))
         records.append({"file": f"files/{number}.pkl", "len": length, "id": number})
-    if name.endswith(".pth"):
-        torch.save(records, tmp_path / name)
-    else:
-        (tmp_path / name).write_bytes(pickle.dumps(records))
+    save(tmp_path / name, records)
     clips = ClipDataset(tmp_path / name)
     assert clips.lengths == [record["len"] for record in records]
     np.testing.assert_array_equal(clips[2].codes, make_clip(2).codes)
+
+
+@pytest.mark.parametrize("name", ["record.pkl", "record.pth", "record.json"])
+@pytest.mark.parametrize("length", ["nan", "7", -3, 0, True, 2.5])
+def test_a_length_that_is_none_is_named_with_its_record(tmp_path: Path, name: str, length: object) -> None:
+    save(tmp_path / name, [{"file": "0.pkl", "len": length, "id": 0}])
+    with pytest.raises(ValueError, match=r"record\.\w+: damaged record .* tokens\); write it again"):
+        ClipDataset(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["record.pkl", "record.pth", "record.json"])
+def test_a_record_of_nothing_is_a_set_without_clips(tmp_path: Path, name: str) -> None:
+    save(tmp_path / name, [])
+    clips = ClipDataset(tmp_path / name)
+    assert (len(clips), clips.shapes.shape) == (0, (0, 6))
+
+
+def save(record: Path, rows: list) -> None:
+    if record.suffix == ".pth":
+        torch.save(rows, record)
+    else:
+        record.write_bytes(pickle.dumps(rows) if record.suffix == ".pkl" else json.dumps(rows).encode())
 
 
 class Attack:

@@ -126,7 +126,9 @@ def test_checkpointing_keeps_the_inputs_and_one_block(config: LumosConfig) -> No
 def test_the_head_costs_a_chunk_of_logits_and_its_gradient(config: LumosConfig) -> None:
     whole = 4 * VOCAB["size"] * 64
     assert loss_bytes(config, chunk=7) == 7 * 50 * 12 + whole + 2 * 50 * 64
+    assert loss_bytes(config, chunk=7, precision="fp16") == loss_bytes(config, chunk=7)
     assert loss_bytes(config, chunk=7, precision="fp32") == 7 * 50 * 12 + whole
+    assert loss_bytes(config, chunk=7, precision="tf32") == loss_bytes(config, chunk=7, precision="fp32")
     assert loss_bytes(config, chunk=7, head_trained=False) == 7 * 50 * 12
 
 
