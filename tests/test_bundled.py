@@ -85,10 +85,10 @@ def lumina(repo: Path) -> Path:
     return folder
 
 
-def test_lumina_tiny_is_whole_small_and_of_three_scales(lumina: Path) -> None:
+def test_lumina_tiny_is_whole_small_and_of_two_scales(lumina: Path) -> None:
     files = find_parts(lumina, lumina.parent)
     assert {files.text_encoder.parent, files.vae.parent, files.model} == {lumina}
-    assert [str(scale) for scale in read_config(lumina).scales] == ["1x2", "2x2", "2x4"]
+    assert [str(scale) for scale in read_config(lumina).scales] == ["1x2", "2x2"]
     sizes = {
         folder.name: sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         for folder in (lumina, lumina.parent / "lumos-tiny")
