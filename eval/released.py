@@ -10,7 +10,8 @@ Every other word is handed on as it stands: what the driver takes (--model, --sa
 
 import argparse
 import importlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 from lumos.cli.exit_status import status_of
@@ -44,6 +45,9 @@ PLACES = {
 NEEDLESS = {"visual_tokenizer": "Cosmos-Tokenizer-DV4x8x8", "vp_mode": "given1"}
 """Flag -> the one value it has: the tokenizer comes with the model, and image to video has one given frame."""
 
+_NEARLY = 0.85
+"""How alike, 0 to 1, a misspelt flag is; no two names of options are that much so."""
+
 CAPTIONS = ("default", "long_qwen32b_vl", "short")
 
 
@@ -61,9 +65,10 @@ def sample(task: str, arguments: Sequence[str] | None = None) -> int:
 def translated(task: str, arguments: Sequence[str] | None = None) -> tuple[str, list[str]]:
     """The driver's module, and its command line.
 
-    Raises ValueError for a flag whose value it does not have.
+    Raises ValueError for a flag whose value it does not have, or that is misspelt.
     """
     options, rest = _parser(task).parse_known_args(arguments)
+    _refuse_misspelt(rest, vars(options))
     source = options.prompt_source
     with said_as_options(vars(options), separator="_"):
         part, cluster = part_of(options.part), part_of(options.cluster, option="cluster")
@@ -77,6 +82,13 @@ def translated(task: str, arguments: Sequence[str] | None = None) -> tuple[str, 
         f"{setting}={value}" for flag, (setting, _) in SETTINGS.items() if (value := getattr(options, flag)) is not None
     ]
     return DRIVERS[task][source], [*words, *settings, *rest]
+
+
+def _refuse_misspelt(words: Sequence[str], flags: Iterable[str]) -> None:
+    """Refuse, as a ValueError, a word for the driver that is nearly a flag of the release."""
+    for option in (word.partition("=")[0] for word in words if word.startswith("--")):
+        if near := get_close_matches(option[2:].replace("-", "_"), list(flags), n=1, cutoff=_NEARLY):
+            raise ValueError(f"unknown option {option}; did you mean --{near[0]}?")
 
 
 def _parser(task: str) -> argparse.ArgumentParser:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from eval.custom.__main__ import parser as custom_parser
 from eval.driver import beginning
 from eval.geneval import __main__ as geneval
 from eval.geneval.prompts import read_official
@@ -49,12 +50,24 @@ def test_a_part_is_written_as_in_the_readme() -> None:
         (["--prompt_source", "geneval"], "'geneval' (choose from"),
         (["--visual_tokenizer", "Chameleon"], "'Chameleon' (choose from"),
         (["--prompt_source", "custom", "--nothing"], "--nothing"),
+        (["--prompt_sourcee", "custom"], "unknown option --prompt_sourcee; did you mean --prompt_source?"),
+        (["--mask-history-ration=0.7"], "did you mean --mask_history_ratio?"),
     ],
 )
 def test_a_wrong_flag_is_one_line(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert sample("t2v", words) == 2
     error = capsys.readouterr().err
     assert (error.count("\n"), said in error) == (1, True), error
+
+
+def test_no_option_of_a_driver_is_taken_for_a_misspelt_flag() -> None:
+    options = [option for option in custom_parser()._option_string_actions if option.startswith("--")]
+    options += ["--long", "--overwrite", "--max-memory", "--device-map"]
+    for task in ("t2i", "t2v", "i2v"):
+        assert translated(task, ["--prompt_source", "custom", "--samples", "1"])[1] == [task, "--samples", "1"]
+        for option in options:
+            if option.replace("-", "_") not in ("__part", "__help", "__debug"):  # both have these
+                assert option in translated(task, ["--prompt_source", "custom", option])[1]
 
 
 def test_the_files_run_from_any_folder_and_make_what_the_release_makes(model: Path, repo: Path, tmp_path: Path) -> None:

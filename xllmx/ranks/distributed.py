@@ -73,7 +73,7 @@ def _device(name: str) -> torch.device:
     except RuntimeError as error:
         raise ValueError(f"device is {name!r}; it must be auto, cpu or cuda (or xpu or mps, untested)") from error
     if device.type == "xpu":
-        torch.accelerator.set_device_index(local_rank if device.index is None else device.index)
+        torch.accelerator.set_device_index(launched_local_rank() if device.index is None else device.index)
         return torch.device("xpu", torch.accelerator.current_device_index())
     if device.type != "cuda":
         return device

@@ -11,6 +11,7 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import Literal
 
 from xllmx.setting import shown, suggestion
@@ -244,13 +245,20 @@ def _split(words: list[str], *, own: Sequence[str]) -> tuple[list[str], list[str
             continue
         name = known.get(option[2:].replace("-", "_"))
         if name is None:
-            near = suggestion(option[2:], [*known, *(one[2:] for one in own if one.startswith("--"))], prefix="--")
-            raise ValueError(f"unknown option {option}; {near}")
+            names = [*known, *(one[2:] for one in own if one.startswith("--"))]
+            raise ValueError(f"unknown option {option}; {_remedy(option[2:], names)}")
         given[name] = value if equals else _taken(name, words)
         if bool(given[name]) == (RELEASED_FLAGS[name].takes == "nothing"):
             rule = "takes no value; leave it out" if given[name] else "needs a value behind it"
             raise ValueError(f"--{name} {rule}")
     return rest, overrides, given
+
+
+def _remedy(word: str, names: Sequence[str]) -> str:
+    """Return what to say of an unknown option: the one it may have been meant to be, or where all of them stand."""
+    if get_close_matches(word, names, n=1, cutoff=0.5):
+        return suggestion(word, names, prefix="--")
+    return "lumos train --help and lumos/lumos1/README.md, section 13, list those there are"
 
 
 def _taken(name: str, words: list[str]) -> str:

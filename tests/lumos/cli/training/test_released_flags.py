@@ -115,6 +115,7 @@ def test_every_flag_becomes_a_setting_there_is_or_says_why_not(name: str) -> Non
     ("words", "said"),
     [
         ("--learning_rate 3", r"unknown option --learning_rate; "),
+        ("--dry-run", r"unknown option --dry-run; lumos train --help and .*README\.md, section 13, list those"),
         ("--batch_sise 3", r"unknown option --batch_sise; did you mean --batch_size\?"),
         ("--confg x", r"unknown option --confg; did you mean --config\?"),
         ("--lr", r"--lr needs a value behind it"),
