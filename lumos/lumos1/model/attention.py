@@ -143,8 +143,10 @@ def flex_length(length: int) -> int:
 def _frame_by_frame(q: Tensor, k: Tensor, v: Tensor, layout: AttentionLayout) -> Tensor:
     # Splits rather than slices: their gradients are joined, not added up in buffers of full size.
     rows = [group.rows.stop - group.rows.start for group in layout.groups]
-    parts = zip(layout.groups, _split(q, rows, dim=0), _split(k, rows, dim=0), _split(v, rows, dim=0), strict=True)
-    gathered = [_per_frame(*tensors, group, kernels=layout.kernels) for group, *tensors in parts]
+    parts = zip(_split(q, rows, dim=0), _split(k, rows, dim=0), _split(v, rows, dim=0), strict=True)
+    gathered = [
+        _per_frame(*own, group, kernels=layout.kernels) for group, own in zip(layout.groups, parts, strict=True)
+    ]
     return _join(gathered, dim=0)
 
 
