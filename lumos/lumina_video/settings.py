@@ -44,6 +44,7 @@ LUMOS1_NAMES = (
     "entropy_bound",
     "guidance_tolerance",
     "later_steps",
+    "target_size",
 )
 """Settings of the other model, which have no counterpart here."""
 

@@ -157,12 +157,12 @@ def test_the_notes_on_many_gpus_are_the_dry_runs_numbers(repo: Path) -> None:
 
 def test_memory_counts_gradients_held_over_accumulation_and_over_streams_that_go_together(repo: Path) -> None:
     words, accumulated = [*MODEL_WORDS], "trainer.grad_accumulation=2"
-    one = estimate_run(recipe(repo, "1B_stage_1_image", *words, "trainer.grad_accumulation=1"), num_gpus=4)
-    two = estimate_run(recipe(repo, "1B_stage_1_image", *words, accumulated), num_gpus=4)
+    one = estimate_run(recipe(repo, "1B_pretrain_image", *words, "trainer.grad_accumulation=1"), num_gpus=4)
+    two = estimate_run(recipe(repo, "1B_pretrain_image", *words, accumulated), num_gpus=4)
     assert (one.state.held, two.state.held) == (0, 4 * one.trainable)
     assert two.peak_bytes(checkpointing=True) == one.peak_bytes(checkpointing=True) + 4 * one.trainable
     assert "gradients held over a step" in report(two)
     assert "gradients held over a step" not in report(one)
     together = ["trainer.schedule={}", "trainer.together={image: 1, video: 1}", "task.data={image: a, video: b}"]
-    both = estimate_run(recipe(repo, "1B_stage_1_image", *words, "trainer.grad_accumulation=1", *together), num_gpus=4)
+    both = estimate_run(recipe(repo, "1B_pretrain_image", *words, "trainer.grad_accumulation=1", *together), num_gpus=4)
     assert both.state.held == 4 * both.trainable
