@@ -88,7 +88,7 @@ def test_frozen_weights_need_no_gradient_of_their_own(config: LumosConfig) -> No
 def test_activations_are_what_autograd_keeps(
     config: LumosConfig, precision: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def as_on_a_gpu(q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor | None) -> Tensor:
+    def as_on_a_gpu(q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor | None, **_: object) -> Tensor:
         return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=True)
 
     # On a CPU bf16 training attends in fp32, and keeps that.
