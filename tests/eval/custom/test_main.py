@@ -24,6 +24,14 @@ def outputs_in(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.glob("*") if path.suffix != ".json")
 
 
+def list_of_two(folder: Path, model: Path) -> list[str]:
+    """The words that make one short video each of two prompts, into `folder / "o"`."""
+    prompts = folder / "list.json"
+    prompts.write_text('{"first.mp4": "a circle", "second.mp4": "a square"}')
+    places = ["--prompts", str(prompts), "--model", str(model), "--out", str(folder / "o")]
+    return ["t2v", *places, "num_frames=5", "--samples", "1"]
+
+
 def test_parts_share_a_list_and_make_what_one_process_makes(model: Path, tmp_path: Path) -> None:
     prompts = tmp_path / "list.jsonl"
     prompts.write_text("".join(json.dumps({"prompt": text}) + "\n" for text in ("a circle", "a square", "a star")))
@@ -37,20 +45,7 @@ def test_parts_share_a_list_and_make_what_one_process_makes(model: Path, tmp_pat
 
 
 def test_a_list_goes_on_where_it_stopped(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    prompts = tmp_path / "list.json"
-    prompts.write_text('{"first.mp4": "a circle", "second.mp4": "a square"}')
-    words = [
-        "t2v",
-        "--prompts",
-        str(prompts),
-        "--model",
-        str(model),
-        "--out",
-        str(tmp_path / "o"),
-        "num_frames=5",
-        "--samples",
-        "1",
-    ]
+    words = list_of_two(tmp_path, model)
     assert custom.main([*words, "--part", "2,2"]) == 0
     before = (tmp_path / "o/second.mp4").stat().st_mtime_ns
     assert custom.main(words) == 0
@@ -177,20 +172,7 @@ def test_processes_of_torchrun_share_a_part(
 
 
 def test_a_dry_run_counts_and_makes_nothing(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    prompts = tmp_path / "list.json"
-    prompts.write_text('{"first.mp4": "a circle", "second.mp4": "a square"}')
-    words = [
-        "t2v",
-        "--prompts",
-        str(prompts),
-        "--model",
-        str(model),
-        "--out",
-        str(tmp_path / "o"),
-        "num_frames=5",
-        "--samples",
-        "1",
-    ]
+    words = list_of_two(tmp_path, model)
     assert custom.main([*words, "--dry-run"]) == 0
     assert capsys.readouterr().out == f"{tmp_path / 'o'}: 2 to be made, 0 finished before\n"
     assert not (tmp_path / "o").exists()
