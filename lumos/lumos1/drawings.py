@@ -65,8 +65,8 @@ def _sequence() -> torch.Tensor:
 def _draw_positions(figure: Any, ids: torch.Tensor) -> None:
     """Text goes along the diagonal, as RoPE has it; the codes of a frame lie in a plane (paper section 3.2)."""
     vocab = Vocab()
-    time, row, column = positions_of(ids, vocab)[0]
-    frame = frame_index_of(ids, vocab)[0]
+    time, row, column = positions_of(ids, vocab)[0].numpy()
+    frame = frame_index_of(ids, vocab)[0].numpy()
     space, strip = figure.subplots(2, 1, height_ratios=[12, 1], subplot_kw={})
     space.remove()
     space = figure.add_subplot(space.get_subplotspec(), projection="3d")
@@ -100,12 +100,12 @@ def _draw_attention(figure: Any, ids: torch.Tensor) -> None:
     axes = figure.subplots()
     from matplotlib.colors import ListedColormap
 
-    axes.imshow(colours, cmap=ListedColormap(["white", "#444444", "C0", "C1", "C2"]), interpolation="nearest")
+    axes.imshow(colours.numpy(), cmap=ListedColormap(["white", "#444444", "C0", "C1", "C2"]), interpolation="nearest")
     axes.set(title="who attends to whom", xlabel="key", ylabel="query")
 
 
 def _draw_masks(figure: Any) -> None:
-    """Training: one choice of places through all frames; sampling: a new frame sees a part of the past (section 3.3)."""
+    """Training: one choice of places through all frames; sampling: a new frame sees part of the past (section 3.3)."""
     frames, rows, columns = _GRID[0], 8, 8
     tube = tube_mask(frames, rows * columns, _HIDDEN, generator=generator_for(0))
     sampling = torch.ones_like(tube)
@@ -118,7 +118,8 @@ def _draw_masks(figure: Any) -> None:
     ):
         part.suptitle(title)
         for index, axes in enumerate(part.subplots(1, frames)):
-            axes.imshow(hidden[index].view(rows, columns), cmap="Greys", vmin=0, vmax=1.4, interpolation="nearest")
+            frame = hidden[index].view(rows, columns).numpy()
+            axes.imshow(frame, cmap="Greys", vmin=0, vmax=1.4, interpolation="nearest")
             axes.set(xticks=[], yticks=[], xlabel=f"frame {index}")
             for side in axes.spines.values():
                 side.set(color=f"C{index}", linewidth=3)
