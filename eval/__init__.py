@@ -1,1 +1,1 @@
-"""Evaluations: what a model makes, scored; run from the repository, never installed."""
+"""Evaluations: what a model makes, scored; run from the repository, or by `lumos evaluate`."""

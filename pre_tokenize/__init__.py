@@ -1,1 +1,1 @@
-"""From a CSV of images or videos and captions to Parquet shards of clips (lumos1/README.md, section 9)."""
+"""From a CSV of images or videos and captions to Parquet shards of clips (lumos/lumos1/README.md, section 9)."""

@@ -1,4 +1,4 @@
-"""Items as clips of Lumos-1: pixels cut to a bucket, their codes and the ids of the caption (lumos1/README.md)."""
+"""Items as clips of Lumos-1: pixels cut to a bucket, their codes and ids of the caption (lumos/lumos1/README.md)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -151,8 +151,11 @@ def test_nothing_but_declared_dependencies_is_imported_at_import_time() -> None:
 
 
 def test_only_the_two_packages_are_installed() -> None:
+    """What else a wheel carries goes into the first: tests/test_wheel.py looks into one."""
     project = tomllib.loads((REPO / "pyproject.toml").read_text(encoding="utf-8"))
-    assert project["tool"]["setuptools"]["packages"]["find"]["include"] == ["lumos*", "xllmx*"]
+    wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
+    others = {path.split("/")[0] for path in wheel["only-include"]} - {"lumos", "xllmx"}
+    assert wheel["sources"] == {name: f"lumos/bundled/{name}" for name in others}
 
 
 def test_the_engine_knows_no_model() -> None:

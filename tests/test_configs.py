@@ -148,7 +148,7 @@ def test_lumina_video_recipe_runs(tmp_path: Path, few_steps: list[str], name: st
 
 
 def write_released(folder: Path) -> None:
-    """A set of two samples as the original release wrote them (lumos1/README.md, section 9)."""
+    """A set of two samples as the original release wrote them (lumos/lumos1/README.md, section 9)."""
     records = []
     (folder / "files").mkdir(parents=True)
     for index in range(2):

@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from lumos.cli.evaluate import PROGRAMS
 from lumos.cli.training.training_run import load_run
 from lumos.lumina_video.training.text import TextRunConfig
 from lumos.lumina_video.training.vae import VAERunConfig
@@ -36,7 +37,7 @@ CONFIGS = {
 """Module -> its settings; all others are runs of one of the two models."""
 
 NEEDS = {
-    r"^(python3 -m venv|source|pip|git|hf|cd|nvidia-smi|apt|export|conda|uv)\b": "the network, or another environment",
+    r"^(python3 -m venv|source|pip|git|hf|cd|nvidia-smi|apt|export|conda|uv|docker)\b": "the network, environments",
     r"^bash (tests/run|exps/quickstart|exps/lumos_tiny)\.sh": "minutes to hours: tests/test_run.py, tests/exps",
     r"lumos download|python -m eval\.prompts( --from| *$)": "the network or others' lists: tests/eval/prompts",
     r"bash benchmarks/gpu\.sh": "a GPU",
@@ -53,6 +54,7 @@ NEEDS = {
     r"--to latents|shapes_latents": "a VAE: tests/pre_tokenize/test_latents.py, test_shapes.py",
     r"pre_tokenize\.(motion|concat_records)": "the reader's own records: tests/pre_tokenize",
     r"python -m eval\.shapes (run --num 280|run --model models/mine|score|gallery|compare)|prompts\|score": "280 clips",
+    r"lumos evaluate (?!shapes look)": "as python -m eval: tests/lumos/cli/test_evaluate.py",
     r"--modality image --input_file images\.csv|--splits 4|--output_dir data/video$": "pictures, cores",
     r"xllmx\.plot runs/lumos-tiny": "the runs of the bundled model",
     r"\b(RUN|FOLDER|NAME|FILE|IMAGES|CONFIG|FILE\.json)\b": "something of the reader's own",
@@ -79,11 +81,16 @@ STORY: dict[str, list[str]] = {
     "bash exps/launch.sh configs/train/quickstart.yaml trainer.run_dir=runs/mine "
     "task.data.video=data/video/index.json": ["trainer.max_steps=3", *TINY],
     "python -m lumos.train --config configs/train/debug.yaml trainer.run_dir=runs/debug task.data.video=CLIPS": [],
+    "lumos tokenize --modality video --input_file videos.csv --output_dir data/video "
+    "--target_size 64 --target_fps 6 --target_duration 2 --visual_tokenizer lumos-tiny": [],
+    "lumos train --config configs/train/debug.yaml trainer.run_dir=runs/debug task.data.video=CLIPS": [],
     "lumos plot runs/mine --out curves.png": [],
     "lumos export runs/mine models/mine": [],
     "lumos generate --model models/mine --prompt 'a red circle moves to the right'": SMALL,
     "lumos generate --prompt 'a red circle moves to the right on a white background'": SMALL,
     "lumos generate --prompt 'a red circle moves to the right'": ["--out", "other.mp4", *SMALL],
+    "lumos generate --prompt 'a red circle moves to the right' --out circle.mp4": SMALL,
+    "lumos evaluate shapes look circle.mp4": [],
     "lumos generate --prompt 'two green stars' --num-frames 1 --seed 3": ["--steps", "1"],
     "lumos generate --prompt 'a blue square rises' --image eval/prompts/images/blue_square.png --out square.gif": SMALL,
     "lumos generate --from-json square.gif.json --out again.gif": [],
@@ -162,7 +169,10 @@ def program_of(words: Sequence[str]) -> tuple[str, list[str]] | None:
 
 
 def _without_launcher(words: Sequence[str]) -> Sequence[str]:
-    """The words with those of torchrun left out."""
+    """The words with those of torchrun left out, and those of `lumos evaluate` as the program they stand for."""
+    if list(words[:2]) == ["lumos", "evaluate"] and len(words) > 2:
+        module = PROGRAMS.get(words[2], ("",))[0].removesuffix(".__main__")
+        return ["python", "-m", module, *words[3:]] if module else ["bash"]
     return ["python", *words[words.index("-m") :]] if words[0] == "torchrun" and "-m" in words else words
 
 

@@ -67,7 +67,7 @@ def _size(text: str) -> tuple[int, int]:
 
 def _parser() -> OptionParser:
     parser = OptionParser(
-        prog="python -m eval.check",
+        prog="lumos evaluate check",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

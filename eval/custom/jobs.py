@@ -8,7 +8,7 @@ from pathlib import Path
 
 from eval.driver.work import Work
 from eval.geneval.folder import PromptFolders
-from eval.prompts.lists import FOLDER
+from eval.prompts.lists import BUNDLED, FOLDER
 from lumos.cli.jobs.outputs import OutputFolder, PlainFolder
 from lumos.cli.jobs.prompts import Prompt, read_prompts
 from lumos.cli.jobs.runner import Job
@@ -67,7 +67,7 @@ def listed(options: argparse.Namespace, out: Path) -> Listed:
 
 def list_of(task: str) -> Path:
     """The list of a task in eval/prompts: one brought from the release, else the bundled one."""
-    places = [FOLDER / name for name in TASKS[task].lists]
+    places = [folder / name for folder in (FOLDER, BUNDLED) for name in TASKS[task].lists]
     return next((place for place in places if place.is_file()), places[-1])
 
 

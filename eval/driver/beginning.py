@@ -44,7 +44,7 @@ def bring_lists(
         return
     if bring is None:
         from eval.prompts.__main__ import bring
-    command = f"python -m eval.prompts {lists.benchmark}"
+    command = f"lumos evaluate prompts {lists.benchmark}"
     _say(options, f"{program}: the prompts of {lists.benchmark} are not in {FOLDER}; bringing them: {command}")
     try:
         bring([lists.benchmark], places=[FOLDER], short=not needs_long)

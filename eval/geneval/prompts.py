@@ -60,7 +60,7 @@ def read_official(path: Path) -> list[dict[str, Any]]:
     for number, record in enumerate(records, start=1):
         if record["tag"] == "counting" and "exclude" not in record and not is_rewritten:
             rule = "asks to count and has no 'exclude': it is not GenEval's official metadata"
-            raise ValueError(f"{path}, line {number} {rule}; run: python -m eval.prompts geneval")
+            raise ValueError(f"{path}, line {number} {rule}; run: lumos evaluate prompts geneval")
     return [_official(record) for record in records] if is_rewritten else records
 
 

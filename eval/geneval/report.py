@@ -146,7 +146,7 @@ def _remarks(results: Sequence[Mapping[str, Any]], records: Sequence[dict[str, A
         f"{some} of {len(prompts)} prompts have a correct image ({some / len(prompts):.2%})",
     ]
     if records is None:
-        remarks.append("the metadata was not compared to the official: bring it with python -m eval.prompts")
+        remarks.append("the metadata was not compared to the official: bring it with lumos evaluate prompts")
     return tuple(remarks)
 
 

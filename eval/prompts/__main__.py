@@ -116,7 +116,7 @@ def _json(content: Mapping[str, str]) -> bytes:
 
 def _parser() -> OptionParser:
     parser = OptionParser(
-        prog="python -m eval.prompts",
+        prog="lumos evaluate prompts",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -6,12 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eval.prompts.sources import Source
+from lumos.hub.bundled import checkout
 from xllmx.safe.json_text import read_json, read_text, unwritable
 
-FOLDER = Path(__file__).parent
-"""Where the drivers look for lists."""
+FOLDER = Path(__file__).parent if checkout() else Path("eval/prompts")
+"""Where the lists that are brought lie: in the checkout, or, without one, in the folder one works in."""
 
-BRING = "bring the official one with `python -m eval.prompts`"
+BUNDLED = Path(__file__).parent
+"""Where the example lists lie, which come with the code."""
+
+BRING = "bring the official one with `lumos evaluate prompts`"
 """What to do about a list that is none."""
 
 
@@ -46,7 +50,7 @@ class PromptLists:
         found = next((FOLDER / name for name in self.names if (FOLDER / name).is_file()), None)
         if found is None:
             raise ValueError(
-                f"{FOLDER} has no official prompt file of {self.benchmark}: bring it with `python -m eval.prompts`, "
+                f"{FOLDER} has no official prompt file of {self.benchmark}: bring it with `lumos evaluate prompts`, "
                 f"or give it with --prompts FILE"
             )
         return found
@@ -61,16 +65,16 @@ def read_list(path: Path) -> str:
 
 def foreign(path: Path, why: str, expected: str) -> ValueError:
     """The error for a file that is not the list expected."""
-    return ValueError(f"{path} is not {expected}: {why}; bring the official one with `python -m eval.prompts`")
+    return ValueError(f"{path} is not {expected}: {why}; bring the official one with `lumos evaluate prompts`")
 
 
 def read_long(path: Path) -> dict[str, str]:
     """Official prompt -> long prompt; ValueError if the file holds no such map."""
     if not path.exists():
-        raise ValueError(f"{path} is missing; run: python -m eval.prompts, or ask for --short prompts")
-    content = read_json(path, remedy="run: python -m eval.prompts")
+        raise ValueError(f"{path} is missing; run: lumos evaluate prompts, or ask for --short prompts")
+    content = read_json(path, remedy="run: lumos evaluate prompts")
     if not isinstance(content, dict) or not all(isinstance(value, str) for value in content.values()):
-        raise ValueError(f"{path} is no map {{official prompt: long prompt}}; run: python -m eval.prompts")
+        raise ValueError(f"{path} is no map {{official prompt: long prompt}}; run: lumos evaluate prompts")
     return content
 
 

@@ -66,7 +66,7 @@ def _list_if_there(benchmark: Benchmark, given: Path | None) -> Path | None:
 
 def _parser() -> OptionParser:
     parser = OptionParser(
-        prog="python -m eval.report",
+        prog="lumos evaluate report",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

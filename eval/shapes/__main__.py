@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = OptionParser(prog="python -m eval.shapes", description=__doc__)
+    parser = OptionParser(prog="lumos evaluate shapes", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="prompts|score|run|cost|compare|motion|look|gallery|codec")
 
     prompts = commands.add_parser("prompts", help="write a file of prompts, and the first frames for i2v")
@@ -182,7 +182,7 @@ def _cost(args: argparse.Namespace) -> None:
     from eval.shapes.cost import measure_cost  # torch: only where clips are made
 
     if args.out is not None and not args.out.is_dir():
-        raise ValueError(f"--out {args.out} is no folder: give the --out of python -m eval.shapes run")
+        raise ValueError(f"--out {args.out} is no folder: give the --out of lumos evaluate shapes run")
     check_number("repeats", Annotated[int, COUNT], args.repeats)
     cost = measure_cost(
         args.model, repeats=args.repeats, device=args.device, dtype=args.dtype, settings=_settings(args)

@@ -79,7 +79,7 @@ def _number(scores: Mapping[str, float] | None, name: str) -> str:
 def _read(folder: Path, name: str) -> dict[str, Any]:
     path = folder / name
     if not path.is_file():
-        raise ValueError(f"{folder} holds no {name}: give the --out of python -m eval.shapes run")
+        raise ValueError(f"{folder} holds no {name}: give the --out of lumos evaluate shapes run")
     return read_object(path, remedy="make the evaluation again")
 
 
@@ -87,6 +87,6 @@ def _cost(folder: Path) -> Cost | None:
     path = folder / "cost.json"
     if not path.is_file():
         return None
-    content = read_object(path, remedy="measure again: python -m eval.shapes cost")
+    content = read_object(path, remedy="measure again: lumos evaluate shapes cost")
     known = {field.name for field in fields(Cost)}
     return convert(Cost, {name: value for name, value in content.items() if name in known}, str(path))

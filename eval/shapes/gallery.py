@@ -36,7 +36,7 @@ def _tiles(folder: Path, num: int) -> list[list[Image.Image]]:
     """The pictures of each of the first clips of a folder, over the prompt."""
     if not (folder / "prompts.json").is_file():
         raise ValueError(
-            f"{folder} has no prompts.json: give a folder that `python -m eval.shapes run` wrote, OUT/KIND"
+            f"{folder} has no prompts.json: give a folder that `lumos evaluate shapes run` wrote, OUT/KIND"
         )
     tiles = []
     for record in load_prompts(folder / "prompts.json")[:num]:

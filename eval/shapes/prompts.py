@@ -105,7 +105,7 @@ def save_prompts(records: Sequence[Record], path: Path, *, width: int = 64, heig
 
 def load_prompts(path: Path) -> list[Record]:
     """The records of a file written by `save_prompts`; `ValueError` if it is none."""
-    remedy = "make one with: python -m eval.shapes prompts --kind t2v --num 280 --out FILE.json"
+    remedy = "make one with: lumos evaluate shapes prompts --kind t2v --num 280 --out FILE.json"
     content = read_json(path, remedy=remedy)
     if not isinstance(content, list):
         raise ValueError(f"{path} is no file of shapes prompts (it holds no list); {remedy}")

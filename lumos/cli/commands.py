@@ -4,6 +4,7 @@
     lumos train --config configs/train/quickstart.yaml trainer.max_steps=100
     lumos plot RUN
     lumos export RUN FOLDER
+    lumos evaluate shapes run --out outputs/shapes
     lumos download NAME
     lumos doctor
 
@@ -18,7 +19,7 @@ with loading("lumos"):
     import sys
     from collections.abc import Callable, Sequence
 
-    from lumos.cli import doctor, download, export, generate, plot, tokenize, train
+    from lumos.cli import doctor, download, evaluate, export, generate, plot, tokenize, train
     from lumos.cli.exit_status import status_of
     from lumos.cli.option import OptionParser, said_as_options
 
@@ -33,7 +34,7 @@ def parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
     parser = OptionParser(prog="lumos", description="Images and videos from prompts, and what belongs to it.")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for command in (generate, train, tokenize, plot, export, download, doctor):
+    for command in (generate, train, tokenize, evaluate, plot, export, download, doctor):
         command.add_command(commands)
     return parser
 
@@ -41,6 +42,8 @@ def parser() -> argparse.ArgumentParser:
 def _main(words: Sequence[str]) -> int:
     if words[:1] == ["tokenize"]:  # its options are its own
         return tokenize.run(words[1:])
+    if words[:1] == ["evaluate"] and words[1:] and not words[1].startswith("-"):
+        return evaluate.run(words[1:])
     if words[:1] == ["train"] and any(word.startswith("--") for word in words):
         words = ["train", *_train_words(words[1:])]
     options = parser().parse_args(words)

@@ -17,7 +17,9 @@ _OPTIONS = {"num_inference_steps": "--steps"}
 
 def add_ckpts(command: argparse.ArgumentParser) -> None:
     """Add --ckpts, which commands that name a model have."""
-    command.add_argument("--ckpts", type=Path, help="the folder of checkpoints (default: ckpts/ of the checkout)")
+    command.add_argument(
+        "--ckpts", type=Path, help="the folder of checkpoints (default: ckpts/ of the checkout, or of this folder)"
+    )
 
 
 @contextmanager

@@ -1,11 +1,9 @@
 """`lumos tokenize`: a CSV of clips to shards, by `python -m pre_tokenize`."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
+
+from lumos.cli.bundled_program import run_program
 
 
 def add_command(commands: Any) -> None:
@@ -14,10 +12,5 @@ def add_command(commands: Any) -> None:
 
 
 def run(words: Sequence[str]) -> int:
-    """Hand the words to `python -m pre_tokenize`, which is part of a checkout and not of the installed package."""
-    checkout = Path(__file__).resolve().parents[2]
-    if not (checkout / "pre_tokenize" / "__main__.py").is_file():
-        raise ValueError("pre_tokenize is not installed with lumos; clone the repository and install it with pip -e")
-    path = os.pathsep.join(filter(None, [str(checkout), os.environ.get("PYTHONPATH")]))
-    command = [sys.executable, "-m", "pre_tokenize", *words]
-    return subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, check=False).returncode
+    """The exit status of `pre_tokenize` with these words."""
+    return run_program("pre_tokenize.__main__", words)

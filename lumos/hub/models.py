@@ -19,13 +19,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lumos.hub.bundled import BUNDLED_MODELS, bundled, bundled_model, checkout
 from xllmx.safe.inside import inside
 from xllmx.safe.json_text import read_object
 from xllmx.safe.safetensors_file import refuse_pointer
 from xllmx.setting import suggestion
 
 DEFAULT_MODEL = "lumos-tiny"
-"""The model used when none is named; part of a checkout, never downloaded."""
+"""The model used when none is named; it comes with the code (`lumos.hub.bundled`)."""
 
 LUMOS1, LUMINA_VIDEO = "lumos1", "lumina_video"
 """What a folder may hold (`kind_of`), by the name of the model's wing."""
@@ -107,10 +108,7 @@ def ckpts_root(root: str | Path | None = None) -> Path:
     """The folder of checkpoints: `root` when given, else the checkout's `ckpts/`, else that of the current folder."""
     if root is not None:
         return Path(root).expanduser()
-    checkout = Path(__file__).resolve().parents[2]
-    if (checkout / "pyproject.toml").is_file():
-        return checkout / "ckpts"
-    return Path.cwd() / "ckpts"
+    return (checkout() or Path.cwd()) / "ckpts"
 
 
 def model_folder(name: str | Path = DEFAULT_MODEL, root: str | Path | None = None) -> Path:
@@ -167,7 +165,7 @@ def resolve(name: str | Path = DEFAULT_MODEL, root: str | Path | None = None, *,
             raise ValueError(f"{folder} holds a model of Lumina-Video, and this takes one of Lumos-1; name another")
         check_weights(folder)
     return ModelFiles(
-        name=str(name) if folder.is_relative_to(ckpts) else str(folder.resolve()),
+        name=str(name) if folder.is_relative_to(ckpts) or bundled_model(name) == folder else str(folder.resolve()),
         model=folder,
         text_tokenizer=_text_tokenizer(folder, ckpts),
         visual_tokenizer=_visual_tokenizer(folder, ckpts),
@@ -176,10 +174,10 @@ def resolve(name: str | Path = DEFAULT_MODEL, root: str | Path | None = None, *,
 
 
 def find_folder(name: str | Path, ckpts: Path) -> Path | None:
-    """The folder `name` stands for, or None: under `ckpts` by name first, then as a path of its own."""
+    """The folder `name` stands for, or None: under `ckpts` by name, then a bundled model, then a path of its own."""
     path = Path(name).expanduser()
-    places = [path] if str(name).startswith((".", "~", "/")) else [ckpts / path, path]
-    return next((place for place in places if place.is_dir()), None)
+    places = [path] if str(name).startswith((".", "~", "/")) else [ckpts / path, bundled_model(name), path]
+    return next((place for place in places if place is not None and place.is_dir()), None)
 
 
 def check_weights(folder: Path) -> None:
@@ -228,8 +226,8 @@ def repository_of(name: str) -> tuple[str, str]:
     """The hub repository and the folder inside it that `name` stands for; ValueError if it is no name on the hub."""
     if name in RELEASED:
         return LUMOS_REPO, name
-    if name == DEFAULT_MODEL:
-        raise ValueError(f"{name!r} is not downloaded: it is part of a checkout (ckpts/{name}); clone the repository")
+    if name in BUNDLED_MODELS:
+        raise ValueError(f"{name!r} is not downloaded: it comes with the code, in {bundled() / 'ckpts' / name}")
     parts = name.split("/")
     if len(parts) < 2 or not all(re.fullmatch(r"\w[\w.-]*", part) for part in parts) or parts[0] in ("1B", "3B"):
         raise ValueError(f"{name!r} is no model on the hub; {_suggest(name)}")
@@ -243,10 +241,9 @@ def _check_finished(folder: Path) -> None:
 
 def _not_here(name: str, ckpts: Path) -> str:
     """What to do about a model that is not on this machine."""
-    if name == DEFAULT_MODEL:
-        return (
-            f"the bundled model {name!r} is not in {ckpts}; run from a checkout, or point --ckpts at its ckpts folder"
-        )
+    if name in BUNDLED_MODELS:
+        places = f"neither in {ckpts} nor in {bundled() / 'ckpts'}"
+        return f"the bundled model {name!r} is {places}; install lumos again, or clone the repository again"
     try:
         repository_of(name)
     except ValueError:
@@ -255,7 +252,7 @@ def _not_here(name: str, ckpts: Path) -> str:
 
 
 def _suggest(name: str) -> str:
-    known = [DEFAULT_MODEL, *RELEASED, LUMINA_REPO]
+    known = [*BUNDLED_MODELS, *RELEASED, LUMINA_REPO]
     return f"{suggestion(name, known)}; a hub id (org/name) or a folder is taken too"
 
 

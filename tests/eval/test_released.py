@@ -161,9 +161,9 @@ def test_the_model_is_said_and_missing_prompts_are_brought_before_anything_is_lo
     first, second = captured.out.splitlines()
     assert first.startswith("eval.vbench_t2v: the model is lumos-tiny, the bundled one: 3B/stage-2-joint-384p, as")
     assert first.endswith("run: lumos download 3B/stage-2-joint-384p, or name one with --model")
-    assert second.endswith("bringing them: python -m eval.prompts vbench")
+    assert second.endswith("bringing them: lumos evaluate prompts vbench")
     assert asked == [(["vbench"], [tmp_path / "prompts"], False)]
-    assert "could not be brought: cannot download X: no network; python -m eval.prompts vbench --from" in captured.err
+    assert "could not be brought: cannot download X: no network; lumos evaluate prompts vbench --from" in captured.err
     (tmp_path / "ckpts/3B/stage-2-joint-384p").mkdir(parents=True)
     assert vbench_t2v(words) == 2
     assert "the model is 3B/stage-2-joint-384p, as released; --model" in capsys.readouterr().out

@@ -138,7 +138,7 @@ def _add_how(how: Any) -> None:
     add("--device", help="cpu, cuda, cuda:1 (default: a GPU if there is one)")
     add("--dtype", "--precision", help="bf16 or fp32 (default: bf16 on a GPU, fp32 on a CPU)")
     add("--deterministic", action="store_true", help="kernels that give the same bits every time, where there are any")
-    add("--ckpts", type=Path, help="the folder of checkpoints (default: ckpts/ of the checkout)")
+    add("--ckpts", type=Path, help="the folder of checkpoints (default: ckpts/ of the checkout, or of this folder)")
     add("--hf-token", metavar="TOKEN", help="not needed: nothing is downloaded here (see `lumos download`)")
 
 

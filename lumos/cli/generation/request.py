@@ -9,6 +9,7 @@ from lumos.cli.generation.options import DEFAULT_OUT
 from lumos.cli.jobs.outputs import FORMATS
 from lumos.cli.jobs.prompts import MOST_SEEDS, Prompt, distinct, name_of, read_prompts, text_of
 from lumos.cli.models.kind import ModelKind
+from lumos.hub.bundled import bundled_model
 from lumos.hub.models import ckpts_root, read_json
 from xllmx.safe.inside import bare_name, inside
 from xllmx.safe.json_text import unwritable
@@ -83,7 +84,9 @@ def _recorded_model(name: str, options: argparse.Namespace) -> str:
         path = inside(
             ckpts_root(options.ckpts), name, said_by=options.from_json, remedy=_NAME_IT.format("--model NAME")
         )
-        if path.is_dir() or not Path(name).is_dir():  # what is nowhere is said with the command that brings it
+        if (
+            path.is_dir() or bundled_model(name) or not Path(name).is_dir()
+        ):  # what is nowhere is said with the command that brings it
             return name
     return str(_recorded_file(name, options, "--model NAME"))
 

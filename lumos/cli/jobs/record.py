@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from lumos import __version__
+from lumos.hub.bundled import checkout
 from lumos.hub.models import read_json
 from lumos.media.files import replacing
 
@@ -104,14 +105,14 @@ def code_version() -> str:
 
     `.dirty` follows when files under version control were changed.
     """
-    checkout = Path(__file__).resolve().parents[2]
-    if not (checkout / ".git").exists():
+    root = checkout()
+    if root is None or not (root / ".git").exists():
         return __version__
     command = [
         "git",
         "--no-optional-locks",
         "-C",
-        str(checkout),
+        str(root),
         "describe",
         "--always",
         "--dirty=.dirty",

@@ -16,6 +16,7 @@ from lumos.cli.option import OptionParser
 from lumos.cli.training.memory_remedies import naming_what_to_lower, remedies
 from lumos.cli.training.preview import PreviewConfig, PromptPreview
 from lumos.cli.training.released_flags import translated
+from lumos.hub.bundled import file_or_bundled
 from lumos.hub.models import LUMINA_VIDEO, LUMOS1
 from lumos.lumina_video.training.lora import LoRAConfig as LuminaVideoLoRAConfig
 from lumos.lumina_video.training.task import LuminaVideoTask, LuminaVideoTaskConfig
@@ -105,9 +106,12 @@ RUN_CONFIGS: dict[str, type[RunConfig] | type[LuminaVideoRunConfig]] = {
 def load_run(path: Path | str | None, overrides: Sequence[str] = ()) -> AnyRun:
     """Return the settings of a run, as `load_config` reads them, of the model that the key `model` names.
 
+    A file that is not there is looked for among those that come with the code, `configs/train/quickstart.yaml` and on.
+
     Raises:
         ValueError: as `load_config`; or it names no model.
     """
+    path = None if path is None else file_or_bundled(path)
     named = model_named(path, overrides)
     if named not in RUN_CONFIGS:
         raise ValueError(f"model is {named!r}, which is none to train; {suggestion(str(named), RUN_CONFIGS)}")

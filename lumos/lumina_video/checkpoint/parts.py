@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lumos.hub import models as hub
+from lumos.hub.bundled import bundled
 from lumos.hub.models import ADAPTER_FILES, SHARED_TEXT_ENCODER, SHARED_VAE
 from lumos.lumina_video.checkpoint.weights import config_file, read_config, weight_files
 from xllmx.safe.safetensors_file import refuse_pointer
@@ -125,5 +126,8 @@ def _check_width(part: Path, field: str, expected: int, ours: str) -> None:
 
 
 def _name(folder: Path, ckpts: Path) -> str:
-    folder, ckpts = folder.resolve(), ckpts.resolve()
-    return folder.relative_to(ckpts).as_posix() if folder.is_relative_to(ckpts) else str(folder)
+    folder = folder.resolve()
+    for root in (ckpts.resolve(), bundled() / "ckpts"):
+        if folder.is_relative_to(root):
+            return folder.relative_to(root).as_posix()
+    return str(folder)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
+from lumos.hub.bundled import file_or_bundled
 from lumos.hub.models import RELEASED
 from lumos.lumos1.config import LumosConfig, check_types, said_of
 from lumos.lumos1.training.task_config import LumosTaskConfig
@@ -20,7 +21,7 @@ def read_model_config(config: LumosTaskConfig) -> LumosConfig:
     """
     fields: dict[str, Any] = {}
     folder = [Path(config.init_from) / "config.json"] if config.init_from else []
-    for path in [*folder, *([Path(config.model_config)] if config.model_config else [])]:
+    for path in [*folder, *([file_or_bundled(config.model_config)] if config.model_config else [])]:
         if not path.is_file():
             raise ValueError(f"the model's settings {path} do not exist; {_remedy(path)}")
         fields |= _settings_in(path)

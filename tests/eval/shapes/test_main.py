@@ -23,7 +23,7 @@ from lumos.lumos1.sampling.settings import fast_settings
         ("gallery OUT/run --num 0 --out OUT/all.gif", "--num is 0"),
         (
             "gallery OUT/run --out OUT/all.gif",
-            "has no prompts.json: give a folder that `python -m eval.shapes run` wrote",
+            "has no prompts.json: give a folder that `lumos evaluate shapes run` wrote",
         ),
         ("codec --num 0", "--num is 0"),
     ],

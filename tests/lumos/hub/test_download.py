@@ -109,7 +109,7 @@ def test_an_unknown_repository_folder_or_revision_is_named(server: Hub, tmp_path
         download("someone/little", tmp_path, endpoint=server.url)
     with pytest.raises(transfer.TransferError, match="no such revision"):
         download("someone/little/run", tmp_path, revision="v9", endpoint=server.url)
-    with pytest.raises(ValueError, match="part of a checkout"):
+    with pytest.raises(ValueError, match="is not downloaded: it comes with the code"):
         download("lumos-tiny", tmp_path, endpoint=server.url)
     with pytest.raises(ValueError, match="is no model on the hub"):
         download("1B/stage-9", tmp_path, endpoint=server.url)

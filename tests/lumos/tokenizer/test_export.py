@@ -21,7 +21,7 @@ def test_the_pair_carries_its_reach(pair: Path, network: CausalVideoTokenizer) -
 def test_the_encoder_gives_codes_first_and_then_their_values(
     pair: Path, network: CausalVideoTokenizer, make_video: Callable[..., Tensor]
 ) -> None:
-    """As the released encoder.jit (lumos1/README.md, section 4)."""
+    """As the released encoder.jit (lumos/lumos1/README.md, section 4)."""
     codes, values = torch.jit.load(str(pair / "encoder.jit"))(make_video(5))
     assert codes.dtype == torch.int32
     torch.testing.assert_close(values, network.fsq.values(codes.long()))

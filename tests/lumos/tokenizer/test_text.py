@@ -96,7 +96,7 @@ def test_decoding_leaves_out_special_and_visual_tokens(text: TextTokenizer) -> N
 
 
 def test_a_prompt_is_the_sentence_of_the_specification_after_bos(text: TextTokenizer) -> None:
-    """lumos1/README.md, section 2, to the letter."""
+    """lumos/lumos1/README.md, section 2, to the letter."""
     ids = text.prompt_ids("a red circle", width=96, height=64, num_frames=24, fps=12)
     assert ids[0] == text.vocab.bos
     assert text.decode(ids) == (
@@ -154,7 +154,7 @@ def test_names_of_codes_and_numbers() -> None:
 
 
 def test_the_mask_token_is_no_number(trained: Tokenizer, tmp_path: Path) -> None:
-    """`<reserved08999>` would be number 199 (lumos1/README.md, section 1)."""
+    """`<reserved08999>` would be number 199 (lumos/lumos1/README.md, section 1)."""
     names = [number_name(n) for n in range(NUM_NUMBERS)]
     rename = {names[50]: TOKEN_NAMES["mask"], TOKEN_NAMES["mask"]: names[50]}
     vocab = TextTokenizer.from_file(rewritten(trained, tmp_path, rename)).vocab

@@ -1,4 +1,4 @@
-"""The transformer against a plain restatement of lumos1/README.md, section 5, for every option."""
+"""The transformer against a plain restatement of lumos/lumos1/README.md, section 5, for every option."""
 
 import subprocess
 import sys
