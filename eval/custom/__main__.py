@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eval.driver.beginning import CUSTOM_MODELS, say_model
-from eval.driver.command import add_options, answer, device_of, how_of
+from eval.driver.command import add_options, answer, device_of, how_of, say_cost
 from eval.driver.command import parse as parse_options
 from lumos.cli.interrupt import loading
 from lumos.cli.option import OptionParser
@@ -48,17 +48,18 @@ def run(options: argparse.Namespace) -> int:
         choose_seeds(1, seed=options.seed)
     settings = {**options.settings, "num_frames": 1} if options.task == "t2i" else options.settings
     device, out = device_of(options), options.out or default_out(options.task)
-    model = find_model(options.model, options.ckpts, device=device, dtype=options.dtype, how=how_of(options))
+    where = {"device": device, "dtype": options.dtype}
+    model = find_model(options.model, options.ckpts, **where, how=how_of(options), absent=options.dry_run)
     refuse_task(model, options.task)
     refuse_how(model, how_of(options))
     refuse_settings(model, settings)
     how = {"batch_size": options.batch_size, "worker": options.worker, "overwrite": options.overwrite}
     whole, recipe = listed(options, out), model.recipe(settings)
     check_places(whole.jobs, whole.folder, inputs={"--prompts": options.prompts})
-    plan = plan_jobs(whole.jobs, whole.folder, recipe, **how)
     if options.dry_run:
-        print(f"{out}: {len(plan.missing)} to be made, {len(plan.finished)} finished before")
-        return 0
+        print(f"{out}: {len(whole.jobs)} outputs")
+        return say_cost(options, model, whole.jobs, folder=whole.folder, recipe=recipe)
+    plan = plan_jobs(whole.jobs, whole.folder, recipe, **how)
     made, unfinished = _make(options, model, plan, recipe=recipe, whole=whole, out=out)
     rest = f"; {unfinished} of other workers or parts are not there yet" if unfinished else ""
     print(f"{out}: {made} made, {len(plan.finished)} finished before{rest}")

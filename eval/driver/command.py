@@ -17,6 +17,7 @@ from eval.driver.beginning import bring_lists, say_model
 from eval.prompts.lists import PromptLists
 from lumos.cli.exit_status import status_of
 from lumos.cli.interrupt import loading
+from lumos.cli.machine_options import add_machines, machines_of, refuse_machines
 from lumos.cli.jobs.workers import Worker, part_of, worker_of
 from lumos.cli.models.placement_options import add_placement
 from lumos.cli.option import OptionParser, said_as_options
@@ -25,7 +26,9 @@ from xllmx.safe.json_text import parse_json, unwritable
 
 if TYPE_CHECKING:  # torch and all: only where outputs are made, so that --help answers at once
     from eval.driver.work import Work
-    from lumos.cli.jobs.runner import Settings, SettingsFor
+    from lumos.cli.jobs.outputs import OutputFolder
+    from lumos.cli.jobs.runner import Job, Recipe, Settings, SettingsFor
+    from lumos.cli.models.kind import Model
 
 _FIRST_SPEAKS_S = 10
 """Seconds in which the first process of a machine says what is wrong before another one does."""
@@ -77,6 +80,7 @@ def answer(
             with said_as_options(vars(options)):
                 options.worker = worker_of(part_of(options.part), os.environ)
                 _require_numbers(options)
+                refuse_machines(options)
                 return run(options)
         except (ValueError, OSError):
             if int(os.environ.get("LOCAL_RANK", "0")):  # the first one has the same to say, and ends us
@@ -125,6 +129,19 @@ def say(out: Path, settings: "Settings", *, num_outputs: int, num_prompts: int) 
     print(f"{out}: {num_outputs} outputs of {num_prompts} prompts, {size}{frames}{steps}{guidance}", flush=True)
 
 
+def say_cost(
+    options: argparse.Namespace, model: "Model", jobs: "Sequence[Job]", *, folder: "OutputFolder", recipe: "Recipe"
+) -> int:
+    """Prints what of the list is missing, and what it would take; returns the exit status."""
+    from lumos.cli.generation.estimate import estimate, report
+    from lumos.cli.jobs.runner import plan_jobs
+
+    replaced = options.overwrite or model.is_absent  # whose weights are not here to compare with
+    plan = plan_jobs(jobs, folder, recipe, batch_size=options.batch_size, worker=options.worker, overwrite=replaced)
+    print(report(estimate(model, plan, machines=machines_of(options))))
+    return 0
+
+
 def add_options(parser: argparse.ArgumentParser, *, batch_size: int) -> None:
     """Adds what every driver has: the model, its settings, which part of the list, how it is made."""
     add = parser.add_argument
@@ -133,7 +150,8 @@ def add_options(parser: argparse.ArgumentParser, *, batch_size: int) -> None:
     add("--batch-size", type=int, default=batch_size, help=f"outputs at a time (default: {batch_size})")
     add("--part", default="1,1", metavar="i,n", help="part i of n, from 1; i/n and [i,n] say the same")
     add("--overwrite", action="store_true", help="replace what was made otherwise")
-    add("--dry-run", action="store_true", help="say what would be made, or what is wrong")
+    add("--dry-run", action="store_true", help="say what would be made and what it would take, or what is wrong")
+    add_machines(parser, network=False)
     add("--device", help="cpu, cuda, cuda:1 (default: each process its GPU, or the CPU)")
     add("--dtype", help="bfloat16 or float32")
     add("--ckpts", type=Path, help="the folder of checkpoints")
@@ -179,7 +197,8 @@ def _drive(driver: Driver, options: argparse.Namespace) -> int:
 
     worker: Worker = options.worker
     device = device_of(options)
-    model = find_model(options.model, options.ckpts, device=device, dtype=options.dtype, how=how_of(options))
+    where = {"device": device, "dtype": options.dtype}
+    model = find_model(options.model, options.ckpts, **where, how=how_of(options), absent=options.dry_run)
     refuse_task(model, driver.task)
     refuse_how(model, how_of(options))
     refuse_settings(model, options.settings)
@@ -192,7 +211,7 @@ def _drive(driver: Driver, options: argparse.Namespace) -> int:
         say(options.out, settings, num_outputs=len(work.jobs), num_prompts=num_prompts(work.jobs))
     require_folder_for(work.folder, work.jobs, options.out)
     if options.dry_run:
-        return 0
+        return say_cost(options, model, work.jobs, folder=work.folder, recipe=recipe)
     if device in (None, "cpu"):  # sums in one order, however many workers share the machine
         torch.set_num_threads(1)
     how = {"batch_size": options.batch_size, "worker": worker, "overwrite": options.overwrite}
