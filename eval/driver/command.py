@@ -17,8 +17,8 @@ from eval.driver.beginning import bring_lists, say_model
 from eval.prompts.lists import PromptLists
 from lumos.cli.exit_status import status_of
 from lumos.cli.interrupt import loading
-from lumos.cli.machine_options import add_machines, machines_of, refuse_machines
 from lumos.cli.jobs.workers import Worker, part_of, worker_of
+from lumos.cli.machine_options import add_machines, machines_of, refuse_machines
 from lumos.cli.models.placement_options import add_placement
 from lumos.cli.option import OptionParser, said_as_options
 from xllmx.number_range import COUNT, check_number

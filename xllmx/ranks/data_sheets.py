@@ -15,7 +15,7 @@ class DataSheet:
     memory_gb: float
     """Memory, GB of 10^9 bytes."""
     link_gb_s: float
-    """To each other GPU of its machine, GB/s in each direction: NVLink over a switch, else PCIe (a bridge joins two)."""
+    """To the other GPUs of its machine, GB/s in each direction: NVLink over a switch, else PCIe (bridges join two)."""
 
 
 def _pcie(tflops: float, memory_gb: float, *, generation: int = 4) -> DataSheet:

@@ -72,9 +72,8 @@ def time_lines(run: ShardedRun, machines: Machines, *, num_clips: int | None = N
     products, exchange = machines.product_seconds(run.mean_flops), machines.exchange_seconds(run.traffic)
     together = f"{_seconds(products + exchange)} if none of it hides beneath the products"
     network = f"; network {_seconds(exchange)} ({together})" if exchange else ""
-    lines.append(
-        f"mean step     {_seconds(max(products, exchange))}: products {_seconds(products)}, at {machines.assumed()}{network}"
-    )
+    made = f"products {_seconds(products)}, at {machines.assumed()}"
+    lines.append(f"mean step     {_seconds(max(products, exchange))}: {made}{network}")
     return [*lines, *_length_lines(run, machines, num_clips)]
 
 

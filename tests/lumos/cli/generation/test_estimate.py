@@ -108,8 +108,8 @@ def test_a_released_model_lacking_its_tokenizers_is_reckoned_too(tmp_path: Path)
 
 
 def test_another_model_that_is_not_here_is_an_error(lumos: Lumos) -> None:
-    status, _, error = lumos("generate", "--model", "models/mine", "--prompt", "a", "--dry-run")
-    assert (status, "there is no model 'models/mine'" in error) == (2, True)
+    status, _, error = lumos("generate", "--model", "./mine", "--prompt", "a", "--dry-run")
+    assert (status, "there is no model './mine'" in error) == (2, True)
 
 
 def test_gpus_share_the_batches_and_the_longest_share_is_said(lumos: Lumos) -> None:

@@ -68,8 +68,9 @@ def test_a_network_slower_than_the_products_is_what_a_step_waits_for(repo: Path)
 
 
 def test_replicas_are_suggested_that_fit_and_exchange_least(repo: Path) -> None:
-    run, machines = estimate_run(recipe(repo, "3B_stage_2_joint", *JOINT[:1], "task.model_config=configs/model/3B.yaml"),
-                                 num_gpus=16), Machines(num_gpus=16, network_gb_s=10)  # fmt: skip
+    words = ["task.init_from=null", "task.model_config=configs/model/3B.yaml"]
+    run = estimate_run(recipe(repo, "3B_stage_2_joint", *words), num_gpus=16)
+    machines = Machines(num_gpus=16, network_gb_s=10)
     assert best_replicas(run, machines) == 2  # a machine each
     assert any("parallel.replicas=2 would do: " in line for line in time_lines(run, machines))
     copied = run.in_copies(2)
@@ -77,7 +78,6 @@ def test_replicas_are_suggested_that_fit_and_exchange_least(repo: Path) -> None:
     assert any("parallel.replicas=2, as configured" in line for line in time_lines(copied, machines))
     small = Machines(gpu="L4", num_gpus=16)
     assert not fits(copied, small)
-    assert best_replicas(run, Machines(gpu="L4", num_gpus=16, network_gb_s=10)) in (None, 1)
     assert "do not fit" in time_lines(copied, small)[0]
 
 
