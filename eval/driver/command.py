@@ -8,7 +8,7 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -129,8 +129,23 @@ def say(out: Path, settings: "Settings", *, num_outputs: int, num_prompts: int) 
     print(f"{out}: {num_outputs} outputs of {num_prompts} prompts, {size}{frames}{steps}{guidance}", flush=True)
 
 
+def model_of(options: argparse.Namespace, task: str, settings: Mapping[str, Any], *, device: str | None) -> "Model":
+    """The model that makes what a task asks for; of a dry run a released one that is not here will do.
+
+    Raises ValueError where it is not here, or not able.
+    """
+    from lumos.cli.models.door import find_model, refuse_how, refuse_settings, refuse_task
+
+    where = {"device": device, "dtype": options.dtype}
+    model = find_model(options.model, options.ckpts, **where, how=how_of(options), absent=options.dry_run)
+    refuse_task(model, task)
+    refuse_how(model, how_of(options))
+    refuse_settings(model, settings)
+    return model
+
+
 def say_cost(
-    options: argparse.Namespace, model: "Model", jobs: "Sequence[Job]", *, folder: "OutputFolder", recipe: "Recipe"
+    options: argparse.Namespace, model: "Model", jobs: Sequence["Job"], *, folder: "OutputFolder", recipe: "Recipe"
 ) -> int:
     """Prints what of the list is missing, and what it would take; returns the exit status."""
     from lumos.cli.generation.estimate import estimate, report
@@ -193,15 +208,10 @@ def _drive(driver: Driver, options: argparse.Namespace) -> int:
         from eval.driver.work import describe, num_prompts
         from lumos.cli.generation.room import check_room
         from lumos.cli.jobs.runner import plan_jobs
-        from lumos.cli.models.door import find_model, refuse_how, refuse_settings, refuse_task
 
     worker: Worker = options.worker
     device = device_of(options)
-    where = {"device": device, "dtype": options.dtype}
-    model = find_model(options.model, options.ckpts, **where, how=how_of(options), absent=options.dry_run)
-    refuse_task(model, driver.task)
-    refuse_how(model, how_of(options))
-    refuse_settings(model, options.settings)
+    model = model_of(options, driver.task, options.settings, device=device)
     work = driver.work(options, model.settings_for)
     recipe = model.recipe(work.settings)
     settings = recipe.settings_for(work.settings, image=None)
