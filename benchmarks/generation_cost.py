@@ -54,7 +54,7 @@ def _row(name: str, given: Mapping[str, Any]) -> str:
     is_image = settings.num_output_frames == 1
     makes = f"{settings.width}x{settings.height}" + ("" if is_image else f", {settings.num_output_frames} frames")
     numbers = [f"{one.costs[0].passes}", f"{one.costs[0].flops / 1e12:,.0f}", f"{one.memory.peak / 2**30:.1f}"]
-    numbers += [_number(each.seconds or 0) for each in found.values()]
+    numbers += [_number(each.seconds or 0.0) for each in found.values()]
     benchmark, outputs = LISTS[is_image]
     hours = (one.seconds or 0) * outputs / NUM_GPUS / 3600
     model = f"{name}, {given['preset']}" if given else name

@@ -12,15 +12,15 @@ class DataSheet:
 
     tflops: float
     """Dense bf16 (V100: fp16) tensor-core peak, TFLOP/s."""
-    memory_gb: float
+    memory_gb: int
     """Memory, GB of 10^9 bytes."""
-    link_gb_s: float
+    link_gb_s: int
     """To the other GPUs of its machine, GB/s in each direction: NVLink over a switch, else PCIe (bridges join two)."""
 
 
-def _pcie(tflops: float, memory_gb: float, *, generation: int = 4) -> DataSheet:
+def _pcie(tflops: float, memory_gb: int, *, generation: int = 4) -> DataSheet:
     """Return a GPU on 16 lanes: 32 GB/s of generation 4, twice that of 5."""
-    return DataSheet(tflops=tflops, memory_gb=memory_gb, link_gb_s=2.0 ** (generation + 1))
+    return DataSheet(tflops=tflops, memory_gb=memory_gb, link_gb_s=2 ** (generation + 1))
 
 
 SHEETS = {

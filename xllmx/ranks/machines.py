@@ -87,7 +87,7 @@ class Machines:
         own = NETWORK_GB_S * self.gpus_together
         return 1e9 * LINK_SHARE * (own if self.network_gb_s is None else self.network_gb_s)
 
-    def product_seconds(self, flops: float) -> float:
+    def product_seconds(self, flops: float | int) -> float:
         """Return the time of so many FLOPs on one GPU."""
         return flops / (1e12 * self.sheet.tflops * self.utilisation)
 
@@ -95,10 +95,10 @@ class Machines:
         """Return the time of what is exchanged; links inside machines and between them work side by side."""
         inside, together = traffic.gathered + traffic.reduced, self.gpus_together
         on_links = inside + (traffic.between if together > traffic.shards else 0)
-        between_machines = inside if traffic.shards > together else 0
+        between_machines = inside if traffic.shards > together else 0.0
         if self.num_machines > 1:
             between_machines += min(traffic.shards, together) * traffic.between
-        return max(on_links / self.link if together > 1 else 0, between_machines / self.network)
+        return max(on_links / self.link if together > 1 else 0.0, between_machines / self.network)
 
     def assumed(self) -> str:
         """Return the assumptions behind a time of products, for people."""
@@ -131,7 +131,7 @@ def step_traffic(
     shards: int,
     replicas: int,
     precision: str = "bf16",
-    batches: float = 1,
+    batches: float | int = 1,
     gathers_again: bool = ParallelConfig.reshard_after_forward,
 ) -> Traffic:
     """Return what each GPU sends in an optimiser step.

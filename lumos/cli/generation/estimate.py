@@ -46,7 +46,7 @@ class Estimate:
         """Of one GPU for all clips; None in fp32, whose peak is not in the table."""
         if self.dtype != torch.bfloat16:
             return None
-        return sum(self.machines.product_seconds(cost.flops) for cost in self.costs)
+        return sum((self.machines.product_seconds(cost.flops) for cost in self.costs), 0.0)
 
 
 def estimate(model: Model, plan: Plan, *, machines: Machines) -> Estimate:

@@ -109,7 +109,7 @@ class ShardedRun(ABC):
     @property
     def mean_flops(self) -> float:
         """FLOPs of a mean step on one GPU, what is computed again included."""
-        return sum(turn.flops * self.share_of_steps(name) for name, turn in self.turns.items())
+        return sum((turn.flops * self.share_of_steps(name) for name, turn in self.turns.items()), 0.0)
 
     @property
     def traffic(self) -> Traffic:

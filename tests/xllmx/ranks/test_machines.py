@@ -32,30 +32,30 @@ def test_one_gpu_sends_nothing_and_whole_copies_only_their_gradients() -> None:
 
 
 def test_inside_a_machine_the_links_decide_and_across_machines_the_network() -> None:
-    traffic = Traffic(shards=8, gathered=3e9, reduced=1e9, between=0)
+    traffic = Traffic(shards=8, gathered=3e9, reduced=1e9, between=0.0)
     assert Machines(num_gpus=8).exchange_seconds(traffic) == pytest.approx(4e9 / (LINK_SHARE * 450e9))
-    wide = Traffic(shards=16, gathered=3e9, reduced=1e9, between=0)
+    wide = Traffic(shards=16, gathered=3e9, reduced=1e9, between=0.0)
     assert Machines(num_gpus=16).exchange_seconds(wide) == pytest.approx(4e9 / (LINK_SHARE * 400e9))
-    slow = Machines(num_gpus=16, network_gb_s=25, link_gb_s=100)
+    slow = Machines(num_gpus=16, network_gb_s=25.0, link_gb_s=100.0)
     assert slow.exchange_seconds(wide) == pytest.approx(4e9 / (LINK_SHARE * 25e9))
 
 
 def test_copies_a_machine_each_send_only_gradients_over_the_network() -> None:
     """Eight GPUs of a machine each send their eighth of the gradients to the other copies."""
     traffic = Traffic(shards=8, gathered=3e9, reduced=1e9, between=0.5e9)
-    machines = Machines(num_gpus=16, network_gb_s=100)
+    machines = Machines(num_gpus=16, network_gb_s=100.0)
     assert machines.exchange_seconds(traffic) == pytest.approx(8 * 0.5e9 / (LINK_SHARE * 100e9))
 
 
 def test_one_gpu_a_machine_uses_no_link() -> None:
-    machines = Machines(num_gpus=2, gpus_per_machine=1, network_gb_s=10)
-    traffic = Traffic(shards=2, gathered=1e9, reduced=0, between=0)
+    machines = Machines(num_gpus=2, gpus_per_machine=1, network_gb_s=10.0)
+    traffic = Traffic(shards=2, gathered=1e9, reduced=0.0, between=0.0)
     assert machines.exchange_seconds(traffic) == pytest.approx(1e9 / (LINK_SHARE * 10e9))
 
 
 @pytest.mark.parametrize(
     ("given", "message"),
-    [({"gpu": "H20"}, "did you mean H200"), ({"utilisation": 0}, "above 0 and at most 1"), ({"num_gpus": 0}, "is 0")],
+    [({"gpu": "H20"}, "did you mean H200"), ({"utilisation": 0.0}, "above 0 and at most 1"), ({"num_gpus": 0}, "is 0")],
 )
 def test_what_cannot_be_reckoned_is_named(given: dict, message: str) -> None:
     with pytest.raises(SettingError, match=message):

@@ -63,14 +63,14 @@ def test_without_data_an_epoch_is_not_said_and_the_hours_are_of_a_thousand_steps
 
 def test_a_network_slower_than_the_products_is_what_a_step_waits_for(repo: Path) -> None:
     run = estimate_run(recipe(repo, "1B_stage_2_joint", *JOINT), num_gpus=16)
-    slow = Machines(num_gpus=16, network_gb_s=1)
+    slow = Machines(num_gpus=16, network_gb_s=1.0)
     assert step_seconds(run, slow) == slow.exchange_seconds(run.traffic) > slow.product_seconds(run.mean_flops)
 
 
 def test_replicas_are_suggested_that_fit_and_exchange_least(repo: Path) -> None:
     words = ["task.init_from=null", "task.model_config=configs/model/3B.yaml"]
     run = estimate_run(recipe(repo, "3B_stage_2_joint", *words), num_gpus=16)
-    machines = Machines(num_gpus=16, network_gb_s=10)
+    machines = Machines(num_gpus=16, network_gb_s=10.0)
     assert best_replicas(run, machines) == 2  # a machine each
     assert any("parallel.replicas=2 would do: " in line for line in time_lines(run, machines))
     copied = run.in_copies(2)
