@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from benchmarks import generation_cost
 from benchmarks.gpus import GPUS, REACHED
 from benchmarks.lumina_video import arithmetic as lumina_video
 from benchmarks.lumos1.sampling import Moment, step_flops
@@ -231,7 +232,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def command() -> int:
         parser = OptionParser(prog="python -m benchmarks.arithmetic", description=__doc__)
         parser.add_argument("--first_run", action="store_true", help="the tables of benchmarks/FIRST_RUN.md")
-        print(first_run() if parser.parse_args(arguments).first_run else table())
+        parser.add_argument(
+            "--generation", action="store_true", help="the table of README.md: clips of released models"
+        )
+        options = parser.parse_args(arguments)
+        print(first_run() if options.first_run else generation_cost.table() if options.generation else table())
         return 0
 
     return status_of("benchmarks.arithmetic", command, words=arguments)

@@ -1,7 +1,9 @@
 """What the data sheets say of GPUs, and the least time that work takes on one."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from xllmx.ranks.data_sheets import SHEETS, DataSheet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,28 +28,24 @@ class Gpu:
         return max(flops / self.flops, moved / self.bytes_per_s)
 
 
-H100 = Gpu(
-    name="H100 SXM",
-    pattern=r"\bH100 (SXM|80GB HBM3)",
-    flops=989e12,
-    bytes_per_s=3.35e12,
-    memory_bytes=80e9,
-    link_bytes_per_s=450e9,
-)
-H200 = Gpu(
-    name="H200", pattern=r"\bH200\b", flops=989e12, bytes_per_s=4.8e12, memory_bytes=141e9, link_bytes_per_s=450e9
-)
+def _gpu(name: str, sheet: DataSheet, *, pattern: str, bytes_per_s: float) -> Gpu:
+    """Return a GPU of that sheet, which does not say how fast its memory is."""
+    return Gpu(
+        name=name,
+        pattern=pattern,
+        flops=1e12 * sheet.tflops,
+        bytes_per_s=bytes_per_s,
+        memory_bytes=1e9 * sheet.memory_gb,
+        link_bytes_per_s=1e9 * sheet.link_gb_s,
+    )
+
+
+H100 = _gpu("H100 SXM", SHEETS["H100"], pattern=r"\bH100 (SXM|80GB HBM3)", bytes_per_s=3.35e12)
+H200 = _gpu("H200", SHEETS["H200"], pattern=r"\bH200\b", bytes_per_s=4.8e12)
 GPUS = (H100, H200)
 """Those of `FIRST_RUN.md`, by their data sheets."""
 
-REACHED = Gpu(
-    name="H200, as large matrices and copies reach it",
-    pattern=r"\bH200\b",
-    flops=790e12,
-    bytes_per_s=4.3e12,
-    memory_bytes=141e9,
-    link_bytes_per_s=450e9,
-)
+REACHED = replace(H200, name="H200, as large matrices and copies reach it", flops=790e12, bytes_per_s=4.3e12)
 """What the tables of `RESULTS.md` reckon with."""
 
 

@@ -36,5 +36,5 @@ fi
 # with --device-map one process has all GPUs
 case " $* " in *" --help "* | *" --dry-run "* | *" --device-map"* | *" --device_map"*) gpus=0 ;; esac
 if ((gpus < 2)); then exec "$python" -m "$driver" "$@"; fi
-"$python" -m "$driver" "$@" --dry-run # what will be made, or a mistake, is said once and at once
+"$python" -m "$driver" "$@" --dry-run --gpus "$gpus" # what will be made, or a mistake, is said once and at once
 exec "$python" -m torch.distributed.run --standalone --nproc-per-node "$gpus" -m "$driver" "$@"

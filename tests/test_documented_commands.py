@@ -65,7 +65,6 @@ NEEDS = {
 """Pattern -> what a command that it matches needs and is not here, and where that is tested instead."""
 
 TINY = ["trainer.batch_size.video=1", "trainer.log_every=1"]
-FROM_NOTHING = ["task.init_from=null", "task.model_config=configs/model/1B.yaml"]
 SMALL = ["--steps", "1", "--num-frames", "5"]
 STORY: dict[str, list[str]] = {
     "lumos doctor": [],
@@ -112,9 +111,12 @@ STORY: dict[str, list[str]] = {
     "python -m lumos.tokenizer.text_training --out ckpts/lumos-tiny/text_tokenizer.json --num-codes 4375": [
         "--num-captions", "50", "--out", "tokenizer.json",
     ],
-    "lumos train --config configs/train/1B_stage_2_joint.yaml --dry-run --gpus 48": FROM_NOTHING,
-    "lumos train --config configs/train/1B_lora.yaml --dry-run --size 672x384": FROM_NOTHING,
+    "lumos generate --model 3B/stage-2-joint-384p --prompt 'A kite' --dry-run --gpu A100": [],
+    "lumos train --config configs/train/1B_stage_2_joint.yaml --dry-run --gpus 48": [],
+    "lumos train --config configs/train/1B_lora.yaml --dry-run --size 672x384": [],
+    "lumos train --keys decay": [],
     "python -m benchmarks.arithmetic": [],
+    "python -m benchmarks.arithmetic --generation": [],
     "python -m benchmarks.arithmetic --first_run": [],
     "python -m benchmarks.lumina_video.arithmetic": [],
     "python -m eval.prompts --help": [],

@@ -60,12 +60,15 @@ GIVEN: dict[str, dict[str, Any]] = {
     "pre_tokenize.shapes_latents.Speed": {},
     "pre_tokenize.codes.Target": {"modality": "video", "size": 64, "fps": 4, "duration": 2},
     "xllmx.optim.OptimConfig": {},
+    "xllmx.ranks.machines.Machines": {},
     "xllmx.ranks.parallel.ParallelConfig": {},
     "xllmx.trainer_config.TrainerConfig": {"run_dir": Path("r"), "max_steps": 3},
 }  # fmt: skip
 """Class of settings -> what it cannot be made without."""
 
 MADE_BY_US = {
+    "lumos.cli.training.sharded_run.ShardedRun", "lumos.cli.training.sharded_run.Turn",
+    "xllmx.ranks.data_sheets.DataSheet", "xllmx.ranks.machines.Traffic",
     "lumos.cli.training.lumina_dry_run.LuminaVideoEstimate", "lumos.cli.training.lumina_dry_run.TaskEstimate",
     "lumos.lumina_video.data.latents.LatentClip", "lumos.lumina_video.data.latents.VAEIdentity",
     "lumos.lumina_video.training.image_files.ImageSample", "lumos.lumina_video.training.samples.Item",

@@ -16,7 +16,7 @@ from yaml import YAMLError
 
 from xllmx.files import write_text
 from xllmx.safe.yaml_text import check_yaml, read_yaml, refuse_lookups
-from xllmx.setting import shown, suggestion
+from xllmx.setting import SettingError, shown, suggestion
 
 Config = TypeVar("Config")
 
@@ -55,7 +55,11 @@ def load_config(cls: type[Config], path: Path | str | None = None, overrides: Se
     except (OmegaConfBaseException, YAMLError, ValueError, LookupError, TypeError) as error:
         words = f" with {shown(' '.join(overrides))}" if overrides else ""
         raise ValueError(f"{where}{words}: {' '.join(str(error).split())}") from error
-    return cast(Config, _build(cls, cast(Mapping, data), ""))
+    try:
+        return cast(Config, _build(cls, cast(Mapping, data), ""))
+    except SettingError as error:  # a number outside its range
+        example = _example_at(cls, error.name)
+        raise SettingError(error.name, f"{error.fault}{example and f', for example {example}'}") from error
 
 
 def save_config(config: Any, path: Path | str) -> None:
@@ -110,7 +114,9 @@ def _build(cls: type, data: Mapping[Any, Any], prefix: str, base: Any = None) ->
         return dataclasses.replace(base, **values)
     missing = [name for name, field in fields.items() if name not in values and _is_required(field)]
     if missing:
-        raise ValueError(f"required setting left out: {', '.join(prefix + name for name in missing)}; give it a value")
+        named = ", ".join(prefix + name for name in missing)
+        example = f"{prefix}{missing[0]}={_example(hints[missing[0]], None)}"
+        raise ValueError(f"required setting left out: {named}; give it a value, for example {example}")
     return cls(**values)
 
 
@@ -142,7 +148,7 @@ def convert(hint: Any, value: Any, name: str, default: Any = None) -> Any:
         return _build(cast(type, hint), value, f"{name}.", default)
     if origin is not None or hint in (list, tuple, dict):
         return _convert_container(origin or hint, get_args(hint), value, name)
-    return _convert_scalar(hint, value, name)
+    return _convert_scalar(hint, value, name, default)
 
 
 def _convert_union(options: tuple[Any, ...], value: Any, name: str, default: Any) -> Any:
@@ -174,19 +180,43 @@ def _convert_container(kind: Any, items: tuple[Any, ...], value: Any, name: str)
     )
 
 
-def _convert_scalar(hint: Any, value: Any, name: str) -> Any:
+def _convert_scalar(hint: Any, value: Any, name: str, default: Any) -> Any:
+    example = f", for example {_example(hint, default)}"
     if hint is float:
-        return float(_accept(isinstance(value, int | float) and not isinstance(value, bool), value, name, "a number"))
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        return float(_accept(is_number, value, name, f"a number{example}"))
     if hint is int:
-        return _accept(isinstance(value, int) and not isinstance(value, bool), value, name, "a whole number")
+        is_whole = isinstance(value, int) and not isinstance(value, bool)
+        return _accept(is_whole, value, name, f"a whole number{example}")
     if hint is bool:
         return _accept(isinstance(value, bool), value, name, "true or false")
     if hint is str:
         readable = isinstance(value, str | int | float) and not isinstance(value, bool)
         return str(_accept(readable, value, name, "text"))
     if hint is Path:
-        return Path(_accept(isinstance(value, str | Path), value, name, "a path"))
+        return Path(_accept(isinstance(value, str | Path), value, name, f"a path{example}"))
     return _accept(isinstance(value, hint), value, name, f"a {hint.__name__}")
+
+
+_EXAMPLES = {int: "100", float: "0.5", bool: "true", Path: "runs/mine", str: "NAME"}
+"""Of a type whose setting has no default."""
+
+
+def _example(hint: Any, default: Any) -> str:
+    """Return a value that a setting of this type could have: its default, if it has one."""
+    if isinstance(default, int | float | Path) and not isinstance(default, bool):
+        return str(default)
+    return _EXAMPLES.get(hint, "VALUE")
+
+
+def _example_at(cls: Any, key: str) -> str:
+    """Return the default of a dotted key as an example; empty where there is no such key, or it has none."""
+    *groups, last = key.split(".")
+    for group in groups:
+        cls = get_type_hints(cls).get(group) if dataclasses.is_dataclass(cls) else None
+    fields = {field.name: field for field in dataclasses.fields(cls)} if dataclasses.is_dataclass(cls) else {}
+    default = _default(fields[last]) if last in fields else None
+    return str(default) if isinstance(default, int | float) and not isinstance(default, bool) else ""
 
 
 def _accept(holds: bool, value: Any, name: str, rule: str) -> Any:

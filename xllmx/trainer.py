@@ -227,6 +227,7 @@ class Trainer:
         if newest:
             self.engine.load(self.checkpoints.load(newest, self._state()))
             self.step = step_of(newest)
+            self._report.resumed(newest)
         self._saved_step = self.step
 
     def _batches(self) -> CyclicLoader:

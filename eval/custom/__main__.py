@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eval.driver.beginning import CUSTOM_MODELS, say_model
-from eval.driver.command import add_options, answer, device_of, how_of
+from eval.driver.command import add_options, answer, device_of, model_of, say_cost
 from eval.driver.command import parse as parse_options
 from lumos.cli.interrupt import loading
 from lumos.cli.option import OptionParser
@@ -41,24 +41,20 @@ def run(options: argparse.Namespace) -> int:
         from eval.custom.jobs import listed
         from lumos.cli.jobs.places import check_places
         from lumos.cli.jobs.runner import plan_jobs
-        from lumos.cli.models.door import find_model, refuse_how, refuse_settings, refuse_task
         from lumos.media.inputs import choose_seeds
 
     if options.seed is not None:
         choose_seeds(1, seed=options.seed)
     settings = {**options.settings, "num_frames": 1} if options.task == "t2i" else options.settings
     device, out = device_of(options), options.out or default_out(options.task)
-    model = find_model(options.model, options.ckpts, device=device, dtype=options.dtype, how=how_of(options))
-    refuse_task(model, options.task)
-    refuse_how(model, how_of(options))
-    refuse_settings(model, settings)
+    model = model_of(options, options.task, settings, device=device)
     how = {"batch_size": options.batch_size, "worker": options.worker, "overwrite": options.overwrite}
     whole, recipe = listed(options, out), model.recipe(settings)
     check_places(whole.jobs, whole.folder, inputs={"--prompts": options.prompts})
-    plan = plan_jobs(whole.jobs, whole.folder, recipe, **how)
     if options.dry_run:
-        print(f"{out}: {len(plan.missing)} to be made, {len(plan.finished)} finished before")
-        return 0
+        print(f"{out}: {len(whole.jobs)} outputs")
+        return say_cost(options, model, whole.jobs, folder=whole.folder, recipe=recipe)
+    plan = plan_jobs(whole.jobs, whole.folder, recipe, **how)
     made, unfinished = _make(options, model, plan, recipe=recipe, whole=whole, out=out)
     rest = f"; {unfinished} of other workers or parts are not there yet" if unfinished else ""
     print(f"{out}: {made} made, {len(plan.finished)} finished before{rest}")

@@ -8,7 +8,7 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from eval.prompts.lists import PromptLists
 from lumos.cli.exit_status import status_of
 from lumos.cli.interrupt import loading
 from lumos.cli.jobs.workers import Worker, part_of, worker_of
+from lumos.cli.machine_options import add_machines, machines_of, refuse_machines
 from lumos.cli.models.placement_options import add_placement
 from lumos.cli.option import OptionParser, said_as_options
 from xllmx.number_range import COUNT, check_number
@@ -25,7 +26,9 @@ from xllmx.safe.json_text import parse_json, unwritable
 
 if TYPE_CHECKING:  # torch and all: only where outputs are made, so that --help answers at once
     from eval.driver.work import Work
-    from lumos.cli.jobs.runner import Settings, SettingsFor
+    from lumos.cli.jobs.outputs import OutputFolder
+    from lumos.cli.jobs.runner import Job, Recipe, Settings, SettingsFor
+    from lumos.cli.models.kind import Model
 
 _FIRST_SPEAKS_S = 10
 """Seconds in which the first process of a machine says what is wrong before another one does."""
@@ -77,6 +80,7 @@ def answer(
             with said_as_options(vars(options)):
                 options.worker = worker_of(part_of(options.part), os.environ)
                 _require_numbers(options)
+                refuse_machines(options)
                 return run(options)
         except (ValueError, OSError):
             if int(os.environ.get("LOCAL_RANK", "0")):  # the first one has the same to say, and ends us
@@ -125,6 +129,34 @@ def say(out: Path, settings: "Settings", *, num_outputs: int, num_prompts: int) 
     print(f"{out}: {num_outputs} outputs of {num_prompts} prompts, {size}{frames}{steps}{guidance}", flush=True)
 
 
+def model_of(options: argparse.Namespace, task: str, settings: Mapping[str, Any], *, device: str | None) -> "Model":
+    """The model that makes what a task asks for; of a dry run a released one that is not here will do.
+
+    Raises ValueError where it is not here, or not able.
+    """
+    from lumos.cli.models.door import find_model, refuse_how, refuse_settings, refuse_task
+
+    where = {"device": device, "dtype": options.dtype}
+    model = find_model(options.model, options.ckpts, **where, how=how_of(options), absent=options.dry_run)
+    refuse_task(model, task)
+    refuse_how(model, how_of(options))
+    refuse_settings(model, settings)
+    return model
+
+
+def say_cost(
+    options: argparse.Namespace, model: "Model", jobs: Sequence["Job"], *, folder: "OutputFolder", recipe: "Recipe"
+) -> int:
+    """Prints what of the list is missing, and what it would take; returns the exit status."""
+    from lumos.cli.generation.estimate import estimate, report
+    from lumos.cli.jobs.runner import plan_jobs
+
+    replaced = options.overwrite or model.is_absent  # whose weights are not here to compare with
+    plan = plan_jobs(jobs, folder, recipe, batch_size=options.batch_size, worker=options.worker, overwrite=replaced)
+    print(report(estimate(model, plan, machines=machines_of(options))))
+    return 0
+
+
 def add_options(parser: argparse.ArgumentParser, *, batch_size: int) -> None:
     """Adds what every driver has: the model, its settings, which part of the list, how it is made."""
     add = parser.add_argument
@@ -133,7 +165,8 @@ def add_options(parser: argparse.ArgumentParser, *, batch_size: int) -> None:
     add("--batch-size", type=int, default=batch_size, help=f"outputs at a time (default: {batch_size})")
     add("--part", default="1,1", metavar="i,n", help="part i of n, from 1; i/n and [i,n] say the same")
     add("--overwrite", action="store_true", help="replace what was made otherwise")
-    add("--dry-run", action="store_true", help="say what would be made, or what is wrong")
+    add("--dry-run", action="store_true", help="say what would be made and what it would take, or what is wrong")
+    add_machines(parser, network=False)
     add("--device", help="cpu, cuda, cuda:1 (default: each process its GPU, or the CPU)")
     add("--dtype", help="bfloat16 or float32")
     add("--ckpts", type=Path, help="the folder of checkpoints")
@@ -175,14 +208,10 @@ def _drive(driver: Driver, options: argparse.Namespace) -> int:
         from eval.driver.work import describe, num_prompts
         from lumos.cli.generation.room import check_room
         from lumos.cli.jobs.runner import plan_jobs
-        from lumos.cli.models.door import find_model, refuse_how, refuse_settings, refuse_task
 
     worker: Worker = options.worker
     device = device_of(options)
-    model = find_model(options.model, options.ckpts, device=device, dtype=options.dtype, how=how_of(options))
-    refuse_task(model, driver.task)
-    refuse_how(model, how_of(options))
-    refuse_settings(model, options.settings)
+    model = model_of(options, driver.task, options.settings, device=device)
     work = driver.work(options, model.settings_for)
     recipe = model.recipe(work.settings)
     settings = recipe.settings_for(work.settings, image=None)
@@ -192,7 +221,7 @@ def _drive(driver: Driver, options: argparse.Namespace) -> int:
         say(options.out, settings, num_outputs=len(work.jobs), num_prompts=num_prompts(work.jobs))
     require_folder_for(work.folder, work.jobs, options.out)
     if options.dry_run:
-        return 0
+        return say_cost(options, model, work.jobs, folder=work.folder, recipe=recipe)
     if device in (None, "cpu"):  # sums in one order, however many workers share the machine
         torch.set_num_threads(1)
     how = {"batch_size": options.batch_size, "worker": worker, "overwrite": options.overwrite}

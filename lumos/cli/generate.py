@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from lumos.cli.generation.options import DEFAULT_GPU, add_options, refuse_options, settings_of, take_resolution
+from lumos.cli.generation.options import add_options, refuse_options, settings_of, take_resolution
 from lumos.cli.generation.request import (
     check_record_kept,
     check_weights,
@@ -15,6 +15,7 @@ from lumos.cli.generation.request import (
     take_record,
 )
 from lumos.cli.interrupt import loading
+from lumos.cli.machine_options import machines_of, refuse_machines
 from lumos.cli.models.door import find_model, kind_of_model
 from lumos.cli.models.kind import Model
 
@@ -37,14 +38,13 @@ def run(options: argparse.Namespace) -> int:
     if record is not None:
         take_record(options, record)
         settings = {**record["settings"], **{name: value for name, value in settings.items() if value is not None}}
-    kind = kind_of_model(options.model, options.ckpts)
+    kind = kind_of_model(options.model, options.ckpts, absent=options.dry_run)
     refuse_options(options, kind)
     prompts = prompts_of(options, kind)
     if options.hf_token:
         unused = "--hf-token is not used: nothing is downloaded here; for `lumos download`, run `hf auth login`"
         print(f"lumos: {unused}", file=sys.stderr)
-    if options.gpu and not options.dry_run:
-        raise ValueError("--gpu is of the --dry-run; a run takes --device")
+    refuse_machines(options)
 
     with loading("lumos"):  # from here on it takes PyTorch: what is at fault above is said at once
         from lumos.cli.jobs.outputs import PlainFolder
@@ -56,8 +56,9 @@ def run(options: argparse.Namespace) -> int:
     if options.deterministic:
         use_deterministic_kernels()
     how = {name: getattr(options, name) for name in kind.how_options}
-    model = find_model(options.model, options.ckpts, device=options.device, dtype=options.dtype, how=how)
-    if record is not None:
+    where = {"device": options.device, "dtype": options.dtype}
+    model = find_model(options.model, options.ckpts, **where, how=how, absent=options.dry_run)
+    if record is not None and not model.is_absent:
         check_weights(record, model_hash(model.files), options)
     if options.fast:
         given = {name: value for name, value in settings.items() if value is not None}
@@ -71,7 +72,8 @@ def run(options: argparse.Namespace) -> int:
     ]
     folder = PlainFolder(outputs[0].parent)
     check_places(jobs, folder, inputs={"--prompt-file": options.prompt_file, "--lora": options.lora})
-    plan = plan_jobs(jobs, folder, recipe, batch_size=options.batch_size, overwrite=options.overwrite)
+    replaced = options.overwrite or model.is_absent  # whose weights are not here to compare with
+    plan = plan_jobs(jobs, folder, recipe, batch_size=options.batch_size, overwrite=replaced)
     if record is not None:
         check_record_kept(record, options.from_json, plan)
     return _estimate(model, plan, options) if options.dry_run else _make(model, plan)
@@ -108,5 +110,5 @@ def _estimate(model: Model, plan: "Plan", options: argparse.Namespace) -> int:
     """Print what the missing outputs would take."""
     from lumos.cli.generation.estimate import estimate, report
 
-    print(report(estimate(model, plan, gpu=options.gpu or DEFAULT_GPU)))
+    print(report(estimate(model, plan, machines=machines_of(options))))
     return 0

@@ -11,7 +11,9 @@ from xllmx.setting import SettingError
 
 __all__ = ["OptionParser", "add_ckpts", "said_as_options"]
 
-_OPTIONS = {"num_inference_steps": "--steps"}
+_OPTIONS = {
+    "num_inference_steps": "--steps", "num_gpus": "--gpus", "link_gb_s": "--link", "network_gb_s": "--network",
+}  # fmt: skip
 """Setting -> its option, where the two differ by more than hyphens."""
 
 
@@ -34,5 +36,13 @@ def said_as_options(options: Mapping[str, Any], *, separator: str = "-") -> Iter
     except SettingError as error:
         if options.get(error.name) is None:
             raise
-        option = _OPTIONS.get(error.name, f"--{error.name.replace('_', separator)}")
-        raise ValueError(f"{option} {error.fault}") from error
+        raise ValueError(f"{option_of(error.name, separator=separator)} {error.fault}") from error
+
+
+def option_of(setting: str, *, separator: str = "-") -> str:
+    """The option that stands for a setting on a command line.
+
+    >>> option_of("num_gpus"), option_of("guidance_scale")
+    ('--gpus', '--guidance-scale')
+    """
+    return _OPTIONS.get(setting, f"--{setting.replace('_', separator)}")

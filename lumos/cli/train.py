@@ -1,10 +1,13 @@
-"""`lumos train`: a training run from a config, or what it would take (`--dry-run`)."""
+"""`lumos train`: a training run from a config, what it would take (`--dry-run`), or all settings (`--keys`)."""
 
 import argparse
+import shlex
+import sys
 from pathlib import Path
 from typing import Any
 
 from lumos.cli.interrupt import loading
+from lumos.cli.machine_options import add_machines, machines_of, refuse_machines
 
 
 def add_command(commands: Any) -> None:
@@ -13,31 +16,87 @@ def add_command(commands: Any) -> None:
     command = commands.add_parser("train", help="train from a config", description=about)
     command.add_argument("--config", type=Path, help="YAML file (configs/train/)")
     command.add_argument("overrides", nargs="*", metavar="key=value", help="settings that win over the file's")
-    command.add_argument("--dry-run", action="store_true", help="say what it would take, and touch nothing")
-    command.add_argument("--gpus", type=int, default=1, metavar="N", help="of the dry run (default 1)")
-    command.add_argument("--size", metavar="WxH", help="of the dry run's clips, in pixels (default: those there are)")
+    keys = "list the keys there are (those that hold WORD): type, default, meaning; model=lumina_video: its own"
+    command.add_argument("--keys", nargs="?", const="", metavar="WORD", help=keys)
+    dry = command.add_argument_group("what it would take, by arithmetic")
+    dry.add_argument("--dry-run", action="store_true", help="say it, and touch nothing")
+    dry.add_argument("--size", metavar="WxH", help="of the clips, in pixels (default: those there are)")
+    dry.add_argument(
+        "--clips", type=int, metavar="N", help="clips of data that is not there, for the length of an epoch"
+    )
+    add_machines(dry, network=True)
     command.set_defaults(run=run)
 
 
-OPTIONS = ("--config", "--dry-run", "--gpus", "--size", "--debug", "--help")
+OPTIONS = (
+    "--config", "--keys", "--dry-run", "--size", "--clips", "--gpu", "--gpus", "--utilisation", "--gpus-per-machine",
+    "--link", "--network", "--debug", "--help",
+)  # fmt: skip
 """Of the command itself."""
 
 
 def run(options: argparse.Namespace) -> int:
     """Train as config and overrides say, from the run's newest checkpoint on; or say what that would take."""
+    if options.keys is not None:
+        return _keys(options)
     if options.config is None and not any(word.startswith("trainer") for word in options.overrides):
         raise ValueError("say what to train: --config FILE, for example configs/train/quickstart.yaml")
+    _refuse_of_dry_run(options)
 
     with loading("lumos"):
         from lumos.cli.training import training_run
 
     config = training_run.load_run(options.config, options.overrides)
     if options.dry_run:
-        from lumos.cli.training.dry_run import read_size, report_run
-
-        print(report_run(config, num_gpus=options.gpus, size=read_size(options.size)))
-        return 0
+        return _dry_run(options, config)
+    if hint := training_run.unused_gpus(config, _own_words(options)):
+        print(f"lumos: {hint}", file=sys.stderr)
     if stopped := training_run.run(config, config_file=options.config).stopped:
         return training_run.stopped_status(stopped)
     print(f"{config.trainer.run_dir}  (a model folder: lumos export {config.trainer.run_dir} FOLDER)")
     return 0
+
+
+def _dry_run(options: argparse.Namespace, config: Any) -> int:
+    """Print what the run would take."""
+    from lumos.cli.training.dry_run import read_size, report_run
+    from xllmx.number_range import COUNT, check_number
+
+    if options.clips is not None:
+        check_number("clips", int, options.clips, COUNT)
+    print(report_run(config, machines=machines_of(options), size=read_size(options.size), num_clips=options.clips))
+    return 0
+
+
+def _keys(options: argparse.Namespace) -> int:
+    """Print the settings that --keys asks for."""
+    with loading("lumos"):
+        from lumos.cli.training.setting_list import report_keys
+        from lumos.cli.training.training_run import model_named
+
+    word, overrides = options.keys, list(options.overrides)
+    if "=" in word:  # `--keys model=lumina_video` asks for all of that model
+        word, overrides = "", [word, *overrides]
+    words = [one for one in overrides if "=" not in one]
+    if len(words) + bool(word) > 1:
+        raise ValueError(f"--keys takes one word, and there are {', '.join(filter(None, [word, *words]))}; give one")
+    print(report_keys(model_named(options.config, overrides), word or "".join(words)))
+    return 0
+
+
+def _refuse_of_dry_run(options: argparse.Namespace) -> None:
+    """Check that nothing is given which only a dry run has.
+
+    Raises:
+        ValueError: something is.
+    """
+    refuse_machines(options)
+    for name in ("size", "clips"):
+        if getattr(options, name) is not None and not options.dry_run:
+            raise ValueError(f"--{name} is of the --dry-run; leave it out, a run takes the data that is there")
+
+
+def _own_words(options: argparse.Namespace) -> str:
+    """Return the words of a training as a shell takes them."""
+    config = [] if options.config is None else ["--config", str(options.config)]
+    return shlex.join([*config, *options.overrides])

@@ -190,3 +190,6 @@ PRESETS = {
     "MultiScaleNextDiT_4B_GQA": _released(dim=3072, n_layers=32, n_heads=24, n_kv_heads=8),
 }
 """The released architectures, with scales, norms and factors of the released training recipe."""
+
+RELEASED_ARCHITECTURE = "MultiScaleNextDiT_2B_GQA"
+"""That of the released checkpoint."""

@@ -1,4 +1,4 @@
-"""What a run of the sampler costs by arithmetic: tokens, FLOPs, bytes, seconds.
+"""What a run of the sampler costs by arithmetic: tokens, FLOPs, bytes.
 
 Counted are the matrix products, 2 FLOPs a multiply-add, attention among them. The tests compare with torch's FLOP
 counter, with the weights of the network, and with the memory a pass takes.
@@ -13,13 +13,10 @@ from lumos.lumina_video.dit import MultiScaleNextDiT
 from lumos.lumina_video.network.patches import Size, grid_of
 from lumos.lumina_video.preset import FlowPreset
 from lumos.lumina_video.scale import Scale
-from lumos.lumina_video.schedule import Number
-from xllmx.ranks.accounting import COMPUTE_BYTES, MASTER_BYTES, peak_flops
+from xllmx.ranks.accounting import COMPUTE_BYTES, MASTER_BYTES
 
 TEXT_TOKENS = 256
 """Of a prompt, at most."""
-UTILISATION = 0.4
-"""Share of a GPU's peak that a pass is assumed to reach."""
 
 _SINUSOIDS = 256
 _FP32_BYTES = 4
@@ -99,20 +96,6 @@ def run_flops(
     branch_sets = {moment.guided_by for moment in preset.moments(dtype)}
     texts = sum(1 + len(branches) for branches in branch_sets)
     return passes + texts * text_flops(config, text_tokens=text_tokens)
-
-
-def run_seconds(flops: int, gpu: str, *, utilisation: Number = UTILISATION) -> float | None:
-    """Return the seconds that so many FLOPs take on a GPU of this name; None for one whose peak is not known.
-
-    Raises:
-        ValueError: a utilisation that is no share.
-    """
-    if not 0 < utilisation <= 1:
-        raise ValueError(
-            f"utilisation is {utilisation}; it is a share of the GPU's peak, so give one above 0, at most 1"
-        )
-    peak = peak_flops(gpu)
-    return None if peak is None else flops / (peak * utilisation)
 
 
 def num_parameters(config: LuminaVideoConfig) -> int:

@@ -137,6 +137,17 @@ class CogVideoXVAE:
         check_shapes(model, TensorFiles([folder / WEIGHTS]).shapes, source=folder)
         return cls(model, frames_per_group=frames_per_group, tiled=tiled)
 
+    @classmethod
+    def published(cls, *, tiled: bool = False) -> "CogVideoXVAE":
+        """Return the released VAE without weights: its shape is the one that the library gives by default."""
+        with torch.device("meta"):
+            return cls(AutoencoderKLCogVideoX(), tiled=tiled)
+
+    @property
+    def num_parameters(self) -> int:
+        """Return how many numbers its weights are."""
+        return sum(weight.numel() for weight in self.model.parameters())
+
     @property
     def spatial(self) -> int:
         """Pixels per latent along height and width."""

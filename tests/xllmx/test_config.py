@@ -1,12 +1,14 @@
 """Settings come from defaults, file and words, in this order, and nothing unknown gets in."""
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import pytest
 
 from xllmx.config import load_config, save_config
+from xllmx.number_range import Range, check_numbers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,9 +73,9 @@ def test_saved_settings_load_as_equal_ones(tmp_path: Path) -> None:
         (["inner.lrr=1"], r"unknown setting inner.lrr; did you mean inner.lr\?"),
         (["z" * 900 + "=1"], "unknown setting " + "z" * 60 + "; known are"),
         (["inner.zzz=1"], r"unknown setting inner.zzz; known are inner.lr, inner.steps, inner.kind"),
-        (["inner.lr=fast"], r"setting inner.lr is 'fast'; it must be a number"),
+        (["inner.lr=fast"], r"setting inner.lr is 'fast'; it must be a number, for example 0.5"),
         (["inner.lr=-1"], "lr is -1.0; it must be positive"),
-        (["inner.steps=1.5"], "inner.steps is 1.5; it must be a whole number"),
+        (["inner.steps=1.5"], "inner.steps is 1.5; it must be a whole number, for example 100"),
         (["inner.kind=linear"], "inner.kind is 'linear'; it must be one of cosine, constant"),
         (["inner=3"], "inner is 3; it must be a group of settings"),
         (["betas=[1]"], "betas is .1.; it must be a list of 2 values"),
@@ -93,8 +95,30 @@ def test_bad_words_are_named(words: list[str], message: str) -> None:
 
 
 def test_what_is_required_is_asked_for() -> None:
-    with pytest.raises(ValueError, match="left out: run_dir"):
+    with pytest.raises(ValueError, match="left out: run_dir; give it a value, for example run_dir=runs/mine"):
         load_config(Outer)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ranged:
+    decay: Annotated[float, Range(0, 1)] = 0.25
+    steps: Annotated[int, Range(1)] | None = None
+
+    def __post_init__(self) -> None:
+        check_numbers(self, "inner.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Holding:
+    inner: Ranged = field(default_factory=Ranged)
+
+
+def test_a_number_outside_its_range_has_its_default_for_an_example() -> None:
+    rule = "inner.decay is 2.0; it must be a number of at least 0 and at most 1, for example 0.25"
+    with pytest.raises(ValueError, match=f"^{re.escape(rule)}$"):
+        load_config(Holding, None, ["inner.decay=2"])
+    with pytest.raises(ValueError, match=r"inner\.steps is 0; it must be a whole number of at least 1$"):
+        load_config(Holding, None, ["inner.steps=0"])
 
 
 def test_bad_files_are_named(tmp_path: Path) -> None:

@@ -61,6 +61,11 @@ def publish(temporary: Path, target: Path, record: Mapping[str, Any]) -> None:
     temporary.rename(target)
 
 
+def read_record(path: Path) -> dict[str, Any]:
+    """Return what was recorded with a complete checkpoint: its step, ranks and configuration, sizes and hashes."""
+    return read_object(path / _MARKER, finite=False)  # a setting may be inf
+
+
 def complete(folder: Path) -> list[Path]:
     """Return the complete checkpoints, oldest first."""
     return [path for path in _named(folder) if _is_complete(path)]
@@ -71,7 +76,7 @@ def changed(path: Path) -> str | None:
 
     A checkpoint without hashes, of an earlier version, has none. Called on all ranks, each of which reads its share.
     """
-    hashes = read_object(path / _MARKER, finite=False).get(ALGORITHM)
+    hashes = read_record(path).get(ALGORITHM)
     found = changed_file(path, hashes, share=(rank(), num_ranks()))
     return next(iter(gather_names([] if found is None else [found])), None)
 
@@ -149,7 +154,7 @@ def _named(folder: Path) -> list[Path]:
 
 def _is_complete(path: Path) -> bool:
     try:
-        sizes = read_object(path / _MARKER, finite=False)["files"]  # a setting may be inf
+        sizes = read_record(path)["files"]
         return all(Path(name).name == name and (path / name).stat().st_size == sizes[name] for name in sizes)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False

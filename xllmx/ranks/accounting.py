@@ -3,40 +3,13 @@
 Activations belong to the model that makes them; here is only what any model has.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-import torch
 
 MASTER_BYTES = 4
 """Bytes of a master weight, of its gradient, of each of AdamW's two moments and of its average: fp32."""
 COMPUTE_BYTES = {"bf16": 2, "fp16": 2, "fp32": 4, "tf32": 4}
 """Bytes of a number the model computes with."""
-
-_PEAK_TFLOPS = {
-    "H200": 989.0,
-    "H100": 989.0,
-    "H100 PCIe": 756.0,
-    "H100 NVL": 835.0,
-    "H800": 989.0,
-    "GH200": 989.0,
-    "B200": 2250.0,
-    "A100": 312.0,
-    "A800": 312.0,
-    "L40S": 362.0,
-    "L4": 121.0,
-    "RTX 4090": 165.0,
-    "RTX 3090": 71.0,
-    "A10": 125.0,
-    "V100": 125.0,
-}
-"""Dense bf16 (V100: fp16) tensor-core peak of the makers' data sheets, TFLOP/s. Of the names that are words of the
-device's name the longest counts (an L40 is no L4, an RTX A1000 no A100)."""
-
-
-GPUS = tuple(_PEAK_TFLOPS)
-"""The GPUs whose peak is known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,14 +81,3 @@ def state_bytes(
         working=working,
         held=MASTER_BYTES * trainable if accumulates and shards > 1 else 0,
     )
-
-
-def peak_flops(device_name: str) -> float | None:
-    """Return the dense bf16 peak of a GPU in FLOP/s by its name; None for one that is not in the table."""
-    fitting = [name for name in _PEAK_TFLOPS if re.search(rf"\b{name}\b", device_name)]
-    return 1e12 * _PEAK_TFLOPS[max(fitting, key=len)] if fitting else None
-
-
-def device_peak_flops(device: torch.device) -> float | None:
-    """Return the dense bf16 peak of a device in FLOP/s; None for a CPU or a GPU that is not in the table."""
-    return peak_flops(torch.cuda.get_device_name(device)) if device.type == "cuda" else None

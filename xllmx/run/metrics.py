@@ -14,7 +14,7 @@ from torch import Tensor
 
 from xllmx.files import write_text, writing
 from xllmx.loss import LossOutput, Quantity
-from xllmx.ranks.accounting import device_peak_flops
+from xllmx.ranks.data_sheets import device_peak_flops
 from xllmx.ranks.distributed import all_reduce_sum, gather_names, is_main
 from xllmx.safe.json_text import json_lines, read_text, without_cut_line
 

@@ -14,6 +14,7 @@ from xllmx.config import save_config
 from xllmx.files import write_text
 from xllmx.precision import slow_precision
 from xllmx.ranks.distributed import is_main, num_ranks
+from xllmx.run.changed_settings import changed_settings
 from xllmx.run.environment import environment
 from xllmx.run.metrics import MetricLogger
 from xllmx.trainer_config import TrainerConfig
@@ -61,6 +62,11 @@ class RunReport:
         self.note(f"{begun}, to step {max_steps}, on {num_ranks()} process(es) in {precision}")
         if (slow := slow_precision(precision, device)) and is_main():
             _LOG.warning(slow)
+
+    def resumed(self, checkpoint: Path) -> None:
+        """Log which settings are others than those that the checkpoint was written with."""
+        if is_main() and (changed := changed_settings(checkpoint, self._record)):
+            self.note(f"{checkpoint.name} was written with other settings: {'; '.join(changed)}")
 
     def note(self, text: str) -> None:
         """Write a line into the log of the run, once."""

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 import torch
 
 from lumos.cli.jobs.runner import Plan, Planned
-from lumos.cli.models.kind import ClipCost, Memory, Model
+from lumos.cli.models.kind import AbsentFiles, ClipCost, Memory, Model
 from lumos.media.inputs import choose_dtype
-from xllmx.ranks.accounting import GPUS, peak_flops
-from xllmx.setting import SettingError, suggestion
-
-UTILISATION = 0.4
-"""Share of a GPU's peak that the passes are assumed to reach."""
+from xllmx.ranks.machines import Machines
 
 _GIB = 2**30
+_CONTEXT_BYTES = 2**30
+"""CUDA context and what the allocator keeps, roughly."""
+_FEW = 100
+"""Batches whose memory is reckoned each by itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,31 +34,29 @@ class Estimate:
     """Of the batch that takes most."""
     num_finished: int
     """Outputs that are there."""
-    gpu: str
-    """Its name."""
+    num_batches: int
+    """What is to be made goes through the model in so many."""
+    machines: Machines
+    """The GPUs, each of which makes whole clips."""
+    assumed: str
+    """What was taken for what is not here."""
 
     @property
     def seconds(self) -> float | None:
-        """For all clips; None in fp32, whose peak is not in the table."""
-        peak = peak_flops(self.gpu)
-        if peak is None or self.dtype != torch.bfloat16:
+        """Of one GPU for all clips; None in fp32, whose peak is not in the table."""
+        if self.dtype != torch.bfloat16:
             return None
-        return sum(cost.flops for cost in self.costs) / (peak * UTILISATION)
+        return sum((self.machines.product_seconds(cost.flops) for cost in self.costs), 0.0)
 
 
-def estimate(model: Model, plan: Plan, *, gpu: str) -> Estimate:
-    """Return what the missing outputs of a plan take on a GPU of this name, in bf16 unless the model says otherwise.
-
-    Raises:
-        SettingError: a GPU whose peak is not known.
-    """
-    if peak_flops(gpu) is None:
-        raise SettingError("gpu", f"is {gpu!r}, whose peak is not known here; {suggestion(gpu, GPUS)}")
+def estimate(model: Model, plan: Plan, *, machines: Machines) -> Estimate:
+    """Return what the missing outputs of a plan take on GPUs, in bf16 unless the model says otherwise."""
     dtype = choose_dtype(model.dtype or "bfloat16", torch.device("cuda"))
     costs = model.kind.costs(model, dtype)
     clips = plan.missing
     batches = [batch for batch in plan.batches if any(one.seed is None for one in batch)]
-    memories = [costs.of_batch(batch) for batch in batches]
+    widest = {(id(batch[0].settings), len(batch)): batch for batch in batches}  # alike but for their texts
+    memories = [costs.of_batch(batch) for batch in (batches if len(batches) <= _FEW else widest.values())]
     return Estimate(
         model=model,
         num_parameters=costs.num_parameters,
@@ -67,7 +65,9 @@ def estimate(model: Model, plan: Plan, *, gpu: str) -> Estimate:
         costs=[costs.of_clip(one) for one in clips],
         memory=max(memories, key=lambda memory: memory.peak, default=Memory(parts={}, peak=0, not_counted="")),
         num_finished=len(plan.finished),
-        gpu=gpu,
+        num_batches=len(batches),
+        machines=machines,
+        assumed=costs.assumed,
     )
 
 
@@ -89,7 +89,9 @@ def report(estimate: Estimate) -> str:
         f"compute   {_span(flops, scale=1e12)} TFLOP a clip, {_number(sum(flops) / 1e12)} TFLOP in all",
         f"memory    {estimate.memory.peak / _GIB:.2f} GiB at its peak ({parts})",
         f"          not counted: CUDA context, {estimate.memory.not_counted}",
+        f"          {_fit(estimate)}",
         f"time      {_time(estimate)}",
+        *_assumed(estimate),
     ]
     return "\n".join(lines)
 
@@ -108,15 +110,35 @@ def _clips(estimate: Estimate) -> str:
     return "; ".join([*counted, *finished]) or "none"
 
 
+def _fit(estimate: Estimate) -> str:
+    machines, peak = estimate.machines, estimate.memory.peak
+    if peak + _CONTEXT_BYTES <= machines.memory_bytes:
+        return f"one {machines.gpu} has {machines.memory_bytes / _GIB:.1f} GiB, which is enough"
+    remedy = f"ask for {estimate.model.kind.less_memory}"
+    return f"one {machines.gpu} has {machines.memory_bytes / _GIB:.1f} GiB, which is not enough; {remedy}"
+
+
 def _time(estimate: Estimate) -> str:
+    machines = estimate.machines
     if estimate.seconds is None:
-        return f"not said: the peak of the {estimate.gpu} is known for bf16 alone; leave --dtype out"
-    assumed = (
-        f"at {UTILISATION:.0%} of the {(peak_flops(estimate.gpu) or 0) / 1e12:.0f} TFLOP/s (bf16) of one {estimate.gpu}"
-    )
-    return (
-        f"{_number(estimate.seconds / len(estimate.clips))} s a clip, {_number(estimate.seconds)} s in all, {assumed}"
-    )
+        return f"not said: the peak of the {machines.gpu} is known for bf16 alone; leave --dtype out"
+    each, whole = estimate.seconds / len(estimate.clips), estimate.seconds
+    line = f"{_number(each)} s a clip, {_number(whole)} s in all{_in_hours(whole)}, at {machines.assumed()}"
+    used = min(machines.num_gpus, estimate.num_batches)
+    if used == 1:  # a batch is not shared
+        return line
+    longest = whole * -(-estimate.num_batches // used) / estimate.num_batches
+    return f"{line}; on {used} of them: {_number(longest)} s{_in_hours(longest)}"
+
+
+def _in_hours(seconds: float) -> str:
+    return f" ({_number(seconds / 3600)} hours)" if seconds >= 600 else ""
+
+
+def _assumed(estimate: Estimate) -> list[str]:
+    """Return what stands for a model that is not here, and why."""
+    files = estimate.model.files
+    return [f"assumed   {estimate.assumed}; {files.why}"] if isinstance(files, AbsentFiles) else []
 
 
 def _span(values: Sequence[int], *, scale: float = 1) -> str:

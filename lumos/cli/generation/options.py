@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lumos.cli.jobs.outputs import FORMATS
+from lumos.cli.machine_options import add_machines
 from lumos.cli.models.door import KINDS
 from lumos.cli.models.kind import ModelKind
 from lumos.cli.models.placement_options import add_placement
@@ -14,7 +15,6 @@ from xllmx.safe.json_text import parse_json
 from xllmx.setting import SettingError
 
 DEFAULT_OUT = Path("outputs")
-DEFAULT_GPU = "H200"
 
 _SETTINGS: Mapping[str, tuple[Any, str]] = {
     "width": (int, "pixels: a multiple of 32; Lumina-Video: of 16, or of 32 with coarse patches"),
@@ -117,7 +117,7 @@ def _add_where(where: Any) -> None:
     add("--format", choices=FORMATS, help="in a folder: mp4 for videos and png for images by default")
     add("--overwrite", action="store_true", help="replace what was made otherwise")
     add("--dry-run", action="store_true", help="say what it would take on a GPU, and touch nothing")
-    add("--gpu", metavar="NAME", help=f"of the dry run (default {DEFAULT_GPU})")
+    add_machines(where, network=False)
 
 
 def _add_how(how: Any) -> None:

@@ -4,22 +4,29 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from lumos.cli.models.kind import Model, ModelKind
+from lumos.cli.models.kind import AbsentFiles, Model, ModelKind
 from lumos.cli.models.lumina_video import LUMINA_VIDEO
 from lumos.cli.models.lumos1 import LUMOS1
-from lumos.hub.models import DEFAULT_MODEL, kind_of, model_folder
+from lumos.hub.models import DEFAULT_MODEL, LUMINA_REPO, RELEASED, ckpts_root, kind_of, model_folder
 from xllmx.setting import SettingError
 
 KINDS: Mapping[str, ModelKind] = {kind.name: kind for kind in (LUMOS1, LUMINA_VIDEO)}
 
 
-def kind_of_model(name: str | Path | None, ckpts: Path | None = None) -> ModelKind:
+def kind_of_model(name: str | Path | None, ckpts: Path | None = None, *, absent: bool = False) -> ModelKind:
     """Return which model a name (None: the bundled one) or a folder stands for, by its config alone.
+
+    `absent`: a released one need not be here.
 
     Raises:
         ValueError: it is not here (with the command that brings it), or is neither.
     """
-    return KINDS[kind_of(model_folder(name or DEFAULT_MODEL, ckpts))]
+    try:
+        return KINDS[kind_of(model_folder(name or DEFAULT_MODEL, ckpts))]
+    except ValueError:
+        if absent and (released := _released_kind(name)) is not None:
+            return released
+        raise
 
 
 def find_model(
@@ -29,6 +36,7 @@ def find_model(
     device: str | None = None,
     dtype: str | None = None,
     how: Mapping[str, Any] | None = None,
+    absent: bool = False,
 ) -> Model:
     """Return a model, all parts of which are here; its weights are not read.
 
@@ -38,13 +46,20 @@ def find_model(
         device: where it is to run; None: a GPU where there is one.
         dtype: what it is to compute in; None: bfloat16 on a GPU, float32 on a CPU.
         how: what else its pipeline is loaded with (`ModelKind.how_options`); of other names only those not set.
+        absent: whether a released model of which a part is missing will do: for a dry run.
 
     Raises:
         ValueError: no such model, neither model, or a part of it is missing.
     """
-    kind = kind_of_model(name, ckpts)
+    kind = kind_of_model(name, ckpts, absent=absent)
     chosen = {option: value for option, value in (how or {}).items() if option in kind.how_options}
-    files = kind.find_files(name or DEFAULT_MODEL, ckpts, chosen)
+    try:
+        files = kind.find_files(name or DEFAULT_MODEL, ckpts, chosen)
+    except ValueError as error:
+        if not absent or _released_kind(name) is None:
+            raise
+        place, why = ckpts_root(ckpts) / str(name), str(error)
+        files = AbsentFiles(name=str(name), model=place, defaults=dict(RELEASED.get(str(name), {})), why=why)
     return Model(kind=kind, files=files, device=device, dtype=dtype, ckpts=ckpts, how=chosen)
 
 
@@ -84,3 +99,9 @@ def refuse_task(model: Model, task: str) -> None:
         raise ValueError(
             f"{model.files.name} is {model.kind.title}, which makes {able} and no {task}; take another --model"
         )
+
+
+def _released_kind(name: str | Path | None) -> ModelKind | None:
+    """Return which model a released name stands for, whose shape is known; None for another name."""
+    released = {**dict.fromkeys(RELEASED, LUMOS1), LUMINA_REPO: LUMINA_VIDEO}
+    return released.get(str(name))

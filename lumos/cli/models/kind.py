@@ -37,6 +37,20 @@ class Files(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
+class AbsentFiles:
+    """Stands for the files of a released model that is not here: its published shape is enough for arithmetic."""
+
+    name: str
+    model: Path
+    """Where it would be."""
+    defaults: dict[str, Any]
+    why: str
+    """What is missing, and the command that brings it."""
+    paths_to_hash: list[Path] = field(default_factory=list)
+    """None."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ClipCost:
     """What making one clip takes."""
 
@@ -65,6 +79,8 @@ class Costs(Protocol):
 
     num_parameters: int
     """Of the network."""
+    assumed: str
+    """What was taken for what is not here; empty where all is."""
 
     def of_clip(self, planned: "Planned") -> ClipCost:
         """Passes and FLOPs of a clip."""
@@ -127,6 +143,11 @@ class Model:
     """The folder of checkpoints; None: that of the checkout."""
     how: Mapping[str, Any] = field(default_factory=dict)
     """What else its pipeline is loaded with, of `ModelKind.how_options`."""
+
+    @property
+    def is_absent(self) -> bool:
+        """Whether it is not here: it can be reckoned with, and not loaded."""
+        return isinstance(self.files, AbsentFiles)
 
     @property
     def settings_for(self) -> "SettingsFor":

@@ -7,13 +7,16 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lumos.cli.models.kind import ClipCost, Files, Memory, Model, ModelKind
+from lumos.cli.models.kind import AbsentFiles, ClipCost, Files, Memory, Model, ModelKind
 from lumos.hub import models as hub
 
 if TYPE_CHECKING:
     import torch
 
     from lumos.cli.jobs.runner import Pipeline, Planned, SettingsFor
+
+_ASSUMED_TEXT_PARAMETERS = 2_614_341_888
+"""Of the released text encoder, Gemma-2 2B, where it is not here."""
 
 
 def _find_files(name: str | Path, ckpts: Path | None, how: Mapping[str, Any]) -> Files:
@@ -25,11 +28,14 @@ def _find_files(name: str | Path, ckpts: Path | None, how: Mapping[str, Any]) ->
 def _settings_of(model: Model) -> "SettingsFor":
     from lumos.lumina_video.checkpoint.parts import LuminaVideoFiles
     from lumos.lumina_video.checkpoint.weights import read_config
+    from lumos.lumina_video.config import RELEASED_ARCHITECTURE, LuminaVideoConfig
     from lumos.lumina_video.settings import settings_for
     from lumos.lumina_video.sizes import Compression
     from lumos.lumina_video.vae import CogVideoXVAE
 
     files = model.files
+    if isinstance(files, AbsentFiles):
+        return partial(settings_for, files.defaults, config=LuminaVideoConfig.named(RELEASED_ARCHITECTURE))
     assert isinstance(files, LuminaVideoFiles)
     vae = CogVideoXVAE.without_weights(files.vae, tiled=bool(model.how.get("tiled")))
     seen = Compression(spatial=vae.spatial, temporal=vae.temporal)
@@ -84,26 +90,36 @@ class _Costs:
         from lumos.lumina_video.checkpoint.parts import LuminaVideoFiles
         from lumos.lumina_video.checkpoint.tensor_files import TensorFiles
         from lumos.lumina_video.checkpoint.weights import read_config
+        from lumos.lumina_video.config import RELEASED_ARCHITECTURE, LuminaVideoConfig
         from lumos.lumina_video.vae import CogVideoXVAE
 
-        files = model.files
-        assert isinstance(files, LuminaVideoFiles)
-        self._vae = CogVideoXVAE.without_weights(files.vae, tiled=bool(model.how.get("tiled")))
-        self._config, self._cost, self._dtype = read_config(files.model), cost, dtype
+        files, tiled = model.files, bool(model.how.get("tiled"))
+        if isinstance(files, AbsentFiles):
+            self._config = LuminaVideoConfig.named(RELEASED_ARCHITECTURE)
+            self._vae = CogVideoXVAE.published(tiled=tiled)
+            numbers = {"text encoder": _ASSUMED_TEXT_PARAMETERS, "VAE": self._vae.num_parameters}
+            self.assumed = f"the published shape {RELEASED_ARCHITECTURE}, its VAE's, and Gemma-2 2B"
+        else:
+            assert isinstance(files, LuminaVideoFiles)
+            self._config, self.assumed = read_config(files.model), ""
+            self._vae = CogVideoXVAE.without_weights(files.vae, tiled=tiled)
+            weights = {"text encoder": files.text_encoder_weights, "VAE": [files.vae_weights]}
+            numbers = {part: sum(map(math.prod, TensorFiles(each).shapes.values())) for part, each in weights.items()}
+        self._cost, self._dtype, self._known = cost, dtype, dict[int, ClipCost]()
         self._keep = bool(model.how.get("keep_encoders"))
         self.num_parameters = cost.num_parameters(self._config)
         self._network_bytes = self.num_parameters * dtype.itemsize
-        self._encoder_bytes = {
-            part: dtype.itemsize * sum(map(math.prod, TensorFiles(weights).shapes.values()))
-            for part, weights in (("text encoder", files.text_encoder_weights), ("VAE", [files.vae_weights]))
-        }
+        self._encoder_bytes = {part: dtype.itemsize * number for part, number in numbers.items()}
 
     def of_clip(self, planned: "Planned") -> ClipCost:
         """Passes and FLOPs of a clip."""
         settings = _settings(planned)
-        passes = sum(count.passes for count in settings.preset.passes(self._dtype).values())
-        flops = self._cost.run_flops(self._config, settings.latent_shape, preset=settings.preset, dtype=self._dtype)
-        return ClipCost(passes=passes, flops=flops)
+        if id(settings) not in self._known:  # those of a list share theirs
+            preset = settings.preset
+            passes = sum(count.passes for count in preset.passes(self._dtype).values())
+            flops = self._cost.run_flops(self._config, settings.latent_shape, preset=preset, dtype=self._dtype)
+            self._known[id(settings)] = ClipCost(passes=passes, flops=flops)
+        return self._known[id(settings)]
 
     def of_batch(self, batch: Sequence["Planned"]) -> Memory:
         """Memory of clips that are made together: text encoder, sampling and VAE come one after the other."""

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lumos.cli.models.kind import ClipCost, Files, Memory, Model, ModelKind
+from lumos.cli.models.kind import AbsentFiles, ClipCost, Files, Memory, Model, ModelKind
 from lumos.hub import models as hub
 
 if TYPE_CHECKING:
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from lumos.cli.jobs.runner import Pipeline, Planned, SettingsFor
     from lumos.lumos1.sampling.cost import Generation
 
+_ASSUMED_PROMPT_IDS = 160
+"""Of a prompt whose tokenizer is not here: the fixed text and a caption of some 100 tokens."""
+_ASSUMED_TOKENIZER_BYTES = 2 * 105_000_000
+"""Of a visual tokenizer that is not here: the released pair, 105 million numbers in bf16."""
 _HEADER_TOKENS = 3
 """Between the text and the first frame, in the branch without text too."""
 
@@ -68,15 +72,25 @@ class _Costs:
     """Passes, FLOPs and memory of Lumos-1; prompts are counted in their own tokens."""
 
     def __init__(self, model: Model, dtype: "torch.dtype") -> None:
+        from lumos.lumos1.architectures import architecture_of
         from lumos.lumos1.config import LumosConfig
         from lumos.lumos1.sampling import cost
         from lumos.tokenizer.text import TextTokenizer
 
         files = model.files
-        assert isinstance(files, hub.ModelFiles)
-        self._config, self._cost, self._dtype = LumosConfig.from_pretrained(files.model), cost, dtype
-        self._text = TextTokenizer.from_file(files.text_tokenizer)
-        self._tokenizer_bytes = sum((files.visual_tokenizer / name).stat().st_size for name in hub.VISUAL_PAIR)
+        self._cost, self._dtype, self._known = cost, dtype, dict[Any, ClipCost]()
+        if isinstance(files, AbsentFiles):
+            self._config = LumosConfig(**(architecture_of(files.name) or {}))
+            self._text, self._tokenizer_bytes = None, _ASSUMED_TOKENIZER_BYTES
+            self.assumed = (
+                f"the published shape, prompts of {_ASSUMED_PROMPT_IDS} tokens, a visual tokenizer of "
+                f"{_ASSUMED_TOKENIZER_BYTES / 2**30:.2f} GiB"
+            )
+        else:
+            assert isinstance(files, hub.ModelFiles)
+            self._config, self.assumed = LumosConfig.from_pretrained(files.model), ""
+            self._text = TextTokenizer.from_file(files.text_tokenizer)
+            self._tokenizer_bytes = sum((files.visual_tokenizer / name).stat().st_size for name in hub.VISUAL_PAIR)
         linear, rest = cost.num_parameters(self._config)
         self.num_parameters = linear + rest
         self._weight_bytes = cost.weight_bytes(self._config, dtype, eight_bits=bool(model.how.get("weights")))
@@ -86,9 +100,12 @@ class _Costs:
     def of_clip(self, planned: "Planned") -> ClipCost:
         """Passes and FLOPs of a clip."""
         clip, sampler = self._generation(planned), _settings(planned).sampler
-        is_adaptive = sampler.entropy_bound is not None or sampler.guidance_tolerance is not None
-        flops = self._cost.generation_flops(self._config, clip)
-        return ClipCost(passes=clip.num_passes, flops=flops, at_most=is_adaptive)
+        key = (id(clip.settings), *clip.num_text_tokens, clip.num_given)  # of thousands of clips few differ
+        if key not in self._known:
+            is_adaptive = sampler.entropy_bound is not None or sampler.guidance_tolerance is not None
+            flops = self._cost.generation_flops(self._config, clip)
+            self._known[key] = ClipCost(passes=clip.num_passes, flops=flops, at_most=is_adaptive)
+        return self._known[key]
 
     def of_batch(self, batch: Sequence["Planned"]) -> Memory:
         """Memory of clips that are made together: weights, keys and values, one pass; then the decoding of one."""
@@ -117,6 +134,8 @@ class _Costs:
 
     def _num_tokens(self, prompt: str, settings: Any) -> int:
         clip = {name: getattr(settings, name) for name in ("width", "height", "num_frames", "fps")}
+        if self._text is None:
+            return _ASSUMED_PROMPT_IDS + 1 + _HEADER_TOKENS
         return len(self._text.prompt_ids(prompt, **clip)) + 1 + _HEADER_TOKENS
 
 

@@ -4,7 +4,7 @@ The model is built on the meta device and data sets are only measured; nothing i
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,8 @@ from torch import nn
 
 from lumos.cli.training.lumina_dry_run import estimate_tasks, num_shards
 from lumos.cli.training.lumina_dry_run import report as lumina_video_report
+from lumos.cli.training.run_time import time_lines
+from lumos.cli.training.sharded_run import ShardedRun, Turn, cycle_of, memory_lines, size_lines
 from lumos.cli.training.training_run import AnyRun, RunConfig, build_task
 from lumos.lumos1.config import LumosConfig
 from lumos.lumos1.data.clips import ClipDataset
@@ -27,9 +29,10 @@ from lumos.lumos1.training.cost import (
     training_flops,
 )
 from lumos.lumos1.training.cutting import cut_shapes
+from lumos.lumos1.training.model_settings import without_checkpoint
 from lumos.lumos1.training.task import LumosTask
 from lumos.media.data_yaml import MissingClipsError
-from xllmx.ranks.accounting import StateBytes, peak_flops, state_bytes
+from xllmx.ranks.machines import Machines
 
 ASSUMED_SIZE = (448, 256)
 """Width and height of clips that are not there yet: 256p."""
@@ -37,9 +40,6 @@ ASSUMED_PROMPT_IDS = 160
 """Ids of the prompt of such a clip: the fixed text and a caption of some 100 tokens."""
 ASSUMED_VIDEO = (12, 2)
 """Frames per second and seconds of such a video, where task.duration_s does not say."""
-
-_REFERENCE = ("H100", 0.4)
-_GIB = 2**30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,36 +66,33 @@ class Stream:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunEstimate:
-    """A run, measured but not begun."""
+class RunEstimate(ShardedRun):
+    """A run of Lumos-1, measured but not begun."""
 
     model: LumosConfig
     """The model."""
-    units: Mapping[str, int]
-    """Parameters of each part that is sharded on its own."""
-    trainable: int
-    """Parameters that are trained."""
-    num_gpus: int
-    """GPUs in all."""
-    shards: int
-    """GPUs that share one copy of weights and optimiser."""
-    state: StateBytes
-    """Bytes of weights, gradients, optimiser of each process."""
-    offloaded: bool
-    """Whether the state lies in the host's memory, and only what is gathered on the GPU."""
     streams: Mapping[str, Stream]
     """The data, by stream."""
-    precision: str
-    """What the model computes in."""
-    checkpointing: bool | str
-    """Whether the config checkpoints activations; `selective` lies between."""
     loss_chunk: int | None
     """Rows of logits at a time, where configured."""
 
     @property
     def head_trained(self) -> bool:
         """Whether the head has a gradient (LoRA leaves it frozen)."""
-        return self.trainable == sum(self.units.values())
+        return self.trainable == self.num_parameters
+
+    @property
+    def turns(self) -> Mapping[str, Turn]:
+        """What each stream gives."""
+        return {
+            name: Turn(
+                batch_size=stream.batch_size,
+                accumulation=stream.accumulation,
+                num_clips=stream.num_clips,
+                flops=self.step_flops(name) + self.redone_flops(name),
+            )
+            for name, stream in self.streams.items()
+        }
 
     def batch_bytes(self, *, checkpointing: bool) -> tuple[int, int]:
         """Returns the largest (activations, head and loss) of a batch on one GPU, over the streams."""
@@ -106,15 +103,6 @@ class RunEstimate:
         head = loss_bytes(self.model, chunk=self.loss_chunk, head_trained=self.head_trained, precision=self.precision)
         return max(kept), head
 
-    def peak_bytes(self, *, checkpointing: bool) -> int:
-        """Returns the bytes on one GPU at the peak of a step."""
-        return self.state.total - self.host_bytes + sum(self.batch_bytes(checkpointing=checkpointing))
-
-    @property
-    def host_bytes(self) -> int:
-        """Bytes of the state of each process that lie in the host's memory; 0 without parallel.cpu_offload."""
-        return self.state.total - self.state.working - self.state.held if self.offloaded else 0
-
     def step_flops(self, name: str) -> int:
         """Returns the FLOPs of a step on one GPU that the model needs (what MFU counts)."""
         stream = self.streams[name]
@@ -122,22 +110,31 @@ class RunEstimate:
 
     def redone_flops(self, name: str) -> int:
         """Returns the FLOPs of a step on one GPU that checkpointing adds; 0 without it, or where it is selective."""
-        stream = self.streams[name]
-        return stream.accumulation * recomputed_flops(self.model, stream.load()) if self.checkpointing is True else 0
+        stream, redone = self.streams[name], self.parallel.activation_checkpointing is True
+        return stream.accumulation * recomputed_flops(self.model, stream.load()) if redone else 0
 
 
-def report_run(config: AnyRun, *, num_gpus: int, size: tuple[int, int] | None) -> str:
-    """What a run of either model would take, as text for a person; see `estimate_run`."""
+def report_run(
+    config: AnyRun, *, machines: Machines, size: tuple[int, int] | None = None, num_clips: int | None = None
+) -> str:
+    """What a run of either model would take on these machines, as text for a person; see `estimate_run`.
+
+    `num_clips` is the length of data that is not there.
+    """
     if isinstance(config, RunConfig):
-        return report(estimate_run(config, num_gpus=num_gpus, size=size))
-    return lumina_video_report(estimate_tasks(config, num_gpus=num_gpus, size=size))
+        run: ShardedRun = (lumos1 := estimate_run(config, num_gpus=machines.num_gpus, size=size))
+        lines = [report(lumos1), "", *_flops_lines(lumos1, machines)]
+    else:
+        run = (lumina := estimate_tasks(config, num_gpus=machines.num_gpus, size=size))
+        lines = [lumina_video_report(lumina)]
+    return "\n".join([*lines, "", *time_lines(run, machines, num_clips=num_clips)])
 
 
 def estimate_run(config: RunConfig, *, num_gpus: int = 1, size: tuple[int, int] | None = None) -> RunEstimate:
     """Returns what a run would take on so many GPUs.
 
     Args:
-        config: the run's settings.
+        config: the run's settings; of a released checkpoint that is not here the published shape is taken.
         num_gpus: processes, one a GPU.
         size: (width, height) in pixels to assume for every stream; None measures the data sets, and assumes 448x256
             for those that are not there.
@@ -148,32 +145,21 @@ def estimate_run(config: RunConfig, *, num_gpus: int = 1, size: tuple[int, int] 
     shards = num_shards(config.parallel, num_gpus)
     if not config.task.data:
         raise ValueError("task.data names no stream; give for example task.data.video=configs/data/video.yaml")
-    task = build_task(config)
-    model = task.build_model()
-    units = units_of(model)
-    trainable = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-    precision = "bf16" if config.trainer.precision == "auto" else config.trainer.precision  # the question is about GPUs
+    config = replace(config, task=without_checkpoint(config.task))
+    task, trainer = build_task(config), config.trainer
+    model, cycle = task.build_model(), cycle_of(trainer, config.task.data)
+    accumulation = trainer.accumulation_of(cycle.names, num_gpus)
     return RunEstimate(
         model=task.model_config,
-        units=units,
-        trainable=trainable,
+        units=units_of(model),
+        trainable=sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad),
         num_gpus=num_gpus,
         shards=shards,
-        state=state_bytes(
-            list(units.values()),
-            trainable=trainable,
-            shards=shards,
-            precision=precision,
-            averaged=bool(config.trainer.ema_decay),
-            accumulates=config.trainer.accumulation(num_gpus) > 1 or len(config.trainer.together) > 1,
-        ),
-        streams={
-            name: _stream(config, task, name, num_gpus=num_gpus, size=size)
-            for name in config.trainer.schedule or config.task.data
-        },
-        precision=precision,
-        offloaded=config.parallel.cpu_offload,
-        checkpointing=config.parallel.activation_checkpointing,
+        accumulates=max(accumulation.values()) > 1 or len(trainer.together) > 1,
+        cycle=cycle,
+        trainer=trainer,
+        parallel=config.parallel,
+        streams={name: _stream(config, task, name, accumulation=accumulation[name], size=size) for name in cycle.names},
         loss_chunk=config.task.loss_chunk,
     )
 
@@ -199,13 +185,18 @@ def units_of(model: nn.Module) -> dict[str, int]:
 
 def report(run: RunEstimate) -> str:
     """The estimate as text for a person."""
-    return "\n".join([*_model_lines(run), "", *_stream_lines(run), "", *_memory_lines(run), "", *_flops_lines(run)])
+    blocks = sum(number for name, number in run.units.items() if name.startswith("block"))
+    embedding, head = run.units["embedding"], run.units["head"]
+    parts = f"{run.model.num_hidden_layers} blocks {blocks:,}, embedding {embedding:,}, head {head:,}"
+    return "\n".join([*size_lines(run, parts), "", *_stream_lines(run), "", *memory_lines(run, not_counted="")])
 
 
 # --- measuring --------------------------------------------------------------------------------------------------------
 
 
-def _stream(config: RunConfig, task: LumosTask, name: str, *, num_gpus: int, size: tuple[int, int] | None) -> Stream:
+def _stream(
+    config: RunConfig, task: LumosTask, name: str, *, accumulation: int, size: tuple[int, int] | None
+) -> Stream:
     if name not in config.task.data:
         raise ValueError(f"trainer.schedule names {name!r}; task.data has {', '.join(config.task.data)}")
     path = config.task.data[name]
@@ -218,7 +209,7 @@ def _stream(config: RunConfig, task: LumosTask, name: str, *, num_gpus: int, siz
         mean, longest = shapes[order[len(order) // 2]], shapes[order[-1]]
     return Stream(
         batch_size=config.trainer.batch_size.get(name, 1),
-        accumulation=config.trainer.accumulation(num_gpus),
+        accumulation=accumulation,
         num_clips=None if shapes is None else len(shapes),
         mean=mean,
         longest=longest,
@@ -248,19 +239,6 @@ def _assumed(config: RunConfig, name: str, size: tuple[int, int]) -> SequenceSha
 # --- saying it --------------------------------------------------------------------------------------------------------
 
 
-def _model_lines(run: RunEstimate) -> list[str]:
-    units, total = run.units, sum(run.units.values())
-    blocks = sum(number for name, number in units.items() if name.startswith("block"))
-    parts = f"{run.model.num_hidden_layers} blocks {blocks:,}, embedding {units['embedding']:,}, head {units['head']:,}"
-    copies = run.num_gpus // run.shards
-    return [
-        f"parameters    {total:,} ({parts})",
-        f"trained       {run.trainable:,} ({run.trainable / total:.2%})",
-        f"GPUs          {run.num_gpus}: {copies} cop{'y' if copies == 1 else 'ies'} of the state in {run.shards} "
-        f"shard{'s' if run.shards > 1 else ''}",
-    ]
-
-
 def _stream_lines(run: RunEstimate) -> list[str]:
     lines = ["stream        batch a GPU   batch of all   clips      T x H x W      tokens   longest"]
     for name, stream in run.streams.items():
@@ -275,43 +253,12 @@ def _stream_lines(run: RunEstimate) -> list[str]:
     return lines
 
 
-def _memory_lines(run: RunEstimate) -> list[str]:
-    state = run.state
-    kept = {
-        "master weights, fp32": state.weights,
-        "AdamW, 2 x fp32": state.optimizer,
-        "gradients, fp32": state.gradients,
-        "averaged weights": state.average,
-    }
-    on_gpu = {
-        **({} if run.offloaded else kept),
-        "gathered or cast weights": state.working,
-        "gradients held over a step": state.held,
-    }
-    rows = {name: (number, number) for name, number in on_gpu.items()}
-    with_all, with_inputs = run.batch_bytes(checkpointing=False), run.batch_bytes(checkpointing=True)
-    rows["activations, longest batch"] = (with_all[0], with_inputs[0])
-    rows["logits and work of the head"] = (with_all[1], with_inputs[1])
-    rows["peak"] = (run.peak_bytes(checkpointing=False), run.peak_bytes(checkpointing=True))
-    choices: dict[bool | str, str] = {True: "with", False: "without", "selective": "selective, in between"}
-    chosen = choices[run.checkpointing]
-    lines = [f"GiB a GPU                    without   with activation checkpointing (this config: {chosen})"]
-    lines += [f"{name:28}{a / _GIB:8.2f}{b / _GIB:7.2f}" for name, (a, b) in rows.items() if a]
-    if run.offloaded:
-        lines.append(f"{'in the host, each process':28}{run.host_bytes / _GIB:8.2f}{run.host_bytes / _GIB:7.2f}")
-    return [*lines, "not counted: CUDA context, NCCL buffers, fragmentation (plan 2 GiB for them)"]
-
-
-def _flops_lines(run: RunEstimate) -> list[str]:
-    reference, share = _REFERENCE
-    speed = (peak_flops(reference) or 0.0) * share
-    lines = [
-        "step          TFLOP a GPU   recomputed   TFLOP of all   " + f"at {share:.0%} of a {reference}'s bf16 peak"
-    ]
+def _flops_lines(run: RunEstimate, machines: Machines) -> list[str]:
+    lines = [f"step          TFLOP a GPU   recomputed   TFLOP of all   at {machines.assumed()}"]
     for name in run.streams:
         needed, redone = run.step_flops(name), run.redone_flops(name)
         lines.append(
             f"{name:14}{needed / 1e12:11,.2f}{redone / 1e12:13,.2f}{needed * run.num_gpus / 1e12:15,.1f}   "
-            f"{(needed + redone) / speed:.3g} s"
+            f"{machines.product_seconds(needed + redone):.3g} s"
         )
     return lines

@@ -9,25 +9,23 @@ from pathlib import Path
 
 import torch
 
+from lumos.cli.training.sharded_run import ShardedRun, Turn, cycle_of, memory_lines, size_lines
 from lumos.cli.training.training_run import LuminaVideoRunConfig
 from lumos.lumina_video.config import LuminaVideoConfig
-from lumos.lumina_video.cost import TEXT_TOKENS, num_tokens, training_bytes, training_flops
+from lumos.lumina_video.cost import TEXT_TOKENS, num_tokens, pass_flops, training_bytes, training_flops
 from lumos.lumina_video.data.latent_set import LatentSet
 from lumos.lumina_video.dit import MultiScaleNextDiT
 from lumos.lumina_video.network.patches import Size
 from lumos.lumina_video.scale import Scale
 from lumos.lumina_video.sizes import RELEASED
-from lumos.lumina_video.training.model_settings import read_model_config
+from lumos.lumina_video.training.model_settings import read_model_config, without_checkpoint
 from lumos.lumina_video.training.samples import num_frames_of, sides_of
 from lumos.lumina_video.training.task_config import ScaleTask
 from lumos.media.data_yaml import MissingClipsError
 from xllmx.lora import add_lora
-from xllmx.ranks.accounting import StateBytes, peak_flops, state_bytes
 from xllmx.ranks.parallel import ParallelConfig
 
 _ASSUMED_PX, _ASSUMED_FRAMES = 256, 32
-_REFERENCE, _SHARE = "H100", 0.4
-_GIB = 2**30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,8 +42,6 @@ class TaskEstimate:
     """Items of a batch on one GPU."""
     accumulation: int
     """Batches of a step on one GPU."""
-    share_of_steps: float
-    """Of the steps, those that it gives a batch to."""
 
     @property
     def tokens(self) -> int:
@@ -54,27 +50,26 @@ class TaskEstimate:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LuminaVideoEstimate:
-    """A run, measured but not begun."""
+class LuminaVideoEstimate(ShardedRun):
+    """A run of Lumina-Video, measured but not begun."""
 
     model: LuminaVideoConfig
     """The model."""
-    num_parameters: int
-    """Of the model."""
-    trainable: int
-    """Of these, those that are trained."""
-    num_gpus: int
-    """GPUs in all."""
-    shards: int
-    """GPUs that share one copy of weights and optimiser."""
-    state: StateBytes
-    """Bytes of weights, gradients, optimiser of each process."""
     tasks: Mapping[str, TaskEstimate]
     """The tasks."""
-    checkpointing: bool | str
-    """As configured."""
-    precision: str
-    """What the model computes in."""
+
+    @property
+    def turns(self) -> Mapping[str, Turn]:
+        """What each task gives."""
+        return {
+            name: Turn(
+                batch_size=task.micro_batch,
+                accumulation=task.accumulation,
+                num_clips=task.num_clips,
+                flops=self.step_flops(name) + self.redone_flops(name),
+            )
+            for name, task in self.tasks.items()
+        }
 
     def step_flops(self, name: str) -> int:
         """Return the FLOPs on one GPU that a task adds to a step it is in (what MFU counts)."""
@@ -82,14 +77,15 @@ class LuminaVideoEstimate:
         one = training_flops(self.model, task.size, scale=task.scale, frozen=frozen)
         return task.micro_batch * task.accumulation * one
 
-    @property
-    def mean_step_flops(self) -> float:
-        """FLOPs of a mean step on one GPU, all tasks together."""
-        return sum(self.step_flops(name) * task.share_of_steps for name, task in self.tasks.items())
+    def redone_flops(self, name: str) -> int:
+        """Return the FLOPs that checkpointing adds to such a step; 0 without it, or where it is selective."""
+        task = self.tasks[name]
+        one = pass_flops(self.model, task.size, scale=task.scale)
+        return task.micro_batch * task.accumulation * one if self.parallel.activation_checkpointing is True else 0
 
-    def activation_bytes(self, *, checkpointing: bool) -> int:
-        """Return the bytes that the largest batch keeps for its backward."""
-        return max(
+    def batch_bytes(self, *, checkpointing: bool) -> tuple[int, int]:
+        """Return the bytes that the largest batch keeps for its backward; there is no head to speak of."""
+        kept = [
             training_bytes(
                 self.model,
                 task.micro_batch * task.tokens,
@@ -98,7 +94,8 @@ class LuminaVideoEstimate:
                 precision=self.precision,
             )
             for task in self.tasks.values()
-        )
+        ]
+        return max(kept), 0
 
 
 def estimate_tasks(
@@ -117,41 +114,31 @@ def estimate_tasks(
     """
     shards = num_shards(config.parallel, num_gpus)
     config.task.check_data()
-    model_config = read_model_config(config.task)
+    model_config = read_model_config(without_checkpoint(config.task))
     with torch.device("meta"):
         model = MultiScaleNextDiT(model_config)
-    blocks = [sum(weight.numel() for weight in layer.parameters()) for layer in model.layers]
-    total = sum(weight.numel() for weight in model.parameters())
-    trainable = total
     if config.lora.rank:
         add_lora(model, config.lora)
-        trainable = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
-        total = sum(weight.numel() for weight in model.parameters())
-    precision = "bf16" if config.trainer.precision == "auto" else config.trainer.precision
-    accumulation = config.engine_settings.accumulation_of(config.task.tasks, num_gpus)
-    most = max(task.task_ratio for task in config.task.tasks.values())
+    units = {
+        f"block {index}": sum(weight.numel() for weight in layer.parameters())
+        for index, layer in enumerate(model.layers)
+    }
+    units["rest"] = sum(weight.numel() for weight in model.parameters()) - sum(units.values())
+    settings = config.engine_settings
+    accumulation = settings.accumulation_of(config.task.tasks, num_gpus)
     for task in config.task.tasks.values():
         model_config.scale(task.scale)
     return LuminaVideoEstimate(
         model=model_config,
-        num_parameters=total,
-        trainable=trainable,
+        units=units,
+        trainable=sum(weight.numel() for weight in model.parameters() if weight.requires_grad),
         num_gpus=num_gpus,
         shards=shards,
-        state=state_bytes(
-            [*blocks, total - sum(blocks)],
-            trainable=trainable,
-            shards=shards,
-            precision=precision,
-            averaged=bool(config.trainer.ema_decay),
-            accumulates=sum(accumulation[name] for name in config.task.tasks) > 1,
-        ),
-        tasks={
-            name: _task(task, size, accumulation=accumulation[name], most=most)
-            for name, task in config.task.tasks.items()
-        },
-        checkpointing=config.parallel.activation_checkpointing,
-        precision=precision,
+        accumulates=sum(accumulation[name] for name in config.task.tasks) > 1,
+        cycle=cycle_of(settings, config.task.tasks),
+        trainer=settings,
+        parallel=config.parallel,
+        tasks={name: _task(task, size, accumulation=accumulation[name]) for name, task in config.task.tasks.items()},
     )
 
 
@@ -172,18 +159,11 @@ def num_shards(parallel: ParallelConfig, num_gpus: int) -> int:
 
 def report(run: LuminaVideoEstimate) -> str:
     """The estimate as text for a person."""
-    copies = run.num_gpus // run.shards
-    lines = [
-        f"parameters    {run.num_parameters:,} ({run.model.n_layers} blocks)",
-        f"trained       {run.trainable:,} ({run.trainable / run.num_parameters:.2%})",
-        f"GPUs          {run.num_gpus}: {copies} cop{'y' if copies == 1 else 'ies'} of the state in {run.shards} "
-        f"shard{'s' if run.shards > 1 else ''}",
-        "",
-    ]
-    return "\n".join([*lines, *_task_lines(run), "", *_memory_lines(run)])
+    lines = [*size_lines(run, f"{run.model.n_layers} blocks"), "", *_task_lines(run), ""]
+    return "\n".join([*lines, *memory_lines(run, not_counted=", the frozen text encoder (5 GiB)")])
 
 
-def _task(task: ScaleTask, size: tuple[int, int] | None, *, accumulation: int, most: int) -> TaskEstimate:
+def _task(task: ScaleTask, size: tuple[int, int] | None, *, accumulation: int) -> TaskEstimate:
     measured = None if size is not None else _measured(task.data)
     if measured is not None and len(measured):
         _, frames, rows, columns, lead = max(measured.shapes.tolist(), key=_num_latents)
@@ -198,7 +178,6 @@ def _task(task: ScaleTask, size: tuple[int, int] | None, *, accumulation: int, m
         num_clips=None if measured is None else len(measured),
         micro_batch=task.micro_bsz,
         accumulation=accumulation,
-        share_of_steps=task.task_ratio / most,
     )
 
 
@@ -219,7 +198,6 @@ def _measured(path: str) -> LatentSet | None:
 
 
 def _task_lines(run: LuminaVideoEstimate) -> list[str]:
-    speed = (peak_flops(_REFERENCE) or 0.0) * _SHARE
     lines = [
         "task          scale   batch a GPU   clips      T x H x W    tokens   TFLOP a GPU   TFLOP of all   of steps"
     ]
@@ -229,33 +207,6 @@ def _task_lines(run: LuminaVideoEstimate) -> list[str]:
         flops = run.step_flops(name)
         lines.append(
             f"{name:14}{task.scale!s:>5}{local:>14}{clips:>8}{grid:>15}{task.tokens:>10,}{flops / 1e12:>14,.2f}"
-            f"{flops * run.num_gpus / 1e12:>15,.1f}{task.share_of_steps:>11.0%}"
+            f"{flops * run.num_gpus / 1e12:>15,.1f}{run.share_of_steps(name):>11.0%}"
         )
-    mean = run.mean_step_flops
-    seconds = f"{mean / speed:.3g} s at {_SHARE:.0%} of a {_REFERENCE}'s bf16 peak"
-    return [*lines, f"mean step     {mean / 1e12:,.2f} TFLOP a GPU, {seconds} (activation checkpointing: a third more)"]
-
-
-def _memory_lines(run: LuminaVideoEstimate) -> list[str]:
-    state = run.state
-    rows = {
-        "master weights, fp32": (state.weights, state.weights),
-        "AdamW, 2 x fp32": (state.optimizer, state.optimizer),
-        "gradients, fp32": (state.gradients, state.gradients),
-        "averaged weights": (state.average, state.average),
-        "gathered or cast weights": (state.working, state.working),
-        "gradients held over a step": (state.held, state.held),
-        "activations, largest batch": (
-            run.activation_bytes(checkpointing=False),
-            run.activation_bytes(checkpointing=True),
-        ),
-    }
-    rows["peak"] = tuple(sum(column) for column in zip(*rows.values(), strict=True))  # type: ignore[assignment]
-    choices: dict[bool | str, str] = {True: "with", False: "without", "selective": "selective, in between"}
-    chosen = choices[run.checkpointing]
-    lines = [f"GiB a GPU                    without   with activation checkpointing (this config: {chosen})"]
-    lines += [f"{name:28}{a / _GIB:8.2f}{b / _GIB:7.2f}" for name, (a, b) in rows.items() if a]
-    return [
-        *lines,
-        "not counted: CUDA context, NCCL buffers, fragmentation (plan 2 GiB), the frozen text encoder (5 GiB)",
-    ]
+    return lines

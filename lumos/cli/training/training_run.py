@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
+
 from lumos.cli.exit_status import USER_ERROR, status_of
 from lumos.cli.option import OptionParser
 from lumos.cli.training.memory_remedies import naming_what_to_lower, remedies
@@ -24,7 +26,7 @@ from lumos.lumos1.model.lora import LoRAConfig
 from lumos.lumos1.training.task import LumosTask, LumosTaskConfig
 from xllmx.config import load_config
 from xllmx.optim import OptimConfig
-from xllmx.ranks.distributed import launched_local_rank
+from xllmx.ranks.distributed import launched_local_rank, launched_ranks
 from xllmx.ranks.parallel import ParallelConfig
 from xllmx.run.failure import ended_together
 from xllmx.run.folder import claimed_run
@@ -115,7 +117,12 @@ def load_run(path: Path | str | None, overrides: Sequence[str] = ()) -> AnyRun:
     named = model_named(path, overrides)
     if named not in RUN_CONFIGS:
         raise ValueError(f"model is {named!r}, which is none to train; {suggestion(str(named), RUN_CONFIGS)}")
-    return load_config(RUN_CONFIGS[named], path, overrides)
+    try:
+        return load_config(RUN_CONFIGS[named], path, overrides)
+    except ValueError as error:
+        if str(error).startswith("unknown setting"):
+            raise ValueError(f"{error} (lumos train --keys lists all)") from error
+        raise
 
 
 def model_named(path: Path | str | None, overrides: Sequence[str] = ()) -> str:
@@ -178,6 +185,23 @@ def _remedies(config: AnyRun) -> str:
     batches = {f"trainer.batch_size.{name}": number for name, number in config.trainer.batch_size.items()}
     shorter = "shorten clips (task.duration_s, or task.max_length with task.too_long=cut)"
     return remedies(batches, config.parallel, shorter=shorter)
+
+
+def unused_gpus(config: AnyRun, words: str) -> str | None:
+    """Return how to use all GPUs of this machine, where there are several and one process trains on one; else None.
+
+    `words` are those of the training, as a shell takes them.
+    """
+    if launched_ranks() > 1 or config.trainer.device not in ("auto", "cuda"):
+        return None
+    number = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if number < 2:
+        return None
+    batches = f"a step then has {number} times the samples, unless a global batch is set"
+    return (
+        f"this trains on one of the {number} GPUs here; all of them: torchrun --standalone --nproc-per-node {number} "
+        f"-m lumos.train {words} ({batches}; with CUDA_VISIBLE_DEVICES=0 this line is not said)"
+    )
 
 
 def stopped_status(reason: str) -> int:

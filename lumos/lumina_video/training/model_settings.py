@@ -3,8 +3,9 @@
 from dataclasses import replace
 from pathlib import Path
 
+from lumos.hub.models import LUMINA_REPO
 from lumos.lumina_video.checkpoint.weights import read_config
-from lumos.lumina_video.config import LuminaVideoConfig
+from lumos.lumina_video.config import RELEASED_ARCHITECTURE, LuminaVideoConfig
 from lumos.lumina_video.encoding.protocols import SYSTEM_PROMPT
 from lumos.lumina_video.training.task_config import LuminaVideoTaskConfig
 from xllmx.safe.json_text import read_object
@@ -52,3 +53,14 @@ def read_model_config(config: LuminaVideoTaskConfig) -> LuminaVideoConfig:
             "task.init_from"
         )
     return LuminaVideoConfig.from_dict(fields)
+
+
+def without_checkpoint(config: LuminaVideoTaskConfig) -> LuminaVideoTaskConfig:
+    """Return the settings with the published shape in place of the released checkpoint, if it is not here.
+
+    For arithmetic alone: nothing can be started from it.
+    """
+    place = None if config.init_from is None else Path(config.init_from)
+    if place is None or place.is_dir() or "/".join(place.parts[-2:]) != LUMINA_REPO:
+        return config
+    return replace(config, init_from=None, architecture=config.architecture or RELEASED_ARCHITECTURE)

@@ -1,11 +1,13 @@
 """The model a task trains: read from a checkpoint, a file and settings, each winning over the one before."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 from lumos.hub.bundled import file_or_bundled
 from lumos.hub.models import RELEASED
+from lumos.lumos1.architectures import architecture_of
 from lumos.lumos1.config import LumosConfig, check_types, said_of
 from lumos.lumos1.training.task_config import LumosTaskConfig
 from lumos.tokenizer.vocab import Vocab
@@ -37,6 +39,19 @@ def read_model_config(config: LumosTaskConfig) -> LumosConfig:
         return LumosConfig(**fields)
 
 
+def without_checkpoint(config: LumosTaskConfig) -> LumosTaskConfig:
+    """Return the settings with the published shape in place of a released checkpoint `init_from` that is not here.
+
+    For arithmetic alone: nothing can be started from it.
+    """
+    if config.init_from is None or (Path(config.init_from) / "config.json").is_file():
+        return config
+    shape = architecture_of(config.init_from)
+    if shape is None:
+        return config
+    return replace(config, init_from=None, model={**({} if config.model_config else shape), **config.model})
+
+
 def _settings_in(path: Path) -> dict[str, Any]:
     """Return the model's settings in a file, `config.json` or YAML; ValueError naming the file if it holds others."""
     remedy = "correct task.init_from or task.model_config; such a file is for example configs/model/1B.yaml"
@@ -61,8 +76,8 @@ def _require_known(fields: Mapping[Any, Any], where: str) -> None:
 def _remedy(missing: Path) -> str:
     name = missing.parent.as_posix().removeprefix("ckpts/")
     if name in RELEASED:
-        size = f"configs/model/{name.partition('/')[0]}.yaml"
-        return f"run: lumos download {name} (a --dry-run does with task.init_from=null task.model_config={size})"
+        return f"run: lumos download {name} (lumos train --dry-run needs no checkpoint)"
     if not missing.is_absolute() and (Path("ckpts") / name).is_dir():
         return f"give the folder: task.init_from=ckpts/{name}"
-    return "correct task.init_from or task.model_config"
+    shape = "a --dry-run does with its shape: task.init_from=null task.model_config=configs/model/1B.yaml"
+    return f"correct task.init_from or task.model_config ({shape})"

@@ -213,11 +213,35 @@ def test_a_dry_run_says_what_would_be_made(
 ) -> None:
     assert command(tmp_path / "o", "--dry-run") == 0
     said = capsys.readouterr()
-    scoring, outputs = said.out.splitlines()
+    scoring, outputs, *cost = said.out.splitlines()
+    assert [line.split()[0] for line in cost if line[0] != " "] == [
+        "model",
+        "clips",
+        "passes",
+        "compute",
+        "memory",
+        "time",
+    ]
+    assert cost[1] == "clips     6 of 96x64"
     assert scoring.startswith("eval.geneval: scoring: ")
     assert outputs == f"{tmp_path / 'o'}: 6 outputs of 3 prompts, 96x64, 2 steps, guidance 2"
     assert "GenEval's scores are of 553 with 4" in said.err
     assert not (tmp_path / "o_records").exists()
+
+
+def test_a_dry_run_says_how_long_a_benchmark_takes_of_a_model_that_is_not_here(
+    metadata: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--model", "3B/stage-1-image", "--prompts", str(metadata), "--short", "--out", str(tmp_path / "o")]
+    ckpts = ["--ckpts", str(tmp_path / "none")]
+    assert geneval.main([*words, *ckpts, "--dry-run", "--gpu", "A100", "--gpus", "2", "--batch-size", "1"]) == 0
+    said = capsys.readouterr().out
+    assert "clips     12 of 448x256" in said
+    assert "of one A100; on 2 of them: " in said
+    assert "run: lumos download 3B/stage-1-image" in said
+    assert not (tmp_path / "o").exists()
+    assert geneval.main([*words, *ckpts, "--gpus", "2"]) == 2
+    assert "--gpus is of the --dry-run" in capsys.readouterr().err
 
 
 def test_the_official_list_gives_553_prompts_of_4_images(shared_data: Path, tmp_path: Path) -> None:

@@ -17,7 +17,6 @@ from lumos.lumina_video.cost import (
     num_tokens,
     pass_flops,
     run_flops,
-    run_seconds,
     text_flops,
     training_bytes,
     training_flops,
@@ -137,15 +136,6 @@ def test_the_largest_pass_decides_what_a_run_takes() -> None:
     tokens = 82_368 * (4 * 2304 + 3 * 6144) * 2
     states = 2 * 4 * 16 * 24 * 88 * 156
     assert by_preset == [tokens + states, 2 * tokens + states]
-
-
-def test_seconds_follow_from_a_gpus_peak() -> None:
-    flops = run_flops(RELEASED, LATENT, preset=MULTI)
-    assert run_seconds(flops, "NVIDIA H100 80GB HBM3", utilisation=0.5) == pytest.approx(flops / (989e12 * 0.5))
-    assert run_seconds(flops, "an abacus") is None
-    for share in (0, 1.1, -1):
-        with pytest.raises(ValueError, match="share of the GPU's peak"):
-            run_seconds(flops, "H100", utilisation=share)
 
 
 @pytest.mark.parametrize("name", ["1x2", "2x4"])

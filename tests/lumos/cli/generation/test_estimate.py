@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from lumos.cli.generation.estimate import UTILISATION
+from lumos.cli import main
 from lumos.lumina_video.cost import run_flops
 from lumos.lumina_video.preset import FlowPreset
 from tests.lumos.cli.console import Lumos, files_in
 from tests.lumos.lumina_video.tiny import CONFIG, DEFAULTS
+from xllmx.ranks.machines import UTILISATION
 
 LUMOS1 = ("generate", "--model", "lumos-tiny", "--num-frames", "5", "--steps", "3")
 LUMINA_VIDEO = ("generate", "--model", "lumina-tiny", "--resolution", "32x64")
@@ -72,3 +73,67 @@ def test_fp32_has_no_seconds_and_an_unknown_gpu_is_refused(lumos: Lumos) -> None
     status, _, error = lumos(*LUMINA_VIDEO, "--prompt", "a", "--dry-run", "--gpu", "H20")
     assert (status, error.count("\n")) == (2, 1)
     assert "--gpu is 'H20', whose peak is not known here; did you mean H200?" in error
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "parameters"),
+    [
+        ("1B/stage-2-joint-384p", "1 of 672x384, 25 frames at 12 fps", "1,503,729,664"),
+        ("3B/stage-1-image", "1 of 448x256", "3,614,630,912"),
+        ("Alpha-VLLM/Lumina-Video-f24R960", "1 of 672x384, 64 frames at 16 fps", "1,771,364,672"),
+    ],
+)
+def test_a_released_model_that_is_not_here_is_reckoned_by_its_shape(
+    lumos: Lumos, name: str, settings: str, parameters: str
+) -> None:
+    asked = ("generate", "--model", name, "--prompt", "a kite", "--gpu", "RTX 4090")
+    status, out, error = lumos(*asked, "--dry-run")
+    said = lines_of(out)
+    assert (status, error, files_in(Path())) == (0, "", [])
+    assert parameters in said["model"]
+    assert said["clips"] == settings
+    assert "the published shape" in said["assumed"]
+    assert said["assumed"].endswith(f"run: lumos download {name}")
+    assert "one RTX 4090 has 22.4 GiB, which is enough" in out
+    status, _, error = lumos(*asked[:-2])
+    assert (status, f"run: lumos download {name}" in error) == (2, True)
+
+
+def test_a_released_model_lacking_its_tokenizers_is_reckoned_too(tmp_path: Path) -> None:
+    folder = tmp_path / "own" / "1B" / "stage-1-image"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
+    words = ("generate", "--model", "1B/stage-1-image", "--prompt", "a", "--dry-run", "--ckpts", str(tmp_path / "own"))
+    assert main(words) == 0
+
+
+def test_another_model_that_is_not_here_is_an_error(lumos: Lumos) -> None:
+    status, _, error = lumos("generate", "--model", "./mine", "--prompt", "a", "--dry-run")
+    assert (status, "there is no model './mine'" in error) == (2, True)
+
+
+def test_gpus_share_the_batches_and_the_longest_share_is_said(lumos: Lumos) -> None:
+    asked = (
+        *LUMINA_VIDEO,
+        *(word for text in "abc" for word in ("--prompt", text)),
+        "--dry-run",
+        "--utilisation",
+        "1e-9",
+    )
+    alone, two = (lines_of(lumos(*asked, *words)[1])["time"] for words in ((), ("--gpus", "2")))
+    assert "of them" not in alone
+    each, whole = (float(alone.split(", ")[place].split()[0].replace(",", "")) for place in (0, 1))
+    longest = float(two.split("on 2 of them: ")[1].split()[0].replace(",", ""))
+    assert (whole, longest) == (pytest.approx(3 * each, rel=0.01), pytest.approx(2 * each, rel=0.01))
+
+
+def test_what_does_not_fit_the_gpu_says_what_to_ask_for(lumos: Lumos) -> None:
+    words = ("--resolution", "4096x4096", "--num-frames", "257", "--gpu", "L4")
+    out = lumos("generate", "--model", "lumos-tiny", "--prompt", "a", "--dry-run", *words)[1]
+    assert "one L4 has 22.4 GiB, which is not enough; ask for a smaller --resolution" in out
+
+
+@pytest.mark.parametrize("words", [("--gpu", "H100"), ("--gpus", "2"), ("--utilisation", "0.5")])
+def test_what_only_a_dry_run_has_is_refused_without_one(lumos: Lumos, words: tuple[str, str]) -> None:
+    status, _, error = lumos(*LUMOS1, "--prompt", "a", *words)
+    assert (status, error.startswith(f"lumos: error: {words[0]} is of the --dry-run; ")) == (2, True)

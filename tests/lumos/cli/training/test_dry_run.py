@@ -39,6 +39,19 @@ def test_a_released_recipe_is_planned_without_data_or_weights(repo: Path) -> Non
     )
 
 
+@pytest.mark.parametrize("name", ["1B_stage_2_joint", "3B_stage_1_image", "3B_sft", "1B_lora", "3B_pretrain_joint"])
+def test_a_recipe_that_starts_from_a_released_checkpoint_needs_none(
+    repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = recipe(repo, name)
+    size = {"1B": 2048, "3B": 3072}[name[:2]]
+    assert config.task.init_from is not None
+    assert estimate_run(config, num_gpus=8, size=(448, 256)).model.hidden_size == size
+    with pytest.raises(ValueError, match=r"runs/mine/config\.json do not exist; .*a --dry-run does with its shape"):
+        estimate_run(recipe(repo, name, "task.init_from=runs/mine"), num_gpus=8)
+
+
 def test_streams_have_their_batches_and_the_video_its_length(repo: Path) -> None:
     words = ["task.init_from=null", "task.model_config=configs/model/3B.yaml", "trainer.grad_accumulation=2"]
     estimate = estimate_run(recipe(repo, "3B_stage_2_joint", *words), num_gpus=8, size=(672, 384))
@@ -86,8 +99,8 @@ def test_precision_auto_is_bf16_for_gpus(repo: Path) -> None:
         estimate_run(recipe(repo, "1B_pretrain_image", *MODEL_WORDS, f"trainer.precision={p}"))
         for p in ("auto", "bf16")
     ]
-    assert plans[0] == plans[1]
-    assert plans[0].precision == "bf16"
+    assert [plan.precision for plan in plans] == ["bf16", "bf16"]
+    assert plans[0].state == plans[1].state
 
 
 def test_a_global_batch_is_cut_among_the_gpus(repo: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from lumos.cli import main
 from lumos.cli.training.lumina_dry_run import estimate_tasks
 from lumos.cli.training.training_run import LuminaVideoRunConfig, load_run
-from lumos.lumina_video.cost import TEXT_TOKENS, training_flops
+from lumos.lumina_video.cost import TEXT_TOKENS, pass_flops, training_flops
 from lumos.lumina_video.scale import Scale
 from tests.lumos.lumina_video.latents import run_config
 
@@ -26,9 +26,18 @@ def test_the_released_recipe_is_planned_without_data_or_weights(repo: Path) -> N
     ]  # fmt: skip
     fine = training_flops(run.model, (8, 32, 32), scale=Scale(frames=1, pixels=2), text_tokens=TEXT_TOKENS)
     assert run.step_flops("videos_fine") == 16 * fine
-    assert run.activation_bytes(checkpointing=True) < run.activation_bytes(checkpointing=False) / 5
+    assert run.batch_bytes(checkpointing=True)[0] < run.batch_bytes(checkpointing=False)[0] / 5
+    again = pass_flops(run.model, (8, 32, 32), scale=Scale(frames=1, pixels=2))
+    assert run.redone_flops("videos_fine") == 16 * again
     halved = estimate_tasks(released(repo, "task.tasks.videos_fine.task_ratio=2"), num_gpus=16)
-    assert run.mean_step_flops - halved.mean_step_flops == 8 * fine
+    assert run.mean_flops - halved.mean_flops == pytest.approx(8 * (fine + again))
+
+
+def test_a_released_checkpoint_that_is_not_here_is_reckoned_by_its_shape(repo: Path) -> None:
+    words = ["task.architecture=null", "task.init_from=ckpts/Alpha-VLLM/Lumina-Video-f24R960"]
+    assert estimate_tasks(released(repo, *words), num_gpus=16).num_parameters == 1_771_364_672
+    with pytest.raises(ValueError, match="mine"):
+        estimate_tasks(released(repo, words[0], "task.init_from=ckpts/mine"), num_gpus=16)
 
 
 def test_data_that_are_there_are_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,107 @@
+"""Steps, epochs, GPU-hours and replicas of a run follow from its shape, by hand and by the streams of a real one."""
+
+from pathlib import Path
+
+import pytest
+
+from lumos.cli import main
+from lumos.cli.training.dry_run import estimate_run
+from lumos.cli.training.run_time import best_replicas, fits, step_seconds, steps_per_epoch, time_lines
+from tests.lumos.cli.training.test_dry_run import MODEL_WORDS, recipe
+from tests.tiny_data import write_clips
+from xllmx.data.streams import Streams
+from xllmx.ranks.machines import Machines
+
+JOINT = ["task.init_from=null", "task.model_config=configs/model/1B.yaml"]
+
+
+def test_an_epoch_has_as_many_steps_as_the_streams_of_the_run(repo: Path, tmp_path: Path) -> None:
+    data = {name: str(write_clips(tmp_path / name, num_latent=2)) for name in ("image", "video")}
+    words = [
+        *MODEL_WORDS, f"task.data={data}", "trainer.schedule={image: 1, video: 2}", "trainer.epochs=2.5",
+        "trainer.batch_size={video: 2}", "trainer.epoch_stream=video",
+    ]  # fmt: skip
+    run = estimate_run(recipe(repo, "1B_stage_2_joint", *words))
+    sizes = {name: stream.batch_size for name, stream in run.streams.items()}
+    clips = {name: [0] * (stream.num_clips or 0) for name, stream in run.streams.items()}
+    streams = Streams(
+        {name: _Sized(rows) for name, rows in clips.items()}, batch_size=sizes, schedule=run.trainer.schedule
+    )
+    assert steps_per_epoch(run) == streams.steps_per_epoch("video") == 4 * 3 / 2
+    assert "run           15 steps: " in "\n".join(time_lines(run, Machines()))
+
+
+class _Sized:
+    def __init__(self, rows: list[int]) -> None:
+        self.lengths = rows
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __getitem__(self, index: int) -> int:
+        return index
+
+
+def test_a_mean_step_is_that_of_all_turns_and_gpu_hours_are_steps_times_gpus(repo: Path) -> None:
+    run, machines = estimate_run(recipe(repo, "1B_stage_2_joint", *JOINT), num_gpus=8), Machines(num_gpus=8)
+    flops = [run.step_flops(name) + run.redone_flops(name) for name in ("image", "video")]
+    assert run.mean_flops == sum(flops) / 2
+    seconds = sum(flops) / 2 / (989e12 * 0.4)
+    assert step_seconds(run, machines) == pytest.approx(seconds)
+    said = "\n".join(time_lines(run, machines, num_clips=8 * 1000))
+    assert "global batch  image 48, video 8" in said
+    assert "epoch         2,000 steps, a pass over video" in said
+    hours = 100 * 2000 * seconds / 3600
+    assert f"run           200,000 steps: {hours:.3g} h, {8 * hours:,.0f} GPU-hours" in said
+
+
+def test_without_data_an_epoch_is_not_said_and_the_hours_are_of_a_thousand_steps(repo: Path) -> None:
+    said = time_lines(estimate_run(recipe(repo, "1B_stage_2_joint", *JOINT), num_gpus=8), Machines(num_gpus=8))
+    assert "epoch         not said: the data of video is not there; say how many clips: --clips N" in said
+    assert said[-1].endswith("GPU-hours for every 1,000 steps")
+
+
+def test_a_network_slower_than_the_products_is_what_a_step_waits_for(repo: Path) -> None:
+    run = estimate_run(recipe(repo, "1B_stage_2_joint", *JOINT), num_gpus=16)
+    slow = Machines(num_gpus=16, network_gb_s=1.0)
+    assert step_seconds(run, slow) == slow.exchange_seconds(run.traffic) > slow.product_seconds(run.mean_flops)
+
+
+def test_replicas_are_suggested_that_fit_and_exchange_least(repo: Path) -> None:
+    words = ["task.init_from=null", "task.model_config=configs/model/3B.yaml"]
+    run = estimate_run(recipe(repo, "3B_stage_2_joint", *words), num_gpus=16)
+    machines = Machines(num_gpus=16, network_gb_s=10.0)
+    assert best_replicas(run, machines) == 2  # a machine each
+    assert any("parallel.replicas=2 would do: " in line for line in time_lines(run, machines))
+    copied = run.in_copies(2)
+    assert (copied.shards, copied.state.weights) == (8, pytest.approx(2 * run.state.weights, rel=1e-6))
+    assert any("parallel.replicas=2, as configured" in line for line in time_lines(copied, machines))
+    small = Machines(gpu="L4", num_gpus=16)
+    assert not fits(copied, small)
+    assert "do not fit" in time_lines(copied, small)[0]
+
+
+def test_one_gpu_has_no_network_and_fp32_no_time(repo: Path) -> None:
+    run = estimate_run(recipe(repo, "1B_stage_2_joint", *JOINT, "trainer.precision=fp32"))
+    said = "\n".join(time_lines(run, Machines()))
+    assert "network" not in said
+    assert "time          not said: the peak of the H200 is known for bf16; this is fp32" in said
+
+
+def test_the_command_takes_the_machines_and_refuses_their_options_without_a_dry_run(
+    repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = ["train", "--config", str(repo / "configs" / "train" / "1B_stage_2_joint.yaml")]
+    words = ["--gpu", "A100", "--gpus", "16", "--utilisation", "0.5", "--network", "25", "--clips", "16000"]
+    assert main([*config, "--dry-run", *words]) == 0
+    said = capsys.readouterr().out
+    assert "at 50% of the 312 TFLOP/s (bf16) of one A100" in said
+    assert "2 machines of 8; 80% of 300 GB/s between the GPUs of one, of 25 GB/s from one to the others" in said
+    assert "epoch         2,000 steps" in said
+    assert list(tmp_path.iterdir()) == []
+    for option in ("--gpu", "--gpus", "--utilisation", "--network", "--clips"):
+        assert main([*config, option, words[words.index(option) + 1] if option in words else "1"]) == 2
+        assert f"{option} is of the --dry-run" in capsys.readouterr().err
+    assert main([*config, "--dry-run", "--clips", "0"]) == 2
+    assert "--clips is 0" in capsys.readouterr().err

@@ -1,0 +1,38 @@
+"""What a run that goes on from a checkpoint is told otherwise than the run that wrote it."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from xllmx.checkpoints.folder import read_record
+from xllmx.config import to_plain
+from xllmx.setting import shown
+
+_PLACES = ("run_dir", "resume_path")
+"""Settings that say where a run lies, not what it does."""
+
+
+def changed_settings(checkpoint: Path, record: Any) -> list[str]:
+    """Return `key: before -> now` for each setting of `record`, a dataclass, that the checkpoint recorded otherwise.
+
+    Settings that were not recorded, as those of later versions, are left out; so is where a run lies.
+    """
+    before = read_record(checkpoint).get("config")
+    return list(_changes(before, record, "")) if isinstance(before, Mapping) else []
+
+
+def _changes(before: Any, now: Any, key: str) -> Iterator[str]:
+    if dataclasses.is_dataclass(now) and isinstance(before, Mapping):
+        for field in dataclasses.fields(now):
+            if field.name in before and field.name not in _PLACES:
+                yield from _changes(before[field.name], getattr(now, field.name), f"{key}.{field.name}")
+    elif isinstance(now, Mapping) and isinstance(before, Mapping):
+        for name in {**before, **now}:
+            if name in before and name in now:
+                yield from _changes(before[name], now[name], f"{key}.{name}")
+            else:
+                old, new = (shown(to_plain(one[name])) if name in one else "not given" for one in (before, now))
+                yield f"{key.removeprefix('.')}.{name}: {old} -> {new}"
+    elif before != to_plain(now):
+        yield f"{key.removeprefix('.')}: {shown(before)} -> {shown(to_plain(now))}"
