@@ -138,8 +138,11 @@ class Encoder:
 
 def read_items(table: Table, reader: Reader, rows: Iterable[int], *, num_workers: int) -> Iterator[Decoded]:
     """Yield items in order, each read or with its reason, as for a network that there is not."""
-    with ThreadPoolExecutor(num_workers) as pool:
+    pool = ThreadPoolExecutor(num_workers)
+    try:
         yield from _ahead(pool, partial(_decode, table, reader), (table.items[row] for row in rows), 2 * num_workers)
+    finally:  # after Ctrl-C what was found is said at once
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _decode(table: Table, reader: Reader, item: Item) -> Decoded:

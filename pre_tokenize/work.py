@@ -80,6 +80,6 @@ def work(
                 f"{folder}: {pace['clips_per_s']:.2f} clips/s, {pace['network_share']:.0%} of the time in the network"
             )
         report = ledger.report()
-        write_json(folder / REPORT, report)
+        write_json(folder / REPORT, {"input_file": str(table.file.absolute()), **report})
     print(f"{folder}: {summary(report)}")
     return report

@@ -74,9 +74,9 @@ def columns(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]
 
 
 def printable(text: object, most: int = 100) -> str:
-    """A stranger's text in one line, cut to `most` characters; what a terminal would obey is a question mark.
+    r"""A stranger's text in one line, cut to `most` characters; what a terminal would obey is a question mark.
 
-    >>> printable("red\\n  ball\\x1b[2J", 9)
+    >>> printable("red\n  ball\x1b[2J", 9)
     'red ball?…'
     """
     words = " ".join(str(text)[: 8 * most].split())
