@@ -27,6 +27,10 @@ with loading("pre_tokenize"):
     from xllmx.place import check_file, check_folder, inputs_of
 
 
+_SAID = ("size", "target_size", "target_fps", "target_duration", "most_seconds", "frame_choice")
+"""Settings that decide which rows are kept, and how they are cut."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status (`lumos.cli.exit_status`) of one process: 1 where it had all rows and none gave a clip."""
     again = "stopped; run the same command again to go on"
@@ -44,7 +48,10 @@ def _main(arguments: Sequence[str] | None) -> int:
         options.splits == options.all_tasks == 1 or options.dry_run
     )  # of several processes concat_record says it, of all rows
     if alone and not report["clips"]:
-        print(f"pre_tokenize: there is no clip: {likely_cause(report)}", file=sys.stderr)
+        cause = likely_cause(report)
+        if options.dry_run:  # which writes no report, and has named the rows
+            cause = cause.removesuffix("; report.json has every row")
+        print(f"pre_tokenize: there is no clip: {cause}", file=sys.stderr)
         return CHECK_FAILED
     return 0
 
@@ -80,10 +87,8 @@ def look(options: argparse.Namespace) -> dict[str, Any]:
     if sheet is not None:
         check_sheet(sheet, inputs={"--input_file": table.file})
     rows, reader = place.rows_of(table), job.reader()
-    what = f"to be {options.to} of {options.modality}s, --target_size {options.target_size}"
-    if options.modality == "video":
-        what += f", {options.target_fps} fps"
-        what += f", {options.target_duration} s" if options.to == "codes" else f", at most {options.most_seconds} s"
+    asked = [f"--{name} {job.settings[name]}" for name in _SAID if name in job.settings]
+    what = ", ".join([f"to be {options.to} of {options.modality}s", *asked])
     found = DryRun(num_rows=len(rows), most_shown=num if sheet else 0)
     try:
         look_at(found, table, reader, rows=rows, num_workers=limits.num_workers)

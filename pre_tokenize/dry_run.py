@@ -13,7 +13,7 @@ from typing import Any
 from tqdm import tqdm
 
 from lumos.look.sheet import Card, Strip, shown_places, strip_of, write_sheet
-from lumos.look.words import columns, line, plural, printable, spread
+from lumos.look.words import columns, line, plural, printable, spread, tail
 from pre_tokenize.encode import Pixels, Reader, read_items
 from pre_tokenize.ledger import Skip
 from pre_tokenize.table import Item, Table
@@ -106,7 +106,7 @@ def in_words(found: DryRun, table: Table, *, what: str) -> str:
     most = _ALL_NAMED if len(found.skipped) <= _ALL_NAMED else _EXAMPLES
     for reason, skips in sorted(of_reason.items(), key=lambda one: -len(one[1])):
         lines.append(f"  {reason}: {len(skips):,}")
-        lines += [f"    row {skip.row}  {printable(skip.path)}{_detail(skip)}" for skip in skips[:most]]
+        lines += [f"    row {skip.row}  {tail(skip.path, 100)}{_detail(skip)}" for skip in skips[:most]]
         lines += [f"    and {len(skips) - most:,} more"] if len(skips) > most else []
     return "\n".join([*lines, "", "nothing was made: this was a dry run"])
 
@@ -120,7 +120,7 @@ def write_kept(path: Path, found: DryRun, *, title: str) -> int:
 
 def _card(kept: Kept) -> Card:
     width, height, frames = kept.size
-    note = f"row {kept.item.row} · {width}x{height} · {plural(frames, 'frame')} · {kept.item.path}"
+    note = f"row {kept.item.row} · {width}x{height} · {plural(frames, 'frame')} · {tail(kept.item.path, 60)}"
     return Card(strips=[kept.strip], text=kept.item.text, note=note)
 
 

@@ -87,8 +87,8 @@ def run(options: argparse.Namespace) -> int:
     print("\n".join(report.lines))
     if options.out is None:
         return 0
-    if not report.cards:
-        print("lumos look: there is nothing to show on a sheet", file=sys.stderr)
+    if not any(card.strips for card in report.cards):
+        print("lumos look: no picture of these can be shown, and so there is no sheet", file=sys.stderr)
         return CHECK_FAILED
     write_sheet(options.out, report.cards, title=report.title)
     print(f"\n{options.out}: {len(report.cards)} of them in pictures")

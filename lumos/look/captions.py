@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from lumos.look.words import line, plural, spread
+from lumos.look.words import line, spread
 
 
 def caption_lines(captions: Sequence[str], *, name: str = "captions") -> list[str]:
@@ -12,7 +12,10 @@ def caption_lines(captions: Sequence[str], *, name: str = "captions") -> list[st
     if not said:
         return [line(name, "none" if not captions else "all empty: nothing says what the clips show")]
     different = len(set(said))
-    rest = f"; {plural(different, 'different one')}" if different < len(said) else "; all different"
+    rest = (
+        "all different" if different == len(said) else "all the same" if different == 1 else f"{different:,} different"
+    )
+    rest = f"; {rest}" if len(said) > 1 else ""
     words = spread([len(caption.split()) for caption in said], "words")
     without = f"; {empty:,} of {len(captions):,} empty" if empty else ""
     return [line(name, f"{spread([len(caption) for caption in said], 'letters')} ({words}){rest}{without}")]

@@ -10,13 +10,13 @@ import torch
 from tqdm import tqdm
 
 from lumos.look.captions import caption_lines
-from lumos.look.pair import Pair, psnr_lines
+from lumos.look.pair import Pair, pair_lines, psnr_lines
 from lumos.look.provenance import Provenance, provenance_of, unfinished_shards
 from lumos.look.report import LookRequest, Report, spread_places
 from lumos.look.set_lines import damaged_lines, head_lines, made_lines, read_line
 from lumos.look.source import MOST_PIXELS, Source, code_source
 from lumos.look.tokenizer_choice import Chosen, TokenizerChoice, choose_tokenizer, tokenizers_here
-from lumos.look.words import columns, line, number, plural, printable, spread
+from lumos.look.words import columns, line, number, plural, printable, share, spread
 from lumos.lumos1.data.clips import ClipDataset
 from lumos.lumos1.data.shards import ClipShards
 from lumos.lumos1.sequence import SPATIAL_FACTOR, Clip, num_frames_of, num_latent_frames
@@ -69,7 +69,7 @@ def look_at_code_clips(path: Path, request: LookRequest) -> Report:
     lines += made_lines(made)
     if pairs:
         said = printable(chosen.said, 300)
-        lines += [line("tokenizer", said), *psnr_lines(pairs), "", *(pair.line() for pair in pairs)]
+        lines += [line("tokenizer", said), *psnr_lines(pairs), "", *pair_lines(pairs)]
     return Report(
         lines=lines, cards=[pair.card() for pair in pairs], title=f"{path}: {plural(len(clips), 'clip')} of codes"
     )
@@ -146,7 +146,7 @@ def _size_lines(shapes: Sequence[tuple[int, ...]]) -> list[str]:
 
 
 def _num_frames(T: int, fps: int, duration: int) -> int:
-    """Frames of the source that T latent frames stand for: those decoded, less what was repeated to fill the last one."""
+    """Frames of the source that T latent frames stand for; decoded they are some more, which repeat the last."""
     asked = fps * duration
     return asked if asked > 0 and num_latent_frames(asked) == T else num_frames_of(T)
 
@@ -159,7 +159,7 @@ def _code_lines(uses: np.ndarray, tokenizer: TokenizerChoice | None) -> list[str
     shares = uses[uses > 0] / total
     perplexity = float(np.exp(-(shares * np.log(shares)).sum()))
     of = f" of {tokenizer.vocab.num_codes:,} ({used / tokenizer.vocab.num_codes:.0%})" if tokenizer else ""
-    common = f"the commonest ({int(uses.argmax())}) is {shares.max():.1%} of all"
+    common = f"the commonest ({int(uses.argmax())}) is {share(shares.max())} of all"
     return [line("codes", f"{used:,}{of} used, perplexity {number(round(perplexity))}; {common}")]
 
 

@@ -10,7 +10,7 @@ import torch
 from tqdm import tqdm
 
 from lumos.look.captions import caption_lines
-from lumos.look.pair import Pair, psnr_lines
+from lumos.look.pair import Pair, pair_lines, psnr_lines
 from lumos.look.provenance import Provenance, provenance_of, unfinished_shards
 from lumos.look.report import LookRequest, Report, spread_places
 from lumos.look.set_lines import damaged_lines, head_lines, made_lines, read_line
@@ -70,7 +70,7 @@ def look_at_latent_clips(path: Path, request: LookRequest) -> Report:
         lines += [*_lines(clips, seen, chosen), *damaged_lines(seen.faults)]
     lines += made_lines(made)
     if pairs:
-        lines += [line("VAE", printable(chosen.said, 300)), *psnr_lines(pairs), "", *(pair.line() for pair in pairs)]
+        lines += [line("VAE", printable(chosen.said, 300)), *psnr_lines(pairs), "", *pair_lines(pairs)]
     return Report(
         lines=lines, cards=[pair.card() for pair in pairs], title=f"{path}: {plural(len(clips), 'clip')} of latents"
     )

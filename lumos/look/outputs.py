@@ -14,7 +14,7 @@ from tqdm import tqdm
 from lumos.look.captions import caption_lines
 from lumos.look.report import LookRequest, Report, spread_places
 from lumos.look.sheet import Card, shown_places, strip_of
-from lumos.look.words import columns, counted, line, plural, printable, spread
+from lumos.look.words import columns, counted, line, plural, printable, spread, tail
 from lumos.media.frames import MediaError
 from lumos.media.reading import media_errors, read_image, require_file
 from lumos.media.video import Video
@@ -87,7 +87,7 @@ def look_at_outputs(path: Path, request: LookRequest) -> Report:
         faults += [f"{outputs[place].name}: {fault}"] if fault else []
     if faults:
         lines.append(line("damaged", f"{len(faults):,} of {len(shown):,} looked into: {printable(faults[0], 200)}"))
-    lines += ["", *(_line(outputs[place]) for place in shown)] if shown else []
+    lines += ["", *_named([outputs[place] for place in shown])] if shown else []
     return Report(lines=lines, cards=cards, title=f"{path}: {plural(len(outputs), 'output')}")
 
 
@@ -123,7 +123,7 @@ def _lines(outputs: Sequence[Output]) -> list[str]:
     models = Counter(printable(one.text("model") or "not recorded", 80) for one in outputs)
     lines.append(line("models", counted(dict(models.most_common(_MOST_SIZES)))))
     seeds = [seed for one in outputs if (seed := one.count("seed")) is not None]
-    lines.append(line("seeds", f"{seeds[0]}" if len(seeds) == 1 else f"{len(set(seeds)):,} different ones"))
+    lines.append(line("seeds", str(seeds[0]) if len(set(seeds)) == 1 else f"{len(set(seeds)):,} different"))
     seconds = [value for one in outputs if isinstance(value := one.record.get("seconds"), float) and value > 0]
     lines += [line("seconds", f"{spread(seconds)}, to make one")] if seconds else []
     if faults := [one.fault for one in outputs if one.fault]:
@@ -131,8 +131,13 @@ def _lines(outputs: Sequence[Output]) -> list[str]:
     return lines
 
 
-def _line(output: Output) -> str:
-    return f"  {printable(output.name, 40):<28}  {printable(output.text('prompt'), 90)}".rstrip()
+def _named(outputs: Sequence[Output]) -> list[str]:
+    names = [tail(one.name, 40) for one in outputs]
+    width = max(map(len, names))
+    return [
+        f"  {name:<{width}}  {printable(one.text('prompt'), 110)}".rstrip()
+        for name, one in zip(names, outputs, strict=True)
+    ]
 
 
 def _card(output: Output) -> tuple[Card, str]:
@@ -142,7 +147,7 @@ def _card(output: Output) -> tuple[Card, str]:
     except MediaError as error:
         frames, num, fault = None, 0, error.reason
     seed = output.count("seed")
-    facts = [printable(output.name, 60)]
+    facts = [tail(output.name, 60)]
     if frames is not None:
         size = f"{frames.shape[2]}x{frames.shape[1]}"
         facts += [output.size[0] if output.record else size, plural(num, "frame") if num > 1 else "picture"]

@@ -7,10 +7,11 @@ import numpy as np
 from jaxtyping import UInt8
 
 from lumos.look.sheet import Card, strip_of
-from lumos.look.words import line, plural, printable
+from lumos.look.words import line, plural, printable, tail
 
 LOW_DB = 22.0
 """Below it a clip is a blotch of its source."""
+_NAME_WIDTH, _NO_CAPTION = 40, "(no caption)"
 _LEAST_ERROR = 1e-3
 """Of the mean square, so that equal clips have a PSNR: 78 dB."""
 
@@ -24,35 +25,36 @@ class Pair:
     """Size, length and rate, in words."""
     source_name: str
     source: UInt8[np.ndarray, "F H W 3"] | None = None
-    decoded: UInt8[np.ndarray, "G H W 3"] | None = None
-    """At least as many frames as the source has."""
+    decoded: UInt8[np.ndarray, "G h w 3"] | None = None
     fault: str = ""
     """Why one of the two is not there."""
 
     @property
     def psnr_db(self) -> float | None:
-        """PSNR over all pixels of the frames that both have; None where one is not there."""
-        if self.source is None or self.decoded is None or self.source.shape[1:] != self.decoded.shape[1:]:
+        """PSNR over all pixels of both; None where one is not there, or they are not of one shape."""
+        if self.source is None or self.decoded is None or self.source.shape != self.decoded.shape:
             return None
-        num = min(len(self.source), len(self.decoded))
-        return psnr_db(self.source[:num], self.decoded[:num])
+        return psnr_db(self.source, self.decoded)
 
     def card(self) -> Card:
         """How it is shown."""
         found = [("source", self.source), ("decoded", self.decoded)]
         strips = [strip_of(frames, label) for label, frames in found if frames is not None]
-        facts = [
-            self.facts,
-            f"{self.psnr_db:.1f} dB" if self.psnr_db is not None else "",
-            self.fault or self.source_name,
-        ]
-        return Card(strips=strips, text=self.caption or "(no caption)", note=" · ".join(filter(None, facts)))
+        db = f"{self.psnr_db:.1f} dB" if self.psnr_db is not None else ""
+        note = " · ".join(filter(None, [self.facts, db, self.fault or tail(self.source_name, 60)]))
+        return Card(strips=strips, text=self.caption or _NO_CAPTION, note=note)
 
-    def line(self) -> str:
-        """The same in words."""
-        db = f"{self.psnr_db:5.1f} dB" if self.psnr_db is not None else " " * 8
-        fault = f"  [{printable(self.fault)}]" if self.fault else ""
-        return f"  {db}  {printable(self.source_name, 40):<28}  {printable(self.caption or '(no caption)', 70)}{fault}"
+
+def pair_lines(pairs: Sequence[Pair]) -> list[str]:
+    """A line for each: PSNR, source, caption, and what is wrong."""
+    names = [tail(pair.source_name, _NAME_WIDTH) for pair in pairs]
+    width = max(map(len, names), default=0)
+    lines = []
+    for pair, name in zip(pairs, names, strict=True):
+        db = f"{pair.psnr_db:5.1f} dB" if pair.psnr_db is not None else "    -   "
+        fault = f"  [{printable(pair.fault, 160)}]" if pair.fault else ""
+        lines.append(f"  {db}  {name:<{width}}  {printable(pair.caption or _NO_CAPTION, 90)}{fault}")
+    return lines
 
 
 def psnr_db(source: UInt8[np.ndarray, "F H W 3"], decoded: UInt8[np.ndarray, "F H W 3"]) -> float:
@@ -65,16 +67,16 @@ def psnr_lines(pairs: Sequence[Pair]) -> list[str]:
     """What is said of the PSNR of all pairs, and what to do where it is low."""
     found = [(value, pair) for pair in pairs if (value := pair.psnr_db) is not None]
     if not found:
-        without = "no source was found" if all(pair.source is None for pair in pairs) else "nothing was decoded"
+        has_source = any(pair.source is not None for pair in pairs)
+        without = "nothing was decoded" if has_source else "no source was found; --media says where they are"
         return [line("PSNR", f"not known: {without}")]
-    values = [value for value, _ in found]
     lowest, pair = min(found, key=lambda one: one[0])
-    mean = sum(values) / len(values)
+    mean = sum(value for value, _ in found) / len(found)
     said = f"{mean:.1f} dB, mean of {plural(len(found), 'clip')} beside their sources"
-    lines = [line("PSNR", f"{said}; lowest {lowest:.1f} ({printable(pair.source_name, 60)})")]
+    lines = [line("PSNR", f"{said}; lowest {lowest:.1f} ({tail(pair.source_name, 60)})")]
     if mean < LOW_DB:
         lines.append(
-            line("", f"below {LOW_DB:g} dB: what comes back are blotches, and no model of these clips makes better")
+            line("", f"below {LOW_DB:g} dB: blotches come back, and no model of these clips makes better ones;")
         )
-        lines.append(line("", "ones; take another tokenizer or VAE, one that knows such pictures"))
+        lines.append(line("", "pre-tokenise with another tokenizer or VAE, one that knows such pictures"))
     return lines

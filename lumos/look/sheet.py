@@ -18,7 +18,7 @@ FRAMES = 4
 
 _SUFFIXES = (".png", ".jpg", ".webp")
 _SIDE_PX, _WIDEST = 128, 2.5
-_PAGE_PX, _GAP_PX, _PAD_PX, _BETWEEN_PX, _LABEL_PX = 1640, 16, 12, 3, 62
+_PAGE_PX, _GAP_PX, _PAD_PX, _BETWEEN_PX, _LABEL_PX = 1920, 16, 12, 3, 62
 _TITLE_PX, _TEXT_PX, _NOTE_PX, _MOST_LINES = 20, 14, 12, 3
 _LEAST_TEXT_PX = 190
 _PAGE, _CARD, _EDGE, _INK, _GREY = "#f3f3f0", "#ffffff", "#dcdcd6", "#1c1c1c", "#75756e"

@@ -73,6 +73,25 @@ def columns(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]
     return [_INDENT + row for row in joined]
 
 
+def share(part: float) -> str:
+    """A share in percent.
+
+    >>> share(0.396), share(0.0002)
+    ('39.6%', 'less than 0.1%')
+    """
+    return f"{part:.1%}" if part >= 1e-3 else "less than 0.1%"
+
+
+def tail(text: object, most: int) -> str:
+    """The end of a stranger's text, of a path the part that tells.
+
+    >>> tail("/somewhere/clips/a.mp4", 12)
+    '…clips/a.mp4'
+    """
+    shown = printable(text, 4096)
+    return shown if len(shown) <= most else f"…{shown[1 - most :]}"
+
+
 def printable(text: object, most: int = 100) -> str:
     r"""A stranger's text in one line, cut to `most` characters; what a terminal would obey is a question mark.
 
