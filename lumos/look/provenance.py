@@ -42,7 +42,7 @@ class Provenance:
         if "\0" in source or not source:
             return None
         places = [Path()] if Path(source).is_absolute() else self.places
-        return next((path for place in places if (path := place / source).is_file()), None)
+        return next((path for place in places if _is_file(path := place / source)), None)
 
 
 def provenance_of(path: Path, *, media: Path | None) -> Provenance:
@@ -79,6 +79,14 @@ def unfinished_shards(path: Path) -> list[Path]:
     if not path.is_dir() or (path / INDEX_NAME).exists():
         return []
     return sorted(path.glob(_SHARDS))
+
+
+def _is_file(path: Path) -> bool:
+    """Whether a file is there; no name of a stranger's is an error."""
+    try:
+        return path.is_file()
+    except OSError:  # too long to be a name
+        return False
 
 
 def _object_in(file: Path) -> dict[str, Any]:

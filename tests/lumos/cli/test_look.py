@@ -87,7 +87,5 @@ def test_a_csv_goes_to_the_dry_run_of_pre_tokenisation(lumos: Lumos, monkeypatch
 
 def test_words_before_and_after_a_csv_are_told_apart() -> None:
     assert look.split_words(["set", "--num", "2"]) == (["set", "--num", "2"], [])
-    assert look.split_words(["--target_size", "64", "A.CSV", "--debug"]) == (
-        ["A.CSV", "--debug"],
-        ["--target_size", "64"],
-    )
+    mine, theirs = ["A.CSV", "--debug"], ["--target_size", "64"]
+    assert look.split_words([*theirs, *mine]) == (mine, theirs)

@@ -31,7 +31,7 @@ def test_a_set_is_counted_decoded_and_put_beside_its_sources(coded: Path, ckpts:
     report = look_at_code_clips(coded, LookRequest(ckpts=ckpts))
     said = "\n".join(report.lines)
     assert said.startswith(f"{coded}: 3 clips of codes, for Lumos-1\n")
-    assert ["96x64", "8", "4", "2", "3"] in [line.split() for line in report.lines]
+    assert ["64x32", "8", "4", "2", "3"] in [line.split() for line in report.lines]
     assert "captions    9 to 10 letters, median 9 (3 words); 2 different" in said
     assert "skipped     1 row gave no clip: missing file 1" in said
     assert "tokenizer   lumos-tiny, which made the codes" in said
@@ -40,7 +40,7 @@ def test_a_set_is_counted_decoded_and_put_beside_its_sources(coded: Path, ckpts:
     assert "blotches" not in said
     assert [[strip.label for strip in card.strips] for card in report.cards] == [["source", "decoded"]] * 3
     assert [card.text for card in report.cards] == ["a red box", "a blue box", "a red box"]
-    assert "96x64 · 8 frames · 4 fps · " in report.cards[0].note
+    assert "64x32 · 8 frames · 4 fps · " in report.cards[0].note
 
 
 def test_a_set_that_is_not_finished_is_looked_at_too(coded: Path, ckpts: Path) -> None:

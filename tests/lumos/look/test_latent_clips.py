@@ -27,7 +27,7 @@ def test_a_set_is_counted_decoded_and_put_beside_its_sources(encoded: Path, ckpt
     report = look_at_latent_clips(encoded, LookRequest(ckpts=ckpts))
     said = "\n".join(report.lines)
     assert said.startswith(f"{encoded}: 3 clips of latents, for Lumina-Video (no index yet")
-    assert ["64x64", "12", "4x3x8x8", "0", "3"] in [line.split() for line in report.lines]
+    assert ["64x32", "12", "4x3x4x8", "0", "3"] in [line.split() for line in report.lines]
     assert "fps         4\n" in said
     assert "motion      none; known of 0 of 3 videos" in said
     assert "VAE         lumina-tiny/vae, which made the latents" in said

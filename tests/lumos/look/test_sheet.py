@@ -72,7 +72,7 @@ def test_what_is_no_picture_is_refused_before_the_work(tmp_path: Path) -> None:
     (tmp_path / "in.png").write_bytes(b"mine")
     with pytest.raises(ValueError, match=r"give a name that ends in \.png or"):
         check_sheet(tmp_path / "a.mp4", inputs={})
-    with pytest.raises(ValueError, match="in.png"):
+    with pytest.raises(ValueError, match=r"in\.png"):
         check_sheet(tmp_path / "in.png", inputs={"the set": tmp_path / "in.png"})
     with pytest.raises(ValueError, match="there is nothing to show"):
         write_sheet(tmp_path / "a.png", [], title="")
