@@ -143,7 +143,7 @@ def test_a_damaged_clip_is_counted_and_the_others_are_looked_at(
 
 def test_names_of_a_stranger_obey_nothing(tmp_path: Path, ckpts: Path) -> None:
     clip = make_clip(0)
-    for number, source in enumerate(("a\0b", "../" * 40 + "etc/passwd", "\x1b[2J", "/dev/zero", "http://a/b.mp4")):
+    for number, source in enumerate(("a\0b", "../" * 40 + "etc/passwd", "\x1b[2J", "/dev/zero", "file:/etc/passwd")):
         with ClipWriter(tmp_path / str(number)) as writer:
             writer.add(clip_of(np.full((3, 4, 8), 1), source=source, caption="\x1b]0;hi\x07" + clip.caption))
         said = look(tmp_path / str(number), ckpts)
