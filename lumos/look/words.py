@@ -17,7 +17,7 @@ def line(name: str, text: str) -> str:
     return f"{_INDENT}{name:<{_NAME_WIDTH}}{text}"
 
 
-def spread(values: Sequence[float] | np.ndarray, unit: str = "") -> str:
+def spread(values: Sequence[int] | Sequence[float] | np.ndarray, unit: str = "") -> str:
     """The least, the middle and the largest of some values, or that there are none.
 
     >>> spread([3, 9, 4], "tokens")
@@ -34,7 +34,7 @@ def spread(values: Sequence[float] | np.ndarray, unit: str = "") -> str:
     )
 
 
-def number(value: float) -> str:
+def number(value: int | float | np.number) -> str:
     """A count with commas, or a number with as many digits as are of use.
 
     >>> [number(value) for value in (12345, 2.5, 0.03125)]
