@@ -7,21 +7,28 @@ with loading("pre_tokenize"):
     import sys
     from collections.abc import Sequence
     from pathlib import Path
-    from typing import Any, get_args
+    from typing import Annotated, Any, get_args
 
     import torch
 
     from lumos.cli.exit_status import CHECK_FAILED, status_of
     from lumos.cli.option import OptionParser, said_as_options
+    from lumos.look.sheet import check_sheet
     from lumos.media.decord_frames import Reader
     from lumos.media.inputs import choose_device, pin
     from lumos.media.parquet_rows import INDEX_NAME
+    from pre_tokenize.dry_run import DryRun, in_words, look_at, write_kept
     from pre_tokenize.encode import Limits
-    from pre_tokenize.job import DTYPES, TF32, job_of
+    from pre_tokenize.job import DTYPES, TF32, Job, job_of
     from pre_tokenize.ledger import FORMS, MANIFEST, REPORT, likely_cause
-    from pre_tokenize.table import modality_of, read_table
+    from pre_tokenize.table import Table, modality_of, read_table
     from pre_tokenize.work import PACE, Place, work
+    from xllmx.number_range import Range, check_number
     from xllmx.place import check_file, check_folder, inputs_of
+
+
+_SAID = ("size", "target_size", "target_fps", "target_duration", "most_seconds", "frame_choice")
+"""Settings that decide which rows are kept, and how they are cut."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,12 +41,17 @@ def _main(arguments: Sequence[str] | None) -> int:
     options = option_parser().parse_args(arguments)
     try:
         with said_as_options(vars(options), separator="_"):
-            report = run(options)
+            report = look(options) if options.dry_run else run(options)
     except torch.OutOfMemoryError as error:
         raise ValueError("the GPU's memory is full; give a smaller --batch_size") from error
-    alone = options.splits == options.all_tasks == 1  # of several processes concat_record says it, of all rows
+    alone = (
+        options.splits == options.all_tasks == 1 or options.dry_run
+    )  # of several processes concat_record says it, of all rows
     if alone and not report["clips"]:
-        print(f"pre_tokenize: there is no clip: {likely_cause(report)}", file=sys.stderr)
+        cause = likely_cause(report)
+        if options.dry_run:  # which writes no report, and has named the rows
+            cause = cause.removesuffix("; report.json has every row")
+        print(f"pre_tokenize: there is no clip: {cause}", file=sys.stderr)
         return CHECK_FAILED
     return 0
 
@@ -47,12 +59,12 @@ def _main(arguments: Sequence[str] | None) -> int:
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Make what is left of this process's rows; return its report, which is also written and printed."""
     place = Place(task=(options.task_id, options.all_tasks), rank=(options.rank, options.splits))
-    table = read_table(options.input_file)
-    if options.modality is None:
-        options.modality = modality_of(table)
-    if options.video_frame_batch_size is not None:
-        print("--video_frame_batch_size has no meaning: the tokenizer takes whole clips; --batch_size says how many")
-    job, limits = job_of(options), _limits(options)
+    for name in ("sheet", "sheet_clips"):
+        if getattr(options, name) is not None:
+            raise ValueError(f"--{name} goes with --dry_run; leave it out, or look at what was made: lumos look FOLDER")
+    if options.output_dir is None:
+        raise ValueError("--output_dir is missing; say where the shards go, or --dry_run to see what would be kept")
+    table, job, limits = _asked(options)
     folder = place.folder_in(options.output_dir)
     _check_output(options, folder)
     return work(
@@ -63,6 +75,42 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         settings={"to": options.to, **job.settings},
         load=lambda: (job.load(limits), limits),
     )
+
+
+def look(options: argparse.Namespace) -> dict[str, Any]:
+    """Say which of this process's rows would give clips, and why not the others; return the counts. Nothing is made."""
+    place = Place(task=(options.task_id, options.all_tasks), rank=(options.rank, options.splits))
+    table, job, limits = _asked(options)
+    num = 16 if options.sheet_clips is None else options.sheet_clips
+    check_number("sheet_clips", Annotated[int, Range(1, 400)], num)
+    sheet = None if options.sheet is None else Path(options.sheet)
+    if sheet is not None:
+        check_sheet(sheet, inputs={"--input_file": table.file})
+    rows, reader = place.rows_of(table), job.reader()
+    asked = [f"--{name} {job.settings[name]}" for name in _SAID if name in job.settings]
+    what = ", ".join([f"to be {options.to} of {options.modality}s", *asked])
+    found = DryRun(num_rows=len(rows), most_shown=num if sheet else 0)
+    try:
+        look_at(found, table, reader, rows=rows, num_workers=limits.num_workers)
+    finally:  # after Ctrl-C what was found is said too
+        if found.num_done:
+            print(in_words(found, table, what=what))
+    if not found.num_done:
+        raise ValueError("no row is this process's; give fewer --splits or --all_tasks")
+    if sheet is not None and found.num_kept:
+        kept = f"{found.num_kept:,} of {found.num_done:,} rows would be kept"
+        print(f"{sheet}: {write_kept(sheet, found, title=f'{table.file.name}: {kept}')} of them in pictures")
+    return found.report()
+
+
+def _asked(options: argparse.Namespace) -> tuple[Table, Job, Limits]:
+    """The table, what is made of it and within which limits; `options` is completed."""
+    table = read_table(options.input_file)
+    if options.modality is None:
+        options.modality = modality_of(table)
+    if options.video_frame_batch_size is not None:
+        print("--video_frame_batch_size has no meaning: the tokenizer takes whole clips; --batch_size says how many")
+    return table, job_of(options), _limits(options)
 
 
 def _check_output(options: argparse.Namespace, folder: Path) -> None:
@@ -92,7 +140,7 @@ def option_parser() -> argparse.ArgumentParser:
     parser = OptionParser(prog="python -m pre_tokenize", description="CSV of media and captions -> shards.")
     add = parser.add_argument
     add("--input_file", "--in_filename", required=True, help="CSV with the columns path,text (others are let be)")
-    add("--output_dir", "--out_dir", required=True, help="where {task}-in-{tasks}/{rank}-of-{splits}/ are made")
+    add("--output_dir", "--out_dir", help="where {task}-in-{tasks}/{rank}-of-{splits}/ are made")
     add("--modality", choices=["image", "video"], help="what the CSV lists; if not given, as its files' names end")
     add("--to", choices=list(FORMS), default="codes", help="codes of Lumos-1, or latents of Lumina-Video")
     add("--target_size", type=int, help="of codes, 352: 256p, 528: 384p, 656: 480p; of latents 256, 512 or 960")
@@ -120,6 +168,9 @@ def option_parser() -> argparse.ArgumentParser:
     add("--video_frame_batch_size", type=int, help="taken, as the release does, and without meaning")
     add("--shard_rows", type=int, help="rows per shard, what a kill can cost: 512 images, 64 videos")
     add("--num_workers", type=int, default=2, help="threads that decode ahead")
+    add("--dry_run", action="store_true", help="say which rows would be kept, and why not the others; make nothing")
+    add("--sheet", metavar="FILE", help="with --dry_run: a picture of rows as they would be cut, .png")
+    add("--sheet_clips", type=int, metavar="N", help="how many rows are on it (16)")
     return parser
 
 

@@ -77,17 +77,13 @@ class Target:
                 )
 
 
-class Codes:
-    """Turns items into clips with a pair of tokenizers."""
+class ClipFrames:
+    """Reads items as the frames of clips."""
 
     captioned = True
 
-    def __init__(self, target: Target, *, text: TextEncoder, visual: VideoEncoder, device: str) -> None:
-        """Take tokenizers; ValueError where the text tokenizer has no word for a setting of the target."""
-        target.check(text.vocab)
-        self._target, self._text, self._visual, self._device = target, text, visual, device
-
-    write_shard = staticmethod(write_shard)
+    def __init__(self, target: Target) -> None:
+        self._target = target
 
     def read(self, path: Path) -> Pixels:
         """The pixels of an item in its bucket. Raises `MediaError`."""
@@ -100,6 +96,20 @@ class Codes:
         fps, duration = target.fps, target.duration
         how: dict[str, Any] = {"frame_choice": target.frame_choice, "reader": target.reader}
         return read_clip(path, fps=fps, duration=duration, size=target.size, **how)
+
+
+class Codes:
+    """Turns items into clips with a pair of tokenizers."""
+
+    captioned = True
+
+    def __init__(self, target: Target, *, text: TextEncoder, visual: VideoEncoder, device: str) -> None:
+        """Take tokenizers; ValueError where the text tokenizer has no word for a setting of the target."""
+        target.check(text.vocab)
+        self._target, self._text, self._visual, self._device = target, text, visual, device
+        self.read = ClipFrames(target).read
+
+    write_shard = staticmethod(write_shard)
 
     def network(self, batch: Sequence[Pixels]) -> Tensor:
         """Codes [B, T, H, W] of items of one shape."""

@@ -8,6 +8,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import Annotated, Any, Protocol, TypeVar
@@ -48,16 +49,21 @@ _I = TypeVar("_I")
 _O = TypeVar("_O")
 
 
-class Product(Protocol):
-    """What items are made into."""
+class Reader(Protocol):
+    """How items are read."""
 
     captioned: bool
     """Whether a row without a caption is skipped."""
-    write_shard: WriteShard
-    """Writes what was made of a stretch of rows."""
 
     def read(self, path: Path) -> Pixels:
         """Decode and crop a file; called by several threads at once. Raises `MediaError` with the reason."""
+
+
+class Product(Reader, Protocol):
+    """What items are made into."""
+
+    write_shard: WriteShard
+    """Writes what was made of a stretch of rows."""
 
     def network(self, batch: Sequence[Pixels]) -> Tensor:
         """Run the network on pixels of one shape; the result is on the CPU."""
@@ -99,7 +105,7 @@ class Encoder:
         shards = [range(start, min(start + size, gap.stop)) for start, gap in starts]
         items, pace = (self._table.items[row] for row in chain(*shards)), Pace()
         with ThreadPoolExecutor(self._limits.num_workers) as pool:
-            decoded = _ahead(pool, self._decode, items, ahead)
+            decoded = _ahead(pool, partial(_decode, self._table, self._product), items, ahead)
             for rows in shards:
                 made = self._shard(islice(decoded, len(rows)), on_row, pace)
                 skipped = [outcome for outcome in made if isinstance(outcome, Skip)]
@@ -124,19 +130,29 @@ class Encoder:
             made |= self._encode(batch, pace)
         return [made[row] for row in sorted(made)]
 
-    def _decode(self, item: Item) -> Decoded:
-        if self._product.captioned and not item.text:
-            return item, Skip(row=item.row, path=item.path, reason=EMPTY_CAPTION)
-        try:
-            with media_errors(item.path):
-                return item, self._product.read(self._table.locate(item))
-        except MediaError as error:
-            return item, Skip(row=item.row, path=item.path, reason=error.reason, detail=error.detail)
-
     def _encode(self, batch: list[tuple[Item, Pixels]], pace: Pace) -> Mapping[int, Made]:
         with pace.network(len(batch)):
             outputs = self._product.network([pixels for _, pixels in batch])
         return self._product.made(batch, outputs)
+
+
+def read_items(table: Table, reader: Reader, rows: Iterable[int], *, num_workers: int) -> Iterator[Decoded]:
+    """Yield items in order, each read or with its reason, as for a network that there is not."""
+    pool = ThreadPoolExecutor(num_workers)
+    try:
+        yield from _ahead(pool, partial(_decode, table, reader), (table.items[row] for row in rows), 2 * num_workers)
+    finally:  # after Ctrl-C what was found is said at once
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _decode(table: Table, reader: Reader, item: Item) -> Decoded:
+    if reader.captioned and not item.text:
+        return item, Skip(row=item.row, path=item.path, reason=EMPTY_CAPTION)
+    try:
+        with media_errors(item.path):
+            return item, reader.read(table.locate(item))
+    except MediaError as error:
+        return item, Skip(row=item.row, path=item.path, reason=error.reason, detail=error.detail)
 
 
 def on_device(clips: Sequence[np.ndarray], *, device: str) -> Tensor:

@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,9 @@ from lumos.media.decord_frames import choose_reader
 from lumos.tokenizer.files import tokenizer_files
 from lumos.tokenizer.text import TextTokenizer
 from lumos.tokenizer.visual import VisualTokenizer
-from pre_tokenize.codes import Codes, Target
-from pre_tokenize.encode import Limits, Product
-from pre_tokenize.latents import Latents, LatentTarget
+from pre_tokenize.codes import ClipFrames, Codes, Target
+from pre_tokenize.encode import Limits, Product, Reader
+from pre_tokenize.latents import LatentFrames, Latents, LatentTarget
 from pre_tokenize.ledger import sha256_of
 
 DTYPES = {
@@ -52,6 +53,8 @@ class Job:
 
     load: Callable[[Limits], Product]
     """Reads networks and tokenizers."""
+    reader: Callable[[], Reader]
+    """How items are read, while no network is."""
     settings: Mapping[str, Any]
     """What must be the same for all rows of an output, by the names of the options."""
 
@@ -93,8 +96,13 @@ def _codes(options: argparse.Namespace) -> Job:
         pair = VisualTokenizer.from_pretrained(visual, device=limits.device, dtype=dtype)
         return Codes(target, text=TextTokenizer.from_file(text), visual=pair, device=limits.device)
 
+    def reader() -> ClipFrames:
+        target.check(TextTokenizer.from_file(text).vocab)
+        return ClipFrames(target)
+
     return Job(
         load=load,
+        reader=reader,
         settings={
             "modality": target.modality,
             "target_size": target.size,
@@ -133,6 +141,7 @@ def _latents(options: argparse.Namespace) -> Job:
 
     return Job(
         load=load,
+        reader=partial(LatentFrames, target, spatial=identity.spatial, temporal=identity.temporal),
         settings={
             "modality": target.modality,
             "target_size": target.size,

@@ -51,21 +51,19 @@ class LatentTarget:
         check_number("--most_seconds", int, self.most_seconds, Range(1, 100_000))
 
 
-class Latents:
-    """Turns items into latents with a VAE."""
+class LatentFrames:
+    """Reads items as the frames that a VAE takes."""
 
     captioned = True
 
-    def __init__(self, target: LatentTarget, *, vae: VideoVAE, identity: VAEIdentity, device: str) -> None:
-        """Take a VAE; ValueError where crops are no multiple of its latents' pixels."""
-        if PATCH_PX % vae.spatial:
+    def __init__(self, target: LatentTarget, *, spatial: int, temporal: int) -> None:
+        """Take the pixels and frames of a latent; ValueError where crops are no multiple of its pixels."""
+        if PATCH_PX % spatial:
             raise ValueError(
-                f"--vae makes a latent of {vae.spatial} px, and crops are multiples of {PATCH_PX}; give another VAE"
+                f"--vae makes a latent of {spatial} px, and crops are multiples of {PATCH_PX}; give another VAE"
             )
-        self._target, self._vae, self._device = target, vae, device
-        self._sizes = crop_sizes(target.size)
-        self._rule = partial(clip_frames, fps=target.fps, frames_per_latent=vae.temporal, most_s=target.most_seconds)
-        self.write_shard = partial(write_latent_shard, vae=identity)
+        self._target, self._sizes = target, crop_sizes(target.size)
+        self._rule = partial(clip_frames, fps=target.fps, frames_per_latent=temporal, most_s=target.most_seconds)
 
     def read(self, path: Path) -> Pixels:
         """The frames of an item in its crop. Raises `MediaError`."""
@@ -88,6 +86,18 @@ class Latents:
             found = f"{width}x{height} px, fewer than {self._target.size}x{self._target.size}"
             raise MediaError("source", TOO_SMALL, f"{found}; it is never scaled up")
         return crop_to_bucket(pixels[None], nearest_size(width, height, self._sizes))[0]
+
+
+class Latents:
+    """Turns items into latents with a VAE."""
+
+    captioned = True
+
+    def __init__(self, target: LatentTarget, *, vae: VideoVAE, identity: VAEIdentity, device: str) -> None:
+        """Take a VAE; ValueError where crops are no multiple of its latents' pixels."""
+        self._target, self._vae, self._device = target, vae, device
+        self.read = LatentFrames(target, spatial=vae.spatial, temporal=vae.temporal).read
+        self.write_shard = partial(write_latent_shard, vae=identity)
 
     def network(self, batch: Sequence[Pixels]) -> Tensor:
         """Scaled latents [B, C, T, H, W], bf16, of items of one shape; NaN for one that has none."""

@@ -23,6 +23,7 @@ for ((i = 0; i < $#; i++)); do
         --splits=*) splits=${arguments[i]#*=} ;;
         --all_tasks) all_tasks=${arguments[i + 1]-} ;;
         --all_tasks=*) all_tasks=${arguments[i]#*=} ;;
+        --dry_run | --dry-run) exec "$python" -m pre_tokenize "$@" ;;
         --output_dir | --out_dir) output_dir=${arguments[i + 1]-} ;;
         --output_dir=* | --out_dir=*) output_dir=${arguments[i]#*=} ;;
     esac

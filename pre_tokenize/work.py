@@ -1,5 +1,6 @@
 """One process's share of a table: claimed, made, reported. Each command that makes something of a table does it so."""
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,6 +81,7 @@ def work(
                 f"{folder}: {pace['clips_per_s']:.2f} clips/s, {pace['network_share']:.0%} of the time in the network"
             )
         report = ledger.report()
-        write_json(folder / REPORT, report)
+        where = os.fsencode(table.file.absolute()).decode(errors="replace")  # a name may be no UTF-8
+        write_json(folder / REPORT, {"input_file": where, **report})
     print(f"{folder}: {summary(report)}")
     return report

@@ -9,7 +9,7 @@ from pathlib import Path
 
 REPO = Path(__file__).resolve().parent.parent
 _PACKAGES = ("lumos", "xllmx", "eval", "pre_tokenize", "benchmarks")
-_SUBCOMMANDS = "generate|train|tokenize|evaluate|plot|export|download|doctor"
+_SUBCOMMANDS = "generate|train|tokenize|look|evaluate|plot|export|download|doctor"
 _BEGIN = rf"(?:[A-Z_]+=\S+ )*(?:lumos (?:{_SUBCOMMANDS})\b|python -m [\w.]+|bash [\w/.-]+\.sh\b|torchrun )"
 _TOLD = re.compile(rf"(?:^|: |; |then )({_BEGIN}.*)")
 _QUOTED = re.compile(rf"`({_BEGIN}[^`]*)`", re.DOTALL)

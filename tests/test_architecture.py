@@ -23,7 +23,8 @@ ARROWS = {
 """Package -> our packages it may import; `benchmarks -> eval, pre_tokenize -> lumos -> xllmx -> torch`."""
 
 WINGS = {
-    "cli": {"cli", "lumos1", "lumina_video", "tokenizer", "media", "hub", "shapes"},
+    "cli": {"cli", "lumos1", "lumina_video", "tokenizer", "media", "hub", "shapes", "look"},
+    "look": {"look", "lumos1", "lumina_video", "tokenizer", "media", "hub"},
     "lumos1": {"lumos1", "tokenizer", "media", "hub"},
     "lumina_video": {"lumina_video", "shapes", "media", "hub"},
     "tokenizer": {"tokenizer", "shapes", "media", "hub"},

@@ -11,6 +11,7 @@ import torch
 from eval.custom.__main__ import parse as parse_custom
 from eval.shapes.__main__ import _parser as shapes_parser
 from lumos.cli.commands import parser as lumos_parser
+from lumos.cli.look import split_words
 from lumos.cli.training.training_run import load_run
 from lumos.lumos1.ardf import history_pattern, mask_ratio
 from lumos.lumos1.model.attention import frame_causal_mask
@@ -53,6 +54,11 @@ def test_files_that_are_named_are_there(page: str) -> None:
 
 def understood(options: list[str]) -> None:
     """Parse a `lumos` command as it would be, its config read."""
+    if options[0] == "look":
+        own, rest = split_words(options[1:])
+        options = ["look", *own]
+        if rest:  # of a CSV's dry run
+            pre_tokenize_parser().parse_args(["--dry_run", "--input_file", own[0], *rest])
     parsed = lumos_parser().parse_args(options)
     if options[0] == "train":
         load_run(parsed.config, parsed.overrides)

@@ -83,6 +83,9 @@ STORY: dict[str, list[str]] = {
     "lumos tokenize --modality video --input_file videos.csv --output_dir data/video "
     "--target_size 64 --target_fps 6 --target_duration 2 --visual_tokenizer lumos-tiny": [],
     "lumos train --config configs/train/debug.yaml trainer.run_dir=runs/debug task.data.video=CLIPS": [],
+    "lumos look videos.csv --target_size 64 --target_fps 6 --target_duration 2": [],
+    "lumos look videos.csv --target_size 64 --target_fps 6 --target_duration 2 --out before.png": [],
+    "lumos look data/video --out sheet.png": ["--num", "2"],
     "lumos plot runs/mine --out curves.png": [],
     "lumos export runs/mine models/mine": [],
     "lumos generate --model models/mine --prompt 'a red circle moves to the right'": SMALL,
@@ -95,6 +98,7 @@ STORY: dict[str, list[str]] = {
     "lumos generate --from-json square.gif.json --out again.gif": [],
     "lumos generate --prompt 'a green ring shrinks' --fast": SMALL,
     "lumos generate --prompt-file eval/prompts/custom_t2v.json --batch-size 8 --out outputs/t2v": SMALL,
+    "lumos look outputs/t2v --out outputs.png": [],
     "bash eval/inference_custom_t2v.sh": ["num_inference_steps=1", "num_frames=5"],
     "bash eval/inference_custom_t2i.sh --prompts mine.jsonl --samples 4 --seed 7 num_inference_steps=20": [
         "num_inference_steps=1"

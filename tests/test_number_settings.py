@@ -26,6 +26,7 @@ from xllmx.number_range import check_number
 GIVEN: dict[str, dict[str, Any]] = {
     "eval.shapes.run.RunConfig": {"model": "m", "out": Path("o")},
     "lumos.cli.training.preview.PreviewConfig": {},
+    "lumos.look.report.LookRequest": {},
     "lumos.lumina_video.config.LuminaVideoConfig": {},
     "lumos.lumina_video.scale.Scale": {"frames": 2, "pixels": 4},
     "lumos.lumina_video.settings.LuminaVideoSettings": {
@@ -95,6 +96,8 @@ MADE_BY_US = {
     "lumos.lumos1.training.cost.BatchLoad", "lumos.lumos1.training.cost.SequenceShape",
     "lumos.lumos1.training.length_limit.Selection", "lumos.lumos1.training.samples.Sample", "lumos.media.video.Shown",
     "lumos.shapes.caption.ObjectClaim", "lumos.shapes.describe.ObjectReading", "lumos.shapes.segment.Blob",
+    "eval.shapes.look.Look", "lumos.look.code_clips._Seen", "lumos.look.latent_clips._Seen",
+    "lumos.look.provenance.Provenance", "pre_tokenize.dry_run.DryRun", "pre_tokenize.dry_run.Kept",
     "pre_tokenize.ledger.Skip", "pre_tokenize.pace.Pace", "pre_tokenize.table.Item", "xllmx.attention.Spans",
     "xllmx.data.broken.Drawn", "xllmx.data.broken.Fault",
     "xllmx.data.order.BatchOrder", "xllmx.loss.LossOutput", "xllmx.loss._Options", "xllmx.number_range.Range",

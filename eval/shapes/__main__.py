@@ -207,8 +207,13 @@ def _motion(args: argparse.Namespace) -> None:
 
 
 def _look(args: argparse.Namespace) -> None:
+    unread = 0
     for path in args.files:
-        print(look(path, args.prompt))
+        found = look(path, args.prompt)
+        print(found.text)
+        unread += found.is_unread
+    if unread:
+        print(f"{unread} of {len(args.files)} clips have no score: their prompts ask for nothing that is read here")
 
 
 def _gallery(args: argparse.Namespace) -> None:

@@ -2,6 +2,7 @@
 
     lumos generate --prompt "a red circle moves to the right"
     lumos train --config configs/train/quickstart.yaml trainer.max_steps=100
+    lumos look FOLDER --out sheet.png
     lumos plot RUN
     lumos export RUN FOLDER
     lumos evaluate shapes run --out outputs/shapes
@@ -19,7 +20,7 @@ with loading("lumos"):
     import sys
     from collections.abc import Callable, Sequence
 
-    from lumos.cli import doctor, download, evaluate, export, generate, plot, tokenize, train
+    from lumos.cli import doctor, download, evaluate, export, generate, look, plot, tokenize, train
     from lumos.cli.exit_status import status_of
     from lumos.cli.option import OptionParser, said_as_options
 
@@ -34,7 +35,7 @@ def parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
     parser = OptionParser(prog="lumos", description="Images and videos from prompts, and what belongs to it.")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for command in (generate, train, tokenize, evaluate, plot, export, download, doctor):
+    for command in (generate, train, tokenize, look, evaluate, plot, export, download, doctor):
         command.add_command(commands)
     return parser
 
@@ -46,7 +47,12 @@ def _main(words: Sequence[str]) -> int:
         return evaluate.run(words[1:])
     if words[:1] == ["train"] and any(word.startswith("--") for word in words):
         words = ["train", *_train_words(words[1:])]
+    of_tokenize: list[str] = []
+    if words[:1] == ["look"]:  # after a CSV there may be options of pre-tokenisation
+        own, of_tokenize = look.split_words(words[1:])
+        words = ["look", *own]
     options = parser().parse_args(words)
+    options.of_tokenize = of_tokenize
     run: Callable[[argparse.Namespace], int] = options.run
     with said_as_options(vars(options)):
         return run(options)

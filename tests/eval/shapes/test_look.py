@@ -68,13 +68,13 @@ def clip(tmp_path: Path) -> Path:
 
 
 def test_a_clip_is_put_into_words(clip: Path):
-    assert look(clip) == f"{clip}: 13 frame(s), red square (right) on white"
+    assert look(clip).text == f"{clip}: 13 frame(s), red square (right) on white"
     assert in_words(Description(objects=(), ground="unknown")) == "nothing on unknown"
 
 
 def test_what_was_asked_is_scored_with_reasons(clip: Path):
-    assert look(clip, "A red box slides right.").endswith("score: 1, as asked")
-    said = look(clip, "a blue square falls")
+    assert look(clip, "A red box slides right.").text.endswith("score: 1, as asked")
+    said = look(clip, "a blue square falls").text
     assert said.endswith("score: 0, colour: red instead of blue; motion: right instead of down")
 
 
@@ -82,6 +82,23 @@ def test_the_record_beside_a_clip_says_what_was_asked(clip: Path, capsys: pytest
     clip.with_name("clip.mp4.json").write_text(json.dumps({"prompt": "a red square moves to the right"}))
     assert main(["look", str(clip)]) == 0
     assert capsys.readouterr().out.endswith("  asked: a red square moves to the right\n  score: 1, as asked\n")
+
+
+def test_prompts_that_cannot_be_read_are_passed_over_and_counted(clip: Path, capsys: pytest.CaptureFixture[str]):
+    other = clip.with_name("other.mp4")
+    other.write_bytes(clip.read_bytes())
+    clip.with_name("clip.mp4.json").write_text(json.dumps({"prompt": "a lighthouse at dusk"}))
+    other.with_name("other.mp4.json").write_text(json.dumps({"prompt": "a red square moves to the right"}))
+    assert main(["look", str(clip), str(other)]) == 0
+    said = capsys.readouterr().out
+    assert "asked: a lighthouse at dusk\n  no score: 'a lighthouse at dusk' names no shape" in said
+    assert "score: 1, as asked" in said
+    assert said.endswith("1 of 2 clips have no score: their prompts ask for nothing that is read here\n")
+
+
+def test_a_record_without_a_prompt_is_none(clip: Path):
+    clip.with_name("clip.mp4.json").write_text(json.dumps({"prompt": 7}))
+    assert look(clip).text.endswith("on white")
 
 
 def test_a_file_that_is_no_clip_ends_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -1,0 +1,109 @@
+"""What stands beside a set of clips about how it was made: settings, rows that were skipped, where the sources were."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from lumos.media.data_yaml import entries_of
+from lumos.media.parquet_rows import INDEX_NAME
+from xllmx.safe.json_text import read_object
+
+_MANIFESTS = ("manifest.json", "*-of-*/manifest.json", "*-in-*/*-of-*/manifest.json")
+_SHARDS = "*-in-*/*-of-*/rows-*.parquet"
+_MOST_FOLDERS = 1000
+"""Processes whose settings are read; they were all run under the same."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """What is known of how a set was made; nothing of one that no pre-tokenisation of ours made."""
+
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Those that all its parts were made with, by the names of the options."""
+    skipped: Mapping[str, int] = field(default_factory=dict)
+    """Rows that gave no clip, by reason."""
+    psnr_db: float | None = None
+    """Mean of the clips that were decoded as the set was made."""
+    num_decoded: int = 0
+    """How many those were."""
+    places: Sequence[Path] = field(default_factory=list)
+    """Folders that the paths of sources may count from."""
+
+    def text(self, name: str) -> str | None:
+        """A setting that is a text, or None."""
+        value = self.settings.get(name)
+        return value if isinstance(value, str) else None
+
+    def find(self, source: str) -> Path | None:
+        """The file of a source, by its name as it is recorded, if it is still somewhere."""
+        if "\0" in source or not source:
+            return None
+        places = [Path()] if Path(source).is_absolute() else self.places
+        return next((path for place in places if _is_file(path := place / source)), None)
+
+
+def provenance_of(path: Path, *, media: Path | None) -> Provenance:
+    """What the files beside a set say; `media` is a folder in which its sources may be.
+
+    Raises:
+        ValueError: such a file is there and damaged.
+    """
+    folders = [entry.path if entry.path.is_dir() else entry.path.parent for entry in entries_of(path)]
+    manifests = [file for folder in folders for pattern in _MANIFESTS for file in sorted(folder.glob(pattern))]
+    manifests = manifests[:_MOST_FOLDERS]
+    parts = [read_object(file) for file in manifests]
+    same = {name: value for name, value in (parts[0].items() if parts else ()) if all(name in part for part in parts)}
+    settings = {name: value for name, value in same.items() if all(part[name] == value for part in parts)}
+    indices = [index for folder in folders if (index := _object_in(folder / INDEX_NAME))]
+    reports = [report for file in manifests if (report := _object_in(file.with_name("report.json")))]
+    skipped: Counter[str] = Counter()
+    for said in indices or reports:
+        skipped.update(_counts(said.get("skipped")))
+    tables = [Path(name).parent for report in reports if isinstance(name := report.get("input_file"), str)]
+    near = [place for folder in folders for place in (folder, *list(folder.absolute().parents)[:2])]
+    measured = _measured(indices)
+    return Provenance(
+        settings=settings,
+        skipped=skipped,
+        num_decoded=sum(num for num, _ in measured),
+        psnr_db=sum(num * db for num, db in measured) / sum(num for num, _ in measured) if measured else None,
+        places=list(dict.fromkeys([*([media] if media else []), *tables, Path(), *near])),
+    )
+
+
+def unfinished_shards(path: Path) -> list[Path]:
+    """The shards of a pre-tokenisation that has no index yet; none of any other folder."""
+    if not path.is_dir() or (path / INDEX_NAME).exists():
+        return []
+    return sorted(path.glob(_SHARDS))
+
+
+def _is_file(path: Path) -> bool:
+    """Whether a file is there; no name of a stranger's is an error."""
+    try:
+        return path.is_file()
+    except OSError:  # too long to be a name
+        return False
+
+
+def _object_in(file: Path) -> dict[str, Any]:
+    """What a file of JSON holds; nothing where there is none, or another kind of thing."""
+    return read_object(file) if file.is_file() else {}
+
+
+def _counts(said: Any) -> dict[str, int]:
+    found = said.items() if isinstance(said, dict) else ()
+    return {reason: count for reason, count in found if type(count) is int and count > 0}
+
+
+def _measured(indices: Sequence[Mapping[str, Any]]) -> list[tuple[int, float]]:
+    """How many clips each index says were decoded, and their mean PSNR."""
+    pairs = [(index.get("num_decoded"), index.get("psnr_db")) for index in indices]
+    return [
+        (num, float(db))
+        for num, db in pairs
+        if type(num) is int and num > 0 and isinstance(db, int | float) and not isinstance(db, bool) and isfinite(db)
+    ]

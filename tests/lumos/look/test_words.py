@@ -1,0 +1,27 @@
+"""Counts and texts as a person reads them."""
+
+import doctest
+
+import pytest
+
+from lumos.look import report, sheet, words
+
+
+@pytest.mark.parametrize("module", [words, report, sheet])
+def test_the_examples_hold(module: object) -> None:
+    found = doctest.testmod(module)
+    assert found.attempted >= 1
+    assert found.failed == 0
+
+
+def test_one_value_has_no_spread() -> None:
+    assert words.spread([4, 4], "words") == "4 words"
+    assert words.spread([]) == "none"
+
+
+@pytest.mark.parametrize("text", ["\x1b]0;title\x07", "a\u202eb", "a\x00b", "\ud800", None, 7, "x" * 10**6])
+def test_a_strangers_text_is_one_short_printable_line(text: object) -> None:
+    shown = words.printable(text, 50)
+    assert shown.isprintable()
+    assert len(shown) <= 51
+    assert len(words.tail(text, 50)) <= 50
