@@ -18,7 +18,7 @@ from eval.prompts.lists import PromptLists
 from lumos.cli.exit_status import status_of
 from lumos.cli.interrupt import loading
 from lumos.cli.jobs.workers import Worker, part_of, worker_of
-from lumos.cli.models.placement_options import add_placement
+from lumos.cli.models.placement_options import add_loading, add_placement
 from lumos.cli.option import OptionParser, said_as_options
 from xllmx.number_range import COUNT, check_number
 from xllmx.safe.json_text import parse_json, unwritable
@@ -26,6 +26,7 @@ from xllmx.safe.json_text import parse_json, unwritable
 if TYPE_CHECKING:  # torch and all: only where outputs are made, so that --help answers at once
     from eval.driver.work import Work
     from lumos.cli.jobs.runner import Settings, SettingsFor
+    from lumos.cli.models.kind import Model
 
 _FIRST_SPEAKS_S = 10
 """Seconds in which the first process of a machine says what is wrong before another one does."""
@@ -139,6 +140,7 @@ def add_options(parser: argparse.ArgumentParser, *, batch_size: int) -> None:
     add("--ckpts", type=Path, help="the folder of checkpoints")
     add("--offload", action="store_true", help="blocks stay in the host's memory until their turn; slow")
     add_placement(parser)
+    add_loading(parser)
 
 
 def parser_of(driver: Driver) -> argparse.ArgumentParser:
@@ -161,7 +163,12 @@ def parser_of(driver: Driver) -> argparse.ArgumentParser:
 
 def how_of(options: argparse.Namespace) -> dict[str, Any]:
     """What the pipeline is loaded with beside device and dtype (`lumos.cli.models.door.find_model`)."""
-    return {name: getattr(options, name) for name in ("offload", "device_map", "max_memory")}
+    return {name: getattr(options, name) for name in ("offload", "device_map", "max_memory", "weights", "lora")}
+
+
+def settings_of(options: argparse.Namespace, model: "Model") -> dict[str, Any]:
+    """The settings asked for, over those of the model's faster sampling if that is asked for."""
+    return {**(model.kind.fast_settings(model.files.defaults) if options.fast else {}), **options.settings}
 
 
 def _drive(driver: Driver, options: argparse.Namespace) -> int:
@@ -183,6 +190,7 @@ def _drive(driver: Driver, options: argparse.Namespace) -> int:
     refuse_task(model, driver.task)
     refuse_how(model, how_of(options))
     refuse_settings(model, options.settings)
+    options.settings = settings_of(options, model)
     work = driver.work(options, model.settings_for)
     recipe = model.recipe(work.settings)
     settings = recipe.settings_for(work.settings, image=None)

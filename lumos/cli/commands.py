@@ -18,6 +18,7 @@ with loading("lumos"):
     import sys
     from collections.abc import Callable, Sequence
 
+    from lumos import __version__
     from lumos.cli import doctor, download, export, generate, plot, tokenize, train
     from lumos.cli.exit_status import status_of
     from lumos.cli.option import OptionParser, said_as_options
@@ -32,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
     parser = OptionParser(prog="lumos", description="Images and videos from prompts, and what belongs to it.")
+    parser.add_argument("--version", action="version", version=f"lumos {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for command in (generate, train, tokenize, plot, export, download, doctor):
         command.add_command(commands)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from lumos.hub.models import RELEASED
+from lumos.hub.models import RELEASED, check_is_no_run, named_folder
 from lumos.lumos1.config import LumosConfig, check_types, said_of
 from lumos.lumos1.training.task_config import LumosTaskConfig
 from lumos.tokenizer.vocab import Vocab
@@ -19,9 +19,10 @@ def read_model_config(config: LumosTaskConfig) -> LumosConfig:
         ValueError: nothing says what model to train, or a file is missing (with the command that brings it).
     """
     fields: dict[str, Any] = {}
-    folder = [Path(config.init_from) / "config.json"] if config.init_from else []
+    folder = [named_folder(config.init_from) / "config.json"] if config.init_from else []
     for path in [*folder, *([Path(config.model_config)] if config.model_config else [])]:
         if not path.is_file():
+            check_is_no_run(path.parent)
             raise ValueError(f"the model's settings {path} do not exist; {_remedy(path)}")
         fields |= _settings_in(path)
     _require_known(config.model, "task.model")
@@ -62,6 +63,4 @@ def _remedy(missing: Path) -> str:
     if name in RELEASED:
         size = f"configs/model/{name.partition('/')[0]}.yaml"
         return f"run: lumos download {name} (a --dry-run does with task.init_from=null task.model_config={size})"
-    if not missing.is_absolute() and (Path("ckpts") / name).is_dir():
-        return f"give the folder: task.init_from=ckpts/{name}"
     return "correct task.init_from or task.model_config"
