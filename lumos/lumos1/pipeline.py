@@ -339,10 +339,10 @@ class LumosPipeline(PipelineWords):
             yield
             return
         try:
-            part.to(self._in_turn)  # type: ignore[arg-type]  # transformers' wrapper hides nn.Module.to
+            _put(part, self._in_turn)
             yield
         finally:
-            part.to("cpu")  # type: ignore[arg-type]
+            _put(part, torch.device("cpu"))
             if torch.cuda.is_initialized():
                 torch.cuda.empty_cache()
 
@@ -355,7 +355,7 @@ class LumosPipeline(PipelineWords):
         self._check_whole("enable_model_cpu_offload")
         self.visual, self._in_turn = self.visual.loaded_on(device), device
         for part in (self.model, self.visual):
-            part.to("cpu")
+            _put(part, torch.device("cpu"))
 
     def _merge_lora(self, folder: Path) -> None:
         self._check_whole("load_lora_weights", " with lora=FOLDER")
@@ -372,6 +372,12 @@ class LumosPipeline(PipelineWords):
     def _write(self, folder: Path) -> None:
         assert self.files is not None
         write_model_folder(self.model, folder, self.files, shared=True)
+
+
+def _put(part: LumosForCausalLM | VisualTokenizer, device: torch.device) -> None:
+    """Move a part; its tensors stay ordinary ones, which `torch.inference_mode` would not have."""
+    with torch.inference_mode(False):
+        part.to(device)  # type: ignore[arg-type]  # transformers' wrapper hides nn.Module.to
 
 
 def agreed_vocabulary(model: Vocab, text: Vocab) -> Vocab:

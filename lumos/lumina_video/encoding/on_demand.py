@@ -1,11 +1,13 @@
 """A part of a model that takes memory only while it works."""
 
+import functools
 import gc
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Generic, ParamSpec, TypeVar
 
 import torch
 
+P = ParamSpec("P")
 Part = TypeVar("Part")
 Result = TypeVar("Result")
 
@@ -15,7 +17,7 @@ class OnDemand(Generic[Part]):
 
     def __init__(self, load: Callable[[], Part], *, keep: bool = False) -> None:
         """Load nothing yet; `keep` holds the part from its first work on."""
-        self._load = load
+        self._load = _as_usual(load)
         self._keep = keep
         self._kept: Part | None = None
         self._place: Callable[[Part, bool], object] | None = None
@@ -31,9 +33,9 @@ class OnDemand(Generic[Part]):
 
     def rest_between(self, place: Callable[[Part, bool], object]) -> None:
         """Keep the part from now on, elsewhere than where it works: `place(part, True)` before and `False` after."""
-        self._keep, self._place = True, place
+        self._keep, self._place = True, _as_usual(place)
         if self._kept is not None:
-            place(self._kept, False)
+            self._place(self._kept, False)
 
     def keep(self) -> Part:
         """Return the part, which stays from now on."""
@@ -63,6 +65,20 @@ class OnDemand(Generic[Part]):
         finally:
             place(part, False)
             _free()
+
+
+def _as_usual(work: Callable[P, Result]) -> Callable[P, Result]:
+    """Return the work, done so that the tensors it makes are ordinary ones within `torch.inference_mode` too.
+
+    What is made in that mode cannot be moved or merged into outside of it.
+    """
+
+    @functools.wraps(work)
+    def usual(*args: P.args, **kwargs: P.kwargs) -> Result:
+        with torch.inference_mode(False):
+            return work(*args, **kwargs)
+
+    return usual
 
 
 def _free() -> None:

@@ -87,8 +87,8 @@ class LuminaVideoTaskConfig:
     model: dict[str, Any] = field(default_factory=dict)
     """Fields of LuminaVideoConfig given here; they win over the architecture's and the checkpoint's."""
     init_from: str | None = None
-    """Model to start from, ours or a released one: a folder, or a name as `--model` takes it. Weights that are not in it,
-    or of another shape, start afresh: how a scale is added. None starts from fresh weights."""
+    """Model to start from, ours or a released one: a folder, or a name as `--model` takes it. Weights that are not in
+    it, or of another shape, start afresh: how a scale is added. None starts from fresh weights."""
     text_encoder: str | None = None
     """Folder, or name, of the frozen text encoder, its tokenizer.json in it; None: that of `init_from`, or the released
     one."""
