@@ -212,6 +212,6 @@ def test_codes_are_changed_to_codes_alone(kinds: dict[str, Kind]) -> None:
 def test_arrays_take_clips_of_one_size(kinds: dict[str, Kind]) -> None:
     pipeline = kinds["lumos1"]()
     pictures = [np.zeros((90, 130, 3), np.uint8), np.zeros((130, 90, 3), np.uint8)]
-    with pytest.raises(ValueError, match="output_type is 'np', .* differ: 9 frames of 96x64 and 9 frames of 64x96"):
+    with pytest.raises(ValueError, match=r"output_type is 'np', .* differ: 9 frames of 96x64 and 9 frames of 64x96"):
         pipeline(RED, image=pictures, seed=1, output_type="np")
     assert [clip[0].size for clip in pipeline(RED, image=pictures, seed=1).frames] == [(96, 64), (64, 96)]

@@ -180,7 +180,7 @@ def test_adapters_are_merged_as_when_they_are_loaded_with_the_model(kind: Kind, 
     later.to(torch.bfloat16)
     if before.is_floating_point():  # Lumina-Video reads both anew; codes follow a rounding of the merged weights
         assert torch.equal(latents(later, kind), latents(kind(lora=adapter, dtype="bfloat16"), kind))
-    with pytest.raises(ValueError, match="the adapters of .* are merged in already; load the pipeline again"):
+    with pytest.raises(ValueError, match=r"the adapters of .* are merged in already; load the pipeline again"):
         later.load_lora_weights(adapter)
 
 
@@ -269,7 +269,7 @@ def test_a_word_without_meaning_says_what_to_type(pipeline: Any, word: str, reme
 
 
 def test_a_slip_is_an_attribute_error(pipeline: Any) -> None:
-    with pytest.raises(AttributeError, match="object has no attribute 'modell'$"):
+    with pytest.raises(AttributeError, match=r"object has no attribute 'modell'$"):
         _ = pipeline.modell
 
 
