@@ -172,9 +172,8 @@ def settings_of(options: argparse.Namespace, model: "Model") -> dict[str, Any]:
 
 
 def _drive(driver: Driver, options: argparse.Namespace) -> int:
-    program = f"eval.{driver.name}"
-    _begin(driver, options, program=program)
-    with loading(program):
+    _begin(driver, options)
+    with loading(f"eval.{driver.name}"):
         import torch
 
         from eval.driver.folders import records_folder, require_folder_for
@@ -185,10 +184,10 @@ def _drive(driver: Driver, options: argparse.Namespace) -> int:
         from lumos.cli.models.door import find_model, refuse_how, refuse_settings, refuse_task
 
     worker: Worker = options.worker
-    device = device_of(options)
-    model = find_model(options.model, options.ckpts, device=device, dtype=options.dtype, how=how_of(options))
+    device, loaded = device_of(options), how_of(options)
+    model = find_model(options.model, options.ckpts, device=device, dtype=options.dtype, how=loaded)
     refuse_task(model, driver.task)
-    refuse_how(model, how_of(options))
+    refuse_how(model, loaded)
     refuse_settings(model, options.settings)
     options.settings = settings_of(options, model)
     work = driver.work(options, model.settings_for)
@@ -220,8 +219,9 @@ def _drive(driver: Driver, options: argparse.Namespace) -> int:
     return 0
 
 
-def _begin(driver: Driver, options: argparse.Namespace, *, program: str) -> None:
+def _begin(driver: Driver, options: argparse.Namespace) -> None:
     """Say which model it is and who will score, and bring the lists: before anything is loaded."""
+    program = f"eval.{driver.name}"
     say_model(options, driver.model, program=program)
     bring_lists(options, driver.lists, program=program)
     if driver.scoring is not None and options.worker.local_rank == 0:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from lumos.conventions.output import OUTPUT_TYPES, OutputType, PipelineOutput
 from lumos.conventions.words import OF_A_CALL, refuse_words
+from lumos.media.inputs import ImageInput
 from xllmx.argument_types import check_type
 from xllmx.setting import SettingError, suggestion, whole_number
 
@@ -54,12 +55,18 @@ class CallWords:
         _check(words)
         return cls(num_per_prompt=_num_per_prompt(numbers), **words), others
 
-    def repeated(self, prompts: Sequence[Item]) -> list[Item]:
-        """Return each item as often as outputs are wanted of it, one after the other: a a b b.
+    def repeated(
+        self, given: tuple[list[str], list[ImageInput | None], list[str | None]]
+    ) -> tuple[list[str], list[ImageInput | None], list[str | None]]:
+        """Return prompts, images and negative prompts, each as often as outputs are wanted of it: a a b b.
 
         Output i of prompt p is clip p * n + i, so that seeds count through the outputs of a prompt first.
         """
-        return [one for one in prompts for _ in range(self.num_per_prompt)]
+        prompts, images, negatives = given
+        return self._each(prompts), self._each(images), self._each(negatives)
+
+    def _each(self, items: list[Item]) -> list[Item]:
+        return [one for one in items for _ in range(self.num_per_prompt)]
 
 
 class StepEnd:

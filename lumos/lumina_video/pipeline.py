@@ -189,7 +189,7 @@ class LuminaVideoPipeline(PipelineWords):
         clip = {"width": width, "height": height, "num_frames": num_frames, "fps": fps, "preset": preset}
         steps = {"num_inference_steps": num_inference_steps, "guidance_scale": guidance_scale, "motion": motion}
         words, settings = CallWords.taken_from(settings)
-        prompts, images, negatives = map(words.repeated, together(prompt, image, negative_prompt))
+        prompts, images, negatives = words.repeated(together(prompt, image, negative_prompt))
         first = next((one for one in images if one is not None), None)
         chosen = self.settings_for({**clip, **steps, **settings}, image=first)
         for text in dict.fromkeys(prompts):

@@ -183,10 +183,8 @@ class LumosPipeline(PipelineWords):
             negative_prompt: text the guidance leads away from; without it, the branch without text, as released.
             num_frames: exactly so many frames come back; 1 makes an image. None: fps * duration are named in the
                 prompt, and all that are decoded come back (25 for 24, as released).
-            duration: whole seconds.
-            fps: frames per second.
-            width: pixels, a multiple of 32.
-            height: pixels, a multiple of 32.
+            duration: whole seconds; fps: frames per second.
+            width: pixels, a multiple of 32; so is height.
             num_inference_steps: refinements a latent frame.
             guidance_scale: 1 leaves the branch without text out.
             mask_history_ratio: share of finished frames hidden from later ones.
@@ -203,7 +201,7 @@ class LumosPipeline(PipelineWords):
         size = {"num_frames": num_frames, "duration": duration, "fps": fps, "width": width, "height": height}
         steps = {"num_inference_steps": num_inference_steps, "guidance_scale": guidance_scale}
         given = {**size, **steps, "mask_history_ratio": mask_history_ratio, **sampler}
-        prompts, images, negatives = map(words.repeated, together(prompt, image, negative_prompt))
+        prompts, images, negatives = words.repeated(together(prompt, image, negative_prompt))
         seeds = choose_seeds(len(prompts), seed=seed, generator=generator)
         clips = [
             self._clip(index, prompts[index], images[index], negatives[index], seed=seeds[index], given=given)
@@ -348,7 +346,7 @@ class LumosPipeline(PipelineWords):
 
     def _move(self, device: torch.device, dtype: torch.dtype) -> None:
         self._check_whole("to")
-        self.model.to(device=device, dtype=dtype)  # type: ignore[call-overload]
+        self.model.to(device=device, dtype=dtype)  # type: ignore[call-arg]
         self.visual, self._in_turn = self.visual.loaded_on(device), None
 
     def _offload(self, device: torch.device) -> None:

@@ -321,8 +321,7 @@ def test_a_model_to_start_from_is_found_by_its_name(
 ) -> None:
     monkeypatch.setattr("lumos.hub.models.ckpts_root", lambda root=None: tmp_path / "models")
     tiny_model.save_pretrained(tmp_path / "models" / "org" / "mine")
-    task = LumosTask(LumosTaskConfig(init_from="org/mine"))
-    model = task.build_model()
+    model = (task := LumosTask(LumosTaskConfig(init_from="org/mine"))).build_model()
     task.init_weights(model, device=torch.device("cpu"), seed=0)
     assert all(tensor.equal(tiny_model.state_dict()[name]) for name, tensor in model.state_dict().items())
     (tmp_path / "run" / "checkpoints").mkdir(parents=True)
