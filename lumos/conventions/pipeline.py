@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import torch
 
@@ -21,6 +21,9 @@ from xllmx.argument_types import checked_types
 from xllmx.files import atomic_folder
 from xllmx.place import check_new_folder
 from xllmx.setting import SettingError
+
+
+Itself = TypeVar("Itself", bound="PipelineWords")
 
 
 class PipelineWords(ABC):
@@ -53,11 +56,11 @@ class PipelineWords(ABC):
 
     @checked_types
     def to(
-        self,
+        self: Itself,
         *where: Any,
         device: str | torch.device | None = None,
         dtype: str | torch.dtype | None = None,
-    ) -> Self:
+    ) -> Itself:
         """Return the pipeline itself, moved to a device, computing in a dtype, or both; nothing is done if it is so.
 
         Args:

@@ -174,8 +174,7 @@ class LumosPipeline(PipelineWords):
         """Frames, seeds and codes of one clip a prompt.
 
         Whatever is None has the model's default, else the released value: 672x384, 12 fps, 2 seconds, 50 steps,
-        guidance 15 (images 448x256, 16), history mask ratio 0.7. One prompt with several images, or one image with
-        several prompts, is repeated. Two finished lists of other lengths are an error.
+        guidance 15 (images 448x256, 16), history mask ratio 0.7. One prompt with several images is repeated, or one image.
 
         Args:
             prompt: a text, or one a clip.
@@ -183,16 +182,17 @@ class LumosPipeline(PipelineWords):
             negative_prompt: text the guidance leads away from; without it, the branch without text, as released.
             num_frames: exactly so many frames come back; 1 makes an image. None: fps * duration are named in the
                 prompt, and all that are decoded come back (25 for 24, as released).
-            duration: whole seconds; fps: frames per second.
-            width: pixels, a multiple of 32; so is height.
+            duration: whole seconds.
+            fps: frames per second.
+            width: pixels, a multiple of 32.
+            height: pixels, a multiple of 32.
             num_inference_steps: refinements a latent frame.
             guidance_scale: 1 leaves the branch without text out.
             mask_history_ratio: share of finished frames hidden from later ones.
             generator: draws the seeds; one, or one a clip.
             seed: of the first clip, the next ones count on; or one a clip. None: from the operating system.
             callback: called with each finished latent frame, `(index, codes [B, H, W])`.
-            **sampler: other fields of `SamplerConfig`; of diffusers' words `num_images_per_prompt`,
-                `num_videos_per_prompt`, `output_type`, `return_dict` and `callback_on_step_end`.
+            **sampler: other fields of `SamplerConfig`, and diffusers' words of a call (`lumos.conventions.call`).
 
         Raises:
             ValueError: a value outside its rule, a prompt too long for the model, a picture that is none.
