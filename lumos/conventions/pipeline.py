@@ -22,7 +22,6 @@ from xllmx.files import atomic_folder
 from xllmx.place import check_new_folder
 from xllmx.setting import SettingError
 
-
 Itself = TypeVar("Itself", bound="PipelineWords")
 
 

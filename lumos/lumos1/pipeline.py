@@ -174,7 +174,7 @@ class LumosPipeline(PipelineWords):
         """Frames, seeds and codes of one clip a prompt.
 
         Whatever is None has the model's default, else the released value: 672x384, 12 fps, 2 seconds, 50 steps,
-        guidance 15 (images 448x256, 16), history mask ratio 0.7. One prompt with several images is repeated, or one image.
+        guidance 15 (images 448x256, 16), history mask ratio 0.7. One prompt, or one image, is repeated for several.
 
         Args:
             prompt: a text, or one a clip.
