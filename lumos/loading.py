@@ -21,8 +21,8 @@ def load_pipeline(
         path_or_name: a bundled or released name, a hub id that was downloaded, or a folder.
         device: as in the pipelines' `from_pretrained`, and so is `dtype`.
         dtype: likewise.
-        **options: what the pipeline's own `from_pretrained` takes: `ckpts` of both, `lora`, `weights`, `offload`,
-            `attention_backend` of both; `device_map`, `max_memory` of Lumos-1; `keep_encoders`, `tiled` of
+        **options: what the pipeline's own `from_pretrained` takes: `ckpts`, `lora`, `attention_backend`, `torch_dtype`
+            of both; `weights`, `offload`, `device_map`, `max_memory` of Lumos-1; `keep_encoders`, `tiled` of
             Lumina-Video.
 
     Raises:

@@ -23,17 +23,18 @@ ARROWS = {
 """Package -> our packages it may import; `benchmarks -> eval, pre_tokenize -> lumos -> xllmx -> torch`."""
 
 WINGS = {
-    "cli": {"cli", "lumos1", "lumina_video", "tokenizer", "media", "hub", "shapes", "look"},
-    "look": {"look", "lumos1", "lumina_video", "tokenizer", "media", "hub"},
-    "lumos1": {"lumos1", "tokenizer", "media", "hub"},
-    "lumina_video": {"lumina_video", "shapes", "media", "hub"},
+    "cli": {"cli", "conventions", "lumos1", "lumina_video", "tokenizer", "media", "hub", "shapes", "look"},
+    "look": {"look", "conventions", "lumos1", "lumina_video", "tokenizer", "media", "hub"},
+    "lumos1": {"lumos1", "conventions", "tokenizer", "media", "hub"},
+    "lumina_video": {"lumina_video", "conventions", "shapes", "media", "hub"},
+    "conventions": {"conventions", "media", "hub"},
     "tokenizer": {"tokenizer", "shapes", "media", "hub"},
     "shapes": {"shapes", "media"},
     "hub": {"hub", "media"},
     "media": {"media"},
 }
-"""Wing of `lumos` -> wings it may import: `cli -> lumos1, lumina_video -> tokenizer, media, hub`; the two models never
-import each other, and `shapes` is data, which knows no model."""
+"""Wing of `lumos` -> wings it may import: `cli -> lumos1, lumina_video -> conventions, tokenizer -> media, hub`; the
+two models never import each other, and `shapes` is data, which knows no model."""
 
 MODULE_OF = {"pillow": "PIL", "huggingface-hub": "huggingface_hub"}
 """Distribution -> module, where the names differ."""

@@ -3,6 +3,7 @@
 import argparse
 import ast
 import importlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -91,3 +92,9 @@ def test_what_is_unforeseen_anywhere_is_status_70(
     (line,) = capsys.readouterr().err.splitlines()
     assert "this was not foreseen: ZeroDivisionError: odd; report in " in line
     assert len(list(tmp_path.rglob("error-*.txt"))) == 1
+
+
+@pytest.mark.parametrize("program", [*PROGRAMS, "lumos.cli.commands"])
+def test_help_sends_nobody_to_a_source_file(program: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for parser in with_those_of_commands(parser_of(program, monkeypatch)):
+        assert not re.search(r"\w\.py\b", parser.format_help()), parser.prog

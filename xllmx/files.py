@@ -8,6 +8,7 @@ import errno
 import os
 import re
 import shutil
+import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -24,6 +25,9 @@ _OF_THE_DISK = {
     errno.EFBIG: re.compile(r"File too large|os error 27\b|errno 27\b"),
 }
 """What libraries say that raise errors of their own: safetensors, torch, Arrow."""
+
+
+_OWNER_ALONE = 0o600
 
 
 class WriteError(OSError, ValueError):
@@ -69,6 +73,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         try:
             yield temporary
             _flush(temporary)
+            _open_up(temporary)
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
@@ -96,6 +101,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
                 for file in temporary.rglob("*"):
                     if file.is_file():
                         _flush(file)
+                        _open_up(file)
                 _change_places(temporary, path)
             finally:
                 shutil.rmtree(temporary, ignore_errors=True)
@@ -161,6 +167,18 @@ def _tidy(folder: Path) -> None:
 def _flush(path: Path) -> None:
     with path.open("rb") as file:
         os.fsync(file.fileno())
+
+
+def _open_up(path: Path) -> None:
+    """Give a file that a library made for its owner alone (safetensors does) the rights of every new file here."""
+    if stat.S_IMODE(path.lstat().st_mode) != _OWNER_ALONE:
+        return
+    other = temporary_beside(path)
+    other.touch()
+    try:
+        path.chmod(stat.S_IMODE(other.stat().st_mode))
+    finally:
+        other.unlink()
 
 
 def _is_about(error: OSError, paths: Sequence[Path]) -> bool:

@@ -130,7 +130,7 @@ def load_lora(model: Model, folder: Path | str) -> Model:
     """Return the model with the adapters of a folder merged into its weights: as fast as without them.
 
     Raises:
-        ValueError: peft is not installed, the folder holds no adapters, or they are another model's.
+        ValueError: peft is not installed, the folder holds no adapters, or they are another model's; it is as it was.
     """
     folder = Path(folder)
     if missing := [name for name in (CONFIG_FILE, WEIGHTS_FILE) if not (folder / name).is_file()]:
@@ -142,25 +142,34 @@ def load_lora(model: Model, folder: Path | str) -> Model:
 
     fields = read_adapter_config(folder / CONFIG_FILE)
     check_safetensors(folder / WEIGHTS_FILE)
+    stored = _read(folder / WEIGHTS_FILE)
     try:
         _inject(model, LoraConfig(**fields))
     except (ValueError, TypeError, RuntimeError) as error:  # layers that the model does not have
+        _remove(model)
         reason = " ".join(str(error).split())[:300]
         raise ValueError(f"{folder / CONFIG_FILE} does not fit the model ({reason}); see --model") from error
     wanted = adapters_of(model)
-    stored = _read(folder / WEIGHTS_FILE)
     differ = sorted(wanted.keys() ^ stored.keys()) + [
         f"{name}: {tuple(stored[name].shape)} in the file, {tuple(value.shape)} in the model"
         for name, value in wanted.items()
         if name in stored and stored[name].shape != value.shape
     ]
     if differ:
+        _remove(model)
         raise ValueError(f"{folder} does not fit the model ({len(differ)} differences, first {differ[0]}); see --model")
     like = next(model.parameters())
     model.load_state_dict({name: value.to(like) for name, value in stored.items()}, strict=False, assign=True)
     merged = merge_lora(model).eval()
     check_weights(dict(merged.named_parameters()), folder, remedy="export the adapters again, or compute in fp32")
     return merged
+
+
+def _remove(model: nn.Module) -> None:
+    """Leave the model as it was before adapters were put into it."""
+    for parent, name, layer in _layers(model):
+        setattr(parent, name, layer.base_layer)
+    model.__dict__.pop("peft_config", None)
 
 
 def _read(path: Path) -> dict[str, Tensor]:

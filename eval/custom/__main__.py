@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eval.driver.beginning import CUSTOM_MODELS, say_model
-from eval.driver.command import add_options, answer, device_of, model_of, say_cost
+from eval.driver.command import add_options, answer, device_of, model_of, say_cost, settings_of
 from eval.driver.command import parse as parse_options
 from lumos.cli.interrupt import loading
 from lumos.cli.option import OptionParser
@@ -45,9 +45,9 @@ def run(options: argparse.Namespace) -> int:
 
     if options.seed is not None:
         choose_seeds(1, seed=options.seed)
-    settings = {**options.settings, "num_frames": 1} if options.task == "t2i" else options.settings
     device, out = device_of(options), options.out or default_out(options.task)
-    model = model_of(options, options.task, settings, device=device)
+    model = model_of(options, options.task, options.settings, device=device)
+    settings = {**settings_of(options, model), **({"num_frames": 1} if options.task == "t2i" else {})}
     how = {"batch_size": options.batch_size, "worker": options.worker, "overwrite": options.overwrite}
     whole, recipe = listed(options, out), model.recipe(settings)
     check_places(whole.jobs, whole.folder, inputs={"--prompts": options.prompts})

@@ -19,7 +19,7 @@ from lumos.cli.exit_status import status_of
 from lumos.cli.interrupt import loading
 from lumos.cli.jobs.workers import Worker, part_of, worker_of
 from lumos.cli.machine_options import add_machines, machines_of, refuse_machines
-from lumos.cli.models.placement_options import add_placement
+from lumos.cli.models.placement_options import add_loading, add_placement
 from lumos.cli.option import OptionParser, said_as_options
 from xllmx.number_range import COUNT, check_number
 from xllmx.safe.json_text import parse_json, unwritable
@@ -172,6 +172,7 @@ def add_options(parser: argparse.ArgumentParser, *, batch_size: int) -> None:
     add("--ckpts", type=Path, help="the folder of checkpoints")
     add("--offload", action="store_true", help="blocks stay in the host's memory until their turn; slow")
     add_placement(parser)
+    add_loading(parser)
 
 
 def parser_of(driver: Driver) -> argparse.ArgumentParser:
@@ -194,13 +195,17 @@ def parser_of(driver: Driver) -> argparse.ArgumentParser:
 
 def how_of(options: argparse.Namespace) -> dict[str, Any]:
     """What the pipeline is loaded with beside device and dtype (`lumos.cli.models.door.find_model`)."""
-    return {name: getattr(options, name) for name in ("offload", "device_map", "max_memory")}
+    return {name: getattr(options, name) for name in ("offload", "device_map", "max_memory", "weights", "lora")}
+
+
+def settings_of(options: argparse.Namespace, model: "Model") -> dict[str, Any]:
+    """The settings asked for, over those of the model's faster sampling if that is asked for."""
+    return {**(model.kind.fast_settings(model.files.defaults) if options.fast else {}), **options.settings}
 
 
 def _drive(driver: Driver, options: argparse.Namespace) -> int:
-    program = f"eval.{driver.name}"
-    _begin(driver, options, program=program)
-    with loading(program):
+    _begin(driver, options)
+    with loading(f"eval.{driver.name}"):
         import torch
 
         from eval.driver.folders import records_folder, require_folder_for
@@ -212,6 +217,7 @@ def _drive(driver: Driver, options: argparse.Namespace) -> int:
     worker: Worker = options.worker
     device = device_of(options)
     model = model_of(options, driver.task, options.settings, device=device)
+    options.settings = settings_of(options, model)
     work = driver.work(options, model.settings_for)
     recipe = model.recipe(work.settings)
     settings = recipe.settings_for(work.settings, image=None)
@@ -241,8 +247,9 @@ def _drive(driver: Driver, options: argparse.Namespace) -> int:
     return 0
 
 
-def _begin(driver: Driver, options: argparse.Namespace, *, program: str) -> None:
+def _begin(driver: Driver, options: argparse.Namespace) -> None:
     """Say which model it is and who will score, and bring the lists: before anything is loaded."""
+    program = f"eval.{driver.name}"
     say_model(options, driver.model, program=program)
     bring_lists(options, driver.lists, program=program)
     if driver.scoring is not None and options.worker.local_rank == 0:

@@ -19,6 +19,7 @@ with loading("eval.shapes"):
     from eval.shapes.run import RunConfig, require_numbers, run, write_json
     from eval.shapes.score import summarise, table
     from lumos.cli.exit_status import status_of
+    from lumos.cli.models.placement_options import add_loading
     from lumos.cli.option import OptionParser, said_as_options
     from lumos.hub.models import DEFAULT_MODEL
     from lumos.lumos1.sequence import GRID_PX
@@ -63,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     whole.add_argument("--steps", type=int, dest="num_inference_steps")
     whole.add_argument("--guidance-scale", type=float)
     whole.add_argument("--mask-history-ratio", type=float)
-    whole.add_argument("--fast", action="store_true", help="cheaper, by the model's own settings")
+    add_loading(whole)
     _add_settings(whole)
     whole.set_defaults(command=_run)
 
@@ -163,6 +164,8 @@ def _run(args: argparse.Namespace) -> None:
         batch_size=args.batch_size,
         seed=args.seed,
         fast=args.fast,
+        lora=args.lora,
+        weights=args.weights,
         settings=_settings(args, names),
     )
     for report in run(config).values():

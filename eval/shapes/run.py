@@ -14,7 +14,7 @@ from eval.shapes.prompts import KINDS, TASK_OF_KIND, Record, make_prompts, save_
 from eval.shapes.score import Report, Result, score, summarise
 from eval.shapes.sheet import write_sheet
 from lumos.cli.jobs.record import model_hash
-from lumos.cli.models.door import find_model, refuse_settings, refuse_task
+from lumos.cli.models.door import find_model, refuse_how, refuse_settings, refuse_task
 from lumos.cli.models.kind import Model
 from lumos.media.files import replacing
 from lumos.shapes import describe
@@ -44,6 +44,10 @@ class RunConfig:
     """Draws the prompts; clip i of a kind is made with seed + i."""
     fast: bool = False
     """Whether the model's own settings of adaptive sampling are taken."""
+    lora: Path | None = None
+    """Folder of adapters that are merged in."""
+    weights: str | None = None
+    """int8 or fp8: blocks in 8 bits."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """What else the pipeline is called with, e.g. num_inference_steps; the model's own defaults otherwise."""
 
@@ -77,7 +81,9 @@ def run(config: RunConfig) -> dict[str, Report]:
     Raises `ValueError`, before the model is loaded, for kinds and settings that it does not have, a folder that cannot
     be written to, and another process that fills it.
     """
-    model = find_model(config.model, how={"keep_encoders": True})
+    how = {"keep_encoders": True, "lora": config.lora, "weights": config.weights}
+    model = find_model(config.model, how=how)
+    refuse_how(model, {"weights": config.weights})
     kinds = config.kinds or tuple(kind for kind in KINDS if TASK_OF_KIND[kind] in model.kind.tasks)
     for kind in kinds:
         refuse_task(model, TASK_OF_KIND[kind])
@@ -168,7 +174,7 @@ def _batches(records: Sequence[Record], size: int) -> list[Sequence[Record]]:
 def _claim_folder(config: RunConfig, settings: Mapping[str, Any], *, model_hash: str) -> None:
     """Writes what makes the clips of `out`; `ValueError` if clips made otherwise are there already."""
     makes: dict[str, Any] = {"model": config.model, "model_hash": model_hash, "num": config.num, "seed": config.seed}
-    makes |= {"settings": dict(settings)}
+    makes |= {"settings": dict(settings), **({"weights": config.weights} if config.weights else {})}
     path = config.out / "run.json"
     if path.is_file():
         before = read_object(path, finite=False, remedy=f"it says what {config.out} holds; choose another --out")

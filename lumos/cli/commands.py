@@ -20,6 +20,7 @@ with loading("lumos"):
     import sys
     from collections.abc import Callable, Sequence
 
+    from lumos import __version__
     from lumos.cli import doctor, download, evaluate, export, generate, look, plot, tokenize, train
     from lumos.cli.exit_status import status_of
     from lumos.cli.option import OptionParser, said_as_options
@@ -34,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
     parser = OptionParser(prog="lumos", description="Images and videos from prompts, and what belongs to it.")
+    parser.add_argument("--version", action="version", version=f"lumos {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for command in (generate, train, tokenize, look, evaluate, plot, export, download, doctor):
         command.add_command(commands)

@@ -37,6 +37,9 @@ _KINDS = {"chameleon": LUMOS1, "lumina_video": LUMINA_VIDEO}
 MODEL_ARGS = "model_args.pth"
 """What stands for a `config.json` beside released weights of Lumina-Video."""
 
+MODEL_MARKS = ("config.json", "adapter_config.json", MODEL_ARGS)
+"""Files of which a folder of a model, or of adapters, has one."""
+
 LUMOS_REPO = "Alibaba-DAMO-Academy/Lumos-1"
 """Hub repository of the released models and their text tokenizer."""
 
@@ -135,6 +138,7 @@ def kind_of(folder: Path) -> str:
     if has_config:
         return kind_of_type(model_type, where=str(folder))
     _check_finished(folder)
+    check_is_no_run(folder)
     rule = f"it has neither a config.json nor a {MODEL_ARGS}"
     raise ValueError(f"{folder} holds no model: {rule}; give a folder of Lumos-1 or of Lumina-Video")
 
@@ -180,10 +184,24 @@ def find_folder(name: str | Path, ckpts: Path) -> Path | None:
     return next((place for place in places if place is not None and place.is_dir()), None)
 
 
+def named_folder(value: str | Path) -> Path:
+    """The folder that a setting names as `--model` does: by a name under the checkpoints, or a path, there or not."""
+    return find_folder(value, ckpts_root()) or Path(value)
+
+
+def check_is_no_run(folder: Path) -> None:
+    """Raises ValueError, with what makes a model of it, for the folder of a training run, or one inside it."""
+    for run in (folder, folder.parent, folder.parent.parent):
+        if (run / "config.yaml").is_file() and (run / "checkpoints").is_dir():
+            what = "is a training run" if run == folder else f"belongs to the training run {run}"
+            raise ValueError(f"{folder} {what}, which is no model yet; make one of it: lumos export {run} FOLDER")
+
+
 def check_weights(folder: Path) -> None:
     """Raises ValueError unless `folder` holds a config and every file of weights its index names, itself."""
     _check_finished(folder)
     if not (folder / "config.json").is_file():
+        check_is_no_run(folder)
         raise ValueError(f"{folder} has no config.json; a model folder holds config.json and model*.safetensors")
     weights = weight_files(folder)
     missing = [file.name for file in weights if not file.is_file()]

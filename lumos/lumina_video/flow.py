@@ -19,6 +19,9 @@ from lumos.lumina_video.schedule import time_grid, value_at
 from xllmx.argument_types import checked_types
 from xllmx.rng import generator_for
 
+OnStep = Callable[[int, Float[Tensor, "n C T H W"]], Float[Tensor, "n C T H W"] | None]
+"""Called with the index of a finished Euler step, from 0, and the state after it; returns another state, or None."""
+
 __all__ = ["Field", "FlowPreset", "guide", "noise_for", "sample_latents", "time_grid", "value_at"]
 
 
@@ -33,7 +36,8 @@ def sample_latents(
     text_mask: Bool[Tensor, "n L"] | Int[Tensor, "n L"],
     negative_text: Tensor | Sequence[Tensor] | None = None,
     negative_mask: Tensor | Sequence[Tensor] | None = None,
-    on_step: Callable[[int, Tensor], None] | None = None,
+    on_step: OnStep | None = None,
+    interrupted: Callable[[], bool] = lambda: False,
 ) -> Float[Tensor, "n C T H W"]:
     """Return the latents, in fp32, to which the flow carries the noise.
 
@@ -49,7 +53,9 @@ def sample_latents(
         negative_text: features of the negative prompts, [n, L, D], or [1, L, D] for all items; a sequence of such for
             several negative branches. Not needed where the preset does not guide.
         negative_mask: their masks, [n, L] or [1, L].
-        on_step: called after each step with its index, from 0, and the state, which no later step changes.
+        on_step: called after each step with its index, from 0, and the state, which no later step changes. It may
+            return the state to go on with.
+        interrupted: asked after each step whether it was the last one.
 
     Raises:
         ValueError: texts that do not go with the noise or the preset, a scale of the preset that the network does not
@@ -60,8 +66,10 @@ def sample_latents(
     state = noise.to(field.dtype).float()
     for index, (t, next_t) in enumerate(pairwise(time_grid(preset.num_points, preset.shift))):
         state = state + (next_t - t) * _finite(field(state, t), index, t)
-        if on_step is not None:
-            on_step(index, state)
+        changed = None if on_step is None else on_step(index, state)
+        state = state if changed is None else changed
+        if interrupted():
+            break
     return state
 
 

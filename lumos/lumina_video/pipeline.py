@@ -10,51 +10,53 @@ much memory is needed, not their sum (`lumos.lumina_video.loading`).
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
+from lumos.conventions.call import CallWords, StepEnd, with_return_dict
+from lumos.conventions.output import Frames, OutputType, PipelineOutput, in_form, together_in_form
+from lumos.conventions.pipeline import PipelineWords, loading_dtype, with_index
 from lumos.hub.models import ckpts_root, model_folder
+from lumos.lumina_video.checkpoint.model_folder import write_model_folder
 from lumos.lumina_video.checkpoint.parts import LuminaVideoFiles, find_parts
 from lumos.lumina_video.dit import MultiScaleNextDiT
 from lumos.lumina_video.encoding.prompt_features import PromptFeatures
 from lumos.lumina_video.encoding.protocols import VideoVAE
-from lumos.lumina_video.flow import noise_for, sample_latents
+from lumos.lumina_video.flow import OnStep, noise_for, sample_latents, time_grid
 from lumos.lumina_video.loading import LuminaVideoParts, open_parts
 from lumos.lumina_video.preset import FlowPreset
 from lumos.lumina_video.schedule import Schedule
 from lumos.lumina_video.settings import LuminaVideoSettings, settings_for
-from lumos.media.frames import to_frames
 from lumos.media.inputs import choose_device, choose_dtype, choose_seeds, together
 from xllmx.argument_types import checked_types
 from xllmx.full_memory import said_when_full
+from xllmx.lora import load_lora
+from xllmx.setting import SettingError
 
-OnStep = Callable[[int, Tensor], None]
-"""Called with the index of a finished Euler step, from 0, and the state [n, C, T, H, W] after it."""
+_LUMOS1_WORDS = ("weights", "offload", "device_map", "max_memory")
 
 
 @dataclass(frozen=True, kw_only=True)
-class LuminaVideoOutput:
+class LuminaVideoOutput(PipelineOutput):
     """What a call made, one entry a clip in every list."""
 
-    frames: list[list[Image.Image]]
-    """The frames of each clip."""
-    seeds: list[int]
-    """The seed that makes each clip again."""
     latents: list[Tensor]
     """Scaled latents of each clip, fp32 [C, T, H, W], on the CPU."""
     settings: list[LuminaVideoSettings]
     """The settings each clip was made with: the same for all."""
-    model_calls: list[int]
-    """Passes of the network that each clip took, one for each branch of each step."""
 
 
-class LuminaVideoPipeline:
-    """A network with its text encoder and VAE, ready to generate."""
+class LuminaVideoPipeline(PipelineWords):
+    """A network with its text encoder and VAE, ready to generate.
+
+    Diffusers' words, and what they mean here: `lumos.conventions`.
+    """
 
     def __init__(
         self,
@@ -70,6 +72,7 @@ class LuminaVideoPipeline:
         """What weights were rounded to beyond the model's dtype: nothing."""
         self._parts = parts
         self._features = PromptFeatures(parts.text_encoder)
+        self._open: Callable[..., LuminaVideoParts] | None = None
 
     @classmethod
     @checked_types
@@ -84,6 +87,7 @@ class LuminaVideoPipeline:
         tiled: bool = False,
         lora: str | Path | None = None,
         attention_backend: str = "auto",
+        **words: Any,
     ) -> "LuminaVideoPipeline":
         """The pipeline of a folder, released or ours, or of a name under `ckpts/`; see `checkpoint.parts`.
 
@@ -98,24 +102,23 @@ class LuminaVideoPipeline:
             tiled: decode in overlapping tiles: a few times less memory, slightly other pixels.
             lora: a folder of adapters to merge into the network (`lumos export --adapter`).
             attention_backend: of the network, see `xllmx.attention`.
+            **words: `torch_dtype`, which says dtype.
 
         Raises:
             ValueError: a part is missing or does not fit its config, parts do not belong together, or device, dtype or
                 backend cannot be had.
         """
+        if other := next((name for name in _LUMOS1_WORDS if words.pop(name, None)), None):
+            raise SettingError(other, "is for Lumos-1, and this is Lumina-Video; leave it out")
         chosen_device = choose_device(device)
-        chosen_dtype = choose_dtype(dtype, chosen_device)
+        known = ("device", "dtype", "ckpts", "keep_encoders", "tiled", "lora", "attention_backend")
+        chosen_dtype = choose_dtype(loading_dtype(dtype, words, known=known), chosen_device)
         found = find_parts(model_folder(path_or_name, ckpts), ckpts_root(ckpts))
         files = replace(found, lora=None if lora is None else Path(lora))
-        parts = open_parts(
-            files,
-            device=chosen_device,
-            dtype=chosen_dtype,
-            keep_encoders=keep_encoders,
-            tiled=tiled,
-            attention_backend=attention_backend,
-        )
-        return cls(parts, defaults=files.defaults, files=files)
+        opened = partial(open_parts, keep_encoders=keep_encoders, tiled=tiled, attention_backend=attention_backend)
+        pipeline = cls(opened(files, device=chosen_device, dtype=chosen_dtype), defaults=files.defaults, files=files)
+        pipeline._open = opened
+        return pipeline
 
     @property
     def model(self) -> MultiScaleNextDiT:
@@ -132,6 +135,7 @@ class LuminaVideoPipeline:
         """What all parts compute in."""
         return self._parts.dtype
 
+    @with_return_dict
     @checked_types
     @torch.inference_mode()
     def __call__(
@@ -149,7 +153,7 @@ class LuminaVideoPipeline:
         motion: Schedule | None = None,
         seed: int | Sequence[int] | None = None,
         generator: torch.Generator | Sequence[torch.Generator] | None = None,
-        callback: OnStep | None = None,
+        callback: Callable[[int, Tensor], object] | None = None,
         image: Any = None,
         **settings: Any,
     ) -> LuminaVideoOutput:
@@ -175,7 +179,8 @@ class LuminaVideoPipeline:
             generator: draws the seeds; one, or one a clip.
             callback: called after every Euler step, `(index, state [n, C, T, H, W])`.
             image: refused: there are no pictures in the training of this model.
-            **settings: `system_prompt`, and `duration` in seconds in place of `num_frames`.
+            **settings: `system_prompt`, and `duration` in seconds in place of `num_frames`; of diffusers' words
+                `num_videos_per_prompt`, `output_type`, `return_dict` and `callback_on_step_end`.
 
         Raises:
             ValueError: a value outside its rule, before anything is computed; numbers that are not finite; memory that
@@ -183,20 +188,25 @@ class LuminaVideoPipeline:
         """
         clip = {"width": width, "height": height, "num_frames": num_frames, "fps": fps, "preset": preset}
         steps = {"num_inference_steps": num_inference_steps, "guidance_scale": guidance_scale, "motion": motion}
-        prompts, images, negatives = together(prompt, image, negative_prompt)
+        words, settings = CallWords.taken_from(settings)
+        prompts, images, negatives = words.repeated(together(prompt, image, negative_prompt))
         first = next((one for one in images if one is not None), None)
         chosen = self.settings_for({**clip, **steps, **settings}, image=first)
-        for text in prompts:
+        for text in dict.fromkeys(prompts):
             self.check(text, chosen)
         seeds = choose_seeds(len(prompts), seed=seed, generator=generator)
-        latents = self._sample(prompts, [text or "" for text in negatives], seeds, settings=chosen, callback=callback)
-        passes = sum(count.passes for count in chosen.preset.passes(self.dtype).values())
+        step_end = StepEnd(self, words)
+        on_step = _on_step(step_end, callback, preset=chosen.preset)
+        latents = self._sample(prompts, [text or "" for text in negatives], seeds, settings=chosen, on_step=on_step)
+        moments = chosen.preset.moments(self.dtype)[: step_end.step]
+        passes = sum(1 + len(moment.guided_by) for moment in moments)
         return LuminaVideoOutput(
-            frames=self.decode(latents),
+            frames=latents if words.output_type == "latent" else self._decoded(latents, words.output_type),
             seeds=seeds,
             latents=list(latents.cpu()),
             settings=[chosen] * len(prompts),
             model_calls=[passes] * len(prompts),
+            output_type=words.output_type,
         )
 
     def settings_for(self, given: Mapping[str, Any], *, image: Any = None) -> LuminaVideoSettings:
@@ -235,13 +245,18 @@ class LuminaVideoPipeline:
         Raises:
             ValueError: latents that are not finite, memory that does not suffice.
         """
+        frames: list[list[Image.Image]] = self._decoded(latents, "pil")
+        return frames
+
+    def _decoded(self, latents: Tensor, output_type: OutputType) -> Frames:
+        """The frames of all clips in a form."""
         if not latents.isfinite().all():
             raise ValueError("the latents hold numbers that are not finite; look for what made them")
         num_frames = latents.shape[2] * self._parts.compression.temporal
 
-        def work(vae: VideoVAE) -> list[list[Image.Image]]:
+        def work(vae: VideoVAE) -> Frames:
             videos = (vae.decode(clip, num_frames)[0] for clip in latents.split(1))
-            return [[Image.fromarray(frame) for frame in to_frames(video)] for video in videos]
+            return together_in_form([in_form(video, output_type) for video in videos], output_type)
 
         remedy = "decode in tiles (tiled=True, or --tiled), or ask for a smaller or shorter clip"
         with said_when_full("decoding", remedy):
@@ -254,19 +269,20 @@ class LuminaVideoPipeline:
         seeds: Sequence[int],
         *,
         settings: LuminaVideoSettings,
-        callback: OnStep | None,
+        on_step: OnStep,
     ) -> Tensor:
         """The latents of all clips, [n, C, T, H, W]."""
+        self._interrupt, self._num_timesteps = False, settings.preset.num_steps
         guided = any(moment.guided_by for moment in settings.preset.moments(self.dtype))
         branches = [prompts, list(negatives) if len(set(negatives)) > 1 else negatives[:1]] if guided else [prompts]
         where: dict[str, Any] = {"system_prompt": settings.system_prompt, "device": self.device}
         with said_when_full("reading the prompts", "free some memory of the device"):
             self._features.encode([text for texts in branches for text in texts], system_prompt=settings.system_prompt)
         (text, mask), *negative = (self._features.of(texts, **where) for texts in branches)
-        model = self.model  # not before the texts are encoded, and the encoder is gone
+        self._parts.network.keep()  # not before the texts are encoded, and the encoder is gone
         shape = (self._parts.config.in_channels, *settings.latent_shape)
-        remedy = "ask for fewer clips at once, or for smaller or shorter ones"
-        with said_when_full("sampling", remedy):
+
+        def work(model: MultiScaleNextDiT) -> Tensor:
             return sample_latents(
                 model,
                 torch.stack([noise_for(seed, shape, device=self.device) for seed in seeds]),
@@ -275,5 +291,56 @@ class LuminaVideoPipeline:
                 text_mask=mask,
                 negative_text=[features for features, _ in negative],
                 negative_mask=[valid for _, valid in negative],
-                on_step=callback,
+                on_step=on_step,
+                interrupted=lambda: self._interrupt,
             )
+
+        remedy = "ask for fewer clips at once, or for smaller or shorter ones"
+        with said_when_full("sampling", remedy):
+            return self._parts.network.use(work)
+
+    def _move(self, device: torch.device, dtype: torch.dtype) -> None:
+        """Open the parts anew there; a network that is in memory stays so, unless its numbers would be others."""
+        if self._open is None:
+            raise ValueError("a pipeline made of parts stays where they are; load it by from_pretrained to move it")
+        before, self._parts = self._parts, self._open(self.files, device=device, dtype=dtype)
+        self._features = PromptFeatures(self._parts.text_encoder)
+        if before.network.kept is not None and before.dtype == dtype:
+            self._parts.network.replace_with(before.network.kept.to(device))
+
+    def _offload(self, device: torch.device) -> None:
+        if device != with_index(self.device):
+            self._move(device, self.dtype)
+        for part in (self._parts.network, self._parts.text_encoder, self._parts.vae):
+            part.rest_between(partial(_place, device=device))
+
+    def _merge_lora(self, folder: Path) -> None:
+        load_lora(self.model, folder)
+        if self.files is not None:
+            self.files = replace(self.files, lora=folder)
+
+    def _check_whole(self, what: str) -> None:
+        """They are always whole."""
+
+    def _write(self, folder: Path) -> None:
+        assert self.files is not None
+        write_model_folder(self.model, folder, self.files)
+
+
+def _on_step(step_end: StepEnd, callback: Callable[[int, Tensor], object] | None, *, preset: FlowPreset) -> OnStep:
+    """What is called after each Euler step: first who may change the state, then who looks at it."""
+    times = time_grid(preset.num_points, preset.shift)
+
+    def on_step(index: int, state: Tensor) -> Tensor:
+        state = step_end(times[index], state)
+        if callback is not None:
+            callback(index, state)
+        return state
+
+    return on_step
+
+
+def _place(part: Any, at_work: bool, *, device: torch.device) -> None:
+    """Bring a part to the device, or back into the host's memory."""
+    module = part if isinstance(part, nn.Module) else part.model
+    module.to(device if at_work else "cpu")

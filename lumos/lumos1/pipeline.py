@@ -5,7 +5,8 @@ output = pipeline("a red circle moves to the right", seed=1)
 output.frames[0][0].save("first.png")
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,16 +16,19 @@ from jaxtyping import Int
 from PIL import Image
 from torch import Tensor
 
+from lumos.conventions.call import CallWords, StepEnd, with_return_dict
+from lumos.conventions.output import Frames, OutputType, PipelineOutput, check_one_size, in_form, together_in_form
+from lumos.conventions.pipeline import PipelineWords, loading_dtype
 from lumos.hub.models import DEFAULT_MODEL, ModelFiles, resolve
+from lumos.lumos1.clip_groups import ClipAsked, generate_groups, num_steps
+from lumos.lumos1.model.model_folder import write_model_folder
 from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.model.placement import check_placement, place
-from lumos.lumos1.sampling.decode import generate
-from lumos.lumos1.sampling.noise import GeneratorNoise
-from lumos.lumos1.sampling.request import ClipRequest, OnFrame
+from lumos.lumos1.sampling.request import OnFrame
 from lumos.lumos1.sampling.settings import Settings, settings_for
 from lumos.lumos1.sequence import num_frames_of, sequence_length
 from lumos.media.crop import crop_to_bucket
-from lumos.media.frames import to_frames, to_tensor
+from lumos.media.frames import to_tensor
 from lumos.media.inputs import ImageInput, choose_device, choose_dtype, choose_seeds, pixels_of, together
 from lumos.tokenizer.answers import check_codebook
 from lumos.tokenizer.text import TextTokenizer
@@ -35,6 +39,8 @@ from xllmx.attention import resolve_backend
 from xllmx.full_memory import said_when_full
 from xllmx.lora import load_lora
 
+_PLACEMENT = ("weights", "offload", "device_map", "max_memory")
+_LOADED_WITH = ("device", "dtype", "ckpts", "lora", *_PLACEMENT, "attention_backend")
 _SMALLER = (
     "ask for fewer clips at once, or for smaller or shorter ones, or take weights in 8 bits (weights='int8', "
     "--weights int8) or offload=True (--offload)"
@@ -43,35 +49,20 @@ _SMALLER = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class LumosOutput:
+class LumosOutput(PipelineOutput):
     """What a call made, one entry a clip in every list."""
 
-    frames: list[list[Image.Image]]
-    """The frames of each clip; an image has one."""
-    seeds: list[int]
-    """The seed that makes each clip again."""
     codes: list[Tensor]
     """Visual codes of each clip, int64 [T, H, W], on the CPU."""
     settings: list[Settings]
     """The settings each clip was made with (pictures of other shapes give other sizes)."""
-    model_calls: list[int]
-    """Passes of the model over a latent frame that each clip took, one for each branch."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Clip:
-    """One clip on its way."""
+class LumosPipeline(PipelineWords):
+    """A model with its two tokenizers, ready to generate.
 
-    index: int
-    prompt_ids: Tensor
-    negative_ids: Tensor | None
-    given: Tensor | None
-    seed: int
-    settings: Settings
-
-
-class LumosPipeline:
-    """A model with its two tokenizers, ready to generate."""
+    Diffusers' words, and what they mean here: `lumos.conventions`.
+    """
 
     def __init__(
         self,
@@ -89,6 +80,10 @@ class LumosPipeline:
         """Whether refinements run as CUDA graphs; on a GPU only."""
         self.weights: str | None = None
         """What the blocks' weights were rounded to (`placement.WEIGHTS`); None is what the model's dtype is."""
+        self._in_turn: torch.device | None = None
+        """Where the parts work, if each lies in the host's memory until its turn."""
+        self._placed: str | None = None
+        """What placed the blocks where they cannot be moved from."""
         self._has_video = False
         """Whether the visual tokenizer was found to decode video."""
         self.vocab = agreed_vocabulary(model.vocab, text.vocab)
@@ -109,17 +104,18 @@ class LumosPipeline:
         device_map: str | None = None,
         max_memory: Mapping[int | str, int | str] | None = None,
         attention_backend: str = "auto",
+        **words: Any,
     ) -> "LumosPipeline":
         """The pipeline of a bundled or released name, a hub id or a folder; see `lumos.hub.models.resolve`.
 
         `device` is the GPU where there is one, else the CPU; `dtype` is bf16 on a GPU and fp32 on a CPU; `lora` is a
         folder of adapters, which are merged into the weights. For small cards: `weights` (int8, fp8), `offload`, or
         `device_map` "auto" with `max_memory`, see `lumos.lumos1.model.placement.place`. `attention_backend` is one of
-        `xllmx.attention`: auto, sdpa, cudnn or flash.
+        `xllmx.attention`: auto, sdpa, cudnn or flash. Of other words `torch_dtype` is taken, which says dtype.
         Raises ValueError that says what is missing, or that device, dtype, weights or backend cannot be had.
         """
         chosen_device = choose_device(device)
-        chosen_dtype = choose_dtype(dtype, chosen_device)
+        chosen_dtype = choose_dtype(loading_dtype(dtype, words, known=_LOADED_WITH), chosen_device)
         how: dict[str, Any] = {
             "weights": weights,
             "offload": offload,
@@ -139,19 +135,21 @@ class LumosPipeline:
             files=files,
         )
         pipeline.weights = weights
+        pipeline._placed = next((name for name in ("offload", "device_map", "weights") if how[name]), None)
         pipeline.model.attention_backend = attention_backend
         return pipeline
 
     @property
     def device(self) -> torch.device:
-        """Where the model lies."""
-        return self.model.device
+        """Where the model works."""
+        return self._in_turn or self.model.device
 
     @property
     def dtype(self) -> torch.dtype:
         """What the model computes in."""
         return self.model.dtype
 
+    @with_return_dict
     @checked_types
     @torch.inference_mode()
     def __call__(
@@ -176,8 +174,7 @@ class LumosPipeline:
         """Frames, seeds and codes of one clip a prompt.
 
         Whatever is None has the model's default, else the released value: 672x384, 12 fps, 2 seconds, 50 steps,
-        guidance 15 (images 448x256, 16), history mask ratio 0.7. One prompt with several images, or one image with
-        several prompts, is repeated. Two finished lists of other lengths are an error.
+        guidance 15 (images 448x256, 16), history mask ratio 0.7. One prompt, or one image, is repeated for several.
 
         Args:
             prompt: a text, or one a clip.
@@ -195,40 +192,62 @@ class LumosPipeline:
             generator: draws the seeds; one, or one a clip.
             seed: of the first clip, the next ones count on; or one a clip. None: from the operating system.
             callback: called with each finished latent frame, `(index, codes [B, H, W])`.
-            **sampler: other fields of `SamplerConfig`.
+            **sampler: other fields of `SamplerConfig`, and diffusers' words of a call (`lumos.conventions.call`).
 
         Raises:
             ValueError: a value outside its rule, a prompt too long for the model, a picture that is none.
         """
+        words, sampler = CallWords.taken_from(sampler)
         size = {"num_frames": num_frames, "duration": duration, "fps": fps, "width": width, "height": height}
         steps = {"num_inference_steps": num_inference_steps, "guidance_scale": guidance_scale}
         given = {**size, **steps, "mask_history_ratio": mask_history_ratio, **sampler}
-        prompts, images, negatives = together(prompt, image, negative_prompt)
+        prompts, images, negatives = words.repeated(together(prompt, image, negative_prompt))
         seeds = choose_seeds(len(prompts), seed=seed, generator=generator)
         clips = [
             self._clip(index, prompts[index], images[index], negatives[index], seed=seeds[index], given=given)
             for index in range(len(prompts))
         ]
-        with said_when_full("sampling", _SMALLER):
-            codes, calls = self._generate(clips, callback)
+        sizes = [(one.settings.num_output_frames, one.settings.width, one.settings.height) for one in clips]
+        check_one_size(sizes, words.output_type)
+        self._interrupt, self._num_timesteps = False, num_steps(clips)
+        with said_when_full("sampling", _SMALLER), self._at_work(self.model):
+            codes, calls = generate_groups(
+                self.model, clips, on_frame=callback, step_end=StepEnd(self, words), graphs=self.cuda_graphs
+            )
         return LumosOutput(
-            frames=[self.decode(grid, clip.settings) for grid, clip in zip(codes, clips, strict=True)],
+            frames=self._decoded(codes, clips, words.output_type),
             seeds=seeds,
             codes=[grid.cpu() for grid in codes],
             settings=[clip.settings for clip in clips],
             model_calls=calls,
+            output_type=words.output_type,
         )
+
+    def _decoded(self, codes: Sequence[Tensor], clips: Sequence[ClipAsked], output_type: OutputType) -> Frames:
+        """The frames of all clips in a form; those of a clip that was interrupted may be none."""
+        if output_type == "latent":
+            return together_in_form(codes, output_type)
+        videos = (self._pixels(grid, clip.settings) for grid, clip in zip(codes, clips, strict=True))
+        return together_in_form([in_form(video, output_type) for video in videos], output_type)
+
+    def _pixels(self, codes: Tensor, settings: Settings | None) -> Tensor:
+        """Pixels [3, F, Hpx, Wpx] in about [-1, 1]."""
+        if not len(codes):
+            return torch.zeros(3, 0, *(8 * side for side in codes.shape[1:]))
+        with said_when_full("decoding", "ask for a smaller or shorter clip"), self._at_work(self.visual):
+            video = self.visual.decode(codes[None].to(self.device))[0].float()
+        return video[:, : settings.num_output_frames if settings else None]
 
     def decode(self, codes: Int[Tensor, "T H W"], settings: Settings | None = None) -> list[Image.Image]:
         """The frames of one clip's codes, as many as `settings` asks for, else all."""
-        with said_when_full("decoding", "ask for a smaller or shorter clip"):
-            frames = to_frames(self.visual.decode(codes[None].to(self.device))[0].float())
-        return [Image.fromarray(frame) for frame in frames[: settings.num_output_frames if settings else None]]
+        frames: list[Image.Image] = in_form(self._pixels(codes, settings), "pil")
+        return frames
 
     def encode_image(self, image: ImageInput, size: tuple[int, int]) -> Int[Tensor, "1 H W"]:
         """The codes of a picture cropped to `size` (width, height), as one latent frame."""
         pixels = to_tensor(crop_to_bucket(pixels_of(image)[None], size))[None]
-        codes = self.visual.encode(pixels.to(self.device))[0]
+        with self._at_work(self.visual):
+            codes = self.visual.encode(pixels.to(self.device))[0]
         check_codebook(codes, self.vocab.num_codes)
         return codes
 
@@ -254,7 +273,8 @@ class LumosPipeline:
     def _require_video(self, settings: Settings) -> None:
         codes = torch.zeros((1, 2, *settings.grid), dtype=torch.long, device=self.device)
         try:
-            self.visual.decode(codes)
+            with self._at_work(self.visual):
+                self.visual.decode(codes)
         except ValueError as error:
             name = self.files.visual_tokenizer if self.files else "of this model"
             rule = f"2 latent frames are {num_frames_of(2)} frames ({error})"
@@ -297,11 +317,11 @@ class LumosPipeline:
         *,
         seed: int,
         given: dict[str, Any],
-    ) -> _Clip:
+    ) -> ClipAsked:
         """One clip, checked and coded."""
         image = None if image is None else pixels_of(image)
         settings = self.settings_for(given, image=image)
-        return _Clip(
+        return ClipAsked(
             index=index,
             prompt_ids=self.prompt_ids(prompt, settings),
             negative_ids=None if negative is None else self._ids(negative, settings),
@@ -310,30 +330,52 @@ class LumosPipeline:
             settings=settings,
         )
 
-    def _generate(self, clips: Sequence[_Clip], callback: OnFrame | None) -> tuple[list[Tensor], list[int]]:
-        """Codes and model calls of every clip; those of the same size go through the model together."""
-        codes: dict[int, Tensor] = {}
-        calls: dict[int, int] = {}
-        groups: dict[tuple[Settings, bool, bool], list[_Clip]] = {}
-        for clip in clips:
-            groups.setdefault((clip.settings, clip.given is not None, clip.negative_ids is not None), []).append(clip)
-        for (settings, _, _), group in groups.items():
-            given = [clip.given for clip in group if clip.given is not None]
-            request = ClipRequest(
-                prompt_ids=[clip.prompt_ids for clip in group],
-                negative_ids=[clip.negative_ids for clip in group if clip.negative_ids is not None] or None,
-                grid=settings.grid,
-                num_latent_frames=settings.num_latent_frames,
-                fps=settings.fps,
-                duration=settings.duration,
-                sampler=settings.sampler,
-                noise=[GeneratorNoise(clip.seed) for clip in group],
-                given=torch.stack(given) if given else None,
-            )
-            made = generate(self.model, request, on_frame=callback, graphs=self.cuda_graphs)
-            for clip, own_codes, own_calls in zip(group, made.codes, made.model_calls.tolist(), strict=True):
-                codes[clip.index], calls[clip.index] = own_codes, own_calls
-        return [codes[index] for index in range(len(clips))], [calls[index] for index in range(len(clips))]
+    @contextmanager
+    def _at_work(self, part: LumosForCausalLM | VisualTokenizer) -> Iterator[None]:
+        """A context in which a part is where it works; it goes back where it lies between."""
+        if self._in_turn is None:
+            yield
+            return
+        try:
+            _put(part, self._in_turn)
+            yield
+        finally:
+            _put(part, torch.device("cpu"))
+            if torch.cuda.is_initialized():
+                torch.cuda.empty_cache()
+
+    def _move(self, device: torch.device, dtype: torch.dtype) -> None:
+        self._check_whole("to")
+        self.model.to(device=device, dtype=dtype)  # type: ignore[call-arg]
+        self.visual, self._in_turn = self.visual.loaded_on(device), None
+
+    def _offload(self, device: torch.device) -> None:
+        self._check_whole("enable_model_cpu_offload")
+        self.visual, self._in_turn = self.visual.loaded_on(device), device
+        for part in (self.model, self.visual):
+            _put(part, torch.device("cpu"))
+
+    def _merge_lora(self, folder: Path) -> None:
+        self._check_whole("load_lora_weights", " with lora=FOLDER")
+        load_lora(self.model, folder)
+        if self.files is not None:
+            self.files = replace(self.files, lora=folder)
+
+    def _check_whole(self, what: str, remedy: str = "") -> None:
+        if self._placed is not None:
+            rule = f"{what} takes weights as they were stored, in one place"
+            without = f"load it by from_pretrained{remedy or f' without {self._placed}'}"
+            raise ValueError(f"{rule}, and this pipeline has {self._placed}; {without}")
+
+    def _write(self, folder: Path) -> None:
+        assert self.files is not None
+        write_model_folder(self.model, folder, self.files, shared=True)
+
+
+def _put(part: LumosForCausalLM | VisualTokenizer, device: torch.device) -> None:
+    """Move a part; its tensors stay ordinary ones, which `torch.inference_mode` would not have."""
+    with torch.inference_mode(False):
+        part.to(device)  # type: ignore[arg-type]  # transformers' wrapper hides nn.Module.to
 
 
 def agreed_vocabulary(model: Vocab, text: Vocab) -> Vocab:

@@ -134,7 +134,7 @@ def pixels_of(image: ImageInput) -> UInt8[np.ndarray, "H W 3"]:
     if isinstance(image, Image.Image):
         with media_errors("the image"):
             return picture_pixels(image)
-    array = _array(image) if isinstance(image, Tensor) else image
+    array = tensor_pixels(image) if isinstance(image, Tensor) else image
     if not isinstance(array, np.ndarray) or array.ndim != 3 or array.shape[2] != 3 or 0 in array.shape:
         shape = getattr(array, "shape", type(array).__name__)
         raise ValueError(f"the image is {shape}; give a PIL image, a file, or an array of shape [H, W, 3]")
@@ -145,7 +145,7 @@ def pixels_of(image: ImageInput) -> UInt8[np.ndarray, "H W 3"]:
     return (array * 255).round().astype(np.uint8)
 
 
-def _array(image: Tensor) -> np.ndarray:
+def tensor_pixels(image: Tensor) -> np.ndarray:
     """The numbers of a tensor: bytes as bytes, fractions as fp32. ValueError for one of another kind."""
     kind = str(image.dtype).removeprefix("torch.")
     if image.is_meta or image.layout != torch.strided or not (image.dtype == torch.uint8 or image.is_floating_point()):

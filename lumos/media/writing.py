@@ -13,12 +13,14 @@ from imageio.v3 import imopen
 from jaxtyping import UInt8
 from PIL import Image
 
+from lumos.media.clip_pixels import ClipInput, clip_pixels
 from lumos.media.files import replacing
 from lumos.media.frames import Rate
 from xllmx.argument_types import checked_types
 from xllmx.setting import SettingError
 
 _ENCODERS = {".mp4": "libx264", ".gif": "gif"}
+VIDEO_SUFFIXES = tuple(_ENCODERS)
 _MOST_FPS = 1000
 _SAME_BYTES = "mbtree=0:threads=1"
 """Equal frames make equal files: x264's output depends on its number of threads, and, with its macroblock tree, now and
@@ -37,13 +39,18 @@ def write_image(path: str | Path, image: UInt8[np.ndarray, "H W 3"]) -> None:
 
 
 @checked_types
-def write_video(path: str | Path, frames: UInt8[np.ndarray, "F H W 3"], *, fps: Rate) -> None:
+def write_video(path: str | Path, frames: ClipInput, *, fps: Rate) -> None:
     """Write an mp4 (H.264, yuv420p) or a gif, by suffix, whole or not at all; exactly F frames at `fps` come back.
 
-    H.264 in yuv420p needs even sides: an odd one is repeated once at its edge. Raises `ValueError` for another suffix,
-    no frames, an FFmpeg without the encoder, or a disk that is full.
+    The frames are a list of PIL images, bytes [F, H, W, 3], or any other form of `lumos.media.clip_pixels`. H.264 in
+    yuv420p needs even sides: an odd one is repeated once at its edge. Raises `ValueError` for another suffix, no
+    frames, an FFmpeg without the encoder, or a disk that is full.
     """
     path = Path(path)
+    try:
+        frames = clip_pixels(frames)
+    except ValueError as error:
+        raise ValueError(f"cannot write {path}: {error}") from error
     if path.suffix.lower() == ".gif":
         _check(frames, axes=4, path=path)
         content = _gif(frames, fps=_rate(path, fps))

@@ -60,6 +60,16 @@ class VisualTokenizer:
         halves = [_load(Path(folder) / name, torch.device(device), dtype) for name in (ENCODER, DECODER)]
         return cls(halves[0], halves[1], source=Path(folder))
 
+    def to(self, device: str | torch.device) -> "VisualTokenizer":
+        """Return itself, its weights moved: to rest elsewhere, for it works where it was loaded."""
+        self._encoder.to(device)
+        self._decoder.to(device)
+        return self
+
+    def loaded_on(self, device: torch.device) -> "VisualTokenizer":
+        """Return the same pair, loaded anew to work on another device: a program may name its own."""
+        return VisualTokenizer.from_pretrained(self._source, device=device)
+
     @checked_types
     @torch.inference_mode()
     def encode(self, video: Float[Tensor, "B 3 F Hpx Wpx"]) -> Int[Tensor, "B T H W"]:

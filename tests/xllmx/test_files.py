@@ -19,6 +19,20 @@ def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
     assert len(list((tmp_path / "deep").iterdir())) == 1
 
 
+def test_what_a_library_makes_for_its_owner_alone_has_the_rights_of_other_files(tmp_path: Path) -> None:
+    with atomic_path(tmp_path / "a.bin") as temporary:
+        temporary.touch(mode=0o600)
+    with atomic_folder(tmp_path / "model") as folder:
+        (folder / "deep").mkdir()
+        (folder / "deep" / "b.bin").touch(mode=0o600)
+        (folder / "run.sh").touch(mode=0o700)
+    (tmp_path / "ours").touch()
+    rights = [path.stat().st_mode & 0o777 for path in (tmp_path / "a.bin", tmp_path / "model" / "deep" / "b.bin")]
+    assert rights == [(tmp_path / "ours").stat().st_mode & 0o777] * 2
+    assert (tmp_path / "model" / "run.sh").stat().st_mode & 0o777 == 0o700
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.bin", "model", "ours"]
+
+
 def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:
     write_text(tmp_path / "a.txt", "one")
     with pytest.raises(OSError, match="full"), atomic_path(tmp_path / "a.txt") as temporary:

@@ -29,7 +29,10 @@ _SETTINGS: Mapping[str, tuple[Any, str]] = {
 }
 _LUMOS1_SETTINGS: Mapping[str, tuple[Any, str]] = {
     "mask_history_ratio": (float, "share of finished frames hidden from later ones"),
-    "confidence_temperature": (str, "released or per_frame (lumos/lumos1/config.py)"),
+    "confidence_temperature": (
+        str,
+        "noise of the confidence: released (fades out in the first frame) or per_frame (anew in each)",
+    ),
     "temperature": (float, "of the softmax codes are drawn from"),
     "top_k": (int, "draw among so many codes only"),
     "entropy_bound": (float, "keep the surest codes of together at most this entropy at once, if --steps keeps fewer"),
@@ -105,7 +108,12 @@ def refuse_options(options: argparse.Namespace, kind: ModelKind) -> None:
 def _add_what(what: Any) -> None:
     add = what.add_argument
     add("--prompt", action="append", metavar="TEXT", help="what is to be seen; again for more")
-    add("--prompt-file", type=Path, metavar="FILE", help=".txt, .json or .jsonl (lumos/cli/jobs/prompts.py)")
+    add(
+        "--prompt-file",
+        type=Path,
+        metavar="FILE",
+        help="a list: .txt (a line each), .json or .jsonl (prompt, image, seed, ...)",
+    )
     add("--negative-prompt", "--neg-prompt", metavar="TEXT", help="what to lead away from")
     add("--seed", type=int, metavar="N", help="of the first prompt, the next ones count on; default: drawn")
     add("--from-json", type=Path, metavar="FILE", help="the record beside an output: make it again")

@@ -212,7 +212,7 @@ def _check_picture(picture: Path, record: Mapping[str, Any], source: Path) -> No
     from lumos.cli.jobs.record import file_hash
 
     if not picture.is_file():
-        raise ValueError(f"{picture}, the picture of {source}, is not there; put it back")
+        raise ValueError(f"{picture}, the picture of {source}, is not there; put it back, or name it with --image")
     if file_hash(picture) != record.get("image_hash"):
         raise ValueError(f"{picture} is another picture than {source} was made with; put it back")
 

@@ -38,7 +38,7 @@ _LET_BE = ("tag", "include", "exclude", "id", "dimension", "image_type", "auxili
 _MOST_BYTES = 64 * 2**20
 _SHOWN = 60
 _MOST_NAME_BYTES = 200
-_REMEDY = "correct it; the formats stand in lumos/cli/jobs/prompts.py"
+_REMEDY = 'correct it; an entry is for example {"prompt": "a red circle", "image": "a.png", "seed": 3, "name": "red"}'
 
 
 @dataclass(frozen=True, kw_only=True)

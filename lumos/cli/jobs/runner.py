@@ -25,6 +25,7 @@ from PIL import Image
 
 from lumos.cli.jobs.finished import finished_seed, free_name
 from lumos.cli.jobs.outputs import OutputFolder, move, placing, staging_folder
+from lumos.cli.jobs.pictures import keep_picture, picture_entries
 from lumos.cli.jobs.places import check_places, named
 from lumos.cli.jobs.record import code_version, file_hash, record_path, write_record
 from lumos.cli.jobs.workers import ALONE, Worker, batches_of, share_of
@@ -230,7 +231,7 @@ def plan_jobs(
 
     @cache  # many jobs share a picture
     def of_image(image: Path | None) -> tuple[Settings, dict[str, Any]]:
-        entries = {} if image is None else {"image": str(image.resolve()), "image_hash": file_hash(image)}
+        entries = {} if image is None else picture_entries(image)
         return recipe.settings_for(recipe.given, image=image), entries
 
     def look_at(number: int, job: Job) -> Planned:
@@ -332,6 +333,8 @@ def _write(folder: OutputFolder, one: Planned, pixels: np.ndarray, record: Mappi
     with placing(staging):
         name = one.job.name if one.place or folder.holds_only_outputs else free_name(folder, one.job.name, entries)
         write_record(made, {**entries, "output": name})
+        if one.job.image is not None:
+            keep_picture(one.job.image, one.wanted, beside=record_path(folder.recorded(name)), staging=staging)
         if (before := folder.find(name)) is not None:  # not even for a moment beside the record of another one
             before.unlink(missing_ok=True)
         with writing(folder.place(name)):

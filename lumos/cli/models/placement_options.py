@@ -1,7 +1,8 @@
-"""The options that place a model over several devices, which `lumos generate` and the drivers of `eval/` have."""
+"""The options that say how a model is loaded, which `lumos generate` and the drivers of `eval/` have."""
 
 import argparse
 import re
+from pathlib import Path
 from typing import Any
 
 _PLACE = re.compile(r"(\d+|cpu|disk)=(\d+(?:\.\d+)?) ?([KMG]i?B)", re.IGNORECASE)
@@ -16,6 +17,14 @@ def add_placement(parser: Any) -> list[argparse.Action]:
         parser.add_argument("--device-map", choices=("auto",), help=blocks),
         parser.add_argument("--max-memory", type=read_memory, metavar="ROOM", help=room),
     ]
+
+
+def add_loading(parser: Any) -> None:
+    """Add what a driver says of how a model is loaded and sampled, beside device and dtype."""
+    add = parser.add_argument
+    add("--fast", action="store_true", help="cheaper, by the model's own settings (see lumos generate)")
+    add("--lora", type=Path, metavar="FOLDER", help="adapters to merge in (lumos export --adapter)")
+    add("--weights", choices=("int8", "fp8"), help="blocks in 8 bits, for small cards; needs torchao (Lumos-1)")
 
 
 def read_memory(text: str) -> dict[int | str, int]:

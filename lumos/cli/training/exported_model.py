@@ -1,7 +1,5 @@
 """A training run -> a model folder that `lumos generate --model` takes: weights, tokenizers, defaults of generation."""
 
-import json
-import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -12,9 +10,9 @@ from torch import nn
 
 from lumos.cli.training.lumina_export import write_model, write_released
 from lumos.cli.training.training_run import AnyRun, RunConfig, build_task, load_run
-from lumos.hub.models import MODEL_ARGS, TEXT_TOKENIZER, VISUAL_PAIR, ModelFiles, ckpts_root, resolve
+from lumos.hub.models import MODEL_MARKS, ckpts_root, resolve
 from lumos.lumina_video.training.task import LuminaVideoTask
-from lumos.lumos1.model.modeling import LumosForCausalLM
+from lumos.lumos1.model.model_folder import write_model_folder
 from lumos.lumos1.training.task import LumosTask
 from lumos.media.inputs import choose_dtype
 from xllmx.checkpoints.checkpoint import CheckpointManager
@@ -23,9 +21,6 @@ from xllmx.files import atomic_folder
 from xllmx.lora import merge_lora, save_lora
 from xllmx.place import check_new_folder
 from xllmx.temporary import remove_stale
-
-_MARKS = ("config.json", "adapter_config.json", MODEL_ARGS)
-"""Files of which a model's folder has one."""
 
 
 def export_run(
@@ -63,7 +58,7 @@ def export_run(
     config = load_run(run / "config.yaml")
     source = tokenizers or config.task.init_from
     inputs = {"the run's checkpoints": run / "checkpoints", "the model it started from": _folder_of(source, ckpts)}
-    check_new_folder(folder, inputs=inputs, marks=_MARKS)
+    check_new_folder(folder, inputs=inputs, marks=MODEL_MARKS)
     write = _writer(config, tokenizers=tokenizers, ckpts=ckpts, released=layout == "released")
     task = build_task(config)
     if layout == "adapter" and task.lora is None:
@@ -87,17 +82,11 @@ def _writer(
             raise ValueError("--released is a layout of Lumina-Video; leave it out")
         source = tokenizers or config.task.init_from
         parts = resolve(source, ckpts, weights=False) if source else None
-        return partial(_write_lumos1, parts=parts)
+        return partial(write_model_folder, parts=parts)
     if released:
         return write_released
     folder = None if tokenizers is None else _model_folder(tokenizers, ckpts)
     return partial(write_model, config=config, parts=folder)
-
-
-def _write_lumos1(model: LumosForCausalLM, folder: Path, *, parts: ModelFiles | None) -> None:
-    model.save_pretrained(folder)
-    if parts is not None:
-        _copy_parts(parts, folder)
 
 
 def _check_replaceable(folder: Path, run: Path) -> None:
@@ -105,7 +94,7 @@ def _check_replaceable(folder: Path, run: Path) -> None:
     place, source = folder.resolve(), run.resolve()
     if source.is_relative_to(place) or place.is_relative_to(source / "checkpoints"):
         raise ValueError(f"{folder} holds the run {run} or its checkpoints; choose another folder")
-    is_model = any((folder / name).is_file() for name in _MARKS)
+    is_model = any((folder / name).is_file() for name in MODEL_MARKS)
     is_empty = folder.is_dir() and not any(folder.iterdir())
     if folder.exists() and not is_model and not is_empty:
         raise ValueError(f"{folder} is no model folder, and --overwrite would remove it; choose another folder")
@@ -143,16 +132,3 @@ def _model_folder(source: str | Path, ckpts: str | Path | None) -> Path:
     if place := _folder_of(source, ckpts):
         return place
     raise ValueError(f"--tokenizers {source} is no model folder; give one with text_encoder/ and vae/ in it")
-
-
-def _copy_parts(parts: ModelFiles, folder: Path) -> None:
-    """Copies defaults, and the tokenizers that lie in their model's folder; shared ones are found in ckpts again."""
-    if parts.text_tokenizer.is_relative_to(parts.model):
-        shutil.copyfile(parts.text_tokenizer, folder / TEXT_TOKENIZER)
-    if parts.visual_tokenizer.is_relative_to(parts.model):
-        (folder / "visual_tokenizer").mkdir()
-        for name in VISUAL_PAIR:
-            shutil.copyfile(parts.visual_tokenizer / name, folder / "visual_tokenizer" / name)
-    if parts.defaults:
-        text = json.dumps(parts.defaults, indent=2) + "\n"
-        (folder / "generation_config.json").write_text(text, encoding="utf-8")

@@ -39,7 +39,7 @@ def write_model(model: MultiScaleNextDiT, folder: Path, *, config: LuminaVideoRu
     else:
         _copy(task.text_encoder, folder / "text_encoder")
         _copy(task.vae, folder / "vae")
-    said = [place / _DEFAULTS for place in (parts, config.task.init_from and Path(config.task.init_from)) if place]
+    said = [place / _DEFAULTS for place in (parts, task.init_from and Path(task.init_from)) if place]
     defaults: dict[str, Any] = next((read_object(file) for file in said if file.is_file()), {})
     defaults.setdefault("system_prompt", task.system_prompt)
     (folder / _DEFAULTS).write_text(json.dumps(defaults, indent=2) + "\n", encoding="utf-8")

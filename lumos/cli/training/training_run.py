@@ -19,7 +19,7 @@ from lumos.cli.training.memory_remedies import naming_what_to_lower, remedies
 from lumos.cli.training.preview import PreviewConfig, PromptPreview
 from lumos.cli.training.released_flags import translated
 from lumos.hub.bundled import file_or_bundled
-from lumos.hub.models import LUMINA_VIDEO, LUMOS1
+from lumos.hub.models import LUMINA_VIDEO, LUMOS1, named_folder
 from lumos.lumina_video.training.lora import LoRAConfig as LuminaVideoLoRAConfig
 from lumos.lumina_video.training.task import LuminaVideoTask, LuminaVideoTaskConfig
 from lumos.lumos1.model.lora import LoRAConfig
@@ -174,7 +174,7 @@ def _inputs(config: AnyRun) -> dict[str, str | None]:
         data = {f"task.data.{stream}": path for stream, path in config.task.data.items()}
         held_out = {f"task.eval_data.{stream}": path for stream, path in config.task.eval_data.items()}
     model = config.task.init_from
-    return {"the model task.init_from": None if model is None else str(model), **data, **held_out}
+    return {"the model task.init_from": None if model is None else str(named_folder(model)), **data, **held_out}
 
 
 def _remedies(config: AnyRun) -> str:

@@ -49,6 +49,7 @@ def read_config(folder: Path | str) -> LuminaVideoConfig:
             raise ValueError(f"{folder / CONFIG}: {error}") from error
     if (folder / MODEL_ARGS).is_file():
         return read_released_config(folder / MODEL_ARGS)
+    hub.check_is_no_run(folder)
     raise ValueError(f"{folder} holds no Lumina-Video model: {_LAYOUTS}; give such a folder")
 
 

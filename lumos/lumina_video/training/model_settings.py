@@ -1,9 +1,8 @@
 """The model a task trains: of an architecture or a checkpoint, and of settings that win over both."""
 
 from dataclasses import replace
-from pathlib import Path
 
-from lumos.hub.models import LUMINA_REPO
+from lumos.hub.models import LUMINA_REPO, named_folder
 from lumos.lumina_video.checkpoint.weights import read_config
 from lumos.lumina_video.config import RELEASED_ARCHITECTURE, LuminaVideoConfig
 from lumos.lumina_video.encoding.protocols import SYSTEM_PROMPT
@@ -19,8 +18,9 @@ def with_parts(config: LuminaVideoTaskConfig) -> LuminaVideoTaskConfig:
 
     A model without `text_encoder/`, and fresh weights, have the released ones.
     """
-    folder = Path(config.init_from) if config.init_from is not None else None
-    encoder, vae, prompt = config.text_encoder, config.vae, config.system_prompt
+    folder = named_folder(config.init_from) if config.init_from is not None else None
+    encoder, vae = (None if name is None else str(named_folder(name)) for name in (config.text_encoder, config.vae))
+    prompt = config.system_prompt
     if encoder is None and folder is not None and (folder / "text_encoder").is_dir():
         encoder = str(folder / "text_encoder")
     if vae is None and folder is not None and (folder / "vae").is_dir():
@@ -29,6 +29,7 @@ def with_parts(config: LuminaVideoTaskConfig) -> LuminaVideoTaskConfig:
         prompt = read_object(folder / _DEFAULTS).get("system_prompt")
     return replace(
         config,
+        init_from=None if folder is None else str(folder),
         text_encoder=_RELEASED_ENCODER if encoder is None else encoder,
         vae=vae,
         system_prompt=SYSTEM_PROMPT if prompt is None else str(prompt),
@@ -45,7 +46,7 @@ def read_model_config(config: LuminaVideoTaskConfig) -> LuminaVideoConfig:
     if config.architecture is not None:
         fields = LuminaVideoConfig.named(config.architecture).to_dict()
     elif config.init_from is not None:
-        fields = read_config(config.init_from).to_dict()
+        fields = read_config(named_folder(config.init_from)).to_dict()
     fields |= config.model
     if not fields:
         raise ValueError(
@@ -60,7 +61,7 @@ def without_checkpoint(config: LuminaVideoTaskConfig) -> LuminaVideoTaskConfig:
 
     For arithmetic alone: nothing can be started from it.
     """
-    place = None if config.init_from is None else Path(config.init_from)
+    place = None if config.init_from is None else named_folder(config.init_from)
     if place is None or place.is_dir() or "/".join(place.parts[-2:]) != LUMINA_REPO:
         return config
     return replace(config, init_from=None, architecture=config.architecture or RELEASED_ARCHITECTURE)

@@ -5,7 +5,7 @@ masked, as history of the next.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Int
@@ -18,7 +18,7 @@ from lumos.lumos1.sampling.frame_codes import MASKED, FrameCodes
 from lumos.lumos1.sampling.frame_decoder import FrameDecoder
 from lumos.lumos1.sampling.guidance import GuidedFrame
 from lumos.lumos1.sampling.refine import NoiseSource, refine
-from lumos.lumos1.sampling.request import ClipRequest, Generated, OnFrame
+from lumos.lumos1.sampling.request import ClipRequest, Generated, OnFrame, OnStep
 from lumos.lumos1.sampling.schedule import Step
 from lumos.lumos1.sequence import video_header
 from lumos.tokenizer.vocab import Vocab
@@ -71,14 +71,24 @@ def generate_codes(
 
 @torch.inference_mode()
 def generate(
-    model: LumosForCausalLM, request: ClipRequest, *, on_frame: OnFrame | None = None, graphs: bool = False
+    model: LumosForCausalLM,
+    request: ClipRequest,
+    *,
+    on_frame: OnFrame | None = None,
+    on_step: OnStep | None = None,
+    interrupted: Callable[[], bool] = lambda: False,
+    graphs: bool = False,
 ) -> Generated:
     """Return the codes of the clips that are asked for, and how many passes of the model they took.
+
+    Interrupted, they are the frames that were finished, and no more.
 
     Args:
         model: in evaluation mode.
         request: the clips.
         on_frame: called with (index, codes [B, H, W]) as soon as a generated frame is finished.
+        on_step: called after each refinement, with what it may change.
+        interrupted: asked after each refinement whether to stop.
         graphs: whether refinements run as CUDA graphs; on a GPU only.
 
     Raises:
@@ -91,15 +101,30 @@ def generate(
     decoder.read_text()
     for frame in range(request.num_latent_frames):
         if frame >= request.num_given:
-            codes[:, frame] = _refined(codes[:, frame], decoder, request=request, frame=frame)
-            if on_frame is not None:
+            codes[:, frame] = _refined(
+                codes[:, frame], decoder, request=request, frame=frame, on_step=on_step, interrupted=interrupted
+            )
+            stop = interrupted()
+            finished = not stop or not (codes[:, frame] == MASKED).any()
+            if finished and on_frame is not None:
                 on_frame(frame, codes[:, frame].unflatten(-1, request.grid))
+            if stop:
+                codes = codes[:, : frame + int(finished)]
+                break
         if frame + 1 < request.num_latent_frames:
             decoder.keep_frame(codes[:, frame], masked_content=history[frame])
     return Generated(codes=codes.unflatten(-1, request.grid), model_calls=decoder.model_calls)
 
 
-def _refined(codes: Tensor, decoder: FrameDecoder, *, request: ClipRequest, frame: int) -> Tensor:
+def _refined(
+    codes: Tensor,
+    decoder: FrameDecoder,
+    *,
+    request: ClipRequest,
+    frame: int,
+    on_step: OnStep | None,
+    interrupted: Callable[[], bool],
+) -> Tensor:
     """Return the codes [B, N] of the next frame, refined from all masked until none is, `num_steps` times at most."""
     first, noise, weight = frame == request.num_given, request.noise, decoder.visual_weight
     sampler = dataclasses.replace(request.sampler, num_steps=request.sampler.steps_of(first=first))
@@ -110,6 +135,10 @@ def _refined(codes: Tensor, decoder: FrameDecoder, *, request: ClipRequest, fram
             break
         step = Step(frame=frame, index=index, first=first)
         refined = refine(refined, guided.hidden(refined), weight=weight, noise=noise, step=step, sampler=sampler)
+        if on_step is not None:
+            refined = FrameCodes.of(on_step(step, refined.codes.unflatten(-1, request.grid)).flatten(1))
+        if interrupted():
+            return refined.codes
     return refined.codes
 
 

@@ -9,10 +9,15 @@ from torch import Tensor
 
 from lumos.lumos1.config import SamplerConfig
 from lumos.lumos1.sampling.noise import NoiseSource
+from lumos.lumos1.sampling.schedule import Step
 from xllmx.number_range import COUNT, Range, check_numbers
 
 OnFrame = Callable[[int, Tensor], None]
 """Called with the index of a finished latent frame and its codes [B, H, W]."""
+
+OnStep = Callable[[Step, Tensor], Tensor]
+"""Called after each refinement with the frame's codes [B, H, W], -1 where masked; returns those to go on with, which
+may be the same, changed."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

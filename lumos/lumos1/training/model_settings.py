@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from lumos.hub.bundled import file_or_bundled
-from lumos.hub.models import RELEASED
+from lumos.hub.models import RELEASED, check_is_no_run, named_folder
 from lumos.lumos1.architectures import architecture_of
 from lumos.lumos1.config import LumosConfig, check_types, said_of
 from lumos.lumos1.training.task_config import LumosTaskConfig
@@ -22,9 +22,10 @@ def read_model_config(config: LumosTaskConfig) -> LumosConfig:
         ValueError: nothing says what model to train, or a file is missing (with the command that brings it).
     """
     fields: dict[str, Any] = {}
-    folder = [Path(config.init_from) / "config.json"] if config.init_from else []
+    folder = [named_folder(config.init_from) / "config.json"] if config.init_from else []
     for path in [*folder, *([file_or_bundled(config.model_config)] if config.model_config else [])]:
         if not path.is_file():
+            check_is_no_run(path.parent)
             raise ValueError(f"the model's settings {path} do not exist; {_remedy(path)}")
         fields |= _settings_in(path)
     _require_known(config.model, "task.model")
@@ -44,7 +45,7 @@ def without_checkpoint(config: LumosTaskConfig) -> LumosTaskConfig:
 
     For arithmetic alone: nothing can be started from it.
     """
-    if config.init_from is None or (Path(config.init_from) / "config.json").is_file():
+    if config.init_from is None or (named_folder(config.init_from) / "config.json").is_file():
         return config
     shape = architecture_of(config.init_from)
     if shape is None:
@@ -77,7 +78,5 @@ def _remedy(missing: Path) -> str:
     name = missing.parent.as_posix().removeprefix("ckpts/")
     if name in RELEASED:
         return f"run: lumos download {name} (lumos train --dry-run needs no checkpoint)"
-    if not missing.is_absolute() and (Path("ckpts") / name).is_dir():
-        return f"give the folder: task.init_from=ckpts/{name}"
     shape = "a --dry-run does with its shape: task.init_from=null task.model_config=configs/model/1B.yaml"
     return f"correct task.init_from or task.model_config ({shape})"

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from lumos.hub.models import named_folder
 from lumos.lumos1.data.clips import ClipDataset
 from lumos.lumos1.model.attention import layout_of
 from lumos.lumos1.model.lora import LoRAConfig
@@ -65,7 +66,7 @@ class LumosTask:
                 if self.config.code_levels:
                     relate_codes(model, self.config.code_levels, generator=generator)
             else:
-                stored_weights(model, self.config.init_from, generator=generator)
+                stored_weights(model, named_folder(self.config.init_from), generator=generator)
         init_lora(model, generator=generator_for(seed, stream="lora"))
 
     def shard_units(self, model: nn.Module) -> Sequence[nn.Module]:

@@ -28,7 +28,8 @@ class LumosTaskConfig:
     model: dict[str, Any] = field(default_factory=dict)
     """Fields of LumosConfig given here; they win over the file's."""
     init_from: str | None = None
-    """Folder of the checkpoint to start from, its config included; None starts from fresh weights."""
+    """Model to start from, its config included: a folder, or a name as `--model` takes it; None starts from fresh
+    weights."""
     code_levels: tuple[Annotated[int, Range(2, 65_536)], ...] = ()
     """FSQ levels of the visual tokenizer, so that fresh rows of similar codes start similar; empty draws them alone."""
     ardf: ARDFConfig = field(default_factory=ARDFConfig)

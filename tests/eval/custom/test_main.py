@@ -21,7 +21,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def outputs_in(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.glob("*") if path.suffix != ".json")
+    beside = (".json", "picture-")
+    return sorted(path.name for path in folder.glob("*") if not any(word in path.name for word in beside))
 
 
 def list_of_two(folder: Path, model: Path) -> list[str]:
@@ -169,6 +170,12 @@ def test_processes_of_torchrun_share_a_part(
     assert custom.main([*words, str(tmp_path / "whole")]) == 0
     for name in outputs_in(tmp_path / "whole"):
         assert (tmp_path / "o" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_a_list_is_made_faster_by_the_model_s_own_settings(model: Path, tmp_path: Path) -> None:
+    assert custom.main([*list_of_two(tmp_path, model), "--fast", "--first", "1"]) == 0
+    record = json.loads((tmp_path / "o/first.mp4.json").read_text())
+    assert record["settings"]["entropy_bound"] == 0.02
 
 
 def test_a_dry_run_counts_and_makes_nothing(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

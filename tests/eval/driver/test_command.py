@@ -8,10 +8,12 @@ import pytest
 from torch.distributed.run import get_args_parser
 
 from eval.custom.__main__ import parser as custom_parser
-from eval.driver.command import parse, parser_of
+from eval.driver.command import how_of, parse, parser_of, settings_of
 from eval.geneval.__main__ import DRIVER as GENEVAL
 from eval.vbench.i2v import DRIVER as VBENCH_I2V
 from eval.vbench.t2v import DRIVER as VBENCH_T2V
+from lumos.cli.models.door import find_model
+from tests.model_folder import make_model_folder
 
 PARSERS = {
     "geneval": lambda: parser_of(GENEVAL),
@@ -120,3 +122,15 @@ def test_settings_stand_anywhere_and_are_read_as_json() -> None:
     assert (options.part, options.seed) == ("2/3", 4)
     with pytest.raises(ValueError, match="'steps' is no setting; write for example num_inference_steps=20"):
         parse(parser_of(GENEVAL), ["steps"])
+
+
+def test_a_driver_knows_how_a_model_is_loaded_and_made_faster(tmp_path: Path) -> None:
+    words = ["--fast", "--lora", str(tmp_path), "--weights", "int8", "num_inference_steps=3"]
+    options = parse(parser_of(GENEVAL), words)
+    how = how_of(options)
+    assert (how["lora"], how["weights"], how["offload"]) == (tmp_path, "int8", False)
+    model = find_model(make_model_folder(tmp_path / "model"), how={})
+    assert settings_of(options, model) == {"entropy_bound": 0.02, "num_inference_steps": 3}
+    given = parse(parser_of(GENEVAL), ["--fast", "entropy_bound=0.5"])
+    assert settings_of(given, model) == {"entropy_bound": 0.5}
+    assert settings_of(parse(parser_of(GENEVAL), ["top_k=3"]), model) == {"top_k": 3}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from lumos import __version__
 from tests.lumos.cli.console import Lumos
 
 
@@ -45,3 +46,18 @@ def test_train_names_a_wrong_key(lumos: Lumos) -> None:
     assert status == 2
     assert "max_step" in error
     assert not Path("run").exists()
+
+
+@pytest.mark.parametrize("program", ["lumos", "lumos.cli"])
+def test_the_version_is_said_at_once_however_the_program_is_called(program: str) -> None:
+    command = [sys.executable, "-m", program, "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == (f"lumos {__version__}\n", "")
+
+
+def test_a_training_run_is_said_to_be_one(lumos: Lumos) -> None:
+    Path("run/checkpoints").mkdir(parents=True)
+    Path("run/config.yaml").write_text("model: lumos1")
+    status, _, error = lumos("generate", "--prompt", "a", "--model", "run")
+    assert (status, error.count("\n")) == (2, 1)
+    assert "run is a training run, which is no model yet; make one of it: lumos export run FOLDER" in error

@@ -1,6 +1,7 @@
 """`lumos generate` by a tiny random Lumos-1: outputs made once, records that make them again, errors in a line."""
 
 import json
+import shutil
 from pathlib import Path
 
 import av
@@ -117,12 +118,36 @@ def test_a_record_of_a_picture_s_video_makes_it_again_and_notices_another_pictur
     assert (written["settings"]["width"], written["settings"]["height"]) == (96, 64)
     assert lumos("generate", "--from-json", "clip.gif.json", "--out", "again.gif")[0] == 0
     assert Path("clip.gif").read_bytes() == Path("again.gif").read_bytes()
-    Image.new("RGB", (130, 90)).save("start.png")
-    status, _, error = lumos("generate", "--from-json", "clip.gif.json", "--out", "third.gif")
+    Path("start.png").unlink()
+    assert lumos("generate", "--from-json", "clip.gif.json", "--out", "third.gif")[0] == 0
+    assert Path("clip.gif").read_bytes() == Path("third.gif").read_bytes()
+    kept = Path(written["image"])
+    assert kept.name == f"picture-{written['image_hash'][:12]}.png"
+    Image.new("RGB", (130, 90)).save(kept)
+    status, _, error = lumos("generate", "--from-json", "clip.gif.json", "--out", "fourth.gif")
     assert status == 2
     assert "is another picture" in error
-    Path("start.png").unlink()
-    assert "is not there; put it back" in lumos("generate", "--from-json", "clip.gif.json", "--out", "third.gif")[2]
+    kept.unlink()
+    remedy = "is not there; put it back, or name it with --image"
+    assert remedy in lumos("generate", "--from-json", "clip.gif.json", "--out", "fourth.gif")[2]
+
+
+def test_a_record_and_its_picture_make_the_video_again_wherever_they_are_taken(lumos: Lumos, tmp_path: Path) -> None:
+    Path("photos").mkdir()
+    for name in ("a.JPG", "same.png"):
+        Image.new("RGB", (96, 64), (200, 10, 10)).save(Path("photos") / name)
+    words = ("generate", "--prompt", "it moves", "--num-frames", "5", "--out", "made", "--format", "gif")
+    assert lumos(*words, "--image", "photos/same.png", "--prompt", "it turns", "--seed", "3")[0] == 0
+    assert lumos(*words, "--image", "photos/a.JPG", "--seed", "9")[0] == 0
+    pictures = sorted(path.name for path in Path("made").glob("picture-*"))
+    assert [Path(name).suffix for name in pictures].count(".png") == 1  # one for both outputs
+    assert len(pictures) == 2
+    Path("made").rename(tmp_path / "elsewhere")
+    shutil.rmtree("photos")
+    for record in sorted(Path("elsewhere").glob("*.json")):
+        again = Path("again") / record.stem
+        assert lumos("generate", "--from-json", str(record), "--out", str(again))[0] == 0
+        assert again.read_bytes() == record.with_suffix("").read_bytes()
 
 
 @pytest.mark.parametrize("name", ["..", "../image.png", "in/image.png", "/image.png"])
@@ -147,7 +172,7 @@ def test_a_record_opens_no_picture_outside_its_folder_but_one_that_is_named(
     Path("in/link.png").symlink_to(tmp_path / "start.png")
     written = json.loads(Path("in/clip.gif.json").read_text())
     again = ("generate", "--from-json", "in/clip.gif.json", "--out", "again.gif")
-    for record in (written, written | changed):
+    for record in (written | {"image": str(tmp_path / "start.png")}, written | changed):
         Path("in/clip.gif.json").write_text(json.dumps(record))
         status, _, error = lumos(*again)
         assert (status, error.count("\n")) == (2, 1)

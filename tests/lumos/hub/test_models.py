@@ -149,3 +149,24 @@ def test_what_decides_the_output_of_a_model_is_listed(tmp_path: Path) -> None:
     assert [path.name for path in files.paths_to_hash] == names
     adapted = replace(files, lora=tmp_path / "adapters")
     assert [path.name for path in adapted.paths_to_hash[5:]] == ["adapter_config.json", "adapter_model.safetensors"]
+
+
+@pytest.mark.parametrize("inside", [".", "checkpoints", "checkpoints/step-00000004"])
+def test_a_training_run_is_no_model_and_says_what_makes_one_of_it(tmp_path: Path, inside: str) -> None:
+    run = tmp_path / "run"
+    (run / "checkpoints" / "step-00000004").mkdir(parents=True)
+    (run / "config.yaml").write_text("model: lumos1")
+    for look in (hub.kind_of, hub.check_weights, lambda folder: hub.resolve(folder)):
+        with pytest.raises(ValueError, match=rf"no model yet; make one of it: lumos export {run} FOLDER"):
+            look(run / inside)
+
+
+def test_a_setting_names_a_model_as_an_option_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "ckpts_root", lambda root=None: tmp_path / "ckpts")
+    (tmp_path / "ckpts" / "org" / "mine").mkdir(parents=True)
+    (tmp_path / "runs" / "model").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    assert hub.named_folder("org/mine") == tmp_path / "ckpts" / "org" / "mine"
+    assert hub.named_folder("runs/model") == Path("runs/model")
+    assert hub.named_folder("ckpts/org/mine") == Path("ckpts/org/mine")
+    assert hub.named_folder("nowhere") == Path("nowhere")

@@ -9,6 +9,8 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import torch
+from PIL import Image
 
 from lumos.media import writing
 from lumos.media.reading import read_clip, read_image
@@ -25,6 +27,21 @@ def test_exactly_the_frames_written_come_back(tmp_path: Path, suffix: str, num_f
     assert clip.shape == (num_frames, 32, 48, 3)
     assert numbers(clip) == list(range(num_frames))
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("form", ["pictures", "arrays", "fractions", "tensor", "bytes"])
+def test_frames_are_taken_in_any_form_they_are_held_in(tmp_path: Path, form: str) -> None:
+    frames = numbered(3)
+    forms = {
+        "pictures": [Image.fromarray(frame) for frame in frames],
+        "arrays": list(frames),
+        "fractions": (frames / 255).astype(np.float32),
+        "tensor": torch.from_numpy(frames / 255).permute(0, 3, 1, 2),
+        "bytes": torch.from_numpy(frames),
+    }
+    write_video(tmp_path / "a.gif", frames, fps=3)
+    write_video(tmp_path / "b.gif", forms[form], fps=3)
+    assert (tmp_path / "a.gif").read_bytes() == (tmp_path / "b.gif").read_bytes()
 
 
 def test_still_frames_are_not_merged_in_a_gif(tmp_path: Path) -> None:

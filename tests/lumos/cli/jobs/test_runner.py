@@ -127,7 +127,9 @@ def test_a_record_says_how_its_output_was_made(tmp_path: Path) -> None:
     assert " ".join(record) == f"{wanted} {made_as}"
     assert (record["num_frames"], record["model_calls"], record["output"], record["index"]) == (3, 7, "clip.gif", 4)
     assert record["settings"] == {"steps": 2, "num_frames": 3}
-    assert sorted(path.name for path in (tmp_path / "o").iterdir()) == ["clip.gif", "clip.gif.json"]
+    kept = tmp_path / "o" / record["image"]
+    assert kept.read_bytes() == (tmp_path / "start.png").read_bytes()
+    assert sorted(path.name for path in (tmp_path / "o").iterdir()) == ["clip.gif", "clip.gif.json", kept.name]
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 3])

@@ -242,3 +242,13 @@ def test_what_is_exported_loads_again(tmp_path: Path) -> None:
     task, model = LuminaVideoTask(task_config(tmp_path)), tiny_dit()
     task.export(model, tmp_path / "out")
     assert load_dit(tmp_path / "out").config == CONFIG
+
+
+def test_models_and_encoders_are_found_by_their_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lumos.hub.models.ckpts_root", lambda root=None: tmp_path)
+    for name in ("org/mine/text_encoder", "google/gemma", "THUDM/vae"):
+        (tmp_path / name).mkdir(parents=True)
+    found = with_parts(LuminaVideoTaskConfig(init_from="org/mine", vae="THUDM/vae"))
+    assert (found.init_from, found.vae) == (str(tmp_path / "org/mine"), str(tmp_path / "THUDM/vae"))
+    assert found.text_encoder == str(tmp_path / "org/mine/text_encoder")
+    assert with_parts(LuminaVideoTaskConfig(text_encoder="google/gemma")).text_encoder == str(tmp_path / "google/gemma")

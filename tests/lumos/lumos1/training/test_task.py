@@ -312,8 +312,22 @@ def test_a_missing_model_that_has_a_name_comes_with_what_to_do(tmp_path: Path, m
     for start in ("ckpts/3B/stage-1-image", "3B/stage-1-image"):
         with pytest.raises(ValueError, match=r"run: lumos download 3B/stage-1-image \(.*=configs/model/3B\.yaml\)"):
             LumosTask(LumosTaskConfig(init_from=start))
-    with pytest.raises(ValueError, match=r"give the folder: task\.init_from=ckpts/mine$"):
+    with pytest.raises(ValueError, match=r"mine/config\.json do not exist; correct task\.init_from"):
         LumosTask(LumosTaskConfig(init_from="mine"))
+
+
+def test_a_model_to_start_from_is_found_by_its_name(
+    tiny_model: LumosForCausalLM, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lumos.hub.models.ckpts_root", lambda root=None: tmp_path / "models")
+    tiny_model.save_pretrained(tmp_path / "models" / "org" / "mine")
+    model = (task := LumosTask(LumosTaskConfig(init_from="org/mine"))).build_model()
+    task.init_weights(model, device=torch.device("cpu"), seed=0)
+    assert all(tensor.equal(tiny_model.state_dict()[name]) for name, tensor in model.state_dict().items())
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "run" / "config.yaml").write_text("")
+    with pytest.raises(ValueError, match=r"run is a training run, .* make one of it: lumos export .*run FOLDER"):
+        LumosTask(LumosTaskConfig(init_from=str(tmp_path / "run")))
 
 
 def test_clips_longer_than_the_model_is_made_for_are_said(

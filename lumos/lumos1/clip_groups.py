@@ -1,0 +1,121 @@
+"""The clips of one call through the model: those of the same size together, one group after the other."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from lumos.conventions.call import StepEnd
+from lumos.lumos1.model.modeling import LumosForCausalLM
+from lumos.lumos1.sampling.decode import generate
+from lumos.lumos1.sampling.frame_codes import MASKED
+from lumos.lumos1.sampling.noise import GeneratorNoise
+from lumos.lumos1.sampling.request import ClipRequest, OnFrame
+from lumos.lumos1.sampling.schedule import Step
+from lumos.lumos1.sampling.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipAsked:
+    """One clip on its way."""
+
+    index: int
+    """Its place among the clips of the call."""
+    prompt_ids: Tensor
+    """From `<s>` up to the separator."""
+    negative_ids: Tensor | None
+    """Of the text that guidance leads away from."""
+    given: Tensor | None
+    """Codes [1, H, W] of the first frame."""
+    seed: int
+    """What draws its noise."""
+    settings: Settings
+    """How it is made."""
+
+    @property
+    def group(self) -> tuple[Settings, bool, bool]:
+        """What clips must share to go through the model together."""
+        return self.settings, self.given is not None, self.negative_ids is not None
+
+
+def generate_groups(
+    model: LumosForCausalLM, clips: Sequence[ClipAsked], *, on_frame: OnFrame | None, step_end: StepEnd, graphs: bool
+) -> tuple[list[Tensor], list[int]]:
+    """Return the codes [T, H, W] and the model calls of every clip; fewer frames where the call was interrupted.
+
+    Args:
+        model: in evaluation mode.
+        clips: of the call.
+        on_frame: called with each finished latent frame of a group.
+        step_end: called after each refinement.
+        graphs: whether refinements run as CUDA graphs.
+
+    Raises:
+        ValueError: a caller changes codes to what is none.
+    """
+    codes: dict[int, Tensor] = {}
+    calls: dict[int, int] = {}
+    for group in _groups(clips):
+        if step_end.interrupted:
+            codes |= {clip.index: torch.zeros(0, *clip.settings.grid, dtype=torch.long) for clip in group}
+            calls |= {clip.index: 0 for clip in group}
+            continue
+        made = generate(
+            model,
+            _request(group),
+            on_frame=on_frame,
+            on_step=partial(_changed, step_end, num_codes=model.vocab.num_codes) if step_end.is_wanted else None,
+            interrupted=lambda: step_end.interrupted,
+            graphs=graphs,
+        )
+        for clip, own_codes, own_calls in zip(group, made.codes, made.model_calls.tolist(), strict=True):
+            codes[clip.index], calls[clip.index] = own_codes, own_calls
+    return [codes[index] for index in range(len(clips))], [calls[index] for index in range(len(clips))]
+
+
+def num_steps(clips: Sequence[ClipAsked]) -> int:
+    """Return how many refinements the groups of a call take, frame after frame; adaptively it may be fewer."""
+    total = 0
+    for group in _groups(clips):
+        sampler, is_given = group[0].settings.sampler, group[0].given is not None
+        later = group[0].settings.num_latent_frames - int(is_given) - 1
+        total += sampler.steps_of(first=True) + later * sampler.steps_of(first=False)
+    return total
+
+
+def _groups(clips: Sequence[ClipAsked]) -> list[list[ClipAsked]]:
+    groups: dict[tuple[Settings, bool, bool], list[ClipAsked]] = {}
+    for clip in clips:
+        groups.setdefault(clip.group, []).append(clip)
+    return list(groups.values())
+
+
+def _request(group: Sequence[ClipAsked]) -> ClipRequest:
+    settings = group[0].settings
+    given = [clip.given for clip in group if clip.given is not None]
+    return ClipRequest(
+        prompt_ids=[clip.prompt_ids for clip in group],
+        negative_ids=[clip.negative_ids for clip in group if clip.negative_ids is not None] or None,
+        grid=settings.grid,
+        num_latent_frames=settings.num_latent_frames,
+        fps=settings.fps,
+        duration=settings.duration,
+        sampler=settings.sampler,
+        noise=[GeneratorNoise(clip.seed) for clip in group],
+        given=torch.stack(given) if given else None,
+    )
+
+
+def _changed(step_end: StepEnd, step: Step, codes: Int[Tensor, "B H W"], *, num_codes: int) -> Int[Tensor, "B H W"]:
+    """Return the codes to go on with after a refinement, which a caller may change; ValueError for what is no code."""
+    before = codes.clone()
+    changed = step_end(step.frame, codes)
+    if not MASKED <= int(changed.min()) <= int(changed.max()) < num_codes:
+        rule = f"they must be in 0..{num_codes - 1}, or {MASKED} where a code is masked still"
+        raise ValueError(f"callback_on_step_end changed latents to what are no codes; {rule}")
+    if ((changed == MASKED) & (before != MASKED)).any():
+        raise ValueError("callback_on_step_end masked a code that was decided; leave it, or change it to another code")
+    return changed
