@@ -20,7 +20,7 @@ from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.model.placement import check_placement, place
 from lumos.lumos1.sampling.decode import generate
 from lumos.lumos1.sampling.noise import GeneratorNoise
-from lumos.lumos1.sampling.request import ClipRequest, OnFrame
+from lumos.lumos1.sampling.request import ClipRequest, OnFrame, OnRefinement
 from lumos.lumos1.sampling.settings import Settings, settings_for
 from lumos.lumos1.sequence import num_frames_of, sequence_length
 from lumos.media.crop import crop_to_bucket
@@ -89,6 +89,8 @@ class LumosPipeline:
         """Whether refinements run as CUDA graphs; on a GPU only."""
         self.weights: str | None = None
         """What the blocks' weights were rounded to (`placement.WEIGHTS`); None is what the model's dtype is."""
+        self.on_refinement: OnRefinement | None = None
+        """Called after each refinement, for who shows how far it is."""
         self._has_video = False
         """Whether the visual tokenizer was found to decode video."""
         self.vocab = agreed_vocabulary(model.vocab, text.vocab)
@@ -330,7 +332,8 @@ class LumosPipeline:
                 noise=[GeneratorNoise(clip.seed) for clip in group],
                 given=torch.stack(given) if given else None,
             )
-            made = generate(self.model, request, on_frame=callback, graphs=self.cuda_graphs)
+            hooks: dict[str, Any] = {"on_frame": callback, "on_refinement": self.on_refinement}
+            made = generate(self.model, request, **hooks, graphs=self.cuda_graphs)
             for clip, own_codes, own_calls in zip(group, made.codes, made.model_calls.tolist(), strict=True):
                 codes[clip.index], calls[clip.index] = own_codes, own_calls
         return [codes[index] for index in range(len(clips))], [calls[index] for index in range(len(clips))]

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -87,6 +88,9 @@ def _writer(
             raise ValueError("--released is a layout of Lumina-Video; leave it out")
         source = tokenizers or config.task.init_from
         parts = resolve(source, ckpts, weights=False) if source else None
+        if parts is not None and tokenizers is None:  # it knows what it was fine-tuned on, and no file says what
+            known = {name: value for name, value in parts.defaults.items() if name != "world"}
+            parts = replace(parts, defaults=known)
         return partial(_write_lumos1, parts=parts)
     if released:
         return write_released

@@ -18,7 +18,7 @@ from lumos.lumos1.sampling.frame_codes import MASKED, FrameCodes
 from lumos.lumos1.sampling.frame_decoder import FrameDecoder
 from lumos.lumos1.sampling.guidance import GuidedFrame
 from lumos.lumos1.sampling.refine import NoiseSource, refine
-from lumos.lumos1.sampling.request import ClipRequest, Generated, OnFrame
+from lumos.lumos1.sampling.request import ClipRequest, Generated, OnFrame, OnRefinement
 from lumos.lumos1.sampling.schedule import Step
 from lumos.lumos1.sequence import video_header
 from lumos.tokenizer.vocab import Vocab
@@ -71,7 +71,12 @@ def generate_codes(
 
 @torch.inference_mode()
 def generate(
-    model: LumosForCausalLM, request: ClipRequest, *, on_frame: OnFrame | None = None, graphs: bool = False
+    model: LumosForCausalLM,
+    request: ClipRequest,
+    *,
+    on_frame: OnFrame | None = None,
+    on_refinement: OnRefinement | None = None,
+    graphs: bool = False,
 ) -> Generated:
     """Return the codes of the clips that are asked for, and how many passes of the model they took.
 
@@ -79,6 +84,7 @@ def generate(
         model: in evaluation mode.
         request: the clips.
         on_frame: called with (index, codes [B, H, W]) as soon as a generated frame is finished.
+        on_refinement: called after each refinement: together as often as all frames have steps.
         graphs: whether refinements run as CUDA graphs; on a GPU only.
 
     Raises:
@@ -91,7 +97,9 @@ def generate(
     decoder.read_text()
     for frame in range(request.num_latent_frames):
         if frame >= request.num_given:
-            codes[:, frame] = _refined(codes[:, frame], decoder, request=request, frame=frame)
+            codes[:, frame] = _refined(
+                codes[:, frame], decoder, request=request, frame=frame, on_refinement=on_refinement
+            )
             if on_frame is not None:
                 on_frame(frame, codes[:, frame].unflatten(-1, request.grid))
         if frame + 1 < request.num_latent_frames:
@@ -99,7 +107,9 @@ def generate(
     return Generated(codes=codes.unflatten(-1, request.grid), model_calls=decoder.model_calls)
 
 
-def _refined(codes: Tensor, decoder: FrameDecoder, *, request: ClipRequest, frame: int) -> Tensor:
+def _refined(
+    codes: Tensor, decoder: FrameDecoder, *, request: ClipRequest, frame: int, on_refinement: OnRefinement | None
+) -> Tensor:
     """Return the codes [B, N] of the next frame, refined from all masked until none is, `num_steps` times at most."""
     first, noise, weight = frame == request.num_given, request.noise, decoder.visual_weight
     sampler = dataclasses.replace(request.sampler, num_steps=request.sampler.steps_of(first=first))
@@ -110,6 +120,8 @@ def _refined(codes: Tensor, decoder: FrameDecoder, *, request: ClipRequest, fram
             break
         step = Step(frame=frame, index=index, first=first)
         refined = refine(refined, guided.hidden(refined), weight=weight, noise=noise, step=step, sampler=sampler)
+        if on_refinement is not None:
+            on_refinement(1 if any(refined.num_masked) else sampler.num_steps - index, len(codes))
     return refined.codes
 
 

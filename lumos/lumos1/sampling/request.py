@@ -13,6 +13,9 @@ from xllmx.number_range import COUNT, Range, check_numbers
 
 OnFrame = Callable[[int, Tensor], None]
 """Called with the index of a finished latent frame and its codes [B, H, W]."""
+OnRefinement = Callable[[int, int], None]
+"""Called after each refinement with the number of its frame's that are done, 1 or, where nothing is left to refine, all
+that were left, and the number of clips B."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
