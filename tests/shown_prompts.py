@@ -69,18 +69,15 @@ def _of_commands() -> Iterator[Shown]:
 
 
 def _of_options(place: str, options: argparse.Namespace) -> Iterator[Shown]:
-    if options.model not in (None, DEFAULT_MODEL) or options.from_json:
-        return
+    if options.model not in (None, DEFAULT_MODEL) or options.from_json or options.prompt_file:
+        return  # the bundled lists come by themselves
     settings = {name: value for name, value in settings_of(options).items() if value is not None}
     if options.fast:
         settings = {**fast_settings({}), **settings}
-    if options.prompt_file:
-        prompts = read_prompts(REPO / options.prompt_file)
-        yield from (Shown(place=place, prompt=one.text, seed=one.seed, settings=settings) for one in prompts)
     image = REPO / options.image[0] if options.image else None
     for index, text in enumerate(options.prompt or []):
-        for copy in range(options.num if "num" in options else 1):
-            seed = None if options.seed is None else options.seed + index + copy
+        for copy in range(options.num):
+            seed = None if options.seed is None else options.seed + index * options.num + copy
             yield Shown(place=place, prompt=text, seed=seed, image=image, settings=settings)
 
 
