@@ -48,9 +48,10 @@ def write_video(path: str | Path, frames: UInt8[np.ndarray, "F H W 3"], *, fps: 
     Raises `ValueError` for another suffix, no frames, an FFmpeg without the encoder, or a disk that is full.
     """
     path = Path(path)
+    rate = _rate(path, fps)
     if (suffix := path.suffix.lower()) in (".gif", ".webm"):
         _check(frames, axes=4, path=path)
-        content = (_gif if suffix == ".gif" else _webm)(frames, fps=_rate(path, fps))
+        content = (_gif if suffix == ".gif" else _webm)(frames, fps=rate)
         with replacing(path) as temporary:
             temporary.write_bytes(content)
         return

@@ -2,8 +2,7 @@
 
 "world": {
   "about": "one or two coloured shapes on a plain ground",
-  "words": ["circle", "square", "star"],
-  "sizes": [[64, 64]]
+  "words": ["circle", "square", "star"]
 }
 
 A model without the entry is never spoken of. A fine-tuned one knows other things: `lumos export` leaves the entry out.
@@ -17,6 +16,7 @@ from typing import Any
 from lumos.cli.jobs.runner import Planned
 from lumos.cli.models.kind import Model
 from xllmx.config import convert
+from xllmx.number_range import Range, check_number
 
 _SHOWN_WORDS, _SHOWN_CHARACTERS = 8, 60
 
@@ -29,8 +29,6 @@ class World:
     """In a few words, for people."""
     words: tuple[str, ...]
     """Of which a prompt must have one, alone or in the plural, for the model to know what is meant."""
-    sizes: tuple[tuple[int, int], ...] = ()
-    """Width and height of what it was trained on; empty: that of its settings."""
 
     def __post_init__(self) -> None:
         if not self.words:
@@ -64,11 +62,10 @@ def remark(model: Model, clips: Sequence[Planned]) -> str | None:
     Raises:
         ValueError: a model whose entry `world` is none.
     """
-    defaults = model.files.defaults
-    world = world_of(defaults)
+    world = world_of(model.files.defaults)
     if world is None:
         return None
-    sizes = world.sizes or ((defaults["width"], defaults["height"]),)
+    sizes = _sizes(model, clips)
     strange = [one.job.prompt for one in clips if not world.is_named_in(one.job.prompt)]
     foreign = [size for one in clips if (size := (one.settings.width, one.settings.height)) not in sizes]
     said = []
@@ -82,6 +79,17 @@ def remark(model: Model, clips: Sequence[Planned]) -> str | None:
     if not said:
         return None
     return f"note: {'; '.join(said)}; {model.files.name} was trained on {world.about}, so expect nothing good"
+
+
+def _sizes(model: Model, clips: Sequence[Planned]) -> list[tuple[int, int]]:
+    """Return the sizes (width, height) that a model is made for: those of its settings, and the `sizes` they name."""
+    named = model.files.defaults.get("sizes", [])
+    check_number("sizes", list[tuple[int, int]], named, Range(1, 2**16))
+    given: list[dict[str, Any]] = (
+        [{"num_frames": 1}] if any(one.settings.num_output_frames == 1 for one in clips) else []
+    )
+    usual = [model.settings_for(settings, image=None) for settings in [{}, *given]]
+    return list(dict.fromkeys([*((one.width, one.height) for one in usual), *map(tuple, named)]))
 
 
 def _shown(prompt: str) -> str:

@@ -50,12 +50,12 @@ def test_a_prompt_of_another_world_is_told_in_one_line(model: Path, capsys: pyte
 def test_of_several_prompts_it_is_counted_and_a_foreign_size_is_told(
     model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    prompts = ("--prompt", "a dog", "--prompt", "a circle", "--prompt", "a cat", "--width", "64")
+    prompts = ("--prompt", "a dog", "--prompt", "a circle", "--prompt", "a cat", "--width", "128")
     assert main([*WORDS, "--model", "model", *prompts, "--dry-run"]) == 0
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert "2 of 3 prompts, such as 'a dog' names nothing" in said
-    assert "64x64 is not the size it was made for (96x64)" in said
+    assert "128x64 is not the size it was made for (96x64 and 64x96 and 64x64)" in said
 
 
 @pytest.mark.parametrize("world", [WORLD, None])
@@ -67,7 +67,7 @@ def test_nothing_is_said_of_what_it_knows_or_does_not_speak_of(
     assert capsys.readouterr().err == ""
 
 
-@pytest.mark.parametrize("world", [3, {"about": "x"}, {"about": "x", "words": []}, {"about": "x", "words": [1]}])
+@pytest.mark.parametrize("world", [3, {"about": "x"}, {"about": "x", "words": []}, {"about": "x", "words": [["x"]]}])
 def test_a_world_that_is_none_is_one_line(model: Path, world: Any, capsys: pytest.CaptureFixture[str]) -> None:
     put(model, world)
     assert main([*WORDS, "--model", "model", "--prompt", "a circle", "--dry-run"]) == 2
