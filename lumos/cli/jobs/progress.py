@@ -1,11 +1,9 @@
 """How far a list of outputs is: a bar on a terminal, and a line with the time now and then where there is none.
 
-with Progress(program="lumos", total=96, unit="refinement") as progress:
-progress.begin("clips 1 to 8 of 20, 8 at once")
-progress.advance(8)                       # units of work done, refinements or Euler steps
-progress.say("a.mp4  seed 7  2.1 s")      # a line of its own on standard output
+    lumos: 41% (clips 1 to 8 of 20, 8 at once), 0:31 so far, about 0:44 to go
 
-lumos: 41% (clips 1 to 8 of 20, 8 at once), 0:31 so far, about 0:44 to go
+The whole is known before: units of work (refinements, Euler steps) of all clips that are made. Standard output has a
+line for each output and nothing else; all of this goes to standard error.
 """
 
 import sys
