@@ -35,4 +35,4 @@ lumos generate --model "$out/model" --prompt "$prompt" --seed 1 --out "$out/fine
 step "done"
 printf '%-18s %s\n' "bundled model:" "$out/bundled.mp4" "fine-tuned model:" "$out/finetuned.mp4" \
     "its folder:" "$out/model" "losses:" "$out/run/metrics.jsonl"
-echo "more: lumos generate --prompt \"a blue square grows\"   (after: source .venv/bin/activate; README.md)"
+echo "more: lumos generate --prompt \"a green triangle gets bigger on a gray background\"   (after: source .venv/bin/activate; README.md)"

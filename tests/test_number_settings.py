@@ -4,6 +4,7 @@ import dataclasses
 import importlib
 import math
 import pkgutil
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
@@ -25,6 +26,9 @@ from xllmx.number_range import check_number
 
 GIVEN: dict[str, dict[str, Any]] = {
     "eval.shapes.run.RunConfig": {"model": "m", "out": Path("o")},
+    "lumos.cli.jobs.runner.Recipe": {
+        "given": {}, "settings_for": partial(lumos1_settings.settings_for, {}), "model": {},
+    },
     "lumos.cli.training.preview.PreviewConfig": {},
     "lumos.look.report.LookRequest": {},
     "lumos.lumina_video.config.LuminaVideoConfig": {},

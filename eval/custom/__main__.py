@@ -20,7 +20,7 @@ from lumos.cli.option import OptionParser
 
 if TYPE_CHECKING:  # torch and all: only where outputs are made, so that --help answers at once
     from eval.custom.jobs import Listed
-    from lumos.cli.jobs.runner import Pipeline, Plan, Recipe
+    from lumos.cli.jobs.runner import Plan, Recipe
     from lumos.cli.models.kind import Model
 
 
@@ -90,14 +90,11 @@ def _make(
     from eval.driver.run import make, run
     from eval.driver.work import describe
 
-    def load() -> "Pipeline":
-        return model.load(plan.missing)
-
     if whole.grouped is None:
-        return len(make(plan, load, options.worker)), 0
+        return len(make(plan, model, options.worker)), 0
     settings = recipe.settings_for(recipe.given, image=None)
     about = describe(whole.grouped, recipe, settings, seed=options.seed or 0)
-    done = run(plan, load, options.worker, work=whole.grouped, records=records_folder(out), about=about)
+    done = run(plan, model, options.worker, work=whole.grouped, records=records_folder(out), about=about)
     return done.made, done.unfinished
 
 

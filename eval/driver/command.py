@@ -235,7 +235,7 @@ def _drive(driver: Driver, options: argparse.Namespace) -> int:
     check_room(model, plan)
     done = run(
         plan,
-        lambda: model.load(plan.missing),
+        model,
         worker,
         work=work,
         records=records_folder(options.out),

@@ -1,17 +1,19 @@
-"""One worker's share of a list: what is missing of it made under a bar, and a benchmark's folder finished."""
+"""One worker's share of a list: what is missing of it made, and a benchmark's folder finished."""
 
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from eval.driver.work import Work
+from lumos.cli.generation.world import remark
 from lumos.cli.jobs.outputs import move, staging_folder
+from lumos.cli.jobs.progress import making
 from lumos.cli.jobs.record import as_text
-from lumos.cli.jobs.runner import Made, Pipeline, Plan, run_jobs
+from lumos.cli.jobs.runner import Made, Plan
 from lumos.cli.jobs.workers import Worker
+from lumos.cli.models.kind import Model
 from xllmx.files import writing
 
 
@@ -29,18 +31,14 @@ class Done:
     """Outputs of all workers that are not in place yet."""
 
 
-def make(plan: Plan, load: Callable[[], Pipeline], worker: Worker) -> list[Made]:
-    """The outputs made now; on every machine one process shows a bar, if there is something to make."""
+def make(plan: Plan, model: Model, worker: Worker) -> list[Made]:
+    """The outputs made now; on every machine one process says how far it is, if there is something to make."""
     if not plan.missing:
         return []
-    before = len(plan.finished)
-    total, quiet = before + len(plan.missing), worker.local_rank > 0
-    made = []
-    with tqdm(total=total, initial=before, desc=name_of(worker), unit="output", disable=quiet) as bar:
-        for one in run_jobs(plan, load):
-            made.append(one)
-            bar.update()
-    return made
+    if worker.local_rank == 0 and (told := remark(model, plan.missing)):
+        print(f"{name_of(worker)}: {told}", file=sys.stderr, flush=True)
+    with making(plan, model, program=name_of(worker), quiet=worker.local_rank > 0) as (_, outputs):
+        return list(outputs)
 
 
 def name_of(worker: Worker) -> str:
@@ -48,13 +46,11 @@ def name_of(worker: Worker) -> str:
     return f"worker {worker.index + 1}/{worker.count}"
 
 
-def run(
-    plan: Plan, load: Callable[[], Pipeline], worker: Worker, *, work: Work, records: Path, about: Mapping[str, Any]
-) -> Done:
+def run(plan: Plan, model: Model, worker: Worker, *, work: Work, records: Path, about: Mapping[str, Any]) -> Done:
     """What this worker did of its plan of a benchmark; `about` says in `run.json` what the folder is a run of."""
     with staging_folder(work.folder.staging) as staging:
         _write_about(about, records / "run.json", staging)
-        made = make(plan, load, worker)
+        made = make(plan, model, worker)
         unfinished = work.folder.settle([job.name for job in work.jobs], staging)
     replaced = sum(one.replaced for one in made)
     return Done(made=len(made), before=len(plan.finished), replaced=replaced, unfinished=unfinished)

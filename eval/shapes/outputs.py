@@ -41,7 +41,7 @@ def save_output(folder: Path, record: Record, frames: np.ndarray, *, fps: int | 
 
 def read_output(path: Path) -> np.ndarray:
     """All frames of an output, uint8 [F, H, W, 3]; `MediaError` if it cannot be read."""
-    if path.suffix == ".png":
+    if path.suffix.lower() in (".png", ".jpg", ".jpeg"):
         return read_image(path)[None]
     with media_errors(path):
         if path.suffix == ".npz":

@@ -2,10 +2,13 @@
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lumos.cli.generation.options import add_options, refuse_options, settings_of, take_resolution
+from lumos.cli.generation.picture_address import fetched, kept_beside
 from lumos.cli.generation.request import (
     check_record_kept,
     check_weights,
@@ -17,10 +20,10 @@ from lumos.cli.generation.request import (
 from lumos.cli.interrupt import loading
 from lumos.cli.machine_options import machines_of, refuse_machines
 from lumos.cli.models.door import find_model, kind_of_model
-from lumos.cli.models.kind import Model
+from lumos.cli.models.kind import Model, ModelKind
 
 if TYPE_CHECKING:
-    from lumos.cli.jobs.runner import Plan
+    from lumos.cli.jobs.runner import Plan, Recipe
 
 
 def add_command(commands: Any) -> None:
@@ -40,6 +43,19 @@ def run(options: argparse.Namespace) -> int:
         settings = {**record["settings"], **{name: value for name, value in settings.items() if value is not None}}
     kind = kind_of_model(options.model, options.ckpts, absent=options.dry_run)
     refuse_options(options, kind)
+    with fetched(options) as brought:
+        return _run(options, kind, settings=settings, record=record, brought=brought)
+
+
+def _run(
+    options: argparse.Namespace,
+    kind: ModelKind,
+    *,
+    settings: dict[str, Any],
+    record: dict[str, Any] | None,
+    brought: Path | None,
+) -> int:
+    """Make what is asked for; `brought` is the folder of the pictures that were fetched."""
     prompts = prompts_of(options, kind)
     if options.hf_token:
         unused = "--hf-token is not used: nothing is downloaded here; for `lumos download`, run `hf auth login`"
@@ -47,6 +63,7 @@ def run(options: argparse.Namespace) -> int:
     refuse_machines(options)
 
     with loading("lumos"):  # from here on it takes PyTorch: what is at fault above is said at once
+        from lumos.cli.generation.world import remark
         from lumos.cli.jobs.outputs import PlainFolder
         from lumos.cli.jobs.places import check_places
         from lumos.cli.jobs.record import model_hash
@@ -60,12 +77,11 @@ def run(options: argparse.Namespace) -> int:
     model = find_model(options.model, options.ckpts, **where, how=how, absent=options.dry_run)
     if record is not None and not model.is_absent:
         check_weights(record, model_hash(model.files), options)
-    if options.fast:
-        given = {name: value for name, value in settings.items() if value is not None}
-        settings = {**kind.fast_settings(model.files.defaults), **given}
-    recipe = model.recipe(settings)
-    image = recipe.settings_for(settings, image=None).num_output_frames == 1
+    recipe = _recipe(options, model, settings)
+    image = recipe.settings_for(recipe.given, image=None).num_output_frames == 1
     outputs = outputs_of(options, prompts, image=image)
+    if brought is not None and not options.dry_run:
+        prompts = kept_beside(prompts, brought, outputs[0].parent)
     jobs = [
         Job(name=output.name, prompt=one.text, image=one.image, negative_prompt=one.negative, seed=one.seed)
         for one, output in zip(prompts, outputs, strict=True)
@@ -76,34 +92,33 @@ def run(options: argparse.Namespace) -> int:
     plan = plan_jobs(jobs, folder, recipe, batch_size=options.batch_size, overwrite=replaced)
     if record is not None:
         check_record_kept(record, options.from_json, plan)
+    if told := remark(model, plan.missing):
+        print(f"lumos: {told}", file=sys.stderr, flush=True)
     return _estimate(model, plan, options) if options.dry_run else _make(model, plan)
 
 
-def _make(model: Model, plan: "Plan") -> int:
-    """Make what is missing, under a bar that knows how much that is."""
-    from tqdm import tqdm
+def _recipe(options: argparse.Namespace, model: Model, settings: Mapping[str, Any]) -> "Recipe":
+    """Return how the outputs are made: with the model's own faster settings under those given, where asked for."""
+    given = dict(settings)
+    if options.fast:
+        set_here = {name: value for name, value in settings.items() if value is not None}
+        given = {**model.kind.fast_settings(model.files.defaults), **set_here}
+    return replace(model.recipe(given), scale=1 if options.scale is None else options.scale)
 
+
+def _make(model: Model, plan: "Plan") -> int:
+    """Make what is missing, and say how far it is."""
     from lumos.cli.generation.room import check_room
-    from lumos.cli.jobs.runner import run_jobs
+    from lumos.cli.jobs.progress import making
 
     check_room(model, plan)
     for one in plan.finished:
         print(f"{one.output}  seed {one.seed}  finished before; --seed or --out makes another")
-    begun = [one for batch in plan.batches for one in batch if any(other.seed is None for other in batch)]
-    total = sum(map(model.kind.num_units, begun))
-    with tqdm(desc=f"{model.kind.unit}s", total=total, leave=False, disable=None if plan.missing else True) as bar:
-        for one in run_jobs(plan, lambda: model.load(plan.missing), on_frame=_counting(bar.update)):
-            bar.write(f"{one.output}  seed {one.seed}  {one.seconds:.1f} s")
+    with making(plan, model, program="lumos") as (progress, outputs):
+        for one in outputs:
+            each = f" each of {one.together} at once" if one.together > 1 else ""
+            progress.say(f"{one.output}  seed {one.seed}  {one.seconds:.1f} s{each}")
     return 0
-
-
-def _counting(update: Callable[[int], Any]) -> Callable[..., None]:
-    """Return what a pipeline calls back: with the index of what is done, and a tensor of one row a clip."""
-
-    def on_frame(index: int, clips: Any) -> None:
-        update(len(clips))
-
-    return on_frame
 
 
 def _estimate(model: Model, plan: "Plan", options: argparse.Namespace) -> int:

@@ -13,7 +13,7 @@ from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.sampling.decode import generate
 from lumos.lumos1.sampling.frame_codes import MASKED
 from lumos.lumos1.sampling.noise import GeneratorNoise
-from lumos.lumos1.sampling.request import ClipRequest, OnFrame
+from lumos.lumos1.sampling.request import ClipRequest, OnFrame, OnRefinement
 from lumos.lumos1.sampling.schedule import Step
 from lumos.lumos1.sampling.settings import Settings
 
@@ -42,7 +42,13 @@ class ClipAsked:
 
 
 def generate_groups(
-    model: LumosForCausalLM, clips: Sequence[ClipAsked], *, on_frame: OnFrame | None, step_end: StepEnd, graphs: bool
+    model: LumosForCausalLM,
+    clips: Sequence[ClipAsked],
+    *,
+    on_frame: OnFrame | None,
+    on_refinement: OnRefinement | None,
+    step_end: StepEnd,
+    graphs: bool,
 ) -> tuple[list[Tensor], list[int]]:
     """Return the codes [T, H, W] and the model calls of every clip; fewer frames where the call was interrupted.
 
@@ -50,12 +56,19 @@ def generate_groups(
         model: in evaluation mode.
         clips: of the call.
         on_frame: called with each finished latent frame of a group.
+        on_refinement: called after each refinement, for who shows how far it is.
         step_end: called after each refinement.
         graphs: whether refinements run as CUDA graphs.
 
     Raises:
         ValueError: a caller changes codes to what is none.
     """
+
+    def told(number: int, num_clips: int) -> bool:
+        if on_refinement is not None:
+            on_refinement(number, num_clips)
+        return step_end.interrupted
+
     codes: dict[int, Tensor] = {}
     calls: dict[int, int] = {}
     for group in _groups(clips):
@@ -68,7 +81,7 @@ def generate_groups(
             _request(group),
             on_frame=on_frame,
             on_step=partial(_changed, step_end, num_codes=model.vocab.num_codes) if step_end.is_wanted else None,
-            interrupted=lambda: step_end.interrupted,
+            on_refinement=told,
             graphs=graphs,
         )
         for clip, own_codes, own_calls in zip(group, made.codes, made.model_calls.tolist(), strict=True):

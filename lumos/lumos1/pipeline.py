@@ -24,7 +24,7 @@ from lumos.lumos1.clip_groups import ClipAsked, generate_groups, num_steps
 from lumos.lumos1.model.model_folder import write_model_folder
 from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.model.placement import check_placement, place
-from lumos.lumos1.sampling.request import OnFrame
+from lumos.lumos1.sampling.request import OnFrame, OnRefinement
 from lumos.lumos1.sampling.settings import Settings, settings_for
 from lumos.lumos1.sequence import num_frames_of, sequence_length
 from lumos.media.crop import crop_to_bucket
@@ -84,6 +84,8 @@ class LumosPipeline(PipelineWords):
         """Where the parts work, if each lies in the host's memory until its turn."""
         self._placed: str | None = None
         """What placed the blocks where they cannot be moved from."""
+        self.on_refinement: OnRefinement | None = None
+        """Called after each refinement, for who shows how far it is."""
         self._has_video = False
         """Whether the visual tokenizer was found to decode video."""
         self.vocab = agreed_vocabulary(model.vocab, text.vocab)
@@ -212,7 +214,12 @@ class LumosPipeline(PipelineWords):
         self._interrupt, self._num_timesteps = False, num_steps(clips)
         with said_when_full("sampling", _SMALLER), self._at_work(self.model):
             codes, calls = generate_groups(
-                self.model, clips, on_frame=callback, step_end=StepEnd(self, words), graphs=self.cuda_graphs
+                self.model,
+                clips,
+                on_frame=callback,
+                on_refinement=self.on_refinement,
+                step_end=StepEnd(self, words),
+                graphs=self.cuda_graphs,
             )
         return LumosOutput(
             frames=self._decoded(codes, clips, words.output_type),

@@ -1,6 +1,7 @@
 """Images and clips from files, or the reason why not: whatever a damaged file sets off ends as a `MediaError`."""
 
 import errno
+import shlex
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from typing import Literal
 import av
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from lumos.media.crop import crop_to_bucket, nearest_crop
 from lumos.media.decord_frames import Reader, choose_reader, frames_by_number
@@ -35,16 +36,25 @@ from lumos.media.pictures import picture_pixels
 from lumos.media.video import Shown, Video
 from xllmx.argument_types import checked_types
 
+_VIDEO_SUFFIXES = {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".flv", ".mpg", ".mpeg", ".ts", ".wmv", ".ogv"}
 _NO_SUCH_NAME = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP}
 
 
 @checked_types
 def read_image(path: str | Path) -> UInt8[np.ndarray, "H W 3"]:
-    """Pixels of an image file as `picture_pixels` gives them. Raises `MediaError`."""
+    """Pixels of an image file as `picture_pixels` gives them. Raises `MediaError`; for a video it says what to do."""
     with media_errors(path):
         require_file(path)
-        with Image.open(path) as image:
-            return picture_pixels(image)
+        try:
+            with Image.open(path) as image:
+                return picture_pixels(image)
+        except UnidentifiedImageError as error:
+            if Path(path).suffix.lower() not in _VIDEO_SUFFIXES:
+                raise
+            first = f"ffmpeg -i {shlex.quote(str(path))} -frames:v 1 {shlex.quote(str(Path(path).with_suffix('.png')))}"
+            raise MediaError(
+                path, UNDECODABLE, f"a video, not a picture; take a frame of it, as the first: {first}"
+            ) from error
 
 
 @checked_types

@@ -19,9 +19,12 @@ from lumos.media.frames import Rate
 from xllmx.argument_types import checked_types
 from xllmx.setting import SettingError
 
-_ENCODERS = {".mp4": "libx264", ".gif": "gif"}
+_ENCODERS = {".mp4": "libx264", ".webm": "libvpx-vp9", ".gif": "gif"}
 VIDEO_SUFFIXES = tuple(_ENCODERS)
 _MOST_FPS = 1000
+_JPEG = {"quality": 95, "subsampling": 0}
+_VP9 = {"crf": "20", "b": "0", "threads": "1", "row-mt": "0"}
+"""Of constant quality, by one thread, so that equal frames make equal files."""
 _SAME_BYTES = "mbtree=0:threads=1"
 """Equal frames make equal files: x264's output depends on its number of threads, and, with its macroblock tree, now and
 then on nothing at all (27 of 13,600 encodings of the same frames differed; without it, 0 of 8,300)."""
@@ -34,26 +37,28 @@ def write_image(path: str | Path, image: UInt8[np.ndarray, "H W 3"]) -> None:
     if (suffix := path.suffix.lower()) not in Image.registered_extensions():
         raise ValueError(f"cannot write {path}: {suffix or 'no suffix'} is no image format; use .png")
     _check(image, axes=3, path=path)
+    kind = Image.registered_extensions()[suffix]
     with replacing(path) as temporary:
-        Image.fromarray(image).save(temporary, format=Image.registered_extensions()[suffix])
+        Image.fromarray(image).save(temporary, format=kind, **(_JPEG if kind == "JPEG" else {}))
 
 
 @checked_types
 def write_video(path: str | Path, frames: ClipInput, *, fps: Rate) -> None:
-    """Write an mp4 (H.264, yuv420p) or a gif, by suffix, whole or not at all; exactly F frames at `fps` come back.
+    """Write an mp4 (H.264), a webm (VP9), both in yuv420p, or a gif, by suffix, whole or not at all.
 
-    The frames are a list of PIL images, bytes [F, H, W, 3], or any other form of `lumos.media.clip_pixels`. H.264 in
-    yuv420p needs even sides: an odd one is repeated once at its edge. Raises `ValueError` for another suffix, no
-    frames, an FFmpeg without the encoder, or a disk that is full.
+    The frames are a list of PIL images, bytes [F, H, W, 3], or any other form of `lumos.media.clip_pixels`; exactly F
+    come back, at `fps`. Pixels of yuv420p come in twos: an odd side is repeated once at its edge. Raises `ValueError`
+    for another suffix, no frames, an FFmpeg without the encoder, or a disk that is full.
     """
     path = Path(path)
     try:
         frames = clip_pixels(frames)
     except ValueError as error:
         raise ValueError(f"cannot write {path}: {error}") from error
-    if path.suffix.lower() == ".gif":
+    rate = _rate(path, fps)
+    if (suffix := path.suffix.lower()) in (".gif", ".webm"):
         _check(frames, axes=4, path=path)
-        content = _gif(frames, fps=_rate(path, fps))
+        content = (_gif if suffix == ".gif" else _webm)(frames, fps=rate)
         with replacing(path) as temporary:
             temporary.write_bytes(content)
         return
@@ -70,6 +75,8 @@ def video_writer(path: str | Path, *, fps: Rate) -> Iterator[Callable[[UInt8[np.
     as `write_video`, and for a frame of another size.
     """
     path = Path(path)
+    if path.suffix.lower() != ".mp4":
+        raise ValueError(f"cannot write {path} frame by frame: use a file name that ends in .mp4")
     rate = _rate(path, fps)
     with replacing(path) as temporary, temporary.open("wb") as file, ExitStack() as opened:
         video: Any = None
@@ -93,7 +100,7 @@ def video_writer(path: str | Path, *, fps: Rate) -> Iterator[Callable[[UInt8[np.
 def _rate(path: Path, fps: Rate) -> Fraction:
     """The rate as a fraction; ValueError where a video of that name and rate cannot be written."""
     if (suffix := path.suffix.lower()) not in _ENCODERS:
-        raise ValueError(f"cannot write {path}: use a file name that ends in .mp4 or .gif")
+        raise ValueError(f"cannot write {path}: use a file name that ends in .mp4, .webm or .gif")
     if not 0 < fps <= _MOST_FPS:  # nor NaN
         raise SettingError("fps", f"is {fps}; a video is written with more than 0 and at most {_MOST_FPS}")
     if _ENCODERS[suffix] not in av.codecs_available:
@@ -126,6 +133,22 @@ def _mp4(file: BinaryIO, fps: Fraction) -> Iterator[Any]:
             video.close()
         video._container = None
         raise
+
+
+def _webm(frames: np.ndarray, *, fps: Fraction) -> bytes:
+    """The bytes of a webm; without the random number that tells one file from another (bitexact)."""
+    file = io.BytesIO()
+    frames = np.pad(frames, ((0, 0), (0, frames.shape[1] % 2), (0, frames.shape[2] % 2), (0, 0)), mode="edge")
+    with av.open(file, "w", format="webm", options={"fflags": "+bitexact"}) as container:
+        stream = cast(av.VideoStream, container.add_stream(_ENCODERS[".webm"], rate=fps, options=_VP9))
+        stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt = "yuv420p"
+        for index, pixels in enumerate(frames):
+            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+            frame.pts, frame.time_base = index, 1 / fps
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return file.getvalue()
 
 
 def _gif(frames: np.ndarray, *, fps: Fraction) -> bytes:

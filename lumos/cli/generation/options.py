@@ -115,7 +115,8 @@ def _add_what(what: Any) -> None:
         help="a list: .txt (a line each), .json or .jsonl (prompt, image, seed, ...)",
     )
     add("--negative-prompt", "--neg-prompt", metavar="TEXT", help="what to lead away from")
-    add("--seed", type=int, metavar="N", help="of the first prompt, the next ones count on; default: drawn")
+    add("--num", type=int, default=1, metavar="N", help="variants of every prompt, each with a seed of its own")
+    add("--seed", type=int, metavar="N", help="of the first output, the next ones count on; default: drawn")
     add("--from-json", type=Path, metavar="FILE", help="the record beside an output: make it again")
 
 
@@ -123,6 +124,7 @@ def _add_where(where: Any) -> None:
     add = where.add_argument
     add("--out", type=Path, help=f"file, or folder (default {DEFAULT_OUT})")
     add("--format", choices=FORMATS, help="in a folder: mp4 for videos and png for images by default")
+    add("--scale", type=int, metavar="N", help="write every pixel as N by N (nearest neighbour): to see small clips")
     add("--overwrite", action="store_true", help="replace what was made otherwise")
     add("--dry-run", action="store_true", help="say what it would take on a GPU, and touch nothing")
     add_machines(where, network=False)
@@ -154,7 +156,12 @@ def _add_lumos1(group: Any) -> list[argparse.Action]:
     """Return what is added."""
     add = group.add_argument
     return [
-        add("--image", action="append", metavar="FILE", help="first frame; once, or once for each prompt"),
+        add(
+            "--image",
+            action="append",
+            metavar="FILE",
+            help="first frame, a file or an https address; once, or for each prompt",
+        ),
         add("--image-folder", type=Path, metavar="FOLDER", help="where the pictures a prompt file names lie"),
         *(
             add(f"--{name.replace('_', '-')}", type=kind, metavar="X", help=text)

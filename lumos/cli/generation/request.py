@@ -1,7 +1,8 @@
 """What a command line, or a record, asks to be made: prompts with their pictures and seeds, names of outputs."""
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from lumos.cli.jobs.prompts import MOST_SEEDS, Prompt, distinct, name_of, read_p
 from lumos.cli.models.kind import ModelKind
 from lumos.hub.bundled import bundled_model
 from lumos.hub.models import ckpts_root, read_json
+from xllmx.number_range import Range, check_number
 from xllmx.safe.inside import bare_name, inside
 from xllmx.safe.json_text import unwritable
 
@@ -18,10 +20,11 @@ if TYPE_CHECKING:
     from lumos.cli.jobs.runner import Plan
 
 _NAME_IT = "if you know where it comes from, name it yourself with {} beside --from-json"
-_OTHER_FORMATS = ("avi", "jpeg", "jpg", "m4v", "mkv", "mov", "webm", "webp")
+_OTHER_FORMATS = ("avi", "bmp", "m4v", "mkv", "mov", "tif", "tiff", "webp")
+_FORMATS = f"{', '.join(f'.{name}' for name in FORMATS[:-1])} or .{FORMATS[-1]}"
 _RECORDED = {"prompt": str, "seed": int, "settings": dict, "model": str, "output": str, "dtype": str, "model_hash": str}
 _MAY_BE_RECORDED = {
-    "negative_prompt": str, "image": str, "image_hash": str, "lora": str, "weights": str, "tiled": bool
+    "negative_prompt": str, "image": str, "image_hash": str, "lora": str, "weights": str, "tiled": bool, "scale": int
 }  # fmt: skip
 
 
@@ -60,6 +63,8 @@ def take_record(options: argparse.Namespace, record: Mapping[str, Any]) -> None:
     """
     if options.prompt or options.prompt_file:
         raise ValueError("--from-json holds the prompt; leave --prompt and --prompt-file out")
+    if options.num != 1:
+        raise ValueError("--from-json makes one output again, of its own seed; for --num variants give --prompt TEXT")
     options.model = options.model or _recorded_model(record["model"], options)
     if record.get("lora") and not options.lora:
         options.lora = _recorded_file(record["lora"], options, "--lora FOLDER")
@@ -73,6 +78,7 @@ def take_record(options: argparse.Namespace, record: Mapping[str, Any]) -> None:
     options.dtype = options.dtype or record["dtype"]
     options.weights = options.weights or record.get("weights")
     options.tiled = options.tiled or bool(record.get("tiled"))
+    options.scale = record.get("scale") if options.scale is None else options.scale
     if options.out is None:
         name = bare_name(record["output"], said_by=options.from_json, remedy="say where it goes with --out")
         options.out = options.from_json.with_name(name)
@@ -136,7 +142,10 @@ def check_record_kept(record: Mapping[str, Any], path: Path, plan: "Plan") -> No
 
 
 def prompts_of(options: argparse.Namespace, kind: ModelKind) -> list[Prompt]:
-    """Return the prompts asked for, each with its picture, negative prompt and seed; seeds count on from --seed.
+    """Return the prompts asked for, --num times each, with picture, negative prompt and seed.
+
+    Seeds count on from --seed, over the variants of a prompt and then over the prompts; without it, from the seed that
+    a list gives a prompt.
 
     Raises:
         ValueError: none, one that is empty, a picture that is not there, or that this model does not take.
@@ -145,10 +154,7 @@ def prompts_of(options: argparse.Namespace, kind: ModelKind) -> list[Prompt]:
     if options.prompt_file:
         prompts = read_prompts(options.prompt_file, images=options.image_folder)
     else:
-        named = options.seed is not None
-        numbers = enumerate(options.prompt, options.seed or 0)
-        names = [name_of(text) + (f"-seed{number}" if named else "") for number, text in numbers]
-        prompts = distinct(Prompt(text=text, name=name) for text, name in zip(options.prompt, names, strict=True))
+        prompts = [Prompt(text=text, name=name_of(text)) for text in options.prompt]
     pictured = next((one for one in prompts if one.image is not None), None)
     if pictured is not None and "i2v" not in kind.tasks:
         rule = f"{kind.title} makes videos from text alone"
@@ -157,16 +163,29 @@ def prompts_of(options: argparse.Namespace, kind: ModelKind) -> list[Prompt]:
     if len(images) not in (0, 1, len(prompts)):
         raise ValueError(f"--image is given {len(images)} times for {len(prompts)} prompts; give one, or one for each")
     given = [Path(image) for image in images * (len(prompts) if len(images) == 1 else 1)]
-    return [
+    asked = [
         Prompt(
             text=one.text,
             name=one.name,
             image=given[index] if given else one.image,
             negative=_negative(one.negative if options.negative_prompt is None else options.negative_prompt, kind),
-            seed=one.seed if options.seed is None else options.seed + index,
+            seed=one.seed if options.seed is None else options.seed + index * options.num,
         )
         for index, one in enumerate(prompts)
     ]
+    return distinct(variant for one in asked for variant in _variants(one, options))
+
+
+def _variants(one: Prompt, options: argparse.Namespace) -> Iterator[Prompt]:
+    """Yield a prompt --num times: named after its seed where that is asked for or needed, or else after its number."""
+    for copy in range(options.num):
+        seed = None if one.seed is None else one.seed + copy
+        name = one.name
+        if seed is not None and (options.num > 1 or (options.prompt and options.seed is not None)):
+            name = f"{one.name}-seed{seed}"
+        elif options.num > 1:
+            name = f"{one.name}-{copy + 1}"
+        yield replace(one, name=name, seed=seed)
 
 
 def outputs_of(options: argparse.Namespace, prompts: Sequence[Prompt], *, image: bool) -> list[Path]:
@@ -179,18 +198,19 @@ def outputs_of(options: argparse.Namespace, prompts: Sequence[Prompt], *, image:
     suffix = out.suffix.removeprefix(".").lower()
     if suffix in FORMATS and not out.is_dir():
         if len(prompts) > 1:
-            raise ValueError(f"--out {out} is one file for {len(prompts)} prompts; give a folder")
+            raise ValueError(f"--out {out} is one file for {len(prompts)} outputs; give a folder")
         if options.format not in (None, suffix):
             raise ValueError(f"--out {out} and --format {options.format} disagree; leave one of them out")
         return [out]
     if suffix in _OTHER_FORMATS and not out.is_dir():
-        raise ValueError(f"--out {out}: no .{suffix} is written; give a name with .mp4, .gif or .png, or a folder")
+        raise ValueError(f"--out {out}: no .{suffix} is written; give a name with {_FORMATS}, or a folder")
     if out.is_file():
-        raise ValueError(f"--out {out} is a file of no known format; give a folder, or a name with .mp4, .gif or .png")
+        raise ValueError(f"--out {out} is a file of no known format; give a folder, or a name with {_FORMATS}")
     return [out / f"{one.name}.{options.format or ('png' if image else 'mp4')}" for one in prompts]
 
 
 def _check_words(options: argparse.Namespace) -> None:
+    check_number("num", int, options.num, Range(1, 10**5))
     if options.prompt and options.prompt_file:
         raise ValueError("--prompt and --prompt-file are both given; leave one of them out")
     if not options.prompt and not options.prompt_file:

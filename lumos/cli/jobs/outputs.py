@@ -16,7 +16,9 @@ from lumos.media.files import require_folder
 from xllmx.run.lock import lock_beside, locked
 from xllmx.temporary import remove_stale, temporary_beside
 
-FORMATS = ("mp4", "gif", "png")
+VIDEO_FORMATS, IMAGE_FORMATS = ("mp4", "webm", "gif"), ("png", "jpg", "jpeg")
+"""Of any number of frames, and of one."""
+FORMATS = (*VIDEO_FORMATS, *IMAGE_FORMATS)
 """What an output may be; the suffix of its name says which."""
 
 

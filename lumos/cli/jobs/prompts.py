@@ -19,7 +19,7 @@ from xllmx.safe.json_text import filled_lines, json_lines, parse_json, read_text
 from xllmx.setting import suggestion
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
-OUTPUT_SUFFIXES = (".mp4", ".gif", ".png")
+OUTPUT_SUFFIXES = (".mp4", ".webm", ".gif", ".png")
 MOST_SEEDS = 2**63
 """Seeds are below it."""
 

@@ -17,14 +17,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Annotated, Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from PIL import Image
 
 from lumos.cli.jobs.finished import finished_seed, free_name
-from lumos.cli.jobs.outputs import OutputFolder, move, placing, staging_folder
+from lumos.cli.jobs.outputs import IMAGE_FORMATS, OutputFolder, move, placing, staging_folder
 from lumos.cli.jobs.pictures import keep_picture, picture_entries
 from lumos.cli.jobs.places import check_places, named
 from lumos.cli.jobs.record import code_version, file_hash, record_path, write_record
@@ -32,7 +32,11 @@ from lumos.cli.jobs.workers import ALONE, Worker, batches_of, share_of
 from lumos.media.inputs import choose_seeds
 from lumos.media.writing import write_image, write_video
 from xllmx.files import writing
+from xllmx.number_range import Range, check_numbers
 from xllmx.setting import SettingError
+
+MOST_SCALED_PX = 8192
+"""Of a side of what is written larger than it was made: what players and `lumos.media.video` take."""
 
 _SHOWN_FAULTS = 3
 
@@ -149,6 +153,11 @@ class Recipe:
     settings_for: SettingsFor
     model: Mapping[str, Any]
     """What every record says of the model (`lumos.cli.jobs.record.model_entries`)."""
+    scale: Annotated[int, Range(1, 64)] = 1
+    """Every pixel is written as so many by so many (nearest neighbour); a record says it where it is not 1."""
+
+    def __post_init__(self) -> None:
+        check_numbers(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,6 +170,8 @@ class Made:
     """What makes it again."""
     seconds: float = 0.0
     """How long it took, its share of the batch; 0 when it was there already."""
+    together: int = 1
+    """How many were made at once: its batch."""
     replaced: bool = False
     """Whether a file stood there that was damaged, or made otherwise."""
 
@@ -238,11 +249,10 @@ def plan_jobs(
         with _naming(job.prompt, number, num_listed=len(jobs), given=recipe.given):
             settings, image = of_image(job.image)
             choose_seeds(1, seed=job.seed)
-            if job.name.endswith(".png") and settings.num_output_frames > 1:
-                rule = f"is to hold {settings.num_output_frames} frames; use mp4 or gif, or one frame"
-                raise ValueError(f"{job.name} {rule}")
+            _check_written(job.name, settings, scale=recipe.scale)
         made_of = {"prompt": job.prompt, "negative_prompt": job.negative_prompt, **image, "seed": job.seed}
-        wanted = {**made_of, "settings": settings.to_dict(), **recipe.model}
+        scale = {"scale": recipe.scale} if recipe.scale != 1 else {}
+        wanted = {**made_of, "settings": settings.to_dict(), **recipe.model, **scale}
         place, seed = folder.find(job.name), None
         try:
             seed = finished_seed(folder, job.name, wanted, overwrite=overwrite)
@@ -260,11 +270,16 @@ def plan_jobs(
 
 
 def run_jobs(
-    plan: Plan, load: Callable[[], Pipeline], *, on_frame: Callable[..., None] | None = None
+    plan: Plan,
+    load: Callable[[], Pipeline],
+    *,
+    on_frame: Callable[..., None] | None = None,
+    on_batch: Callable[[Sequence[Planned]], None] | None = None,
 ) -> Iterator[Made]:
     """Yields what is missing of a plan, each output once it is in its place, batch by batch.
 
-    `load` is called if something is missing. `on_frame` is what the pipeline calls while a batch is being made.
+    `load` is called if something is missing. `on_batch` is called before each batch is made, and `on_frame` is what the
+    pipeline calls meanwhile.
 
     Raises:
         ValueError: before anything is made, for a prompt or settings that the model does not take (of several jobs, the
@@ -280,6 +295,8 @@ def run_jobs(
     with staging_folder(plan.folder.staging) as staging:
         for batch in plan.batches:
             if any(one.seed is None for one in batch):
+                if on_batch is not None:
+                    on_batch(batch)
                 yield from _make(plan, pipeline, batch, code=code, staging=staging, on_frame=on_frame)
 
 
@@ -310,22 +327,37 @@ def _make(
             continue
         where = {"device": pipeline.device.type, "code": code}
         took = {"num_frames": len(frames), "model_calls": calls, "seconds": round(seconds, 3)}
-        pixels = np.stack([np.asarray(frame) for frame in frames])
+        pixels = _enlarged(np.stack([np.asarray(frame) for frame in frames]), plan.recipe.scale)
         try:
             output = _write(plan.folder, one, pixels, {**one.wanted, "seed": seed, **where, **took}, staging=staging)
         except ValueError as error:  # a full disk: a smaller one may still find room
             fault = fault or error
             continue
-        written.append(Made(output=output, seed=seed, seconds=seconds, replaced=one.place is not None))
+        replaced = one.place is not None
+        written.append(Made(output=output, seed=seed, seconds=seconds, together=len(batch), replaced=replaced))
     yield from written
     if fault is not None:
         raise fault
 
 
+def _check_written(name: str, settings: Settings, *, scale: int) -> None:
+    """Raises ValueError where what is made cannot be written under its name, or at its scale."""
+    if Path(name).suffix.removeprefix(".") in IMAGE_FORMATS and settings.num_output_frames > 1:
+        raise ValueError(f"{name} is to hold {settings.num_output_frames} frames; use mp4, webm or gif, or one frame")
+    if scale > 1 and (side := max(settings.width, settings.height)) * scale > MOST_SCALED_PX:
+        fault = f"is {scale}, which makes {side * scale} pixels of a side of {side}"
+        raise SettingError("scale", f"{fault}; it must be at most {max(1, MOST_SCALED_PX // side)} here")
+
+
+def _enlarged(frames: np.ndarray, scale: int) -> np.ndarray:
+    """Frames [F, H, W, 3] with every pixel as `scale` by `scale`."""
+    return frames.repeat(scale, axis=1).repeat(scale, axis=2)
+
+
 def _write(folder: OutputFolder, one: Planned, pixels: np.ndarray, record: Mapping[str, Any], *, staging: Path) -> Path:
     """Where an output is, once it and its record are in place; the two are never taken for a pair they are not."""
     made = staging / f"made{Path(one.job.name).suffix}"
-    if made.suffix == ".png":
+    if made.suffix.removeprefix(".") in IMAGE_FORMATS:
         write_image(made, pixels[0])
     else:
         write_video(made, pixels, fps=one.settings.fps)

@@ -92,6 +92,16 @@ class Costs(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Watch:
+    """How a pipeline is had to say how far it is."""
+
+    prepare: Callable[["Pipeline"], None] = lambda pipeline: None
+    """What is done to it once it is loaded."""
+    callback: Callable[..., None] | None = None
+    """What it is to call back."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelKind:
     """One of the two models, as far as commands must tell them apart."""
 
@@ -106,7 +116,7 @@ class ModelKind:
     how_recorded: tuple[str, ...]
     """Those of them that change what is made."""
     unit: str
-    """What its pipeline calls back after."""
+    """What its work is counted in."""
     empty_negative_is_none: bool
     """Whether an empty negative prompt is what a clip without one has anyway."""
     find_files: Callable[["str | Path", "Path | None", Mapping[str, Any]], Files]
@@ -120,7 +130,9 @@ class ModelKind:
     load: Callable[["Model", Sequence["Planned"]], "Pipeline"]
     """The pipeline, ready for these jobs."""
     num_units: Callable[["Planned"], int]
-    """How often its pipeline calls back for a clip."""
+    """How many of them a clip takes."""
+    watch: Callable[[Callable[[int], None]], Watch]
+    """How it is found how many units are done: the function is called with each number of them."""
     costs: Callable[["Model", "torch.dtype"], Costs]
     """The arithmetic of its work in a dtype."""
     checks: Callable[[], Mapping[str, Callable[["Model"], str]]]

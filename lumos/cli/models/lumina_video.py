@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lumos.cli.models.kind import AbsentFiles, ClipCost, Files, Memory, Model, ModelKind
+from lumos.cli.models.kind import AbsentFiles, ClipCost, Files, Memory, Model, ModelKind, Watch
 from lumos.hub import models as hub
 
 if TYPE_CHECKING:
@@ -70,6 +70,13 @@ def _load(model: Model, todo: Sequence["Planned"]) -> "Pipeline":
 def _num_units(planned: "Planned") -> int:
     """Euler steps."""
     return int(_settings(planned).preset.num_steps)
+
+
+def _watch(advance: Callable[[int], None]) -> Watch:
+    def on_step(index: int, states: "torch.Tensor") -> None:
+        advance(len(states))
+
+    return Watch(callback=on_step)
 
 
 def _settings(planned: "Planned") -> Any:
@@ -154,6 +161,7 @@ LUMINA_VIDEO = ModelKind(
     fast_settings=_fast_settings,
     load=_load,
     num_units=_num_units,
+    watch=_watch,
     costs=_Costs,
     checks=_checks,
     less_memory="a smaller --resolution or fewer --num-frames, --tiled, and no --keep-encoders",

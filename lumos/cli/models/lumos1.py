@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lumos.cli.models.kind import AbsentFiles, ClipCost, Files, Memory, Model, ModelKind
+from lumos.cli.models.kind import AbsentFiles, ClipCost, Files, Memory, Model, ModelKind, Watch
 from lumos.hub import models as hub
 
 if TYPE_CHECKING:
@@ -54,8 +54,20 @@ def _load(model: Model, todo: Sequence["Planned"]) -> "Pipeline":
 
 
 def _num_units(planned: "Planned") -> int:
-    """Latent frames that are generated: all but a given one."""
-    return _settings(planned).num_latent_frames - (planned.job.image is not None)
+    """Refinements of the latent frames that are generated: all but a given one."""
+    settings = _settings(planned)
+    num_later = settings.num_latent_frames - (planned.job.image is not None) - 1
+    return int(settings.sampler.steps_of(first=True) + num_later * settings.sampler.steps_of(first=False))
+
+
+def _watch(advance: Callable[[int], None]) -> Watch:
+    def prepare(pipeline: "Pipeline") -> None:
+        from lumos.lumos1.pipeline import LumosPipeline
+
+        assert isinstance(pipeline, LumosPipeline)
+        pipeline.on_refinement = lambda number, clips: advance(number * clips)
+
+    return Watch(prepare=prepare)
 
 
 def _settings(planned: "Planned") -> Any:
@@ -145,7 +157,7 @@ LUMOS1 = ModelKind(
     tasks=("t2i", "t2v", "i2v"),
     how_options=("lora", "weights", "offload", "device_map", "max_memory"),
     how_recorded=("lora", "weights"),
-    unit="latent frame",
+    unit="refinement",
     empty_negative_is_none=False,
     find_files=_find_files,
     settings_of=_settings_of,
@@ -153,6 +165,7 @@ LUMOS1 = ModelKind(
     fast_settings=_fast_settings,
     load=_load,
     num_units=_num_units,
+    watch=_watch,
     costs=_Costs,
     checks=_checks,
     less_memory="a smaller --resolution, fewer --num-frames, --weights int8, or --offload",

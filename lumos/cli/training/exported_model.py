@@ -1,6 +1,7 @@
 """A training run -> a model folder that `lumos generate --model` takes: weights, tokenizers, defaults of generation."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -82,6 +83,9 @@ def _writer(
             raise ValueError("--released is a layout of Lumina-Video; leave it out")
         source = tokenizers or config.task.init_from
         parts = resolve(source, ckpts, weights=False) if source else None
+        if parts is not None and tokenizers is None:  # it knows what it was fine-tuned on, and no file says what
+            known = {name: value for name, value in parts.defaults.items() if name != "world"}
+            parts = replace(parts, defaults=known)
         return partial(write_model_folder, parts=parts)
     if released:
         return write_released

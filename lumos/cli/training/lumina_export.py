@@ -41,6 +41,8 @@ def write_model(model: MultiScaleNextDiT, folder: Path, *, config: LuminaVideoRu
         _copy(task.vae, folder / "vae")
     said = [place / _DEFAULTS for place in (parts, task.init_from and Path(task.init_from)) if place]
     defaults: dict[str, Any] = next((read_object(file) for file in said if file.is_file()), {})
+    if parts is None:  # it knows what it was fine-tuned on, and no file says what
+        defaults.pop("world", None)
     defaults.setdefault("system_prompt", task.system_prompt)
     (folder / _DEFAULTS).write_text(json.dumps(defaults, indent=2) + "\n", encoding="utf-8")
 

@@ -18,7 +18,7 @@ from lumos.lumos1.sampling.frame_codes import MASKED, FrameCodes
 from lumos.lumos1.sampling.frame_decoder import FrameDecoder
 from lumos.lumos1.sampling.guidance import GuidedFrame
 from lumos.lumos1.sampling.refine import NoiseSource, refine
-from lumos.lumos1.sampling.request import ClipRequest, Generated, OnFrame, OnStep
+from lumos.lumos1.sampling.request import ClipRequest, Generated, OnFrame, OnRefinement, OnStep
 from lumos.lumos1.sampling.schedule import Step
 from lumos.lumos1.sequence import video_header
 from lumos.tokenizer.vocab import Vocab
@@ -76,7 +76,7 @@ def generate(
     *,
     on_frame: OnFrame | None = None,
     on_step: OnStep | None = None,
-    interrupted: Callable[[], bool] = lambda: False,
+    on_refinement: OnRefinement = lambda number, clips: False,
     graphs: bool = False,
 ) -> Generated:
     """Return the codes of the clips that are asked for, and how many passes of the model they took.
@@ -88,7 +88,7 @@ def generate(
         request: the clips.
         on_frame: called with (index, codes [B, H, W]) as soon as a generated frame is finished.
         on_step: called after each refinement, with what it may change.
-        interrupted: asked after each refinement whether to stop.
+        on_refinement: called after each refinement, together as often as all frames have steps; whether to stop.
         graphs: whether refinements run as CUDA graphs; on a GPU only.
 
     Raises:
@@ -101,10 +101,9 @@ def generate(
     decoder.read_text()
     for frame in range(request.num_latent_frames):
         if frame >= request.num_given:
-            codes[:, frame] = _refined(
-                codes[:, frame], decoder, request=request, frame=frame, on_step=on_step, interrupted=interrupted
+            codes[:, frame], stop = _refined(
+                codes[:, frame], decoder, request=request, frame=frame, on_step=on_step, on_refinement=on_refinement
             )
-            stop = interrupted()
             finished = not stop or not (codes[:, frame] == MASKED).any()
             if finished and on_frame is not None:
                 on_frame(frame, codes[:, frame].unflatten(-1, request.grid))
@@ -123,9 +122,12 @@ def _refined(
     request: ClipRequest,
     frame: int,
     on_step: OnStep | None,
-    interrupted: Callable[[], bool],
-) -> Tensor:
-    """Return the codes [B, N] of the next frame, refined from all masked until none is, `num_steps` times at most."""
+    on_refinement: OnRefinement,
+) -> tuple[Tensor, bool]:
+    """Return the codes [B, N] of the next frame, and whether to stop there.
+
+    It is refined from all masked until none is, `num_steps` times at most.
+    """
     first, noise, weight = frame == request.num_given, request.noise, decoder.visual_weight
     sampler = dataclasses.replace(request.sampler, num_steps=request.sampler.steps_of(first=first))
     guided = GuidedFrame(decoder, sampler)
@@ -137,9 +139,9 @@ def _refined(
         refined = refine(refined, guided.hidden(refined), weight=weight, noise=noise, step=step, sampler=sampler)
         if on_step is not None:
             refined = FrameCodes.of(on_step(step, refined.codes.unflatten(-1, request.grid)).flatten(1))
-        if interrupted():
-            return refined.codes
-    return refined.codes
+        if on_refinement(1 if any(refined.num_masked) else sampler.num_steps - index, len(codes)):
+            return refined.codes, True
+    return refined.codes, False
 
 
 def _masked_but_given(request: ClipRequest, model: LumosForCausalLM) -> Tensor:

@@ -14,6 +14,9 @@ from xllmx.number_range import COUNT, Range, check_numbers
 
 OnFrame = Callable[[int, Tensor], None]
 """Called with the index of a finished latent frame and its codes [B, H, W]."""
+OnRefinement = Callable[[int, int], bool | None]
+"""Called after each refinement with the number of its frame's that are done, 1 or, where nothing is left to refine, all
+that were left, and the number of clips B; true stops the sampling there."""
 
 OnStep = Callable[[Step, Tensor], Tensor]
 """Called after each refinement with the frame's codes [B, H, W], -1 where masked; returns those to go on with, which

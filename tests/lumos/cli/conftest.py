@@ -23,6 +23,7 @@ def ckpts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def lumos(ckpts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Lumos:
     """Runs `lumos WORDS` in a folder of its own; (exit status, standard output, standard error)."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("lumos.cli.jobs.progress.EVERY_S", 1e9)  # a slow machine has no more to say than a fast one
 
     def run(*words: str) -> tuple[int, str, str]:
         capsys.readouterr()

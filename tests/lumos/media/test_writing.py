@@ -18,7 +18,7 @@ from lumos.media.writing import video_writer, write_image, write_video
 from tests.lumos.media.pictures import numbered, numbers, synthetic
 
 
-@pytest.mark.parametrize("suffix", [".mp4", ".gif"])
+@pytest.mark.parametrize("suffix", [".mp4", ".webm", ".gif"])
 @pytest.mark.parametrize(("num_frames", "fps"), [(5, 1), (13, 7), (25, 12)])
 def test_exactly_the_frames_written_come_back(tmp_path: Path, suffix: str, num_frames: int, fps: int) -> None:
     path = tmp_path / f"a{suffix}"
@@ -58,9 +58,34 @@ def test_an_mp4_is_h264_in_yuv420p(tmp_path: Path) -> None:
         assert (stream.frames, stream.average_rate) == (4, 6)
 
 
-def test_odd_sides_are_repeated_at_the_edge(tmp_path: Path) -> None:
-    write_video(tmp_path / "a.mp4", numbered(3, 31, 47), fps=3)
-    clip = read_clip(tmp_path / "a.mp4", fps=3, duration=1)
+def test_a_webm_is_vp9_and_the_same_frames_make_the_same_file(tmp_path: Path) -> None:
+    for name in ("a.webm", "b.webm"):
+        write_video(tmp_path / name, numbered(4), fps=6)
+    assert (tmp_path / "a.webm").read_bytes() == (tmp_path / "b.webm").read_bytes()
+    with av.open(str(tmp_path / "a.webm")) as file:
+        stream = file.streams.video[0]
+        assert (stream.codec_context.name, stream.codec_context.pix_fmt) == ("vp9", "yuv420p")
+        assert stream.average_rate == 6
+
+
+def test_a_jpg_is_near_to_what_was_written(tmp_path: Path) -> None:
+    image = synthetic("noise", 1, 16, 24)
+    write_image(tmp_path / "a.jpg", image)
+    assert np.abs(read_image(tmp_path / "a.jpg").astype(int) - image).mean() < 5
+
+
+def test_no_other_format_is_written_frame_by_frame(tmp_path: Path) -> None:
+    with (
+        pytest.raises(ValueError, match=r"use a file name that ends in \.mp4"),
+        video_writer(tmp_path / "a.webm", fps=2),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".webm"])
+def test_odd_sides_are_repeated_at_the_edge(tmp_path: Path, suffix: str) -> None:
+    write_video(tmp_path / f"a{suffix}", numbered(3, 31, 47), fps=3)
+    clip = read_clip(tmp_path / f"a{suffix}", fps=3, duration=1)
     assert clip.shape == (3, 32, 48, 3)
     assert numbers(clip) == [0, 1, 2]
 
@@ -73,7 +98,7 @@ def test_images_come_back_unchanged(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["a.avi", "a"])
 def test_another_suffix_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(ValueError, match=r"\.mp4 or \.gif"):
+    with pytest.raises(ValueError, match=r"\.mp4, \.webm or \.gif"):
         write_video(tmp_path / name, numbered(2), fps=2)
     with pytest.raises(ValueError, match=r"use \.png"):
         write_image(tmp_path / f"{name}x", numbered(1)[0])

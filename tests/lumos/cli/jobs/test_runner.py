@@ -224,8 +224,13 @@ def test_records_lie_where_the_folder_says(tmp_path: Path) -> None:
     ("jobs", "given", "message"),
     [
         ([Job(name="a.mp4", prompt="a"), Job(name="a.mp4", prompt="b")], {}, "two prompts would go to a.mp4"),
-        ([Job(name="a.webm", prompt="a")], {}, "a.webm is of no known format; its name must end in mp4, gif, png"),
-        ([Job(name="a.png", prompt="a")], {"num_frames": 3}, "a.png is to hold 3 frames; use mp4 or gif"),
+        (
+            [Job(name="a.avi", prompt="a")],
+            {},
+            "a.avi is of no known format; its name must end in mp4, webm, gif, png, jpg",
+        ),
+        ([Job(name="a.png", prompt="a")], {"num_frames": 3}, "a.png is to hold 3 frames; use mp4, webm or gif"),
+        ([Job(name="a.jpg", prompt="a")], {"num_frames": 3}, "a.jpg is to hold 3 frames; use mp4, webm or gif"),
         ([Job(name="a.png", prompt="a"), Job(name="b.png", prompt="b", seed=-1)], {}, r"prompt 2 of 2 \('b'\): seed"),
         (jobs_of(3), {"steps": 0}, "^steps is 0; it must be at least 1$"),
     ],

@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from lumos.cli.jobs import runner
+from lumos.cli.jobs import progress, runner
 from lumos.cli.jobs.record import differences
 from lumos.lumina_video import config as configs
 from lumos.lumina_video.checkpoint.weights import load_dit
@@ -171,29 +171,18 @@ def test_a_killed_list_goes_on_and_makes_what_an_undisturbed_one_makes(lumos: Lu
 
 
 def test_the_bar_knows_all_steps_of_all_clips(lumos: Lumos, monkeypatch: pytest.MonkeyPatch) -> None:
-    bars: list[Any] = []
+    bars: list[progress.Progress] = []
 
-    class Bar:
-        def __init__(self, *, total: int, desc: str, **_: Any) -> None:
-            self.total, self.desc, self.done = total, desc, 0
+    class Bar(progress.Progress):
+        def __init__(self, *, total: int, unit: str, **more: Any) -> None:
+            super().__init__(total=total, unit=unit, **more)
+            self.total, self.unit = total, unit
             bars.append(self)
 
-        def __enter__(self) -> "Bar":
-            return self
-
-        def __exit__(self, *_: object) -> None:
-            pass
-
-        def update(self, number: int) -> None:
-            self.done += number
-
-        def write(self, text: str) -> None:
-            pass
-
-    monkeypatch.setattr("tqdm.tqdm", Bar)
+    monkeypatch.setattr(progress, "Progress", Bar)
     words = ("--prompt", "a circle", "--prompt", "a star", "--prompt", "a ring", "--batch-size", "2", "--out", "many")
     assert lumos(*MODEL, *words, *SMALL, "--steps", "3", "--seed", "1")[0] == 0
-    assert [(bar.desc, bar.done, bar.total) for bar in bars] == [("Euler steps", 9, 9)]
+    assert [(bar.unit, bar.done, bar.total) for bar in bars] == [("Euler step", 9, 9)]
     Path("many/a-star-seed2.mp4").unlink()
     assert lumos(*MODEL, *words, *SMALL, "--steps", "3", "--seed", "1")[0] == 0
     assert (bars[1].done, bars[1].total) == (6, 6)  # the batch that the missing one stands in

@@ -232,3 +232,17 @@ def test_a_prompt_too_long_says_how_much_room_there_is(tiny_model: LumosForCausa
     with pytest.raises(ValueError, match=f"shorten the prompt to {room} tokens"):
         generated(tiny_model, [torch.full((room - 3,), 70)])
     assert generated(tiny_model, [torch.full((room - 4,), 70)]).shape == (1, 3, *GRID)
+
+
+@pytest.mark.parametrize("changes", [{}, {"entropy_bound": 50.0}, {"later_steps": 0.34}])
+def test_refinements_are_told_until_all_are_done(tiny_model: LumosForCausalLM, changes: dict[str, float]) -> None:
+    seen: list[tuple[int, int]] = []
+    request = ClipRequest(
+        prompt_ids=PROMPTS, grid=GRID, num_latent_frames=3, fps=6, duration=2, sampler=replace(CONFIG, **changes),
+        noise=[GeneratorNoise(seed) for seed in range(3)], given=torch.randint(0, 50, (3, 1, *GRID)),
+    )  # fmt: skip
+    generate(tiny_model, request, on_refinement=lambda number, clips: seen.append((number, clips)))
+    sampler = request.sampler
+    assert sum(number for number, _ in seen) == sampler.steps_of(first=True) + sampler.steps_of(first=False)
+    assert {clips for _, clips in seen} == {3}
+    assert (len(seen) < 6) == ("entropy_bound" in changes or "later_steps" in changes)

@@ -1,0 +1,66 @@
+"""What is shown of the bundled model is true: every prompt, with its seed, is as asked by the project's own judge.
+
+After a new model, `python -m tests.shown_prompts` says how many seeds each is right with, and which.
+"""
+
+from collections import Counter
+
+import pytest
+
+from eval.shapes.parse import claims_of
+from lumos.cli.generation.world import world_of
+from lumos.hub.models import resolve
+from tests.shown_prompts import Shown, make, shown_prompts, with_seeds
+
+SHOWN = shown_prompts()
+SEEDED = [one for one in SHOWN if one.seed is not None and "prompts/" not in one.place]
+LISTED = [one for one in SHOWN if "prompts/" in one.place]
+ANY_SEED = [one for one in SHOWN if one.seed is None]
+MOST = 0.75
+"""Share of the seeds that a prompt is right with where a reader gets any."""
+
+
+def test_prompts_are_found_where_they_are_shown() -> None:
+    places = Counter(one.place for one in SHOWN)
+    assert places["README.md"] >= 5
+    assert places["exps/quickstart.sh"] == 2
+    assert places["benchmarks/FIRST_RUN.md"] == 1
+    assert {place for place in places if "prompts/" in place} == {
+        "eval/prompts/custom_t2i.jsonl", "eval/prompts/custom_t2v.json", "eval/prompts/custom_i2v.json",
+    }  # fmt: skip
+    assert [one.prompt for one in SHOWN if one.image and one.place == "README.md"] == ["a blue square rises"]
+    assert {one.settings.get("num_frames") for one in SHOWN} == {None, 1}
+
+
+def test_every_prompt_is_one_that_the_model_knows_and_the_judge_reads() -> None:
+    world = world_of(resolve("lumos-tiny").defaults)
+    assert world is not None
+    assert [str(one) for one in SHOWN if not world.is_named_in(one.prompt)] == []
+    assert [one for one in SHOWN if not claims_of(one.prompt).include] == []
+
+
+def test_images_and_the_first_video_are_as_asked() -> None:
+    few = [one for one in SEEDED if one.settings.get("num_frames") == 1] + SEEDED[:1]
+    assert len(few) >= 2
+    assert wrong_of(few) == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_what_is_shown_with_a_seed_is_as_asked() -> None:
+    assert wrong_of(SEEDED) == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("shown", [LISTED, with_seeds(ANY_SEED, range(4))], ids=["lists", "without a seed"])
+def test_what_is_shown_with_any_seed_is_mostly_as_asked(shown: list[Shown]) -> None:
+    def key(one: Shown) -> str:
+        return f"{one.prompt} ({one.image.name if one.image else dict(one.settings)})"
+
+    asked, right = Counter(map(key, shown)), Counter(key(one) for one, verdict in make(shown) if verdict.correct)
+    assert {name: f"{right[name]} of {number}" for name, number in asked.items() if right[name] < MOST * number} == {}
+
+
+def wrong_of(shown: list[Shown]) -> list[str]:
+    return [f"{one}: {'; '.join(verdict.reasons)}" for one, verdict in make(shown) if not verdict.correct]
