@@ -47,6 +47,10 @@ LATENTS = RowForm(
     shape_columns=SHAPE_COLUMNS,
     compression="none",
     unknown_column="motion",
+    remedy=(
+        "pre-tokenise with a larger --size, or with the released VAE, --vae ckpts/THUDM/CogVideoX-2b/vae "
+        "(lumos download THUDM/CogVideoX-2b/vae), and train a model of its latents"
+    ),
 )
 """The columns of a clip. Latents are noise to a compressor; as they are, they are mapped."""
 
