@@ -16,6 +16,7 @@ with loading("pre_tokenize"):
     from lumos.media.decord_frames import Reader
     from lumos.media.inputs import choose_device, pin
     from lumos.media.parquet_rows import INDEX_NAME
+    from pre_tokenize.decoded_again import NUM_DECODED
     from pre_tokenize.encode import Limits
     from pre_tokenize.job import DTYPES, TF32, job_of
     from pre_tokenize.ledger import FORMS, MANIFEST, REPORT, likely_cause
@@ -122,7 +123,7 @@ def option_parser() -> argparse.ArgumentParser:
     add("--video_frame_batch_size", type=int, help="taken, as the release does, and without meaning")
     add("--shard_rows", type=int, help="rows per shard, what a kill can cost: 512 images, 64 videos")
     add("--num_workers", type=int, default=2, help="threads that decode ahead")
-    add("--num_decoded", type=int, default=2, help="clips of a shard decoded again, for their PSNR (2); 0: none")
+    add("--num_decoded", type=int, default=NUM_DECODED, help="clips of a shard decoded again for their PSNR; 0: none")
     return parser
 
 

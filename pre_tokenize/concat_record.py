@@ -106,7 +106,7 @@ def concat(folder: Path) -> dict[str, Any]:
     report = {name: sum(each[name] for each in reports) for name in ("rows", "done", "clips")}
     report["sizes"] = dict(sum((Counter(each["sizes"]) for each in reports), Counter()).most_common())
     samples = [sample for ledger in ledgers for sample in ParquetRows(ledger.shards, form=form).decoded]
-    report |= decoded_report(samples)
+    report |= decoded_report(samples, folder.parent if _task_of(folder) else folder)
     report["unknown"] = dict(sum((Counter(each["unknown"]) for each in reports), Counter()))
     report["skipped"] = dict(sum((Counter(each["skipped"]) for each in reports), Counter()))
     report["skipped_items"] = [item for each in reports for item in each["skipped_items"]]

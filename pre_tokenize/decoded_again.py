@@ -12,10 +12,27 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from lumos.media.decoded import psnr
+from lumos.media.shard_writer import SHARD_SIZE
 from pre_tokenize.pixels import Decode, Pixels
 
 MOST_LATENT_FRAMES = 8
 """Of a clip that is decoded; what codes and VAEs give for them does not depend on the ones after them."""
+
+
+NUM_DECODED = 2
+"""Of each shard, unless it is said otherwise."""
+
+
+def spread(rows: range, num: int) -> list[int]:
+    """At most `num` of the rows, evenly spread."""
+    num = min(num, len(rows))
+    return [rows[place * len(rows) // num] for place in range(num)]
+
+
+def decoded_of(num: int) -> set[int]:
+    """The numbers of the clips that are decoded of `num` clips which none is left out of, in shards of `SHARD_SIZE`."""
+    shards = [range(first, min(first + SHARD_SIZE, num)) for first in range(0, num, SHARD_SIZE)]
+    return {number for rows in shards for number in spread(rows, NUM_DECODED)}
 
 
 class DecodedAgain:
@@ -23,8 +40,7 @@ class DecodedAgain:
 
     def __init__(self, rows: range, *, num: int, decode: Decode | None) -> None:
         """Choose among `rows`; nothing is chosen where there is nothing that decodes."""
-        num = min(num, len(rows)) if decode else 0
-        self._wanted = deque(rows[place * len(rows) // num] for place in range(num))
+        self._wanted = deque(spread(rows, num) if decode else [])
         self._decode, self._chosen = decode, set[int]()
         self._psnr_db: dict[int, float] = {}
 

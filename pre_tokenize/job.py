@@ -83,12 +83,13 @@ def _made_for(options: argparse.Namespace) -> MadeFor | None:
     """The clips that the model is made for whose tokenizer or VAE is used; None of a tokenizer that is no model's."""
     if options.to == "latents":
         folder = Path(options.vae or "")
-        return lumina_made_for(folder.parent if folder.name == "vae" else folder) if options.vae else None
+        folder = folder.parent if folder.name == "vae" else folder
+        return lumina_made_for(folder, name=str(folder)) if options.vae else None
     name = options.visual_tokenizer or DEFAULT_MODEL
     visual, _ = tokenizer_files(name, options.text_tokenizer)
     named = find_folder(name, ckpts_root())
     places = [place for place in (named, visual.parent) if place is not None and (place / "config.json").is_file()]
-    return lumos_made_for(places[0]) if places else None
+    return lumos_made_for(places[0], name=name) if places else None
 
 
 def _size(options: argparse.Namespace) -> int | list[tuple[int, int]]:

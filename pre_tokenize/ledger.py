@@ -134,7 +134,7 @@ class Ledger:
             "done": self.num_done,
             "clips": len(rows),
             "sizes": buckets(_sizes(rows, self.form, side_px=self._side_px)),
-            **decoded_report(rows.decoded),
+            **decoded_report(rows.decoded, self.folder.parent.parent),
             "unknown": self._unknown(rows),
             "skipped": dict(sorted(Counter(skip["reason"] for skip in skipped).items())),
             "skipped_items": skipped,
@@ -174,10 +174,12 @@ def _sizes(rows: ParquetRows, form: RowForm, *, side_px: int) -> dict[tuple[int,
     return {(width, height): count for (width, height), count in zip(sizes.tolist(), counts.tolist(), strict=True)}
 
 
-def decoded_report(samples: Sequence[DecodedSample]) -> dict[str, Any]:
+def decoded_report(samples: Sequence[DecodedSample], output_dir: Path) -> dict[str, Any]:
     """What a report says of decoded clips: their number and PSNR, and the shards that come back as blotches."""
-    low = [sample for sample in samples if sample.mean_db < LEAST_PSNR_DB]
-    blotches = [{"file": str(sample.file), "psnr_db": round(sample.mean_db, 2)} for sample in low]
+    low = [
+        (sample.file.relative_to(output_dir), sample.mean_db) for sample in samples if sample.mean_db < LEAST_PSNR_DB
+    ]
+    blotches = [{"file": file.as_posix(), "psnr_db": round(mean, 2)} for file, mean in low]
     return {**said_in_index(samples), **({"low_psnr": blotches} if low else {})}
 
 

@@ -7,8 +7,8 @@ from lumos.lumina_video.settings import resolve_settings
 from lumos.media.made_for import MadeFor
 
 
-def made_for(folder: str | Path) -> MadeFor | None:
-    """What the model in a folder expects of clips; None where it does not say its size.
+def made_for(folder: str | Path, *, name: str | None = None) -> MadeFor | None:
+    """What the model in a folder (`name` in messages) expects of clips; None where it does not say its size.
 
     Raises:
         ValueError: settings that are none.
@@ -18,4 +18,4 @@ def made_for(folder: str | Path) -> MadeFor | None:
     if not {"width", "height"} <= defaults.keys():
         return None
     clip = resolve_settings(defaults, {})
-    return MadeFor(model=Path(folder), sizes=[(clip.width, clip.height)], fps=clip.fps)
+    return MadeFor(model=name or str(folder), sizes=[(clip.width, clip.height)], fps=clip.fps)

@@ -9,8 +9,8 @@ from lumos.media.made_for import MadeFor
 _SAYS_SIZE = {"sizes", "width", "height", "target_size"}
 
 
-def made_for(folder: str | Path) -> MadeFor | None:
-    """What the model in a folder expects of clips; None where it does not say (it is fresh, or a text model).
+def made_for(folder: str | Path, *, name: str | None = None) -> MadeFor | None:
+    """What the model in a folder (`name` in messages) expects of clips; None where it does not say.
 
     Raises:
         ValueError: settings that are none.
@@ -22,7 +22,7 @@ def made_for(folder: str | Path) -> MadeFor | None:
     clip = resolve_settings(defaults, {})
     moving = clip.num_latent_frames > 1
     return MadeFor(
-        model=folder,
+        model=name or str(folder),
         sizes=sizes_for_images(defaults),
         target_size=None if "sizes" in defaults else target_for_images(defaults),
         fps=clip.fps if moving else None,

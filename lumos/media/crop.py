@@ -9,7 +9,7 @@ from PIL import Image
 PATCH_PX = 32
 MAX_ASPECT = 4
 Crop = int | tuple[int, int] | list[tuple[int, int]]
-"""A target size in pixels (`crop_sizes`); or (width, height); or several of these, of which the nearest aspect counts."""
+"""A target size in pixels (`crop_sizes`); (width, height); or several such, of which the nearest in aspect counts."""
 MOST_SCALED = 64
 """How many times its crop's area a picture may take before it is cut: lines of 1 x 60,000 px would take gigabytes."""
 

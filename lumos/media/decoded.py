@@ -26,8 +26,6 @@ LEAST_PSNR_DB = 22.0
 DECODED_KEY = "lumos.decoded"
 """In the footer of a shard: the clips that were decoded."""
 
-_SHOWN = 2
-
 
 @dataclass(frozen=True, kw_only=True)
 class DecodedSample:
@@ -98,10 +96,7 @@ def low_psnr(samples: Sequence[DecodedSample], *, remedy: str) -> str | None:
     low = [sample for sample in measured if sample.mean_db < LEAST_PSNR_DB]
     if not low:
         return None
-    names = ", ".join(str(sample.file) for sample in low[:_SHOWN])
-    more = f" and {len(low) - _SHOWN} more" if len(low) > _SHOWN else ""
-    counted = "its shard has" if len(measured) == 1 else f"{len(low)} of {len(measured)} shards have"
     return (
-        f"decoded again, clips are blotches: {counted} a PSNR of {mean_db(low):.1f} dB, below {LEAST_PSNR_DB:g} "
-        f"({names}{more}). No model makes better ones of them; {remedy}"
+        f"clips that were decoded again are blotches: {mean_db(low):.1f} dB PSNR, below {LEAST_PSNR_DB:g}, in "
+        f"{len(low)} of {len(measured)} shards (such as {low[0].file}); no model of them makes better ones: {remedy}"
     )

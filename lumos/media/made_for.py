@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 _SHOWN = 3
 
@@ -12,8 +11,8 @@ _SHOWN = 3
 class MadeFor:
     """What a model expects of clips."""
 
-    model: Path
-    """Its folder."""
+    model: str
+    """Its name or folder, for messages."""
     sizes: Sequence[tuple[int, int]]
     """Width and height in pixels of its pictures and videos."""
     target_size: int | None = None

@@ -56,7 +56,7 @@ def write_released(
         with replacing(path) as temporary:
             temporary.write_bytes(pickle.dumps(sample, protocol=4))
         rows.append({"file": str(path), "len": len(sample["token"]), "id": number})
-        said = {"file": str(path), "caption": clip.caption, "source": clip.source}
+        said: dict[str, Any] = {"file": str(path), "caption": clip.caption, "source": clip.source}
         said |= {"psnr_db": psnr_db[number]} if psnr_db and number in psnr_db else {}
         captions.append(json.dumps(said, ensure_ascii=False) + "\n")
     write_text(captions_path(record), "".join(captions))

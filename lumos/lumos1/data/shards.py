@@ -33,8 +33,8 @@ CLIPS = RowForm(
     large_column="codes",
     shape_columns=SHAPE_COLUMNS,
     remedy=(
-        "pre-tokenise with a larger --size, or with the released tokenizer, --visual_tokenizer "
-        "Cosmos-Tokenizer-DV4x8x8 (lumos download cosmos), and train a model of its codes (task.init_from=ckpts/1B/...)"
+        "pre-tokenise with a larger --size, or with the released --visual_tokenizer Cosmos-Tokenizer-DV4x8x8 "
+        "(lumos download cosmos), and train a model of its codes"
     ),
 )
 """The columns of a clip."""
