@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from einops import rearrange
 from torch import Tensor
+from tqdm import tqdm
 
 from lumos.media.decoded import DecodedSample, low_psnr
 from lumos.media.frames import MediaError
@@ -112,7 +113,7 @@ class Encoder:
                 )
                 said = low_psnr([DecodedSample(file=shard, psnr_db=psnr_db)], remedy=ledger.form.remedy)
                 if said and not low:
-                    print(f"\npre_tokenize: warning: {said}", file=sys.stderr)
+                    tqdm.write(f"pre_tokenize: warning: {said}", file=sys.stderr)
                 low = low or said
         return pace
 

@@ -23,6 +23,7 @@ from pre_tokenize.encode import Limits, Product
 from pre_tokenize.latents import Latents, LatentTarget
 from pre_tokenize.ledger import sha256_of
 from pre_tokenize.sizes import complete, read_sizes
+from xllmx.setting import SettingError
 
 DTYPES = {
     "float32": torch.float32,
@@ -72,7 +73,12 @@ def job_of(options: argparse.Namespace) -> Job:
         for name in names.keys() - mine.keys():
             if getattr(options, name) is not None:
                 raise ValueError(f"--{name} goes with --to {other}, and this is --to {options.to}; leave it out")
-    complete(options, _made_for(options))
+    try:
+        model = _made_for(options)
+    except SettingError as error:
+        named = f"--vae {options.vae}" if options.to == "latents" else f"--visual_tokenizer {options.visual_tokenizer}"
+        raise ValueError(f"{named}: {error} in the generation_config.json of its model; correct that") from error
+    complete(options, model)
     for name, value in mine.items():
         if getattr(options, name) is None and not (name == "target_size" and options.size is not None):
             setattr(options, name, value)

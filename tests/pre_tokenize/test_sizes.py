@@ -112,6 +112,15 @@ def test_a_size_that_is_none_is_one_clear_line(
     assert not (tmp_path / "out").exists()
 
 
+def test_settings_of_a_model_that_are_none_name_it(
+    images, tokenizers: Path, tmp_path: Path, command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = model_of(tmp_path / "model", tokenizers, sizes="wide")
+    words = command(images.file, tmp_path / "out", "--visual_tokenizer", str(model), modality="image")
+    assert program.main(words) == 2
+    assert f"error: --visual_tokenizer {model}: sizes is 'wide'" in capsys.readouterr().err
+
+
 def test_sizes_are_read_once_each() -> None:
     assert read_sizes("64x32,32X64, 64x32") == [(64, 32), (32, 64)]
 
