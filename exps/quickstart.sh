@@ -21,7 +21,7 @@ head -n 3 "$out/clips/clips.csv"
 
 step "3/5 the CSV, pre-tokenised"
 bash pre_tokenize/run_tokenization.sh --modality video --input_file "$out/clips/clips.csv" --output_dir "$out/codes" \
-    --target_size 64 --target_fps 6 --target_duration 2 --visual_tokenizer lumos-tiny
+    --visual_tokenizer lumos-tiny
 
 step "4/5 fine-tuning of the bundled model on these clips"
 lumos train --config configs/train/quickstart.yaml trainer.run_dir="$out/run" task.data.video="$out/codes/index.json"

@@ -17,6 +17,7 @@ with loading("pre_tokenize"):
     from lumos.media.decord_frames import Reader
     from lumos.media.inputs import choose_device, pin
     from lumos.media.parquet_rows import INDEX_NAME
+    from pre_tokenize.decoded_again import NUM_DECODED
     from pre_tokenize.dry_run import DryRun, in_words, look_at, write_kept
     from pre_tokenize.encode import Limits
     from pre_tokenize.job import DTYPES, TF32, Job, job_of
@@ -43,10 +44,9 @@ def _main(arguments: Sequence[str] | None) -> int:
         with said_as_options(vars(options), separator="_"):
             report = look(options) if options.dry_run else run(options)
     except torch.OutOfMemoryError as error:
-        raise ValueError("the GPU's memory is full; give a smaller --batch_size") from error
-    alone = (
-        options.splits == options.all_tasks == 1 or options.dry_run
-    )  # of several processes concat_record says it, of all rows
+        raise ValueError("the GPU's memory is full; give a smaller --batch_size, or --num_decoded 0") from error
+    # Of several processes concat_record says it, of all rows.
+    alone = options.splits == options.all_tasks == 1 or options.dry_run
     if alone and not report["clips"]:
         cause = likely_cause(report)
         if options.dry_run:  # which writes no report, and has named the rows
@@ -132,7 +132,8 @@ def _limits(options: argparse.Namespace) -> Limits:
     """The limits that were given, or those that suit images or videos."""
     sizes = {"shard_rows": 64, "batch_size": 1} if options.modality == "video" else {"shard_rows": 512, "batch_size": 8}
     sizes |= {name: getattr(options, name) for name in sizes if getattr(options, name) is not None}
-    return Limits(**sizes, num_workers=options.num_workers, device=str(pin(choose_device(options.device))))
+    same = {"num_workers": options.num_workers, "num_decoded": options.num_decoded}
+    return Limits(**sizes, **same, device=str(pin(choose_device(options.device))))
 
 
 def option_parser() -> argparse.ArgumentParser:
@@ -143,9 +144,10 @@ def option_parser() -> argparse.ArgumentParser:
     add("--output_dir", "--out_dir", help="where {task}-in-{tasks}/{rank}-of-{splits}/ are made")
     add("--modality", choices=["image", "video"], help="what the CSV lists; if not given, as its files' names end")
     add("--to", choices=list(FORMS), default="codes", help="codes of Lumos-1, or latents of Lumina-Video")
-    add("--target_size", type=int, help="of codes, 352: 256p, 528: 384p, 656: 480p; of latents 256, 512 or 960")
-    add("--target_fps", type=int, help="frames per second of videos (codes: 12, latents: 16)")
-    add("--target_duration", type=int, help="codes: seconds of videos (7); shorter ones are skipped")
+    add("--size", metavar="WxH", help="size that items are cut to, or several with commas: of each the nearest aspect")
+    add("--target_size", type=int, help="of any aspect: of codes, 352: 256p, 528: 384p, 656: 480p; of latents 256, 512")
+    add("--target_fps", type=int, help="frames per second of videos (the model's, or codes: 12, latents: 16)")
+    add("--target_duration", type=int, help="codes: seconds of videos (the model's, or 7); shorter ones are skipped")
     add("--most_seconds", type=int, help="latents: longer videos are skipped (30)")
     add(
         "--frame_choice",
@@ -168,6 +170,7 @@ def option_parser() -> argparse.ArgumentParser:
     add("--video_frame_batch_size", type=int, help="taken, as the release does, and without meaning")
     add("--shard_rows", type=int, help="rows per shard, what a kill can cost: 512 images, 64 videos")
     add("--num_workers", type=int, default=2, help="threads that decode ahead")
+    add("--num_decoded", type=int, default=NUM_DECODED, help="clips of a shard decoded again for their PSNR; 0: none")
     add("--dry_run", action="store_true", help="say which rows would be kept, and why not the others; make nothing")
     add("--sheet", metavar="FILE", help="with --dry_run: a picture of rows as they would be cut, .png")
     add("--sheet_clips", type=int, metavar="N", help="how many rows are on it (16)")

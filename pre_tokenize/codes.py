@@ -18,7 +18,9 @@ from lumos.media.decord_frames import Reader
 from lumos.media.frames import FrameChoice
 from lumos.media.reading import read_clip, read_image
 from lumos.tokenizer.vocab import Vocab
-from pre_tokenize.encode import Made, Pixels, on_device
+from pre_tokenize.decoded_again import MOST_LATENT_FRAMES
+from pre_tokenize.encode import Made, on_device
+from pre_tokenize.pixels import Pixels
 from pre_tokenize.table import Item
 from xllmx.number_range import Range, check_numbers
 
@@ -32,11 +34,14 @@ class TextEncoder(Protocol):
         """Ids of the prompt, frames and fps left open."""
 
 
-class VideoEncoder(Protocol):
+class VideoCoder(Protocol):
     """What is needed of a visual tokenizer."""
 
     def encode(self, video: Tensor) -> Tensor:
         """Codes [B, T, H, W] of pixels [B, 3, F, Hpx, Wpx] in [-1, 1]."""
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """Pixels [B, 3, 4 T - 3, Hpx, Wpx], about [-1, 1], of codes [B, T, H, W]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +50,8 @@ class Target:
 
     modality: Literal["image", "video"]
     """Images are clips of one frame, fps 1 and duration 1, whatever the next two say."""
-    size: Annotated[int, Range(32, 2**16)]
-    """Target size in pixels, see `crop_sizes`."""
+    size: Annotated[int, Range(PATCH_PX, 2**16)] | list[tuple[int, int]]
+    """Target size in pixels, see `crop_sizes`; or the sizes (width, height) of which each item gets the nearest."""
     fps: Annotated[int, Range(1, 1000)]
     """Frames per second."""
     duration: Annotated[int, Range(1, 100_000)]
@@ -66,14 +71,17 @@ class Target:
         """Check that the vocabulary has a number token for each setting (sides in patches); ValueError otherwise."""
         most = vocab.num_numbers - 1
         longest = ceil(sqrt(MAX_ASPECT))  # at least the side of the widest bucket, in sides of the square one
+        size = ("--target_size", self.size, most // longest * PATCH_PX)
+        if not isinstance(self.size, int):
+            size = ("--size: the longest side", max(map(max, self.size)), most * PATCH_PX)
         for name, value, largest in (
-            ("fps", self.fps, most),
-            ("duration", self.duration, most),
-            ("size", self.size, most // longest * PATCH_PX),
+            ("--target_fps", self.fps, most),
+            ("--target_duration", self.duration, most),
+            size,
         ):
             if value > largest:
                 raise ValueError(
-                    f"--target_{name} is {value}, more than the text tokenizer has a token for; give at most {largest}"
+                    f"{name} is {value}, more than the text tokenizer has a token for; give at most {largest}"
                 )
 
 
@@ -103,7 +111,7 @@ class Codes:
 
     captioned = True
 
-    def __init__(self, target: Target, *, text: TextEncoder, visual: VideoEncoder, device: str) -> None:
+    def __init__(self, target: Target, *, text: TextEncoder, visual: VideoCoder, device: str) -> None:
         """Take tokenizers; ValueError where the text tokenizer has no word for a setting of the target."""
         target.check(text.vocab)
         self._target, self._text, self._visual, self._device = target, text, visual, device
@@ -116,6 +124,10 @@ class Codes:
         video = on_device([pixels.frames for pixels in batch], device=self._device)
         with torch.inference_mode():
             return self._visual.encode(video).cpu()
+
+    def decode(self, pixels: Pixels, codes: Tensor) -> Tensor:
+        """The first frames [1, 3, G, H, W] of codes [T, H, W]."""
+        return self._visual.decode(codes[None, :MOST_LATENT_FRAMES].long()).cpu()
 
     def made(self, batch: Sequence[tuple[Item, Pixels]], codes: Tensor) -> Mapping[int, Made]:
         """A clip for each item."""

@@ -15,13 +15,15 @@ if not __package__:  # run as a file: the folder above holds the package
 from lumos.cli.exit_status import CHECK_FAILED, status_of
 from lumos.cli.option import OptionParser
 from lumos.lumina_video.data.shards import LATENTS, shard_vae
-from lumos.media.parquet_rows import INDEX_NAME, RowForm, num_rows, write_rows_index
+from lumos.media.decoded import low_psnr
+from lumos.media.parquet_rows import INDEX_NAME, ParquetRows, RowForm, num_rows, write_rows_index
 from pre_tokenize.ledger import (
     FORMS,
     MANIFEST,
     REPORT,
     UNSAID,
     Ledger,
+    decoded_report,
     likely_cause,
     rank_folder,
     read_manifest,
@@ -102,13 +104,19 @@ def concat(folder: Path) -> dict[str, Any]:
         raise ValueError(f"{folder}: the processes' rows are not those of the CSV; delete what is of another run")
     reports = [ledger.report() for ledger in ledgers]
     report = {name: sum(each[name] for each in reports) for name in ("rows", "done", "clips")}
+    report["sizes"] = dict(sum((Counter(each["sizes"]) for each in reports), Counter()).most_common())
+    samples = [sample for ledger in ledgers for sample in ParquetRows(ledger.shards, form=form).decoded]
+    report |= decoded_report(samples, folder.parent if _task_of(folder) else folder)
     report["unknown"] = dict(sum((Counter(each["unknown"]) for each in reports), Counter()))
     report["skipped"] = dict(sum((Counter(each["skipped"]) for each in reports), Counter()))
     report["skipped_items"] = [item for each in reports for item in each["skipped_items"]]
     write_json(folder / REPORT, report)
     shards = [path for x in ledgers for path in x.shards if num_rows(path, form=form)]
     skipped = {"skipped": report["skipped"]} if report["skipped"] else {}
-    write_rows_index(folder / INDEX_NAME, shards, form=form, more={**_vae_of(shards, form), **skipped})
+    sizes = {"sizes": report["sizes"]}
+    write_rows_index(folder / INDEX_NAME, shards, form=form, more={**sizes, **_vae_of(shards, form), **skipped})
+    if said := low_psnr(samples, remedy=form.remedy):
+        print(f"concat_record: warning: {said}", file=sys.stderr)
     return report
 
 

@@ -14,8 +14,9 @@ from tqdm import tqdm
 
 from lumos.look.sheet import Card, Strip, shown_places, strip_of, write_sheet
 from lumos.look.words import columns, line, plural, printable, spread, tail
-from pre_tokenize.encode import Pixels, Reader, read_items
+from pre_tokenize.encode import Reader, read_items
 from pre_tokenize.ledger import Skip
+from pre_tokenize.pixels import Pixels
 from pre_tokenize.table import Item, Table
 
 _EXAMPLES = 3

@@ -4,6 +4,7 @@ What items are made into is a `Product`: codes of Lumos-1 (`codes`), latents of 
 (`motion`). Nothing here knows which.
 """
 
+import sys
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,27 +17,20 @@ from typing import Annotated, Any, Protocol, TypeVar
 import numpy as np
 import torch
 from einops import rearrange
-from jaxtyping import Float32, UInt8
 from torch import Tensor
+from tqdm import tqdm
 
+from lumos.media.decoded import DecodedSample, low_psnr
 from lumos.media.frames import MediaError
 from lumos.media.reading import media_errors
+from pre_tokenize.decoded_again import DecodedAgain
 from pre_tokenize.ledger import Ledger, Skip, WriteShard
 from pre_tokenize.pace import Pace
+from pre_tokenize.pixels import Decode, Pixels
 from pre_tokenize.table import Item, Table
 from xllmx.number_range import COUNT, Range, check_numbers
 
 EMPTY_CAPTION = "empty caption"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Pixels:
-    """What is decoded of an item."""
-
-    frames: UInt8[np.ndarray, "F H W 3"] | Float32[np.ndarray, "F H W 3"]
-    """As the network takes them."""
-    seconds: float = 0.0
-    """How long the source is; 0 where nobody asks."""
 
 
 Made = Any
@@ -71,6 +65,10 @@ class Product(Reader, Protocol):
     def made(self, batch: Sequence[tuple[Item, Pixels]], outputs: Tensor) -> Mapping[int, Made]:
         """By their rows, what is made of the items and of what the network gave for them; or a `Skip`."""
 
+    @property
+    def decode(self) -> Decode | None:
+        """Gives the pixels back; None where what is made is no picture."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
@@ -82,6 +80,8 @@ class Limits:
     """Clips of equal shape that go through the network together."""
     num_workers: Annotated[int, Range(1, 1024)] = 2
     """Threads that decode ahead."""
+    num_decoded: Annotated[int, Range(0, 10**6)] = 0
+    """Clips of each shard that are decoded again, to say how near they come to their sources."""
     device: str = "cpu"
     """Where the network runs; pixels are sent there as bytes."""
 
@@ -98,22 +98,34 @@ class Encoder:
     def run(self, ledger: Ledger, *, on_row: Callable[[], None]) -> Pace:
         """Make a shard of every stretch of rows that `ledger` misses; `on_row` is called once a row.
 
-        Workers decode ahead of the network, from one shard into the next.
+        Workers decode ahead of the network, from one shard into the next. The first shard whose clips come back as
+        blotches is said at once.
         """
         size, ahead = self._limits.shard_rows, 2 * self._limits.num_workers + self._limits.batch_size
         starts = [(start, gap) for gap in ledger.missing for start in range(gap.start, gap.stop, size)]
         shards = [range(start, min(start + size, gap.stop)) for start, gap in starts]
         items, pace = (self._table.items[row] for row in chain(*shards)), Pace()
+        low = None
         with ThreadPoolExecutor(self._limits.num_workers) as pool:
             decoded = _ahead(pool, partial(_decode, self._table, self._product), items, ahead)
             for rows in shards:
-                made = self._shard(islice(decoded, len(rows)), on_row, pace)
+                sample = DecodedAgain(rows, num=self._limits.num_decoded, decode=self._product.decode)
+                made = self._shard(islice(decoded, len(rows)), sample, on_row=on_row, pace=pace)
                 skipped = [outcome for outcome in made if isinstance(outcome, Skip)]
-                clips = [outcome for outcome in made if not isinstance(outcome, Skip)]
-                ledger.write(rows, clips, skipped=skipped, write_shard=self._product.write_shard)
+                clips = {row: one for row, one in zip(rows, made, strict=True) if not isinstance(one, Skip)}
+                psnr_db = sample.by_place(list(clips))
+                shard = ledger.write(
+                    rows, [*clips.values()], skipped=skipped, write_shard=self._product.write_shard, psnr_db=psnr_db
+                )
+                said = low_psnr([DecodedSample(file=shard, psnr_db=psnr_db)], remedy=ledger.form.remedy)
+                if said and not low:
+                    tqdm.write(f"pre_tokenize: warning: {said}", file=sys.stderr)
+                low = low or said
         return pace
 
-    def _shard(self, decoded: Iterable[Decoded], on_row: Callable[[], None], pace: Pace) -> list[Made]:
+    def _shard(
+        self, decoded: Iterable[Decoded], sample: DecodedAgain, *, on_row: Callable[[], None], pace: Pace
+    ) -> list[Made]:
         """What the items were made into, or their skips, in their order."""
         made: dict[int, Made] = {}
         waiting: dict[tuple[int, ...], list[tuple[Item, Pixels]]] = defaultdict(list)
@@ -122,18 +134,24 @@ class Encoder:
             if isinstance(outcome, Skip):
                 made[item.row] = outcome
                 continue
+            sample.see(item.row)
             batch = waiting[outcome.frames.shape]
             batch.append((item, outcome))
             if len(batch) == self._limits.batch_size:
-                made |= self._encode(waiting.pop(outcome.frames.shape), pace)
+                made |= self._encode(waiting.pop(outcome.frames.shape), sample, pace)
         for batch in waiting.values():
-            made |= self._encode(batch, pace)
+            made |= self._encode(batch, sample, pace)
         return [made[row] for row in sorted(made)]
 
-    def _encode(self, batch: list[tuple[Item, Pixels]], pace: Pace) -> Mapping[int, Made]:
+    def _encode(self, batch: list[tuple[Item, Pixels]], sample: DecodedAgain, pace: Pace) -> Mapping[int, Made]:
         with pace.network(len(batch)):
             outputs = self._product.network([pixels for _, pixels in batch])
-        return self._product.made(batch, outputs)
+        made = self._product.made(batch, outputs)
+        with pace.network(0):
+            for (item, pixels), output in zip(batch, outputs, strict=True):
+                if not isinstance(made[item.row], Skip):
+                    sample.measure(item.row, pixels, output)
+        return made
 
 
 def read_items(table: Table, reader: Reader, rows: Iterable[int], *, num_workers: int) -> Iterator[Decoded]:

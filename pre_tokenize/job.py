@@ -9,9 +9,13 @@ from typing import Any
 
 import torch
 
+from lumos.hub.models import DEFAULT_MODEL, ckpts_root, find_folder
 from lumos.lumina_video.data.latents import VAEIdentity
+from lumos.lumina_video.made_for import made_for as lumina_made_for
 from lumos.lumina_video.vae import WEIGHTS, CogVideoXVAE
+from lumos.lumos1.made_for import made_for as lumos_made_for
 from lumos.media.decord_frames import choose_reader
+from lumos.media.made_for import MadeFor
 from lumos.tokenizer.files import tokenizer_files
 from lumos.tokenizer.text import TextTokenizer
 from lumos.tokenizer.visual import VisualTokenizer
@@ -19,6 +23,8 @@ from pre_tokenize.codes import ClipFrames, Codes, Target
 from pre_tokenize.encode import Limits, Product, Reader
 from pre_tokenize.latents import LatentFrames, Latents, LatentTarget
 from pre_tokenize.ledger import sha256_of
+from pre_tokenize.sizes import complete, read_sizes
+from xllmx.setting import SettingError
 
 DTYPES = {
     "float32": torch.float32,
@@ -37,7 +43,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "target_size": 352,
         "target_fps": 12,
         "target_duration": 7,
-        "visual_tokenizer": "lumos-tiny",
+        "visual_tokenizer": DEFAULT_MODEL,
         "text_tokenizer": None,
         "cosmos_dtype": None,
         "reader": "auto",
@@ -70,16 +76,46 @@ def job_of(options: argparse.Namespace) -> Job:
         for name in names.keys() - mine.keys():
             if getattr(options, name) is not None:
                 raise ValueError(f"--{name} goes with --to {other}, and this is --to {options.to}; leave it out")
+    try:
+        model = _made_for(options)
+    except SettingError as error:
+        named = f"--vae {options.vae}" if options.to == "latents" else f"--visual_tokenizer {options.visual_tokenizer}"
+        raise ValueError(f"{named}: {error} in the generation_config.json of its model; correct that") from error
+    complete(options, model)
     for name, value in mine.items():
-        if getattr(options, name) is None:
+        if getattr(options, name) is None and not (name == "target_size" and options.size is not None):
             setattr(options, name, value)
     return _codes(options) if options.to == "codes" else _latents(options)
+
+
+def _made_for(options: argparse.Namespace) -> MadeFor | None:
+    """The clips that the model is made for whose tokenizer or VAE is used; None of a tokenizer that is no model's."""
+    if options.to == "latents":
+        folder = Path(options.vae or "")
+        folder = folder.parent if folder.name == "vae" else folder
+        return lumina_made_for(folder, name=str(folder)) if options.vae else None
+    name = options.visual_tokenizer or DEFAULT_MODEL
+    visual, _ = tokenizer_files(name, options.text_tokenizer)
+    named = find_folder(name, ckpts_root())
+    places = [place for place in (named, visual.parent) if place is not None and (place / "config.json").is_file()]
+    return lumos_made_for(places[0], name=name) if places else None
+
+
+def _size(options: argparse.Namespace) -> int | list[tuple[int, int]]:
+    return int(options.target_size) if options.size is None else read_sizes(options.size)
+
+
+def _size_setting(options: argparse.Namespace) -> dict[str, Any]:
+    """What a manifest says of the size, by the name of its option."""
+    if options.size is None:
+        return {"target_size": options.target_size}
+    return {"size": ",".join(f"{width}x{height}" for width, height in read_sizes(options.size))}
 
 
 def _codes(options: argparse.Namespace) -> Job:
     target = Target(
         modality=options.modality,
-        size=options.target_size,
+        size=_size(options),
         fps=options.target_fps,
         duration=options.target_duration,
         frame_choice=options.frame_choice,
@@ -105,7 +141,7 @@ def _codes(options: argparse.Namespace) -> Job:
         reader=reader,
         settings={
             "modality": target.modality,
-            "target_size": target.size,
+            **_size_setting(options),
             "target_fps": target.fps,
             "target_duration": target.duration,
             **({"frame_choice": target.frame_choice} if target.modality == "video" else {}),
@@ -119,7 +155,7 @@ def _codes(options: argparse.Namespace) -> Job:
 def _latents(options: argparse.Namespace) -> Job:
     target = LatentTarget(
         modality=options.modality,
-        size=options.target_size,
+        size=_size(options),
         fps=options.target_fps,
         most_seconds=options.most_seconds,
         frame_choice=options.frame_choice,
@@ -144,7 +180,7 @@ def _latents(options: argparse.Namespace) -> Job:
         reader=partial(LatentFrames, target, spatial=identity.spatial, temporal=identity.temporal),
         settings={
             "modality": target.modality,
-            "target_size": target.size,
+            **_size_setting(options),
             **(videos if target.modality == "video" else {}),
             "vae": f"{identity.sha256} {sha256_of(folder / 'config.json')}",
             "vae_dtype": str(dtype).removeprefix("torch."),

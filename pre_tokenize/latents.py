@@ -22,8 +22,10 @@ from lumos.media.chosen_frames import read_chosen
 from lumos.media.crop import PATCH_PX, crop_to_bucket, nearest_size
 from lumos.media.frames import TOO_SMALL, FrameChoice, MediaError
 from lumos.media.reading import read_image
-from pre_tokenize.encode import Made, Pixels, on_device
+from pre_tokenize.decoded_again import MOST_LATENT_FRAMES
+from pre_tokenize.encode import Made, on_device
 from pre_tokenize.ledger import Skip
+from pre_tokenize.pixels import Pixels
 from pre_tokenize.table import Item
 from xllmx.number_range import Range, check_number
 
@@ -36,8 +38,9 @@ class LatentTarget:
 
     modality: Literal["image", "video"]
     """Images are clips of one frame, fps 1 and 1 second, whatever the settings of videos say."""
-    size: int
-    """Target size in pixels, see `lumos.lumina_video.encoding.crops`; what is smaller than its square is skipped."""
+    size: int | list[tuple[int, int]]
+    """Target size in pixels, see `lumos.lumina_video.encoding.crops`, or the sizes (width, height) of which each item
+    gets the nearest. What has fewer pixels than the square, or than its size, is skipped."""
     fps: int
     """Frames per second of videos."""
     most_seconds: int
@@ -46,7 +49,8 @@ class LatentTarget:
     """How the frames of a video are found, see `read_chosen`."""
 
     def __post_init__(self) -> None:
-        check_number("--target_size", int, self.size, Range(PATCH_PX, 2**16))
+        if not isinstance(self.size, list):
+            check_number("--target_size", int, self.size, Range(PATCH_PX, 2**16))
         check_number("--target_fps", int, self.fps, Range(1, 1000))
         check_number("--most_seconds", int, self.most_seconds, Range(1, 100_000))
 
@@ -62,7 +66,8 @@ class LatentFrames:
             raise ValueError(
                 f"--vae makes a latent of {spatial} px, and crops are multiples of {PATCH_PX}; give another VAE"
             )
-        self._target, self._sizes = target, crop_sizes(target.size)
+        self._target = target
+        self._sizes = crop_sizes(target.size) if isinstance(target.size, int) else target.size
         self._rule = partial(clip_frames, fps=target.fps, frames_per_latent=temporal, most_s=target.most_seconds)
 
     def read(self, path: Path) -> Pixels:
@@ -82,10 +87,12 @@ class LatentFrames:
 
     def _cut(self, pixels: UInt8[np.ndarray, "H W 3"]) -> UInt8[np.ndarray, "h w 3"]:
         height, width = pixels.shape[:2]
-        if width * height < self._target.size**2:
-            found = f"{width}x{height} px, fewer than {self._target.size}x{self._target.size}"
+        size, crop = self._target.size, nearest_size(width, height, self._sizes)
+        least = (size, size) if isinstance(size, int) else crop
+        if width * height < least[0] * least[1]:
+            found = f"{width}x{height} px, fewer than {least[0]}x{least[1]}"
             raise MediaError("source", TOO_SMALL, f"{found}; it is never scaled up")
-        return crop_to_bucket(pixels[None], nearest_size(width, height, self._sizes))[0]
+        return crop_to_bucket(pixels[None], crop)[0]
 
 
 class Latents:
@@ -115,6 +122,12 @@ class Latents:
             side, frames = self._vae.spatial, -(-F // self._vae.temporal)
             shape = (1, self._vae.channels, frames, height // side, width // side)
             return torch.full(shape, float("nan"), dtype=torch.bfloat16)
+
+    def decode(self, pixels: Pixels, latent: Tensor) -> Tensor:
+        """The first frames [1, 3, G, H, W] of a latent [C, T, H, W]."""
+        latent = latent[:, :MOST_LATENT_FRAMES]
+        frames = min(len(pixels.frames), self._vae.temporal * latent.shape[1])
+        return self._vae.decode(latent[None].float(), frames).cpu()
 
     def made(self, batch: Sequence[tuple[Item, Pixels]], outputs: Tensor) -> Mapping[int, Made]:
         """A clip for each item, or why its latents are none."""

@@ -21,11 +21,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from lumos.lumina_video.data.shards import LATENTS
+import numpy as np
+
+from lumos.lumina_video.data.shards import LATENTS, shard_vae
 from lumos.lumos1.data.shards import CLIPS
+from lumos.lumos1.sequence import SPATIAL_FACTOR
+from lumos.media.decoded import LEAST_PSNR_DB, DecodedSample, footer_of, said_in_index
 from lumos.media.files import replacing, require_folder
 from lumos.media.frames import MISSING
-from lumos.media.parquet_rows import ParquetRows, RowForm, num_rows, rows_metadata
+from lumos.media.made_for import buckets
+from lumos.media.parquet_rows import ParquetRows, RowForm, rows_metadata
 from xllmx.run.lock import HeldError, locked
 from xllmx.safe.json_text import parse_json, read_object
 from xllmx.temporary import remove_stale
@@ -100,30 +105,53 @@ class Ledger:
         """Rows that are accounted for."""
         return len(self.rows) - sum(map(len, self.missing))
 
-    def write(self, rows: range, clips: Sequence[Any], *, skipped: Sequence[Skip], write_shard: WriteShard) -> None:
-        """Write the shard of `rows`: their clips, and the reason of each row without one. It appears by one rename."""
+    def write(
+        self,
+        rows: range,
+        clips: Sequence[Any],
+        *,
+        skipped: Sequence[Skip],
+        write_shard: WriteShard,
+        psnr_db: Mapping[int, float] | None = None,
+    ) -> Path:
+        """Write the shard of `rows`, which appears by one rename; return its path.
+
+        It holds their clips, the reason of each row without one, and the PSNR of those that were decoded, by place.
+        """
         path = self.folder / f"rows-{rows.start:09d}-{rows.stop:09d}.parquet"
         assert len(clips) + len(skipped) == len(rows)
-        write_shard(path, clips, metadata={_SKIPPED: json.dumps([asdict(skip) for skip in skipped])})
+        metadata = {_SKIPPED: json.dumps([asdict(skip) for skip in skipped]), **footer_of(psnr_db or {})}
+        write_shard(path, clips, metadata=metadata)
         self._shards = dict(sorted([*self._shards.items(), ((rows.start, rows.stop), path)]))
+        return path
 
     def report(self) -> dict[str, Any]:
-        """Counts of rows, clips and skips by reason, and every skipped row; from the shards alone."""
+        """Counts of rows, clips, their sizes and skips by reason, PSNR, every skipped row; from the shards alone."""
         skipped = [skip for path in self.shards for skip in self._skipped(path)]
+        rows = ParquetRows(self.shards, form=self.form)
         return {
             "rows": len(self.rows),
             "done": self.num_done,
-            "clips": sum(num_rows(path, form=self.form) for path in self.shards),
-            "unknown": self._unknown(),
+            "clips": len(rows),
+            "sizes": buckets(_sizes(rows, self.form, side_px=self._side_px)),
+            **decoded_report(rows.decoded, self.folder.parent.parent),
+            "unknown": self._unknown(rows),
             "skipped": dict(sorted(Counter(skip["reason"] for skip in skipped).items())),
             "skipped_items": skipped,
         }
 
-    def _unknown(self) -> dict[str, int]:
+    @property
+    def _side_px(self) -> int:
+        """Pixels that a code or a latent has in width and height; 0 of what is no picture."""
+        if self.form is LATENTS:
+            return shard_vae(self.shards[0]).spatial if self.shards else 0
+        return SPATIAL_FACTOR if self.form is CLIPS else 0
+
+    def _unknown(self, rows: ParquetRows) -> dict[str, int]:
         """How many clips have -1 in a column where it means that nobody knows."""
         if self.form.unknown_column is None:
             return {}
-        values = ParquetRows(self.shards, form=self.form).column(self.form.unknown_column)
+        values = rows.column(self.form.unknown_column)
         return {self.form.unknown_column: int((values == -1).sum())}
 
     def _skipped(self, shard: Path) -> list[dict[str, Any]]:
@@ -135,6 +163,24 @@ class Ledger:
             if not isinstance(skips, list) or not isinstance(skip, dict) or not isinstance(skip.get("reason"), str):
                 raise ValueError(f"{shard}: its list of skipped rows is damaged; {remedy}")
         return skips
+
+
+def _sizes(rows: ParquetRows, form: RowForm, *, side_px: int) -> dict[tuple[int, int], int]:
+    """How many clips there are of each width and height in pixels; nothing of what is no picture."""
+    if not side_px:
+        return {}
+    places = [form.shape_columns.index(name) for name in ("W", "H")]
+    sizes, counts = np.unique(rows.shapes[:, places] * side_px, axis=0, return_counts=True)
+    return {(width, height): count for (width, height), count in zip(sizes.tolist(), counts.tolist(), strict=True)}
+
+
+def decoded_report(samples: Sequence[DecodedSample], output_dir: Path) -> dict[str, Any]:
+    """What a report says of decoded clips: their number and PSNR, and the shards that come back as blotches."""
+    low = [
+        (sample.file.relative_to(output_dir), sample.mean_db) for sample in samples if sample.mean_db < LEAST_PSNR_DB
+    ]
+    blotches = [{"file": file.as_posix(), "psnr_db": round(mean, 2)} for file, mean in low]
+    return {**said_in_index(samples), **({"low_psnr": blotches} if low else {})}
 
 
 def likely_cause(report: Mapping[str, Any]) -> str:
@@ -160,6 +206,8 @@ def summary(report: Mapping[str, Any]) -> str:
         f"{report['done']} of {report['rows']} rows done, {report['clips']} clips, {num_skipped} skipped"
         + (f" ({reasons})" if reasons else "")
         + "".join(f", {count} without {name}" for name, count in report["unknown"].items() if count)
+        + ("; " + ", ".join(f"{size}: {count}" for size, count in report["sizes"].items()) if report["sizes"] else "")
+        + (f"; {report['num_decoded']} decoded again: {report['psnr_db']:.1f} dB" if "psnr_db" in report else "")
     )
 
 

@@ -34,8 +34,9 @@ with loading("pre_tokenize.motion"):
     from lumos.media.frames import FrameChoice
     from lumos.media.inputs import choose_device, pin
     from lumos.media.parquet_rows import ParquetRows, RowForm, write_rows
-    from pre_tokenize.encode import Limits, Made, Pixels
+    from pre_tokenize.encode import Limits, Made
     from pre_tokenize.ledger import Ledger
+    from pre_tokenize.pixels import Pixels
     from pre_tokenize.records import Record, read_record, with_fields, write_rows_as
     from pre_tokenize.table import MOTION_COLUMN, Item
     from pre_tokenize.work import Place, work
@@ -66,6 +67,7 @@ class Scores:
     """Turns items into motion scores."""
 
     captioned = False
+    decode = None
 
     def __init__(self, estimator: FlowEstimator, *, frame_choice: FrameChoice = "time") -> None:
         self._estimator, self._frame_choice = estimator, frame_choice

@@ -9,12 +9,13 @@ from typing import Any
 from lumos.hub.models import SHARED_TEXT_TOKENIZER, TEXT_TOKENIZER, ckpts_root
 from lumos.lumos1.data.clips import ClipDataset
 from lumos.lumos1.data.released_writing import write_released
-from lumos.media.parquet_rows import INDEX_NAME
+from lumos.lumos1.data.shards import CLIPS
+from lumos.media.parquet_rows import INDEX_NAME, decoded_in, files_of_index, num_rows
 from lumos.tokenizer.text import TextTokenizer
 from lumos.tokenizer.vocab import Vocab
 from pre_tokenize.ledger import MANIFEST, UNSAID, read_manifest, sha256_of
 from xllmx.files import write_text
-from xllmx.safe.json_text import json_lines, read_text, without_cut_line
+from xllmx.safe.json_text import json_lines, read_object, read_text, without_cut_line
 
 MERGED = "merge-record.json"
 """The name that the release gave its lists."""
@@ -39,7 +40,17 @@ def write_record(folder: Path, record: Path, *, rank: Path, text_tokenizer: str 
         raise ValueError(f"{folder} holds {made}, and a {MERGED} holds codes; leave --save_path out")
     clips = ClipDataset(folder / INDEX_NAME)
     vocab = _vocab_of(rank, text_tokenizer)
-    return write_released(record, (clips[index] for index in range(len(clips))), vocab)
+    return write_released(record, (clips[index] for index in range(len(clips))), vocab, psnr_db=_psnr_db(folder))
+
+
+def _psnr_db(folder: Path) -> dict[int, float]:
+    """PSNR of the clips of an output that were decoded, by their number."""
+    found: dict[int, float] = {}
+    first, index = 0, read_object(folder / INDEX_NAME)
+    for file in files_of_index(folder / INDEX_NAME, index, form=CLIPS):
+        found |= {first + place: value for place, value in decoded_in(file, form=CLIPS).psnr_db.items()}
+        first += num_rows(file, form=CLIPS)
+    return found
 
 
 def _vocab_of(rank: Path, text_tokenizer: str | None) -> Vocab:

@@ -16,11 +16,14 @@ from tqdm import tqdm
 
 from lumos.cli.exit_status import status_of
 from lumos.cli.option import OptionParser
+from lumos.lumos1.data.shards import CLIPS
 from lumos.lumos1.data.writing import ClipWriter
 from lumos.lumos1.sequence import Clip
+from lumos.media.decoded import low_psnr, psnr
 from lumos.shapes.dataset import Format, add_options, example, format_of, frames_of
 from lumos.tokenizer.text import TextTokenizer
 from lumos.tokenizer.visual import VisualTokenizer
+from pre_tokenize.decoded_again import decoded_of
 from pre_tokenize.ledger import FORMS
 from pre_tokenize.shapes_latents import add_latent_options, write_from
 
@@ -30,12 +33,18 @@ def write_clips(out: Path, *, num: int, seed: int, form: Format, tokenizer: Path
     text = TextTokenizer.from_file(tokenizer / "text_tokenizer.json")
     visual = VisualTokenizer.from_pretrained(tokenizer / "visual_tokenizer")
     examples = (example(index, seed=seed, form=form) for index in range(num))
+    chosen = decoded_of(num)
     with ClipWriter(out) as writer:
-        for batch in _batches(tqdm(examples, total=num, desc=str(out)), batch_size):
-            frames = torch.from_numpy(np.stack([frames_of(spec, form) for spec, _ in batch]))
-            codes = visual.encode(frames.permute(0, 4, 1, 2, 3).float() / 127.5 - 1).numpy()
-            for (_, words), clip_codes in zip(batch, codes, strict=True):
-                writer.add(_clip(text, words, clip_codes, form))
+        batches = _batches(tqdm(examples, total=num, desc=str(out)), batch_size)
+        for start, batch in zip(range(0, num, batch_size), batches, strict=True):
+            frames = np.stack([frames_of(spec, form) for spec, _ in batch])
+            codes = visual.encode(torch.from_numpy(frames).permute(0, 4, 1, 2, 3).float() / 127.5 - 1)
+            for place, (_, words) in enumerate(batch):
+                clip, of_clip = frames[place], codes[place]
+                psnr_db = next(psnr(clip[None], visual.decode(of_clip[None]))) if start + place in chosen else None
+                writer.add(_clip(text, words, of_clip.numpy(), form), psnr_db=psnr_db)
+    if said := low_psnr(writer.decoded, remedy=CLIPS.remedy):
+        print(f"pre_tokenize.shapes: warning: {said}", file=sys.stderr)
     return num
 
 

@@ -14,7 +14,8 @@ from typing import Annotated
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
+from torch import Tensor
 from tqdm import tqdm
 
 from lumos.cli.exit_status import status_of
@@ -22,10 +23,12 @@ from lumos.cli.option import OptionParser
 from lumos.lumina_video.data.flow_estimators import ESTIMATORS, estimator_named
 from lumos.lumina_video.data.latents import UNKNOWN_MOTION, LatentClip
 from lumos.lumina_video.data.motion import FlowEstimator, score_frames
-from lumos.lumina_video.data.shards import LatentWriter
+from lumos.lumina_video.data.shards import LATENTS, LatentWriter
 from lumos.lumina_video.encoding.clip_frames import motion_frames
 from lumos.lumina_video.vae import CogVideoXVAE
+from lumos.media.decoded import low_psnr, psnr
 from lumos.shapes.dataset import Format, add_options, example, format_of, frames_of
+from pre_tokenize.decoded_again import decoded_of
 from pre_tokenize.encode import on_device
 from pre_tokenize.job import DTYPES, vae_of
 from xllmx.number_range import Range, check_numbers
@@ -70,6 +73,7 @@ def write_latents(
         )
     encoder = CogVideoXVAE.from_pretrained(folder, dtype=speed.dtype)
     encoder.clips_at_once = speed.batch_size
+    chosen = decoded_of(num)
     with LatentWriter(out, vae=identity) as writer, tqdm(total=num, desc=str(out)) as bar:
         for start in range(0, num, speed.batch_size):
             numbers = range(start, min(start + speed.batch_size, num))
@@ -77,19 +81,25 @@ def write_latents(
             frames = [frames_of(spec, form) for spec, _ in shown]
             latents = encoder.encode(on_device(frames, device="cpu")).bfloat16()
             for number, (_, words), clip, latent in zip(numbers, shown, frames, latents, strict=True):
-                writer.add(
-                    LatentClip(
-                        caption=words,
-                        latent=latent.clone(),
-                        lead=0,
-                        motion=_motion(clip, form, estimator),
-                        fps=float(form.fps),
-                        seconds=float(form.duration_s),
-                        source=f"shapes {seed}/{number}",
-                    )
+                made = LatentClip(
+                    caption=words,
+                    latent=latent.clone(),
+                    lead=0,
+                    motion=_motion(clip, form, estimator),
+                    fps=float(form.fps),
+                    seconds=float(form.duration_s),
+                    source=f"shapes {seed}/{number}",
                 )
+                writer.add(made, psnr_db=_psnr_db(clip, latent, encoder) if number in chosen else None)
             bar.update(len(numbers))
+    if said := low_psnr(writer.decoded, remedy=LATENTS.remedy):
+        print(f"pre_tokenize.shapes: warning: {said}", file=sys.stderr)
     return num
+
+
+def _psnr_db(frames: UInt8[np.ndarray, "F H W 3"], latent: Float[Tensor, "C T h w"], vae: CogVideoXVAE) -> float:
+    """How near the decoded latent comes to the frames."""
+    return next(psnr(frames[None], vae.decode(latent[None].float(), len(frames))))
 
 
 def _motion(frames: UInt8[np.ndarray, "F H W 3"], form: Format, estimator: FlowEstimator | None) -> float:

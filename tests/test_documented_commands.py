@@ -73,7 +73,7 @@ STORY: dict[str, list[str]] = {
     "--save_path pre_tokenize/data/test_video/merge-record.json --merge_sub_tasks": [],
     "python -m lumos.shapes.dataset --out data/clips --num 48": ["--num", "4"],
     "bash pre_tokenize/run_tokenization.sh --modality video --input_file videos.csv --output_dir data/video "
-    "--target_size 64 --target_fps 6 --target_duration 2 --visual_tokenizer lumos-tiny": [],
+    "--size 64x64 --target_fps 6 --target_duration 2 --visual_tokenizer lumos-tiny": [],
     "python pre_tokenize/concat_record.py --output_dir data/video": [],
     "lumos train --config configs/train/quickstart.yaml trainer.run_dir=runs/mine "
     "task.data.video=data/video/index.json": ["trainer.max_steps=2", *TINY],
@@ -81,10 +81,10 @@ STORY: dict[str, list[str]] = {
     "task.data.video=data/video/index.json": ["trainer.max_steps=3", *TINY],
     "python -m lumos.train --config configs/train/debug.yaml trainer.run_dir=runs/debug task.data.video=CLIPS": [],
     "lumos tokenize --modality video --input_file videos.csv --output_dir data/video "
-    "--target_size 64 --target_fps 6 --target_duration 2 --visual_tokenizer lumos-tiny": [],
+    "--size 64x64 --target_fps 6 --target_duration 2 --visual_tokenizer lumos-tiny": [],
     "lumos train --config configs/train/debug.yaml trainer.run_dir=runs/debug task.data.video=CLIPS": [],
-    "lumos look videos.csv --target_size 64 --target_fps 6 --target_duration 2": [],
-    "lumos look videos.csv --target_size 64 --target_fps 6 --target_duration 2 --out before.png": [],
+    "lumos look videos.csv --size 64x64 --target_fps 6 --target_duration 2": [],
+    "lumos look videos.csv --size 64x64 --target_fps 6 --target_duration 2 --out before.png": [],
     "lumos look data/video --out sheet.png": ["--num", "2"],
     "lumos plot runs/mine --out curves.png": [],
     "lumos export runs/mine models/mine": [],

@@ -1,7 +1,7 @@
 """How well the visual tokenizer or the VAE of a model gives clips back that it has never seen."""
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from tqdm import tqdm
 from lumos.hub.models import ckpts_root, find_folder, read_json, resolve
 from lumos.lumina_video.vae import CogVideoXVAE, is_vae
 from lumos.lumos1.sampling.settings import resolve_settings
-from lumos.media.frames import to_frames
+from lumos.media.decoded import psnr
 from lumos.shapes import ShapeSpec, render, sample_spec
 from lumos.tokenizer.visual import VisualTokenizer
 
@@ -76,13 +76,6 @@ def _vae_codec(folder: Path) -> Codec:
         there_and_back=lambda video: vae.decode(vae.encode(video), video.shape[2]),
         clips={name: int(asked.get(name, value)) for name, value in clips.items()},
     )
-
-
-def psnr(frames: np.ndarray, decoded: torch.Tensor) -> Iterator[float]:
-    """Yields the PSNR of each clip: uint8 [B, F, H, W, 3] against [B, 3, F or more, H, W] in [-1, 1]."""
-    for before, after in zip(frames, decoded, strict=True):
-        error = np.square(before.astype(np.float64) - to_frames(after.float())[: len(before)]).mean()
-        yield float(10 * np.log10(255.0**2 / max(error, 1e-3)))
 
 
 def _spec(index: int, seed: int) -> ShapeSpec:

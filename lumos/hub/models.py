@@ -173,7 +173,7 @@ def resolve(name: str | Path = DEFAULT_MODEL, root: str | Path | None = None, *,
         model=folder,
         text_tokenizer=_text_tokenizer(folder, ckpts),
         visual_tokenizer=_visual_tokenizer(folder, ckpts),
-        defaults=_defaults(folder, ckpts),
+        defaults=defaults_of(folder, ckpts),
     )
 
 
@@ -310,7 +310,8 @@ def _name_under(folder: Path, ckpts: Path) -> str | None:
     return folder.relative_to(ckpts).as_posix() if folder.is_relative_to(ckpts) else None
 
 
-def _defaults(folder: Path, ckpts: Path) -> dict[str, Any]:
+def defaults_of(folder: Path, ckpts: Path) -> dict[str, Any]:
+    """The settings of generation that the model in a folder asks for; empty where it is none or says nothing."""
     trained_for = RELEASED.get(_name_under(folder, ckpts) or "", {})
     own = folder / "generation_config.json"
     return {**trained_for, **(read_json(own) if own.is_file() else {})}

@@ -8,6 +8,8 @@ from PIL import Image
 
 PATCH_PX = 32
 MAX_ASPECT = 4
+Crop = int | tuple[int, int] | list[tuple[int, int]]
+"""A target size in pixels (`crop_sizes`); (width, height); or several such, of which the nearest in aspect counts."""
 MOST_SCALED = 64
 """How many times its crop's area a picture may take before it is cut: lines of 1 x 60,000 px would take gigabytes."""
 
@@ -59,14 +61,21 @@ def nearest_crop(width: int, height: int, target: int) -> tuple[int, int]:
     return nearest_size(width, height, crop_sizes(target))
 
 
-def crop_to_bucket(frames: UInt8[np.ndarray, "F H W 3"], size: int | tuple[int, int]) -> UInt8[np.ndarray, "F h w 3"]:
-    """Frames scaled and cut to a bucket: `size` is (width, height) in pixels, or a target size for `nearest_crop`.
+def crop_size(width: int, height: int, size: Crop) -> tuple[int, int]:
+    """The (width, height) in pixels that a picture of `width` x `height` is cut to."""
+    if isinstance(size, int):
+        return nearest_crop(width, height, size)
+    return size if isinstance(size, tuple) else nearest_size(width, height, size)
+
+
+def crop_to_bucket(frames: UInt8[np.ndarray, "F H W 3"], size: Crop) -> UInt8[np.ndarray, "F h w 3"]:
+    """Frames scaled and cut to the bucket that `crop_size` says.
 
     Box-filtered halving while both sides are at least twice the crop, a bicubic resize so that the crop just fits, then
     the centre. All frames are cut alike.
     """
     height, width = frames.shape[1:3]
-    crop = nearest_crop(width, height, size) if isinstance(size, int) else size
+    crop = crop_size(width, height, size)
     out = np.empty((len(frames), crop[1], crop[0], 3), dtype=np.uint8)
     for index, frame in enumerate(frames):
         out[index] = np.asarray(_crop(Image.fromarray(frame), crop))

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lumos.media.decoded import DecodedSample, said_in_index, sample_in
 from lumos.media.files import replacing
 from xllmx.safe.inside import inside
 
@@ -54,6 +55,8 @@ class RowForm:
     """Of the pages; "none" for numbers that do not compress."""
     unknown_column: str | None = None
     """A column of numbers of which -1 says that nobody knows; reports count these rows."""
+    remedy: str = ""
+    """What to do about clips that come back as blotches (`lumos.media.decoded`)."""
 
 
 def write_rows(
@@ -74,8 +77,17 @@ def write_rows(
 def rows_metadata(path: str | Path, *, form: RowForm) -> dict[str, str]:
     """What `write_rows` was given as `metadata`. Raises `ValueError` for a file that holds no such rows."""
     with _reading(path, form) as file:
-        pairs = file.schema_arrow.metadata or {}
-    return {key.decode(): value.decode() for key, value in pairs.items()}
+        return _metadata(file)
+
+
+def _metadata(file: pq.ParquetFile) -> dict[str, str]:
+    return {key.decode(): value.decode() for key, value in (file.schema_arrow.metadata or {}).items()}
+
+
+def decoded_in(path: str | Path, *, form: RowForm) -> DecodedSample:
+    """The clips of a shard that were decoded. Raises `ValueError` for a file that holds no such rows."""
+    with _reading(path, form) as file:
+        return sample_in(_metadata(file), file=Path(path), num_clips=file.metadata.num_rows)
 
 
 def num_rows(path: str | Path, *, form: RowForm) -> int:
@@ -89,11 +101,18 @@ def write_rows_index(
 ) -> int:
     """Write the index of a finished set (its paths relative to it, `more` beside them); return the number of rows."""
     path = Path(path)
+    samples = [decoded_in(file, form=form) for file in files]
     entries: list[dict[str, Any]] = [
-        {"file": file.relative_to(path.parent).as_posix(), "num_clips": num_rows(file, form=form)} for file in files
+        {
+            "file": file.relative_to(path.parent).as_posix(),
+            "num_clips": num_rows(file, form=form),
+            **said_in_index([sample]),
+        }
+        for file, sample in zip(files, samples, strict=True)
     ]
     total = sum(int(entry["num_clips"]) for entry in entries)
-    index = {"format": form.index_format, "version": 1, "num_clips": total, **(more or {}), "shards": entries}
+    said = {"num_clips": total, **said_in_index(samples), **(more or {})}
+    index = {"format": form.index_format, "version": 1, **said, "shards": entries}
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(index, indent=1) + "\n")
     return total
@@ -118,6 +137,8 @@ class ParquetRows:
 
     shapes: np.ndarray
     """Int64 [N, columns]: the `shape_columns` of each row."""
+    decoded: list[DecodedSample]
+    """Of each file, the clips that were decoded as it was written."""
 
     def __init__(self, files: Sequence[Path], *, form: RowForm) -> None:
         self._files, self._form = list(files), form
@@ -126,12 +147,14 @@ class ParquetRows:
         self._kept_bytes = 0
         columns = form.shape_columns
         groups, starts, shapes, total = [], [], [np.zeros((0, len(columns)), np.int64)], 0
+        self.decoded = []
         for number, path in enumerate(self._files):
             with _reading(path, form) as file:
                 for group in range(file.num_row_groups):
                     groups.append((number, group))
                     starts.append(total)
                     total += file.metadata.row_group(group).num_rows
+                self.decoded.append(sample_in(_metadata(file), file=path, num_clips=file.metadata.num_rows))
                 table = file.read(columns=list(columns), use_threads=False)
                 shapes.append(np.stack([table[name].to_numpy() for name in columns], axis=1).astype(np.int64))
         self._groups, self._starts = groups, np.array(starts, dtype=np.int64)

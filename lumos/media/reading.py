@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, UnidentifiedImageError
 
-from lumos.media.crop import crop_to_bucket, nearest_crop
+from lumos.media.crop import Crop, crop_size, crop_to_bucket
 from lumos.media.decord_frames import Reader, choose_reader, frames_by_number
 from lumos.media.frames import (
     GAP,
@@ -63,7 +63,7 @@ def read_clip(
     *,
     fps: Rate,
     duration: Rate,
-    size: int | tuple[int, int] | None = None,
+    size: Crop | None = None,
     frame_choice: FrameChoice = "time",
     reader: Reader = "auto",
 ) -> UInt8[np.ndarray, "F H W 3"]:
@@ -93,11 +93,11 @@ def read_clip(
 
 
 def _pixels(
-    video: Video, frames: Iterable[Shown], path: str | Path, *, size: int | tuple[int, int] | None
+    video: Video, frames: Iterable[Shown], path: str | Path, *, size: Crop | None
 ) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
     """Frames as they are seen, HDR no larger than `size` needs. Raises `MediaError` for one of damaged data."""
     for number, shown in enumerate(frames):
-        bucket = nearest_crop(shown.frame.width, shown.frame.height, size) if isinstance(size, int) else size
+        bucket = None if size is None else crop_size(shown.frame.width, shown.frame.height, size)
         pixels = video.pixels(shown.frame, least_px=max(bucket) if bucket else None)
         if shown.damaged:
             raise MediaError(path, UNDECODABLE, f"damaged data at frame {number} of the clip")
@@ -126,7 +126,7 @@ def _as_released(
     *,
     fps: Rate,
     duration: Rate,
-    size: int | tuple[int, int] | None,
+    size: Crop | None,
     reader: Literal["pyav", "decord"],
 ) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
     if not video.rate:

@@ -1,12 +1,16 @@
 """Items written into a folder of shards, whose index comes last."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
+from lumos.media.decoded import DecodedSample, footer_of
 from lumos.media.parquet_rows import INDEX_NAME, RowForm, write_rows_index
 from xllmx.temporary import remove_stale
+
+SHARD_SIZE = 512
+"""Items of a shard, unless it is said otherwise."""
 
 _T = TypeVar("_T")
 _W = TypeVar("_W")
@@ -18,20 +22,23 @@ class ShardWriter(Generic[_T]):
     Use it as a context manager; a folder without an index is unfinished and may be written over.
     """
 
+    decoded: list[DecodedSample]
+    """Of each shard written, the items whose PSNR was given."""
+
     def __init__(
         self,
         folder: str | Path,
         *,
-        write: Callable[[Path, Sequence[_T]], None],
+        write: Callable[..., None],
         form: RowForm,
-        shard_size: int = 512,
+        shard_size: int = SHARD_SIZE,
         more: Mapping[str, Any] | None = None,
     ) -> None:
         """Begin a set.
 
         Args:
             folder: made if needed.
-            write: writes one shard.
+            write: writes one shard, of a path and items, `metadata` into its footer.
             form: of its rows.
             shard_size: items of a shard.
             more: what the index says beside the list of shards.
@@ -42,6 +49,8 @@ class ShardWriter(Generic[_T]):
         self._folder, self._shard_size = Path(folder), shard_size
         self._write, self._form, self._more = write, form, more
         self._pending: list[_T] = []
+        self._psnr_db: dict[int, float] = {}
+        self.decoded = []
         self._shards: list[Path] = []
         if shard_size < 1:
             raise ValueError(f"shard_size is {shard_size}; a shard holds at least 1 clip")
@@ -51,8 +60,10 @@ class ShardWriter(Generic[_T]):
             )
         remove_stale(self._folder)
 
-    def add(self, item: _T) -> None:
-        """Append an item."""
+    def add(self, item: _T, *, psnr_db: float | None = None) -> None:
+        """Append an item, with the PSNR of what it decodes to, where that was measured (`lumos.media.decoded`)."""
+        if psnr_db is not None:
+            self._psnr_db[len(self._pending)] = psnr_db
         self._pending.append(item)
         if len(self._pending) == self._shard_size:
             self._flush()
@@ -74,6 +85,7 @@ class ShardWriter(Generic[_T]):
 
     def _flush(self) -> None:
         shard = self._folder / f"shard-{len(self._shards):05d}.parquet"
-        self._write(shard, self._pending)
+        self._write(shard, self._pending, metadata=footer_of(self._psnr_db))
         self._shards.append(shard)
-        self._pending = []
+        self.decoded.append(DecodedSample(file=shard, psnr_db=self._psnr_db))
+        self._pending, self._psnr_db = [], {}

@@ -47,11 +47,24 @@ class MeanEncoder(nn.Module):
         return ((values + 1) * self.scale).clamp(0, 199).int(), values
 
 
+class MeanDecoder(nn.Module):
+    """Stands for decoder.jit: the brightness that `MeanEncoder` kept, in each of its pixels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(NUM_CODES / 2.0))
+
+    def forward(self, codes: Tensor) -> Tensor:
+        grey = ((codes + 0.5) / self.scale - 1).repeat_interleave(8, dim=2).repeat_interleave(8, dim=3)
+        frames = torch.cat([grey[:, :1], grey[:, 1:].repeat_interleave(4, dim=1)], dim=1)
+        return frames[:, None].repeat(1, 3, 1, 1, 1)
+
+
 @pytest.fixture(scope="session")
 def tokenizers(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tokenizers")
     (folder / "visual_tokenizer").mkdir()
-    for name, half in (("encoder.jit", MeanEncoder()), ("decoder.jit", nn.Linear(1, 1))):
+    for name, half in (("encoder.jit", MeanEncoder()), ("decoder.jit", MeanDecoder())):
         torch.jit.script(half).save(str(folder / "visual_tokenizer" / name))
     text = train_text_tokenizer(["a red ball rolls"], num_merges=5, num_codes=NUM_CODES)
     save_text_tokenizer(text, folder / "text_tokenizer.json")

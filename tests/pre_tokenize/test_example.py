@@ -29,7 +29,7 @@ def test_the_example_takes_the_released_tokenizer_where_it_is_there(
     if there:
         assert (options.visual_tokenizer, options.target_size, said) == ("Cosmos-Tokenizer-DV4x8x8", 352, "")
     else:
-        assert (options.visual_tokenizer, options.target_size) == ("lumos-tiny", 64)
+        assert (options.visual_tokenizer, options.size) == ("lumos-tiny", "64x64")
         assert "coded with the bundled tokenizer of lumos-tiny" in said
         assert said.count("\n") == 1
 

@@ -51,7 +51,7 @@ def test_the_report_is_read_off_the_shards(tmp_path: Path) -> None:
     report = Ledger(tmp_path, range(8)).report()
     assert (report["rows"], report["done"], report["clips"], report["skipped"]) == (8, 7, 5, {"too short": 2})
     assert [item["row"] for item in report["skipped_items"]] == [0, 3]
-    assert summary(report) == "7 of 8 rows done, 5 clips, 2 skipped (too short: 2)"
+    assert summary(report) == "7 of 8 rows done, 5 clips, 2 skipped (too short: 2); 64x32: 5"
 
 
 def test_no_rows_are_done_at_once(tmp_path: Path) -> None:

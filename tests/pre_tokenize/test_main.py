@@ -262,7 +262,7 @@ def test_a_run_killed_before_its_first_shard_does_not_stand_in_the_way(
     said = "".join(
         f"concat_record: left out, without a shard: {tmp_path / name}\n" for name in ("1-in-3", "1-in-1/0-of-2")
     )
-    assert capsys.readouterr().err == said
+    assert capsys.readouterr().err.startswith(said)
     assert_is_whole(tmp_path, images)
 
 

@@ -11,6 +11,7 @@ from lumos.lumina_video.data.motion import score_frames
 from lumos.lumina_video.data.shards import LatentShards
 from lumos.lumina_video.vae import CogVideoXVAE
 from lumos.lumos1.data.clips import ClipDataset
+from lumos.media.decoded import psnr
 from lumos.shapes import render
 from lumos.shapes.dataset import Format, example, frames_of, training_example
 from lumos.tokenizer.text import TextTokenizer
@@ -47,6 +48,12 @@ def test_shards_hold_the_codes_of_the_rendered_clips(
         assert clip.codes.shape == (num_latent, 4, 4)
         assert (clip.caption, clip.fps, clip.duration) == (words, form.fps, form.duration_s)
         assert clip.prompt_ids.tolist() == text.prompt_ids(words, width=32, height=32)
+    (sample,) = clips.decoded
+    assert list(sample.psnr_db) == [0, 2]
+    spec, _ = training_example(2, seed=2, moving=form.moving)
+    frames = render(spec, width=32, height=32, num_frames=form.num_frames, fps=form.fps)
+    (wanted,) = psnr(frames[None], visual.decode(torch.from_numpy(clips[2].codes.astype(np.int64))[None]))
+    assert sample.psnr_db[2] == pytest.approx(wanted, abs=0.006)
 
 
 def test_the_command_writes_shards(model: Path, tmp_path: Path) -> None:
@@ -85,6 +92,9 @@ def test_latents_are_those_of_the_rendered_clips(tmp_path: Path, images: bool) -
         assert (clip.caption, clip.fps, clip.seconds, clip.is_image) == (caption, form.fps, form.duration_s, images)
         score = 0 if images else score_frames(frames[[0, 2, 4, 6]], DISFlow("dis-fast"))
         assert clip.motion == pytest.approx(score, rel=1e-5)
+        if index == 2:
+            (wanted,) = psnr(frames[None], encoder.decode(clip.latent[None].float(), len(frames)))
+            assert clips.decoded[0].psnr_db == {0: clips.decoded[0].psnr_db[0], 2: pytest.approx(wanted, abs=0.006)}
     assert images == (clips.motion == 0).all()
 
 

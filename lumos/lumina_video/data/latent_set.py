@@ -8,6 +8,7 @@ from lumos.lumina_video.data.latents import LatentClip, VAEIdentity
 from lumos.lumina_video.data.released import ReleasedLatents
 from lumos.lumina_video.data.shards import LATENTS, SHAPE_COLUMNS, LatentShards
 from lumos.media.data_yaml import entries_of
+from lumos.media.decoded import DecodedSample
 from lumos.media.parquet_rows import INDEX_NAME, files_of_index
 from xllmx.safe.json_text import parse_json, read_text
 from xllmx.subset import Subset
@@ -33,6 +34,8 @@ class LatentSet:
     """Which VAE made them; None where no clip says it."""
     subsets: list[Subset]
     """Clips of which each epoch sees a part."""
+    decoded: list[DecodedSample]
+    """Of each shard, the clips that were decoded as it was written."""
 
     def __init__(self, path: str | Path) -> None:
         """Open what the path names; no clip is read.
@@ -42,7 +45,7 @@ class LatentSet:
         """
         self._parts: list[LatentShards | ReleasedLatents] = []
         items, shapes = [np.zeros((0, 2), np.int64)], [np.zeros((0, len(SHAPE_COLUMNS)), np.int64)]
-        self.vae, self.subsets, total = None, [], 0
+        self.vae, self.subsets, self.decoded, total = None, [], [], 0
         for entry in entries_of(Path(path)):
             part = _open(entry.path)
             if self.vae is not None and part.vae is not None:
@@ -53,6 +56,7 @@ class LatentSet:
             total += len(chosen)
             items.append(np.stack([np.full_like(chosen, len(self._parts)), chosen], axis=1))
             shapes.append(part.shapes[chosen])
+            self.decoded += part.decoded
             self._parts.append(part)
         self._items, self.shapes = np.concatenate(items), np.concatenate(shapes)
 

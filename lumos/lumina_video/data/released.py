@@ -15,6 +15,7 @@ import numpy as np
 
 from lumos.lumina_video.data.latent_pickle import read_latent_pickle
 from lumos.lumina_video.data.latents import UNKNOWN_MOTION, LatentClip
+from lumos.media.decoded import DecodedSample
 from xllmx.safe.json_text import json_lines, parse_json, read_text
 from xllmx.safe.plain_pickle import MOST_BYTES, read_plain
 
@@ -34,6 +35,8 @@ class ReleasedLatents:
     """Int64 [N]: latent positions (frames x rows x columns) of each clip that training may take, without its lead."""
     motion: np.ndarray
     """Float32 [N]: the motion score of each clip, -1 where it is unknown."""
+    decoded: Sequence[DecodedSample] = ()
+    """No record says how near its latents come to their sources."""
     vae = None
     """No record says which VAE made its latents; only their channels tell."""
 

@@ -17,7 +17,7 @@ import torch
 
 from lumos.lumina_video.data.latents import LatentClip, VAEIdentity, check_finite
 from lumos.media.parquet_rows import ParquetRows, RowForm, UnreadableShardError, rows_metadata, write_rows
-from lumos.media.shard_writer import ShardWriter
+from lumos.media.shard_writer import SHARD_SIZE, ShardWriter
 
 SHAPE_COLUMNS = ("C", "T", "H", "W", "lead")
 """Columns of `shapes`, which has a row for each clip."""
@@ -47,6 +47,10 @@ LATENTS = RowForm(
     shape_columns=SHAPE_COLUMNS,
     compression="none",
     unknown_column="motion",
+    remedy=(
+        "pre-tokenise with a larger --size, or with the released --vae ckpts/THUDM/CogVideoX-2b/vae "
+        "(lumos download THUDM/CogVideoX-2b/vae), and train a model of its latents"
+    ),
 )
 """The columns of a clip. Latents are noise to a compressor; as they are, they are mapped."""
 
@@ -113,7 +117,7 @@ class LatentShards(ParquetRows):
 class LatentWriter(ShardWriter[LatentClip]):
     """Writes clips of latents into a folder, as `shard-00000.parquet` and so on, and `index.json` last."""
 
-    def __init__(self, folder: str | Path, *, vae: VAEIdentity, shard_size: int = 512) -> None:
+    def __init__(self, folder: str | Path, *, vae: VAEIdentity, shard_size: int = SHARD_SIZE) -> None:
         write = partial(write_latent_shard, vae=vae)
         super().__init__(folder, write=write, form=LATENTS, shard_size=shard_size, more={"vae": asdict(vae)})
 

@@ -10,6 +10,7 @@ from torch import nn
 from lumos.lumina_video.checkpoint.weights import save_dit
 from lumos.lumina_video.data.latent_set import LatentSet
 from lumos.lumina_video.dit import MultiScaleNextDiT
+from lumos.lumina_video.training.data_report import report_latents
 from lumos.lumina_video.training.encoders import FrozenEncoders
 from lumos.lumina_video.training.image_files import ImageFiles, ImageSample, is_image_list
 from lumos.lumina_video.training.initial_weights import fresh_weights, stored_weights
@@ -77,6 +78,7 @@ class LuminaVideoTask:
             return ImageFiles(task, held_out=held_out)
         latents = LatentSet(task.data)
         self._encoders.check_latents(latents.vae, said_by=task.data)
+        report_latents(name, latents, init_from=self.config.init_from)
         return LatentStream(name, latents, task, model=self.model_config, held_out=held_out)
 
     def collate(self, samples: list[Sample | ImageSample]) -> list[Sample | ImageSample]:

@@ -12,6 +12,7 @@ from lumos.lumos1.data.released import ReleasedClips, read_released
 from lumos.lumos1.data.shards import CLIPS, SHAPE_COLUMNS, ClipShards
 from lumos.lumos1.sequence import Clip
 from lumos.media.data_yaml import entries_of
+from lumos.media.decoded import DecodedSample
 from lumos.media.parquet_rows import INDEX_NAME, files_of_index
 from lumos.tokenizer.vocab import Vocab
 from xllmx.argument_types import checked_types
@@ -52,6 +53,8 @@ class ClipDataset(Dataset[Clip]):
     """The type of each clip's entry in the YAML; None where all are of one."""
     subsets: list[Subset]
     """Clips of which each epoch sees a part."""
+    decoded: list[DecodedSample]
+    """Of each shard, the clips that were decoded as it was written."""
 
     @checked_types
     def __init__(self, path: str | Path, *, vocab: Vocab | None = None) -> None:
@@ -59,7 +62,7 @@ class ClipDataset(Dataset[Clip]):
         items, lengths = [np.zeros((0, 2), np.int64)], [np.zeros(0, np.int64)]
         shapes = [np.zeros((0, len(SHAPE_COLUMNS)), np.int64)]
         types: list[str] = []
-        self.subsets = []
+        self.subsets, self.decoded = [], []
         for entry in entries_of(Path(path)):
             part = _open(entry.path, vocab or Vocab())
             chosen = entry.chosen(len(part.lengths))
@@ -68,6 +71,7 @@ class ClipDataset(Dataset[Clip]):
             items.append(np.stack([np.full_like(chosen, len(self._parts)), chosen], axis=1))
             lengths.append(np.asarray(part.lengths, dtype=np.int64)[chosen])
             shapes.append(part.shapes[chosen])
+            self.decoded += part.decoded
             self._parts.append(part)
         self._items = np.concatenate(items)
         self.lengths = np.concatenate(lengths).tolist()

@@ -10,6 +10,7 @@ import torch
 
 from lumos.lumos1.data.shards import SHAPE_COLUMNS, sequence_lengths
 from lumos.lumos1.sequence import Clip, split_sequence
+from lumos.media.decoded import DecodedSample, is_psnr
 from lumos.tokenizer.vocab import Vocab
 from xllmx.safe.bounded_file import read_bounded
 from xllmx.safe.json_text import json_lines, read_text
@@ -53,8 +54,13 @@ class ReleasedClips:
         *,
         shapes: Sequence[tuple[int, ...]] = (),
         said: Sequence[tuple[str, str]] = (),
+        decoded: Sequence[DecodedSample] = (),
     ) -> None:
-        """Take files and what is known of each: tokens, `SHAPE_COLUMNS`, and the caption and source no sample says."""
+        """Take files and what is known of each: tokens, `SHAPE_COLUMNS`, and the caption and source no sample says.
+
+        `decoded` are those that were decoded as they were written, where a set of ours says it.
+        """
+        self.decoded = list(decoded)
         self._files, self._vocab, self._said = list(files), vocab, list(said)
         self.lengths = np.array(lengths, dtype=np.int64)
         unknown = [(-1,) * len(SHAPE_COLUMNS)] * len(files)
@@ -74,9 +80,11 @@ class ReleasedClips:
         found = {name: _locate(path, name) for name in lengths}
         if len(set(found.values())) < len(found):
             raise ValueError(f"{path}: two of its samples would be one file here; move the whole set, folders and all")
-        captions = _captions(path)
+        captions, psnr_db = _captions(path)
         said = [captions.get(name, ("", str(found[name]))) for name in found] if captions else []
-        return cls(list(found.values()), list(lengths.values()), vocab, said=said)
+        measured = {place: psnr_db[name] for place, name in enumerate(found) if name in psnr_db}
+        decoded = [DecodedSample(file=path, psnr_db=measured)] if measured else []
+        return cls(list(found.values()), list(lengths.values()), vocab, said=said, decoded=decoded)
 
     def __getitem__(self, index: int) -> Clip:
         clip = read_released(self._files[index], self._vocab)
@@ -91,12 +99,12 @@ def captions_path(record: Path) -> Path:
     return record.with_name(f"{record.stem}-captions.jsonl")
 
 
-def _captions(record: Path) -> dict[str, tuple[str, str]]:
-    """Recorded file -> caption and source, of a set that was written here; empty for any other."""
+def _captions(record: Path) -> tuple[dict[str, tuple[str, str]], dict[str, float]]:
+    """Recorded file -> caption and source, and -> PSNR of those that were decoded; empty of a set of another writer."""
     path, remedy = captions_path(record), "write the set again, or remove this file"
     if not path.is_file():
-        return {}
-    found = {}
+        return {}, {}
+    found, psnr_db = {}, {}
     text = read_text(path, remedy=remedy, most_bytes=_MOST_CAPTION_BYTES)
     for number, row in json_lines(text, str(path), remedy=remedy):
         values = [row.get(name) if isinstance(row, dict) else None for name in ("file", "caption", "source")]
@@ -104,7 +112,11 @@ def _captions(record: Path) -> dict[str, tuple[str, str]]:
         if len(words) < len(values):
             raise ValueError(f"{path}: line {number} says no file, caption and source; {remedy}")
         found[words[0]] = (words[1], words[2])
-    return found
+        if (value := row.get("psnr_db")) is not None:
+            if not is_psnr(value):
+                raise ValueError(f"{path}: line {number} has psnr_db {value!r:.60}, no number; {remedy}")
+            psnr_db[words[0]] = float(value)
+    return found, psnr_db
 
 
 def _num_tokens(record: Path, length: Any) -> int:

@@ -2,14 +2,15 @@
 
     F.json                  [{"file": "F-files/0.pkl", "len": tokens, "id": 0}, ...], written last
     F-files/0.pkl           {"token": [int], "label": [int], "id": 0}
-    F-captions.jsonl        {"file", "caption", "source"}: what a sample does not say; the release has no such file
+    F-captions.jsonl        {"file", "caption", "source"}: what a sample does not say, and "psnr_db" of clips that were
+                            decoded (`lumos.media.decoded`); the release has no such file
 
 A label is the token from the video start on, and -100 before it.
 """
 
 import json
 import pickle
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +32,14 @@ def sample_of(clip: Clip, vocab: Vocab, *, number: int) -> dict[str, Any]:
     return {"token": tokens, "label": [IGNORED_LABEL] * begin + tokens[begin:], "id": number}
 
 
-def write_released(record: str | Path, clips: Iterable[Clip], vocab: Vocab) -> int:
+def write_released(
+    record: str | Path, clips: Iterable[Clip], vocab: Vocab, *, psnr_db: Mapping[int, float] | None = None
+) -> int:
     """Write clips as a released set whose list is `record`, a .json; return how many.
 
     A sample is found again by its path as `record` spells it: a relative one counts from the working directory, as in
-    the release. The record is written last: a set that has none is unfinished.
+    the release. The record is written last: a set that has none is unfinished. `psnr_db` is that of the clips, by their
+    number, that were decoded.
 
     Raises:
         ValueError: the disk is full and the like; the clips are not of this vocabulary.
@@ -52,7 +56,8 @@ def write_released(record: str | Path, clips: Iterable[Clip], vocab: Vocab) -> i
         with replacing(path) as temporary:
             temporary.write_bytes(pickle.dumps(sample, protocol=4))
         rows.append({"file": str(path), "len": len(sample["token"]), "id": number})
-        said = {"file": str(path), "caption": clip.caption, "source": clip.source}
+        said: dict[str, Any] = {"file": str(path), "caption": clip.caption, "source": clip.source}
+        said |= {"psnr_db": psnr_db[number]} if psnr_db and number in psnr_db else {}
         captions.append(json.dumps(said, ensure_ascii=False) + "\n")
     write_text(captions_path(record), "".join(captions))
     write_text(record, json.dumps(rows))

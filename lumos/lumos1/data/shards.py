@@ -32,6 +32,10 @@ CLIPS = RowForm(
     ),
     large_column="codes",
     shape_columns=SHAPE_COLUMNS,
+    remedy=(
+        "pre-tokenise with a larger --size, or with the released --visual_tokenizer Cosmos-Tokenizer-DV4x8x8 "
+        "(lumos download cosmos), and train a model of its codes"
+    ),
 )
 """The columns of a clip."""
 

@@ -179,21 +179,28 @@ def fast_settings(defaults: Mapping[str, Any]) -> dict[str, Any]:
 def sizes_for_images(defaults: Mapping[str, Any]) -> list[tuple[int, int]]:
     """The sizes (width, height) a picture may be cropped to: the model's `sizes`, else the crops of its target size.
 
-    Without `target_size` that is the released one of the default size, or for another size the smallest whose crops
-    reach it.
+    Raises ValueError for sizes that are none.
     """
     if "sizes" in defaults:
         check_number("sizes", list[tuple[int, int]], defaults["sizes"], Range(GRID_PX, MOST_SIDE))
         if not defaults["sizes"]:
             raise SettingError("sizes", "is empty; give it sizes [width, height], or leave it out")
         return [(width, height) for width, height in defaults["sizes"]]
+    return crop_sizes(target_for_images(defaults))
+
+
+def target_for_images(defaults: Mapping[str, Any]) -> int:
+    """The target size of a model without `sizes`: its `target_size`, else that of its default size.
+
+    That is the released one, or for another size the smallest whose crops reach it.
+    """
     settings = resolve_settings(defaults, {"num_frames": 2})
     num_patches = settings.width * settings.height // GRID_PX**2
     smallest = math.isqrt(num_patches - 1) * GRID_PX + GRID_PX
     released = RELEASED_TARGET_SIZES.get((settings.width, settings.height), smallest)
     target = defaults.get("target_size") or released
     check_number("target_size", int, target, Range(GRID_PX, MOST_SIDE))
-    return crop_sizes(target)
+    return int(target)
 
 
 def _clip_length(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[int, int, int, bool]:

@@ -18,6 +18,7 @@ from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.training.clip_stream import ClipStream
 from lumos.lumos1.training.code_rows import relate_codes
 from lumos.lumos1.training.cost import BatchLoad, attended_pairs, training_flops
+from lumos.lumos1.training.data_report import report_clips
 from lumos.lumos1.training.initial_weights import fresh_weights, stored_weights
 from lumos.lumos1.training.masked_batch import masked_batch, pad_batch, planned
 from lumos.lumos1.training.model_settings import read_model_config
@@ -94,6 +95,7 @@ class LumosTask:
         if not len(clips):
             raise ValueError(f"{path} holds no clip; its index.json or report.json says why rows were skipped")
         check_tokenizer(clips, self.vocab, path)
+        report_clips(name, clips, init_from=self.config.init_from)
         stream = ClipStream(clips, modes=modes, cfg_drop=cfg_drop, limit=limit, vocab=self.vocab)
         report_stream(name, stream, max_length=limit.max_length, model_length=self.model_config.max_position_embeddings)
         return stream
