@@ -8,12 +8,9 @@ from jaxtyping import UInt8
 
 from lumos.look.sheet import Card, strip_of
 from lumos.look.words import line, plural, printable, tail
+from lumos.media.decoded import LEAST_PSNR_DB, pixel_psnr
 
-LOW_DB = 22.0
-"""Below it a clip is a blotch of its source."""
 _NAME_WIDTH, _NO_CAPTION = 40, "(no caption)"
-_LEAST_ERROR = 1e-3
-"""Of the mean square, so that equal clips have a PSNR: 78 dB."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +31,7 @@ class Pair:
         """PSNR over all pixels of both; None where one is not there, or they are not of one shape."""
         if self.source is None or self.decoded is None or self.source.shape != self.decoded.shape:
             return None
-        return psnr_db(self.source, self.decoded)
+        return pixel_psnr(self.source, self.decoded)
 
     def card(self) -> Card:
         """How it is shown."""
@@ -57,12 +54,6 @@ def pair_lines(pairs: Sequence[Pair]) -> list[str]:
     return lines
 
 
-def psnr_db(source: UInt8[np.ndarray, "F H W 3"], decoded: UInt8[np.ndarray, "F H W 3"]) -> float:
-    """PSNR in dB over all pixels, 10 log10(255^2 / mean square error); 78 of equal clips."""
-    error = np.square(source.astype(np.float32) - decoded.astype(np.float32)).mean(dtype=np.float64)
-    return float(10 * np.log10(255.0**2 / max(error, _LEAST_ERROR)))
-
-
 def psnr_lines(pairs: Sequence[Pair]) -> list[str]:
     """What is said of the PSNR of all pairs, and what to do where it is low."""
     found = [(value, pair) for pair in pairs if (value := pair.psnr_db) is not None]
@@ -74,9 +65,9 @@ def psnr_lines(pairs: Sequence[Pair]) -> list[str]:
     mean = sum(value for value, _ in found) / len(found)
     said = f"{mean:.1f} dB, mean of {plural(len(found), 'clip')} beside their sources"
     lines = [line("PSNR", f"{said}; lowest {lowest:.1f} ({tail(pair.source_name, 60)})")]
-    if mean < LOW_DB:
+    if mean < LEAST_PSNR_DB:
         lines.append(
-            line("", f"below {LOW_DB:g} dB: blotches come back, and no model of these clips makes better ones;")
+            line("", f"below {LEAST_PSNR_DB:g} dB: blotches come back, and no model of these clips makes better ones;")
         )
         lines.append(line("", "pre-tokenise with another tokenizer or VAE, one that knows such pictures"))
     return lines

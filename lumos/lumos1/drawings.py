@@ -43,7 +43,7 @@ def draw(out: Path) -> None:
     except ImportError as error:
         raise ValueError("the picture is drawn by matplotlib; pip install -e '.[plot]'") from error
     ids = _sequence()
-    figure = Figure(figsize=(13, 4.4), layout="constrained")
+    figure: Any = Figure(figsize=(13, 4.4), layout="constrained")
     positions, attention, masks = figure.subfigures(1, 3, width_ratios=[1.3, 1, 1.05])
     _draw_positions(positions, ids)
     _draw_attention(attention, ids)

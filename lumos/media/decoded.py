@@ -20,6 +20,8 @@ from torch import Tensor
 
 from lumos.media.frames import to_frames
 
+_LEAST_ERROR = 1e-3
+"""Of the mean square, so that equal clips have a PSNR."""
 LEAST_PSNR_DB = 22.0
 """Decoded clips that are farther from their sources are blotches of them."""
 
@@ -45,9 +47,13 @@ class DecodedSample:
 def psnr(frames: UInt8[np.ndarray, "B F H W 3"], decoded: Float[Tensor, "B 3 G H W"]) -> Iterator[float]:
     """Yields the PSNR in dB of each clip over all its 8-bit pixels, against G >= F frames in [-1, 1]; at most 78.1."""
     for before, after in zip(frames, decoded, strict=True):
-        shown = to_frames(after.float())[: len(before)]
-        errors = [np.square(one.astype(np.float32) - other).mean() for one, other in zip(before, shown, strict=True)]
-        yield float(10 * np.log10(255.0**2 / max(float(np.mean(errors)), 1e-3)))
+        yield pixel_psnr(before, to_frames(after.float())[: len(before)])
+
+
+def pixel_psnr(source: UInt8[np.ndarray, "F H W 3"], decoded: UInt8[np.ndarray, "F H W 3"]) -> float:
+    """PSNR in dB over all pixels, 10 log10(255^2 / mean square error); 78.1 of equal clips."""
+    errors = [np.square(one.astype(np.float32) - other).mean() for one, other in zip(source, decoded, strict=True)]
+    return float(10 * np.log10(255.0**2 / max(float(np.mean(errors)), _LEAST_ERROR)))
 
 
 def mean_db(samples: Sequence[DecodedSample]) -> float:

@@ -38,7 +38,7 @@ def settings_of(config_class: type, *, prefix: str = "") -> Iterator[Setting]:
     for field in dataclasses.fields(config_class):
         hint, key = hints[field.name], prefix + field.name
         inner = _inner(hint)
-        if dataclasses.is_dataclass(hint):
+        if isinstance(hint, type) and dataclasses.is_dataclass(hint):
             yield from settings_of(hint, prefix=f"{key}.")
         elif inner is not None:
             yield Setting(key=f"{key}.NAME", type=_GROUP, default=_default(field), meaning=meanings[field.name])
@@ -54,8 +54,9 @@ def field_meanings(config_class: type) -> dict[str, str]:
         (tree,) = ast.parse(textwrap.dedent(inspect.getsource(owner))).body
         assert isinstance(tree, ast.ClassDef)
         for line, following in zip(tree.body, tree.body[1:], strict=False):
-            is_field = isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name)
-            if is_field and isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant):
+            if not (isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name)):
+                continue
+            if isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant):
                 meanings[line.target.id] = " ".join(str(following.value.value).split())
     return meanings
 
@@ -122,7 +123,7 @@ def _inner(hint: Any) -> type | None:
     """Return the dataclass that a mapping from names of the user's own leads to; None for another type."""
     items = get_args(hint)
     is_map = isinstance(get_origin(hint), type) and issubclass(get_origin(hint), Mapping)
-    return items[1] if is_map and dataclasses.is_dataclass(items[1]) else None
+    return items[1] if is_map and isinstance(items[1], type) and dataclasses.is_dataclass(items[1]) else None
 
 
 def _words(hint: Any, declared: Range = ANY) -> str:
