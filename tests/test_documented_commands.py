@@ -87,6 +87,7 @@ STORY: dict[str, list[str]] = {
     "lumos generate --prompt 'two green stars' --num-frames 1 --seed 3": ["--steps", "1"],
     "lumos generate --prompt 'a blue square rises' --image eval/prompts/images/blue_square.png --out square.gif": SMALL,
     "lumos generate --from-json square.gif.json --out again.gif": [],
+    "lumos generate --prompt 'a yellow star turns' --stream --out star.mp4": SMALL,
     "lumos generate --prompt 'a green ring shrinks' --fast": SMALL,
     "lumos generate --prompt-file eval/prompts/custom_t2v.json --batch-size 8 --out outputs/t2v": SMALL,
     "bash eval/inference_custom_t2v.sh": ["num_inference_steps=1", "num_frames=5"],

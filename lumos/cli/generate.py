@@ -51,6 +51,7 @@ def run(options: argparse.Namespace) -> int:
         from lumos.cli.jobs.places import check_places
         from lumos.cli.jobs.record import model_hash
         from lumos.cli.jobs.runner import Job, plan_jobs
+        from lumos.cli.jobs.streaming import check_streamable
         from xllmx.run.deterministic import use_deterministic_kernels
 
     if options.deterministic:
@@ -74,15 +75,19 @@ def run(options: argparse.Namespace) -> int:
     plan = plan_jobs(jobs, folder, recipe, batch_size=options.batch_size, overwrite=options.overwrite)
     if record is not None:
         check_record_kept(record, options.from_json, plan)
-    return _estimate(model, plan, options) if options.dry_run else _make(model, plan)
+    if options.stream:
+        check_streamable(plan, batch_size=options.batch_size)
+    return _estimate(model, plan, options) if options.dry_run else _make(model, plan, stream=options.stream)
 
 
-def _make(model: Model, plan: "Plan") -> int:
+def _make(model: Model, plan: "Plan", *, stream: bool) -> int:
     """Make what is missing, under a bar that knows how much that is."""
     from tqdm import tqdm
 
+    from lumos.cli.generation.growing import told
     from lumos.cli.generation.room import check_room
     from lumos.cli.jobs.runner import run_jobs
+    from lumos.cli.jobs.streaming import stream_jobs
 
     check_room(model, plan)
     for one in plan.finished:
@@ -90,7 +95,9 @@ def _make(model: Model, plan: "Plan") -> int:
     begun = [one for batch in plan.batches for one in batch if any(other.seed is None for other in batch)]
     total = sum(map(model.kind.num_units, begun))
     with tqdm(desc=f"{model.kind.unit}s", total=total, leave=False, disable=None if plan.missing else True) as bar:
-        for one in run_jobs(plan, lambda: model.load(plan.missing), on_frame=_counting(bar.update)):
+        how: dict[str, Any] = {"load": lambda: model.load(plan.missing), "on_frame": _counting(bar.update)}
+        made = stream_jobs(plan, **how, on_begin=told(bar.write)) if stream else run_jobs(plan, **how)
+        for one in made:
             bar.write(f"{one.output}  seed {one.seed}  {one.seconds:.1f} s")
     return 0
 

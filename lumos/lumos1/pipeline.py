@@ -16,9 +16,10 @@ from PIL import Image
 from torch import Tensor
 
 from lumos.hub.models import DEFAULT_MODEL, ModelFiles, resolve
+from lumos.lumos1.frame_stream import LumosStream
 from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.model.placement import check_placement, place
-from lumos.lumos1.sampling.decode import generate
+from lumos.lumos1.sampling.decode import finished_frames, generate
 from lumos.lumos1.sampling.noise import GeneratorNoise
 from lumos.lumos1.sampling.request import ClipRequest, OnFrame
 from lumos.lumos1.sampling.settings import Settings, settings_for
@@ -219,6 +220,33 @@ class LumosPipeline:
             model_calls=calls,
         )
 
+    @checked_types
+    def stream(
+        self,
+        prompt: str,
+        *,
+        image: ImageInput | None = None,
+        negative_prompt: str | None = None,
+        seed: int | None = None,
+        generator: torch.Generator | None = None,
+        callback: OnFrame | None = None,
+        decode_window: int | None = None,
+        **settings: Any,
+    ) -> LumosStream:
+        """The frames of one clip, an iterator: each is handed out once its latent frame is finished.
+
+        They are those of a call with the same words and seed. `settings` are those of a call; `decode_window` is for
+        visual tokenizers that cannot carry their state, see `VisualTokenizer.stream`.
+
+        Raises:
+            ValueError: as a call, before anything is generated.
+        """
+        chosen = choose_seeds(1, seed=seed, generator=generator)[0]
+        clip = self._clip(0, prompt, image, negative_prompt, seed=chosen, given=settings)
+        finished = finished_frames(self.model, _request([clip]), graphs=self.cuda_graphs)
+        decode = self.visual.stream(window=decode_window)
+        return LumosStream(finished, decode, settings=clip.settings, seed=chosen, callback=callback)
+
     def decode(self, codes: Int[Tensor, "T H W"], settings: Settings | None = None) -> list[Image.Image]:
         """The frames of one clip's codes, as many as `settings` asks for, else all."""
         with said_when_full("decoding", "ask for a smaller or shorter clip"):
@@ -317,23 +345,28 @@ class LumosPipeline:
         groups: dict[tuple[Settings, bool, bool], list[_Clip]] = {}
         for clip in clips:
             groups.setdefault((clip.settings, clip.given is not None, clip.negative_ids is not None), []).append(clip)
-        for (settings, _, _), group in groups.items():
-            given = [clip.given for clip in group if clip.given is not None]
-            request = ClipRequest(
-                prompt_ids=[clip.prompt_ids for clip in group],
-                negative_ids=[clip.negative_ids for clip in group if clip.negative_ids is not None] or None,
-                grid=settings.grid,
-                num_latent_frames=settings.num_latent_frames,
-                fps=settings.fps,
-                duration=settings.duration,
-                sampler=settings.sampler,
-                noise=[GeneratorNoise(clip.seed) for clip in group],
-                given=torch.stack(given) if given else None,
-            )
-            made = generate(self.model, request, on_frame=callback, graphs=self.cuda_graphs)
+        for group in groups.values():
+            made = generate(self.model, _request(group), on_frame=callback, graphs=self.cuda_graphs)
             for clip, own_codes, own_calls in zip(group, made.codes, made.model_calls.tolist(), strict=True):
                 codes[clip.index], calls[clip.index] = own_codes, own_calls
         return [codes[index] for index in range(len(clips))], [calls[index] for index in range(len(clips))]
+
+
+def _request(clips: Sequence[_Clip]) -> ClipRequest:
+    """What is asked of the sampling for clips of the same settings."""
+    settings = clips[0].settings
+    given = [clip.given for clip in clips if clip.given is not None]
+    return ClipRequest(
+        prompt_ids=[clip.prompt_ids for clip in clips],
+        negative_ids=[clip.negative_ids for clip in clips if clip.negative_ids is not None] or None,
+        grid=settings.grid,
+        num_latent_frames=settings.num_latent_frames,
+        fps=settings.fps,
+        duration=settings.duration,
+        sampler=settings.sampler,
+        noise=[GeneratorNoise(clip.seed) for clip in clips],
+        given=torch.stack(given) if given else None,
+    )
 
 
 def agreed_vocabulary(model: Vocab, text: Vocab) -> Vocab:

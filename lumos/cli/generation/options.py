@@ -115,6 +115,7 @@ def _add_where(where: Any) -> None:
     add = where.add_argument
     add("--out", type=Path, help=f"file, or folder (default {DEFAULT_OUT})")
     add("--format", choices=FORMATS, help="in a folder: mp4 for videos and png for images by default")
+    add("--stream", action="store_true", help="write each mp4 while it is made, and say where: to watch it grow")
     add("--overwrite", action="store_true", help="replace what was made otherwise")
     add("--dry-run", action="store_true", help="say what it would take on a GPU, and touch nothing")
     add("--gpu", metavar="NAME", help=f"of the dry run (default {DEFAULT_GPU})")

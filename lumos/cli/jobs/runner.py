@@ -86,6 +86,15 @@ class PipelineOutput(Protocol):
 
 
 @runtime_checkable
+class Checking(Protocol):
+    """A model that can be asked what it would refuse."""
+
+    def check(self, prompt: str, settings: Any) -> None:
+        """ValueError if a call with this prompt and these settings (its own `Settings`) would be refused."""
+        ...
+
+
+@runtime_checkable
 class Pipeline(Protocol):
     """All that the runner asks of a model."""
 
@@ -272,14 +281,19 @@ def run_jobs(
     if not plan.missing:
         return
     pipeline = load()
-    for one in plan.missing:
-        with _naming(one.job.prompt, one.number, num_listed=plan.num_listed, given=plan.recipe.given):
-            pipeline.check(one.job.prompt, one.settings)
+    check_prompts(plan, pipeline)
     code = code_version()
     with staging_folder(plan.folder.staging) as staging:
         for batch in plan.batches:
             if any(one.seed is None for one in batch):
                 yield from _make(plan, pipeline, batch, code=code, staging=staging, on_frame=on_frame)
+
+
+def check_prompts(plan: Plan, pipeline: Checking) -> None:
+    """Raises ValueError for a prompt or settings of a missing output that the model does not take."""
+    for one in plan.missing:
+        with _naming(one.job.prompt, one.number, num_listed=plan.num_listed, given=plan.recipe.given):
+            pipeline.check(one.job.prompt, one.settings)
 
 
 def _make(
@@ -322,12 +336,20 @@ def _make(
 
 
 def _write(folder: OutputFolder, one: Planned, pixels: np.ndarray, record: Mapping[str, Any], *, staging: Path) -> Path:
-    """Where an output is, once it and its record are in place; the two are never taken for a pair they are not."""
+    """Where an output is, written and in place with its record."""
     made = staging / f"made{Path(one.job.name).suffix}"
     if made.suffix == ".png":
         write_image(made, pixels[0])
     else:
         write_video(made, pixels, fps=one.settings.fps)
+    return put_in_place(folder, one, made, record, staging=staging)
+
+
+def put_in_place(folder: OutputFolder, one: Planned, made: Path, record: Mapping[str, Any], *, staging: Path) -> Path:
+    """Where an output is, once `made`, a file in a staging folder, and its record are in place.
+
+    The two are never taken for a pair they are not.
+    """
     entries = {**record, "output": one.job.name, "output_hash": file_hash(made), **one.job.notes}
     with placing(staging):
         name = one.job.name if one.place or folder.holds_only_outputs else free_name(folder, one.job.name, entries)

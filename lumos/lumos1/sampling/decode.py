@@ -5,7 +5,7 @@ masked, as history of the next.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from jaxtyping import Int
@@ -18,7 +18,7 @@ from lumos.lumos1.sampling.frame_codes import MASKED, FrameCodes
 from lumos.lumos1.sampling.frame_decoder import FrameDecoder
 from lumos.lumos1.sampling.guidance import GuidedFrame
 from lumos.lumos1.sampling.refine import NoiseSource, refine
-from lumos.lumos1.sampling.request import ClipRequest, Generated, OnFrame
+from lumos.lumos1.sampling.request import ClipRequest, FinishedFrame, Generated, OnFrame
 from lumos.lumos1.sampling.schedule import Step
 from lumos.lumos1.sequence import video_header
 from lumos.tokenizer.vocab import Vocab
@@ -84,19 +84,30 @@ def generate(
     Raises:
         ValueError: a prompt too long for the model, codes that it does not have.
     """
+    codes = []
+    for frame in finished_frames(model, request, graphs=graphs):
+        codes.append(frame.codes)
+        if on_frame is not None and not frame.is_given:
+            on_frame(frame.index, frame.codes)
+    return Generated(codes=torch.stack(codes, dim=1), model_calls=frame.model_calls)
+
+
+@torch.inference_mode()
+def finished_frames(model: LumosForCausalLM, request: ClipRequest, *, graphs: bool = False) -> Iterator[FinishedFrame]:
+    """Yield each latent frame as soon as it is finished, given ones included; see `generate`."""
     codes, history = _masked_but_given(request, model), _history(request, model.device)
     decoder = FrameDecoder(
         model, _texts(request, model.vocab), grid=request.grid, num_latent_frames=codes.shape[1], graphs=graphs
     )
     decoder.read_text()
     for frame in range(request.num_latent_frames):
-        if frame >= request.num_given:
+        is_given = frame < request.num_given
+        if not is_given:
             codes[:, frame] = _refined(codes[:, frame], decoder, request=request, frame=frame)
-            if on_frame is not None:
-                on_frame(frame, codes[:, frame].unflatten(-1, request.grid))
+        finished = codes[:, frame].unflatten(-1, request.grid)
+        yield FinishedFrame(index=frame, codes=finished, is_given=is_given, model_calls=decoder.model_calls)
         if frame + 1 < request.num_latent_frames:
             decoder.keep_frame(codes[:, frame], masked_content=history[frame])
-    return Generated(codes=codes.unflatten(-1, request.grid), model_calls=decoder.model_calls)
 
 
 def _refined(codes: Tensor, decoder: FrameDecoder, *, request: ClipRequest, frame: int) -> Tensor:
