@@ -51,7 +51,6 @@ def run(options: argparse.Namespace) -> int:
         from lumos.cli.jobs.places import check_places
         from lumos.cli.jobs.record import model_hash
         from lumos.cli.jobs.runner import Job, plan_jobs
-        from lumos.cli.jobs.streaming import check_streamable
         from xllmx.run.deterministic import use_deterministic_kernels
 
     if options.deterministic:
@@ -75,8 +74,6 @@ def run(options: argparse.Namespace) -> int:
     plan = plan_jobs(jobs, folder, recipe, batch_size=options.batch_size, overwrite=options.overwrite)
     if record is not None:
         check_record_kept(record, options.from_json, plan)
-    if options.stream:
-        check_streamable(plan, batch_size=options.batch_size)
     return _estimate(model, plan, options) if options.dry_run else _make(model, plan, stream=options.stream)
 
 
@@ -87,8 +84,10 @@ def _make(model: Model, plan: "Plan", *, stream: bool) -> int:
     from lumos.cli.generation.growing import told
     from lumos.cli.generation.room import check_room
     from lumos.cli.jobs.runner import run_jobs
-    from lumos.cli.jobs.streaming import stream_jobs
+    from lumos.cli.jobs.streaming import check_streamable, stream_jobs
 
+    if stream:
+        check_streamable(plan)
     check_room(model, plan)
     for one in plan.finished:
         print(f"{one.output}  seed {one.seed}  finished before; --seed or --out makes another")

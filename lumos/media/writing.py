@@ -133,7 +133,8 @@ def _check(pixels: np.ndarray, *, axes: int, path: Path) -> None:
 @contextmanager
 def _mp4(file: BinaryIO, fps: Fraction, options: Mapping[str, str]) -> Iterator[Any]:
     """A context with imageio's writer of an mp4 to an open file; Python writes, and says when a disk is full."""
-    video: Any = imopen(file, "w", plugin="pyav", extension=".mp4", container="mp4", container_options=dict(options))
+    write: Any = imopen  # whose annotation does not say what its plugin hands on to PyAV
+    video: Any = write(file, "w", plugin="pyav", extension=".mp4", container="mp4", container_options=dict(options))
     try:
         video.init_video_stream(_ENCODERS[".mp4"], fps=float(fps), pixel_format="yuv420p")
         # imageio has no argument for what the encoder is told; that it arrives is tested on the file

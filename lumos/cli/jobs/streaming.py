@@ -52,7 +52,7 @@ class StreamingPipeline(Protocol):
         ...
 
 
-def check_streamable(plan: Plan, *, batch_size: int) -> None:
+def check_streamable(plan: Plan) -> None:
     """Check that all missing outputs of a plan can be watched while they are made.
 
     Raises:
@@ -62,8 +62,8 @@ def check_streamable(plan: Plan, *, batch_size: int) -> None:
         if not one.job.name.endswith(".mp4"):
             fault = f"is for mp4 files, and {one.job.name} is none; leave it out, or ask for a video in an .mp4"
             raise SettingError("stream", fault)
-    if batch_size != 1:
-        raise SettingError("batch_size", f"is {batch_size}; --stream makes one clip after another: leave it out")
+    if any(len(batch) > 1 for batch in plan.batches):
+        raise SettingError("stream", "makes one clip after another; leave --batch-size out")
 
 
 def stream_jobs(

@@ -92,7 +92,7 @@ def test_a_model_whose_frames_come_at_once_says_so(lumos: Lumos) -> None:
     [
         (("--out", "clip.gif"), "--stream is for mp4 files, and clip.gif is none"),
         (("--num-frames", "1"), "--stream is for mp4 files, and a-red-circle-seed7.png is none"),
-        (("--batch-size", "2"), "--batch-size is 2; --stream makes one clip after another"),
+        (("--prompt", "a box", "--batch-size", "2"), "--stream makes one clip after another; leave --batch-size out"),
     ],
 )
 def test_what_cannot_be_watched_is_refused_before_a_model_is_loaded(
