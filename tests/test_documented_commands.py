@@ -97,6 +97,7 @@ STORY: dict[str, list[str]] = {
     "lumos generate --prompt 'a red circle moves to the right' --num 4 --seed 1 --scale 4 --format webm": SMALL,
     "lumos generate --prompt 'a blue square rises' --image eval/prompts/images/blue_square.png --out square.gif": SMALL,
     "lumos generate --from-json square.gif.json --out again.gif": [],
+    "lumos generate --prompt 'a red circle moves to the right' --stream --out growing.mp4": SMALL,
     "lumos generate --prompt 'a green ring shrinks' --fast": SMALL,
     "lumos generate --prompt-file eval/prompts/custom_t2v.json --batch-size 8 --out outputs/t2v": SMALL,
     "lumos look outputs/t2v --out outputs.png": [],

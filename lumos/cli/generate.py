@@ -94,7 +94,7 @@ def _run(
         check_record_kept(record, options.from_json, plan)
     if told := remark(model, plan.missing):
         print(f"lumos: {told}", file=sys.stderr, flush=True)
-    return _estimate(model, plan, options) if options.dry_run else _make(model, plan)
+    return _estimate(model, plan, options) if options.dry_run else _make(model, plan, stream=options.stream)
 
 
 def _recipe(options: argparse.Namespace, model: Model, settings: Mapping[str, Any]) -> "Recipe":
@@ -106,15 +106,22 @@ def _recipe(options: argparse.Namespace, model: Model, settings: Mapping[str, An
     return replace(model.recipe(given), scale=1 if options.scale is None else options.scale)
 
 
-def _make(model: Model, plan: "Plan") -> int:
+def _make(model: Model, plan: "Plan", *, stream: bool) -> int:
     """Make what is missing, and say how far it is."""
+    from tqdm import tqdm
+
+    from lumos.cli.generation.growing import told
     from lumos.cli.generation.room import check_room
     from lumos.cli.jobs.progress import making
+    from lumos.cli.jobs.streaming import check_streamable
 
+    if stream:
+        check_streamable(plan)
     check_room(model, plan)
     for one in plan.finished:
         print(f"{one.output}  seed {one.seed}  finished before; --seed or --out makes another")
-    with making(plan, model, program="lumos") as (progress, outputs):
+    on_begin = told(tqdm.write) if stream else None
+    with making(plan, model, program="lumos", on_begin=on_begin) as (progress, outputs):
         for one in outputs:
             each = f" each of {one.together} at once" if one.together > 1 else ""
             progress.say(f"{one.output}  seed {one.seed}  {one.seconds:.1f} s{each}")

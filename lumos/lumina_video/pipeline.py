@@ -29,6 +29,7 @@ from lumos.lumina_video.dit import MultiScaleNextDiT
 from lumos.lumina_video.encoding.prompt_features import PromptFeatures
 from lumos.lumina_video.encoding.protocols import VideoVAE
 from lumos.lumina_video.flow import OnStep, noise_for, sample_latents, time_grid
+from lumos.lumina_video.frame_stream import LateFrames
 from lumos.lumina_video.loading import LuminaVideoParts, open_parts
 from lumos.lumina_video.preset import FlowPreset
 from lumos.lumina_video.schedule import Schedule
@@ -208,6 +209,35 @@ class LuminaVideoPipeline(PipelineWords):
             model_calls=[passes] * len(prompts),
             output_type=words.output_type,
         )
+
+    @checked_types
+    def stream(
+        self,
+        prompt: str,
+        *,
+        image: Any = None,
+        negative_prompt: str | None = "",
+        seed: int | None = None,
+        generator: torch.Generator | None = None,
+        callback: OnStep | None = None,
+        **settings: Any,
+    ) -> LateFrames:
+        """The frames of one clip, an iterator; of this model they come all at once, at the end.
+
+        Every step of its sampling changes every frame, so none is finished before the others. The words are those of a
+        call, and of `LumosPipeline.stream`.
+
+        Raises:
+            ValueError: as a call, before anything is computed.
+        """
+        chosen = self.settings_for(settings, image=image)
+        self.check(prompt, chosen)
+        own = choose_seeds(1, seed=seed, generator=generator)[0]
+
+        def make() -> LuminaVideoOutput:
+            return self(prompt, negative_prompt=negative_prompt, seed=own, callback=callback, **settings)
+
+        return LateFrames(make, settings=chosen, seed=own)
 
     def settings_for(self, given: Mapping[str, Any], *, image: Any = None) -> LuminaVideoSettings:
         """The settings a call with these would have.

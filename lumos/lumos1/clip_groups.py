@@ -78,7 +78,7 @@ def generate_groups(
             continue
         made = generate(
             model,
-            _request(group),
+            request_of(group),
             on_frame=on_frame,
             on_step=partial(_changed, step_end, num_codes=model.vocab.num_codes) if step_end.is_wanted else None,
             on_refinement=told,
@@ -106,7 +106,8 @@ def _groups(clips: Sequence[ClipAsked]) -> list[list[ClipAsked]]:
     return list(groups.values())
 
 
-def _request(group: Sequence[ClipAsked]) -> ClipRequest:
+def request_of(group: Sequence[ClipAsked]) -> ClipRequest:
+    """Return what is asked of the sampling for clips of one group."""
     settings = group[0].settings
     given = [clip.given for clip in group if clip.given is not None]
     return ClipRequest(

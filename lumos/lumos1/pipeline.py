@@ -20,10 +20,12 @@ from lumos.conventions.call import CallWords, StepEnd, with_return_dict
 from lumos.conventions.output import Frames, OutputType, PipelineOutput, check_one_size, in_form, together_in_form
 from lumos.conventions.pipeline import PipelineWords, loading_dtype
 from lumos.hub.models import DEFAULT_MODEL, ModelFiles, resolve
-from lumos.lumos1.clip_groups import ClipAsked, generate_groups, num_steps
+from lumos.lumos1.clip_groups import ClipAsked, generate_groups, num_steps, request_of
+from lumos.lumos1.frame_stream import LumosStream
 from lumos.lumos1.model.model_folder import write_model_folder
 from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.model.placement import check_placement, place
+from lumos.lumos1.sampling.decode import finished_frames
 from lumos.lumos1.sampling.request import OnFrame, OnRefinement
 from lumos.lumos1.sampling.settings import Settings, settings_for
 from lumos.lumos1.sequence import num_frames_of, sequence_length
@@ -229,6 +231,40 @@ class LumosPipeline(PipelineWords):
             model_calls=calls,
             output_type=words.output_type,
         )
+
+    @checked_types
+    def stream(
+        self,
+        prompt: str,
+        *,
+        image: ImageInput | None = None,
+        negative_prompt: str | None = None,
+        seed: int | None = None,
+        generator: torch.Generator | None = None,
+        callback: OnFrame | None = None,
+        decode_window: int | None = None,
+        **settings: Any,
+    ) -> LumosStream:
+        """The frames of one clip, an iterator: each is handed out once its latent frame is finished.
+
+        They are those of a call with the same words and seed. `settings` are those of a call; `decode_window` is for
+        visual tokenizers that cannot carry their state, see `VisualTokenizer.stream`.
+
+        Raises:
+            ValueError: as a call, before anything is generated; where the parts take turns on the device.
+        """
+        if self._in_turn is not None:
+            raise ValueError(
+                "streaming needs model and visual tokenizer on the device at once, and enable_model_cpu_offload was "
+                "called; load the pipeline again without it"
+            )
+        chosen = choose_seeds(1, seed=seed, generator=generator)[0]
+        clip = self._clip(0, prompt, image, negative_prompt, seed=chosen, given=settings)
+        finished = finished_frames(
+            self.model, request_of([clip]), on_refinement=self.on_refinement, graphs=self.cuda_graphs
+        )
+        decode = self.visual.stream(window=decode_window)
+        return LumosStream(finished, decode, settings=clip.settings, seed=chosen, callback=callback)
 
     def _decoded(self, codes: Sequence[Tensor], clips: Sequence[ClipAsked], output_type: OutputType) -> Frames:
         """The frames of all clips in a form; those of a clip that was interrupted may be none."""

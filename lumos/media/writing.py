@@ -1,7 +1,7 @@
 """Images and clips to files, whole or not at all."""
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
@@ -17,6 +17,7 @@ from lumos.media.clip_pixels import ClipInput, clip_pixels
 from lumos.media.files import replacing
 from lumos.media.frames import Rate
 from xllmx.argument_types import checked_types
+from xllmx.files import writing
 from xllmx.setting import SettingError
 
 _ENCODERS = {".mp4": "libx264", ".webm": "libvpx-vp9", ".gif": "gif"}
@@ -28,6 +29,9 @@ _VP9 = {"crf": "20", "b": "0", "threads": "1", "row-mt": "0"}
 _SAME_BYTES = "mbtree=0:threads=1"
 """Equal frames make equal files: x264's output depends on its number of threads, and, with its macroblock tree, now and
 then on nothing at all (27 of 13,600 encodings of the same frames differed; without it, 0 of 8,300)."""
+
+_FRAGMENTS = {"movflags": "frag_every_frame+empty_moov+default_base_moof", "flush_packets": "1"}
+"""An mp4 that is whole after every frame, written from its beginning to its end."""
 
 
 @checked_types
@@ -78,7 +82,30 @@ def video_writer(path: str | Path, *, fps: Rate) -> Iterator[Callable[[UInt8[np.
     if path.suffix.lower() != ".mp4":
         raise ValueError(f"cannot write {path} frame by frame: use a file name that ends in .mp4")
     rate = _rate(path, fps)
-    with replacing(path) as temporary, temporary.open("wb") as file, ExitStack() as opened:
+    with replacing(path) as temporary, temporary.open("wb") as file, _adding(file, path, rate, {}) as add:
+        yield add
+
+
+@contextmanager
+def growing_video(path: str | Path, *, fps: Rate) -> Iterator[Callable[[UInt8[np.ndarray, "H W 3"]], None]]:
+    """A context with a function that adds a frame to an mp4 at `path`, which can be played while it grows.
+
+    It is in fragments, a frame each, and holds the pictures of `video_writer` in the same bytes. The encoder is some
+    frames behind, and the last ones are there when the context ends. On a failure the file is left as it is. Raises
+    `ValueError` as `video_writer`.
+    """
+    path = Path(path)
+    rate = _rate(path, fps)
+    with writing(path), path.open("wb", buffering=0) as file, _adding(file, path, rate, _FRAGMENTS) as add:
+        yield add
+
+
+@contextmanager
+def _adding(
+    file: Any, path: Path, rate: Fraction, container: Mapping[str, str]
+) -> Iterator[Callable[[UInt8[np.ndarray, "H W 3"]], None]]:
+    """A context with a function that adds a frame to an mp4 in an open file; `path` is its name for errors."""
+    with ExitStack() as opened:
         video: Any = None
         size: tuple[int, ...] | None = None
 
@@ -88,7 +115,7 @@ def video_writer(path: str | Path, *, fps: Rate) -> Iterator[Callable[[UInt8[np.
             if size not in (None, frame.shape):
                 raise ValueError(f"cannot write {path}: a frame is {frame.shape}, those before it {size}")
             if video is None:
-                video, size = opened.enter_context(_mp4(file, rate)), frame.shape
+                video, size = opened.enter_context(_mp4(file, rate, container)), frame.shape
             odd = (0, frame.shape[0] % 2), (0, frame.shape[1] % 2), (0, 0)
             video.write_frame(np.pad(frame, odd, mode="edge"))
 
@@ -118,9 +145,10 @@ def _check(pixels: np.ndarray, *, axes: int, path: Path) -> None:
 
 
 @contextmanager
-def _mp4(file: BinaryIO, fps: Fraction) -> Iterator[Any]:
+def _mp4(file: BinaryIO, fps: Fraction, options: Mapping[str, str]) -> Iterator[Any]:
     """A context with imageio's writer of an mp4 to an open file; Python writes, and says when a disk is full."""
-    video: Any = imopen(file, "w", plugin="pyav", extension=".mp4", container="mp4")
+    write: Any = imopen  # whose annotation does not say what its plugin hands on to PyAV
+    video: Any = write(file, "w", plugin="pyav", extension=".mp4", container="mp4", container_options=dict(options))
     try:
         video.init_video_stream(_ENCODERS[".mp4"], fps=float(fps), pixel_format="yuv420p")
         # imageio has no argument for what the encoder is told; that it arrives is tested on the file

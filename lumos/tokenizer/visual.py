@@ -11,8 +11,10 @@ from torch import Tensor
 from lumos.hub.hashes import check_hash
 from lumos.tokenizer.answers import check_codes, check_pixels, run_half
 from lumos.tokenizer.program import load_program
+from lumos.tokenizer.streaming import CarriedDecoding, DecodingStream, RepeatedDecoding, carries_state
 from xllmx.argument_types import checked_types
 from xllmx.finite import check_weights
+from xllmx.setting import SettingError
 
 ENCODER, DECODER = "encoder.jit", "decoder.jit"
 
@@ -41,6 +43,8 @@ class VisualTokenizer:
             raise ValueError(f"window={window} must be at least one latent frame")
         self._encoder, self._decoder, self._window = encoder, decoder, window
         self._source = source
+        self._carries_state: bool | None = None
+        """Whether the decoder's state can be carried; None: not looked at yet."""
 
     @classmethod
     @checked_types
@@ -115,6 +119,31 @@ class VisualTokenizer:
             new_frames = self.temporal_factor * (stop - start) - (3 if start == 0 else 0)
             pieces.append(piece[:, :, piece.shape[2] - new_frames :])
         return torch.cat(pieces, dim=2)
+
+    @property
+    def carries_state(self) -> bool:
+        """Whether a clip is decoded latent frame by latent frame at no more cost than at once."""
+        if self._carries_state is None:
+            self._carries_state = carries_state(self._decoder)
+        return self._carries_state
+
+    def stream(self, *, window: int | None = None) -> DecodingStream:
+        """A new clip's decoding, latent frame by latent frame: `codes [B, 1, H, W]` -> the frames they finish.
+
+        The frames are those of the whole clip. A pair that cannot carry its state, as the released one, decodes all
+        latent frames again each time; with `window` only so many before the new one, which takes bounded time and
+        memory, and gives slightly other frames. Where the pair says how far it looks back, no more is decoded anyway.
+
+        Raises:
+            ValueError: a window below 1.
+        """
+        if window is not None and window < 1:
+            raise SettingError("decode_window", f"is {window}; it must be at least 1 latent frame, or left out")
+        place = self._source / DECODER
+        if self.carries_state:
+            return CarriedDecoding(self._decoder, place)
+        known = [frames for frames in (window, _reach(self._decoder)) if frames is not None]
+        return RepeatedDecoding(self._decoder, place, history=min(known) if known else None)
 
 
 def decoding_bytes(num_latent: int, height: int, width: int) -> int:

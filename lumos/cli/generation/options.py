@@ -125,6 +125,7 @@ def _add_where(where: Any) -> None:
     add("--out", type=Path, help=f"file, or folder (default {DEFAULT_OUT})")
     add("--format", choices=FORMATS, help="in a folder: mp4 for videos and png for images by default")
     add("--scale", type=int, metavar="N", help="write every pixel as N by N (nearest neighbour): to see small clips")
+    add("--stream", action="store_true", help="write each mp4 while it is made, and say where: to watch it grow")
     add("--overwrite", action="store_true", help="replace what was made otherwise")
     add("--dry-run", action="store_true", help="say what it would take on a GPU, and touch nothing")
     add_machines(where, network=False)

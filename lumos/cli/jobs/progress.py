@@ -10,11 +10,12 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
 from lumos.cli.jobs.runner import Made, Pipeline, Plan, Planned, run_jobs
+from lumos.cli.jobs.streaming import OnBegin, stream_jobs
 
 if TYPE_CHECKING:
     from lumos.cli.models.kind import Model
@@ -83,9 +84,12 @@ class Progress:
 
 @contextmanager
 def making(
-    plan: Plan, model: "Model", *, program: str, quiet: bool = False
+    plan: Plan, model: "Model", *, program: str, quiet: bool = False, on_begin: OnBegin | None = None
 ) -> Iterator[tuple[Progress, Iterator[Made]]]:
-    """A context with the progress of a plan, and with its missing outputs as `run_jobs` yields them."""
+    """A context with the progress of a plan, and with its missing outputs as `run_jobs` yields them.
+
+    With `on_begin` they are streamed: `stream_jobs` makes them, and calls it.
+    """
     missing = plan.missing
     begun = [one for batch in plan.batches for one in batch if any(other.seed is None for other in batch)]
     total = sum(map(model.kind.num_units, begun))
@@ -100,7 +104,9 @@ def making(
         def begin(batch: Sequence[Planned]) -> None:
             progress.begin(batch_in_words(batch, missing))
 
-        yield progress, run_jobs(plan, load, on_frame=watch.callback, on_batch=begin)
+        how: dict[str, Any] = {"on_frame": watch.callback, "on_batch": begin}
+        streamed = on_begin is not None
+        yield progress, stream_jobs(plan, load, on_begin=on_begin, **how) if streamed else run_jobs(plan, load, **how)
 
 
 def batch_in_words(batch: Sequence[Planned], missing: Sequence[Planned]) -> str:

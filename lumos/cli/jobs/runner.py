@@ -91,6 +91,15 @@ class PipelineOutput(Protocol):
 
 
 @runtime_checkable
+class Checking(Protocol):
+    """A model that can be asked what it would refuse."""
+
+    def check(self, prompt: str, settings: Any) -> None:
+        """ValueError if a call with this prompt and these settings (its own `Settings`) would be refused."""
+        ...
+
+
+@runtime_checkable
 class Pipeline(Protocol):
     """All that the runner asks of a model."""
 
@@ -288,9 +297,7 @@ def run_jobs(
     if not plan.missing:
         return
     pipeline = load()
-    for one in plan.missing:
-        with _naming(one.job.prompt, one.number, num_listed=plan.num_listed, given=plan.recipe.given):
-            pipeline.check(one.job.prompt, one.settings)
+    check_prompts(plan, pipeline)
     code = code_version()
     with staging_folder(plan.folder.staging) as staging:
         for batch in plan.batches:
@@ -298,6 +305,13 @@ def run_jobs(
                 if on_batch is not None:
                     on_batch(batch)
                 yield from _make(plan, pipeline, batch, code=code, staging=staging, on_frame=on_frame)
+
+
+def check_prompts(plan: Plan, pipeline: Checking) -> None:
+    """Raises ValueError for a prompt or settings of a missing output that the model does not take."""
+    for one in plan.missing:
+        with _naming(one.job.prompt, one.number, num_listed=plan.num_listed, given=plan.recipe.given):
+            pipeline.check(one.job.prompt, one.settings)
 
 
 def _make(
@@ -327,7 +341,7 @@ def _make(
             continue
         where = {"device": pipeline.device.type, "code": code}
         took = {"num_frames": len(frames), "model_calls": calls, "seconds": round(seconds, 3)}
-        pixels = _enlarged(np.stack([np.asarray(frame) for frame in frames]), plan.recipe.scale)
+        pixels = enlarged(np.stack([np.asarray(frame) for frame in frames]), plan.recipe.scale)
         try:
             output = _write(plan.folder, one, pixels, {**one.wanted, "seed": seed, **where, **took}, staging=staging)
         except ValueError as error:  # a full disk: a smaller one may still find room
@@ -349,18 +363,26 @@ def _check_written(name: str, settings: Settings, *, scale: int) -> None:
         raise SettingError("scale", f"{fault}; it must be at most {max(1, MOST_SCALED_PX // side)} here")
 
 
-def _enlarged(frames: np.ndarray, scale: int) -> np.ndarray:
+def enlarged(frames: np.ndarray, scale: int) -> np.ndarray:
     """Frames [F, H, W, 3] with every pixel as `scale` by `scale`."""
     return frames.repeat(scale, axis=1).repeat(scale, axis=2)
 
 
 def _write(folder: OutputFolder, one: Planned, pixels: np.ndarray, record: Mapping[str, Any], *, staging: Path) -> Path:
-    """Where an output is, once it and its record are in place; the two are never taken for a pair they are not."""
+    """Where an output is, written and in place with its record."""
     made = staging / f"made{Path(one.job.name).suffix}"
     if made.suffix.removeprefix(".") in IMAGE_FORMATS:
         write_image(made, pixels[0])
     else:
         write_video(made, pixels, fps=one.settings.fps)
+    return put_in_place(folder, one, made, record, staging=staging)
+
+
+def put_in_place(folder: OutputFolder, one: Planned, made: Path, record: Mapping[str, Any], *, staging: Path) -> Path:
+    """Where an output is, once `made`, a file in a staging folder, and its record are in place.
+
+    The two are never taken for a pair they are not.
+    """
     entries = {**record, "output": one.job.name, "output_hash": file_hash(made), **one.job.notes}
     with placing(staging):
         name = one.job.name if one.place or folder.holds_only_outputs else free_name(folder, one.job.name, entries)

@@ -5,7 +5,8 @@ masked, as history of the next.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Int
@@ -18,7 +19,7 @@ from lumos.lumos1.sampling.frame_codes import MASKED, FrameCodes
 from lumos.lumos1.sampling.frame_decoder import FrameDecoder
 from lumos.lumos1.sampling.guidance import GuidedFrame
 from lumos.lumos1.sampling.refine import NoiseSource, refine
-from lumos.lumos1.sampling.request import ClipRequest, Generated, OnFrame, OnRefinement, OnStep
+from lumos.lumos1.sampling.request import ClipRequest, FinishedFrame, Generated, OnFrame, OnRefinement, OnStep
 from lumos.lumos1.sampling.schedule import Step
 from lumos.lumos1.sequence import video_header
 from lumos.tokenizer.vocab import Vocab
@@ -76,7 +77,7 @@ def generate(
     *,
     on_frame: OnFrame | None = None,
     on_step: OnStep | None = None,
-    on_refinement: OnRefinement = lambda number, clips: False,
+    on_refinement: OnRefinement | None = None,
     graphs: bool = False,
 ) -> Generated:
     """Return the codes of the clips that are asked for, and how many passes of the model they took.
@@ -94,25 +95,48 @@ def generate(
     Raises:
         ValueError: a prompt too long for the model, codes that it does not have.
     """
+    hooks: dict[str, Any] = {"on_step": on_step, "on_refinement": on_refinement}
+    finished = []
+    for frame in finished_frames(model, request, **hooks, graphs=graphs):
+        if (frame.codes == MASKED).any():  # stopped within it
+            break
+        finished.append(frame.codes)
+        if on_frame is not None and not frame.is_given:
+            on_frame(frame.index, frame.codes)
+    codes = torch.stack(finished, dim=1) if finished else frame.codes[:, None][:, :0]
+    return Generated(codes=codes, model_calls=frame.model_calls)
+
+
+@torch.inference_mode()
+def finished_frames(
+    model: LumosForCausalLM,
+    request: ClipRequest,
+    *,
+    on_step: OnStep | None = None,
+    on_refinement: OnRefinement | None = None,
+    graphs: bool = False,
+) -> Iterator[FinishedFrame]:
+    """Yield each latent frame as soon as it is finished, given ones included; see `generate`.
+
+    Stopped within a frame, the last one holds codes that are still masked.
+    """
     codes, history = _masked_but_given(request, model), _history(request, model.device)
     decoder = FrameDecoder(
         model, _texts(request, model.vocab), grid=request.grid, num_latent_frames=codes.shape[1], graphs=graphs
     )
     decoder.read_text()
     for frame in range(request.num_latent_frames):
-        if frame >= request.num_given:
+        is_given, stop = frame < request.num_given, False
+        if not is_given:
             codes[:, frame], stop = _refined(
                 codes[:, frame], decoder, request=request, frame=frame, on_step=on_step, on_refinement=on_refinement
             )
-            finished = not stop or not (codes[:, frame] == MASKED).any()
-            if finished and on_frame is not None:
-                on_frame(frame, codes[:, frame].unflatten(-1, request.grid))
-            if stop:
-                codes = codes[:, : frame + int(finished)]
-                break
+        finished = codes[:, frame].unflatten(-1, request.grid)
+        yield FinishedFrame(index=frame, codes=finished, is_given=is_given, model_calls=decoder.model_calls)
+        if stop:
+            return
         if frame + 1 < request.num_latent_frames:
             decoder.keep_frame(codes[:, frame], masked_content=history[frame])
-    return Generated(codes=codes.unflatten(-1, request.grid), model_calls=decoder.model_calls)
 
 
 def _refined(
@@ -122,7 +146,7 @@ def _refined(
     request: ClipRequest,
     frame: int,
     on_step: OnStep | None,
-    on_refinement: OnRefinement,
+    on_refinement: OnRefinement | None,
 ) -> tuple[Tensor, bool]:
     """Return the codes [B, N] of the next frame, and whether to stop there.
 
@@ -139,7 +163,8 @@ def _refined(
         refined = refine(refined, guided.hidden(refined), weight=weight, noise=noise, step=step, sampler=sampler)
         if on_step is not None:
             refined = FrameCodes.of(on_step(step, refined.codes.unflatten(-1, request.grid)).flatten(1))
-        if on_refinement(1 if any(refined.num_masked) else sampler.num_steps - index, len(codes)):
+        done = 1 if any(refined.num_masked) else sampler.num_steps - index
+        if on_refinement is not None and on_refinement(done, len(codes)):
             return refined.codes, True
     return refined.codes, False
 

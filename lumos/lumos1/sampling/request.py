@@ -85,3 +85,17 @@ class Generated:
     model_calls: Int[Tensor, "B"]
     """Passes of the model over a frame that each clip took, on the CPU: one for each branch that its codes depended on,
     the passes that write the history included."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FinishedFrame:
+    """One latent frame of the clips of a request."""
+
+    index: int
+    """From 0, given ones included."""
+    codes: Int[Tensor, "B H W"]
+    """Its visual codes."""
+    is_given: bool
+    """Whether it was not generated."""
+    model_calls: Int[Tensor, "B"]
+    """Passes of the model that each clip took so far."""

@@ -14,7 +14,7 @@ from PIL import Image
 
 from lumos.media import writing
 from lumos.media.reading import read_clip, read_image
-from lumos.media.writing import video_writer, write_image, write_video
+from lumos.media.writing import growing_video, video_writer, write_image, write_video
 from tests.lumos.media.pictures import numbered, numbers, synthetic
 
 
@@ -124,6 +124,26 @@ def test_frames_go_to_the_file_one_by_one(tmp_path: Path) -> None:
     assert sizes[-1] > sizes[0]  # what is encoded does not wait in memory
     write_video(tmp_path / "b.mp4", frames, fps=5)
     assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
+
+
+def packets(path: Path) -> list[bytes]:
+    with av.open(str(path)) as file:
+        return [bytes(packet) for packet in file.demux(video=0)]
+
+
+def test_a_growing_mp4_can_be_played_on_its_way_and_ends_as_the_whole_one(tmp_path: Path) -> None:
+    frames, path = numbered(20), tmp_path / "growing.mp4"
+    playable = []
+    with growing_video(path, fps=6) as add:
+        for number, frame in enumerate(frames, 1):
+            add(frame)
+            if number >= 8:
+                with av.open(str(path)) as file:
+                    playable.append(sum(1 for _ in file.decode(video=0)))
+    assert playable == list(range(3, 16))  # five behind
+    write_video(tmp_path / "whole.mp4", frames, fps=6)
+    assert packets(path) == packets(tmp_path / "whole.mp4")
+    assert numbers(read_clip(path, fps=6, duration=Fraction(20, 6))) == list(range(20))
 
 
 def test_a_stream_of_no_frames_or_of_two_sizes_leaves_nothing(tmp_path: Path) -> None:

@@ -1,0 +1,63 @@
+"""The frames of a clip of Lumos-1 as its latent frames are finished."""
+
+from collections.abc import Generator, Iterator
+
+from PIL import Image
+
+from lumos.lumos1.sampling.request import FinishedFrame, OnFrame
+from lumos.lumos1.sampling.settings import Settings
+from lumos.media.frames import to_frames
+from lumos.tokenizer.streaming import DecodingStream
+from xllmx.full_memory import said_when_full
+
+
+class LumosStream:
+    """One clip's frames, an iterator: one, and then four with each latent frame (`lumos.media.frame_stream`).
+
+    Nothing is kept of frames that were handed out, beside what the model and the decoder look back at.
+    """
+
+    at_once = False
+
+    def __init__(
+        self,
+        finished: Iterator[FinishedFrame],
+        decode: DecodingStream,
+        *,
+        settings: Settings,
+        seed: int,
+        callback: OnFrame | None = None,
+    ) -> None:
+        """Begin nothing: the first frame is made when it is asked for. `callback`: of `LumosPipeline.stream`."""
+        self.settings, self.seed = settings, seed
+        self.model_calls = 0
+        self._finished, self._decode, self._callback = finished, decode, callback
+        self._images = self._made()
+
+    def __iter__(self) -> "LumosStream":
+        return self
+
+    def __next__(self) -> Image.Image:
+        return next(self._images)
+
+    def close(self) -> None:
+        """Make no more of it; what it holds is free."""
+        self._images.close()
+
+    def _made(self) -> Generator[Image.Image]:
+        left = self.settings.num_output_frames
+        while (frame := self._next_latent()) is not None:
+            with said_when_full("decoding", "ask for a smaller clip"):
+                pixels = to_frames(self._decode(frame.codes[:, None])[0])
+            for image in pixels[:left]:
+                yield Image.fromarray(image)
+            left -= min(left, len(pixels))
+
+    def _next_latent(self) -> FinishedFrame | None:
+        with said_when_full("sampling", "ask for a smaller or shorter clip, or take weights in 8 bits"):
+            frame = next(self._finished, None)
+        if frame is not None:
+            self.model_calls = int(frame.model_calls[0])
+            if self._callback is not None and not frame.is_given:
+                self._callback(frame.index, frame.codes)
+        return frame
