@@ -18,11 +18,15 @@ step "2/5 text encoder, from the captions"
     --config configs/train/lumina_tiny_text.yaml trainer.run_dir="$work/text" export_to="$out/text_encoder"
 step "3/5 latents and motion scores, two processes at a time"
 latents video/a 6000 31 --extras 0.2 & latents video/b 6000 32 --extras 0.2; wait $!
-latents image 6000 33 --images --extras 0.2 & latents eval_video 256 34; wait $!
-step "4/5 model, two scales and images in each step"
+latents image 6000 33 --images --extras 0.2 & latents image_b 18000 43 --images --extras 0.2; wait $!
+latents eval_video 256 34
+step "4/5 model: images; then clips at two scales, and images, in each step"
 compile=false; command -v g++ > /dev/null && compile=true # half the time of a step
+with=(task.text_encoder="$out/text_encoder" task.vae="$out/vae" parallel.compile=$compile)
+bash exps/launch.sh configs/train/lumina_tiny_images.yaml trainer.run_dir="$work/images" "${with[@]}"
+[ -d "$work/images_model" ] || "$python" -m lumos.cli export "$work/images" "$work/images_model" --tokenizers "$out"
 bash exps/launch.sh configs/train/lumina_tiny.yaml trainer.run_dir="$work/dit" \
-    task.text_encoder="$out/text_encoder" task.vae="$out/vae" parallel.compile=$compile
+    task.init_from="$work/images_model" "${with[@]}"
 [ -f "$out/generation_config.json" ] || printf '%s\n' '{"width": 64, "height": 64, "num_frames": 16, "fps": 8,
  "system_prompt": "", "preset": {"P": "1x2", "step": 31, "ts": 1.0, "renorm": -1, "cfg": [2.0, [0.5, 0]],
  "motion": 4.0, "negMotion": -1}, "world": {"about": "one or two coloured shapes on a plain ground, at 64x64",

@@ -37,7 +37,7 @@ TOKENIZERS = {"tiny_tokenizer.yaml", "tiny_decoder.yaml"}
 """Those of configs/train that train a visual tokenizer, not a model."""
 VAES, TEXTS = {"lumina_tiny_vae.yaml"}, {"lumina_tiny_text.yaml"}
 """Those that train the VAE and the text encoder of a Lumina-Video."""
-LUMINA_VIDEOS = {"lumina_tiny.yaml", "lumina_f8F32R256.yaml"}
+LUMINA_VIDEOS = {"lumina_tiny.yaml", "lumina_tiny_images.yaml", "lumina_f8F32R256.yaml"}
 """Those that train a Lumina-Video."""
 
 
@@ -128,7 +128,7 @@ def test_text_encoder_recipe_runs(few_steps: list[str], name: str) -> None:
 def test_lumina_video_recipe_runs(tmp_path: Path, few_steps: list[str], name: str) -> None:
     """As it is written, but for the model, its encoders and the batches, which are small, and the data."""
     parts = task_config(tmp_path)
-    small = words(task__model=parts.model, task__text_encoder=parts.text_encoder, task__vae=None)
+    small = words(task__model=parts.model, task__text_encoder=parts.text_encoder, task__vae=None, task__init_from=None)
     small += words(task__architecture=None)
     config = load_run(CONFIGS / "train" / name, few_steps + small)
     assert isinstance(config, LuminaVideoRunConfig)

@@ -48,7 +48,7 @@ NEEDS = {
     r"python -m eval\.(check|report)\b": "images of 553 prompts, scores: tests/eval/check, report",
     r"NUM_NODES|torchrun|^srun": "several machines or GPUs: tests/exps/test_launch.py",
     r"lumos\.lumina_video\.training\.(vae|text)": "minutes to hours of a core: tests/test_configs.py runs them small",
-    r"configs/train/lumina_tiny\.yaml": "latents, and hours of a core: tests/test_configs.py runs it small",
+    r"configs/train/lumina_tiny(_images)?\.yaml": "latents, and hours of a core: tests/test_configs.py runs it small",
     r"lumina_f8F32R256|Lumina_f8F32R256": "a released model: tests/lumos/cli/training",
     r"^LUMOS_FAULTS_": "minutes to hours: tests/faults runs them small",
     r"--to latents|shapes_latents": "a VAE: tests/pre_tokenize/test_latents.py, test_shapes.py",

@@ -96,7 +96,7 @@ def making(
     with Progress(program=program, total=total, unit=model.kind.unit, quiet=quiet) as progress:
         watch = model.kind.watch(progress.advance)
 
-        def load() -> Pipeline:
+        def load() -> Any:
             pipeline = model.load(missing)
             watch.prepare(pipeline)
             return pipeline
@@ -105,8 +105,10 @@ def making(
             progress.begin(batch_in_words(batch, missing))
 
         how: dict[str, Any] = {"on_frame": watch.callback, "on_batch": begin}
-        streamed = on_begin is not None
-        yield progress, stream_jobs(plan, load, on_begin=on_begin, **how) if streamed else run_jobs(plan, load, **how)
+        if on_begin is None:
+            yield progress, run_jobs(plan, load, **how)
+        else:
+            yield progress, stream_jobs(plan, load, on_begin=on_begin, **how)
 
 
 def batch_in_words(batch: Sequence[Planned], missing: Sequence[Planned]) -> str:
