@@ -4,12 +4,12 @@ import argparse
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lumos.cli.generation.options import add_options, refuse_options, settings_of, take_resolution
-from lumos.cli.generation.picture_address import fetched, kept_beside
+from lumos.cli.generation.picture_address import fetched
 from lumos.cli.generation.request import (
+    check_picture,
     check_record_kept,
     check_weights,
     outputs_of,
@@ -43,19 +43,16 @@ def run(options: argparse.Namespace) -> int:
         settings = {**record["settings"], **{name: value for name, value in settings.items() if value is not None}}
     kind = kind_of_model(options.model, options.ckpts, absent=options.dry_run)
     refuse_options(options, kind)
-    with fetched(options) as brought:
-        return _run(options, kind, settings=settings, record=record, brought=brought)
+    with fetched(options):
+        return _run(options, kind, settings=settings, record=record)
 
 
 def _run(
-    options: argparse.Namespace,
-    kind: ModelKind,
-    *,
-    settings: dict[str, Any],
-    record: dict[str, Any] | None,
-    brought: Path | None,
+    options: argparse.Namespace, kind: ModelKind, *, settings: dict[str, Any], record: dict[str, Any] | None
 ) -> int:
-    """Make what is asked for; `brought` is the folder of the pictures that were fetched."""
+    """Make what is asked for, every picture being a file now."""
+    if record is not None:
+        check_picture(options, record)
     prompts = prompts_of(options, kind)
     if options.hf_token:
         unused = "--hf-token is not used: nothing is downloaded here; for `lumos download`, run `hf auth login`"
@@ -80,8 +77,6 @@ def _run(
     recipe = _recipe(options, model, settings)
     image = recipe.settings_for(recipe.given, image=None).num_output_frames == 1
     outputs = outputs_of(options, prompts, image=image)
-    if brought is not None and not options.dry_run:
-        prompts = kept_beside(prompts, brought, outputs[0].parent)
     jobs = [
         Job(name=output.name, prompt=one.text, image=one.image, negative_prompt=one.negative, seed=one.seed)
         for one, output in zip(prompts, outputs, strict=True)

@@ -1,26 +1,24 @@
-"""Pictures that are named by their address: fetched over https within bounds, looked at, and kept beside the outputs.
+"""Pictures that are named by their address: fetched over https within bounds, and looked at, before they count as files.
 
 scheme      https alone, also where a redirect leads
+place       anywhere; but no server leads into the network of this machine: what it redirects to is public, or itself
 size        32 MiB at most
 time        45 s at most, 10 s without a byte
 content     must decode as one of the kinds of pictures that files may be; nothing else of it is looked at
 
-No name, password or token of this machine is sent.
+No name, password or token of this machine is sent. The copy that is kept is that of the record, as of any picture
+(`lumos.cli.jobs.pictures`).
 """
 
 import argparse
-import hashlib
+import ipaddress
 import re
-import shutil
+import socket
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
-
-from lumos.cli.jobs.prompts import Prompt, name_of
 
 MOST_BYTES = 32 * 2**20
 """Of a picture that is fetched."""
@@ -28,7 +26,8 @@ MOST_BYTES = 32 * 2**20
 _SCHEMES = ("https",)
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _MOST_REDIRECTS = 5
-_SUFFIXES = {"JPEG": ".jpg", "TIFF": ".tif"}
+_SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "TIFF": ".tif"}
+"""Pillow's name of a kind -> what its files are called, where that is not the name; MPO is a JPEG of a telephone."""
 _DOWNLOAD_IT = "download it, and give the file"
 
 
@@ -38,64 +37,41 @@ def is_address(text: str) -> bool:
 
 
 @contextmanager
-def fetched(options: argparse.Namespace) -> Iterator[Path | None]:
-    """A context in which every --image is a file: what has an address lies in the folder given, which goes at the end.
+def fetched(options: argparse.Namespace) -> Iterator[None]:
+    """A context in which every --image is a file: what has an address lies in a folder that goes at the end.
 
     Raises:
         ValueError: an address that is not https, that brings nothing in time or too much, or no picture.
     """
     images: Sequence[str] = options.image or []
     if not any(map(is_address, images)):
-        yield None
+        yield
         return
     for address in filter(is_address, images):
         _check_scheme(address, said_of=address)
     with tempfile.TemporaryDirectory(prefix="lumos-") as name:
         folder = Path(name)
-        files = {address: _fetch(address, folder) for address in dict.fromkeys(images) if is_address(address)}
+        addresses = [image for image in dict.fromkeys(images) if is_address(image)]
+        files = {address: _fetch(address, folder / str(number)) for number, address in enumerate(addresses)}
         options.image = [str(files.get(image, image)) for image in images]
-        yield folder
+        yield
 
 
-def kept_beside(prompts: Sequence[Prompt], brought: Path, folder: Path) -> list[Prompt]:
-    """Return the prompts, the pictures in `brought` copied to the folder of the outputs, where records find them.
-
-    Raises:
-        ValueError: it cannot be written to.
-    """
-    from lumos.media.files import replacing
-
-    def place_of(image: Path) -> Path:
-        place = folder / image.name
-        if not place.is_file() or place.read_bytes() != image.read_bytes():
-            with replacing(place) as temporary:
-                shutil.copyfile(image, temporary)
-        return place
-
-    return [
-        replace(one, image=place_of(one.image)) if one.image is not None and one.image.parent == brought else one
-        for one in prompts
-    ]
-
-
-def _fetch(address: str, folder: Path) -> Path:
-    """Return the file of a picture, named after its address and its content."""
+def _fetch(address: str, file: Path) -> Path:
+    """Return `file`, of this address's content and with the suffix of its kind."""
     from lumos.hub.connection import AnswerError, httpx, tried
     from lumos.media.frames import MediaError
     from lumos.media.reading import read_image
 
     try:
-        content = tried(partial(_content, address))
+        file.write_bytes(tried(partial(_content, address)))
     except (AnswerError, httpx.HTTPError, httpx.InvalidURL) as error:
         raise ValueError(f"--image {address}: not fetched ({_said(error)}); {_DOWNLOAD_IT}") from error
-    stem = name_of(Path(unquote(urlsplit(address).path)).stem)
-    file = folder / f"{stem}-{hashlib.sha256(content).hexdigest()[:12]}"
-    file.write_bytes(content)
     try:
         read_image(file)
     except MediaError as error:
         raise ValueError(f"--image {address}: what it brings is no picture ({error.detail or error.reason})") from error
-    return file.rename(file.with_name(file.name + _suffix_of(file)))
+    return file.rename(file.with_suffix(_suffix_of(file)))
 
 
 def _content(address: str) -> bytes:
@@ -108,8 +84,10 @@ def _content(address: str) -> bytes:
         for _ in range(_MOST_REDIRECTS + 1):
             with client.stream("GET", url) as response:
                 if (following := response.next_request) is not None:
+                    _check_scheme(str(following.url), said_of=address)
+                    if following.url.host != url.host:
+                        _check_public(following.url.host)
                     url = following.url
-                    _check_scheme(str(url), said_of=address)
                     continue
                 if response.status_code != httpx.codes.OK:
                     raise AnswerError(f"the server answers {response.status_code}")
@@ -123,10 +101,24 @@ def _content(address: str) -> bytes:
 
 
 def _check_scheme(address: str, *, said_of: str) -> None:
-    scheme = urlsplit(address).scheme.lower()
+    scheme = address.partition("://")[0].lower()
     if scheme not in _SCHEMES:
         leads = f"leads to {scheme}://" if address != said_of else f"is {scheme}://"
         raise ValueError(f"--image {said_of} {leads}, and only https:// is fetched; {_DOWNLOAD_IT}")
+
+
+def _check_public(host: str) -> None:
+    """Raise AnswerError where a host that a redirect names lies in a private network, or is this machine."""
+    from lumos.hub.connection import AnswerError
+
+    try:
+        found = {str(place[0]) for *_, place in socket.getaddrinfo(host, None)}
+    except (OSError, UnicodeError):  # the request will say so, or a proxy knows the name
+        return
+    for address in map(ipaddress.ip_address, found):
+        mapped = getattr(address, "ipv4_mapped", None)  # an address of IPv4 in the form of IPv6
+        if not (mapped or address).is_global:
+            raise AnswerError(f"it redirects to {host[:100]!a}, which is {address}, within a private network")
 
 
 def _suffix_of(file: Path) -> str:

@@ -59,7 +59,7 @@ def take_record(options: argparse.Namespace, record: Mapping[str, Any]) -> None:
     else is opened.
 
     Raises:
-        ValueError: a prompt is given too, a file lies elsewhere, or the picture is not the one there was.
+        ValueError: a prompt is given too, or a file lies elsewhere.
     """
     if options.prompt or options.prompt_file:
         raise ValueError("--from-json holds the prompt; leave --prompt and --prompt-file out")
@@ -72,7 +72,6 @@ def take_record(options: argparse.Namespace, record: Mapping[str, Any]) -> None:
         raise ValueError(f"{options.from_json} was made without a picture; leave --image out")
     if record.get("image"):
         options.image = options.image or [str(_recorded_file(record["image"], options, "--image FILE"))]
-        _check_picture(Path(options.image[0]), record, options.from_json)
     options.prompt, options.negative_prompt = [record["prompt"]], record.get("negative_prompt")
     options.seed = record["seed"] if options.seed is None else options.seed
     options.dtype = options.dtype or record["dtype"]
@@ -113,6 +112,25 @@ def _recorded_file(name: str, options: argparse.Namespace, option: str) -> Path:
             f"{options.from_json} names {name[:200]!r}, which lies neither beside it nor in {ckpts}; {remedy}"
         )
     return path
+
+
+def check_picture(options: argparse.Namespace, record: Mapping[str, Any]) -> None:
+    """Check that the picture a record's output begins with, if it does, is the one there was.
+
+    Raises:
+        ValueError: it is not there, or another one.
+    """
+    from lumos.cli.jobs.record import file_hash
+
+    if not record.get("image"):
+        return
+    picture = Path(options.image[0])
+    if not picture.is_file():
+        raise ValueError(
+            f"{picture}, the picture of {options.from_json}, is not there; put it back, or name it with --image"
+        )
+    if file_hash(picture) != record.get("image_hash"):
+        raise ValueError(f"{picture} is another picture than {options.from_json} was made with; put it back")
 
 
 def check_weights(record: Mapping[str, Any], found: str, options: argparse.Namespace) -> None:
@@ -226,15 +244,6 @@ def _check_words(options: argparse.Namespace) -> None:
         text_of(text, f"--prompt number {number}")
     if fault := unwritable(options.negative_prompt or ""):
         raise ValueError(f"--negative-prompt: {fault}; write it anew")
-
-
-def _check_picture(picture: Path, record: Mapping[str, Any], source: Path) -> None:
-    from lumos.cli.jobs.record import file_hash
-
-    if not picture.is_file():
-        raise ValueError(f"{picture}, the picture of {source}, is not there; put it back, or name it with --image")
-    if file_hash(picture) != record.get("image_hash"):
-        raise ValueError(f"{picture} is another picture than {source} was made with; put it back")
 
 
 def _negative(text: str | None, kind: ModelKind) -> str | None:
