@@ -1,6 +1,6 @@
 """The clips of one call through the model: those of the same size together, one group after the other."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -13,7 +13,7 @@ from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.sampling.decode import generate
 from lumos.lumos1.sampling.frame_codes import MASKED
 from lumos.lumos1.sampling.noise import GeneratorNoise
-from lumos.lumos1.sampling.request import ClipRequest, OnFrame, OnRefinement
+from lumos.lumos1.sampling.request import ClipRequest, OnFrame
 from lumos.lumos1.sampling.schedule import Step
 from lumos.lumos1.sampling.settings import Settings
 
@@ -46,7 +46,7 @@ def generate_groups(
     clips: Sequence[ClipAsked],
     *,
     on_frame: OnFrame | None,
-    on_refinement: OnRefinement | None,
+    on_refinement: Callable[[int, int], object] | None,
     step_end: StepEnd,
     graphs: bool,
 ) -> tuple[list[Tensor], list[int]]:
@@ -56,7 +56,7 @@ def generate_groups(
         model: in evaluation mode.
         clips: of the call.
         on_frame: called with each finished latent frame of a group.
-        on_refinement: called after each refinement, for who shows how far it is.
+        on_refinement: called after each refinement as `OnRefinement` is, for who shows how far it is.
         step_end: called after each refinement.
         graphs: whether refinements run as CUDA graphs.
 
@@ -70,10 +70,11 @@ def generate_groups(
         return step_end.interrupted
 
     codes: dict[int, Tensor] = {}
+    none = torch.zeros(0, dtype=torch.long, device=model.device)
     calls: dict[int, int] = {}
     for group in _groups(clips):
         if step_end.interrupted:
-            codes |= {clip.index: torch.zeros(0, *clip.settings.grid, dtype=torch.long) for clip in group}
+            codes |= {clip.index: none.new_zeros(0, *clip.settings.grid) for clip in group}
             calls |= {clip.index: 0 for clip in group}
             continue
         made = generate(

@@ -1,6 +1,6 @@
 """The frames of a clip of Lumos-1 as its latent frames are finished."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 
 from PIL import Image
 
@@ -21,7 +21,7 @@ class LumosStream:
 
     def __init__(
         self,
-        finished: Iterator[FinishedFrame],
+        finished: Generator[FinishedFrame],
         decode: DecodingStream,
         *,
         settings: Settings,
@@ -41,8 +41,9 @@ class LumosStream:
         return next(self._images)
 
     def close(self) -> None:
-        """Make no more of it; what it holds is free."""
+        """Make no more of it; what the model holds of it is free."""
         self._images.close()
+        self._finished.close()
 
     def _made(self) -> Generator[Image.Image]:
         left = self.settings.num_output_frames

@@ -5,11 +5,11 @@ output = pipeline("a red circle moves to the right", seed=1)
 output.frames[0][0].save("first.png")
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from jaxtyping import Int
@@ -25,17 +25,18 @@ from lumos.lumos1.frame_stream import LumosStream
 from lumos.lumos1.model.model_folder import write_model_folder
 from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.model.placement import check_placement, place
+from lumos.lumos1.prompt_ids import prompt_ids
 from lumos.lumos1.sampling.decode import finished_frames
-from lumos.lumos1.sampling.request import OnFrame, OnRefinement
+from lumos.lumos1.sampling.request import OnFrame
 from lumos.lumos1.sampling.settings import Settings, settings_for
-from lumos.lumos1.sequence import num_frames_of, sequence_length
+from lumos.lumos1.sequence import num_frames_of
 from lumos.media.crop import crop_to_bucket
 from lumos.media.frames import to_tensor
 from lumos.media.inputs import ImageInput, choose_device, choose_dtype, choose_seeds, pixels_of, together
 from lumos.tokenizer.answers import check_codebook
 from lumos.tokenizer.text import TextTokenizer
 from lumos.tokenizer.visual import VisualTokenizer
-from lumos.tokenizer.vocab import Vocab
+from lumos.tokenizer.vocab import agreed_vocabulary
 from xllmx.argument_types import checked_types
 from xllmx.attention import resolve_backend
 from xllmx.full_memory import said_when_full
@@ -86,8 +87,8 @@ class LumosPipeline(PipelineWords):
         """Where the parts work, if each lies in the host's memory until its turn."""
         self._placed: str | None = None
         """What placed the blocks where they cannot be moved from."""
-        self.on_refinement: OnRefinement | None = None
-        """Called after each refinement, for who shows how far it is."""
+        self.on_refinement: Callable[[int, int], object] | None = None
+        """Called after each refinement as `OnRefinement` is, for who shows how far it is; its answer is let be."""
         self._has_video = False
         """Whether the visual tokenizer was found to decode video."""
         self.vocab = agreed_vocabulary(model.vocab, text.vocab)
@@ -120,12 +121,7 @@ class LumosPipeline(PipelineWords):
         """
         chosen_device = choose_device(device)
         chosen_dtype = choose_dtype(loading_dtype(dtype, words, known=_LOADED_WITH), chosen_device)
-        how: dict[str, Any] = {
-            "weights": weights,
-            "offload": offload,
-            "device_map": device_map,
-            "max_memory": max_memory,
-        }
+        how: dict[str, Any] = dict(zip(_PLACEMENT, (weights, offload, device_map, max_memory), strict=True))
         check_placement(chosen_device, **how)
         resolve_backend(attention_backend, device=chosen_device, dtype=chosen_dtype)
         files = replace(resolve(path_or_name, ckpts), lora=None if lora is None else Path(lora))
@@ -213,16 +209,7 @@ class LumosPipeline(PipelineWords):
         ]
         sizes = [(one.settings.num_output_frames, one.settings.width, one.settings.height) for one in clips]
         check_one_size(sizes, words.output_type)
-        self._interrupt, self._num_timesteps = False, num_steps(clips)
-        with said_when_full("sampling", _SMALLER), self._at_work(self.model):
-            codes, calls = generate_groups(
-                self.model,
-                clips,
-                on_frame=callback,
-                on_refinement=self.on_refinement,
-                step_end=StepEnd(self, words),
-                graphs=self.cuda_graphs,
-            )
+        codes, calls = self._sample(clips, StepEnd(self, words), on_frame=callback)
         return LumosOutput(
             frames=self._decoded(codes, clips, words.output_type),
             seeds=seeds,
@@ -254,17 +241,26 @@ class LumosPipeline(PipelineWords):
             ValueError: as a call, before anything is generated; where the parts take turns on the device.
         """
         if self._in_turn is not None:
-            raise ValueError(
-                "streaming needs model and visual tokenizer on the device at once, and enable_model_cpu_offload was "
-                "called; load the pipeline again without it"
-            )
+            rule = "model and visual tokenizer on the device at once, and enable_model_cpu_offload was called"
+            raise ValueError(f"streaming needs {rule}; load the pipeline again without it")
         chosen = choose_seeds(1, seed=seed, generator=generator)[0]
         clip = self._clip(0, prompt, image, negative_prompt, seed=chosen, given=settings)
-        finished = finished_frames(
-            self.model, request_of([clip]), on_refinement=self.on_refinement, graphs=self.cuda_graphs
-        )
+        finished = finished_frames(self.model, request_of([clip]), on_refinement=self._tell, graphs=self.cuda_graphs)
         decode = self.visual.stream(window=decode_window)
         return LumosStream(finished, decode, settings=clip.settings, seed=chosen, callback=callback)
+
+    def _sample(
+        self, clips: Sequence[ClipAsked], step_end: StepEnd, *, on_frame: OnFrame | None
+    ) -> tuple[list[Tensor], list[int]]:
+        """The codes and the model calls of every clip."""
+        self._interrupt, self._num_timesteps = False, num_steps(clips)
+        how: dict[str, Any] = {"on_frame": on_frame, "on_refinement": self.on_refinement, "graphs": self.cuda_graphs}
+        with said_when_full("sampling", _SMALLER), self._at_work(self.model):
+            return generate_groups(self.model, clips, step_end=step_end, **how)
+
+    def _tell(self, number: int, num_clips: int) -> None:
+        if self.on_refinement is not None:
+            self.on_refinement(number, num_clips)
 
     def _decoded(self, codes: Sequence[Tensor], clips: Sequence[ClipAsked], output_type: OutputType) -> Frames:
         """The frames of all clips in a form; those of a clip that was interrupted may be none."""
@@ -283,8 +279,7 @@ class LumosPipeline(PipelineWords):
 
     def decode(self, codes: Int[Tensor, "T H W"], settings: Settings | None = None) -> list[Image.Image]:
         """The frames of one clip's codes, as many as `settings` asks for, else all."""
-        frames: list[Image.Image] = in_form(self._pixels(codes, settings), "pil")
-        return frames
+        return cast(list[Image.Image], in_form(self._pixels(codes, settings), "pil"))
 
     def encode_image(self, image: ImageInput, size: tuple[int, int]) -> Int[Tensor, "1 H W"]:
         """The codes of a picture cropped to `size` (width, height), as one latent frame."""
@@ -320,10 +315,8 @@ class LumosPipeline(PipelineWords):
                 self.visual.decode(codes)
         except ValueError as error:
             name = self.files.visual_tokenizer if self.files else "of this model"
-            rule = f"2 latent frames are {num_frames_of(2)} frames ({error})"
-            raise ValueError(
-                f"the visual tokenizer {name} cannot do video: {rule}; choose a --model that can"
-            ) from error
+            rule = f"2 latent frames are {num_frames_of(2)} frames ({error}); choose a --model that can"
+            raise ValueError(f"the visual tokenizer {name} cannot do video: {rule}") from error
         self._has_video = True
 
     def prompt_ids(self, prompt: str, settings: Settings) -> Int[Tensor, " L"]:
@@ -332,24 +325,8 @@ class LumosPipeline(PipelineWords):
             raise ValueError("the prompt is empty; describe what is to be seen")
         return self._ids(prompt, settings)
 
-    def _ids(self, prompt: str, settings: Settings) -> Tensor:
-        text = prompt.encode("utf-8", "replace").decode("utf-8").strip()  # a lone surrogate is no text
-        ids = self.text.prompt_ids(
-            text, width=settings.width, height=settings.height, num_frames=settings.num_frames, fps=settings.fps
-        )
-        if ids and not 0 <= min(ids) <= max(ids) < self.vocab.size:
-            raise ValueError(
-                f"the text tokenizer makes id {max(ids)}, but the model knows ids 0..{self.vocab.size - 1}; use the "
-                "tokenizer of this model"
-            )
-        answer = sequence_length(0, (settings.num_latent_frames, *settings.grid))
-        longest = self.model.config.max_position_embeddings
-        if len(ids) + answer > longest:
-            rule = f"this model takes {longest} tokens, of which the frames need {answer}"
-            raise ValueError(
-                f"the prompt has {len(ids)} tokens; {rule}; shorten it, or ask for fewer or smaller frames"
-            )
-        return torch.tensor(ids, dtype=torch.long)
+    def _ids(self, text: str, settings: Settings) -> Tensor:
+        return prompt_ids(self.text, text, settings, config=self.model.config)
 
     def _clip(
         self,
@@ -419,20 +396,3 @@ def _put(part: LumosForCausalLM | VisualTokenizer, device: torch.device) -> None
     """Move a part; its tensors stay ordinary ones, which `torch.inference_mode` would not have."""
     with torch.inference_mode(False):
         part.to(device)  # type: ignore[arg-type]  # transformers' wrapper hides nn.Module.to
-
-
-def agreed_vocabulary(model: Vocab, text: Vocab) -> Vocab:
-    """The vocabulary of a model, with its codes in the order the tokenizer file names them; ValueError if they differ.
-
-    The tokenizer may know fewer tokens than the model has rows, but not more.
-    """
-    mine, other = model.to_dict(), text.to_dict()
-    compared = mine.keys() - {"code_table", "size", "num_numbers"}
-    differ = [
-        f"{name} {mine[name]} and {other[name]}" for name in mine if name in compared and mine[name] != other[name]
-    ]
-    if text.size > model.size:
-        differ.append(f"size {model.size} and {text.size}")
-    if differ:
-        raise ValueError(f"model and text tokenizer disagree ({', '.join(differ)}); use the tokenizer of this model")
-    return replace(model, code_table=text.code_table)

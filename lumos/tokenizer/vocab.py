@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from typing import Annotated, Any
 
@@ -189,3 +189,23 @@ class Vocab:
     @cached_property
     def _code_of_id(self) -> Tensor:
         return torch.argsort(self._id_of_code)
+
+
+def agreed_vocabulary(model: Vocab, text: Vocab) -> Vocab:
+    """Return the vocabulary of a model, its codes in the order in which the tokenizer file names them.
+
+    The tokenizer may know fewer tokens than the model has rows, but not more.
+
+    Raises:
+        ValueError: they differ otherwise.
+    """
+    mine, other = model.to_dict(), text.to_dict()
+    compared = mine.keys() - {"code_table", "size", "num_numbers"}
+    differ = [
+        f"{name} {mine[name]} and {other[name]}" for name in mine if name in compared and mine[name] != other[name]
+    ]
+    if text.size > model.size:
+        differ.append(f"size {model.size} and {text.size}")
+    if differ:
+        raise ValueError(f"model and text tokenizer disagree ({', '.join(differ)}); use the tokenizer of this model")
+    return replace(model, code_table=text.code_table)

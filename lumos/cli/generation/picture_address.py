@@ -1,4 +1,4 @@
-"""Pictures that are named by their address: fetched over https within bounds, and looked at, before they count as files.
+"""Pictures that are named by their address: fetched over https within bounds, and looked at before they are files.
 
 scheme      https alone, also where a redirect leads
 place       anywhere; but no server leads into the network of this machine: what it redirects to is public, or itself

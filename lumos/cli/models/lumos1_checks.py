@@ -8,13 +8,13 @@ from lumos.cli.models.kind import Model
 from lumos.hub.models import ModelFiles, weight_files
 from lumos.lumos1.config import LumosConfig, SamplerConfig
 from lumos.lumos1.model.modeling import LumosForCausalLM
-from lumos.lumos1.pipeline import agreed_vocabulary
 from lumos.lumos1.sampling.decode import generate_codes
 from lumos.lumos1.sampling.noise import GeneratorNoise
 from lumos.lumos1.sampling.settings import resolve_settings
 from lumos.media.inputs import choose_device, choose_dtype
 from lumos.tokenizer.text import TextTokenizer
 from lumos.tokenizer.visual import VisualTokenizer
+from lumos.tokenizer.vocab import agreed_vocabulary
 from xllmx.safe.safetensors_file import check_safetensors
 
 _SMALLEST_GRID = (4, 4)

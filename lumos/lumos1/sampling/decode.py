@@ -5,8 +5,7 @@ masked, as history of the next.
 """
 
 import dataclasses
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Generator, Sequence
 
 import torch
 from jaxtyping import Int
@@ -82,7 +81,7 @@ def generate(
 ) -> Generated:
     """Return the codes of the clips that are asked for, and how many passes of the model they took.
 
-    Interrupted, they are the frames that were finished, and no more.
+    Stopped by `on_refinement`, they are the frames that were finished, and no more.
 
     Args:
         model: in evaluation mode.
@@ -95,9 +94,8 @@ def generate(
     Raises:
         ValueError: a prompt too long for the model, codes that it does not have.
     """
-    hooks: dict[str, Any] = {"on_step": on_step, "on_refinement": on_refinement}
     finished = []
-    for frame in finished_frames(model, request, **hooks, graphs=graphs):
+    for frame in finished_frames(model, request, on_step=on_step, on_refinement=on_refinement, graphs=graphs):
         if (frame.codes == MASKED).any():  # stopped within it
             break
         finished.append(frame.codes)
@@ -115,7 +113,7 @@ def finished_frames(
     on_step: OnStep | None = None,
     on_refinement: OnRefinement | None = None,
     graphs: bool = False,
-) -> Iterator[FinishedFrame]:
+) -> Generator[FinishedFrame]:
     """Yield each latent frame as soon as it is finished, given ones included; see `generate`.
 
     Stopped within a frame, the last one holds codes that are still masked.

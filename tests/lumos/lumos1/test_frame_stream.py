@@ -1,5 +1,6 @@
 """`LumosPipeline.stream`: the frames of a call, one latent frame after another, and what is known meanwhile."""
 
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from PIL import Image
 
 from lumos.lumos1.pipeline import LumosPipeline
 from lumos.lumos1.sampling import decode
+from lumos.lumos1.sampling.frame_decoder import FrameDecoder
 from lumos.media.frame_stream import FrameStream
 from tests.model_folder import make_model_folder
 
@@ -57,6 +59,26 @@ def test_no_frame_is_made_before_it_is_asked_for(pipeline: LumosPipeline, monkey
     stream.close()
     assert list(stream) == []
     assert made == [0, 1]
+
+
+def test_a_closed_stream_lets_the_history_go(pipeline: LumosPipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    held: list[weakref.ref[FrameDecoder]] = []
+    read_text = FrameDecoder.read_text
+    monkeypatch.setattr(FrameDecoder, "read_text", lambda one: held.append(weakref.ref(one)) or read_text(one))
+    stream = pipeline.stream("a red circle", seed=1)
+    next(stream)
+    assert held[0]() is not None
+    stream.close()
+    assert held[0]() is None
+
+
+def test_who_shows_how_far_it_is_cannot_stop_it(pipeline: LumosPipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = pixels(pipeline("a red circle", seed=4).frames[0])
+    told: list[tuple[int, int]] = []
+    monkeypatch.setattr(pipeline, "on_refinement", lambda *one: told.append(one) or True)  # as `tqdm.update` answers
+    assert (pixels(list(pipeline.stream("a red circle", seed=4))) == whole).all()
+    assert (pixels(pipeline("a red circle", seed=4).frames[0]) == whole).all()
+    assert len(told) == 2 * 3 * 2
 
 
 def test_streams_may_be_taken_in_turn(pipeline: LumosPipeline) -> None:

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from lumos.lumos1.model.modeling import LumosForCausalLM
-from lumos.lumos1.pipeline import LumosPipeline, agreed_vocabulary
+from lumos.lumos1.pipeline import LumosPipeline
 from lumos.lumos1.sampling.settings import (
     FAST,
     RELEASED_DEFAULTS,
@@ -313,13 +313,6 @@ def test_what_cannot_be_had_is_named(folder: Path, options: dict[str, str], mess
 def test_the_model_samples_by_the_backend_that_is_asked_for(folder: Path) -> None:
     plain, chosen = (LumosPipeline.from_pretrained(folder, "cpu", **how) for how in ({}, {"attention_backend": "sdpa"}))
     assert (plain.model.attention_backend, chosen.model.attention_backend) == ("auto", "sdpa")
-
-
-def test_a_tokenizer_of_another_model_is_refused_and_its_order_of_codes_is_taken() -> None:
-    with pytest.raises(ValueError, match=r"disagree \(mask 9003 and 9100\)"):
-        agreed_vocabulary(Vocab(), Vocab(mask=9100))
-    table = tuple(reversed(range(65536, 65536 + 64000)))
-    assert agreed_vocabulary(Vocab(), Vocab(code_table=table)).code_table == table
 
 
 def test_settings_say_how_many_frames_come_out() -> None:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lumos.tokenizer.vocab import Vocab
+from lumos.tokenizer.vocab import Vocab, agreed_vocabulary
 
 # A vocabulary of other numbers, its codes in reverse order.
 REVERSED = Vocab(
@@ -62,3 +62,10 @@ def test_dict_round_trip(vocab):
 def test_wrong_values_are_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_a_tokenizer_of_another_model_is_refused_and_its_order_of_codes_is_taken() -> None:
+    with pytest.raises(ValueError, match=r"disagree \(mask 9003 and 9100\)"):
+        agreed_vocabulary(Vocab(), Vocab(mask=9100))
+    table = tuple(reversed(range(65536, 65536 + 64000)))
+    assert agreed_vocabulary(Vocab(), Vocab(code_table=table)).code_table == table

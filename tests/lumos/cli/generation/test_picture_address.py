@@ -160,7 +160,7 @@ def test_what_is_no_address_is_one_line_that_names_it(lumos: Lumos, address: str
 def test_no_redirect_leads_into_a_private_network(monkeypatch: pytest.MonkeyPatch, place: str) -> None:
     found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (one, 0)) for one in ("93.184.216.34", place)]
     monkeypatch.setattr(socket, "getaddrinfo", lambda host, port: found)
-    with pytest.raises(AnswerError, match="redirects to 'pictures.example', which is .*, within a private network"):
+    with pytest.raises(AnswerError, match=r"redirects to 'pictures\.example', which is .*, within a private network"):
         picture_address._check_public("pictures.example")
     monkeypatch.setattr(socket, "getaddrinfo", lambda host, port: found[:1])
     picture_address._check_public("pictures.example")
