@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lumos.cli.generation.options import DEFAULT_OUT
-from lumos.cli.jobs.outputs import FORMATS
+from lumos.cli.jobs.outputs import FORMATS, format_of
 from lumos.cli.jobs.prompts import MOST_SEEDS, Prompt, distinct, name_of, read_prompts, text_of
 from lumos.cli.models.kind import ModelKind
 from lumos.hub.bundled import bundled_model
@@ -213,7 +213,7 @@ def outputs_of(options: argparse.Namespace, prompts: Sequence[Prompt], *, image:
         ValueError: one file for several prompts, or a name of another format.
     """
     out = Path(options.out or DEFAULT_OUT)
-    suffix = out.suffix.removeprefix(".").lower()
+    suffix = format_of(out.name)
     if suffix in FORMATS and not out.is_dir():
         if len(prompts) > 1:
             raise ValueError(f"--out {out} is one file for {len(prompts)} outputs; give a folder")

@@ -22,6 +22,11 @@ FORMATS = (*VIDEO_FORMATS, *IMAGE_FORMATS)
 """What an output may be; the suffix of its name says which."""
 
 
+def format_of(name: str) -> str:
+    """Return what the suffix of an output's name says, one of `FORMATS` or another word."""
+    return Path(name).suffix.removeprefix(".").lower()
+
+
 @runtime_checkable
 class OutputFolder(Protocol):
     """Where finished outputs lie, each known by its name: `clip.mp4`, `00012/00003.png`."""

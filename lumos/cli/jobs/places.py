@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from lumos.cli.jobs.outputs import FORMATS, OutputFolder
+from lumos.cli.jobs.outputs import FORMATS, OutputFolder, format_of
 from lumos.cli.jobs.record import record_path
 from xllmx.place import Inputs, check_file, check_folder, check_text, inputs_of, nearest_folder
 
@@ -98,7 +98,7 @@ def _check_names(jobs: Sequence[Listed]) -> None:
     """Raises ValueError for a name of no known format, and for two jobs of one name."""
     seen: set[str] = set()
     for name in (job.name for job in jobs):
-        if Path(name).suffix.removeprefix(".") not in FORMATS:
+        if format_of(name) not in FORMATS:
             raise ValueError(f"{name} is of no known format; its name must end in {', '.join(FORMATS)}")
         if name in seen:
             raise ValueError(f"two prompts would go to {name}; give them other names")

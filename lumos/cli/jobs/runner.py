@@ -24,19 +24,17 @@ import torch
 from PIL import Image
 
 from lumos.cli.jobs.finished import finished_seed, free_name
-from lumos.cli.jobs.outputs import IMAGE_FORMATS, OutputFolder, move, placing, staging_folder
+from lumos.cli.jobs.outputs import IMAGE_FORMATS, OutputFolder, format_of, move, placing, staging_folder
 from lumos.cli.jobs.pictures import keep_picture, picture_entries
 from lumos.cli.jobs.places import check_places, named
 from lumos.cli.jobs.record import code_version, file_hash, record_path, write_record
+from lumos.cli.jobs.scale import check_scale, enlarged
 from lumos.cli.jobs.workers import ALONE, Worker, batches_of, share_of
 from lumos.media.inputs import choose_seeds
 from lumos.media.writing import write_image, write_video
 from xllmx.files import writing
 from xllmx.number_range import Range, check_numbers
 from xllmx.setting import SettingError
-
-MOST_SCALED_PX = 8192
-"""Of a side of what is written larger than it was made: what players and `lumos.media.video` take."""
 
 _SHOWN_FAULTS = 3
 
@@ -356,22 +354,15 @@ def _make(
 
 def _check_written(name: str, settings: Settings, *, scale: int) -> None:
     """Raises ValueError where what is made cannot be written under its name, or at its scale."""
-    if Path(name).suffix.removeprefix(".") in IMAGE_FORMATS and settings.num_output_frames > 1:
+    if format_of(name) in IMAGE_FORMATS and settings.num_output_frames > 1:
         raise ValueError(f"{name} is to hold {settings.num_output_frames} frames; use mp4, webm or gif, or one frame")
-    if scale > 1 and (side := max(settings.width, settings.height)) * scale > MOST_SCALED_PX:
-        fault = f"is {scale}, which makes {side * scale} pixels of a side of {side}"
-        raise SettingError("scale", f"{fault}; it must be at most {max(1, MOST_SCALED_PX // side)} here")
-
-
-def enlarged(frames: np.ndarray, scale: int) -> np.ndarray:
-    """Frames [F, H, W, 3] with every pixel as `scale` by `scale`."""
-    return frames.repeat(scale, axis=1).repeat(scale, axis=2)
+    check_scale(scale, width=settings.width, height=settings.height)
 
 
 def _write(folder: OutputFolder, one: Planned, pixels: np.ndarray, record: Mapping[str, Any], *, staging: Path) -> Path:
     """Where an output is, written and in place with its record."""
     made = staging / f"made{Path(one.job.name).suffix}"
-    if made.suffix.removeprefix(".") in IMAGE_FORMATS:
+    if format_of(one.job.name) in IMAGE_FORMATS:
         write_image(made, pixels[0])
     else:
         write_video(made, pixels, fps=one.settings.fps)

@@ -13,9 +13,10 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import torch
 
-from lumos.cli.jobs.outputs import staging_folder
+from lumos.cli.jobs.outputs import format_of, staging_folder
 from lumos.cli.jobs.record import code_version
-from lumos.cli.jobs.runner import Made, Plan, Planned, check_prompts, enlarged, put_in_place
+from lumos.cli.jobs.runner import Made, Plan, Planned, check_prompts, put_in_place
+from lumos.cli.jobs.scale import enlarged
 from lumos.media.frame_stream import FrameStream
 from lumos.media.inputs import choose_seeds
 from lumos.media.writing import growing_video
@@ -59,7 +60,7 @@ def check_streamable(plan: Plan) -> None:
         SettingError: one is no mp4, or several are to be made at once.
     """
     for one in plan.missing:
-        if not one.job.name.endswith(".mp4"):
+        if format_of(one.job.name) != "mp4":
             fault = f"is for mp4 files, and {one.job.name} is none; leave it out, or ask for a video in an .mp4"
             raise SettingError("stream", fault)
     if any(len(batch) > 1 for batch in plan.batches):
