@@ -70,8 +70,8 @@ class PipelineOutput:
         """Write the clips into files, each whole or not at all, and return where they are.
 
         Args:
-            path: ends in .mp4 or .gif, or for an image in .png or the like. Of several clips the names are numbered:
-                `kite-0.mp4`, `kite-1.mp4`, ...
+            path: ends in .mp4, .webm or .gif, or for an image in .png or the like. Of several clips the names are
+                numbered: `kite-0.mp4`, `kite-1.mp4`, ...
             index: the clip that is meant; None: all of them.
             fps: None: what each clip was made with.
 
@@ -88,7 +88,7 @@ class PipelineOutput:
         if len(wanted) == 1:
             places = {wanted[0]: path}
         for clip, place in places.items():
-            _write(place, clip_pixels(self.frames[clip]), fps=fps or self.settings[clip].fps)
+            _write(place, clip_pixels(self.frames[clip]), fps=self.settings[clip].fps if fps is None else fps)
         return list(places.values())
 
 
@@ -129,7 +129,7 @@ def _write(path: Path, pixels: np.ndarray, *, fps: Rate) -> None:
         write_video(path, pixels, fps=fps)
         return
     if len(pixels) > 1:
-        raise ValueError(f"cannot write {path}: the clip has {len(pixels)} frames; use .mp4 or .gif")
+        raise ValueError(f"cannot write {path}: the clip has {len(pixels)} frames; use .mp4, .webm or .gif")
     write_image(path, pixels[0])
 
 

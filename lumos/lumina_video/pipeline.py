@@ -219,7 +219,7 @@ class LuminaVideoPipeline(PipelineWords):
         negative_prompt: str | None = "",
         seed: int | None = None,
         generator: torch.Generator | None = None,
-        callback: OnStep | None = None,
+        callback: Callable[[int, Tensor], object] | None = None,
         **settings: Any,
     ) -> LateFrames:
         """The frames of one clip, an iterator; of this model they come all at once, at the end.

@@ -78,10 +78,7 @@ def video_writer(path: str | Path, *, fps: Rate) -> Iterator[Callable[[UInt8[np.
     Each frame is encoded when it is added: a video of any length takes the memory of a few frames. Raises `ValueError`
     as `write_video`, and for a frame of another size.
     """
-    path = Path(path)
-    if path.suffix.lower() != ".mp4":
-        raise ValueError(f"cannot write {path} frame by frame: use a file name that ends in .mp4")
-    rate = _rate(path, fps)
+    path, rate = Path(path), _rate_of_mp4(Path(path), fps)
     with replacing(path) as temporary, temporary.open("wb") as file, _adding(file, path, rate, {}) as add:
         yield add
 
@@ -94,8 +91,7 @@ def growing_video(path: str | Path, *, fps: Rate) -> Iterator[Callable[[UInt8[np
     frames behind, and the last ones are there when the context ends. On a failure the file is left as it is. Raises
     `ValueError` as `video_writer`.
     """
-    path = Path(path)
-    rate = _rate(path, fps)
+    path, rate = Path(path), _rate_of_mp4(Path(path), fps)
     with writing(path), path.open("wb", buffering=0) as file, _adding(file, path, rate, _FRAGMENTS) as add:
         yield add
 
@@ -122,6 +118,13 @@ def _adding(
         yield add
         if video is None:
             raise ValueError(f"cannot write {path}: there are no frames")
+
+
+def _rate_of_mp4(path: Path, fps: Rate) -> Fraction:
+    """The rate as a fraction; ValueError where no video can be written there frame by frame."""
+    if path.suffix.lower() != ".mp4":
+        raise ValueError(f"cannot write {path} frame by frame: use a file name that ends in .mp4")
+    return _rate(path, fps)
 
 
 def _rate(path: Path, fps: Rate) -> Fraction:

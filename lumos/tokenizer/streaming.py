@@ -10,6 +10,7 @@ has to be carried, so a frame costs what it costs within a clip, and is the same
 before.
 """
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -114,11 +115,11 @@ def carries_state(program: torch.jit.ScriptModule) -> bool:
     names = ("temporal_reach", "decoder", "fsq")
     if program.original_name != "DecoderHalf" or not all(hasattr(program, name) for name in names):
         return False
-    num_codes = int(program.fsq.levels.prod())
-    weight = program.decoder.project.weight
-    codes = torch.arange(48).mul(7919).remainder(num_codes).view(_PROBE).to(weight.device)
     stream = CarriedDecoding(program, Path())
     try:
+        weight = program.decoder.project.weight
+        num_codes = int(program.fsq.levels.prod())
+        codes = torch.arange(math.prod(_PROBE)).mul(7919).remainder(num_codes).view(_PROBE).to(weight.device)
         parts = torch.cat([stream(part) for part in codes.split(1, dim=1)], dim=2)
         whole = run_half(program, codes, Path()).float()
     except (ValueError, AttributeError):  # of the same names, but other modules

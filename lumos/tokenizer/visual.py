@@ -110,7 +110,7 @@ class VisualTokenizer:
         batch, _, height, width = codes.shape
         codes = codes.to(_placement(self._decoder)[0])
         pieces = []
-        for start, stop, first in _windows(codes.shape[1], _reach(self._decoder), self._window):
+        for start, stop, first in _windows(codes.shape[1], _overlap(self._decoder), self._window):
             piece = run_half(self._decoder, codes[:, first:stop], self._source / DECODER)
             num_frames = self.temporal_factor * (stop - first) - 3
             side = self.spatial_factor
@@ -142,7 +142,7 @@ class VisualTokenizer:
         place = self._source / DECODER
         if self.carries_state:
             return CarriedDecoding(self._decoder, place)
-        known = [frames for frames in (window, _reach(self._decoder)) if frames is not None]
+        known = [frames for frames in (window, _overlap(self._decoder)) if frames is not None]
         return RepeatedDecoding(self._decoder, place, history=min(known) if known else None)
 
 
@@ -175,6 +175,12 @@ def _reach(half: torch.jit.ScriptModule) -> int | None:
     if type(half.temporal_reach) is not int or half.temporal_reach < 0:
         raise ValueError(f"the visual tokenizer says temporal_reach {half.temporal_reach}; it must be 0 or more")
     return half.temporal_reach
+
+
+def _overlap(decoder: torch.jit.ScriptModule) -> int | None:
+    """Latent frames that are decoded again before new ones: one at least, as the first of all gives but one frame."""
+    reach = _reach(decoder)
+    return None if reach is None else max(1, reach)
 
 
 def _placement(half: torch.jit.ScriptModule) -> tuple[torch.device, torch.dtype]:

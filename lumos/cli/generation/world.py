@@ -93,4 +93,4 @@ def _sizes(model: Model, clips: Sequence[Planned]) -> list[tuple[int, int]]:
 
 
 def _shown(prompt: str) -> str:
-    return ascii(prompt) if len(prompt) <= _SHOWN_CHARACTERS else f"{ascii(prompt[:_SHOWN_CHARACTERS])[:-1]}...'"
+    return ascii(prompt if len(prompt) <= _SHOWN_CHARACTERS else f"{prompt[:_SHOWN_CHARACTERS]}...")

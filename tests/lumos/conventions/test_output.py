@@ -77,11 +77,12 @@ def test_an_image_is_saved_as_one(images: dict[str, Any], tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("form", "name", "options", "message"),
     [
-        ("pil", "x.png", {}, "cannot write .*x-0.png: the clip has .* frames; use .mp4 or .gif"),
+        ("pil", "x.png", {}, "cannot write .*x-0.png: the clip has .* frames; use .mp4, .webm or .gif"),
         ("pil", "x.avi", {}, "cannot write .*"),
         ("pil", "x", {}, "cannot write .*"),
         ("pil", "x.mp4", {"index": 2}, "index is 2, and there are 2 clips; count from 0"),
         ("pil", "x.mp4", {"fps": -3}, "fps is -3"),
+        ("pil", "x.mp4", {"fps": 0}, "fps is 0"),
         ("pil", 3, {}, "path is 3; it must be a text or a path"),
         ("latent", "x.mp4", {}, "the frames are latents, .* pipeline.decode"),
     ],

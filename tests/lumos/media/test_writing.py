@@ -146,6 +146,15 @@ def test_a_growing_mp4_can_be_played_on_its_way_and_ends_as_the_whole_one(tmp_pa
     assert numbers(read_clip(path, fps=6, duration=Fraction(20, 6))) == list(range(20))
 
 
+def test_a_file_that_grows_is_an_mp4(tmp_path: Path) -> None:
+    with (
+        pytest.raises(ValueError, match=r"frame by frame: use a file name that ends in .mp4"),
+        growing_video(tmp_path / "a.webm", fps=5) as add,
+    ):
+        add(numbered(1)[0])
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_stream_of_no_frames_or_of_two_sizes_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="there are no frames"), video_writer(tmp_path / "a.mp4", fps=5):
         pass

@@ -138,6 +138,38 @@ def test_a_decoder_of_our_modules_in_another_order_is_not_carried(
     assert not carries_state(torch.jit.script(DecoderHalf(make_network())))
 
 
+def test_a_decoder_of_our_names_and_other_parts_is_not_carried() -> None:
+    class DecoderHalf(torch.nn.Module):
+        temporal_reach: int
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.decoder, self.fsq, self.temporal_reach = torch.nn.Conv3d(1, 2, 1), torch.nn.ReLU(), 1
+
+        def forward(self, codes: Tensor) -> Tensor:
+            return self.decoder(self.fsq(codes))
+
+    assert not carries_state(torch.jit.script(DecoderHalf()))
+
+
+def test_a_decoder_that_looks_back_at_nothing_gives_all_frames_in_windows_and_streams(make_codes: Make) -> None:
+    class Unaware(torch.nn.Module):
+        temporal_reach: int
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.temporal_reach = 0
+
+        def forward(self, codes: Tensor) -> Tensor:
+            frames = (codes.float() / 60).repeat_interleave(4, 1).repeat_interleave(8, 2).repeat_interleave(8, 3)
+            return frames[:, None, 3:].expand(-1, 3, -1, -1, -1)
+
+    decoder = torch.jit.script(Unaware())
+    visual, codes = VisualTokenizer(decoder, decoder, window=2), make_codes(5)
+    assert visual.decode(codes).equal(decoder(codes))
+    assert streamed(visual, codes).equal(decoder(codes))
+
+
 def test_a_window_of_nothing_is_refused(visual: VisualTokenizer) -> None:
     with pytest.raises(ValueError, match="decode_window is 0; it must be at least 1 latent frame"):
         visual.stream(window=0)

@@ -47,6 +47,12 @@ def test_a_prompt_of_another_world_is_told_in_one_line(model: Path, capsys: pyte
     assert capsys.readouterr().err == ""
 
 
+def test_of_a_long_prompt_the_beginning_is_told_in_quotes(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*WORDS, "--model", "model", "--prompt", f"the dog's {'long ' * 20}tail", "--dry-run"]) == 0
+    said = capsys.readouterr().err
+    assert f'note: "the dog\'s {"long " * 10}..." names nothing' in said
+
+
 def test_of_several_prompts_it_is_counted_and_a_foreign_size_is_told(
     model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
