@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar
 
 from jaxtyping import Shaped
 from torch import Tensor
@@ -108,11 +108,11 @@ def with_return_dict(call: Callable[P, Output]) -> Callable[P, Output]:
     """Return the call with `return_dict`: False gives back the tuple `(frames,)` in place of an output."""
 
     @functools.wraps(call)
-    def answered(*args: P.args, **kwargs: P.kwargs) -> Output:
+    def answered(*args: P.args, **kwargs: P.kwargs) -> Any:  # whoever types the word knows that it is a tuple
         return_dict = kwargs.pop("return_dict", True)
         check_type("return_dict", return_dict, bool)
         output = call(*args, **kwargs)
-        return output if return_dict else cast(Output, (output.frames,))
+        return output if return_dict else (output.frames,)
 
     return answered
 
