@@ -1,4 +1,4 @@
-"""What is asked for: variants of a prompt (`--num`), enlarged outputs (`--scale`) and the formats of files, of a tiny random Lumos-1."""
+"""What is asked for: variants (`--num`), enlarged outputs (`--scale`), formats of files; of a tiny random Lumos-1."""
 
 import json
 from pathlib import Path
