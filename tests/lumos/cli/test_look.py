@@ -49,6 +49,7 @@ def test_a_sheet_is_written_where_it_is_asked_for(lumos: Lumos, clips: Path, ckp
     (["clips", "--device", "tpu"], "--device is 'tpu'"),
     (["clips", "--target_size", "64"], "unrecognized arguments: --target_size 64"),
     ([], "required: PATH"),
+    (["a.csv", "--num", "0"], "--num is 0; it must be a whole number of at least 1"),
     (["a.csv", "--media", "clips"], "--media is for sets and outputs, and a.csv is a CSV"),
 ])  # fmt: skip
 def test_what_is_wrong_is_said_in_one_line(lumos: Lumos, clips: Path, words: list[str], message: str) -> None:
@@ -81,11 +82,14 @@ def test_a_csv_goes_to_the_dry_run_of_pre_tokenisation(lumos: Lumos, monkeypatch
     rest = ["--target_size", "64", "--to", "codes"]
     assert lumos("look", "a.csv", "--out", "b.png", "--num", "3", *rest, "--model=m")[0] == 1
     assert lumos("look", *rest, "b.csv", "--num", "4")[0] == 1
+    assert lumos("look", "c.csv", "--to=latents", "--model", "m")[0] == 1
     made = ["--dry_run", "--sheet_clips=3", "--sheet=b.png", "--visual_tokenizer=m"]
-    assert seen == [["--input_file=a.csv", *made, *rest], ["--input_file=b.csv", "--dry_run", *rest]]
+    assert seen[:2] == [["--input_file=a.csv", *made, *rest], ["--input_file=b.csv", "--dry_run", *rest]]
+    assert seen[2] == ["--input_file=c.csv", "--dry_run", "--vae=m", "--to=latents"]
 
 
 def test_words_before_and_after_a_csv_are_told_apart() -> None:
-    assert look.split_words(["set", "--num", "2"]) == (["set", "--num", "2"], [])
+    for words in (["set", "--num", "2"], ["set", "--out", "a.csv"]):
+        assert look.split_words(words) == (words, [])
     mine, theirs = ["A.CSV", "--debug"], ["--target_size", "64"]
-    assert look.split_words([*theirs, *mine]) == (mine, theirs)
+    assert look.split_words([*theirs, *mine]) == (mine, [*theirs, "--debug"])
