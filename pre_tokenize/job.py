@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from lumos.hub.hashes import sha256_of
 from lumos.hub.models import DEFAULT_MODEL, ckpts_root, find_folder
 from lumos.lumina_video.data.latents import VAEIdentity
 from lumos.lumina_video.made_for import made_for as lumina_made_for
@@ -22,7 +23,6 @@ from lumos.tokenizer.visual import VisualTokenizer
 from pre_tokenize.codes import ClipFrames, Codes, Target
 from pre_tokenize.encode import Limits, Product, Reader
 from pre_tokenize.latents import LatentFrames, Latents, LatentTarget
-from pre_tokenize.ledger import sha256_of
 from pre_tokenize.sizes import complete, read_sizes
 from xllmx.setting import SettingError
 

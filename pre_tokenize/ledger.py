@@ -11,7 +11,6 @@ A row is done when it lies in the range of a shard that has its name, and a shar
 is whole: so whenever the process dies, each row is either done, with its clip or its reason, or not begun.
 """
 
-import hashlib
 import json
 import re
 from collections import Counter
@@ -209,12 +208,6 @@ def summary(report: Mapping[str, Any]) -> str:
         + ("; " + ", ".join(f"{size}: {count}" for size, count in report["sizes"].items()) if report["sizes"] else "")
         + (f"; {report['num_decoded']} decoded again: {report['psnr_db']:.1f} dB" if "psnr_db" in report else "")
     )
-
-
-def sha256_of(path: Path) -> str:
-    """The hash of a file, by which a manifest knows what the clips were made with."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

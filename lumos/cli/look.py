@@ -88,6 +88,8 @@ def run(options: argparse.Namespace) -> int:
             raise ValueError("--num is 0, and --out wants pictures; give at least 1")
     looks = {"codes": look_at_code_clips, "latents": look_at_latent_clips, "outputs": look_at_outputs}
     report = looks[kind](found, request)
+    if options.out is not None:
+        check_sheet(options.out, inputs={f"one of the outputs ({file})": file for file in report.files})
     print("\n".join(report.lines))
     if options.out is None:
         return 0

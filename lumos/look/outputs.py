@@ -26,6 +26,8 @@ _PATTERNS = ("*", "*/samples/*")
 """Where outputs lie in a folder: in itself, or, as GenEval wants it, in one for each prompt."""
 _MOST_FILES, _MOST_FRAMES, _MOST_SIZES = 100_000, 2000, 12
 _SIDE_PX = 512
+_MOST_COUNT = 10**6
+"""Pixels or frames, of which a record that says more says nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +56,8 @@ class Output:
     @property
     def size(self) -> tuple[str, int | str, int | str]:
         """Size, frames and frames per second, as they are recorded."""
-        width, height, frames, fps = map(self.count, ("width", "height", "num_frames", "fps"))
+        found = map(self.count, ("width", "height", "num_frames", "fps"))
+        width, height, frames, fps = (value if value and 0 < value < _MOST_COUNT else None for value in found)
         return f"{width}x{height}" if width and height else "?", frames or "?", (fps or "?") if frames != 1 else "-"
 
 
@@ -88,7 +91,8 @@ def look_at_outputs(path: Path, request: LookRequest) -> Report:
     if faults:
         lines.append(line("damaged", f"{len(faults):,} of {len(shown):,} looked into: {printable(faults[0], 200)}"))
     lines += ["", *_named([outputs[place] for place in shown])] if shown else []
-    return Report(lines=lines, cards=cards, title=f"{path}: {plural(len(outputs), 'output')}")
+    title = f"{path}: {plural(len(outputs), 'output')}"
+    return Report(lines=lines, cards=cards, title=title, files=[one.file for one in outputs])
 
 
 def _media_in(folder: Path) -> Iterator[Path]:

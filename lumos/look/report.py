@@ -40,6 +40,8 @@ class Report:
     """For a sheet; none where nothing was to be shown."""
     title: str = ""
     """Of the sheet."""
+    files: Sequence[Path] = field(default_factory=list)
+    """What was looked at, of which a sheet may replace nothing."""
 
 
 def spread_places(num: int, most: int) -> list[int]:

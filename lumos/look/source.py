@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 from jaxtyping import UInt8
 
+from lumos.look.pair import NOT_FOUND
 from lumos.look.provenance import Provenance
 from lumos.lumina_video.data.latents import LatentClip, VAEIdentity
 from lumos.lumina_video.encoding.clip_frames import clip_frames
@@ -83,7 +84,7 @@ def _read(name: str, made: Provenance, read: Callable[..., np.ndarray]) -> Sourc
     if name.endswith(".pkl"):
         return Source(fault="no record names its source")
     if (path := made.find(name)) is None:
-        return Source(fault="source not found")
+        return Source(fault=NOT_FOUND)
     try:
         return Source(frames=read(path))
     except MediaError as error:

@@ -71,9 +71,12 @@ def test_outputs_that_cannot_be_shown_leave_no_sheet(lumos: Lumos, tmp_path: Pat
 def test_an_output_may_not_be_written_over(lumos: Lumos, tmp_path: Path) -> None:
     write_image(tmp_path / "a.png", np.zeros((8, 16, 3), np.uint8))
     (tmp_path / "a.png.json").write_text(json.dumps({"prompt": "mine"}))
-    status, _, error = lumos("look", "a.png", "--out", "a.png")
-    assert status == 2
-    assert "a.png" in error
+    for path in ("a.png", "."):
+        status, _, error = lumos("look", path, "--out", "a.png")
+        assert status == 2
+        assert "a.png" in error
+    assert lumos("look", ".", "--out", "sheet.png")[0] == 0
+    assert lumos("look", ".", "--out", "sheet.png")[0] == 0  # it has no record, and is none of the outputs
 
 
 def test_a_csv_goes_to_the_dry_run_of_pre_tokenisation(lumos: Lumos, monkeypatch: pytest.MonkeyPatch) -> None:

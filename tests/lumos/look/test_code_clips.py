@@ -84,7 +84,7 @@ def test_what_no_record_tells_is_taken_for_the_likeliest_and_said(tmp_path: Path
     assert "taken for lumos-tiny's: no record says which made the codes" in look(tmp_path / "set", ckpts)
     with ClipWriter(tmp_path / "other") as writer:
         writer.add(clip_of(np.full((3, 8, 12), 60), caption="a"))
-    assert "code 60 is of none that is here; lumos download cosmos" in look(tmp_path / "other", ckpts)
+    assert "none that is here has code 60; lumos download cosmos" in look(tmp_path / "other", ckpts)
 
 
 def test_only_some_clips_are_read_and_shown_where_there_are_many(tmp_path: Path, ckpts: Path) -> None:
@@ -108,6 +108,7 @@ def test_released_samples_are_read_with_the_ids_that_fit(tmp_path: Path, ckpts: 
     assert "1 clip of codes" in said
     assert "captions    all empty: nothing says what the clips show" in said
     assert "[no record names its source]" in said
+    assert "PSNR        not known: no source can be compared; below stands why" in said
     assert "codes       60 of 60 (100%) used" in said
 
 
