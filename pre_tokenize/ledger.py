@@ -27,7 +27,7 @@ from lumos.lumos1.data.shards import CLIPS
 from lumos.lumos1.sequence import SPATIAL_FACTOR
 from lumos.media.decoded import LEAST_PSNR_DB, DecodedSample, footer_of, said_in_index
 from lumos.media.files import replacing, require_folder
-from lumos.media.frames import MISSING
+from lumos.media.frames import MISSING, TOO_SMALL
 from lumos.media.made_for import buckets
 from lumos.media.parquet_rows import ParquetRows, RowForm, rows_metadata
 from xllmx.run.lock import HeldError, locked
@@ -194,7 +194,9 @@ def likely_cause(report: Mapping[str, Any]) -> str:
         return f"{said}; is the column text the one with the captions?"
     if reason == MISSING:
         return f"{said}; {example!r:.120}: paths count from the CSV's folder, or else from the working directory"
-    return f"{said}; {example!r:.120} is the first of them; report.json has every row"
+    if reason == TOO_SMALL:
+        return f"{said}; none is ever scaled up, give a smaller --size or --target_size"
+    return f"{said}; {example!r:.120} is the first of them"
 
 
 def summary(report: Mapping[str, Any]) -> str:
