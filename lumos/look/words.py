@@ -75,6 +75,18 @@ def columns(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]
     return [_INDENT + row for row in joined]
 
 
+def counts_table(heads: Sequence[str], rows: Sequence[Sequence[object]], *, most: int = 12) -> list[str]:
+    """A table of kinds, whose last column counts: the first of them, and in one line how many there are of the others.
+
+    >>> counts_table(["size", "clips"], [["64x64", 9], ["96x64", 3], ["64x96", 2]], most=1)
+    ['   size  clips', '  64x64      9', '              and 5 clips of 2 other kinds']
+    """
+    rest = rows[most:]
+    others = f"and {plural(sum(int(str(row[-1])) for row in rest), heads[-1].removesuffix('s'))}"
+    more = [line("", f"{others} of {plural(len(rest), 'other kind')}")] if rest else []
+    return [*columns(heads, rows[:most]), *more]
+
+
 def share(part: float) -> str:
     """A share in percent.
 

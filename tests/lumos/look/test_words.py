@@ -4,10 +4,10 @@ import doctest
 
 import pytest
 
-from lumos.look import report, sheet, words
+from lumos.look import places, words
 
 
-@pytest.mark.parametrize("module", [words, report, sheet])
+@pytest.mark.parametrize("module", [words, places])
 def test_the_examples_hold(module: object) -> None:
     found = doctest.testmod(module)
     assert found.attempted >= 1
