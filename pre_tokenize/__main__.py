@@ -163,7 +163,7 @@ def option_parser() -> argparse.ArgumentParser:
     add("--visual_tokenizer", help="codes: a folder, Cosmos-Tokenizer-DV4x8x8 or a model's name (lumos-tiny)")
     add("--text_tokenizer", help="codes: text_tokenizer.json; the same model's if not given")
     add("--cosmos_dtype", choices=[*DTYPES, TF32], help="codes: precision of the tokenizer; its own if not given")
-    add("--vae", help="latents: folder of the VAE, or of the model that has it")
+    add("--vae", help="latents: folder of the VAE, or of the model that has it, or its name")
     add("--vae_dtype", choices=list(DTYPES), help="latents: precision of the VAE (float32)")
     add("--device", help="cuda when there is one, else cpu")
     add("--batch_size", type=int, help="clips of equal size encoded together: 8 images, 1 video")

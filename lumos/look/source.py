@@ -43,7 +43,7 @@ def code_source(clip: Clip, made: Provenance) -> Source:
     num = clip.fps * clip.duration
     if num_latent_frames(num) != T or num * size[0] * size[1] > MOST_PIXELS:
         return Source(fault="source not compared: the clip has other frames than its rate and duration say")
-    if num == 1:
+    if num == 1 and made.text("modality") != "video":
         return _read(clip.source, made, lambda path: crop_to_bucket(read_image(path)[None], size))
     how = partial(read_clip, fps=clip.fps, duration=clip.duration, size=size, frame_choice=_choice(made))
     return _read(clip.source, made, how)

@@ -15,6 +15,7 @@ from lumos.lumos1.data.released_writing import sample_of
 from lumos.lumos1.data.writing import ClipWriter
 from lumos.lumos1.sequence import Clip
 from lumos.tokenizer.text import TextTokenizer
+from pre_tokenize import __main__ as pre_tokenize
 from tests.lumos.lumos1.data.test_clips import make_clip
 
 
@@ -41,6 +42,13 @@ def test_a_set_is_counted_decoded_and_put_beside_its_sources(coded: Path, ckpts:
     assert [[strip.label for strip in card.strips] for card in report.cards] == [["source", "decoded"]] * 3
     assert [card.text for card in report.cards] == ["a red box", "a blue box", "a red box"]
     assert "64x32 · 8 frames · 4 fps · " in report.cards[0].note
+
+
+def test_a_video_of_one_frame_is_read_as_a_video(table: Path, ckpts: Path, tmp_path: Path) -> None:
+    fixed = ["--modality", "video", "--target_size", "64", "--target_fps", "1", "--target_duration", "1"]
+    words = ["--input_file", str(table), "--output_dir", str(tmp_path / "coded"), *fixed]
+    assert pre_tokenize.main([*words, "--visual_tokenizer", str(ckpts / "lumos-tiny")]) == 0
+    assert " dB, mean of 3 clips beside their sources" in look(tmp_path / "coded", ckpts)
 
 
 def test_a_set_that_is_not_finished_is_looked_at_too(coded: Path, ckpts: Path) -> None:
