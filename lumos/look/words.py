@@ -42,7 +42,7 @@ def number(value: int | float | np.number) -> str:
     >>> [number(value) for value in (12345, 2.5, 0.03125)]
     ['12,345', '2.5', '0.0312']
     """
-    return f"{int(value):,}" if float(value).is_integer() and abs(value) < _MOST_WHOLE else f"{value:.3g}"
+    return f"{int(value):,}" if float(value).is_integer() and abs(float(value)) < _MOST_WHOLE else f"{value:.3g}"
 
 
 def plural(count: int, word: str) -> str:
