@@ -191,7 +191,9 @@ def _latents(options: argparse.Namespace) -> Job:
 
 
 def vae_of(path: str | Path) -> tuple[Path, VAEIdentity]:
-    """The folder of a VAE, given itself, the folder of its model or that one's name, and which VAE it is; its weights are not loaded.
+    """The folder of a VAE and which VAE it is; its weights are not loaded.
+
+    `path` is that folder, the folder of its model, or the name of that model or folder among the checkpoints.
 
     Raises:
         ValueError: there is none, or it is damaged.

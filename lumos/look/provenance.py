@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from lumos.media.data_yaml import entries_of
 from lumos.media.decoded import is_psnr
@@ -111,4 +111,4 @@ def _counts(said: Any) -> dict[str, int]:
 def _measured(indices: Sequence[Mapping[str, Any]]) -> list[tuple[int, float]]:
     """How many clips each index says were decoded, and their mean PSNR."""
     pairs = [(index.get("num_decoded"), index.get("psnr_db")) for index in indices]
-    return [(num, float(db)) for num, db in pairs if type(num) is int and num > 0 and is_psnr(db)]
+    return [(num, float(cast(float, db))) for num, db in pairs if type(num) is int and num > 0 and is_psnr(db)]
