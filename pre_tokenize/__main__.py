@@ -34,7 +34,9 @@ _SAID = ("size", "target_size", "target_fps", "target_duration", "most_seconds",
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status (`lumos.cli.exit_status`) of one process: 1 where it had all rows and none gave a clip."""
-    again = "stopped; run the same command again to go on"
+    words = sys.argv[1:] if arguments is None else arguments
+    is_dry = any(word in ("--dry_run", "--dry-run") for word in words)
+    again = "stopped" if is_dry else "stopped; run the same command again to go on"
     return status_of("pre_tokenize", lambda: _main(arguments), words=arguments, stopped=again)
 
 
@@ -48,10 +50,8 @@ def _main(arguments: Sequence[str] | None) -> int:
     # Of several processes concat_record says it, of all rows.
     alone = options.splits == options.all_tasks == 1 or options.dry_run
     if alone and not report["clips"]:
-        cause = likely_cause(report)
-        if options.dry_run:  # which writes no report, and has named the rows
-            cause = cause.removesuffix("; report.json has every row")
-        print(f"pre_tokenize: there is no clip: {cause}", file=sys.stderr)
+        more = "" if options.dry_run else f"; {REPORT} has every row"
+        print(f"pre_tokenize: there is no clip: {likely_cause(report)}{more}", file=sys.stderr)
         return CHECK_FAILED
     return 0
 
@@ -163,7 +163,7 @@ def option_parser() -> argparse.ArgumentParser:
     add("--visual_tokenizer", help="codes: a folder, Cosmos-Tokenizer-DV4x8x8 or a model's name (lumos-tiny)")
     add("--text_tokenizer", help="codes: text_tokenizer.json; the same model's if not given")
     add("--cosmos_dtype", choices=[*DTYPES, TF32], help="codes: precision of the tokenizer; its own if not given")
-    add("--vae", help="latents: folder of the VAE, or of the model that has it")
+    add("--vae", help="latents: folder of the VAE, or of the model that has it, or its name")
     add("--vae_dtype", choices=list(DTYPES), help="latents: precision of the VAE (float32)")
     add("--device", help="cuda when there is one, else cpu")
     add("--batch_size", type=int, help="clips of equal size encoded together: 8 images, 1 video")

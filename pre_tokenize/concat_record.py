@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         report = concat(folder)
         print(f"{folder / INDEX_NAME}: {summary(report)}")
         if not report["clips"]:
-            print(f"concat_record: there is no clip: {likely_cause(report)}", file=sys.stderr)
+            print(f"concat_record: there is no clip: {likely_cause(report)}; {REPORT} has every row", file=sys.stderr)
             return CHECK_FAILED
         if record:
             num = write_record(folder, record, rank=_ranks(folder)[0], text_tokenizer=options.text_tokenizer)

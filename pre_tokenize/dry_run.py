@@ -12,7 +12,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from lumos.look.sheet import Card, Strip, shown_places, strip_of, write_sheet
+from lumos.look.places import spread_places
+from lumos.look.sheet import Card, Strip, strip_of, write_sheet
 from lumos.look.words import columns, line, plural, printable, spread, tail
 from pre_tokenize.encode import Reader, read_items
 from pre_tokenize.ledger import Skip
@@ -76,7 +77,7 @@ class DryRun:
 
     def shown(self) -> list[Kept]:
         """At most `most_shown` kept rows, spread from the first to the last."""
-        return [self._shown[place] for place in shown_places(len(self._shown), self.most_shown)]
+        return [self._shown[place] for place in spread_places(len(self._shown), self.most_shown)]
 
     def report(self) -> dict[str, Any]:
         """The counts that a pre-tokenisation of these rows would report (`Ledger.report`)."""

@@ -9,7 +9,8 @@ from typing import Any
 
 import torch
 
-from lumos.hub.models import DEFAULT_MODEL, ckpts_root, find_folder
+from lumos.hub.hashes import sha256_of
+from lumos.hub.models import DEFAULT_MODEL, ckpts_root, find_folder, named_folder
 from lumos.lumina_video.data.latents import VAEIdentity
 from lumos.lumina_video.made_for import made_for as lumina_made_for
 from lumos.lumina_video.vae import WEIGHTS, CogVideoXVAE
@@ -22,7 +23,6 @@ from lumos.tokenizer.visual import VisualTokenizer
 from pre_tokenize.codes import ClipFrames, Codes, Target
 from pre_tokenize.encode import Limits, Product, Reader
 from pre_tokenize.latents import LatentFrames, Latents, LatentTarget
-from pre_tokenize.ledger import sha256_of
 from pre_tokenize.sizes import complete, read_sizes
 from xllmx.setting import SettingError
 
@@ -91,9 +91,11 @@ def job_of(options: argparse.Namespace) -> Job:
 def _made_for(options: argparse.Namespace) -> MadeFor | None:
     """The clips that the model is made for whose tokenizer or VAE is used; None of a tokenizer that is no model's."""
     if options.to == "latents":
-        folder = Path(options.vae or "")
+        if not options.vae:
+            return None
+        folder = named_folder(options.vae)
         folder = folder.parent if folder.name == "vae" else folder
-        return lumina_made_for(folder, name=str(folder)) if options.vae else None
+        return lumina_made_for(folder, name=str(folder))
     name = options.visual_tokenizer or DEFAULT_MODEL
     visual, _ = tokenizer_files(name, options.text_tokenizer)
     named = find_folder(name, ckpts_root())
@@ -189,12 +191,14 @@ def _latents(options: argparse.Namespace) -> Job:
 
 
 def vae_of(path: str | Path) -> tuple[Path, VAEIdentity]:
-    """The folder of a VAE, given itself or the folder of its model, and which VAE it is; its weights are not loaded.
+    """The folder of a VAE and which VAE it is; its weights are not loaded.
+
+    `path` is that folder, the folder of its model, or the name of that model or folder among the checkpoints.
 
     Raises:
         ValueError: there is none, or it is damaged.
     """
-    folder = Path(path)
+    folder = named_folder(path)
     if not (folder / WEIGHTS).is_file() and (folder / "vae" / "config.json").is_file():
         folder = folder / "vae"
     vae = CogVideoXVAE.without_weights(folder)

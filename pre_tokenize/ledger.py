@@ -11,7 +11,6 @@ A row is done when it lies in the range of a shard that has its name, and a shar
 is whole: so whenever the process dies, each row is either done, with its clip or its reason, or not begun.
 """
 
-import hashlib
 import json
 import re
 from collections import Counter
@@ -28,7 +27,7 @@ from lumos.lumos1.data.shards import CLIPS
 from lumos.lumos1.sequence import SPATIAL_FACTOR
 from lumos.media.decoded import LEAST_PSNR_DB, DecodedSample, footer_of, said_in_index
 from lumos.media.files import replacing, require_folder
-from lumos.media.frames import MISSING
+from lumos.media.frames import MISSING, TOO_SMALL
 from lumos.media.made_for import buckets
 from lumos.media.parquet_rows import ParquetRows, RowForm, rows_metadata
 from xllmx.run.lock import HeldError, locked
@@ -195,7 +194,9 @@ def likely_cause(report: Mapping[str, Any]) -> str:
         return f"{said}; is the column text the one with the captions?"
     if reason == MISSING:
         return f"{said}; {example!r:.120}: paths count from the CSV's folder, or else from the working directory"
-    return f"{said}; {example!r:.120} is the first of them; report.json has every row"
+    if reason == TOO_SMALL:
+        return f"{said}; none is ever scaled up, give a smaller --size or --target_size"
+    return f"{said}; {example!r:.120} is the first of them"
 
 
 def summary(report: Mapping[str, Any]) -> str:
@@ -209,12 +210,6 @@ def summary(report: Mapping[str, Any]) -> str:
         + ("; " + ", ".join(f"{size}: {count}" for size, count in report["sizes"].items()) if report["sizes"] else "")
         + (f"; {report['num_decoded']} decoded again: {report['psnr_db']:.1f} dB" if "psnr_db" in report else "")
     )
-
-
-def sha256_of(path: Path) -> str:
-    """The hash of a file, by which a manifest knows what the clips were made with."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from lumos.hub.hashes import sha256_of
 from lumos.hub.models import SHARED_TEXT_TOKENIZER, TEXT_TOKENIZER, ckpts_root
 from lumos.lumos1.data.clips import ClipDataset
 from lumos.lumos1.data.released_writing import write_released
@@ -13,7 +14,7 @@ from lumos.lumos1.data.shards import CLIPS
 from lumos.media.parquet_rows import INDEX_NAME, decoded_in, files_of_index, num_rows
 from lumos.tokenizer.text import TextTokenizer
 from lumos.tokenizer.vocab import Vocab
-from pre_tokenize.ledger import MANIFEST, UNSAID, read_manifest, sha256_of
+from pre_tokenize.ledger import MANIFEST, UNSAID, read_manifest
 from xllmx.files import write_text
 from xllmx.safe.json_text import json_lines, read_object, read_text, without_cut_line
 

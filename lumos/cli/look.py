@@ -3,15 +3,17 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from lumos.cli.exit_status import CHECK_FAILED
 from lumos.cli.interrupt import loading
 from lumos.cli.option import add_ckpts
+from xllmx.number_range import Range, check_number
 
 _NAMES_OF_TABLES = {"num": "--sheet_clips", "out": "--sheet", "model": "--visual_tokenizer", "device": "--device"}
-"""Option of this command -> that of `python -m pre_tokenize --dry_run`."""
+"""Option of this command -> that of `python -m pre_tokenize --dry_run`, for codes."""
 _OF_SETS = ("read", "media", "ckpts")
 
 
@@ -42,14 +44,16 @@ def split_words(words: Sequence[str]) -> tuple[list[str], list[str]]:
     >>> split_words(["a.csv", "--out", "a.png", "--target_size", "64"])
     (['a.csv', '--out', 'a.png'], ['--target_size', '64'])
     """
-    tables = [place for place, word in enumerate(words) if word.lower().endswith(".csv")]
+    own = [f"--{name}" for name in (*_NAMES_OF_TABLES, *_OF_SETS)]
+    before = [None, *words]
+    tables = [n for n, word in enumerate(words) if word.lower().endswith(".csv") and before[n] not in own]
     if not tables:
         return list(words), []
     words = [words[tables[0]], *words[: tables[0]], *words[tables[0] + 1 :]]
     mine, theirs, place = [words[0]], [], 1
-    own = [f"--{name}" for name in (*_NAMES_OF_TABLES, *_OF_SETS)]
     while place < len(words):
         word = words[place]
+        theirs += [word] if word == "--debug" else []
         if word in ("-h", "--help", "--debug") or word.partition("=")[0] in own:
             count = 2 if word in own else 1
             mine += words[place : place + count]
@@ -84,6 +88,8 @@ def run(options: argparse.Namespace) -> int:
             raise ValueError("--num is 0, and --out wants pictures; give at least 1")
     looks = {"codes": look_at_code_clips, "latents": look_at_latent_clips, "outputs": look_at_outputs}
     report = looks[kind](found, request)
+    if options.out is not None:
+        check_sheet(options.out, inputs={f"one of the outputs ({file})": file for file in report.files})
     print("\n".join(report.lines))
     if options.out is None:
         return 0
@@ -99,11 +105,20 @@ def _run_table(options: argparse.Namespace) -> int:
     """What pre-tokenisation would make of a CSV, by its own dry run."""
     from lumos.cli.tokenize import run as tokenize
 
+    if options.num is not None:
+        check_number("--num", int, options.num, Range(1, 400))
+    names = {**_NAMES_OF_TABLES, "model": _decoder_option(options.of_tokenize)}
     for name in _OF_SETS:
         if getattr(options, name) is not None:
             raise ValueError(f"--{name} is for sets and outputs, and {options.path} is a CSV; leave it out")
     words = [f"--input_file={options.path}", "--dry_run"]
-    for name, theirs in _NAMES_OF_TABLES.items():
+    for name, theirs in names.items():
         if (value := getattr(options, name)) is not None and (name != "num" or options.out is not None):
             words.append(f"{theirs}={value}")
     return tokenize([*words, *options.of_tokenize])
+
+
+def _decoder_option(words: Sequence[str]) -> str:
+    """The option of pre-tokenisation that names a model, with these other words of its command line."""
+    told = " ".join(words).replace("=", " ").split()
+    return "--vae" if ("--to", "latents") in pairwise(told) else "--visual_tokenizer"

@@ -23,7 +23,7 @@ def keep_hash(path: Path, *, sha256: str | None = None) -> None:
         kept = _read(path.parent)
     except ValueError:  # a damaged list is made anew: that is what downloading again is for
         kept = {}
-    kept[path.name] = {"size": path.stat().st_size, "sha256": sha256 or _sha256(path)}
+    kept[path.name] = {"size": path.stat().st_size, "sha256": sha256 or sha256_of(path)}
     with atomic_path(path.parent / HASHES) as temporary:
         temporary.write_text(json.dumps(dict(sorted(kept.items())), indent=2) + "\n", encoding="utf-8")
 
@@ -43,7 +43,7 @@ def check_hash(path: Path) -> None:
     size = path.stat().st_size
     if size != entry["size"]:
         fault = f"it has {size} bytes and had {entry['size']}"
-    elif _sha256(path) != entry["sha256"]:
+    elif sha256_of(path) != entry["sha256"]:
         fault = "its SHA-256 is another"
     else:
         return
@@ -66,6 +66,7 @@ def _read(folder: Path) -> dict[str, Any]:
     return read_object(path, remedy="delete it, or download the folder again")
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, as hex digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -11,12 +11,13 @@ from tqdm import tqdm
 
 from lumos.look.captions import caption_lines
 from lumos.look.pair import Pair, pair_lines, psnr_lines
+from lumos.look.places import spread_places
 from lumos.look.provenance import Provenance, provenance_of, unfinished_shards
-from lumos.look.report import LookRequest, Report, spread_places
+from lumos.look.report import LookRequest, Report
 from lumos.look.set_lines import damaged_lines, head_lines, made_lines, read_line
 from lumos.look.source import MOST_PIXELS, Source, code_source
 from lumos.look.tokenizer_choice import Chosen, TokenizerChoice, choose_tokenizer, tokenizers_here
-from lumos.look.words import columns, line, number, plural, printable, share, spread
+from lumos.look.words import counts_table, line, number, plural, printable, share, spread
 from lumos.lumos1.data.clips import ClipDataset
 from lumos.lumos1.data.shards import ClipShards
 from lumos.lumos1.sequence import SPATIAL_FACTOR, Clip, num_frames_of, num_latent_frames
@@ -26,7 +27,6 @@ from lumos.tokenizer.visual import VisualTokenizer
 from lumos.tokenizer.vocab import Vocab
 
 _CODES = 2**16
-_MOST_SIZES = 12
 
 Clips = ClipDataset | ClipShards
 
@@ -134,15 +134,11 @@ def _lines(clips: Clips, seen: _Seen, chosen: Chosen) -> list[str]:
 
 def _size_lines(shapes: Sequence[tuple[int, ...]]) -> list[str]:
     """A table of the sizes, the commonest first."""
-    counts = Counter(shapes).most_common()
     rows = []
-    for (T, H, W, fps, duration), count in counts[:_MOST_SIZES]:
+    for (T, H, W, fps, duration), count in Counter(shapes).most_common():
         size = f"{W * SPATIAL_FACTOR}x{H * SPATIAL_FACTOR}"
         rows.append((size, _num_frames(T, fps, duration), fps, duration, count))
-    more = sum(count for _, count in counts[_MOST_SIZES:])
-    lines = [*columns(("size", "frames", "fps", "seconds", "clips"), rows)]
-    lines += [line("", f"and {plural(more, 'clip')} of {len(counts) - _MOST_SIZES} other shapes")] if more else []
-    return [*lines, ""]
+    return [*counts_table(("size", "frames", "fps", "seconds", "clips"), rows), ""]
 
 
 def _num_frames(T: int, fps: int, duration: int) -> int:

@@ -11,20 +11,19 @@ from tqdm import tqdm
 
 from lumos.look.captions import caption_lines
 from lumos.look.pair import Pair, pair_lines, psnr_lines
+from lumos.look.places import spread_places
 from lumos.look.provenance import Provenance, provenance_of, unfinished_shards
-from lumos.look.report import LookRequest, Report, spread_places
+from lumos.look.report import LookRequest, Report
 from lumos.look.set_lines import damaged_lines, head_lines, made_lines, read_line
 from lumos.look.source import MOST_PIXELS, latent_source
 from lumos.look.vae_choice import ChosenVAE, choose_vae
-from lumos.look.words import columns, line, plural, printable, spread
+from lumos.look.words import counts_table, line, plural, printable, spread
 from lumos.lumina_video.data.latent_set import LatentSet
 from lumos.lumina_video.data.latents import LatentClip
 from lumos.lumina_video.data.shards import LatentShards
 from lumos.lumina_video.vae import CogVideoXVAE
 from lumos.media.frames import to_frames
 from lumos.media.inputs import choose_device
-
-_MOST_SIZES = 12
 
 Clips = LatentSet | LatentShards
 
@@ -99,17 +98,14 @@ def _read(clips: Clips, places: Sequence[int]) -> _Seen:
 
 
 def _lines(clips: Clips, seen: _Seen, chosen: ChosenVAE) -> list[str]:
-    counts = Counter(map(tuple, clips.shapes.tolist())).most_common()
     spatial = chosen.identity.spatial if chosen.identity else None
     temporal = chosen.identity.temporal if chosen.identity else None
     rows = []
-    for (C, T, H, W, lead), count in counts[:_MOST_SIZES]:
+    for (C, T, H, W, lead), count in Counter(map(tuple, clips.shapes.tolist())).most_common():
         size = f"{W * spatial}x{H * spatial}" if spatial else "?"
         frames = "?" if temporal is None or lead else 1 if T == 1 else T * temporal
         rows.append((size, frames, f"{C}x{T}x{H}x{W}", lead, count))
-    lines = [*columns(("size", "frames", "latent", "lead", "clips"), rows)]
-    more = sum(count for _, count in counts[_MOST_SIZES:])
-    lines += [line("", f"and {plural(more, 'clip')} of {len(counts) - _MOST_SIZES} other shapes")] if more else []
+    lines = counts_table(("size", "frames", "latent", "lead", "clips"), rows)
     lines += ["", *read_line(len(clips), seen.num + len(seen.faults))]
     lines.append(line("fps", spread(seen.rates) if seen.rates else "not recorded"))
     lines.append(line("seconds", f"{spread(seen.seconds)}, of the sources"))

@@ -12,9 +12,10 @@ from PIL import Image
 from tqdm import tqdm
 
 from lumos.look.captions import caption_lines
-from lumos.look.report import LookRequest, Report, spread_places
-from lumos.look.sheet import Card, shown_places, strip_of
-from lumos.look.words import columns, counted, line, plural, printable, spread, tail
+from lumos.look.places import spread_places
+from lumos.look.report import LookRequest, Report
+from lumos.look.sheet import FRAMES, Card, strip_of
+from lumos.look.words import counted, counts_table, line, plural, printable, spread, tail
 from lumos.media.frames import MediaError
 from lumos.media.reading import media_errors, read_image, require_file
 from lumos.media.video import Video
@@ -24,8 +25,10 @@ VIDEOS = frozenset((".mp4", ".gif", ".webm", ".mov", ".mkv", ".avi"))
 PICTURES = frozenset((".png", ".jpg", ".jpeg", ".webp"))
 _PATTERNS = ("*", "*/samples/*")
 """Where outputs lie in a folder: in itself, or, as GenEval wants it, in one for each prompt."""
-_MOST_FILES, _MOST_FRAMES, _MOST_SIZES = 100_000, 2000, 12
+_MOST_FILES, _MOST_FRAMES, _MOST_MODELS = 100_000, 2000, 12
 _SIDE_PX = 512
+_MOST_COUNT = 10**6
+"""Pixels or frames, of which a record that says more says nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +57,8 @@ class Output:
     @property
     def size(self) -> tuple[str, int | str, int | str]:
         """Size, frames and frames per second, as they are recorded."""
-        width, height, frames, fps = map(self.count, ("width", "height", "num_frames", "fps"))
+        found = map(self.count, ("width", "height", "num_frames", "fps"))
+        width, height, frames, fps = (value if value and 0 < value < _MOST_COUNT else None for value in found)
         return f"{width}x{height}" if width and height else "?", frames or "?", (fps or "?") if frames != 1 else "-"
 
 
@@ -88,7 +92,8 @@ def look_at_outputs(path: Path, request: LookRequest) -> Report:
     if faults:
         lines.append(line("damaged", f"{len(faults):,} of {len(shown):,} looked into: {printable(faults[0], 200)}"))
     lines += ["", *_named([outputs[place] for place in shown])] if shown else []
-    return Report(lines=lines, cards=cards, title=f"{path}: {plural(len(outputs), 'output')}")
+    title = f"{path}: {plural(len(outputs), 'output')}"
+    return Report(lines=lines, cards=cards, title=title, files=[one.file for one in outputs])
 
 
 def _media_in(folder: Path) -> Iterator[Path]:
@@ -115,13 +120,10 @@ def _output(file: Path, folder: Path) -> Output:
 
 def _lines(outputs: Sequence[Output]) -> list[str]:
     sizes = Counter(one.size for one in outputs).most_common()
-    rows = [(*size, count) for size, count in sizes[:_MOST_SIZES]]
-    lines = columns(("size", "frames", "fps", "outputs"), rows)
-    more = sum(count for _, count in sizes[_MOST_SIZES:])
-    lines += [line("", f"and {plural(more, 'output')} of {len(sizes) - _MOST_SIZES} other shapes")] if more else []
+    lines = counts_table(("size", "frames", "fps", "outputs"), [(*size, count) for size, count in sizes])
     lines += ["", *caption_lines([one.text("prompt") for one in outputs], name="prompts")]
     models = Counter(printable(one.text("model") or "not recorded", 80) for one in outputs)
-    lines.append(line("models", counted(dict(models.most_common(_MOST_SIZES)))))
+    lines.append(line("models", counted(dict(models.most_common(_MOST_MODELS)))))
     seeds = [seed for one in outputs if (seed := one.count("seed")) is not None]
     lines.append(line("seeds", str(seeds[0]) if len(set(seeds)) == 1 else f"{len(set(seeds)):,} different"))
     seconds = [value for one in outputs if isinstance(value := one.record.get("seconds"), float) and value > 0]
@@ -170,7 +172,7 @@ def _frames(path: Path) -> tuple[np.ndarray, int]:
         kept, last, num = [], None, 0
         with Video(path) as video:
             stated = min(video.stated_number() or _MOST_FRAMES, _MOST_FRAMES)
-            wanted = set(shown_places(stated))
+            wanted = set(spread_places(stated, FRAMES))
             for num, shown in enumerate(islice(video.from_start(), _MOST_FRAMES), 1):
                 last = shown
                 if num - 1 in wanted:

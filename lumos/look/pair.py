@@ -10,6 +10,8 @@ from lumos.look.sheet import Card, strip_of
 from lumos.look.words import line, plural, printable, tail
 from lumos.media.decoded import LEAST_PSNR_DB, pixel_psnr
 
+NOT_FOUND = "source not found"
+"""The fault of a clip whose source is nowhere that is known."""
 _NAME_WIDTH, _NO_CAPTION = 40, "(no caption)"
 
 
@@ -58,12 +60,17 @@ def psnr_lines(pairs: Sequence[Pair]) -> list[str]:
     """What is said of the PSNR of all pairs, and what to do where it is low."""
     found = [(value, pair) for pair in pairs if (value := pair.psnr_db) is not None]
     if not found:
-        has_source = any(pair.source is not None for pair in pairs)
-        without = "nothing was decoded" if has_source else "no source was found; --media says where they are"
+        if any(pair.source is not None for pair in pairs):
+            without = "nothing was decoded"
+        elif any(pair.fault == NOT_FOUND for pair in pairs):
+            without = "no source was found; --media says where they are"
+        else:
+            without = "no source can be compared; below stands why"
         return [line("PSNR", f"not known: {without}")]
     lowest, pair = min(found, key=lambda one: one[0])
     mean = sum(value for value, _ in found) / len(found)
-    said = f"{mean:.1f} dB, mean of {plural(len(found), 'clip')} beside their sources"
+    beside = "their sources" if len(found) > 1 else "its source"
+    said = f"{mean:.1f} dB, mean of {plural(len(found), 'clip')} beside {beside}"
     lines = [line("PSNR", f"{said}; lowest {lowest:.1f} ({tail(pair.source_name, 60)})")]
     if mean < LEAST_PSNR_DB:
         lines.append(

@@ -1,18 +1,21 @@
 """What stands beside a set of clips about how it was made: settings, rows that were skipped, where the sources were."""
 
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from lumos.media.data_yaml import entries_of
+from lumos.media.decoded import is_psnr
 from lumos.media.parquet_rows import INDEX_NAME
 from xllmx.safe.json_text import read_object
 
-_MANIFESTS = ("manifest.json", "*-of-*/manifest.json", "*-in-*/*-of-*/manifest.json")
-_SHARDS = "*-in-*/*-of-*/rows-*.parquet"
+_PARTS = (".", "*-of-*", "*-in-*/*-of-*")
+"""Where the folder of a process may be: the set itself, or within it."""
+_ROWS = "rows-*.parquet"
+_SHARDS = f"*-in-*/*-of-*/{_ROWS}"
 _MOST_FOLDERS = 1000
 """Processes whose settings are read; they were all run under the same."""
 
@@ -52,8 +55,7 @@ def provenance_of(path: Path, *, media: Path | None) -> Provenance:
         ValueError: such a file is there and damaged.
     """
     folders = [entry.path if entry.path.is_dir() else entry.path.parent for entry in entries_of(path)]
-    manifests = [file for folder in folders for pattern in _MANIFESTS for file in sorted(folder.glob(pattern))]
-    manifests = manifests[:_MOST_FOLDERS]
+    manifests = [file for folder in folders for file in _manifests(folder)][:_MOST_FOLDERS]
     parts = [read_object(file) for file in manifests]
     same = {name: value for name, value in (parts[0].items() if parts else ()) if all(name in part for part in parts)}
     settings = {name: value for name, value in same.items() if all(part[name] == value for part in parts)}
@@ -81,6 +83,13 @@ def unfinished_shards(path: Path) -> list[Path]:
     return sorted(path.glob(_SHARDS))
 
 
+def _manifests(folder: Path) -> list[Path]:
+    """The settings of the processes that filled a folder; other people have files of that name too."""
+    parts = [part for pattern in _PARTS for part in ([folder] if pattern == "." else sorted(folder.glob(pattern)))]
+    files = [part / "manifest.json" for part in parts if next(part.glob(_ROWS), None) is not None]
+    return [file for file in files if os.path.lexists(file)]
+
+
 def _is_file(path: Path) -> bool:
     """Whether a file is there; no name of a stranger's is an error."""
     try:
@@ -102,8 +111,4 @@ def _counts(said: Any) -> dict[str, int]:
 def _measured(indices: Sequence[Mapping[str, Any]]) -> list[tuple[int, float]]:
     """How many clips each index says were decoded, and their mean PSNR."""
     pairs = [(index.get("num_decoded"), index.get("psnr_db")) for index in indices]
-    return [
-        (num, float(db))
-        for num, db in pairs
-        if type(num) is int and num > 0 and isinstance(db, int | float) and not isinstance(db, bool) and isfinite(db)
-    ]
+    return [(num, float(cast(float, db))) for num, db in pairs if type(num) is int and num > 0 and is_psnr(db)]

@@ -40,13 +40,5 @@ class Report:
     """For a sheet; none where nothing was to be shown."""
     title: str = ""
     """Of the sheet."""
-
-
-def spread_places(num: int, most: int) -> list[int]:
-    """At most `most` of `num` places, spread from first to last, none twice.
-
-    >>> spread_places(7, 3), spread_places(2, 3), spread_places(5, 0)
-    ([0, 3, 6], [0, 1], [])
-    """
-    count = min(num, most)
-    return [place * (num - 1) // max(count - 1, 1) for place in range(count)]
+    files: Sequence[Path] = field(default_factory=list)
+    """What was looked at, of which a sheet may replace nothing."""

@@ -12,7 +12,7 @@ _MOST_REASONS = 50
 
 def head_lines(path: Path, num: int, *, what: str, is_unfinished: bool) -> list[str]:
     """The first line, and an empty one."""
-    state = " (no index yet: the pre-tokenisation is not finished)" if is_unfinished else ""
+    state = " (no index yet: concat_record writes it when all rows are done)" if is_unfinished else ""
     return [f"{printable(path, 300)}: {plural(num, 'clip')} of {what}{state}", ""]
 
 

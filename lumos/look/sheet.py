@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 
+from lumos.look.places import spread_places
 from lumos.look.words import printable
 from lumos.media.writing import write_image
 from xllmx.place import check_file, inputs_of
@@ -51,21 +52,11 @@ class Card:
 
 def strip_of(frames: UInt8[np.ndarray, "F H W 3"], label: str = "") -> Strip:
     """A strip of frames spread from first to last, no larger than the sheet shows them."""
-    pictures = [Image.fromarray(frames[place]) for place in shown_places(len(frames))]
+    pictures = [Image.fromarray(frames[place]) for place in spread_places(len(frames), FRAMES)]
     for picture in pictures:
         if max(picture.size) > 4 * _SIDE_PX:
             picture.thumbnail((4 * _SIDE_PX, 4 * _SIDE_PX))
     return Strip(frames=pictures, label=label)
-
-
-def shown_places(num: int, most: int = FRAMES) -> list[int]:
-    """Which of `num` things are shown, spread from first to last.
-
-    >>> shown_places(13), shown_places(1)
-    ([0, 4, 8, 12], [0])
-    """
-    count = min(most, num)
-    return [round(place * (num - 1) / max(count - 1, 1)) for place in range(count)]
 
 
 def check_sheet(path: Path, *, inputs: Mapping[str, Path | str | None]) -> None:

@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 from jaxtyping import UInt8
 
+from lumos.look.pair import NOT_FOUND
 from lumos.look.provenance import Provenance
 from lumos.lumina_video.data.latents import LatentClip, VAEIdentity
 from lumos.lumina_video.encoding.clip_frames import clip_frames
@@ -42,7 +43,7 @@ def code_source(clip: Clip, made: Provenance) -> Source:
     num = clip.fps * clip.duration
     if num_latent_frames(num) != T or num * size[0] * size[1] > MOST_PIXELS:
         return Source(fault="source not compared: the clip has other frames than its rate and duration say")
-    if num == 1:
+    if num == 1 and made.text("modality") != "video":
         return _read(clip.source, made, lambda path: crop_to_bucket(read_image(path)[None], size))
     how = partial(read_clip, fps=clip.fps, duration=clip.duration, size=size, frame_choice=_choice(made))
     return _read(clip.source, made, how)
@@ -83,7 +84,7 @@ def _read(name: str, made: Provenance, read: Callable[..., np.ndarray]) -> Sourc
     if name.endswith(".pkl"):
         return Source(fault="no record names its source")
     if (path := made.find(name)) is None:
-        return Source(fault="source not found")
+        return Source(fault=NOT_FOUND)
     try:
         return Source(frames=read(path))
     except MediaError as error:

@@ -1,10 +1,10 @@
 """Which visual tokenizer made a set of codes: the one that is asked for, the one recorded, or the likeliest."""
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from lumos.hub.hashes import sha256_of
 from lumos.hub.models import DEFAULT_MODEL, SHARED_VISUAL_TOKENIZER, VISUAL_PAIR, ckpts_root
 from lumos.look.report import LookRequest
 from lumos.tokenizer.files import tokenizer_files
@@ -67,14 +67,14 @@ def choose_tokenizer(
         return Chosen(tokenizer=here[0], said=f"{here[0].name}, as asked")
     if recorded is not None:
         for one in here:
-            if _sha256(one.visual / VISUAL_PAIR[0]) == recorded:
+            if sha256_of(one.visual / VISUAL_PAIR[0]) == recorded:
                 return Chosen(tokenizer=one, said=f"{one.name}, which made the codes")
         remedy = "give its folder, or its model, with --model"
         return Chosen(tokenizer=None, said=f"another one made the codes (sha256 {recorded[:_DIGITS]}...); {remedy}")
     fitting = [one for one in here if most_code < one.vocab.num_codes]
     if not fitting:
-        remedy = "lumos download cosmos brings the released one; or give another with --model"
-        return Chosen(tokenizer=None, said=f"code {most_code} is of none that is here; {remedy}")
+        remedy = "lumos download cosmos brings the released one, --model takes another"
+        return Chosen(tokenizer=None, said=f"none that is here has code {most_code}; {remedy}")
     named = "no record says which made the codes; --model takes another"
     return Chosen(tokenizer=fitting[0], said=f"taken for {fitting[0].name}'s: {named}")
 
@@ -93,8 +93,3 @@ def _names(root: Path) -> Iterator[str]:
 def _choice(name: str, ckpts: Path | None) -> TokenizerChoice:
     visual, text = tokenizer_files(name, root=ckpts)
     return TokenizerChoice(name=name, visual=visual, vocab=TextTokenizer.from_file(text).vocab)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

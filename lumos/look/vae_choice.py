@@ -1,9 +1,11 @@
 """Which VAE made a set of latents: the one that is asked for, or the one among the checkpoints that is the same."""
 
-import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from lumos.hub.bundled import BUNDLED_MODELS, bundled_model
+from lumos.hub.hashes import sha256_of
 from lumos.hub.models import SHARED_VAE, ckpts_root, find_folder
 from lumos.look.report import LookRequest
 from lumos.lumina_video.data.latents import VAEIdentity
@@ -33,12 +35,8 @@ def choose_vae(request: LookRequest, made_by: VAEIdentity | None, *, channels: i
     if request.model is not None:
         return _asked(request, made_by)
     root = ckpts_root(request.ckpts)
-    for folder in [
-        root / SHARED_VAE,
-        *(file.parent for place in _PLACES for file in sorted(root.glob(f"{place}/{WEIGHTS}"))),
-    ]:
-        if is_vae(folder) and (identity := _identity(folder)) is not None:
-            name = str(folder.relative_to(root))
+    for name, folder in _folders(root):
+        if (identity := _identity(folder)) is not None:
             if made_by is not None and _is_same(made_by, identity, folder):
                 return ChosenVAE(folder=folder, identity=made_by, said=f"{name}, which made the latents")
             if made_by is None and identity.channels == channels and folder == root / SHARED_VAE:
@@ -48,6 +46,17 @@ def choose_vae(request: LookRequest, made_by: VAEIdentity | None, *, channels: i
     which = f" (sha256 {made_by.sha256[:_DIGITS]}...)" if made_by is not None and made_by.sha256 else ""
     said = f"the VAE that made the latents{which} is not in {root}; {remedy}"
     return ChosenVAE(folder=None, identity=made_by, said=said)
+
+
+def _folders(root: Path) -> Iterator[tuple[str, Path]]:
+    """Folders in which a VAE may be, with their names: the released one's, those of checkpoints and of our models."""
+    yield str(SHARED_VAE), root / SHARED_VAE
+    for place in _PLACES:
+        for file in sorted(root.glob(f"{place}/{WEIGHTS}")):
+            yield str(file.parent.relative_to(root)), file.parent
+    for model in BUNDLED_MODELS:
+        if (folder := bundled_model(model)) is not None:
+            yield f"{model}/vae", folder / "vae"
 
 
 def _asked(request: LookRequest, made_by: VAEIdentity | None) -> ChosenVAE:
@@ -61,14 +70,14 @@ def _asked(request: LookRequest, made_by: VAEIdentity | None) -> ChosenVAE:
         raise ValueError(f"--model {request.model}: no VAE there; give the folder of one, or of a model that has one")
     identity = VAEIdentity.of(CogVideoXVAE.without_weights(folder))
     if made_by is not None:
-        made_by.require(replace(identity, sha256=_sha256(folder / WEIGHTS)), said_by=f"--model {request.model}")
+        made_by.require(replace(identity, sha256=sha256_of(folder / WEIGHTS)), said_by=f"--model {request.model}")
     return ChosenVAE(folder=folder, identity=made_by or identity, said=f"{request.model}, as asked")
 
 
 def _identity(folder: Path) -> VAEIdentity | None:
-    """Which VAE a folder holds, but for its hash; None of a damaged one."""
+    """Which VAE a folder holds, but for its hash; None where there is none, or a damaged one."""
     try:
-        return VAEIdentity.of(CogVideoXVAE.without_weights(folder))
+        return VAEIdentity.of(CogVideoXVAE.without_weights(folder)) if is_vae(folder) else None
     except ValueError:
         return None
 
@@ -76,9 +85,4 @@ def _identity(folder: Path) -> VAEIdentity | None:
 def _is_same(made_by: VAEIdentity, identity: VAEIdentity, folder: Path) -> bool:
     if replace(made_by, sha256="") != identity:
         return False
-    return not made_by.sha256 or made_by.sha256 == _sha256(folder / WEIGHTS)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return not made_by.sha256 or made_by.sha256 == sha256_of(folder / WEIGHTS)

@@ -6,6 +6,8 @@ import numpy as np
 
 _INDENT = "  "
 _NAME_WIDTH = 12
+_MOST_WHOLE = 10**15
+"""Larger numbers are no counts, and are not written out."""
 
 
 def line(name: str, text: str) -> str:
@@ -18,7 +20,7 @@ def line(name: str, text: str) -> str:
 
 
 def spread(values: Sequence[int] | Sequence[float] | np.ndarray, unit: str = "") -> str:
-    """The least, the middle and the largest of some values, or that there are none.
+    """The least, the middle and the largest of some values, or that there are none; `unit` is a plural.
 
     >>> spread([3, 9, 4], "tokens")
     '3 to 9 tokens, median 4'
@@ -26,7 +28,7 @@ def spread(values: Sequence[int] | Sequence[float] | np.ndarray, unit: str = "")
     if not len(values):
         return "none"
     least, middle, most = np.min(values), np.median(values), np.max(values)
-    unit = f" {unit}" if unit else ""
+    unit = f" {unit.removesuffix('s') if least == most == 1 else unit}" if unit else ""
     return (
         f"{number(least)}{unit}"
         if least == most
@@ -40,7 +42,7 @@ def number(value: int | float | np.number) -> str:
     >>> [number(value) for value in (12345, 2.5, 0.03125)]
     ['12,345', '2.5', '0.0312']
     """
-    return f"{int(value):,}" if float(value).is_integer() else f"{value:.3g}"
+    return f"{int(value):,}" if float(value).is_integer() and abs(float(value)) < _MOST_WHOLE else f"{value:.3g}"
 
 
 def plural(count: int, word: str) -> str:
@@ -71,6 +73,18 @@ def columns(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]
     widths = [max(len(row[place]) for row in cells) for place in range(len(heads))]
     joined = ("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in cells)
     return [_INDENT + row for row in joined]
+
+
+def counts_table(heads: Sequence[str], rows: Sequence[Sequence[object]], *, most: int = 12) -> list[str]:
+    """A table of kinds, whose last column counts: the first of them, and in one line how many there are of the others.
+
+    >>> counts_table(["size", "clips"], [["64x64", 9], ["96x64", 3], ["64x96", 2]], most=1)
+    ['   size  clips', '  64x64      9', '              and 5 clips of 2 other kinds']
+    """
+    rest = rows[most:]
+    others = f"and {plural(sum(int(str(row[-1])) for row in rest), heads[-1].removesuffix('s'))}"
+    more = [line("", f"{others} of {plural(len(rest), 'other kind')}")] if rest else []
+    return [*columns(heads, rows[:most]), *more]
 
 
 def share(part: float) -> str:

@@ -19,6 +19,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from lumos.media.frames import to_frames
+from xllmx.safe.json_text import parse_json
 
 _LEAST_ERROR = 1e-3
 """Of the mean square, so that equal clips have a PSNR."""
@@ -75,7 +76,7 @@ def sample_in(footer: Mapping[str, str], *, file: Path, num_clips: int) -> Decod
         ValueError: it names a clip that is not there, or a PSNR that is no number.
     """
     try:
-        rows = json.loads(footer.get(DECODED_KEY, "[]"))
+        rows = parse_json(footer.get(DECODED_KEY, "[]"), DECODED_KEY)
         found = {row["clip"]: row["psnr_db"] for row in rows}
         sound = all(type(place) is int and 0 <= place < num_clips and is_psnr(db) for place, db in found.items())
     except (ValueError, TypeError, KeyError):

@@ -98,7 +98,18 @@ def test_after_ctrl_c_what_was_found_is_said(
     monkeypatch.setattr(codes.ClipFrames, "read", stopped)
     monkeypatch.setattr(encode, "_ahead", lambda pool, work, inputs, depth: map(work, inputs))
     assert program.main([*command(videos.file, tmp_path / "out"), "--dry_run"]) == 130
-    assert "3 rows of 14, to be codes" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "3 rows of 14, to be codes" in said.out
+    assert said.err.endswith("pre_tokenize: stopped\n")  # the same command would begin anew
+
+
+def test_rows_that_are_all_too_small_say_what_to_type(
+    videos: World, latents_command: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = latents_command(videos.file, tmp_path / "out")
+    words[words.index("--target_size") + 1] = "512"
+    assert program.main([*words, "--dry_run"]) == 1
+    assert "none is ever scaled up, give a smaller --size or --target_size\n" in capsys.readouterr().err
 
 
 def test_pictures_are_spread_over_the_kept_rows_and_few_are_held() -> None:

@@ -22,6 +22,7 @@ from lumos.media.reading import read_image
 from lumos.media.writing import write_image
 from pre_tokenize import __main__ as program
 from pre_tokenize import concat_record
+from pre_tokenize.job import vae_of
 from pre_tokenize.latents import NOT_FINITE, Latents, LatentTarget
 from pre_tokenize.pixels import Pixels
 from tests.lumos.media.clips import Form, numbers, write_clip
@@ -201,6 +202,13 @@ def test_a_wrong_setting_is_one_clear_line(
     error = capsys.readouterr().err
     assert (message in error, error.count("\n")) == (True, 1), error
     assert not (tmp_path / "out").exists()
+
+
+def test_a_vae_is_found_by_the_name_of_its_model(vae: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lumos.hub.models.ckpts_root", lambda root=None: vae.parent.parent)
+    for name in (vae.parent.name, f"{vae.parent.name}/vae"):
+        assert vae_of(name) == vae_of(vae)
+    assert vae_of(vae)[0] == vae
 
 
 def test_a_vae_is_asked_for(clips: Path, tmp_path: Path, capsys) -> None:

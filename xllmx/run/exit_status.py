@@ -29,6 +29,8 @@ UNREAD = 141
 TERMINATED = 143
 """SIGTERM."""
 
+_OBEYED = dict.fromkeys((*range(32), *range(127, 160)), "?")
+"""Characters that a terminal would obey, as they may stand in the name of a stranger's file."""
 _MOST_CHARACTERS = 600
 """Of an error's line."""
 DEBUG = "--debug"
@@ -114,7 +116,7 @@ def _of_readable_length(line: str) -> str:
 def _say(line: str) -> None:
     try:
         sys.stdout.flush()
-        sys.stderr.write(line + "\n")
+        sys.stderr.write(line.translate(_OBEYED) + "\n")
         sys.stderr.flush()
     except OSError:  # nobody listens
         _unread()

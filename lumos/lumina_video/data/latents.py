@@ -85,6 +85,9 @@ class VAEIdentity:
         kinds = {"channels": int, "scale": float, "spatial": int, "temporal": int, "sha256": str}
         if not isinstance(values, dict) or {name: type(value) for name, value in values.items()} != kinds:
             raise ValueError("it does not say which VAE made the latents")
+        least = min(values[name] for name in ("channels", "spatial", "temporal"))
+        if least < 1 or not (isfinite(values["scale"]) and values["scale"] > 0):
+            raise ValueError(f"it says that a VAE made the latents which there cannot be ({values!r:.200})")
         return cls(**values)
 
     def require(self, other: "VAEIdentity", *, said_by: object) -> None:

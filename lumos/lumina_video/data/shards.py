@@ -18,6 +18,7 @@ import torch
 from lumos.lumina_video.data.latents import LatentClip, VAEIdentity, check_finite
 from lumos.media.parquet_rows import ParquetRows, RowForm, UnreadableShardError, rows_metadata, write_rows
 from lumos.media.shard_writer import SHARD_SIZE, ShardWriter
+from xllmx.safe.json_text import parse_json
 
 SHAPE_COLUMNS = ("C", "T", "H", "W", "lead")
 """Columns of `shapes`, which has a row for each clip."""
@@ -75,7 +76,7 @@ def write_latent_shard(
 def shard_vae(path: str | Path) -> VAEIdentity:
     """Which VAE made the latents of a shard. Raises `ValueError` for a file that does not say it."""
     try:
-        return VAEIdentity.from_dict(json.loads(rows_metadata(path, form=LATENTS).get(VAE_KEY, "null")))
+        return VAEIdentity.from_dict(parse_json(rows_metadata(path, form=LATENTS).get(VAE_KEY, "null"), VAE_KEY))
     except UnreadableShardError:
         raise
     except ValueError as error:

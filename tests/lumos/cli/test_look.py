@@ -49,6 +49,7 @@ def test_a_sheet_is_written_where_it_is_asked_for(lumos: Lumos, clips: Path, ckp
     (["clips", "--device", "tpu"], "--device is 'tpu'"),
     (["clips", "--target_size", "64"], "unrecognized arguments: --target_size 64"),
     ([], "required: PATH"),
+    (["a.csv", "--num", "0"], "--num is 0; it must be a whole number of at least 1"),
     (["a.csv", "--media", "clips"], "--media is for sets and outputs, and a.csv is a CSV"),
 ])  # fmt: skip
 def test_what_is_wrong_is_said_in_one_line(lumos: Lumos, clips: Path, words: list[str], message: str) -> None:
@@ -70,9 +71,12 @@ def test_outputs_that_cannot_be_shown_leave_no_sheet(lumos: Lumos, tmp_path: Pat
 def test_an_output_may_not_be_written_over(lumos: Lumos, tmp_path: Path) -> None:
     write_image(tmp_path / "a.png", np.zeros((8, 16, 3), np.uint8))
     (tmp_path / "a.png.json").write_text(json.dumps({"prompt": "mine"}))
-    status, _, error = lumos("look", "a.png", "--out", "a.png")
-    assert status == 2
-    assert "a.png" in error
+    for path in ("a.png", "."):
+        status, _, error = lumos("look", path, "--out", "a.png")
+        assert status == 2
+        assert "a.png" in error
+    assert lumos("look", ".", "--out", "sheet.png")[0] == 0
+    assert lumos("look", ".", "--out", "sheet.png")[0] == 0  # it has no record, and is none of the outputs
 
 
 def test_a_csv_goes_to_the_dry_run_of_pre_tokenisation(lumos: Lumos, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,11 +85,14 @@ def test_a_csv_goes_to_the_dry_run_of_pre_tokenisation(lumos: Lumos, monkeypatch
     rest = ["--target_size", "64", "--to", "codes"]
     assert lumos("look", "a.csv", "--out", "b.png", "--num", "3", *rest, "--model=m")[0] == 1
     assert lumos("look", *rest, "b.csv", "--num", "4")[0] == 1
+    assert lumos("look", "c.csv", "--to=latents", "--model", "m")[0] == 1
     made = ["--dry_run", "--sheet_clips=3", "--sheet=b.png", "--visual_tokenizer=m"]
-    assert seen == [["--input_file=a.csv", *made, *rest], ["--input_file=b.csv", "--dry_run", *rest]]
+    assert seen[:2] == [["--input_file=a.csv", *made, *rest], ["--input_file=b.csv", "--dry_run", *rest]]
+    assert seen[2] == ["--input_file=c.csv", "--dry_run", "--vae=m", "--to=latents"]
 
 
 def test_words_before_and_after_a_csv_are_told_apart() -> None:
-    assert look.split_words(["set", "--num", "2"]) == (["set", "--num", "2"], [])
+    for words in (["set", "--num", "2"], ["set", "--out", "a.csv"]):
+        assert look.split_words(words) == (words, [])
     mine, theirs = ["A.CSV", "--debug"], ["--target_size", "64"]
-    assert look.split_words([*theirs, *mine]) == (mine, theirs)
+    assert look.split_words([*theirs, *mine]) == (mine, [*theirs, "--debug"])

@@ -15,6 +15,7 @@ from lumos.lumos1.data.released_writing import sample_of
 from lumos.lumos1.data.writing import ClipWriter
 from lumos.lumos1.sequence import Clip
 from lumos.tokenizer.text import TextTokenizer
+from pre_tokenize import __main__ as pre_tokenize
 from tests.lumos.lumos1.data.test_clips import make_clip
 
 
@@ -41,6 +42,13 @@ def test_a_set_is_counted_decoded_and_put_beside_its_sources(coded: Path, ckpts:
     assert [[strip.label for strip in card.strips] for card in report.cards] == [["source", "decoded"]] * 3
     assert [card.text for card in report.cards] == ["a red box", "a blue box", "a red box"]
     assert "64x32 · 8 frames · 4 fps · " in report.cards[0].note
+
+
+def test_a_video_of_one_frame_is_read_as_a_video(table: Path, ckpts: Path, tmp_path: Path) -> None:
+    fixed = ["--modality", "video", "--target_size", "64", "--target_fps", "1", "--target_duration", "1"]
+    words = ["--input_file", str(table), "--output_dir", str(tmp_path / "coded"), *fixed]
+    assert pre_tokenize.main([*words, "--visual_tokenizer", str(ckpts / "lumos-tiny")]) == 0
+    assert " dB, mean of 3 clips beside their sources" in look(tmp_path / "coded", ckpts)
 
 
 def test_a_set_that_is_not_finished_is_looked_at_too(coded: Path, ckpts: Path) -> None:
@@ -84,7 +92,7 @@ def test_what_no_record_tells_is_taken_for_the_likeliest_and_said(tmp_path: Path
     assert "taken for lumos-tiny's: no record says which made the codes" in look(tmp_path / "set", ckpts)
     with ClipWriter(tmp_path / "other") as writer:
         writer.add(clip_of(np.full((3, 8, 12), 60), caption="a"))
-    assert "code 60 is of none that is here; lumos download cosmos" in look(tmp_path / "other", ckpts)
+    assert "none that is here has code 60; lumos download cosmos" in look(tmp_path / "other", ckpts)
 
 
 def test_only_some_clips_are_read_and_shown_where_there_are_many(tmp_path: Path, ckpts: Path) -> None:
@@ -108,6 +116,7 @@ def test_released_samples_are_read_with_the_ids_that_fit(tmp_path: Path, ckpts: 
     assert "1 clip of codes" in said
     assert "captions    all empty: nothing says what the clips show" in said
     assert "[no record names its source]" in said
+    assert "PSNR        not known: no source can be compared; below stands why" in said
     assert "codes       60 of 60 (100%) used" in said
 
 

@@ -1,6 +1,7 @@
 """A look at clips of latents: counts, statistics, sources beside what is decoded."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from lumos.look.latent_clips import look_at_latent_clips
 from lumos.look.report import LookRequest
 from lumos.lumina_video.data.latents import LatentClip, VAEIdentity
 from lumos.lumina_video.data.shards import LatentWriter
+from lumos.lumina_video.vae import WEIGHTS
 from pre_tokenize import concat_record
 from tests.lumos.lumina_video.tiny import tiny_vae_folder
 
@@ -66,6 +68,18 @@ def test_a_vae_that_did_not_make_the_latents_is_refused(encoded: Path, ckpts: Pa
         look_at_latent_clips(encoded, LookRequest(ckpts=ckpts, model=str(other)))
     with pytest.raises(ValueError, match="--model nothing: no VAE there; give the folder of one"):
         look_at_latent_clips(encoded, LookRequest(ckpts=ckpts, model="nothing"))
+
+
+def test_the_vae_of_a_bundled_model_is_found_wherever_the_checkpoints_are(
+    encoded: Path, ckpts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(ckpts, tmp_path / "code" / "ckpts")
+    monkeypatch.setattr("lumos.hub.bundled.bundled", lambda: tmp_path / "code")
+    (tmp_path / "mine" / "damaged").mkdir(parents=True)
+    for name in ("config.json", WEIGHTS):
+        (tmp_path / "mine" / "damaged" / name).write_text("{")
+    said = "\n".join(look_at_latent_clips(encoded, LookRequest(ckpts=tmp_path / "mine")).lines)
+    assert "VAE         lumina-tiny/vae, which made the latents" in said
 
 
 def test_a_clip_of_the_release_has_no_source_to_compare(tmp_path: Path, ckpts: Path) -> None:

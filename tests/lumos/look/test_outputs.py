@@ -86,3 +86,9 @@ def test_a_strangers_record_of_any_types_is_read(entries: dict[str, object], tmp
     report = look(tmp_path)
     assert report.lines[0].endswith("1 output")
     assert "\x1b" not in "\n".join(report.lines)
+
+
+@pytest.mark.parametrize("width", [-1, 0, 2**60])
+def test_a_size_that_there_cannot_be_is_not_said(width: int, tmp_path: Path) -> None:
+    record_at(clip_at(tmp_path / "a.mp4"), width=width)
+    assert ["?", "5", "6", "1"] in [line.split() for line in look(tmp_path).lines]

@@ -33,12 +33,19 @@ def test_settings_are_those_that_all_processes_share(tmp_path: Path) -> None:
     for rank, duration in ((0, 2), (1, 3)):
         folder = tmp_path / "1-in-1" / f"{rank}-of-2"
         folder.mkdir(parents=True)
+        (folder / "rows-000000000-000000002.parquet").touch()
         settings = {"visual_tokenizer": "ab", "frame_choice": 7, "target_duration": duration}
         (folder / "manifest.json").write_text(json.dumps(settings))
     found = provenance_of(tmp_path, media=None)
     assert found.settings == {"visual_tokenizer": "ab", "frame_choice": 7}
     assert found.text("visual_tokenizer") == "ab"
     assert found.text("frame_choice") is None
+
+
+def test_a_manifest_of_something_else_says_nothing(tmp_path: Path) -> None:
+    index_of(tmp_path)
+    (tmp_path / "manifest.json").write_text("[1]")
+    assert provenance_of(tmp_path, media=None).settings == {}
 
 
 def test_a_source_is_found_where_its_path_counts_from(tmp_path: Path) -> None:

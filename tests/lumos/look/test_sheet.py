@@ -6,22 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lumos.look.sheet import Card, Strip, _font, _wrapped, check_sheet, shown_places, strip_of, write_sheet
+from lumos.look.sheet import Card, Strip, _font, _wrapped, check_sheet, strip_of, write_sheet
 
 
 def frames(num: int, height: int, width: int, colour: tuple[int, int, int] = (200, 30, 30)) -> np.ndarray:
     return np.full((num, height, width, 3), colour, np.uint8)
-
-
-def test_the_first_and_the_last_frame_are_shown() -> None:
-    assert [shown_places(num) for num in (1, 3, 4, 5, 13)] == [
-        [0],
-        [0, 1, 2],
-        [0, 1, 2, 3],
-        [0, 1, 3, 4],
-        [0, 4, 8, 12],
-    ]
-    assert shown_places(100, 3) == [0, 50, 99]
 
 
 def test_both_strips_of_a_card_are_on_the_sheet(tmp_path: Path) -> None:

@@ -39,7 +39,8 @@ def test_a_set_keeps_the_psnr_of_its_clips_and_older_shards_have_none(tmp_path: 
 
 
 @pytest.mark.parametrize(
-    "said", ['[{"clip": 1, "psnr_db": 20}]', '[{"clip": 0, "psnr_db": NaN}]', '[{"clip": 0}]', "[1]", "{", "7"]
+    "said",
+    ['[{"clip": 1, "psnr_db": 20}]', '[{"clip": 0, "psnr_db": NaN}]', '[{"clip": 0}]', "[1]", "{", "7", "[" * 10**5],
 )
 def test_a_footer_that_lists_no_decoded_clips_is_named(tmp_path: Path, said: str) -> None:
     write_shard(tmp_path / "a.parquet", [make_clip(0, 2)], metadata={DECODED_KEY: said})

@@ -38,6 +38,11 @@ def test_a_mistake_is_one_line_under_the_program_s_name(error: Exception, capsys
     assert capsys.readouterr().err == "a program: error: --fps is 0; give 1\n"
 
 
+def test_no_terminal_obeys_a_name_in_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+    status_of("a program", lambda: failing(ValueError("a\x1b[2Jb\x9bc é: no such file")))
+    assert capsys.readouterr().err == "a program: error: a?[2Jb?c é: no such file\n"
+
+
 def test_ctrl_c_says_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
     assert status_of("a program", lambda: failing(KeyboardInterrupt()), stopped="run it again") == STOPPED
     assert capsys.readouterr().err == "a program: run it again\n"

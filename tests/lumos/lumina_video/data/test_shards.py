@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -107,3 +108,10 @@ def test_weights_that_are_not_known_are_not_compared() -> None:
 def test_what_names_no_vae_is_refused(values: object) -> None:
     with pytest.raises(ValueError, match="does not say which VAE"):
         VAEIdentity.from_dict(values)
+
+
+@pytest.mark.parametrize(("name", "value"), [("spatial", 0), ("temporal", -4), ("channels", 0), ("scale", 0.0)])
+def test_a_vae_that_there_cannot_be_is_refused(name: str, value: float, tmp_path: Path) -> None:
+    write_latent_shard(tmp_path / "a.parquet", [], vae=replace(VAE, **{name: value}))
+    with pytest.raises(ValueError, match=f"a VAE made the latents which there cannot be .*'{name}': {value}"):
+        shard_vae(tmp_path / "a.parquet")
