@@ -113,7 +113,7 @@ STORY: dict[str, list[str]] = {
     "python -m eval.shapes codec --model lumos-tiny": ["--num", "2"],
     "python -m eval.shapes codec --model ckpts/lumina-tiny/vae --num 64": ["--num", "2"],
     "python -m eval.shapes.geneval prompts --num 12 --out shapes.jsonl": [],
-    "python -m pre_tokenize.shapes --out data/tiny/video --num 30000 --tokenizer ckpts/lumos-tiny": ["--num", "2"],
+    "python -m pre_tokenize.shapes --out data/tiny/video --num 30000 --tokenizer lumos-tiny": ["--num", "2"],
     "python -m lumos.tokenizer.text_training --out ckpts/lumos-tiny/text_tokenizer.json --num-codes 4375": [
         "--num-captions", "50", "--out", "tokenizer.json",
     ],
