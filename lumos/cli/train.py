@@ -73,7 +73,10 @@ def _keys(options: argparse.Namespace) -> int:
     with loading("lumos"):
         from lumos.cli.training.setting_list import report_keys
         from lumos.cli.training.training_run import model_named
+        from lumos.hub.bundled import file_or_bundled
 
+    if options.config is not None and not file_or_bundled(options.config).is_file():
+        raise ValueError(f"there is no config {options.config}; leave --config out, or correct it")
     word, overrides = options.keys, list(options.overrides)
     if "=" in word:  # `--keys model=lumina_video` asks for all of that model
         word, overrides = "", [word, *overrides]
