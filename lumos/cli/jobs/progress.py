@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from lumos.cli.jobs.runner import Made, Pipeline, Plan, Planned, run_jobs
+from lumos.cli.jobs.runner import Made, Plan, Planned, run_jobs
 from lumos.cli.jobs.streaming import OnBegin, stream_jobs
 
 if TYPE_CHECKING:
