@@ -1,6 +1,6 @@
 """Shards of clips of the shapes world: rendered, captioned and coded in one go, without files in between.
 
-`python -m pre_tokenize.shapes --out data/tiny/video --num 30000 --tokenizer ckpts/lumos-tiny`
+`python -m pre_tokenize.shapes --out data/tiny/video --num 30000 --tokenizer lumos-tiny`
 
 With `--to latents --vae FOLDER` the shards are of latents, by `pre_tokenize.shapes_latents`.
 """
@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from lumos.cli.exit_status import status_of
 from lumos.cli.option import OptionParser
+from lumos.hub.models import DEFAULT_MODEL, named_folder
 from lumos.lumos1.data.shards import CLIPS
 from lumos.lumos1.data.writing import ClipWriter
 from lumos.lumos1.sequence import Clip
@@ -72,7 +73,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add_options(parser)
     parser.add_argument("--to", choices=list(FORMS), default="codes", help="codes of Lumos-1, latents of Lumina-Video")
     add_latent_options(parser)
-    parser.add_argument("--tokenizer", type=Path, default=Path("ckpts/lumos-tiny"), help="codes: folder with both")
+    parser.add_argument(
+        "--tokenizer", default=DEFAULT_MODEL, help="codes: a model with both tokenizers, name or folder"
+    )
 
     def write() -> int:
         options = parser.parse_args(arguments)
@@ -80,7 +83,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             write_from(options)
             return 0
         form = format_of(options)
-        write_clips(options.out, num=options.num, seed=options.seed, form=form, tokenizer=options.tokenizer)
+        tokenizer = named_folder(options.tokenizer)
+        write_clips(options.out, num=options.num, seed=options.seed, form=form, tokenizer=tokenizer)
         return 0
 
     return status_of("pre_tokenize.shapes", write, words=arguments)

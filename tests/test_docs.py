@@ -60,7 +60,7 @@ def understood(options: list[str]) -> None:
         if rest:  # of a CSV's dry run
             pre_tokenize_parser().parse_args(["--dry_run", "--input_file", own[0], *rest])
     parsed = lumos_parser().parse_args(options)
-    if options[0] == "train":
+    if options[0] == "train" and parsed.keys is None:
         load_run(parsed.config, parsed.overrides)
 
 

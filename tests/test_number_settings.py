@@ -109,8 +109,8 @@ MADE_BY_US = {
     "xllmx.data.broken.Drawn", "xllmx.data.broken.Fault",
     "xllmx.data.order.BatchOrder", "xllmx.loss.LossOutput", "xllmx.loss._Options", "xllmx.number_range.Range",
     "lumos.media.data_yaml.Entry", "xllmx.subset.Subset",
-    "xllmx.plot.Curve", "xllmx.ranks.accounting.StateBytes", "xllmx.safe.plain_pickle.Seen", "xllmx.task.Prepared",
-    "xllmx.ranks.slurm.SlurmTask", "xllmx.trainer.FitResult",
+    "xllmx.plot.Curve", "xllmx.ranks.accounting.Sharding", "xllmx.ranks.accounting.StateBytes",
+    "xllmx.safe.plain_pickle.Seen", "xllmx.task.Prepared", "xllmx.ranks.slurm.SlurmTask", "xllmx.trainer.FitResult",
 }  # fmt: skip
 """Classes with numbers that nobody sets: results, and what is made of settings that were checked."""
 

@@ -159,11 +159,7 @@ def test_it_tokenizes_clips_and_trains_by_a_config_of_its_own(installed: Install
     assert "2 clips" in installed("-m", "lumos", "tokenize", *words).stdout
     shards = next((tmp_path / "codes").rglob("*.parquet")).parent
     small = ("trainer.max_steps=1", "trainer.run_dir=run", "trainer.batch_size={video: 2}", "trainer.num_workers=0")
-    model = (
-        "task.init_from="
-        + installed("-c", "from lumos.hub.models import model_folder; print(model_folder())").stdout.strip()
-    )
-    config = ("--config", "configs/train/quickstart.yaml", f"task.data.video={shards}", model)
+    config = ("--config", "configs/train/quickstart.yaml", f"task.data.video={shards}")
     installed("-m", "lumos", "train", *config, *small)
     assert (tmp_path / "run" / "metrics.jsonl").is_file()
 

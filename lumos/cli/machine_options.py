@@ -1,9 +1,12 @@
 """The options of a dry run that say which GPUs it is reckoned for, of every command that has one."""
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lumos.cli.option import option_of
+
+if TYPE_CHECKING:  # torch: only where a dry run reckons
+    from xllmx.ranks.machines import Machines
 
 MACHINES = ("gpu", "num_gpus", "utilisation")
 """Settings of `xllmx.ranks.machines.Machines` that every dry run has."""
@@ -25,7 +28,7 @@ def add_machines(parser: Any, *, network: bool) -> None:
     add("--network", type=float, dest="network_gb_s", metavar="GB/S", help=speed)
 
 
-def machines_of(options: argparse.Namespace) -> Any:
+def machines_of(options: argparse.Namespace) -> "Machines":
     """Return the machines that the options name, the rest as assumed.
 
     Raises:
@@ -34,7 +37,8 @@ def machines_of(options: argparse.Namespace) -> Any:
     from xllmx.ranks.machines import Machines
 
     given = {name: getattr(options, name, None) for name in (*MACHINES, *NETWORK)}
-    given["gpu"] = given["gpu"] or _gpu_here()
+    if given["gpu"] is None:
+        given["gpu"] = _gpu_here()
     return Machines(**{name: value for name, value in given.items() if value is not None})
 
 

@@ -1,20 +1,24 @@
 """Options of a command line: both spellings of each; what is wrong, in one line, under the name of the option given."""
 
 import argparse
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from xllmx.run.option_parser import OptionParser
-from xllmx.setting import SettingError
+from xllmx.setting import SettingError, shown
 
-__all__ = ["OptionParser", "add_ckpts", "said_as_options"]
+__all__ = ["OptionParser", "add_ckpts", "option_of", "read_size", "said_as_options"]
 
 _OPTIONS = {
     "num_inference_steps": "--steps", "num_gpus": "--gpus", "link_gb_s": "--link", "network_gb_s": "--network",
 }  # fmt: skip
 """Setting -> its option, where the two differ by more than hyphens."""
+
+
+_SIZE = re.compile(r"([0-9]{1,9})x([0-9]{1,9})", re.IGNORECASE)
 
 
 def add_ckpts(command: argparse.ArgumentParser) -> None:
@@ -46,3 +50,14 @@ def option_of(setting: str, *, separator: str = "-") -> str:
     ('--gpus', '--guidance-scale')
     """
     return _OPTIONS.get(setting, f"--{setting.replace('_', separator)}")
+
+
+def read_size(text: str, *, setting: str) -> tuple[int, int]:
+    """Return (width, height) in pixels of `1248x704`, which stands for `setting`.
+
+    Raises:
+        SettingError: it is no size.
+    """
+    if (match := _SIZE.fullmatch(text)) is None:
+        raise SettingError(setting, f"is {shown(text)}; write width x height in pixels, as in 1248x704")
+    return int(match[1]), int(match[2])

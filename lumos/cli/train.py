@@ -8,6 +8,7 @@ from typing import Any
 
 from lumos.cli.interrupt import loading
 from lumos.cli.machine_options import add_machines, machines_of, refuse_machines
+from lumos.cli.option import read_size
 
 
 def add_command(commands: Any) -> None:
@@ -37,11 +38,11 @@ OPTIONS = (
 
 def run(options: argparse.Namespace) -> int:
     """Train as config and overrides say, from the run's newest checkpoint on; or say what that would take."""
+    _refuse_of_dry_run(options)
     if options.keys is not None:
         return _keys(options)
     if options.config is None and not any(word.startswith("trainer") for word in options.overrides):
         raise ValueError("say what to train: --config FILE, for example configs/train/quickstart.yaml")
-    _refuse_of_dry_run(options)
 
     with loading("lumos"):
         from lumos.cli.training import training_run
@@ -59,12 +60,13 @@ def run(options: argparse.Namespace) -> int:
 
 def _dry_run(options: argparse.Namespace, config: Any) -> int:
     """Print what the run would take."""
-    from lumos.cli.training.dry_run import read_size, report_run
+    from lumos.cli.training.dry_run import report_run
     from xllmx.number_range import COUNT, check_number
 
     if options.clips is not None:
         check_number("clips", int, options.clips, COUNT)
-    print(report_run(config, machines=machines_of(options), size=read_size(options.size), num_clips=options.clips))
+    size = None if options.size is None else read_size(options.size, setting="size")
+    print(report_run(config, machines=machines_of(options), size=size, num_clips=options.clips))
     return 0
 
 
@@ -73,7 +75,10 @@ def _keys(options: argparse.Namespace) -> int:
     with loading("lumos"):
         from lumos.cli.training.setting_list import report_keys
         from lumos.cli.training.training_run import model_named
+        from lumos.hub.bundled import file_or_bundled
 
+    if options.config is not None and not file_or_bundled(options.config).is_file():
+        raise ValueError(f"there is no config {options.config}; leave --config out, or correct it")
     word, overrides = options.keys, list(options.overrides)
     if "=" in word:  # `--keys model=lumina_video` asks for all of that model
         word, overrides = "", [word, *overrides]

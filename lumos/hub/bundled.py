@@ -18,7 +18,8 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 def checkout() -> Path | None:
     """The checkout that this code runs from, or None where it was installed from a wheel."""
     root = _PACKAGE.parent
-    return root if (root / "pyproject.toml").is_file() else None
+    is_wheel = (_PACKAGE / "bundled").is_dir()  # others leave a pyproject.toml beside the packages, carelessly
+    return root if (root / "pyproject.toml").is_file() and not is_wheel else None
 
 
 def bundled() -> Path:

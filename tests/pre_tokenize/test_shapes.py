@@ -63,6 +63,14 @@ def test_the_command_writes_shards(model: Path, tmp_path: Path) -> None:
     assert ClipDataset(tmp_path / "clips", vocab=vocab)[1].codes.shape == (1, 4, 4)
 
 
+def test_the_tokenizers_of_the_bundled_model_are_found_from_any_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["--out", "clips", "--num", "1", "--size", "32", "--images"]) == 0
+    assert len(ClipDataset(tmp_path / "clips")) == 1
+
+
 def test_the_command_names_what_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--out", str(tmp_path / "clips"), "--tokenizer", str(tmp_path / "none")]) == 2
     said = capsys.readouterr().err

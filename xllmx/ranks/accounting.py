@@ -13,6 +13,16 @@ COMPUTE_BYTES = {"bf16": 2, "fp16": 2, "fp32": 4, "tf32": 4}
 
 
 @dataclass(frozen=True, kw_only=True)
+class Sharding:
+    """How a copy of the weights is cut (`xllmx.ranks.sharding`); one shard too is gathered unit by unit."""
+
+    shards: int
+    """GPUs that share the copy."""
+    gathers_again: bool = True
+    """Whether a unit is let go after its forward (`parallel.reshard_after_forward`); else all stay gathered."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class StateBytes:
     """Bytes on one GPU that do not depend on the batch."""
 
@@ -39,21 +49,21 @@ def state_bytes(
     units: Sequence[int],
     *,
     trainable: int,
-    shards: int = 1,
+    sharding: Sharding | None = None,
     precision: str = "bf16",
     averaged: bool = False,
     accumulates: bool = False,
 ) -> StateBytes:
-    """Return the bytes of the training state on each of `shards` GPUs that share it.
+    """Return the bytes of the training state on a GPU.
 
-    Sharded, two units at most are gathered (the one at work and the next), and one has unsharded gradients, in the
-    computing precision and, for the reduction, in fp32. On one GPU nothing is gathered, but every weight has a copy in
-    the computing precision if that is not fp32.
+    Sharded, two units at most are gathered (the one at work and the next) unless all stay so, and one has unsharded
+    gradients, in the computing precision and, for the reduction, in fp32. Otherwise nothing is gathered, but every
+    weight has a copy in the computing precision if that is not fp32.
 
     Args:
         units: parameters of each part that is gathered on its own: the embedding, each block, the head.
         trainable: how many of all parameters are trained; of the others only the weights are kept.
-        shards: GPUs that share one copy of the state.
+        sharding: how weights, gradients and optimiser are cut; None: each GPU has all of them.
         precision: what the model computes in (a name of `COMPUTE_BYTES`).
         averaged: whether an average of the weights is kept.
         accumulates: whether a step has several batches on a GPU; gradients are summed over the shards in the last.
@@ -62,14 +72,15 @@ def state_bytes(
         ValueError: no shard, or more trainable parameters than there are.
     """
     total = sum(units)
+    shards = 1 if sharding is None else sharding.shards
     if shards < 1:
         raise ValueError(f"{shards} shards; the state lies on 1 GPU or more")
     if trainable > total:
         raise ValueError(f"{trainable} trainable parameters of {total}; give the trainable part of the model")
     compute = COMPUTE_BYTES[precision]
-    if shards > 1:
-        largest = sorted(units)[-2:]
-        working = compute * sum(largest) + (compute + MASTER_BYTES) * (largest[-1] if trainable == total else 0)
+    if sharding is not None:
+        gathered = sum(sorted(units)[-2:]) if sharding.gathers_again else total
+        working = compute * gathered + (compute + MASTER_BYTES) * (max(units) if trainable == total else 0)
     else:
         working = compute * total if compute != MASTER_BYTES else 0
     share = -(-total // shards), -(-trainable // shards)
@@ -79,5 +90,5 @@ def state_bytes(
         gradients=MASTER_BYTES * share[1],
         average=MASTER_BYTES * share[0] if averaged else 0,
         working=working,
-        held=MASTER_BYTES * trainable if accumulates and shards > 1 else 0,
+        held=MASTER_BYTES * trainable if accumulates and sharding is not None else 0,
     )

@@ -10,6 +10,7 @@ from lumos.cli.machine_options import add_machines
 from lumos.cli.models.door import KINDS
 from lumos.cli.models.kind import ModelKind
 from lumos.cli.models.placement_options import add_placement
+from lumos.cli.option import read_size
 from lumos.hub.models import DEFAULT_MODEL, LUMINA_VIDEO, LUMOS1
 from xllmx.safe.json_text import parse_json
 from xllmx.setting import SettingError
@@ -76,20 +77,8 @@ def take_resolution(options: argparse.Namespace) -> None:
         return
     if options.width is not None or options.height is not None:
         raise SettingError("resolution", "says width and height; leave --width and --height out")
-    options.width, options.height = read_size(options.resolution)
+    options.width, options.height = read_size(options.resolution, setting="resolution")
     options.resolution = None
-
-
-def read_size(text: str) -> tuple[int, int]:
-    """Return (width, height) of `1248x704`.
-
-    Raises:
-        SettingError: it is no size.
-    """
-    width, _, height = text.lower().partition("x")
-    if not (width.isdecimal() and height.isdecimal()):
-        raise SettingError("resolution", f"is {text!r}; write width x height in pixels, as in 1248x704")
-    return int(width), int(height)
 
 
 def refuse_options(options: argparse.Namespace, kind: ModelKind) -> None:

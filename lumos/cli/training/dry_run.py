@@ -164,16 +164,6 @@ def estimate_run(config: RunConfig, *, num_gpus: int = 1, size: tuple[int, int] 
     )
 
 
-def read_size(text: str | None) -> tuple[int, int] | None:
-    """Returns (width, height) of `448x256`; None for None; ValueError for any other text."""
-    if text is None:
-        return None
-    width, _, height = text.partition("x")
-    if not (width.isdigit() and height.isdigit()):
-        raise ValueError(f"--size is {text!r}; write width x height in pixels, as in 448x256")
-    return int(width), int(height)
-
-
 def units_of(model: nn.Module) -> dict[str, int]:
     """Returns the parameters of the embedding, of each block and of the head with the final norm."""
     assert isinstance(model, LumosForCausalLM)

@@ -11,7 +11,7 @@ from torch import nn
 
 from lumos.cli.training.lumina_export import write_model, write_released
 from lumos.cli.training.training_run import AnyRun, RunConfig, build_task, load_run
-from lumos.hub.models import MODEL_MARKS, ckpts_root, resolve
+from lumos.hub.models import MODEL_MARKS, ckpts_root, find_folder, resolve
 from lumos.lumina_video.training.task import LuminaVideoTask
 from lumos.lumos1.model.model_folder import write_model_folder
 from lumos.lumos1.training.task import LumosTask
@@ -126,13 +126,12 @@ def _newest(task: LumosTask | LuminaVideoTask, run: Path, *, part: str, check_ha
 
 
 def _folder_of(source: str | Path | None, ckpts: str | Path | None) -> Path | None:
-    """Return the folder of a model that is given so, or by its name; None where it is no folder."""
-    places = [Path(source), Path(ckpts or ckpts_root()) / str(source)] if source else []
-    return next((place for place in places if place.is_dir()), None)
+    """Return the folder of a model that is given by its name or so; None where there is none, or it is not here."""
+    return None if source is None else find_folder(source, ckpts_root(ckpts))
 
 
 def _model_folder(source: str | Path, ckpts: str | Path | None) -> Path:
-    """Return the folder of a model that is given by its folder, or by its name under `ckpts`."""
+    """Return the folder of a model that is given by its name, or so; ValueError where it is not here."""
     if place := _folder_of(source, ckpts):
         return place
     raise ValueError(f"--tokenizers {source} is no model folder; give one with text_encoder/ and vae/ in it")

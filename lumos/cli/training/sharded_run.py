@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from xllmx.data.cycle import StreamCycle
-from xllmx.ranks.accounting import StateBytes, state_bytes
+from xllmx.ranks.accounting import Sharding, StateBytes, state_bytes
 from xllmx.ranks.machines import Traffic, step_traffic
 from xllmx.ranks.parallel import ParallelConfig
 from xllmx.trainer_config import TrainerConfig
@@ -82,11 +82,17 @@ class ShardedRun(ABC):
         return state_bytes(
             list(self.units.values()),
             trainable=self.trainable,
-            shards=self.shards,
+            sharding=self._sharding,
             precision=self.precision,
             averaged=bool(self.trainer.ema_decay),
             accumulates=self.accumulates,
         )
+
+    @property
+    def _sharding(self) -> Sharding | None:
+        """How the copies are cut, which in as many copies as GPUs are cut still, each into one shard."""
+        again = self.parallel.reshard_after_forward
+        return Sharding(shards=self.shards, gathers_again=again) if self.parallel.is_sharded(self.num_gpus) else None
 
     @property
     def host_bytes(self) -> int:

@@ -126,14 +126,17 @@ def load_run(path: Path | str | None, overrides: Sequence[str] = ()) -> AnyRun:
 
 
 def model_named(path: Path | str | None, overrides: Sequence[str] = ()) -> str:
-    """Return which model a config trains: what `model` says in the overrides or the file; Lumos-1 if nothing does."""
+    """Return which model a config trains: what `model` says in the overrides or the file; Lumos-1 if nothing does.
+
+    A file is found as `load_run` finds it.
+    """
     for word in reversed(overrides):
         if word.startswith("model="):
             return word.partition("=")[2].strip()
-    if path is None or not Path(path).is_file():
+    if path is None or not (file := file_or_bundled(path)).is_file():
         return LUMOS1
     try:
-        found = read_yaml(Path(path))
+        found = read_yaml(file)
     except ValueError:  # for `load_config` to say
         return LUMOS1
     return str(found.get("model", LUMOS1)) if isinstance(found, dict) else LUMOS1

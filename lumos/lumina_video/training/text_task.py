@@ -17,6 +17,7 @@ from tokenizers import Tokenizer, decoders, models
 from torch import Tensor, nn
 from transformers import Gemma2Config, Gemma2ForCausalLM
 
+from lumos.hub.bundled import file_or_bundled
 from lumos.lumina_video.text import TOKENIZER
 from lumos.shapes.dataset import training_example
 from xllmx.loss import LossOutput, chunked_cross_entropy
@@ -57,7 +58,8 @@ class TextTaskConfig:
     network: TextNetworkConfig = field(default_factory=TextNetworkConfig)
     """Sizes of the network."""
     tokenizer: Path = Path("ckpts/lumos-tiny/text_tokenizer.json")
-    """A byte-level BPE whose bytes and merges are taken, with special tokens of Gemma's names before them."""
+    """A byte-level BPE whose bytes and merges are taken, with special tokens of Gemma's names before them; the bundled
+    one is found from any folder."""
     num_captions: Annotated[int, COUNT] = 40000
     """Captions of the bundled world, made on the fly from their number; every second one of a still picture."""
     num_eval_captions: Annotated[int, COUNT] = 512
@@ -88,7 +90,7 @@ class TextTask:
     """The `TrainTask` of the text encoder: cross entropy of the next token."""
 
     def __init__(self, config: TextTaskConfig) -> None:
-        self.config, self.tokenizer = config, small_tokenizer(config.tokenizer)
+        self.config, self.tokenizer = config, small_tokenizer(file_or_bundled(config.tokenizer))
 
     def build_model(self) -> Gemma2ForCausalLM:
         """Return the network on the meta device."""

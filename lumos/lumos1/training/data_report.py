@@ -2,8 +2,8 @@
 
 import logging
 from collections import Counter
-from pathlib import Path
 
+from lumos.hub.models import named_folder
 from lumos.lumos1.data.clips import ClipDataset
 from lumos.lumos1.data.shards import CLIPS, SHAPE_COLUMNS
 from lumos.lumos1.made_for import made_for
@@ -20,7 +20,7 @@ def report_clips(name: str, clips: ClipDataset, *, init_from: str | None) -> Non
     Args:
         name: of the stream.
         clips: its clips; of a record that does not say their shapes three are read.
-        init_from: folder of the model that is trained on.
+        init_from: the model that is trained on, by name or folder (`task.init_from`).
     """
     if not is_main():
         return
@@ -29,7 +29,7 @@ def report_clips(name: str, clips: ClipDataset, *, init_from: str | None) -> Non
     if init_from is None:
         return
     try:
-        model = made_for(Path(init_from))
+        model = made_for(named_folder(init_from), name=init_from)
     except ValueError as error:  # how it generates is no matter of training
         _LOG.warning("stream %s: what %s is made for cannot be told: %s", name, init_from, error)
         return

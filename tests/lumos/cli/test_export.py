@@ -1,10 +1,12 @@
 """`lumos export`: the model folder of a training run generates."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 
+from lumos.cli.training.exported_model import export_run
 from lumos.cli.training.training_run import RunConfig
 from lumos.lumos1.config import LumosConfig
 from lumos.lumos1.model.modeling import LumosForCausalLM
@@ -39,3 +41,15 @@ def test_export_makes_a_model_of_the_newest_checkpoint_that_generates(
     assert status == 2
     assert "model is there already" in error
     assert "no config.yaml" in lumos("export", "nothing", "other")[2]
+
+
+def test_the_bundled_model_that_a_run_started_from_is_not_replaced(
+    ckpts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is named, and in an installation no folder of checkpoints holds it."""
+    monkeypatch.setattr("lumos.hub.bundled._PACKAGE", tmp_path / "lumos")
+    model = shutil.copytree(ckpts / "lumos-tiny", tmp_path / "lumos" / "bundled" / "ckpts" / "lumos-tiny")
+    trainer = TrainerConfig(run_dir=tmp_path / "run", max_steps=1, batch_size={})
+    save_config(RunConfig(trainer=trainer, task=LumosTaskConfig(init_from="lumos-tiny")), tmp_path / "run/config.yaml")
+    with pytest.raises(ValueError, match="the model it started from"):
+        export_run(tmp_path / "run", model, ckpts=tmp_path / "none", overwrite=True)

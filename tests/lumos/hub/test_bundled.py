@@ -27,6 +27,12 @@ def test_a_checkout_is_told_from_an_installation(repo: Path, installed: Path) ->
     assert models.ckpts_root() == Path.cwd() / "ckpts"
 
 
+def test_a_pyproject_that_another_package_left_makes_no_checkout(installed: Path) -> None:
+    (installed.parent / "pyproject.toml").touch()
+    assert bundled.checkout() is None
+    assert bundled.bundled_model("lumos-tiny") == installed / "bundled" / "ckpts" / "lumos-tiny"
+
+
 def test_the_code_under_test_runs_from_a_checkout(repo: Path) -> None:
     assert bundled.checkout() == bundled.bundled() == repo
     assert models.ckpts_root() == repo / "ckpts"

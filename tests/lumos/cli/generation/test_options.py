@@ -1,12 +1,9 @@
 """The options of generate stand for settings that their models take."""
 
-import pytest
-
 from lumos.cli.commands import parser
-from lumos.cli.generation.options import SETTINGS, read_size, settings_of, take_resolution
+from lumos.cli.generation.options import SETTINGS, settings_of, take_resolution
 from lumos.lumina_video.settings import SETTING_NAMES as LUMINA_VIDEO_NAMES
 from lumos.lumos1.sampling.settings import SETTING_NAMES as LUMOS1_NAMES
-from xllmx.setting import SettingError
 
 
 def test_every_setting_of_an_option_is_known_to_the_models_that_have_it() -> None:
@@ -28,10 +25,3 @@ def test_the_spellings_of_the_release_mean_the_same() -> None:
     names = ("model", "negative_prompt", "dtype", "width", "height")
     assert [getattr(one, name) for name in names] == [getattr(other, name) for name in names]
     assert settings_of(one)["width"] == 1248
-
-
-@pytest.mark.parametrize("text", ["1248", "x704", "1248x", "1248*704", "-8x8", "1248x704x3"])
-def test_a_size_is_two_whole_numbers(text: str) -> None:
-    assert read_size("1248X704") == (1248, 704)
-    with pytest.raises(SettingError, match=r"resolution is .*; write width x height in pixels, as in 1248x704"):
-        read_size(text)

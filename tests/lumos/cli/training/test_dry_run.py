@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from lumos.cli import main
-from lumos.cli.training.dry_run import estimate_run, read_size, report
+from lumos.cli.option import read_size
+from lumos.cli.training.dry_run import estimate_run, report
 from lumos.cli.training.training_run import RunConfig
 from lumos.lumos1.sequence import sequence_length
 from lumos.lumos1.training.cost import BatchLoad, activation_bytes, recomputed_flops, training_flops
@@ -143,11 +144,6 @@ def test_the_command_touches_nothing(
     assert "--size is 'big'; write width x height" in capsys.readouterr().err
 
 
-def test_sizes_are_read() -> None:
-    assert read_size("448x256") == (448, 256)
-    assert read_size(None) is None
-
-
 def test_the_notes_on_many_gpus_are_the_dry_runs_numbers(repo: Path) -> None:
     rows = re.findall(
         r"^\| (.B) (\d+x\d+) \| ([\d,]+) \| (\d+) \|(.*)\|$", (repo / "exps" / "README.md").read_text(), re.M
@@ -156,7 +152,7 @@ def test_the_notes_on_many_gpus_are_the_dry_runs_numbers(repo: Path) -> None:
     for model, size, tokens, gpus, numbers in rows:
         words = ["task.init_from=null", f"task.model_config={repo / 'configs' / 'model' / f'{model}.yaml'}"]
         estimate = estimate_run(
-            recipe(repo, f"{model}_stage_2_joint", *words), num_gpus=int(gpus), size=read_size(size)
+            recipe(repo, f"{model}_stage_2_joint", *words), num_gpus=int(gpus), size=read_size(size, setting="size")
         )
         kept, inputs = (estimate.batch_bytes(checkpointing=flag) for flag in (False, True))
         peaks = [estimate.peak_bytes(checkpointing=flag) for flag in (False, True)]

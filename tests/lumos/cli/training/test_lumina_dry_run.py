@@ -33,6 +33,17 @@ def test_the_released_recipe_is_planned_without_data_or_weights(repo: Path) -> N
     assert run.mean_flops - halved.mean_flops == pytest.approx(8 * (fine + again))
 
 
+def test_the_released_recipe_keeps_its_weights_gathered_in_any_number_of_copies(repo: Path) -> None:
+    """It sets reshard_after_forward=false, and its four tasks add gradients up over a step."""
+    run = estimate_tasks(released(repo), num_gpus=32)
+    numbers, block = run.num_parameters, max(run.units.values())
+    assert run.state.working == 2 * numbers + 6 * block
+    assert run.in_copies(32).state.working == run.state.working
+    assert run.in_copies(32).state.held == run.state.held == 4 * numbers
+    let_go = estimate_tasks(released(repo, "parallel.reshard_after_forward=true"), num_gpus=32)
+    assert let_go.state.working < run.state.working / 3
+
+
 def test_a_released_checkpoint_that_is_not_here_is_reckoned_by_its_shape(repo: Path) -> None:
     words = ["task.architecture=null", "task.init_from=ckpts/Alpha-VLLM/Lumina-Video-f24R960"]
     assert estimate_tasks(released(repo, *words), num_gpus=16).num_parameters == 1_771_364_672

@@ -103,5 +103,9 @@ def test_the_command_takes_the_machines_and_refuses_their_options_without_a_dry_
     for option in ("--gpu", "--gpus", "--utilisation", "--network", "--clips"):
         assert main([*config, option, words[words.index(option) + 1] if option in words else "1"]) == 2
         assert f"{option} is of the --dry-run" in capsys.readouterr().err
+    assert main([*config, "--keys", "--gpus", "3"]) == 2
+    assert "--gpus is of the --dry-run" in capsys.readouterr().err
+    assert main([*config, "--dry-run", "--gpu", ""]) == 2
+    assert "--gpu is ''" in capsys.readouterr().err
     assert main([*config, "--dry-run", "--clips", "0"]) == 2
     assert "--clips is 0" in capsys.readouterr().err

@@ -99,6 +99,16 @@ def test_the_command_lists_all_or_those_of_a_word(repo: Path, capsys: pytest.Cap
     assert "--keys takes one word, and there are a, b" in capsys.readouterr().err
 
 
+def test_the_model_of_a_bundled_config_is_known_in_any_folder_and_a_missing_config_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "--config", "configs/train/lumina_f8F32R256.yaml", "--keys", "micro_bsz"]) == 0
+    assert "task.tasks.NAME.micro_bsz" in capsys.readouterr().out
+    assert main(["train", "--config", "mine.yaml", "--keys"]) == 2
+    assert "there is no config mine.yaml" in capsys.readouterr().err
+
+
 def test_an_unknown_setting_says_where_all_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "trainer.save_evry=3", "trainer.run_dir=r"]) == 2
     said = "did you mean trainer.save_every? (lumos train --keys lists all)"

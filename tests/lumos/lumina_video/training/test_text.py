@@ -101,3 +101,10 @@ def test_a_file_that_is_no_tokenizer_is_one_line(tmp_path: Path, capsys: pytest.
     assert capsys.readouterr().err.startswith(
         f"lumos.lumina_video.training.text: error: {tmp_path / 'empty.json'} holds no byte-level BPE"
     )
+
+
+def test_the_byte_pairs_of_the_bundled_model_are_found_from_any_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert TextTask(TextTaskConfig(network=NETWORK)).tokenizer.encode("a red circle").ids

@@ -69,6 +69,16 @@ def test_clips_that_are_not_such_as_the_model_makes_are_said(
     assert all(words in caplog.text for words in warned), caplog.text
 
 
+def test_a_model_that_is_named_is_compared_too(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lumos.hub.models.ckpts_root", lambda root=None: tmp_path)
+    model(tmp_path / "mine", sizes=[[64, 64]], fps=6)
+    with caplog.at_level(logging.WARNING):
+        report_clips("a", ClipDataset(written(tmp_path / "clips")), init_from="mine")
+    assert "5 of 5 clips are 32x64, mine is made for 64x64" in caplog.text
+
+
 def test_pictures_have_no_rate(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     clips = ClipDataset(written(tmp_path / "clips", num_latent=1))
     report_clips("a", clips, init_from=model(tmp_path / "model", sizes=[[32, 64]], fps=8))
