@@ -166,7 +166,7 @@ def test_it_tokenizes_clips_and_trains_by_a_config_of_its_own(installed: Install
 
 def test_the_drivers_work_from_any_folder(installed: Installed) -> None:
     said = installed("-m", "lumos", "evaluate", "custom", "t2i", "--first", "1", "--samples", "1", "--dry-run").stdout
-    assert "1 to be made" in said
+    assert "clips     1 of 64x64" in said
     assert "--long" in installed("-m", "lumos", "evaluate", "geneval", "--help").stdout
     assert "--ratio" in installed("-m", "lumos", "evaluate", "vbench_i2v", "--help").stdout
     missing = installed("-m", "lumos", "evaluate", "check", "vbench", ".", status=2).stderr

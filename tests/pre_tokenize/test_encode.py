@@ -10,7 +10,8 @@ import torch
 
 from lumos.media.frames import to_tensor
 from pre_tokenize import __main__ as program
-from pre_tokenize.encode import Encoder, on_device
+from pre_tokenize import encode
+from pre_tokenize.encode import on_device
 from pre_tokenize.ledger import Ledger
 from pre_tokenize.pace import Pace
 
@@ -33,11 +34,11 @@ def test_pace_counts_clips_and_the_time_of_the_network_only(monkeypatch: pytest.
 
 def test_workers_decode_into_the_next_shard(videos, tmp_path: Path, command, monkeypatch: pytest.MonkeyPatch) -> None:
     events: list[str] = []
-    decode, write = Encoder._decode, Ledger.write
+    decode, write = encode._decode, Ledger.write
 
-    def decoded(self, item):
+    def decoded(table, reader, item):
         events.append("decode")
-        return decode(self, item)
+        return decode(table, reader, item)
 
     def written(self, *args, **kwargs):
         deadline = time.monotonic() + 20  # the worker needs a moment, the first shard must not be written before
@@ -46,7 +47,7 @@ def test_workers_decode_into_the_next_shard(videos, tmp_path: Path, command, mon
         events.append("write")
         return write(self, *args, **kwargs)
 
-    monkeypatch.setattr(Encoder, "_decode", decoded)
+    monkeypatch.setattr(encode, "_decode", decoded)
     monkeypatch.setattr(Ledger, "write", written)
     assert program.main(command(videos.file, tmp_path, "--shard_rows", "3", "--num_workers", "1")) == 0
     assert events.count("write") == 5  # 14 rows

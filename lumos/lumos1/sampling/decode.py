@@ -96,7 +96,7 @@ def generate(
     """
     finished = []
     for frame in finished_frames(model, request, on_step=on_step, on_refinement=on_refinement, graphs=graphs):
-        if (frame.codes == MASKED).any():  # stopped within it
+        if not frame.is_whole:
             break
         finished.append(frame.codes)
         if on_frame is not None and not frame.is_given:
@@ -124,13 +124,15 @@ def finished_frames(
     )
     decoder.read_text()
     for frame in range(request.num_latent_frames):
-        is_given, stop = frame < request.num_given, False
+        is_given, is_whole, stop = frame < request.num_given, True, False
         if not is_given:
-            codes[:, frame], stop = _refined(
+            refined, stop = _refined(
                 codes[:, frame], decoder, request=request, frame=frame, on_step=on_step, on_refinement=on_refinement
             )
+            codes[:, frame], is_whole = refined.codes, not any(refined.num_masked)
         finished = codes[:, frame].unflatten(-1, request.grid)
-        yield FinishedFrame(index=frame, codes=finished, is_given=is_given, model_calls=decoder.model_calls)
+        calls = decoder.model_calls
+        yield FinishedFrame(index=frame, codes=finished, is_given=is_given, is_whole=is_whole, model_calls=calls)
         if stop:
             return
         if frame + 1 < request.num_latent_frames:
@@ -145,8 +147,8 @@ def _refined(
     frame: int,
     on_step: OnStep | None,
     on_refinement: OnRefinement | None,
-) -> tuple[Tensor, bool]:
-    """Return the codes [B, N] of the next frame, and whether to stop there.
+) -> tuple[FrameCodes, bool]:
+    """Return the codes of the next frame, and whether to stop there.
 
     It is refined from all masked until none is, `num_steps` times at most.
     """
@@ -163,8 +165,8 @@ def _refined(
             refined = FrameCodes.of(on_step(step, refined.codes.unflatten(-1, request.grid)).flatten(1))
         done = 1 if any(refined.num_masked) else sampler.num_steps - index
         if on_refinement is not None and on_refinement(done, len(codes)):
-            return refined.codes, True
-    return refined.codes, False
+            return refined, True
+    return refined, False
 
 
 def _masked_but_given(request: ClipRequest, model: LumosForCausalLM) -> Tensor:

@@ -97,5 +97,7 @@ class FinishedFrame:
     """Its visual codes."""
     is_given: bool
     """Whether it was not generated."""
+    is_whole: bool = True
+    """Whether no code is masked (-1) any more: False of a frame within which the sampling was stopped."""
     model_calls: Int[Tensor, "B"]
     """Passes of the model that each clip took so far."""

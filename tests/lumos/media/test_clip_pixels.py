@@ -39,7 +39,6 @@ def test_every_form_is_the_same_bytes(clip: Any) -> None:
         (np.full((2, 5, 6, 3), 1.5), "outside 0..1; give uint8, or floats"),
         (np.full((2, 5, 6, 3), np.nan), "outside 0..1"),
         (torch.zeros(2, 3, 5, 6, dtype=torch.int64), "the image is a tensor of int64"),
-        ([3], "the image is int; give a PIL image"),
     ],
 )
 def test_what_is_no_clip_is_said(clip: Any, message: str) -> None:
