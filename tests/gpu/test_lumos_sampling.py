@@ -67,7 +67,9 @@ def on_gpu(model: LumosForCausalLM, clips: ClipRequest, *, graphs: bool = False)
         counts.append(gpu.take())
         return refined
 
-    with pretend_gpu() as gpu, mock.patch.object(decode, "refine", counted):
+    frames = decode.finished_frames.__wrapped__  # within inference mode torch asks the pretended GPU nothing
+    patched = mock.patch.multiple(decode, refine=counted, finished_frames=frames)
+    with pretend_gpu() as gpu, patched:
         codes = decode.generate.__wrapped__(to_gpu(model), clips, graphs=graphs).codes.held
     return codes, counts
 
