@@ -11,7 +11,6 @@ from lumos.cli.interrupt import loading
 
 with loading("pre_tokenize.motion"):
     import argparse
-    import hashlib
     import sys
     from collections.abc import Mapping, Sequence
     from dataclasses import asdict, dataclass
@@ -27,6 +26,7 @@ with loading("pre_tokenize.motion"):
 
     from lumos.cli.exit_status import status_of
     from lumos.cli.option import OptionParser
+    from lumos.hub.hashes import sha256_of
     from lumos.lumina_video.data.flow_estimators import ESTIMATORS, estimator_named
     from lumos.lumina_video.data.motion import FlowEstimator, motion_pictures, score_clips
     from lumos.lumina_video.encoding.clip_frames import MOTION_EVERY_S, motion_frames
@@ -126,7 +126,7 @@ def _main(arguments: Sequence[str] | None) -> int:
     )
     settings = {"to": "motion", "estimator": options.estimator, "frame_choice": options.frame_choice}
     if options.weights is not None and options.weights.is_file():
-        settings["weights"] = hashlib.sha256(options.weights.read_bytes()).hexdigest()
+        settings["weights"] = sha256_of(options.weights)
 
     def load() -> tuple[Scores, Limits]:
         estimator = estimator_named(options.estimator, weights=options.weights, device=limits.device)

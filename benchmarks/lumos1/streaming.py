@@ -13,6 +13,7 @@ from functools import partial
 from itertools import islice
 from typing import Annotated
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,6 +23,7 @@ from lumos.cli.exit_status import status_of
 from lumos.cli.option import OptionParser
 from lumos.hub.models import DEFAULT_MODEL
 from lumos.lumos1.pipeline import LumosPipeline
+from lumos.media.decoded import pixel_psnr
 from lumos.media.frames import to_frames
 from lumos.tokenizer.streaming import CarriedDecoding, DecodingStream, RepeatedDecoding
 from xllmx.number_range import COUNT, check_number
@@ -51,13 +53,12 @@ def decodings(pipeline: LumosPipeline, codes: Tensor, window: int) -> dict[str, 
 
 def differences(ways: dict[str, Callable[[], Tensor]]) -> dict[str, str]:
     """How the pixels of each way differ from those of the first, in words."""
-    whole, *others = (torch.from_numpy(to_frames(decode()[0])).int() for decode in ways.values())
+    whole, *others = (to_frames(decode()[0]) for decode in ways.values())
     said = {}
     for name, pixels in zip(list(ways)[1:], others, strict=True):
-        apart = (pixels - whole).abs()
-        share = float((apart > 0).float().mean())
-        error = float(apart.square().float().mean())
-        psnr = "" if error == 0 else f", {10 * torch.tensor(255**2 / error).log10():.1f} dB"
+        apart = np.abs(pixels.astype(int) - whole)
+        share = float((apart > 0).mean())
+        psnr = f", {pixel_psnr(whole, pixels):.1f} dB" if share else ""
         said[f"pixels of '{name}' that differ"] = f"{share:.2%}, by {int(apart.max())} of 255 at most{psnr}"
     return said
 

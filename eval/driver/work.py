@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from eval.driver.folders import BenchmarkFolder
-from lumos.cli.jobs.record import file_hash
 from lumos.cli.jobs.runner import Job, Recipe, Settings
+from lumos.hub.hashes import sha256_of
 
 _SEED_BYTES = 6
 """Seeds below 2^48: exact in every reader of json."""
@@ -53,7 +53,7 @@ def describe(work: Work, recipe: Recipe, settings: Settings, *, seed: int) -> di
         "settings": settings.to_dict(),
         "seed": seed,
         "prompt_file": work.prompt_file.name,
-        "prompt_file_hash": file_hash(work.prompt_file),
+        "prompt_file_hash": sha256_of(work.prompt_file),
         "rewritten": any(job.prompt != job.notes["official_prompt"] for job in work.jobs),
         "num_prompts": num_prompts(work.jobs),
         "num_samples": len(work.jobs),

@@ -52,14 +52,20 @@ def read(url: str, *, most_bytes: int = _MOST_BYTES) -> bytes:
 
     def whole() -> bytes:
         with answer("GET", url) as response:
-            body = bytearray()
-            for chunk in chunks(response):
-                body += chunk
-                if len(body) > most_bytes:
-                    raise AnswerError(f"it sends more than {most_bytes} bytes where a small file is expected")
-            return bytes(body)
+            fault = f"it sends more than {most_bytes} bytes where a small file is expected"
+            return body_of(response, most_bytes=most_bytes, fault=fault)
 
     return tried(whole)
+
+
+def body_of(response: Any, *, most_bytes: int, fault: str) -> bytes:
+    """Return the body of an answer under way; AnswerError with this fault where it is larger, else as `chunks`."""
+    body = bytearray()
+    for chunk in chunks(response):
+        body += chunk
+        if len(body) > most_bytes:
+            raise AnswerError(fault)
+    return bytes(body)
 
 
 def head(url: str) -> Mapping[str, str]:

@@ -10,14 +10,14 @@ import torch
 from tqdm import tqdm
 
 from lumos.look.captions import caption_lines
-from lumos.look.pair import Pair, pair_lines, psnr_lines
+from lumos.look.pair import Pair, decoded_lines
 from lumos.look.places import spread_places
 from lumos.look.provenance import Provenance, provenance_of, unfinished_shards
 from lumos.look.report import LookRequest, Report
 from lumos.look.set_lines import damaged_lines, head_lines, made_lines, read_line
 from lumos.look.source import MOST_PIXELS, Source, code_source
 from lumos.look.tokenizer_choice import Chosen, TokenizerChoice, choose_tokenizer, tokenizers_here
-from lumos.look.words import counts_table, line, number, plural, printable, share, spread
+from lumos.look.words import counts_table, line, number, plural, share, spread
 from lumos.lumos1.data.clips import ClipDataset
 from lumos.lumos1.data.shards import ClipShards
 from lumos.lumos1.sequence import SPATIAL_FACTOR, Clip, num_frames_of, num_latent_frames
@@ -66,10 +66,7 @@ def look_at_code_clips(path: Path, request: LookRequest) -> Report:
     is_unfinished = bool(unfinished_shards(path))
     lines = head_lines(path, len(clips), what="codes, for Lumos-1", is_unfinished=is_unfinished)
     lines += _lines(clips, seen, chosen) if len(clips) else []
-    lines += made_lines(made)
-    if pairs:
-        said = printable(chosen.said, 300)
-        lines += [line("tokenizer", said), *psnr_lines(pairs), "", *pair_lines(pairs)]
+    lines += [*made_lines(made), *decoded_lines(pairs, decoder="tokenizer", said=chosen.said)]
     return Report(
         lines=lines, cards=[pair.card() for pair in pairs], title=f"{path}: {plural(len(clips), 'clip')} of codes"
     )

@@ -10,14 +10,14 @@ import torch
 from tqdm import tqdm
 
 from lumos.look.captions import caption_lines
-from lumos.look.pair import Pair, pair_lines, psnr_lines
+from lumos.look.pair import Pair, decoded_lines
 from lumos.look.places import spread_places
 from lumos.look.provenance import Provenance, provenance_of, unfinished_shards
 from lumos.look.report import LookRequest, Report
 from lumos.look.set_lines import damaged_lines, head_lines, made_lines, read_line
 from lumos.look.source import MOST_PIXELS, latent_source
 from lumos.look.vae_choice import ChosenVAE, choose_vae
-from lumos.look.words import counts_table, line, plural, printable, spread
+from lumos.look.words import counts_table, line, plural, spread
 from lumos.lumina_video.data.latent_set import LatentSet
 from lumos.lumina_video.data.latents import LatentClip
 from lumos.lumina_video.data.shards import LatentShards
@@ -67,9 +67,7 @@ def look_at_latent_clips(path: Path, request: LookRequest) -> Report:
     lines = head_lines(path, len(clips), what="latents, for Lumina-Video", is_unfinished=bool(shards))
     if len(clips):
         lines += [*_lines(clips, seen, chosen), *damaged_lines(seen.faults)]
-    lines += made_lines(made)
-    if pairs:
-        lines += [line("VAE", printable(chosen.said, 300)), *psnr_lines(pairs), "", *pair_lines(pairs)]
+    lines += [*made_lines(made), *decoded_lines(pairs, decoder="VAE", said=chosen.said)]
     return Report(
         lines=lines, cards=[pair.card() for pair in pairs], title=f"{path}: {plural(len(clips), 'clip')} of latents"
     )

@@ -56,6 +56,13 @@ def pair_lines(pairs: Sequence[Pair]) -> list[str]:
     return lines
 
 
+def decoded_lines(pairs: Sequence[Pair], *, decoder: str, said: str) -> list[str]:
+    """What is said of all pairs and of what decoded them, `tokenizer` or `VAE`; nothing where there are none."""
+    if not pairs:
+        return []
+    return [line(decoder, printable(said, 300)), *psnr_lines(pairs), "", *pair_lines(pairs)]
+
+
 def psnr_lines(pairs: Sequence[Pair]) -> list[str]:
     """What is said of the PSNR of all pairs, and what to do where it is low."""
     found = [(value, pair) for pair in pairs if (value := pair.psnr_db) is not None]

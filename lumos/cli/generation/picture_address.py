@@ -76,7 +76,7 @@ def _fetch(address: str, file: Path) -> Path:
 
 def _content(address: str) -> bytes:
     from lumos import __version__
-    from lumos.hub.connection import SILENCE_S, AnswerError, chunks, httpx
+    from lumos.hub.connection import SILENCE_S, AnswerError, body_of, httpx
 
     sent = {"User-Agent": f"lumos/{__version__}", "Accept-Encoding": "identity"}
     url = httpx.URL(address)
@@ -91,12 +91,8 @@ def _content(address: str) -> bytes:
                     continue
                 if response.status_code != httpx.codes.OK:
                     raise AnswerError(f"the server answers {response.status_code}")
-                body = bytearray()
-                for chunk in chunks(response):
-                    body += chunk
-                    if len(body) > MOST_BYTES:
-                        raise AnswerError(f"it is larger than {MOST_BYTES // 2**20} MiB")
-                return bytes(body)
+                fault = f"it is larger than {MOST_BYTES // 2**20} MiB"
+                return body_of(response, most_bytes=MOST_BYTES, fault=fault)
     raise AnswerError(f"it redirects more than {_MOST_REDIRECTS} times")
 
 

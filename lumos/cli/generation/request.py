@@ -120,7 +120,7 @@ def check_picture(options: argparse.Namespace, record: Mapping[str, Any]) -> Non
     Raises:
         ValueError: it is not there, or another one.
     """
-    from lumos.cli.jobs.record import file_hash
+    from lumos.hub.hashes import sha256_of
 
     if not record.get("image"):
         return
@@ -129,7 +129,7 @@ def check_picture(options: argparse.Namespace, record: Mapping[str, Any]) -> Non
         raise ValueError(
             f"{picture}, the picture of {options.from_json}, is not there; put it back, or name it with --image"
         )
-    if file_hash(picture) != record.get("image_hash"):
+    if sha256_of(picture) != record.get("image_hash"):
         raise ValueError(f"{picture} is another picture than {options.from_json} was made with; put it back")
 
 

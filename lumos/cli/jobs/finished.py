@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from lumos.cli.jobs.outputs import OutputFolder
-from lumos.cli.jobs.record import differences, file_hash, read_record, record_path
+from lumos.cli.jobs.record import differences, read_record, record_path
+from lumos.hub.hashes import sha256_of
 
 
 def finished_seed(folder: OutputFolder, name: str, wanted: Mapping[str, Any], *, overwrite: bool = False) -> int | None:
@@ -30,7 +31,7 @@ def finished_seed(folder: OutputFolder, name: str, wanted: Mapping[str, Any], *,
     if record is not None:
         if changed := differences(record, wanted):
             fault = f"it was made otherwise ({'; '.join(changed)})"
-        elif record.get("output_hash") == file_hash(output):
+        elif record.get("output_hash") == sha256_of(output):
             return int(record["seed"])
         elif folder.holds_only_outputs:
             return None
@@ -47,7 +48,7 @@ def free_name(folder: OutputFolder, name: str, entries: Mapping[str, Any]) -> st
     Where that is the same file, or a record alone was left, the name is `clip.mp4`.
     """
     number, free = 1, name
-    while (there := folder.find(free)) is not None and file_hash(there) != entries["output_hash"]:
+    while (there := folder.find(free)) is not None and sha256_of(there) != entries["output_hash"]:
         number += 1
         free = f"{name.removesuffix(Path(name).suffix)}-{number}{Path(name).suffix}"
     return free

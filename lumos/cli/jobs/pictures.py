@@ -12,14 +12,14 @@ from typing import Any
 
 from lumos.cli.jobs.outputs import move
 from lumos.cli.jobs.prompts import IMAGE_SUFFIXES
-from lumos.cli.jobs.record import file_hash
+from lumos.hub.hashes import sha256_of
 
 _DIGITS = 12
 
 
 def picture_entries(image: Path) -> dict[str, str]:
     """Return what a record says of a picture: the name of the copy beside it, and the hash of its bytes."""
-    digest = file_hash(image)
+    digest = sha256_of(image)
     suffix = image.suffix.lower()
     return {"image": f"picture-{digest[:_DIGITS]}{suffix if suffix in IMAGE_SUFFIXES else ''}", "image_hash": digest}
 
@@ -34,8 +34,8 @@ def keep_picture(image: Path, entries: Mapping[str, Any], *, beside: Path, stagi
         staging: a folder of this process's own on the same file system.
     """
     place, copy = beside.with_name(entries["image"]), staging / entries["image"]
-    if place.is_file() and file_hash(place) == entries["image_hash"]:
+    if place.is_file() and sha256_of(place) == entries["image_hash"]:
         return
     shutil.copyfile(image, copy)
-    if file_hash(copy) == entries["image_hash"]:
+    if sha256_of(copy) == entries["image_hash"]:
         move(copy, place)

@@ -59,12 +59,6 @@ def differences(record: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[st
     return _differences({name: record.get(name) for name in names}, {name: wanted.get(name) for name in names})
 
 
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file, as hex digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 @runtime_checkable
 class HashedFiles(Protocol):
     """The files of a model of either kind."""

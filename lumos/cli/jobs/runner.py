@@ -27,9 +27,10 @@ from lumos.cli.jobs.finished import finished_seed, free_name
 from lumos.cli.jobs.outputs import IMAGE_FORMATS, OutputFolder, format_of, move, placing, staging_folder
 from lumos.cli.jobs.pictures import keep_picture, picture_entries
 from lumos.cli.jobs.places import check_places, named
-from lumos.cli.jobs.record import code_version, file_hash, record_path, write_record
+from lumos.cli.jobs.record import code_version, record_path, write_record
 from lumos.cli.jobs.scale import check_scale, enlarged
 from lumos.cli.jobs.workers import ALONE, Worker, batches_of, share_of
+from lumos.hub.hashes import sha256_of
 from lumos.media.inputs import choose_seeds
 from lumos.media.writing import write_image, write_video
 from xllmx.files import writing
@@ -89,17 +90,8 @@ class PipelineOutput(Protocol):
 
 
 @runtime_checkable
-class Checking(Protocol):
-    """A model that can be asked what it would refuse."""
-
-    def check(self, prompt: str, settings: Any) -> None:
-        """ValueError if a call with this prompt and these settings (its own `Settings`) would be refused."""
-        ...
-
-
-@runtime_checkable
-class Pipeline(Protocol):
-    """All that the runner asks of a model."""
+class LoadedModel(Protocol):
+    """What every model answers that makes outputs."""
 
     @property
     def device(self) -> torch.device:
@@ -109,6 +101,11 @@ class Pipeline(Protocol):
     def check(self, prompt: str, settings: Any) -> None:
         """ValueError if a call with this prompt and these settings (its own `Settings`) would be refused."""
         ...
+
+
+@runtime_checkable
+class Pipeline(LoadedModel, Protocol):
+    """All that the runner asks of a model."""
 
     def __call__(
         self,
@@ -305,7 +302,7 @@ def run_jobs(
                 yield from _make(plan, pipeline, batch, code=code, staging=staging, on_frame=on_frame)
 
 
-def check_prompts(plan: Plan, pipeline: Checking) -> None:
+def check_prompts(plan: Plan, pipeline: LoadedModel) -> None:
     """Raises ValueError for a prompt or settings of a missing output that the model does not take."""
     for one in plan.missing:
         with _naming(one.job.prompt, one.number, num_listed=plan.num_listed, given=plan.recipe.given):
@@ -374,7 +371,7 @@ def put_in_place(folder: OutputFolder, one: Planned, made: Path, record: Mapping
 
     The two are never taken for a pair they are not.
     """
-    entries = {**record, "output": one.job.name, "output_hash": file_hash(made), **one.job.notes}
+    entries = {**record, "output": one.job.name, "output_hash": sha256_of(made), **one.job.notes}
     with placing(staging):
         name = one.job.name if one.place or folder.holds_only_outputs else free_name(folder, one.job.name, entries)
         write_record(made, {**entries, "output": name})

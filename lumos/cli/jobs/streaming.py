@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-import torch
 
 from lumos.cli.jobs.outputs import format_of, staging_folder
 from lumos.cli.jobs.record import code_version
-from lumos.cli.jobs.runner import Made, Plan, Planned, check_prompts, put_in_place
+from lumos.cli.jobs.runner import LoadedModel, Made, Plan, Planned, check_prompts, put_in_place
 from lumos.cli.jobs.scale import enlarged
 from lumos.media.frame_stream import FrameStream
 from lumos.media.inputs import choose_seeds
@@ -27,17 +26,8 @@ OnBegin = Callable[[Planned, Path, FrameStream], None]
 
 
 @runtime_checkable
-class StreamingPipeline(Protocol):
+class StreamingPipeline(LoadedModel, Protocol):
     """All that this asks of a model."""
-
-    @property
-    def device(self) -> torch.device:
-        """Where the model lies."""
-        ...
-
-    def check(self, prompt: str, settings: Any) -> None:
-        """ValueError if a call with this prompt and these settings would be refused."""
-        ...
 
     def stream(
         self,

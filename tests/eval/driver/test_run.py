@@ -12,7 +12,8 @@ import pytest
 
 from eval.geneval import __main__ as geneval
 from eval.vbench import t2v as vbench_t2v
-from lumos.cli.jobs.record import file_hash, read_record
+from lumos.cli.jobs.record import read_record
+from lumos.hub.hashes import sha256_of
 
 Contents = Callable[[Path], dict[str, bytes]]
 KILLED, CRASHED = 9, 70
@@ -150,7 +151,7 @@ def test_two_that_do_the_same_work_at_once_end_with_one_whole_folder(
         for path in out.glob("*/samples/*.png"):
             record = read_record(tmp_path / f"{kind}_records" / path.parts[-3] / path.name)
             assert record is not None
-            assert record["output_hash"] == file_hash(path)
+            assert record["output_hash"] == sha256_of(path)
 
 
 @pytest.mark.slow

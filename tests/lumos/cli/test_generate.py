@@ -284,7 +284,7 @@ def test_a_full_disk_leaves_nothing_half_written(lumos: Lumos, monkeypatch: pyte
     def full(path: Path) -> str:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(runner, "file_hash", full)
+    monkeypatch.setattr(runner, "sha256_of", full)
     status, _, error = lumos("generate", "--prompt", "a", "--num-frames", "1", "--out", "x/image.png")
     assert status == 2
     assert error == "lumos: error: [Errno 28] No space left on device\n"

@@ -16,9 +16,9 @@ import torch
 from PIL import Image
 
 from lumos.cli.jobs.outputs import PlainFolder
-from lumos.cli.jobs.record import file_hash
 from lumos.cli.jobs.runner import Job, Made, Pipeline, Recipe, SettingsFor, plan_jobs, run_jobs
 from lumos.cli.jobs.workers import Worker
+from lumos.hub.hashes import sha256_of
 from lumos.media.reading import read_image
 from xllmx.setting import SettingError
 
@@ -300,7 +300,7 @@ def test_a_kill_between_the_two_renames_is_mended_by_the_next_run(
     assert ended.returncode == (0 if renames == 2 else -9)
     if (folder.path / "0.png").exists():
         record = json.loads((folder.path / "0.png.json").read_text())
-        assert record["output_hash"] == file_hash(folder.path / "0.png")
+        assert record["output_hash"] == sha256_of(folder.path / "0.png")
     recipe = replace(RECIPE, given={"steps": 3})
     made_by(jobs_of(1), folder, recipe, overwrite=True)
     assert sorted(path.name for path in folder.path.iterdir()) == ["0.png", "0.png.json"]
@@ -316,7 +316,7 @@ def test_what_another_process_made_in_the_meantime_is_kept(tmp_path: Path) -> No
     for name, seed in (("0.png", 2), ("0-2.png", 1)):
         record = json.loads((folder.path / f"{name}.json").read_text())
         assert (record["seed"], record["output"]) == (seed, name)
-        assert record["output_hash"] == file_hash(folder.path / name)
+        assert record["output_hash"] == sha256_of(folder.path / name)
 
 
 def test_a_record_that_tells_how_another_output_was_made_is_kept(tmp_path: Path) -> None:
