@@ -168,7 +168,7 @@ class LuminaVideoPipeline(PipelineWords):
             negative_prompt: what guidance leads away from; one, or one a clip. Not asked where nothing guides.
             width: pixels, a multiple of 16, and of 32 where the preset runs at a scale of 4 pixels.
             height: likewise.
-            num_frames: exactly so many frames come back; a multiple of 4, and of 8 at scales of 2 frames.
+            num_frames: exactly so many frames come back; a multiple of 4, and of 8 at scales of 2 frames. 1: a picture.
             fps: of the file; the network knows no frame rate.
             preset: a name of `lumos.lumina_video.preset.PRESETS`, its keys, a JSON or YAML file of them, or a preset.
             num_inference_steps: Euler steps. The `step` of a preset counts points of the grid, which is one more.
@@ -201,8 +201,9 @@ class LuminaVideoPipeline(PipelineWords):
         latents = self._sample(prompts, [text or "" for text in negatives], seeds, settings=chosen, on_step=on_step)
         moments = chosen.preset.moments(self.dtype)[: step_end.step]
         passes = sum(1 + len(moment.guided_by) for moment in moments)
+        length = chosen.num_output_frames
         return LuminaVideoOutput(
-            frames=latents if words.output_type == "latent" else self._decoded(latents, words.output_type),
+            frames=latents if words.output_type == "latent" else self._decoded(latents, length, words.output_type),
             seeds=seeds,
             latents=list(latents.cpu()),
             settings=[chosen] * len(prompts),
@@ -269,20 +270,20 @@ class LuminaVideoPipeline(PipelineWords):
         self._features.encode(prompts, system_prompt=system_prompt)
 
     @torch.inference_mode()
-    def decode(self, latents: Float[Tensor, "n C T H W"]) -> list[list[Image.Image]]:
-        """The frames of each clip, 4 a latent frame.
+    def decode(self, latents: Float[Tensor, "n C T H W"], *, num_frames: int | None = None) -> list[list[Image.Image]]:
+        """The frames of each clip, 4 a latent frame; with `num_frames` 1 the one of a picture's only latent frame.
 
         Raises:
-            ValueError: latents that are not finite, memory that does not suffice.
+            ValueError: latents that are not finite, or not those of `num_frames`; memory that does not suffice.
         """
-        frames: list[list[Image.Image]] = self._decoded(latents, "pil")
+        whole = latents.shape[2] * self._parts.compression.temporal
+        frames: list[list[Image.Image]] = self._decoded(latents, num_frames or whole, "pil")
         return frames
 
-    def _decoded(self, latents: Tensor, output_type: OutputType) -> Frames:
+    def _decoded(self, latents: Tensor, num_frames: int, output_type: OutputType) -> Frames:
         """The frames of all clips in a form."""
         if not latents.isfinite().all():
             raise ValueError("the latents hold numbers that are not finite; look for what made them")
-        num_frames = latents.shape[2] * self._parts.compression.temporal
 
         def work(vae: VideoVAE) -> Frames:
             videos = (vae.decode(clip, num_frames)[0] for clip in latents.split(1))

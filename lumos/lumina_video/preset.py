@@ -176,6 +176,10 @@ class FlowPreset:
         given: dict[str, Any] = {"num_points": num_points, "guidance": guidance, "motion": motion, "shift": shift}
         return dataclasses.replace(self, **{name: value for name, value in given.items() if value is not None})
 
+    def still(self) -> "FlowPreset":
+        """Return the preset for a picture, with the motion scores it is trained with: 0, and -1 of negative branches."""
+        return dataclasses.replace(self, motion=0, negative_motion=-1)
+
     @property
     def num_steps(self) -> int:
         """Euler steps, one less than points of the grid."""

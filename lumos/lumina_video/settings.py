@@ -70,7 +70,7 @@ class LuminaVideoSettings:
     height: Annotated[int, Range(1, MOST_SIDE)]
     """Pixels, a multiple of 16; of 32 where a scale of 4 pixels is reached."""
     num_frames: Annotated[int, Range(1, 100_000)]
-    """Frames of the finished clip, a multiple of 4; of 8 where a scale of 2 frames is reached."""
+    """Frames of the finished clip, a multiple of 4; of 8 where a scale of 2 frames is reached. 1: a picture."""
     fps: Annotated[int, Range(1, 1000)]
     """Frames per second that the file is written with; the network is not told."""
     preset: FlowPreset
@@ -129,7 +129,8 @@ def resolve_settings(
     """The settings of a call: `given` (None = not given), else the model's `defaults`, else those of the preset.
 
     Size, length and fps that neither says are those the preset was made for. A preset that is given is taken whole:
-    steps, guidance and motion of the model's defaults belong to the model's own preset.
+    steps, guidance and motion of the model's defaults belong to the model's own preset. One that is not given has, for a
+    picture, the motion scores that pictures are trained with: 0, and of the negative branch none.
 
     Raises:
         SettingError: a value outside its rule, with what to write instead.
@@ -145,9 +146,12 @@ def resolve_settings(
     clip = {name: whole_number(name, clip[name]) for name in CLIP_NAMES}
     if "duration" in given:
         clip["num_frames"] = _num_frames(given["duration"], fps=clip["fps"], asked=given.get("num_frames"))
+    overrides = {name: chosen[name] for name in OVERRIDES if name in chosen}
+    if clip["num_frames"] == 1 and "preset" not in given:
+        base, overrides = base.still(), {**overrides, "motion": given.get("motion", 0)}
     return LuminaVideoSettings(
         **clip,
-        preset=_overridden(base, {name: chosen[name] for name in OVERRIDES if name in chosen}),
+        preset=_overridden(base, overrides),
         system_prompt=_text("system_prompt", {**defaults, **given}.get("system_prompt", SYSTEM_PROMPT)),
         vae=vae,
     )

@@ -6,6 +6,8 @@ a side must hold whole patches of every scale that a run reaches, and so must th
     preset             reaches          sides a multiple of    frames a multiple of
     f24F96R960         1x2              16                     4
     ...-MultiScale     1x2, 2x2, 2x4    32                     8
+
+A picture is one frame and one latent frame, whatever the scale: where a patch takes two, the network repeats it.
 """
 
 import math
@@ -37,14 +39,16 @@ RELEASED = Compression()
 def latent_shape(width: int, height: int, frames: int, *, vae: Compression = RELEASED) -> tuple[int, int, int]:
     """Return (T, H, W), the latent frames, rows and columns of a clip: 1248x704 and 96 frames are (24, 88, 156).
 
+    One frame, a picture, is one latent frame.
+
     Raises:
         SettingError: one of them is no positive multiple of what a latent stands for; names the nearest that are.
     """
     reason = "one latent of the VAE"
     _check("width", width, unit=vae.spatial, reason=reason)
     _check("height", height, unit=vae.spatial, reason=reason)
-    _check("num_frames", frames, unit=vae.temporal, reason=reason)
-    return frames // vae.temporal, height // vae.spatial, width // vae.spatial
+    _check_length(frames, unit=vae.temporal, reason=reason)
+    return max(1, frames // vae.temporal), height // vae.spatial, width // vae.spatial
 
 
 def check_sizes(
@@ -63,12 +67,17 @@ def check_sizes(
     reason = f"one patch of each scale that this preset reaches: {', '.join(map(str, preset.scales))}"
     _check("width", width, unit=side, reason=reason)
     _check("height", height, unit=side, reason=reason)
-    _check("num_frames", frames, unit=length, reason=reason)
+    _check_length(frames, unit=length, reason=reason)
     return latent_shape(width, height, frames, vae=vae)
 
 
-def _check(name: str, value: int, *, unit: int, reason: str) -> None:
+def _check_length(frames: int, *, unit: int, reason: str) -> None:
+    if frames != 1:
+        _check("num_frames", frames, unit=unit, reason=reason, also=", or 1 for a picture")
+
+
+def _check(name: str, value: int, *, unit: int, reason: str, also: str = "") -> None:
     if value < 1 or value % unit:
         below = value // unit * unit
         nearest = f"{below} or {below + unit}" if below > 0 else f"{unit}"
-        raise SettingError(name, f"is {value}; it must be a multiple of {unit} ({reason}); take {nearest}")
+        raise SettingError(name, f"is {value}; it must be a multiple of {unit} ({reason}); take {nearest}{also}")

@@ -124,7 +124,7 @@ def _add_how(how: Any) -> None:
     add = how.add_argument
     add("--model", "--ckpt", metavar="NAME", help=f"name, hub id or folder (default {DEFAULT_MODEL})")
     add("--resolution", metavar="WxH", help="width and height at once")
-    add("--num-frames", "--frames", type=int, metavar="N", help="exactly so many frames; 1 makes an image (Lumos-1)")
+    add("--num-frames", "--frames", type=int, metavar="N", help="exactly so many frames; 1 makes an image")
     for name, (kind, text) in _SETTINGS.items():
         add(f"--{name.replace('_', '-')}", type=kind, metavar="X", help=text)
     steps = "Lumos-1: refinements of a latent frame; Lumina-Video: Euler steps (69 for a preset's step of 70 points)"

@@ -1,4 +1,4 @@
-"""Lumina-Video on a command line: videos from text."""
+"""Lumina-Video on a command line: pictures and videos from text."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -150,7 +150,7 @@ class _Costs:
 LUMINA_VIDEO = ModelKind(
     name=hub.LUMINA_VIDEO,
     title="Lumina-Video",
-    tasks=("t2v",),
+    tasks=("t2i", "t2v"),
     how_options=("keep_encoders", "tiled", "lora"),
     how_recorded=("tiled", "lora"),
     unit="Euler step",

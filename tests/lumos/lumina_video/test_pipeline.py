@@ -157,6 +157,15 @@ def test_any_number_of_latent_frames_decodes_to_exactly_the_frames_asked_for(
     assert [frame.size for frame in output.frames[0]] == [(48, 32)] * num_frames
 
 
+def test_a_picture_is_the_one_frame_of_its_only_latent_at_any_scale(pipeline: LuminaVideoPipeline) -> None:
+    for preset in (SINGLE, None):
+        output = pipeline(RED, seed=1, preset=preset, num_frames=1, width=64, height=32)
+        assert output.latents[0].shape == (LATENT_CHANNELS, 1, 4, 8)
+        assert [frame.size for frame in output.frames[0]] == [(64, 32)]
+        (again,) = pipeline.decode(torch.stack(output.latents), num_frames=1)
+        assert list(map(bytes, map(Image.Image.tobytes, again))) == [output.frames[0][0].tobytes()]
+
+
 def test_any_unicode_is_a_prompt(pipeline: LuminaVideoPipeline) -> None:
     assert len(pipeline("ein roter Kreis 🟥 \udc80 红", seed=1, **SMALL).frames[0]) == 8
 

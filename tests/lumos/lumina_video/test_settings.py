@@ -109,13 +109,22 @@ def test_a_preset_may_be_a_name_a_file_its_keys_or_itself(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     "given",
-    [{}, {"preset": OWN, "num_frames": 12}, {"motion": -1, "guidance_scale": 0, "fps": 7}, {"system_prompt": "Draw: "}],
+    [{}, {"preset": OWN, "num_frames": 12}, {"num_frames": 1, "motion": 2}, {"motion": -1, "guidance_scale": 0, "fps": 7}, {"system_prompt": "Draw: "}],
 )
 def test_settings_written_down_make_the_same_settings(given: dict[str, Any]) -> None:
     settings = resolve_settings({"width": 96, "motion": 3.0}, given)
     written = json.loads(json.dumps(settings.to_dict()))
     assert written.keys() <= set(SETTING_NAMES)
     assert resolve_settings(MODEL, written) == settings
+
+
+@pytest.mark.parametrize("preset", [None, "f16F64R512-MultiScale"])
+def test_a_picture_is_one_latent_at_every_scale_and_does_not_move_unless_a_preset_says_so(preset: str | None) -> None:
+    settings = resolve_settings({"motion": 3.0}, {"num_frames": 1, "preset": preset})
+    assert settings.latent_shape == (1, 48, 84)
+    scores = settings.preset.motion, settings.preset.negative_motion
+    assert scores == ((0, -1) if preset is None else (6.0, (2.0, (0.05, 6.0))))
+    assert resolve_settings({}, {"num_frames": 1, "motion": 2}).preset.motion == 2
 
 
 def test_another_vae_has_other_latents() -> None:
@@ -130,7 +139,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "width": ({"width": 100}, r"width is 100; it must be a multiple of 16 .*1x2.; take 96 or 112"),
     "width, multi-scale": ({"width": 112, "preset": "f16F64R512-MultiScale"}, "width is 112; .* 32 .*take 96 or 128"),
     "height": ({"height": -16}, "height is -16; it must be a whole number of at least 1"),
-    "frames": ({"num_frames": 30}, "num_frames is 30; it must be a multiple of 4 .*take 28 or 32"),
+    "frames": ({"num_frames": 30}, "num_frames is 30; it must be a multiple of 4 .*take 28 or 32, or 1 for a picture"),
     "frames, multi-scale": (
         {"num_frames": 12, "preset": "f24F96R960-MultiScale"},
         "num_frames is 12; .* 8 .*take 8 or 16",

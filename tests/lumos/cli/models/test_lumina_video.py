@@ -195,7 +195,6 @@ def test_the_bar_knows_all_steps_of_all_clips(lumos: Lumos, monkeypatch: pytest.
         (["--resolution", "100x64"], "take 96 or 128"),
         (["--height", "70"], "--height is 70; it must be a multiple of 32"),
         (["--frames", "12"], "--num-frames is 12; it must be a multiple of 8"),
-        (["--frames", "1"], "--num-frames is 1; it must be a multiple of 8"),
         (["--resolution", "wide"], "--resolution is 'wide'; write width x height in pixels, as in 1248x704"),
         (["--resolution", "64x64", "--width", "64"], "--resolution says width and height; leave --width and --height"),
         (["--preset", "f24F96R96"], "--preset is 'f24F96R96'; did you mean f24F96R960?"),
