@@ -5,8 +5,9 @@ started: only what srun started, which has SLURM_STEP_ID, is one of several.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 _FIRST_PORT = 15000
 """Ports from here on, one for each of the last four digits of a job's number, so that jobs of one machine differ."""
@@ -97,6 +98,22 @@ def slurm_array(environment: Mapping[str, str]) -> SlurmArray | None:
         raise ValueError(f"{said} contradict each other; {_UNSET_ARRAY}")
     base = min(first, 1)
     return SlurmArray(index=index + 1 - base, count=count if last - base + 1 == count else None)
+
+
+def as_array(numbers: Iterable[int]) -> str:
+    """Return numbers in rising order as `sbatch --array` takes them.
+
+    >>> as_array([3, 7, 9, 10, 11, 12])
+    '3,7,9-12'
+    """
+    numbers = list(numbers)
+    if not numbers:
+        return ""
+    starts = [numbers[0], *(after for before, after in pairwise(numbers) if after != before + 1)]
+    stops = [*(before for before, after in pairwise(numbers) if after != before + 1), numbers[-1]]
+    return ",".join(
+        str(start) if start == stop else f"{start}-{stop}" for start, stop in zip(starts, stops, strict=True)
+    )
 
 
 def first_node(nodes: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from xllmx.ranks.slurm import SlurmArray, first_node, slurm_array, slurm_task
+from xllmx.ranks.slurm import SlurmArray, as_array, first_node, slurm_array, slurm_task
 
 SRUN = {"SLURM_PROCID": "5", "SLURM_NTASKS": "8", "SLURM_LOCALID": "1", "SLURM_NODELIST": "gpu[07-08,11]",
         "SLURM_JOB_ID": "123456", "SLURM_STEP_ID": "0"}  # fmt: skip
@@ -92,10 +92,21 @@ def test_what_slurm_cannot_mean_is_named(changed: dict[str, str], said: str) -> 
         slurm_task({**SRUN, **changed})
 
 
+def test_numbers_are_written_in_runs() -> None:
+    assert [as_array(numbers) for numbers in ([], [4], [1, 2], [3, 7, 9, 10, 11, 12])] == ["", "4", "1-2", "3,7,9-12"]
+
+
 def test_two_tasks_of_one_machine_meet_and_add(repo: Path) -> None:
     kept = {name: value for name, value in os.environ.items() if name not in ("WORLD_SIZE", "RANK", "LOCAL_RANK")}
     job = str(os.getpid() % 10_000)  # its port is its own
-    common = {**kept, "SLURM_NTASKS": "2", "SLURM_NODELIST": "localhost", "SLURM_JOB_ID": job, "SLURM_STEP_ID": "0", "PYTHONPATH": str(repo)}
+    common = {
+        **kept,
+        "SLURM_NTASKS": "2",
+        "SLURM_NODELIST": "localhost",
+        "SLURM_JOB_ID": job,
+        "SLURM_STEP_ID": "0",
+        "PYTHONPATH": str(repo),
+    }
     workers = [
         subprocess.Popen(
             [sys.executable, "-c", WORKER],
