@@ -16,8 +16,7 @@ for word in "${@:2}"; do
 done
 ratio="${mask_history_ratio:-}"
 case " ${words[*]-} " in *" mask_history_ratio="*) ratio="" ;; esac
-if [ -n "$ratio" ]; then words+=("mask_history_ratio=$ratio"); fi
-set -- ${words[@]+"${words[@]}"}
+set -- ${words[@]+"${words[@]}"} ${ratio:+"mask_history_ratio=$ratio"}
 
 gpus="$("$python" -c 'import torch; print(torch.cuda.device_count())')"
 start="${start_device:-0}" number="${num_devices:-${sub_tasks:-}}"
@@ -33,8 +32,9 @@ elif [ -n "${start_device:-}$number" ]; then
     CUDA_VISIBLE_DEVICES="$(IFS=,; echo "${visible[*]:start:number}")" gpus="$number"
     export CUDA_VISIBLE_DEVICES
 fi
-# with --device-map one process has all GPUs
-case " $* " in *" --help "* | *" --dry-run "* | *" --device-map"* | *" --device_map"*) gpus=0 ;; esac
+# with --device-map one process has all GPUs; those of srun share the list without a launcher
+[ -z "${SLURM_STEP_ID:-}" ] || [ "${SLURM_NTASKS:-1}" = 1 ] || gpus=0
+case " $* " in *" --help "* | *" --dry-run "* | *" --outstanding"* | *" --device-map"* | *" --device_map"*) gpus=0 ;; esac
 if ((gpus < 2)); then exec "$python" -m "$driver" "$@"; fi
 "$python" -m "$driver" "$@" --dry-run --gpus "$gpus" # what will be made, or a mistake, is said once and at once
 exec "$python" -m torch.distributed.run --standalone --nproc-per-node "$gpus" -m "$driver" "$@"

@@ -71,10 +71,10 @@ def translated(task: str, arguments: Sequence[str] | None = None) -> tuple[str, 
     _refuse_misspelt(rest, vars(options))
     source = options.prompt_source
     with said_as_options(vars(options), separator="_"):
-        part, cluster = part_of(options.part), part_of(options.cluster, option="cluster")
+        part, cluster = part_of(options.part or "1,1"), part_of(options.cluster or "1,1", option="cluster")
     index, number = (cluster[0] - 1) * part[1] + part[0], cluster[1] * part[1]
     words = [task] if source == "custom" else []
-    words += ["--part", f"{index},{number}"] if number > 1 else []
+    words += ["--part", f"{index},{number}"] if options.part or options.cluster else []
     for flag, (option, _) in PLACES.items():
         words += [option, value] if (value := getattr(options, flag, None)) is not None else []
     words += ["--short"] if options.caption_type == "short" else []
@@ -97,8 +97,8 @@ def _parser(task: str) -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     sources = tuple(DRIVERS[task])
-    add("--part", default="1,1", metavar="i,n", help='part i of n, from 1; "[i, n]" says the same')
-    add("--cluster", default="1,1", metavar="i,n", help="machine i of n, each of which has all parts")
+    add("--part", metavar="i,n", help='part i of n, from 1; "[i, n]" says the same')
+    add("--cluster", metavar="i,n", help="machine i of n, each of which has all parts")
     add("--prompt_source", choices=sources, default=sources[0], help=f"the list (default: {sources[0]})")
     add("--caption_type", choices=CAPTIONS, default=CAPTIONS[0], help="short: the prompts that were not rewritten")
     for flag, (option, what) in PLACES.items():

@@ -5,7 +5,7 @@
 # Several machines that share the folder of the run, the same line on each:
 #   static:   NUM_NODES=6 NODE_RANK=0 MASTER_ADDR=first-machine bash exps/...     with the NODE_RANK of the machine
 #   elastic:  NUM_NODES=4:6 RDZV_ENDPOINT=first-machine:29400 bash exps/...       goes on while 4 to 6 are there
-# (elastic: RDZV_ID tells runs apart; MAX_RESTARTS, 3: how often the rest goes on from the newest checkpoint.)
+# (elastic: RDZV_ID tells runs apart; MAX_RESTARTS, 3: how often the rest goes on. srun needs none of it: README.md.)
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 cd "$repo"
@@ -16,7 +16,7 @@ whole() { # NAME VALUE LEAST [MOST]: ends the script, with what to mend, unless 
         wrong "$1" "$2" "a whole number from $3 ${4:+to }${4:-on}"
 }
 
-[ -z "${SLURM_STEP_ID:-}" ] || [ "${SLURM_NTASKS:-1}" = 1 ] || [ -n "${NUM_NODES:-}" ] || : "${NUM_PROCESSES:=1}" # srun
+source exps/slurm/nodes.sh # what Slurm says, where nothing else is set
 config="${1:?give a config, for example configs/train/debug.yaml}"
 shift
 processes="${NUM_PROCESSES:-$("$python" -c "import torch; print(max(1, torch.cuda.device_count()))")}"

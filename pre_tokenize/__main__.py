@@ -4,6 +4,7 @@ from lumos.cli.interrupt import loading
 
 with loading("pre_tokenize"):
     import argparse
+    import os
     import sys
     from collections.abc import Sequence
     from pathlib import Path
@@ -22,6 +23,7 @@ with loading("pre_tokenize"):
     from pre_tokenize.encode import Limits
     from pre_tokenize.job import DTYPES, TF32, Job, job_of
     from pre_tokenize.ledger import FORMS, MANIFEST, REPORT, likely_cause
+    from pre_tokenize.share import complete_share, own_gpu
     from pre_tokenize.table import Table, modality_of, read_table
     from pre_tokenize.work import PACE, Place, work
     from xllmx.number_range import Range, check_number
@@ -43,6 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _main(arguments: Sequence[str] | None) -> int:
     options = option_parser().parse_args(arguments)
     try:
+        complete_share(options, os.environ, program="pre_tokenize")
         with said_as_options(vars(options), separator="_"):
             report = look(options) if options.dry_run else run(options)
     except torch.OutOfMemoryError as error:
@@ -133,7 +136,8 @@ def _limits(options: argparse.Namespace) -> Limits:
     sizes = {"shard_rows": 64, "batch_size": 1} if options.modality == "video" else {"shard_rows": 512, "batch_size": 8}
     sizes |= {name: getattr(options, name) for name in sizes if getattr(options, name) is not None}
     same = {"num_workers": options.num_workers, "num_decoded": options.num_decoded}
-    return Limits(**sizes, **same, device=str(pin(choose_device(options.device))))
+    device = options.device or own_gpu(os.environ, torch.cuda.device_count())
+    return Limits(**sizes, **same, device=str(pin(choose_device(device))))
 
 
 def option_parser() -> argparse.ArgumentParser:
@@ -156,10 +160,10 @@ def option_parser() -> argparse.ArgumentParser:
         help="frames of videos: nearest in time, or by number as released",
     )
     add("--reader", choices=get_args(Reader), help="codes, frames by number: decord where it is installed (auto)")
-    add("--splits", type=int, default=1, help="processes that share this task")
-    add("--rank", type=int, default=0, help="which of them this is, from 0")
-    add("--all_tasks", type=int, default=1, help="machines that share the CSV")
-    add("--task_id", type=int, default=1, help="which of them this is, from 1")
+    add("--splits", type=int, help="processes that share this task (those of srun, or 1)")
+    add("--rank", type=int, help="which of them this is, from 0 (SLURM_PROCID)")
+    add("--all_tasks", type=int, help="machines that share the CSV (jobs of Slurm's array, or 1)")
+    add("--task_id", type=int, help="which of them this is, from 1 (SLURM_ARRAY_TASK_ID)")
     add("--visual_tokenizer", help="codes: a folder, Cosmos-Tokenizer-DV4x8x8 or a model's name (lumos-tiny)")
     add("--text_tokenizer", help="codes: text_tokenizer.json; the same model's if not given")
     add("--cosmos_dtype", choices=[*DTYPES, TF32], help="codes: precision of the tokenizer; its own if not given")

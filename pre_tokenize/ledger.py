@@ -12,11 +12,13 @@ is whole: so whenever the process dies, each row is either done, with its clip o
 """
 
 import json
+import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -92,12 +94,7 @@ class Ledger:
     @property
     def missing(self) -> list[range]:
         """The runs of rows no shard accounts for."""
-        gaps, reached = [], self.rows.start
-        for start, stop in [*self._shards, (self.rows.stop, self.rows.stop)]:
-            if start > reached:
-                gaps.append(range(reached, start))
-            reached = stop
-        return gaps
+        return _gaps(self.rows, self._shards)
 
     @property
     def num_done(self) -> int:
@@ -162,6 +159,22 @@ class Ledger:
             if not isinstance(skips, list) or not isinstance(skip, dict) or not isinstance(skip.get("reason"), str):
                 raise ValueError(f"{shard}: its list of skipped rows is damaged; {remedy}")
         return skips
+
+
+def has_all_rows(folder: Path, rows: range) -> bool:
+    """Whether the shards in a folder account for all of `rows`; their names alone are read."""
+    names = os.listdir(folder)  # noqa: PTH208  a Path of each of a million shards takes longer than all the rest
+    return not _gaps(rows, sorted((int(found[1]), int(found[2])) for found in map(_SHARD.fullmatch, names) if found))
+
+
+def _gaps(rows: range, stretches: Iterable[tuple[int, int]]) -> list[range]:
+    """The runs of `rows` that no stretch (start, stop) has; stretches come in their order."""
+    gaps, reached = [], rows.start
+    for start, stop in chain(stretches, [(rows.stop, rows.stop)]):
+        if start > reached:
+            gaps.append(range(reached, start))
+        reached = stop
+    return gaps
 
 
 def _sizes(rows: ParquetRows, form: RowForm, *, side_px: int) -> dict[tuple[int, int], int]:
@@ -272,6 +285,7 @@ def _require_same(folder: Path, manifest: Mapping[str, Any]) -> None:
         for other in folder.parent.glob("*-of-*"):
             if other.name.partition("-of-")[2] != folder.name.partition("-of-")[2] and list(_shards_in(other)):
                 raise ValueError(f"{other} was made with another --splits; give the same, or another --output_dir")
+        _require_same_tasks(folder.parent)
         write_json(folder / MANIFEST, manifest)
         return
     begun = UNSAID | read_manifest(folder)
@@ -281,6 +295,15 @@ def _require_same(folder: Path, manifest: Mapping[str, Any]) -> None:
                 "the CSV has changed" if name == "input_sha256" else f"--{name} is {value!r}, was {begun.get(name)!r}"
             )
             raise ValueError(f"{folder} was begun with other settings: {what}; undo that, or give another --output_dir")
+
+
+def _require_same_tasks(task: Path) -> None:
+    """Raises ValueError where another number of tasks has made shards of the same rows."""
+    for other in task.parent.glob("*-in-*"):
+        number, ours = (path.name.partition("-in-")[2] for path in (other, task))
+        if number != ours and any(other.glob("*-of-*/rows-*.parquet")):
+            what = f"{other} was made with --all_tasks {number}, and this is --all_tasks {ours}"
+            raise ValueError(f"{what}; give the same, or another --output_dir")
 
 
 def _shards_in(folder: Path) -> Iterator[tuple[tuple[int, int], Path]]:

@@ -11,6 +11,7 @@ from lumos.cli.interrupt import loading
 
 with loading("pre_tokenize.motion"):
     import argparse
+    import os
     import sys
     from collections.abc import Mapping, Sequence
     from dataclasses import asdict, dataclass
@@ -38,6 +39,7 @@ with loading("pre_tokenize.motion"):
     from pre_tokenize.ledger import Ledger
     from pre_tokenize.pixels import Pixels
     from pre_tokenize.records import Record, read_record, with_fields, write_rows_as
+    from pre_tokenize.share import complete_share, own_gpu
     from pre_tokenize.table import MOTION_COLUMN, Item
     from pre_tokenize.work import Place, work
     from xllmx.place import check_file, inputs_of
@@ -110,9 +112,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _main(arguments: Sequence[str] | None) -> int:
     options = _parser().parse_args(arguments)
+    complete_share(options, os.environ, program="pre_tokenize.motion")
     place = Place(rank=(options.rank, options.splits))
+    device = options.device or own_gpu(os.environ, torch.cuda.device_count())
     limits = Limits(
-        shard_rows=options.shard_rows, num_workers=options.num_workers, device=str(pin(choose_device(options.device)))
+        shard_rows=options.shard_rows, num_workers=options.num_workers, device=str(pin(choose_device(device)))
     )
     record = read_record(options.input_file)
     parts = options.output_file.with_name(f"{options.output_file.name}.parts")
@@ -169,8 +173,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--estimator", choices=list(ESTIMATORS), default="dis", help="what measures flow (dis)")
     add("--weights", type=Path, help="unimatch: its released weights")
     add("--frame_choice", choices=["time", "released"], default="time", help="frames nearest in time, or by number")
-    add("--splits", type=int, default=1, help="processes that share the rows")
-    add("--rank", type=int, default=0, help="which of them this is, from 0")
+    add("--splits", type=int, help="processes that share the rows (those of Slurm's array and of srun, or 1)")
+    add("--rank", type=int, help="which of them this is, from 0 (as Slurm says)")
     add("--device", help="of unimatch: cuda when there is one, else cpu")
     add("--shard_rows", type=int, default=64, help="rows that a kill can cost")
     add("--num_workers", type=int, default=2, help="threads that decode ahead")

@@ -6,6 +6,8 @@
 #
 # All options go to `python -m pre_tokenize` (see --help). Stopped or killed: run the same again, it goes on. One machine
 # writes the index at the end; of several (--all_tasks N --task_id I), run pre_tokenize/concat_record.py after the last.
+# Under Slurm the jobs of an array are those machines, the last of which writes the index; with several processes of srun
+# each is one process of the pre-tokenisation (exps/slurm/pre_tokenize.sbatch).
 # Without options it codes the example: pre_tokenize/csv_files/test_image.csv and test_video.csv, into pre_tokenize/data/.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../exps/env.sh"
@@ -15,7 +17,7 @@ if (($# == 0)); then
     exec "$python" -u -m pre_tokenize.parallel_tokenization_video
 fi
 
-splits=auto all_tasks=1 output_dir=
+splits=auto all_tasks= output_dir=
 arguments=("$@")
 for ((i = 0; i < $#; i++)); do
     case "${arguments[i]}" in
@@ -35,6 +37,10 @@ elif command -v nvidia-smi > /dev/null; then
     found=$(nvidia-smi -L | grep -c '^GPU ' || true)
     for ((id = 0; id < found; id++)); do gpus+=("$id"); done
 fi
+if [ "$splits" = auto ] && [ -n "${SLURM_STEP_ID:-}" ] && [ "${SLURM_NTASKS:-1}" != 1 ]; then
+    if ((${#gpus[@]})); then export CUDA_VISIBLE_DEVICES=${gpus[${SLURM_LOCALID:-0} % ${#gpus[@]}]}; fi
+    exec "$python" -m pre_tokenize "$@"
+fi
 if [ "$splits" = auto ]; then splits=$((${#gpus[@]} ? ${#gpus[@]} : 1)); fi
 [[ $splits =~ ^[1-9][0-9]*$ ]] ||
     { echo "run_tokenization: error: --splits is '$splits'; give a whole number of at least 1" >&2; exit 2; }
@@ -53,4 +59,8 @@ done
 failed=0
 for pid in "${pids[@]}"; do wait "$pid" || failed=$?; done
 if ((failed > 1)); then exit "$failed"; fi # 1: there is no clip, which the index is to say too
-if ((all_tasks == 1)); then "$python" -m pre_tokenize.concat_record --output_dir "$output_dir"; fi
+if [ -z "$all_tasks" ] && [ -z "${SLURM_ARRAY_TASK_ID:-}" ]; then all_tasks=1; fi
+if [ "$all_tasks" = 1 ] || { [ -n "${SLURM_ARRAY_TASK_ID:-}" ] &&
+    "$python" -m pre_tokenize.outstanding --output_dir "$output_dir" > /dev/null; }; then
+    "$python" -m pre_tokenize.concat_record --output_dir "$output_dir"
+fi

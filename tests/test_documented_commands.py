@@ -47,6 +47,8 @@ NEEDS = {
     r"bash eval/scorers/": "the official scorers: tests/eval/test_scorers.py",
     r"python -m eval\.(check|report)\b": "images of 553 prompts, scores: tests/eval/check, report",
     r"NUM_NODES|torchrun|^srun": "several machines or GPUs: tests/exps/test_launch.py",
+    r"^sbatch": "Slurm: tests/exps/test_slurm_jobs.py",
+    r"pre_tokenize\.outstanding": "the array's own output: tests/pre_tokenize/test_outstanding.py",
     r"lumos\.lumina_video\.training\.(vae|text)": "minutes to hours of a core: tests/test_configs.py runs them small",
     r"lumina_f8F32R256|Lumina_f8F32R256": "a released model: tests/lumos/cli/training",
     r"^LUMOS_FAULTS_": "minutes to hours: tests/faults runs them small",

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eval.driver.beginning import CUSTOM_MODELS, say_model
-from eval.driver.command import add_options, answer, device_of, model_of, say_cost, settings_of
+from eval.driver.command import add_options, answer, aside, device_of, model_of, say_cost, say_outstanding, settings_of
 from eval.driver.command import parse as parse_options
 from lumos.cli.interrupt import loading
 from lumos.cli.option import OptionParser
@@ -36,7 +36,8 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 def run(options: argparse.Namespace) -> int:
     """Makes this process's share of the list; prints how many outputs that were."""
-    say_model(options, CUSTOM_MODELS[options.task], program="eval.custom")
+    with aside(options):
+        say_model(options, CUSTOM_MODELS[options.task], program="eval.custom")
     with loading("eval.custom"):
         from eval.custom.jobs import listed
         from lumos.cli.jobs.places import check_places
@@ -51,6 +52,9 @@ def run(options: argparse.Namespace) -> int:
     how = {"batch_size": options.batch_size, "worker": options.worker, "overwrite": options.overwrite}
     whole, recipe = listed(options, out), model.recipe(settings)
     check_places(whole.jobs, whole.folder, inputs={"--prompts": options.prompts})
+    if options.outstanding is not None:
+        options.out = out
+        return say_outstanding(options, whole.jobs, folder=whole.folder, recipe=recipe)
     if options.dry_run:
         print(f"{out}: {len(whole.jobs)} outputs")
         return say_cost(options, model, whole.jobs, folder=whole.folder, recipe=recipe)

@@ -9,19 +9,21 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eval.driver.beginning import bring_lists, say_model
 from eval.prompts.lists import PromptLists
-from lumos.cli.exit_status import status_of
+from lumos.cli.exit_status import CHECK_FAILED, status_of
 from lumos.cli.interrupt import loading
-from lumos.cli.jobs.workers import Worker, part_of, worker_of
+from lumos.cli.jobs.workers import Worker, local_rank_of, part_here, remark_on_part, worker_of
 from lumos.cli.machine_options import add_machines, machines_of, refuse_machines
 from lumos.cli.models.placement_options import add_loading, add_placement
 from lumos.cli.option import OptionParser, said_as_options
 from xllmx.number_range import COUNT, check_number
+from xllmx.ranks.slurm import as_array
 from xllmx.safe.json_text import parse_json, unwritable
 
 if TYPE_CHECKING:  # torch and all: only where outputs are made, so that --help answers at once
@@ -78,16 +80,42 @@ def answer(
         try:
             options = parse(parser, arguments)
             with said_as_options(vars(options)):
-                options.worker = worker_of(part_of(options.part), os.environ)
+                options.worker = _worker(program, options)
                 _require_numbers(options)
                 refuse_machines(options)
                 return run(options)
         except (ValueError, OSError):
-            if int(os.environ.get("LOCAL_RANK", "0")):  # the first one has the same to say, and ends us
+            if _is_second():  # the first one has the same to say, and ends us
                 time.sleep(_FIRST_SPEAKS_S)
             raise
 
     return status_of(program, command, words=arguments, stopped="stopped; run the same command again to go on")
+
+
+def aside(options: argparse.Namespace) -> AbstractContextManager[object]:
+    """A context in which what is said goes to standard error where standard output is to hold a list alone."""
+    return nullcontext() if options.outstanding is None else redirect_stdout(sys.stderr)
+
+
+def _worker(program: str, options: argparse.Namespace) -> Worker:
+    """This process's place; what Slurm said of it is said, once a job."""
+    part = part_here(options.part, os.environ)
+    worker = worker_of(part, os.environ)
+    if (
+        worker.index == part[0] - 1
+        and options.outstanding is None
+        and (said := remark_on_part(options.part, os.environ))
+    ):
+        print(f"{program}: {said}", flush=True)
+    return worker
+
+
+def _is_second() -> bool:
+    """Whether another process of this machine has the same to say."""
+    try:
+        return local_rank_of(os.environ) > 0
+    except ValueError:  # of variables of Slurm, which is what is going to be said
+        return False
 
 
 def parse(parser: argparse.ArgumentParser, arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -157,13 +185,33 @@ def say_cost(
     return 0
 
 
+def say_outstanding(
+    options: argparse.Namespace, jobs: Sequence["Job"], *, folder: "OutputFolder", recipe: "Recipe"
+) -> int:
+    """Print which parts of the list are not finished, as `sbatch --array` takes them; return 1 where there are any."""
+    from lumos.cli.jobs.runner import plan_jobs
+
+    plan = plan_jobs(jobs, folder, recipe, batch_size=options.batch_size)
+    lacking = [index for index, batch in enumerate(plan.batches) if any(one.seed is None for one in batch)]
+    parts = sorted({index % options.outstanding + 1 for index in lacking})
+    outputs = f"{len(plan.missing)} of {plan.num_listed} outputs are missing"
+    if not parts:
+        print(f"{options.out}: all {plan.num_listed} outputs are there", file=sys.stderr)
+        return 0
+    print(as_array(parts), flush=True)
+    words = f"PARTS={options.outstanding} sbatch --array={as_array(parts)} exps/slurm/sample.sbatch"
+    print(f"{options.out}: {outputs}; with Slurm: {words} and the words of before", file=sys.stderr)
+    return CHECK_FAILED
+
+
 def add_options(parser: argparse.ArgumentParser, *, batch_size: int) -> None:
     """Adds what every driver has: the model, its settings, which part of the list, how it is made."""
     add = parser.add_argument
     add("settings", nargs="*", metavar="name=value", help="of the pipeline: num_inference_steps=20")
     add("--model", help="name, hub id or folder (default: the released one if it is here, else the bundled one)")
     add("--batch-size", type=int, default=batch_size, help=f"outputs at a time (default: {batch_size})")
-    add("--part", default="1,1", metavar="i,n", help="part i of n, from 1; i/n and [i,n] say the same")
+    add("--part", metavar="i,n", help="part i of n, from 1; i/n and [i,n] too (of Slurm's array, or the whole)")
+    add("--outstanding", type=int, metavar="N", help="print which of N parts are not finished; make nothing")
     add("--overwrite", action="store_true", help="replace what was made otherwise")
     add("--dry-run", action="store_true", help="say what would be made and what it would take, or what is wrong")
     add_machines(parser, network=False)
@@ -204,7 +252,8 @@ def settings_of(options: argparse.Namespace, model: "Model") -> dict[str, Any]:
 
 
 def _drive(driver: Driver, options: argparse.Namespace) -> int:
-    _begin(driver, options)
+    with aside(options):
+        _begin(driver, options)
     with loading(f"eval.{driver.name}"):
         import torch
 
@@ -221,11 +270,13 @@ def _drive(driver: Driver, options: argparse.Namespace) -> int:
     work = driver.work(options, model.settings_for)
     recipe = model.recipe(work.settings)
     settings = recipe.settings_for(work.settings, image=None)
-    if worker.local_rank == 0:
+    if worker.local_rank == 0 and options.outstanding is None:
         for remark in work.remarks:
             print(f"eval.{driver.name}: note: {remark}", file=sys.stderr)
         say(options.out, settings, num_outputs=len(work.jobs), num_prompts=num_prompts(work.jobs))
     require_folder_for(work.folder, work.jobs, options.out)
+    if options.outstanding is not None:
+        return say_outstanding(options, work.jobs, folder=work.folder, recipe=recipe)
     if options.dry_run:
         return say_cost(options, model, work.jobs, folder=work.folder, recipe=recipe)
     if device in (None, "cpu"):  # sums in one order, however many workers share the machine
@@ -257,7 +308,7 @@ def _begin(driver: Driver, options: argparse.Namespace) -> None:
 
 
 def _require_numbers(options: argparse.Namespace) -> None:
-    for name in ("first", "samples", "batch_size"):
+    for name in ("first", "samples", "batch_size", "outstanding"):
         value = getattr(options, name, None)
         if value is not None:
             check_number(name, int, value, COUNT)

@@ -10,8 +10,15 @@ import pytest
 FAKE = """#!/bin/bash
 case "$*" in *lumos.train*) echo "$@" ;; esac
 """
+SCONTROL = """#!/bin/bash
+[ "$*" = "show hostnames gpu[7-9]" ] && printf 'gpu7\\ngpu8\\ngpu9\\n'
+"""
 END = "-m lumos.train --config configs/train/debug.yaml trainer.max_steps=3"
 STATIC = {"NUM_NODES": "2", "NODE_RANK": "0", "MASTER_ADDR": "first"}
+TASK_A_MACHINE = {
+    "SLURM_JOB_ID": "120042", "SLURM_STEP_ID": "0", "SLURM_NTASKS": "3", "SLURM_NNODES": "3", "SLURM_NODEID": "2",
+    "SLURM_JOB_NODELIST": "gpu[7-9]", "NUM_PROCESSES": "8",
+}  # fmt: skip
 MANY = "-m torch.distributed.run --nproc-per-node"
 
 
@@ -20,7 +27,10 @@ def started(repo: Path, folder: Path, **environment: str) -> subprocess.Complete
     python.write_text(FAKE)
     python.chmod(python.stat().st_mode | stat.S_IXUSR)
     words = ["bash", str(repo / "exps" / "launch.sh"), "configs/train/debug.yaml", "trainer.max_steps=3"]
-    variables = {"PATH": os.environ["PATH"], "LUMOS_PYTHON": str(python), **environment}
+    scontrol = folder / "scontrol"
+    scontrol.write_text(SCONTROL)
+    scontrol.chmod(scontrol.stat().st_mode | stat.S_IXUSR)
+    variables = {"PATH": f"{folder}:{os.environ['PATH']}", "LUMOS_PYTHON": str(python), **environment}
     return subprocess.run(words, env=variables, capture_output=True, text=True, check=False)
 
 
@@ -35,6 +45,11 @@ def started(repo: Path, folder: Path, **environment: str) -> subprocess.Complete
             {"SLURM_STEP_ID": "0", "SLURM_NTASKS": "6", "NUM_PROCESSES": "8", **STATIC, "NUM_NODES": "6"},
             f"{MANY} 8 --nnodes 6 --node-rank 0 --master-addr first --master-port 29500 ",
         ),
+        (
+            TASK_A_MACHINE,
+            f"{MANY} 8 --nnodes 3 --node-rank 2 --master-addr gpu7 --master-port 15042 ",
+        ),
+        ({**TASK_A_MACHINE, "SLURM_NTASKS": "24", "NUM_PROCESSES": "1"}, ""),
         (
             {"NUM_PROCESSES": "8", "NUM_NODES": "6", "NODE_RANK": "2", "MASTER_ADDR": "first"},
             f"{MANY} 8 --nnodes 6 --node-rank 2 --master-addr first --master-port 29500 ",
@@ -52,6 +67,25 @@ def test_the_launcher_follows_the_environment(
     assert (result.returncode, result.stdout.strip()) == (0, launcher + END), result.stderr
 
 
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({**TASK_A_MACHINE, "NODE_RANK": "1"}, "note: NODE_RANK=1 was set, and wins over SLURM_NODEID=2\n"),
+        ({**TASK_A_MACHINE, "NODE_RANK": "2", "NUM_NODES": "3"}, ""),
+        (
+            {"SLURM_JOB_ID": "7", "SLURM_NNODES": "3", "SLURM_NTASKS": "24", "NUM_PROCESSES": "1"},
+            "note: the job has 3 machines, and this runs on one; on all: srun bash exps/launch.sh ...\n",
+        ),
+    ],
+)
+def test_what_is_set_wins_over_slurm_and_is_said(
+    repo: Path, tmp_path: Path, environment: dict[str, str], said: str
+) -> None:
+    result = started(repo, tmp_path, **environment)
+    assert (result.returncode, result.stderr) == (0, said)
+    assert f"--node-rank {environment.get('NODE_RANK', '')}" in result.stdout or "SLURM_STEP_ID" not in environment
+
+
 ELASTIC = {"NUM_NODES": "2:3", "RDZV_ENDPOINT": "first:29400"}
 
 
@@ -64,6 +98,7 @@ ELASTIC = {"NUM_NODES": "2:3", "RDZV_ENDPOINT": "first:29400"}
         (STATIC | {"NUM_NODES": "2:3"}, "NUM_NODES (without RDZV_ENDPOINT) is '2:3'; set it to a whole number"),
         (STATIC | {"NODE_RANK": "x"}, "NODE_RANK is 'x'; set it to a whole number from 0 to 1"),
         (STATIC | {"NODE_RANK": "2"}, "NODE_RANK is '2'; set it to a whole number from 0 to 1"),
+        (TASK_A_MACHINE | {"SLURM_NODEID": "3"}, "SLURM_NODEID is '3'; set it to a whole number from 0 to 2"),
         (STATIC | {"NODE_RANK": "-1"}, "NODE_RANK is '-1'; set it to a whole number from 0 to 1"),
         *(
             (

@@ -1,6 +1,7 @@
 """Which GPU each process of a pre-tokenisation is given, and how many there are."""
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -43,3 +44,30 @@ def test_run_tokenization_gives_each_process_a_gpu_of_those_that_are_visible(
     given = "".join(f" {word}" for word in ["--output_dir", "out", *more])
     said = [f"{gpu} -m pre_tokenize{own}{given} --splits {len(gpus)} --rank {n}" for n, gpu in enumerate(gpus)]
     assert sorted(ranks) == sorted(said)
+
+
+@pytest.mark.parametrize(
+    ("environment", "ran"),
+    [
+        ({"SLURM_STEP_ID": "0", "SLURM_NTASKS": "8", "SLURM_LOCALID": "3"}, ["3 -m pre_tokenize --output_dir out"]),
+        (
+            {"SLURM_STEP_ID": "0", "SLURM_NTASKS": "1", "SLURM_ARRAY_TASK_ID": "2"},
+            [
+                "2 -m pre_tokenize --output_dir out --splits 1 --rank 0",
+                "2 -m pre_tokenize.outstanding --output_dir out",
+                "2 -m pre_tokenize.concat_record --output_dir out",
+            ],
+        ),
+    ],
+)
+def test_under_slurm_a_task_is_one_process_and_the_last_job_of_an_array_writes_the_index(
+    tmp_path: Path, repo: Path, environment: dict[str, str], ran: list[str]
+) -> None:
+    (tmp_path / "python").write_text(FAKE_PYTHON)
+    (tmp_path / "python").chmod(0o755)
+    gpus = "0,1,2,3" if len(ran) == 1 else "2"
+    environment |= {"PATH": os.environ["PATH"], "LUMOS_PYTHON": str(tmp_path / "python"), "CUDA_VISIBLE_DEVICES": gpus}
+    words = ["bash", str(repo / "pre_tokenize" / "run_tokenization.sh"), "--output_dir", "out"]
+    subprocess.run(words, env=environment | {"SAID": str(tmp_path / "said")}, check=True, cwd=tmp_path)
+    said = (tmp_path / "said").read_text().splitlines()
+    assert [re.sub(r" --num_workers \d+", "", line) for line in said] == ran

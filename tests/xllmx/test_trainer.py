@@ -173,6 +173,14 @@ def test_sigterm_saves_and_stops(tmp_path: Path) -> None:
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+def test_sigusr1_which_slurm_sends_before_the_time_is_up_saves_and_stops(tmp_path: Path) -> None:
+    trainer = trainer_of(tmp_path)
+    _after_step(trainer, 2, lambda: os.kill(os.getpid(), signal.SIGUSR1))
+    result = trainer.fit()
+    assert (result.step, result.stopped) == (2, "SIGUSR1")
+    assert trainer_of(tmp_path).step == 2
+
+
 def test_a_signal_that_comes_twice_at_once_is_one(tmp_path: Path) -> None:
     """As when a scheduler signals torchrun and its workers, and torchrun passes the signal on."""
     trainer = trainer_of(tmp_path)

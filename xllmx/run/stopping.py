@@ -13,10 +13,14 @@ from xllmx.ranks.distributed import any_rank, is_main
 
 ECHO_S = 5.0
 """Seconds after a signal in which another one is taken for the same."""
+_SIGNALS = [signal.SIGTERM, signal.SIGINT, *([signal.SIGUSR1] if hasattr(signal, "SIGUSR1") else [])]
+"""Those that stop a run; Windows has no SIGUSR1."""
 
 
 class StopWatch:
-    """A context in which SIGTERM and Ctrl-C ask the run to stop after the step in hand, and time is counted.
+    """A context in which SIGTERM, SIGUSR1 and Ctrl-C ask the run to stop after the step in hand, and time is counted.
+
+    SIGUSR1 is what `sbatch --signal=USR1@300` sends before a job's time is up.
 
     A second one acts at once, as without this, if it comes more than `ECHO_S` later. Sooner it is an echo: a terminal
     and most schedulers signal a whole group of processes, and torchrun, one of them, passes on what it got. It ends by
@@ -34,7 +38,7 @@ class StopWatch:
     def __enter__(self) -> "StopWatch":
         self._signal = ""
         if threading.current_thread() is threading.main_thread():
-            for name in (signal.SIGTERM, signal.SIGINT):
+            for name in _SIGNALS:
                 self._former[name] = signal.signal(name, self._on_signal)
         return self
 

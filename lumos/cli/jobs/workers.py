@@ -1,6 +1,7 @@
 """Which of many processes makes which outputs of a list: a function of the list and of the process's place alone.
 
-Nothing is locked or asked: machine i of n has its part, and torchrun's processes share that part.
+Nothing is locked or asked: machine i of n has its part, and the processes of torchrun or srun share that part. A part
+that is not named is that of the job in Slurm's array, or the whole.
 """
 
 import re
@@ -8,11 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from xllmx.ranks.slurm import SlurmStep, slurm_array, slurm_step
 from xllmx.setting import SettingError
 
 T = TypeVar("T")
 
 _PART = re.compile(r"(\[)?\s*([0-9]+)\s*[,/]\s*([0-9]+)\s*(?(1)\])")
+_TORCHRUN = (("RANK", "0"), ("WORLD_SIZE", "1"), ("LOCAL_RANK", "0"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,14 +46,62 @@ def part_of(text: str, *, option: str = "part") -> tuple[int, int]:
     return part, parts
 
 
-def worker_of(part: tuple[int, int], environment: Mapping[str, str]) -> Worker:
-    """This process among all: part i of n is split among the processes that torchrun (RANK, WORLD_SIZE) started.
+def part_here(text: str | None, environment: Mapping[str, str]) -> tuple[int, int]:
+    """The part that a `--part` names, or, where it is None, that of this job in Slurm's array, or the whole.
 
-    Machine i may have another number of processes than the others: batches i - 1, i - 1 + n, ... are its own anyway.
+    Raises:
+        ValueError: `text` is no part, or the array does not say how many parts there are.
     """
-    rank, world = int(environment.get("RANK", "0")), int(environment.get("WORLD_SIZE", "1"))
-    local_rank = int(environment.get("LOCAL_RANK", "0"))
-    return Worker(index=(part[0] - 1) + part[1] * rank, count=part[1] * world, local_rank=local_rank)
+    if text is not None:
+        return part_of(text)
+    array = slurm_array(environment)
+    if array is None:
+        return 1, 1
+    if array.count is None:
+        said = "is not given, and Slurm's array leaves numbers out, so nothing says how many parts there are"
+        raise SettingError("part", f"{said}; give it, for example {array.index},64")
+    return array.index, array.count
+
+
+def remark_on_part(text: str | None, environment: Mapping[str, str]) -> str:
+    """What a person should know of how `part_here` came to its answer; "" where Slurm has no array."""
+    try:
+        array = slurm_array(environment)
+    except ValueError:
+        if text is None:
+            raise
+        return ""
+    part = part_here(text, environment)
+    if array is None or part == (1, 1):
+        return ""
+    words, variable = f"--part {part[0]},{part[1]}", f"SLURM_ARRAY_TASK_ID: {array.index}"
+    if text is None:
+        return f"{words}, as Slurm says ({variable})"
+    differs = part[0] != array.index or array.count not in (None, part[1])
+    return f"note: {words} was typed, and wins over what Slurm says ({variable})" if differs else ""
+
+
+def worker_of(part: tuple[int, int], environment: Mapping[str, str]) -> Worker:
+    """This process among all: part i of n is split among the processes that a launcher started.
+
+    That is torchrun (RANK, WORLD_SIZE), or else srun (`xllmx.ranks.slurm`). Machine i may have another number of
+    processes than the others: batches i - 1, i - 1 + n, ... are its own anyway.
+    """
+    here = _launched(environment)
+    return Worker(index=(part[0] - 1) + part[1] * here.rank, count=part[1] * here.num_ranks, local_rank=here.local_rank)
+
+
+def local_rank_of(environment: Mapping[str, str]) -> int:
+    """This process's number among those that a launcher started on this machine."""
+    return _launched(environment).local_rank
+
+
+def _launched(environment: Mapping[str, str]) -> SlurmStep:
+    step = None if "WORLD_SIZE" in environment else slurm_step(environment)
+    if step is not None:
+        return step
+    rank, world, local = (int(environment.get(name, default)) for name, default in _TORCHRUN)
+    return SlurmStep(rank=rank, num_ranks=world, local_rank=local)
 
 
 def batches_of(items: Sequence[T], size: int) -> list[list[T]]:

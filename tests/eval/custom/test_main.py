@@ -56,6 +56,25 @@ def test_a_list_goes_on_where_it_stopped(model: Path, tmp_path: Path, monkeypatc
     assert custom.main(words) == 0
 
 
+def test_parts_that_are_not_finished_are_listed_for_slurms_array(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = list_of_two(tmp_path, model)
+    for name, value in {"ID": "2", "MIN": "1", "MAX": "3", "COUNT": "3"}.items():
+        monkeypatch.setenv(f"SLURM_ARRAY_TASK_{name}", value)
+    assert custom.main(words) == 0  # the second of three parts
+    assert "eval.custom: --part 2,3, as Slurm says (SLURM_ARRAY_TASK_ID: 2)" in capsys.readouterr().out
+    assert outputs_in(tmp_path / "o") == ["second.mp4"]
+    assert custom.main([*words, "--outstanding", "3"]) == 1
+    said = capsys.readouterr()
+    assert said.out == "1\n"
+    assert f"{tmp_path / 'o'}: 1 of 2 outputs are missing; with Slurm: PARTS=3 sbatch --array=1 exps/slurm" in said.err
+    assert custom.main([*words, "--part", "1,3"]) == 0
+    assert "note: --part 1,3 was typed, and wins over what Slurm says" in capsys.readouterr().out
+    assert custom.main([*words, "--outstanding", "3"]) == 0
+    assert capsys.readouterr().out == ""
+
+
 def test_pictures_start_videos(model: Path, tmp_path: Path) -> None:
     Image.new("RGB", (130, 90), "red").save(tmp_path / "start.png")
     prompts = tmp_path / "list.json"

@@ -4,7 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lumos.cli.jobs.workers import ALONE, Worker, batches_of, part_of, share_of, worker_of
+from lumos.cli.jobs.workers import (
+    ALONE,
+    Worker,
+    batches_of,
+    part_here,
+    part_of,
+    remark_on_part,
+    share_of,
+    worker_of,
+)
 from xllmx.setting import SettingError
 
 
@@ -57,3 +66,28 @@ def test_a_worker_knows_its_place() -> None:
     assert worker_of((1, 1), {}) == ALONE == Worker(index=0, count=1, local_rank=0)
     environment = {"RANK": "2", "LOCAL_RANK": "1", "WORLD_SIZE": "3"}
     assert worker_of((2, 4), environment) == Worker(index=9, count=12, local_rank=1)
+
+
+STEP = {"SLURM_STEP_ID": "0", "SLURM_PROCID": "2", "SLURM_NTASKS": "3", "SLURM_LOCALID": "1"}
+ARRAY = {"SLURM_ARRAY_TASK_ID": "2", "SLURM_ARRAY_TASK_MIN": "1", "SLURM_ARRAY_TASK_MAX": "4",
+         "SLURM_ARRAY_TASK_COUNT": "4"}  # fmt: skip
+
+
+def test_srun_says_a_workers_place_unless_torchrun_does() -> None:
+    assert worker_of((2, 4), STEP) == Worker(index=9, count=12, local_rank=1)
+    assert worker_of((2, 4), {**STEP, "WORLD_SIZE": "2", "RANK": "1"}) == Worker(index=5, count=8, local_rank=0)
+
+
+def test_a_part_that_is_not_typed_is_that_of_slurms_array() -> None:
+    assert [part_here(*pair) for pair in ((None, {}), (None, ARRAY), ("1,1", ARRAY), ("3,8", ARRAY))] == [
+        (1, 1), (2, 4), (1, 1), (3, 8),
+    ]  # fmt: skip
+    with pytest.raises(SettingError, match=r"leaves numbers out, .*; give it, for example 2,64"):
+        part_here(None, {**ARRAY, "SLURM_ARRAY_TASK_COUNT": "3"})
+
+
+def test_what_slurm_says_of_a_part_is_said() -> None:
+    assert remark_on_part(None, ARRAY) == "--part 2,4, as Slurm says (SLURM_ARRAY_TASK_ID: 2)"
+    assert remark_on_part("3,8", ARRAY).startswith("note: --part 3,8 was typed, and wins over what Slurm says")
+    assert [remark_on_part(*pair) for pair in (("2,4", ARRAY), ("1,1", ARRAY), (None, {}))] == ["", "", ""]
+    assert remark_on_part("3,8", {**ARRAY, "SLURM_ARRAY_TASK_ID": "x"}) == ""
