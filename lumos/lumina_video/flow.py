@@ -63,7 +63,9 @@ def sample_latents(
     """
     negatives = _pairs(negative_text, negative_mask)
     field = GuidedField(model, preset, prompts=(text, text_mask), negatives=negatives, noise=noise)
-    for state in states_of(field, noise, preset=preset, on_step=on_step):
+    state = noise
+    for after in states_of(field, noise, preset=preset, on_step=on_step):
+        state = after
         if interrupted():
             break
     return state

@@ -209,6 +209,7 @@ def _padded(texts: Sequence[Tensor], vocab: Vocab) -> Tensor:
 
 
 def check_length(texts: Sequence[Tensor], num_frame_tokens: int, *, limit: int) -> None:
+    """Check that texts with so many tokens of frames behind them fit the model; ValueError that says what to do."""
     longest = max(len(text) for text in texts)
     if longest + num_frame_tokens > limit:
         room = limit - num_frame_tokens

@@ -21,8 +21,9 @@ class Scheduler:
     """Jobs of one queue, the first come first; single-threaded.
 
     A step takes each job that is on its way one step further: clips of Lumos-1 share a pass of the model, whatever
-    their settings and however far they are; any other job (of Lumina-Video) goes alone. A job that comes begins with the
-    next step, and one that is finished, fails or is cancelled makes room for the next. None changes what another makes.
+    their settings and however far they are; any other job (of Lumina-Video) goes alone. A job that comes begins with
+    the next step, and one that is finished, fails or is cancelled makes room for the next. None changes what another
+    makes.
     """
 
     def __init__(self, *, max_in_flight: int = 8) -> None:

@@ -1,7 +1,5 @@
 """A clip of Lumina-Video, one Euler step after another."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 

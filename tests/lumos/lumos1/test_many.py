@@ -1,7 +1,5 @@
 """Clips of a pipeline made together: their images are those of a call."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from PIL import Image
