@@ -87,7 +87,7 @@ MADE_BY_US = {
     "eval.report.sheets.Picture", "eval.report.table.Table", "eval.shapes.codec.Codec", "eval.shapes.cost.Cost",
     "eval.shapes.motion.MotionPoint",
     "eval.shapes.prompts.Record",
-    "lumos.conventions.call.CallWords", "lumos.conventions.output.PipelineOutput",
+    "lumos.conventions.call.CallWords", "lumos.conventions.job.Ticket", "lumos.conventions.output.PipelineOutput",
     "eval.shapes.score.Report", "eval.shapes.score.Result", "eval.vbench.prompts.VideoPrompt",
     "eval.vbench.totals.Dimension", "lumos.cli.checks.Check", "lumos.cli.generation.estimate.Estimate",
     "lumos.cli.jobs.prompts.Prompt", "lumos.cli.jobs.runner.Job", "lumos.cli.jobs.runner.Made",

@@ -6,7 +6,7 @@ Everything that varies on the way (patch scale, guidance, motion scores) is a st
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from itertools import pairwise
 
 import torch
@@ -22,7 +22,7 @@ from xllmx.rng import generator_for
 OnStep = Callable[[int, Float[Tensor, "n C T H W"]], Float[Tensor, "n C T H W"] | None]
 """Called with the index of a finished Euler step, from 0, and the state after it; returns another state, or None."""
 
-__all__ = ["Field", "FlowPreset", "guide", "noise_for", "sample_latents", "time_grid", "value_at"]
+__all__ = ["Field", "FlowPreset", "guide", "noise_for", "sample_latents", "states_of", "time_grid", "value_at"]
 
 
 @torch.no_grad()
@@ -63,14 +63,25 @@ def sample_latents(
     """
     negatives = _pairs(negative_text, negative_mask)
     field = GuidedField(model, preset, prompts=(text, text_mask), negatives=negatives, noise=noise)
+    state = noise
+    for after in states_of(field, noise, preset=preset, on_step=on_step):
+        state = after
+        if interrupted():
+            break
+    return state
+
+
+@torch.no_grad()
+def states_of(
+    field: GuidedField, noise: Float[Tensor, "n C T H W"], *, preset: FlowPreset, on_step: OnStep | None = None
+) -> Generator[Float[Tensor, "n C T H W"]]:
+    """Yield the state after each Euler step, the last of which are the latents; see `sample_latents`."""
     state = noise.to(field.dtype).float()
     for index, (t, next_t) in enumerate(pairwise(time_grid(preset.num_points, preset.shift))):
         state = state + (next_t - t) * _finite(field(state, t), index, t)
         changed = None if on_step is None else on_step(index, state)
         state = state if changed is None else changed
-        if interrupted():
-            break
-    return state
+        yield state
 
 
 def noise_for(seed: int, shape: Sequence[int], *, device: torch.device | str = "cpu") -> Float[Tensor, "C T H W"]:

@@ -304,12 +304,7 @@ class LuminaVideoPipeline(PipelineWords):
     ) -> Tensor:
         """The latents of all clips, [n, C, T, H, W]."""
         self._interrupt, self._num_timesteps = False, settings.preset.num_steps
-        guided = any(moment.guided_by for moment in settings.preset.moments(self.dtype))
-        branches = [prompts, list(negatives) if len(set(negatives)) > 1 else negatives[:1]] if guided else [prompts]
-        where: dict[str, Any] = {"system_prompt": settings.system_prompt, "device": self.device}
-        with said_when_full("reading the prompts", "free some memory of the device"):
-            self._features.encode([text for texts in branches for text in texts], system_prompt=settings.system_prompt)
-        (text, mask), *negative = (self._features.of(texts, **where) for texts in branches)
+        (text, mask), *negative = self._texts(prompts, negatives, settings)
         self._parts.network.keep()  # not before the texts are encoded, and the encoder is gone
         shape = (self._parts.config.in_channels, *settings.latent_shape)
 
@@ -329,6 +324,17 @@ class LuminaVideoPipeline(PipelineWords):
         remedy = "ask for fewer clips at once, or for smaller or shorter ones"
         with said_when_full("sampling", remedy):
             return self._parts.network.use(work)
+
+    def _texts(
+        self, prompts: Sequence[str], negatives: Sequence[str], settings: LuminaVideoSettings
+    ) -> list[tuple[Tensor, Tensor]]:
+        """Features and mask of the prompts, and of the negatives where the preset guides."""
+        guided = any(moment.guided_by for moment in settings.preset.moments(self.dtype))
+        branches = [prompts, list(negatives) if len(set(negatives)) > 1 else negatives[:1]] if guided else [prompts]
+        where: dict[str, Any] = {"system_prompt": settings.system_prompt, "device": self.device}
+        with said_when_full("reading the prompts", "free some memory of the device"):
+            self._features.encode([text for texts in branches for text in texts], system_prompt=settings.system_prompt)
+        return [self._features.of(texts, **where) for texts in branches]
 
     def _move(self, device: torch.device, dtype: torch.dtype) -> None:
         """Open the parts anew there; a network that is in memory stays so, unless its numbers would be others."""

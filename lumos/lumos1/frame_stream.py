@@ -11,6 +11,21 @@ from lumos.tokenizer.streaming import DecodingStream
 from xllmx.full_memory import said_when_full
 
 
+class LatentImages:
+    """The images of a clip's latent frames, which come one after another: one, and then four of each."""
+
+    def __init__(self, decode: DecodingStream, *, num_frames: int) -> None:
+        """Of a clip that has not begun: what is decoded beyond `num_frames` is left out."""
+        self._decode, self._left = decode, num_frames
+
+    def __call__(self, frame: FinishedFrame) -> list[Image.Image]:
+        """Return the images of the next latent frame."""
+        with said_when_full("decoding", "ask for a smaller clip"):
+            pixels = to_frames(self._decode(frame.codes[:, None])[0])[: self._left]
+        self._left -= len(pixels)
+        return [Image.fromarray(image) for image in pixels]
+
+
 class LumosStream:
     """One clip's frames, an iterator: one, and then four with each latent frame (`lumos.media.frame_stream`).
 
@@ -46,13 +61,9 @@ class LumosStream:
         self._finished.close()
 
     def _made(self) -> Generator[Image.Image]:
-        left = self.settings.num_output_frames
+        images = LatentImages(self._decode, num_frames=self.settings.num_output_frames)
         while (frame := self._next_latent()) is not None:
-            with said_when_full("decoding", "ask for a smaller clip"):
-                pixels = to_frames(self._decode(frame.codes[:, None])[0])
-            for image in pixels[:left]:
-                yield Image.fromarray(image)
-            left -= min(left, len(pixels))
+            yield from images(frame)
 
     def _next_latent(self) -> FinishedFrame | None:
         with said_when_full("sampling", "ask for a smaller or shorter clip, or take weights in 8 bits"):

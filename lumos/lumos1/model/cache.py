@@ -2,12 +2,29 @@
 
 from collections.abc import Sequence
 from copy import copy
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from lumos.lumos1.config import LumosConfig
+from lumos.lumos1.model.attention import AttentionLayout, cached_attention
+
+
+@runtime_checkable
+class LayerHistory(Protocol):
+    """What a block is given of the tokens before its own: one layer's part of what is kept of them."""
+
+    def attend(
+        self,
+        q: Float[Tensor, "B N M E"],
+        k: Float[Tensor, "B K L E"],
+        v: Float[Tensor, "B K L E"],
+        layout: AttentionLayout,
+    ) -> Float[Tensor, "B N M E"]:
+        """Return the attention of new tokens to those kept and to each other; their keys and values are written."""
+        ...
 
 
 class KVCache:
@@ -107,3 +124,17 @@ class LayerCache:
     ) -> tuple[Float[Tensor, "B K S E"], Float[Tensor, "B K S E"]]:
         """Return views of all keys and values of this layer; see `KVCache.append`."""
         return self._cache.append(self._layer, k, v)
+
+    @torch.compiler.disable(reason="lengths are Python's numbers: traced, every frame and prompt would compile again")
+    def attend(
+        self,
+        q: Float[Tensor, "B N M E"],
+        k: Float[Tensor, "B K L E"],
+        v: Float[Tensor, "B K L E"],
+        layout: AttentionLayout,
+    ) -> Float[Tensor, "B N M E"]:
+        """Return the attention of new tokens to those in the cache and to each other, after appending them."""
+        keys, values = self.append(k, v)
+        if q.shape[2] == 0:  # the cache alone is wanted
+            return q
+        return cached_attention(q, keys, values, layout, starts=self.starts)

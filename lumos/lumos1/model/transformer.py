@@ -6,8 +6,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from lumos.lumos1.config import LumosConfig
-from lumos.lumos1.model.attention import AttentionLayout, cached_attention, frame_causal_attention, frame_layout
-from lumos.lumos1.model.cache import KVCache, LayerCache
+from lumos.lumos1.model.attention import AttentionLayout, frame_causal_attention, frame_layout
+from lumos.lumos1.model.cache import KVCache, LayerHistory
 from lumos.lumos1.model.linear import Linear
 from lumos.lumos1.model.rope import Rotation, mm_rope, mm_rotation
 
@@ -72,7 +72,7 @@ class Attention(nn.Module):
         rotation: Rotation,
         layout: AttentionLayout,
         *,
-        cache: LayerCache | None,
+        cache: LayerHistory | None,
         only: Int[Tensor, "B M"] | None = None,
     ) -> Float[Tensor, "B M D"]:
         """Return the attention output of the tokens `x`, or only of those in columns `only`.
@@ -97,7 +97,7 @@ class Attention(nn.Module):
         else:
             q, k = mm_rope(q, query_rotation), mm_rope(k, rotation)
         q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
-        attended = frame_causal_attention(q, k, v, layout) if cache is None else _cached(q, k, v, layout, cache)
+        attended = frame_causal_attention(q, k, v, layout) if cache is None else cache.attend(q, k, v, layout)
         return self.o_proj(attended.transpose(1, 2).flatten(2))
 
 
@@ -138,7 +138,7 @@ class Block(nn.Module):
         rotation: Rotation,
         layout: AttentionLayout,
         *,
-        cache: LayerCache | None = None,
+        cache: LayerHistory | None = None,
         only: Int[Tensor, "B M"] | None = None,
     ) -> Float[Tensor, "B M D"]:
         """Return the residual stream after this block, of the tokens in columns `only` (None: of all)."""
@@ -200,15 +200,6 @@ class LumosModel(nn.Module):
         if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
             dtype = torch.get_autocast_dtype(device)
         return mm_rotation(positions, head_dim=self.config.head_dim, theta=self.config.rope_theta, dtype=dtype)
-
-
-@torch.compiler.disable(reason="lengths are Python's numbers: traced, every frame and prompt would compile again")
-def _cached(q: Tensor, k: Tensor, v: Tensor, layout: AttentionLayout, cache: LayerCache) -> Tensor:
-    """Return the attention of new tokens to those in the cache and to each other, after appending them."""
-    keys, values = cache.append(k, v)
-    if q.shape[2] == 0:  # the cache alone is wanted
-        return q
-    return cached_attention(q, keys, values, layout, starts=cache.starts)
 
 
 def columns(x: Float[Tensor, "B L D"], only: Int[Tensor, "B M"]) -> Float[Tensor, "B M D"]:

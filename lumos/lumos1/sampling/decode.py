@@ -118,9 +118,9 @@ def finished_frames(
 
     Stopped within a frame, the last one holds codes that are still masked.
     """
-    codes, history = _masked_but_given(request, model), _history(request, model.device)
+    codes, history = masked_but_given(request, model), masked_history(request, model.device)
     decoder = FrameDecoder(
-        model, _texts(request, model.vocab), grid=request.grid, num_latent_frames=codes.shape[1], graphs=graphs
+        model, branch_texts(request, model.vocab), grid=request.grid, num_latent_frames=codes.shape[1], graphs=graphs
     )
     decoder.read_text()
     for frame in range(request.num_latent_frames):
@@ -169,7 +169,7 @@ def _refined(
     return refined, False
 
 
-def _masked_but_given(request: ClipRequest, model: LumosForCausalLM) -> Tensor:
+def masked_but_given(request: ClipRequest, model: LumosForCausalLM) -> Tensor:
     """Return the codes [B, T, N] to begin with: all masked (-1) but the given frames."""
     num_positions, num_codes = request.grid[0] * request.grid[1], model.vocab.num_codes
     shape = (len(request.prompt_ids), request.num_latent_frames, num_positions)
@@ -182,7 +182,7 @@ def _masked_but_given(request: ClipRequest, model: LumosForCausalLM) -> Tensor:
     return codes
 
 
-def _texts(request: ClipRequest, vocab: Vocab) -> list[list[Tensor]]:
+def branch_texts(request: ClipRequest, vocab: Vocab) -> list[list[Tensor]]:
     """Return everything before the first frame, of each clip, in each branch: with its text, and without (guidance)."""
     header = video_header(vocab, fps=request.fps, duration=request.duration)
     texts = [_text(ids, header, vocab) for ids in request.prompt_ids]
@@ -201,7 +201,7 @@ def _text(prompt_ids: Tensor, header: Tensor, vocab: Vocab) -> Tensor:
     return torch.cat([torch.tensor([*ids, vocab.separator]), header])
 
 
-def _history(request: ClipRequest, device: torch.device) -> list[Tensor]:
+def masked_history(request: ClipRequest, device: torch.device) -> list[Tensor]:
     """Return the content positions [B, n] of each frame that are masked when it becomes history of the next.
 
     The same in all frames: the periodic pattern, or a random tube. Given frames are kept whole unless they are to be

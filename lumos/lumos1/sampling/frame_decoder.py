@@ -58,7 +58,7 @@ class FrameDecoder:
         self._token_of_code = torch.cat(tokens).to(device)
         self._texts = [text for texts in branches for text in texts]
         self._sequences = list(range(len(self._texts)))
-        _check_length(self._texts, masked.numel(), limit=model.config.max_position_embeddings)
+        check_length(self._texts, masked.numel(), limit=model.config.max_position_embeddings)
         padded = _padded(self._texts, vocab)
         whole = torch.cat([padded, masked.flatten().expand(len(padded), -1)], dim=1)
         self._text_length, self._positions = padded.shape[1], positions_of(whole, vocab).to(device)
@@ -208,7 +208,8 @@ def _padded(texts: Sequence[Tensor], vocab: Vocab) -> Tensor:
     return pad_sequence(list(texts), batch_first=True, padding_value=vocab.pad, padding_side="left")
 
 
-def _check_length(texts: Sequence[Tensor], num_frame_tokens: int, *, limit: int) -> None:
+def check_length(texts: Sequence[Tensor], num_frame_tokens: int, *, limit: int) -> None:
+    """Check that texts with so many tokens of frames behind them fit the model; ValueError that says what to do."""
     longest = max(len(text) for text in texts)
     if longest + num_frame_tokens > limit:
         room = limit - num_frame_tokens

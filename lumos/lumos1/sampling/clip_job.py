@@ -1,0 +1,169 @@
+"""One clip as a job: the loop of `decode.finished_frames`, which stops wherever the model is to be run.
+
+Many clips go through the model together where each of them stops (`advance_together`), whatever their text, seed,
+length, size, settings and step; what is drawn and what is kept is decided for each by itself.
+"""
+
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import replace
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
+
+from lumos.lumos1.model.modeling import LumosForCausalLM
+from lumos.lumos1.model.packed import Pass, packed_hidden
+from lumos.lumos1.sampling.branch import Branch
+from lumos.lumos1.sampling.decode import branch_texts, masked_but_given, masked_history
+from lumos.lumos1.sampling.frame_codes import FrameCodes
+from lumos.lumos1.sampling.frame_decoder import check_length
+from lumos.lumos1.sampling.frame_tokens import FrameTokens
+from lumos.lumos1.sampling.guidance import Guidance
+from lumos.lumos1.sampling.refine import refine
+from lumos.lumos1.sampling.request import ClipRequest, FinishedFrame
+from lumos.lumos1.sampling.schedule import Step
+
+Wanted: TypeAlias = list[Pass]
+"""What the model is to be run on; it is answered with the hidden states of each."""
+
+
+class ClipJob:
+    """One clip of Lumos-1 on its way (`lumos.conventions.job.Job`); a step is one pass of the model.
+
+    The passes are: the text, each refinement of each frame, each frame as history.
+    """
+
+    @torch.inference_mode()
+    def __init__(
+        self,
+        model: LumosForCausalLM,
+        request: ClipRequest,
+        *,
+        shown: Callable[[FinishedFrame], Any] = lambda frame: frame,
+    ) -> None:
+        """Compute nothing yet.
+
+        Args:
+            model: in evaluation mode.
+            request: of one clip.
+            shown: what is handed out of each finished latent frame: the frame itself, or what is made of it.
+
+        Raises:
+            ValueError: several clips, a prompt too long for the model, codes that it does not have.
+        """
+        if len(request.prompt_ids) != 1:
+            raise ValueError(f"prompt_ids has {len(request.prompt_ids)} entries; a job is one clip, give one prompt")
+        self.model, self._request, self._shown = model, request, shown
+        self._codes = masked_but_given(request, model)
+        self._history = masked_history(request, model.device)
+        self._tokens = FrameTokens(model.vocab, request.grid, device=model.device)
+        texts, num_frames = [branch[0] for branch in branch_texts(request, model.vocab)], request.num_latent_frames
+        limit = model.config.max_position_embeddings
+        check_length(texts, num_frames * len(self._tokens.masked), limit=limit)
+        self._branches = [Branch(model, one, tokens=self._tokens, num_latent_frames=num_frames) for one in texts]
+        self._calls = 0
+        self._parts: list[Any] = []
+        self._life = self._passes()
+        self._wanted: Wanted | None = next(self._life)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether there is no step left."""
+        return self._wanted is None
+
+    @property
+    def wanted(self) -> Wanted:
+        """The passes of the next step."""
+        assert self._wanted is not None, "there is no step left"
+        return self._wanted
+
+    @torch.inference_mode()
+    def take(self, hidden: Sequence[Tensor]) -> list[Any]:
+        """Go on with what came of the passes; return what is handed out of the latent frames that are finished by it.
+
+        Raises:
+            ValueError: logits that are not finite.
+        """
+        try:
+            self._wanted = self._life.send(list(hidden))
+        except StopIteration:
+            self.close()
+        parts, self._parts = self._parts, []
+        return parts
+
+    def advance(self) -> list[Any]:
+        """Go one step alone."""
+        return self.take(packed_hidden(self.model, self.wanted))
+
+    def close(self) -> None:
+        """Let go of keys and values."""
+        self._life.close()
+        self._wanted, self._branches = None, []
+
+    def _passes(self) -> Generator[Wanted, list[Tensor]]:
+        """Yield the passes of each step, from the text to the last frame; the answer is their hidden states."""
+        num_frames = self._request.num_latent_frames
+        yield from self._kept([branch.text_pass() for branch in self._branches])
+        for frame in range(num_frames):
+            is_given = frame < self._request.num_given
+            if not is_given:
+                self._codes[:, frame] = yield from self._refined(frame)
+            self._finish(frame, is_given=is_given)
+            if frame + 1 < num_frames:
+                ids = self._tokens.history_ids(self._codes[:, frame], self._history[frame])[0]
+                yield from self._kept([branch.frame_pass(ids) for branch in self._branches])
+                self._calls += len(self._branches)
+
+    def _kept(self, passes: Wanted) -> Generator[Wanted, list[Tensor]]:
+        """Run a pass in each branch, and keep its tokens."""
+        yield passes
+        for branch, done in zip(self._branches, passes, strict=True):
+            branch.keep(done)
+
+    def _refined(self, frame: int) -> Generator[Wanted, list[Tensor], Tensor]:
+        """Return the codes [1, N] of the next frame, refined from all masked until none is (paper section 3.3)."""
+        request, weight, num_positions = self._request, self.model.visual_weight, self._codes.shape[-1]
+        first = frame == request.num_given
+        sampler = replace(request.sampler, num_steps=request.sampler.steps_of(first=first))
+        guidance = Guidance(sampler, 1, num_positions=num_positions, weight=weight)
+        codes = FrameCodes(codes=self._codes[:, frame], num_masked=(num_positions,))
+        for index in range(sampler.num_steps):
+            if not any(codes.num_masked):
+                break
+            sequences = guidance.sequences([True])
+            ids = self._tokens.ids(codes.codes)[0]
+            only = self._tokens.code_columns[codes.order[0, : codes.num_masked[0]]]
+            self._calls += len(sequences)
+            states = yield [self._branches[one].frame_pass(ids, only=only) for one in sequences]
+            hidden = guidance.guided(torch.stack(states), sequences=sequences, num_masked=codes.num_masked)[0]
+            step = Step(frame=frame, index=index, first=first)
+            codes = refine(codes, hidden, weight=weight, noise=request.noise, step=step, sampler=sampler)
+        return codes.codes
+
+    def _finish(self, frame: int, *, is_given: bool) -> None:
+        codes = self._codes[:, frame].unflatten(-1, self._request.grid)
+        calls = torch.tensor([self._calls])
+        self._parts.append(self._shown(FinishedFrame(index=frame, codes=codes, is_given=is_given, model_calls=calls)))
+
+
+@torch.inference_mode()
+def advance_together(jobs: Sequence[ClipJob]) -> list[list[Any] | Exception]:
+    """Return what one step of each job of one model finished, or why a job cannot go on; the others do.
+
+    The jobs share one pass of the model. If that fails each is tried alone, to find out which of them it is.
+    """
+    wanted = [job.wanted for job in jobs]
+    try:
+        hidden = packed_hidden(jobs[0].model, [one for passes in wanted for one in passes])
+    except Exception as error:
+        if len(jobs) == 1:
+            return [error]
+        return [outcome for job in jobs for outcome in advance_together([job])]
+    outcomes: list[list[Any] | Exception] = []
+    for job, passes in zip(jobs, wanted, strict=True):
+        own, hidden = hidden[: len(passes)], hidden[len(passes) :]
+        try:
+            outcomes.append(job.take(own))
+        except Exception as error:
+            outcomes.append(error)
+    return outcomes
