@@ -167,8 +167,8 @@ def _decode(table: Table, reader: Reader, item: Item) -> Decoded:
     if reader.captioned and not item.text:
         return item, Skip(row=item.row, path=item.path, reason=EMPTY_CAPTION)
     try:
-        with media_errors(item.path):
-            return item, reader.read(table.locate(item))
+        with table.media(item) as file, media_errors(item.path):
+            return item, reader.read(file)
     except MediaError as error:
         return item, Skip(row=item.row, path=item.path, reason=error.reason, detail=error.detail)
 

@@ -3,11 +3,16 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import TypeVar
+
+from xllmx.store.address import Address
 
 _MOST_CHARACTERS = 4096
 
+_P = TypeVar("_P", Path, Address)
 
-def inside(folder: Path, name: object, *, said_by: Path | str, remedy: str) -> Path:
+
+def inside(folder: _P, name: object, *, said_by: Path | Address | str, remedy: str) -> _P:
     """Return the path of `name` in `folder`, which need not exist.
 
     Args:
