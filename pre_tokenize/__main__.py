@@ -26,7 +26,7 @@ with loading("pre_tokenize"):
     from pre_tokenize.work import PACE, Place, work
     from xllmx.number_range import Range, check_number
     from xllmx.place import check_file, check_folder, inputs_of
-    from xllmx.store.address import Address, Place, place_of
+    from xllmx.store.address import Address, Location, location_of
 
 
 _SAID = ("size", "target_size", "target_fps", "target_duration", "most_seconds", "frame_choice")
@@ -106,7 +106,7 @@ def look(options: argparse.Namespace) -> dict[str, Any]:
 
 def _asked(options: argparse.Namespace) -> tuple[Table, Job, Limits]:
     """The table, what is made of it and within which limits; `options` is completed."""
-    table = read_table(options.input_file, allowed=[place_of(one) for one in options.media_from])
+    table = read_table(options.input_file, allowed=[location_of(one) for one in options.media_from])
     if options.modality is None:
         options.modality = modality_of(table)
     if options.video_frame_batch_size is not None:
@@ -114,11 +114,11 @@ def _asked(options: argparse.Namespace) -> tuple[Table, Job, Limits]:
     return table, job_of(options), _limits(options)
 
 
-def _check_output(options: argparse.Namespace, folder: Place) -> None:
+def _check_output(options: argparse.Namespace, folder: Location) -> None:
     """Raises ValueError where the CSV lies in the place of something that is written, or nothing can be."""
     if isinstance(folder, Address):  # who may write there is found when the folder is claimed
         return
-    named = place_of(options.input_file)
+    named = location_of(options.input_file)
     table = named if isinstance(named, Path) else None
     inputs = inputs_of({"--input_file": table, "--text_tokenizer": options.text_tokenizer})
     try:

@@ -33,7 +33,7 @@ from pre_tokenize.ledger import (
 from pre_tokenize.released_record import MERGED, left_by_release, merge_left, write_record
 from pre_tokenize.table import part_of
 from xllmx.place import check_file
-from xllmx.store.address import Place, place_of
+from xllmx.store.address import Location, location_of
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def merge() -> int:
         options = parser.parse_args(arguments)
-        folder = options.output_dir = place_of(options.output_dir)
+        folder = options.output_dir = location_of(options.output_dir)
         record = _record(options)
         if left_by_release(folder):
             record = record or folder / MERGED
@@ -83,7 +83,7 @@ def _record(options: argparse.Namespace) -> Path | None:
     return path
 
 
-def concat(folder: Place) -> dict[str, Any]:
+def concat(folder: Location) -> dict[str, Any]:
     """Write `index.json` over the shards of every process, in the order of the CSV's rows; return the merged report.
 
     Raises `ValueError`, and leaves any index as it is, where a process is missing or unfinished, or where processes
@@ -122,12 +122,12 @@ def concat(folder: Place) -> dict[str, Any]:
     return report
 
 
-def _vae_of(shards: Sequence[Place], form: RowForm) -> dict[str, Any]:
+def _vae_of(shards: Sequence[Location], form: RowForm) -> dict[str, Any]:
     """What the index says beside the list of the shards."""
     return {"vae": asdict(shard_vae(shards[0]))} if form is LATENTS and shards else {}
 
 
-def _manifest(rank: Place) -> dict[str, Any]:
+def _manifest(rank: Location) -> dict[str, Any]:
     """The manifest of a process; ValueError where it does not say of which rows."""
     manifest = read_manifest(rank)
     rows, total = manifest.get("rows"), manifest.get("input_rows")
@@ -137,31 +137,31 @@ def _manifest(rank: Place) -> dict[str, Any]:
     return manifest
 
 
-def _ranks(folder: Place) -> list[Place]:
+def _ranks(folder: Location) -> list[Location]:
     """The folder of every process of every task, or of the task that is given, in order; ValueError if one lacks."""
     if task := _task_of(folder):
         return [rank_folder(folder.parent, task=task, rank=rank) for rank in _numbered(folder, "of")]
     tasks = _numbered(folder, "in")
-    found: list[Place] = []
+    found: list[Location] = []
     for task in tasks:
         ranks = _numbered(folder / f"{task[0]}-in-{task[1]}", "of")
         found += [rank_folder(folder, task=task, rank=rank) for rank in ranks]
     return found
 
 
-def _task_of(folder: Place) -> tuple[int, int] | None:
+def _task_of(folder: Location) -> tuple[int, int] | None:
     """(index, number) where a folder is that of one task, `{index}-in-{number}`."""
     match = re.fullmatch(r"(\d+)-in-(\d+)", folder.absolute().name)
     return (int(match[1]), int(match[2])) if match and any(folder.glob("*-of-*")) else None
 
 
-def _num_rows_of(folder: Place, total: int) -> int:
+def _num_rows_of(folder: Location, total: int) -> int:
     """How many of the CSV's rows belong to a folder: all, or those of its task."""
     task = _task_of(folder)
     return total if task is None else len(part_of(range(total), task[1], index=task[0] - 1))
 
 
-def _numbered(folder: Place, word: str) -> list[tuple[int, int]]:
+def _numbered(folder: Location, word: str) -> list[tuple[int, int]]:
     """(index, number) of all the folders `{index}-{word}-{number}`: each of one number, none missing."""
     first = 1 if word == "in" else 0
     matches = [re.fullmatch(rf"(\d+)-{word}-(\d+)", path.name) for path in folder.glob(f"*-{word}-*") if path.is_dir()]

@@ -140,9 +140,8 @@ class _Lines:
 
 def _checked_header(found: list[str], name: str) -> list[str]:
     if missing := [column for column in COLUMNS if column not in found]:
-        raise ValueError(
-            f"{name}: lacks the column(s) {', '.join(missing)} (it has: {listed(found)}); the header must name path,text"
-        )
+        has = f"(it has: {listed(found)})"
+        raise ValueError(f"{name}: lacks the column(s) {', '.join(missing)} {has}; the header must name path,text")
     if twice := [column for column in (*COLUMNS, MOTION_COLUMN) if found.count(column) > 1]:
         raise ValueError(f"{name}: has the column {twice[0]} twice; leave one of them out")
     return found

@@ -105,4 +105,3 @@ def motion_of(value: object, *, where: str) -> float:
     if not isfinite(number):
         raise ValueError(f"{where} has {MOTION_COLUMN} {value!r:.60}, which is no number; correct it or leave it empty")
     return number if number >= 0 else UNKNOWN_MOTION
-

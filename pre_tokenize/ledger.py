@@ -32,7 +32,7 @@ from lumos.media.made_for import buckets
 from lumos.media.parquet_rows import ParquetRows, RowForm, rows_metadata
 from xllmx.run.lock import HeldError, locked
 from xllmx.safe.json_text import parse_json, read_object
-from xllmx.store.address import Address, Place, place_of
+from xllmx.store.address import Address, Location, location_of
 from xllmx.store.lease import leased
 from xllmx.temporary import remove_stale
 
@@ -62,19 +62,19 @@ class Skip:
 class WriteShard(Protocol):
     """Writes clips as one shard, whole or not at all; `metadata` is kept in its footer."""
 
-    def __call__(self, path: Place, clips: Sequence[Any], *, metadata: Mapping[str, str]) -> None:
+    def __call__(self, path: Location, clips: Sequence[Any], *, metadata: Mapping[str, str]) -> None:
         """Write it."""
 
 
-def rank_folder(output_dir: str | Place, *, task: tuple[int, int], rank: tuple[int, int]) -> Place:
+def rank_folder(output_dir: str | Location, *, task: tuple[int, int], rank: tuple[int, int]) -> Location:
     """The folder of process `rank` = (index from 0, number) of task `task` = (index from 1, number)."""
-    return place_of(output_dir) / f"{task[0]}-in-{task[1]}" / f"{rank[0]}-of-{rank[1]}"
+    return location_of(output_dir) / f"{task[0]}-in-{task[1]}" / f"{rank[0]}-of-{rank[1]}"
 
 
 class Ledger:
     """The folder of one process: which of its `rows` are done, and a place for the next shard."""
 
-    def __init__(self, folder: Place, rows: range, *, form: RowForm = CLIPS) -> None:
+    def __init__(self, folder: Location, rows: range, *, form: RowForm = CLIPS) -> None:
         self.folder, self.rows, self.form = folder, rows, form
         self._shards = dict(sorted(_shards_in(folder)))
         reached = rows.start
@@ -87,7 +87,7 @@ class Ledger:
             reached = stop
 
     @property
-    def shards(self) -> list[Place]:
+    def shards(self) -> list[Location]:
         """The shards there are, in the order of their rows."""
         return list(self._shards.values())
 
@@ -114,7 +114,7 @@ class Ledger:
         skipped: Sequence[Skip],
         write_shard: WriteShard,
         psnr_db: Mapping[int, float] | None = None,
-    ) -> Place:
+    ) -> Location:
         """Write the shard of `rows`, which appears by one rename; return its path.
 
         It holds their clips, the reason of each row without one, and the PSNR of those that were decoded, by place.
@@ -155,7 +155,7 @@ class Ledger:
         values = rows.column(self.form.unknown_column)
         return {self.form.unknown_column: int((values == -1).sum())}
 
-    def _skipped(self, shard: Place) -> list[dict[str, Any]]:
+    def _skipped(self, shard: Location) -> list[dict[str, Any]]:
         """The skipped rows that a shard names; ValueError where it names none as they are written."""
         remedy = f"delete {shard} and run again"
         text = rows_metadata(shard, form=self.form).get(_SKIPPED, "[]")
@@ -175,10 +175,12 @@ def _sizes(rows: ParquetRows, form: RowForm, *, side_px: int) -> dict[tuple[int,
     return {(width, height): count for (width, height), count in zip(sizes.tolist(), counts.tolist(), strict=True)}
 
 
-def decoded_report(samples: Sequence[DecodedSample], output_dir: Place) -> dict[str, Any]:
+def decoded_report(samples: Sequence[DecodedSample], output_dir: Location) -> dict[str, Any]:
     """What a report says of decoded clips: their number and PSNR, and the shards that come back as blotches."""
     low = [
-        (sample.file.relative_to(cast(Any, output_dir)), sample.mean_db) for sample in samples if sample.mean_db < LEAST_PSNR_DB
+        (sample.file.relative_to(cast(Any, output_dir)), sample.mean_db)
+        for sample in samples
+        if sample.mean_db < LEAST_PSNR_DB
     ]
     blotches = [{"file": file.as_posix(), "psnr_db": round(mean, 2)} for file, mean in low]
     return {**said_in_index(samples), **({"low_psnr": blotches} if low else {})}
@@ -214,14 +216,14 @@ def summary(report: Mapping[str, Any]) -> str:
     )
 
 
-def write_json(path: Place, content: Mapping[str, Any]) -> None:
+def write_json(path: Location, content: Mapping[str, Any]) -> None:
     """Write a JSON file, whole or not at all."""
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 @contextmanager
-def claimed(folder: Place, manifest: Mapping[str, Any]) -> Iterator[None]:
+def claimed(folder: Location, manifest: Mapping[str, Any]) -> Iterator[None]:
     """A context in which `folder` is this process's alone, for work with the settings in `manifest`.
 
     The lock goes with the process, however it ends. A process that fails before its first shard or report removes its
@@ -284,13 +286,13 @@ def _remove_empty(folders: Sequence[Path]) -> None:
             folder.rmdir()
 
 
-def read_manifest(folder: Place) -> dict[str, Any]:
+def read_manifest(folder: Location) -> dict[str, Any]:
     """The settings a process's folder was begun with; ValueError where there are none."""
     remedy = f"it is missing or damaged: delete {folder} and run again"
     return read_object(folder / MANIFEST, remedy=remedy)
 
 
-def _require_same(folder: Place, manifest: Mapping[str, Any]) -> None:
+def _require_same(folder: Location, manifest: Mapping[str, Any]) -> None:
     if not (folder / MANIFEST).exists() or not any(_shards_in(folder)):
         for other in folder.parent.glob("*-of-*"):
             if other.name.partition("-of-")[2] != folder.name.partition("-of-")[2] and list(_shards_in(other)):
@@ -306,7 +308,7 @@ def _require_same(folder: Place, manifest: Mapping[str, Any]) -> None:
             raise ValueError(f"{folder} was begun with other settings: {what}; undo that, or give another --output_dir")
 
 
-def _shards_in(folder: Place) -> Iterator[tuple[tuple[int, int], Place]]:
+def _shards_in(folder: Location) -> Iterator[tuple[tuple[int, int], Location]]:
     for path in folder.glob("rows-*.parquet"):
         if match := _SHARD.fullmatch(path.name):
             yield (int(match[1]), int(match[2])), path

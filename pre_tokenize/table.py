@@ -19,10 +19,20 @@ from pre_tokenize.parquet_list import ParquetList
 from pre_tokenize.tar_samples import TarSamples, tars_of
 from xllmx.safe.inside import inside
 from xllmx.store.access import DeniedError
-from xllmx.store.address import SCHEMES, Address, Place, place_of, scheme_of
+from xllmx.store.address import SCHEMES, Address, Location, location_of, scheme_of
 from xllmx.store.local_copy import kept_copy, passing_copy
 
-__all__ = ["COLUMNS", "MOTION_COLUMN", "NOT_ALLOWED", "Item", "Table", "modality_of", "motion_of", "part_of", "read_table"]
+__all__ = [
+    "COLUMNS",
+    "MOTION_COLUMN",
+    "NOT_ALLOWED",
+    "Item",
+    "Table",
+    "modality_of",
+    "motion_of",
+    "part_of",
+    "read_table",
+]
 
 NOT_ALLOWED = "an address that is not allowed"
 _PICTURES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".heic"))
@@ -34,15 +44,15 @@ _CHUNK_BYTES = 2**20
 class Table:
     """Items with the columns `path` and `text`, and perhaps `unimatch_flow`; other columns are ignored."""
 
-    file: Place
+    file: Location
     items: Sequence[Item]
     sha256: str
     """Of the list: a changed one cannot go on into an output that an earlier one began."""
-    allowed: Sequence[Place] = ()
+    allowed: Sequence[Location] = ()
     """Folders, beside its own, that it may name by address."""
 
     def locate(self, item: Item) -> Path:
-        """The item's file on this disk: relative paths count from the list's folder, or else from the working directory.
+        """The item's file on this disk: relative paths count from the list's folder, else from the working directory.
 
         A path that begins with ~/ is one in the user's home, as in a shell.
         """
@@ -68,17 +78,17 @@ class Table:
             StoreError: the store cannot be asked.
         """
         if item.held is not None:
-            with _taken_out(item.held, item.path) as file:
+            with _taken_out(item.held, item.path) as file, _said_of(item.path, file):
                 yield file
             return
         place = self._place(item)
         if isinstance(place, Path):
             yield place
             return
-        with _brought(place, item.path) as file:
+        with _brought(place, item.path) as file, _said_of(item.path, file):
             yield file
 
-    def _place(self, item: Item) -> Place:
+    def _place(self, item: Item) -> Location:
         if isinstance(self.items, TarSamples):
             raise MediaError(item.path, MISSING, "a sample without a medium of a kind that is read")
         scheme = scheme_of(item.path)
@@ -90,7 +100,7 @@ class Table:
                 raise ValueError(f"{scheme}:// is never read, {', '.join(SCHEMES)} and file are")
             rule = "a list in a store names what lies below its own folder"
             folder = self.file.parent
-            place = place_of(item.path) if known else inside(folder, item.path, said_by="the list", remedy=rule)
+            place = location_of(item.path) if known else inside(folder, item.path, said_by="the list", remedy=rule)
         except ValueError as error:
             raise MediaError(item.path, NOT_ALLOWED, str(error)) from error
         own = isinstance(self.file, Path) and isinstance(place, Path)
@@ -100,20 +110,22 @@ class Table:
         return place
 
 
-def read_table(file: str | Place, *, allowed: Sequence[Place] = ()) -> Table:
+def read_table(file: str | Location, *, allowed: Sequence[Location] = ()) -> Table:
     """The items of a list: a CSV, a `.parquet`, a `.tar`, a folder or range of tars; by path, or a list by address.
 
     Raises:
         ValueError: it is missing, no such list, cut, or has no row.
         StoreError: the store does not give it.
     """
-    place = place_of(file)
+    place = location_of(file)
     name = f"--input_file {place}"
     if isinstance(place, Path) and (tars := tars_of(place)):
         samples = TarSamples(tars)
         return Table(file=place, items=samples, sha256=samples.sha256, allowed=allowed)
     if isinstance(place, Address) and place.suffix == ".tar":
-        raise ValueError(f"{name}: tars are read from the disk; copy them here, or list their media in a CSV or Parquet")
+        raise ValueError(
+            f"{name}: tars are read from the disk; copy them here, or list their media in a CSV or Parquet"
+        )
     try:
         local = kept_copy(place)
     except FileNotFoundError as error:
@@ -125,7 +137,7 @@ def read_table(file: str | Place, *, allowed: Sequence[Place] = ()) -> Table:
     return Table(file=place, items=rows, sha256=rows.sha256, allowed=allowed)
 
 
-def _lies_in(place: Place, folder: Place) -> bool:
+def _lies_in(place: Location, folder: Location) -> bool:
     """Whether a place is below a folder; on the disk, once links are followed."""
     if isinstance(place, Path) and isinstance(folder, Path):
         return place.resolve().is_relative_to(folder.resolve())
@@ -143,6 +155,15 @@ def _brought(address: Address, name: str) -> Iterator[Path]:
         except DeniedError as error:
             raise MediaError(name, UNREADABLE, "the store denies it") from error
         yield file
+
+
+@contextmanager
+def _said_of(name: str, copy: Path) -> Iterator[None]:
+    """A context in which what is wrong with a passing copy is said of the file that it is of."""
+    try:
+        yield
+    except MediaError as error:
+        raise MediaError(name, error.reason, error.detail.replace(str(copy), name)) from error
 
 
 @contextmanager

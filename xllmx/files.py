@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 
 from xllmx.run.lock import lock_beside, locked
-from xllmx.store.address import Address, Place
+from xllmx.store.address import Address, Location
 from xllmx.temporary import remove_stale, temporary_beside
 
 _OF_THE_DISK = {
@@ -62,7 +62,7 @@ def writing(path: Path, *, kept: str | None = None, temporary: Path | None = Non
 
 
 @contextmanager
-def atomic_path(path: Place) -> Iterator[Path]:
+def atomic_path(path: Location) -> Iterator[Path]:
     """Yield a temporary path to write; it is renamed to `path` when the block ends without an error.
 
     For a place in a store it is one of this disk, and is sent there at the end: a store has whole objects alone.
@@ -125,7 +125,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
                 shutil.rmtree(temporary, ignore_errors=True)
 
 
-def write_text(path: Place, text: str) -> None:
+def write_text(path: Location, text: str) -> None:
     """Write a text file, whole or not at all: on an error the file at `path` is what it was before."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")

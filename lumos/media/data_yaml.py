@@ -10,7 +10,7 @@ from xllmx.safe.inside import inside
 from xllmx.safe.yaml_text import read_yaml
 from xllmx.setting import suggestion
 from xllmx.store.access import StoreError
-from xllmx.store.address import Address, Place, is_address, place_of
+from xllmx.store.address import Address, Location, is_address, location_of
 from xllmx.store.local_copy import kept_copy
 from xllmx.subset import Subset
 
@@ -31,7 +31,7 @@ class MissingClipsError(ValueError):
 class Entry:
     """One set of clips."""
 
-    path: Place
+    path: Location
     """Where it is."""
     ratio: float = 1.0
     """How often each clip is taken."""
@@ -39,6 +39,13 @@ class Entry:
     """Sets of different types share no batch."""
     drawn: Drawn = "once"
     """When the clips of a ratio below 1 are chosen."""
+
+    @property
+    def local(self) -> Path:
+        """Where it is on this disk; ValueError of what lies in a store."""
+        if isinstance(self.path, Address):
+            raise ValueError(f"{self.path}: this is read from the disk; copy it here")
+        return self.path
 
     def chosen(self, length: int) -> np.ndarray:
         """The clips of the set, of `length`, that the dataset holds: all that an epoch may draw."""
@@ -49,7 +56,7 @@ class Entry:
         return [Subset(start=start, stop=stop, share=self.ratio)] if self.drawn == "each_epoch" else []
 
 
-def entries_of(path: Place) -> list[Entry]:
+def entries_of(path: Location) -> list[Entry]:
     """The entries of a data YAML, or the path itself as one.
 
     Raises:
@@ -68,7 +75,7 @@ def entries_of(path: Place) -> list[Entry]:
         raise ValueError(f"{path}: not a data YAML: {' '.join(str(error).split())}") from error
 
 
-def _entry(yaml: Place, entry: Any) -> Entry:
+def _entry(yaml: Location, entry: Any) -> Entry:
     if not isinstance(entry, dict) or "path" not in entry:
         raise ValueError(f"entry {entry!r} has no path; write {{path: ..., ratio: 1.0}}")
     for key in set(entry) - set(_KEYS):
@@ -85,15 +92,15 @@ def _entry(yaml: Place, entry: Any) -> Entry:
     return Entry(path=_found(yaml, entry["path"]), ratio=ratio, type=kind, drawn=drawn)
 
 
-def _found(yaml: Place, path: str) -> Place:
+def _found(yaml: Location, path: str) -> Location:
     """The path, from the YAML's folder or else from the working directory; of a YAML in a store, below its folder."""
-    candidates: list[Place]
+    candidates: list[Location]
     if isinstance(yaml, Address):
         remedy = "copy the YAML here: one in a store names what lies below it, or in its store by whole addresses"
-        named = place_of(path) if is_address(path) else inside(yaml.parent, path, said_by=yaml, remedy=remedy)
+        named = location_of(path) if is_address(path) else inside(yaml.parent, path, said_by=yaml, remedy=remedy)
         candidates = [named]
     else:
-        candidates = [place_of(path)] if is_address(path) else [yaml.parent / path, Path(path)]
+        candidates = [location_of(path)] if is_address(path) else [yaml.parent / path, Path(path)]
     for candidate in candidates:
         if candidate.exists():
             return candidate

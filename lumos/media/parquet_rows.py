@@ -19,7 +19,7 @@ from lumos.media.decoded import DecodedSample, said_in_index, sample_in
 from lumos.media.files import replacing
 from xllmx.safe.inside import inside
 from xllmx.store.access import StoreError
-from xllmx.store.address import Address, Place, place_of
+from xllmx.store.address import Address, Location, location_of
 from xllmx.store.local_copy import kept_copy
 
 INDEX_NAME = "index.json"
@@ -62,7 +62,7 @@ class RowForm:
 
 
 def write_rows(
-    path: str | Place, rows: Iterable[Row], *, form: RowForm, metadata: Mapping[str, str] | None = None
+    path: str | Location, rows: Iterable[Row], *, form: RowForm, metadata: Mapping[str, str] | None = None
 ) -> None:
     """Write rows (none is allowed) as one Parquet file, whole or not at all; `metadata` is kept in its footer."""
     schema = form.schema.with_metadata(dict(metadata or {}))
@@ -76,7 +76,7 @@ def write_rows(
             writer.write_table(pa.Table.from_pylist(group, schema=schema))
 
 
-def rows_metadata(path: str | Place, *, form: RowForm) -> dict[str, str]:
+def rows_metadata(path: str | Location, *, form: RowForm) -> dict[str, str]:
     """What `write_rows` was given as `metadata`. Raises `ValueError` for a file that holds no such rows."""
     with _reading(path, form) as file:
         return _metadata(file)
@@ -86,23 +86,23 @@ def _metadata(file: pq.ParquetFile) -> dict[str, str]:
     return {key.decode(): value.decode() for key, value in (file.schema_arrow.metadata or {}).items()}
 
 
-def decoded_in(path: str | Place, *, form: RowForm) -> DecodedSample:
+def decoded_in(path: str | Location, *, form: RowForm) -> DecodedSample:
     """The clips of a shard that were decoded. Raises `ValueError` for a file that holds no such rows."""
     with _reading(path, form) as file:
-        return sample_in(_metadata(file), file=place_of(path), num_clips=file.metadata.num_rows)
+        return sample_in(_metadata(file), file=location_of(path), num_clips=file.metadata.num_rows)
 
 
-def num_rows(path: str | Place, *, form: RowForm) -> int:
+def num_rows(path: str | Location, *, form: RowForm) -> int:
     """Number of rows in a file, from its footer. Raises `ValueError` for a file that holds no such rows."""
     with _reading(path, form) as file:
         return file.metadata.num_rows
 
 
 def write_rows_index(
-    path: str | Place, files: Sequence[Place], *, form: RowForm, more: Mapping[str, Any] | None = None
+    path: str | Location, files: Sequence[Location], *, form: RowForm, more: Mapping[str, Any] | None = None
 ) -> int:
     """Write the index of a finished set (its paths relative to it, `more` beside them); return the number of rows."""
-    path = place_of(path)
+    path = location_of(path)
     samples = [decoded_in(file, form=form) for file in files]
     entries: list[dict[str, Any]] = [
         {
@@ -120,9 +120,9 @@ def write_rows_index(
     return total
 
 
-def files_of_index(path: Place, index: Mapping[str, Any], *, form: RowForm) -> list[Place]:
+def files_of_index(path: Location, index: Mapping[str, Any], *, form: RowForm) -> list[Location]:
     """The files an index lists, checked against it. Raises `ValueError` where one is missing or of another length."""
-    files: list[Place] = []
+    files: list[Location] = []
     for entry in index["shards"]:
         remedy = f"a set of {form.what} has its shards in its own folder: move them there and write the index again"
         file = inside(path.parent, entry["file"], said_by=path, remedy=remedy)
@@ -142,7 +142,7 @@ class ParquetRows:
     decoded: list[DecodedSample]
     """Of each file, the clips that were decoded as it was written."""
 
-    def __init__(self, files: Sequence[Place], *, form: RowForm) -> None:
+    def __init__(self, files: Sequence[Location], *, form: RowForm) -> None:
         self._files, self._form = list(files), form
         self._open: OrderedDict[int, pq.ParquetFile] = OrderedDict()
         self._kept: OrderedDict[int, pa.Table] = OrderedDict()
@@ -219,12 +219,12 @@ def _row_groups(rows: Iterable[Row], large_column: str | None) -> Iterator[list[
         yield group
 
 
-def _below(file: Place, folder: Place) -> str:
+def _below(file: Location, folder: Location) -> str:
     """The way from a folder to a file in it."""
     return file.relative_to(cast(Any, folder)).as_posix()
 
 
-def _opened(path: Place, form: RowForm, *, whole: bool = False) -> pq.ParquetFile:
+def _opened(path: Location, form: RowForm, *, whole: bool = False) -> pq.ParquetFile:
     """Open a file; one of a store is brought here where it is wanted as a `whole`, else parts of it are read there."""
     with _naming(path, form):
         if isinstance(path, Address) and not whole:
@@ -241,14 +241,14 @@ def _opened(path: Place, form: RowForm, *, whole: bool = False) -> pq.ParquetFil
 
 
 @contextmanager
-def _reading(path: str | Place, form: RowForm) -> Iterator[pq.ParquetFile]:
-    path = place_of(path)
+def _reading(path: str | Location, form: RowForm) -> Iterator[pq.ParquetFile]:
+    path = location_of(path)
     with _naming(path, form), _opened(path, form) as file:
         yield file
 
 
 @contextmanager
-def _naming(path: Place, form: RowForm) -> Iterator[None]:
+def _naming(path: Location, form: RowForm) -> Iterator[None]:
     """A context in which any error becomes one `ValueError` that names the file."""
     try:
         yield

@@ -52,5 +52,5 @@ def test_a_list_that_changes_while_it_is_worked_on_is_one_error(tmp_path: Path) 
     write(file, 5)
     rows = CsvRows(file, name="--input_file a.csv")
     write(file, 6)
-    with pytest.raises(ValueError, match="a.csv: has changed while it was worked on; run the same command again"):
+    with pytest.raises(ValueError, match=r"a.csv: has changed while it was worked on; run the same command again"):
         rows[0]

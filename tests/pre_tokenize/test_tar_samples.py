@@ -24,8 +24,9 @@ def write_tar(file: Path, members: Mapping[str, bytes]) -> Path:
 def test_a_sample_is_a_row_with_its_medium_and_caption(tmp_path: Path) -> None:
     long = "n" * 150
     members = {
-        "./a/x.mp4": b"video x", "./a/x.txt": " it flies ".encode(), "./a/x.json": b'{"unimatch_flow": 2.5}',
-        f"./{long}.jpg": b"picture", f"./{long}.mp4": b"video", f"./{long}.json": json.dumps({"caption": "näive"}).encode(),
+        "./a/x.mp4": b"video x", "./a/x.txt": b" it flies ", "./a/x.json": b'{"unimatch_flow": 2.5}',
+        f"./{long}.jpg": b"picture", f"./{long}.mp4": b"video",
+        f"./{long}.json": json.dumps({"caption": "näive"}).encode(),
         "b.json": b'{"text": "no medium"}',
         "c.webm": b"video c", "c.txt": b"\xff",
     }  # fmt: skip

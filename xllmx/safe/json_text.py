@@ -11,7 +11,7 @@ from math import isfinite
 from typing import Any
 
 from xllmx.store.access import StoreError
-from xllmx.store.address import Address, Place, place_of
+from xllmx.store.address import Address, Location, location_of
 
 MOST_BYTES = 256 * 2**20
 """Of one file; the record of a million clips has about 100 MB."""
@@ -26,7 +26,7 @@ _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _LEAST, _MOST = -(2**63), 2**64 - 1
 
 
-def read_json(path: Place | str, *, remedy: str = REMEDY, most_bytes: int = MOST_BYTES, finite: bool = True) -> Any:
+def read_json(path: Location | str, *, remedy: str = REMEDY, most_bytes: int = MOST_BYTES, finite: bool = True) -> Any:
     """Return what a JSON file holds; `finite` False lets NaN and Infinity stand in it, as our own logs have them.
 
     Raises:
@@ -36,7 +36,7 @@ def read_json(path: Place | str, *, remedy: str = REMEDY, most_bytes: int = MOST
     return parse_json(read_text(path, remedy=remedy, most_bytes=most_bytes), str(path), remedy=remedy, finite=finite)
 
 
-def read_object(path: Place | str, *, remedy: str = REMEDY, finite: bool = True) -> dict[str, Any]:
+def read_object(path: Location | str, *, remedy: str = REMEDY, finite: bool = True) -> dict[str, Any]:
     """Return the object a JSON file holds; ValueError as `read_json`, or where it holds something else."""
     content = read_json(path, remedy=remedy, finite=finite)
     if not isinstance(content, dict):
@@ -44,9 +44,9 @@ def read_object(path: Place | str, *, remedy: str = REMEDY, finite: bool = True)
     return content
 
 
-def read_text(path: Place | str, *, remedy: str = REMEDY, most_bytes: int = MOST_BYTES) -> str:
+def read_text(path: Location | str, *, remedy: str = REMEDY, most_bytes: int = MOST_BYTES) -> str:
     """Return the text of a UTF-8 file (a byte order mark is left out); ValueError that names the file and `remedy`."""
-    path = place_of(path)
+    path = location_of(path)
     try:
         if isinstance(path, Address):
             return _text_in_store(path, remedy=remedy, most_bytes=most_bytes)

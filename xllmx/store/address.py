@@ -1,8 +1,8 @@
 """Addresses of what lies in an object store, used as paths are: the one place that tells them from paths.
 
-    place_of("s3://bucket/data/video")     Address, read and written through fsspec
-    place_of("file:///data/video")         Path("/data/video")
-    place_of("data/12:30.mp4")             Path: what begins with none of `SCHEMES` is a name on the disk
+    location_of("s3://bucket/data/video")     Address, read and written through fsspec
+    location_of("file:///data/video")         Path("/data/video")
+    location_of("data/12:30.mp4")             Path: what begins with none of `SCHEMES` is a name on the disk
 
 A folder is what its files' names begin with: it is not made, and is there once a file is in it.
 """
@@ -154,7 +154,7 @@ class Address:
         if size is not None and file.stat().st_size != size:
             raise OSError(f"{self} arrived with {file.stat().st_size} of its {size} bytes; run the same command again")
 
-    def unlink(self, missing_ok: bool = False) -> None:  # noqa: FBT001,FBT002  # as pathlib has it
+    def unlink(self, missing_ok: bool = False) -> None:  # as pathlib has it
         """Remove a file."""
         if not missing_ok and not self.is_file():
             raise missing(self)
@@ -168,7 +168,7 @@ class Address:
         return tried(self, lambda: work(file_system(self.scheme)))
 
 
-Place = Path | Address
+Location = Path | Address
 """Where something lies: on the disk, or in a store."""
 
 
@@ -183,7 +183,7 @@ def is_address(text: "str | Path | Address") -> bool:
     return isinstance(text, Address) or scheme_of(text) in SCHEMES
 
 
-def place_of(text: "str | Path | Address") -> Place:
+def location_of(text: "str | Path | Address") -> Location:
     """The place that a user names: an address, a `file://` of the disk, or a path.
 
     An address that went through `Path` and lost a slash (`s3:/bucket/name`) is one still.
@@ -205,4 +205,3 @@ def place_of(text: "str | Path | Address") -> Place:
         remedy = "leave them out: the client of the store has them from its own files and from the environment"
         raise ValueError(f"{scheme}://... has a user name or keys in it; {remedy}")
     return Address(scheme, key)
-

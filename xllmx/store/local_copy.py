@@ -1,6 +1,6 @@
 """Files of a store as files of this disk: for once, or kept within bounds for whoever asks next.
 
-    ~/.cache/xllmx-store/3f0c...9a1e.parquet    named by its address and by what changes with its content
+~/.cache/xllmx-store/3f0c...9a1e.parquet    named by its address and by what changes with its content
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from xllmx.store.address import Address, Place
+from xllmx.store.address import Address, Location
 from xllmx.temporary import remove_stale, temporary_beside
 
 _MOST_BYTES = 64 * 2**30
@@ -74,7 +74,7 @@ class LocalCopies:
             held -= size
 
 
-def kept_copy(place: Place) -> Path:
+def kept_copy(place: Location) -> Path:
     """Return a file of a store as one of the disk, kept for later; a path is returned as it is."""
     return default_copies().of(place) if isinstance(place, Address) else place
 

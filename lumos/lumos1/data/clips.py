@@ -20,7 +20,7 @@ from xllmx.safe.bounded_file import read_bounded
 from xllmx.safe.json_text import json_lines, parse_json, read_text, without_cut_line
 from xllmx.safe.plain_pickle import read_plain
 from xllmx.safe.torch_archive import load_plain
-from xllmx.store.address import Address, Place, place_of
+from xllmx.store.address import Address, Location, location_of
 from xllmx.subset import Subset
 
 __all__ = ["ClipDataset", "read_released"]
@@ -64,7 +64,7 @@ class ClipDataset(Dataset[Clip]):
         shapes = [np.zeros((0, len(SHAPE_COLUMNS)), np.int64)]
         types: list[str] = []
         self.subsets, self.decoded = [], []
-        for entry in entries_of(place_of(path)):
+        for entry in entries_of(location_of(path)):
             part = _open(entry.path, vocab or Vocab())
             chosen = entry.chosen(len(part.lengths))
             self.subsets += entry.subset(len(types), len(types) + len(chosen))
@@ -89,7 +89,7 @@ class ClipDataset(Dataset[Clip]):
         return self._parts[part][item]
 
 
-def _open(path: Place, vocab: Vocab) -> "ClipShards | ReleasedClips":
+def _open(path: Location, vocab: Vocab) -> "ClipShards | ReleasedClips":
     if isinstance(path, Address):
         return _open_address(path, vocab)
     if path.is_dir():
@@ -131,7 +131,7 @@ def _open_folder(folder: Path, vocab: Vocab) -> "ClipShards | ReleasedClips":
     return ReleasedClips.of_files(pickles, vocab)
 
 
-def _open_json(path: Place, vocab: Vocab) -> "ClipShards | ReleasedClips":
+def _open_json(path: Location, vocab: Vocab) -> "ClipShards | ReleasedClips":
     remedy = "write it again"
     text = read_text(path, remedy=remedy, most_bytes=_MOST_RECORD_BYTES)
     try:
