@@ -98,6 +98,11 @@ def missing(place: object) -> FileNotFoundError:
     return FileNotFoundError(errno.ENOENT, "there is no such object", str(place))
 
 
+def without_keys(text: str) -> str:
+    """Return a text in which addresses have no user names and keys: `s3://me:key@bucket/x` as `s3://bucket/x`."""
+    return re.sub(r"://[^/\s@]*@", "://", text)
+
+
 def _explained(place: object, error: Exception) -> Exception:
     said = _said(error)
     if _UNKNOWN.search(said):
@@ -156,7 +161,7 @@ def _said(error: Exception) -> str:
 def _short(error: Exception) -> str:
     """An error in one line of at most 200 characters, without anything that opens a door."""
     line = " ".join(str(error).split()) or type(error).__name__
-    line = re.sub(r"//[^/\s@]*@", "//", line)
+    line = without_keys(line)
     for name in _SECRETS:
         if len(secret := os.environ.get(name, "")) >= _LEAST_SECRET:
             line = line.replace(secret, "***")
