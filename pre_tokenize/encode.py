@@ -169,7 +169,7 @@ def _decode(table: Table, reader: Reader, item: Item) -> Decoded:
     if reader.captioned and not item.text:
         return item, Skip(row=item.row, path=named, reason=EMPTY_CAPTION)
     try:
-        with table.media(item) as file, media_errors(item.path):
+        with media_errors(item.path), table.media(item) as file, media_errors(item.path):
             return item, reader.read(file)
     except MediaError as error:
         return item, Skip(row=item.row, path=named, reason=error.reason, detail=error.detail)

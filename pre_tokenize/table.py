@@ -17,6 +17,7 @@ from pre_tokenize.csv_rows import COLUMNS, CsvRows
 from pre_tokenize.item import MOTION_COLUMN, Item, Stretch, motion_of
 from pre_tokenize.parquet_list import ParquetList
 from pre_tokenize.tar_samples import TarSamples, tars_of
+from xllmx.files import writing
 from xllmx.safe.inside import inside
 from xllmx.store.access import DeniedError
 from xllmx.store.address import SCHEMES, Address, Location, location_of, scheme_of
@@ -171,7 +172,7 @@ def _taken_out(stretch: Stretch, name: str) -> Iterator[Path]:
     """A context with a part of a file as a file of its own."""
     with tempfile.TemporaryDirectory(prefix="sample-") as folder:
         file = Path(folder) / f"file{Path(name).suffix.lower()}"
-        with stretch.file.open("rb") as source, file.open("wb") as target:
+        with writing(file), stretch.file.open("rb") as source, file.open("wb") as target:
             source.seek(stretch.start)
             left = stretch.size
             while left and (chunk := source.read(min(left, _CHUNK_BYTES))):

@@ -149,11 +149,13 @@ class Address:
         self._call(lambda system: system.put_file(str(file), self.key))
 
     def get(self, file: Path) -> None:
-        """Write the whole file to the disk; OSError where it is cut on the way."""
+        """Write the whole file to the disk; StoreError where it is cut on the way."""
         size = self.info()["size"]
         self._call(lambda system: system.get_file(self.key, str(file)))
         if size is not None and file.stat().st_size != size:
-            raise OSError(f"{self} arrived with {file.stat().st_size} of its {size} bytes; run the same command again")
+            raise StoreError(
+                f"{self} arrived with {file.stat().st_size} of its {size} bytes; run the same command again"
+            )
 
     def unlink(self, missing_ok: bool = False) -> None:  # as pathlib has it
         """Remove a file."""
