@@ -28,6 +28,7 @@ with loading("pre_tokenize"):
     from pre_tokenize.work import PACE, Place, work
     from xllmx.number_range import Range, check_number
     from xllmx.place import check_file, check_folder, inputs_of
+    from xllmx.store.address import Address, Location, location_of
 
 
 _SAID = ("size", "target_size", "target_fps", "target_duration", "most_seconds", "frame_choice")
@@ -108,7 +109,7 @@ def look(options: argparse.Namespace) -> dict[str, Any]:
 
 def _asked(options: argparse.Namespace) -> tuple[Table, Job, Limits]:
     """The table, what is made of it and within which limits; `options` is completed."""
-    table = read_table(options.input_file)
+    table = read_table(options.input_file, allowed=[location_of(one) for one in options.media_from])
     if options.modality is None:
         options.modality = modality_of(table)
     if options.video_frame_batch_size is not None:
@@ -116,9 +117,12 @@ def _asked(options: argparse.Namespace) -> tuple[Table, Job, Limits]:
     return table, job_of(options), _limits(options)
 
 
-def _check_output(options: argparse.Namespace, folder: Path) -> None:
+def _check_output(options: argparse.Namespace, folder: Location) -> None:
     """Raises ValueError where the CSV lies in the place of something that is written, or nothing can be."""
-    table = Path(options.input_file)
+    if isinstance(folder, Address):  # who may write there is found when the folder is claimed
+        return
+    named = location_of(options.input_file)
+    table = named if isinstance(named, Path) else None
     inputs = inputs_of({"--input_file": table, "--text_tokenizer": options.text_tokenizer})
     try:
         check_folder(folder, inputs=inputs)
@@ -127,7 +131,7 @@ def _check_output(options: argparse.Namespace, folder: Path) -> None:
                 check_file(Path(place) / name, inputs=inputs)
     except ValueError as error:
         raise ValueError(f"--output_dir: {error}") from error
-    if table.resolve().is_relative_to(folder.resolve()):
+    if table is not None and table.resolve().is_relative_to(folder.resolve()):
         raise ValueError(f"--input_file {table} lies where the shards go ({folder}); give another --output_dir")
 
 
@@ -144,7 +148,8 @@ def option_parser() -> argparse.ArgumentParser:
     """The parser of the options; the names that the release gave them are taken too."""
     parser = OptionParser(prog="python -m pre_tokenize", description="CSV of media and captions -> shards.")
     add = parser.add_argument
-    add("--input_file", "--in_filename", required=True, help="CSV with the columns path,text (others are let be)")
+    add("--input_file", "--in_filename", required=True, help="CSV or Parquet with the columns path,text, or .tar")
+    add("--media_from", action="append", default=[], metavar="URL", help="folder whose media the list may name by URL")
     add("--output_dir", "--out_dir", help="where {task}-in-{tasks}/{rank}-of-{splits}/ are made")
     add("--modality", choices=["image", "video"], help="what the CSV lists; if not given, as its files' names end")
     add("--to", choices=list(FORMS), default="codes", help="codes of Lumos-1, or latents of Lumina-Video")

@@ -33,20 +33,22 @@ from pre_tokenize.ledger import (
 from pre_tokenize.released_record import MERGED, left_by_release, merge_left, write_record
 from pre_tokenize.table import part_of
 from xllmx.place import check_file
+from xllmx.store.address import Location, location_of
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the index and the report of a pre-tokenisation; return the exit status (`lumos.cli.exit_status`)."""
     parser = OptionParser(prog="concat_record", description="Merge the shards of a pre-tokenisation into one index.")
     add = parser.add_argument
-    add("--output_dir", "--sub_record_dir", type=Path, required=True, help="the --output_dir of the pre-tokenisation")
+    add("--output_dir", "--sub_record_dir", required=True, help="the --output_dir of the pre-tokenisation")
     add("--save_path", type=Path, help=f"its {INDEX_NAME} (if not given), or a {MERGED}: pickles as the release wrote")
     add("--merge_sub_tasks", action="store_true", help="taken, as the release does: all machines' parts are merged")
     add("--text_tokenizer", help=f"for a {MERGED}: the file that made the clips, if it is not in ckpts/")
 
     def merge() -> int:
         options = parser.parse_args(arguments)
-        folder, record = options.output_dir, _record(options)
+        folder = options.output_dir = location_of(options.output_dir)
+        record = _record(options)
         if left_by_release(folder):
             record = record or folder / MERGED
             print(f"{record}: {merge_left(folder, record)} samples that the release made")
@@ -81,7 +83,7 @@ def _record(options: argparse.Namespace) -> Path | None:
     return path
 
 
-def concat(folder: Path) -> dict[str, Any]:
+def concat(folder: Location) -> dict[str, Any]:
     """Write `index.json` over the shards of every process, in the order of the CSV's rows; return the merged report.
 
     Raises `ValueError`, and leaves any index as it is, where a process is missing or unfinished, or where processes
@@ -120,12 +122,12 @@ def concat(folder: Path) -> dict[str, Any]:
     return report
 
 
-def _vae_of(shards: Sequence[Path], form: RowForm) -> dict[str, Any]:
+def _vae_of(shards: Sequence[Location], form: RowForm) -> dict[str, Any]:
     """What the index says beside the list of the shards."""
     return {"vae": asdict(shard_vae(shards[0]))} if form is LATENTS and shards else {}
 
 
-def _manifest(rank: Path) -> dict[str, Any]:
+def _manifest(rank: Location) -> dict[str, Any]:
     """The manifest of a process; ValueError where it does not say of which rows."""
     manifest = read_manifest(rank)
     rows, total = manifest.get("rows"), manifest.get("input_rows")
@@ -135,31 +137,31 @@ def _manifest(rank: Path) -> dict[str, Any]:
     return manifest
 
 
-def _ranks(folder: Path) -> list[Path]:
+def _ranks(folder: Location) -> list[Location]:
     """The folder of every process of every task, or of the task that is given, in order; ValueError if one lacks."""
     if task := _task_of(folder):
         return [rank_folder(folder.parent, task=task, rank=rank) for rank in _numbered(folder, "of")]
     tasks = _numbered(folder, "in")
-    found: list[Path] = []
+    found: list[Location] = []
     for task in tasks:
         ranks = _numbered(folder / f"{task[0]}-in-{task[1]}", "of")
         found += [rank_folder(folder, task=task, rank=rank) for rank in ranks]
     return found
 
 
-def _task_of(folder: Path) -> tuple[int, int] | None:
+def _task_of(folder: Location) -> tuple[int, int] | None:
     """(index, number) where a folder is that of one task, `{index}-in-{number}`."""
     match = re.fullmatch(r"(\d+)-in-(\d+)", folder.absolute().name)
     return (int(match[1]), int(match[2])) if match and any(folder.glob("*-of-*")) else None
 
 
-def _num_rows_of(folder: Path, total: int) -> int:
+def _num_rows_of(folder: Location, total: int) -> int:
     """How many of the CSV's rows belong to a folder: all, or those of its task."""
     task = _task_of(folder)
     return total if task is None else len(part_of(range(total), task[1], index=task[0] - 1))
 
 
-def _numbered(folder: Path, word: str) -> list[tuple[int, int]]:
+def _numbered(folder: Location, word: str) -> list[tuple[int, int]]:
     """(index, number) of all the folders `{index}-{word}-{number}`: each of one number, none missing."""
     first = 1 if word == "in" else 0
     matches = [re.fullmatch(rf"(\d+)-{word}-(\d+)", path.name) for path in folder.glob(f"*-{word}-*") if path.is_dir()]

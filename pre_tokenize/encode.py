@@ -29,6 +29,7 @@ from pre_tokenize.pace import Pace
 from pre_tokenize.pixels import Decode, Pixels
 from pre_tokenize.table import Item, Table
 from xllmx.number_range import COUNT, Range, check_numbers
+from xllmx.store.access import without_keys
 
 EMPTY_CAPTION = "empty caption"
 
@@ -164,13 +165,14 @@ def read_items(table: Table, reader: Reader, rows: Iterable[int], *, num_workers
 
 
 def _decode(table: Table, reader: Reader, item: Item) -> Decoded:
+    named = without_keys(item.path)
     if reader.captioned and not item.text:
-        return item, Skip(row=item.row, path=item.path, reason=EMPTY_CAPTION)
+        return item, Skip(row=item.row, path=named, reason=EMPTY_CAPTION)
     try:
-        with media_errors(item.path):
-            return item, reader.read(table.locate(item))
+        with media_errors(item.path), table.media(item) as file, media_errors(item.path):
+            return item, reader.read(file)
     except MediaError as error:
-        return item, Skip(row=item.row, path=item.path, reason=error.reason, detail=error.detail)
+        return item, Skip(row=item.row, path=named, reason=error.reason, detail=error.detail)
 
 
 def on_device(clips: Sequence[np.ndarray], *, device: str) -> Tensor:

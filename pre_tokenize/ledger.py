@@ -20,7 +20,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 
@@ -34,6 +34,8 @@ from lumos.media.made_for import buckets
 from lumos.media.parquet_rows import ParquetRows, RowForm, rows_metadata
 from xllmx.run.lock import HeldError, locked
 from xllmx.safe.json_text import parse_json, read_object
+from xllmx.store.address import Address, Location, location_of
+from xllmx.store.lease import leased
 from xllmx.temporary import remove_stale
 
 MANIFEST, REPORT = "manifest.json", "report.json"
@@ -62,19 +64,19 @@ class Skip:
 class WriteShard(Protocol):
     """Writes clips as one shard, whole or not at all; `metadata` is kept in its footer."""
 
-    def __call__(self, path: Path, clips: Sequence[Any], *, metadata: Mapping[str, str]) -> None:
+    def __call__(self, path: Location, clips: Sequence[Any], *, metadata: Mapping[str, str]) -> None:
         """Write it."""
 
 
-def rank_folder(output_dir: str | Path, *, task: tuple[int, int], rank: tuple[int, int]) -> Path:
+def rank_folder(output_dir: str | Location, *, task: tuple[int, int], rank: tuple[int, int]) -> Location:
     """The folder of process `rank` = (index from 0, number) of task `task` = (index from 1, number)."""
-    return Path(output_dir) / f"{task[0]}-in-{task[1]}" / f"{rank[0]}-of-{rank[1]}"
+    return location_of(output_dir) / f"{task[0]}-in-{task[1]}" / f"{rank[0]}-of-{rank[1]}"
 
 
 class Ledger:
     """The folder of one process: which of its `rows` are done, and a place for the next shard."""
 
-    def __init__(self, folder: Path, rows: range, *, form: RowForm = CLIPS) -> None:
+    def __init__(self, folder: Location, rows: range, *, form: RowForm = CLIPS) -> None:
         self.folder, self.rows, self.form = folder, rows, form
         self._shards = dict(sorted(_shards_in(folder)))
         reached = rows.start
@@ -87,7 +89,7 @@ class Ledger:
             reached = stop
 
     @property
-    def shards(self) -> list[Path]:
+    def shards(self) -> list[Location]:
         """The shards there are, in the order of their rows."""
         return list(self._shards.values())
 
@@ -109,7 +111,7 @@ class Ledger:
         skipped: Sequence[Skip],
         write_shard: WriteShard,
         psnr_db: Mapping[int, float] | None = None,
-    ) -> Path:
+    ) -> Location:
         """Write the shard of `rows`, which appears by one rename; return its path.
 
         It holds their clips, the reason of each row without one, and the PSNR of those that were decoded, by place.
@@ -150,7 +152,7 @@ class Ledger:
         values = rows.column(self.form.unknown_column)
         return {self.form.unknown_column: int((values == -1).sum())}
 
-    def _skipped(self, shard: Path) -> list[dict[str, Any]]:
+    def _skipped(self, shard: Location) -> list[dict[str, Any]]:
         """The skipped rows that a shard names; ValueError where it names none as they are written."""
         remedy = f"delete {shard} and run again"
         text = rows_metadata(shard, form=self.form).get(_SKIPPED, "[]")
@@ -161,9 +163,12 @@ class Ledger:
         return skips
 
 
-def has_all_rows(folder: Path, rows: range) -> bool:
+def has_all_rows(folder: Location, rows: range) -> bool:
     """Whether the shards in a folder account for all of `rows`; their names alone are read."""
-    names = os.listdir(folder)  # noqa: PTH208  a Path of each of a million shards takes longer than all the rest
+    if isinstance(folder, Address):
+        names = [shard.name for shard in folder.glob("*")]
+    else:
+        names = os.listdir(folder)  # noqa: PTH208  a Path of each of a million shards takes longer than all the rest
     return not _gaps(rows, sorted((int(found[1]), int(found[2])) for found in map(_SHARD.fullmatch, names) if found))
 
 
@@ -186,10 +191,12 @@ def _sizes(rows: ParquetRows, form: RowForm, *, side_px: int) -> dict[tuple[int,
     return {(width, height): count for (width, height), count in zip(sizes.tolist(), counts.tolist(), strict=True)}
 
 
-def decoded_report(samples: Sequence[DecodedSample], output_dir: Path) -> dict[str, Any]:
+def decoded_report(samples: Sequence[DecodedSample], output_dir: Location) -> dict[str, Any]:
     """What a report says of decoded clips: their number and PSNR, and the shards that come back as blotches."""
     low = [
-        (sample.file.relative_to(output_dir), sample.mean_db) for sample in samples if sample.mean_db < LEAST_PSNR_DB
+        (sample.file.relative_to(cast(Any, output_dir)), sample.mean_db)
+        for sample in samples
+        if sample.mean_db < LEAST_PSNR_DB
     ]
     blotches = [{"file": file.as_posix(), "psnr_db": round(mean, 2)} for file, mean in low]
     return {**said_in_index(samples), **({"low_psnr": blotches} if low else {})}
@@ -225,14 +232,14 @@ def summary(report: Mapping[str, Any]) -> str:
     )
 
 
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
+def write_json(path: Location, content: Mapping[str, Any]) -> None:
     """Write a JSON file, whole or not at all."""
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 @contextmanager
-def claimed(folder: Path, manifest: Mapping[str, Any]) -> Iterator[None]:
+def claimed(folder: Location, manifest: Mapping[str, Any]) -> Iterator[None]:
     """A context in which `folder` is this process's alone, for work with the settings in `manifest`.
 
     The lock goes with the process, however it ends. A process that fails before its first shard or report removes its
@@ -242,6 +249,10 @@ def claimed(folder: Path, manifest: Mapping[str, Any]) -> Iterator[None]:
     Raises:
         ValueError: another process works there, or shards were made with other settings.
     """
+    if isinstance(folder, Address):
+        with _claimed_in_store(folder, manifest):
+            yield
+        return
     made: list[Path] = []
     with ExitStack() as held:
         try:
@@ -267,6 +278,23 @@ def claimed(folder: Path, manifest: Mapping[str, Any]) -> Iterator[None]:
             raise
 
 
+@contextmanager
+def _claimed_in_store(folder: Address, manifest: Mapping[str, Any]) -> Iterator[None]:
+    with ExitStack() as held:
+        try:
+            remedy = "wait for it, or give another --rank"
+            held.enter_context(leased(folder / _LOCK, what=f"{folder} is filled", remedy=remedy))
+        except ValueError as error:
+            raise ValueError(f"--output_dir: {error}") from error
+        try:
+            _require_same(folder, manifest)
+            yield
+        except BaseException:
+            if not any(_shards_in(folder)) and not (folder / REPORT).exists():
+                (folder / MANIFEST).unlink(missing_ok=True)
+            raise
+
+
 def _remove_empty(folders: Sequence[Path]) -> None:
     """Remove folders, the inner ones first; one that is not empty stays."""
     for folder in folders:
@@ -274,13 +302,13 @@ def _remove_empty(folders: Sequence[Path]) -> None:
             folder.rmdir()
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
+def read_manifest(folder: Location) -> dict[str, Any]:
     """The settings a process's folder was begun with; ValueError where there are none."""
     remedy = f"it is missing or damaged: delete {folder} and run again"
     return read_object(folder / MANIFEST, remedy=remedy)
 
 
-def _require_same(folder: Path, manifest: Mapping[str, Any]) -> None:
+def _require_same(folder: Location, manifest: Mapping[str, Any]) -> None:
     if not (folder / MANIFEST).exists() or not any(_shards_in(folder)):
         for other in folder.parent.glob("*-of-*"):
             if other.name.partition("-of-")[2] != folder.name.partition("-of-")[2] and list(_shards_in(other)):
@@ -297,16 +325,16 @@ def _require_same(folder: Path, manifest: Mapping[str, Any]) -> None:
             raise ValueError(f"{folder} was begun with other settings: {what}; undo that, or give another --output_dir")
 
 
-def _require_same_tasks(task: Path) -> None:
+def _require_same_tasks(task: Location) -> None:
     """Raises ValueError where another number of tasks has made shards of the same rows."""
     for other in task.parent.glob("*-in-*"):
         number, ours = (path.name.partition("-in-")[2] for path in (other, task))
-        if number != ours and any(other.glob("*-of-*/rows-*.parquet")):
+        if number != ours and any(other.rglob("rows-*.parquet")):
             what = f"{other} was made with --all_tasks {number}, and this is --all_tasks {ours}"
             raise ValueError(f"{what}; give the same, or another --output_dir")
 
 
-def _shards_in(folder: Path) -> Iterator[tuple[tuple[int, int], Path]]:
+def _shards_in(folder: Location) -> Iterator[tuple[tuple[int, int], Location]]:
     for path in folder.glob("rows-*.parquet"):
         if match := _SHARD.fullmatch(path.name):
             yield (int(match[1]), int(match[2])), path

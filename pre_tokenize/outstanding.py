@@ -10,17 +10,17 @@ import argparse
 import re
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from lumos.cli.exit_status import CHECK_FAILED, status_of
 from lumos.cli.option import OptionParser
 from pre_tokenize.ledger import MANIFEST, has_all_rows, read_manifest
 from xllmx.ranks.slurm import as_array
+from xllmx.store.address import Location, location_of
 
 _TASK, _RANK = re.compile(r"(\d+)-in-(\d+)"), re.compile(r"(\d+)-of-(\d+)")
 
 
-def outstanding(folder: Path, *, all_tasks: int | None = None) -> tuple[list[int], int]:
+def outstanding(folder: Location, *, all_tasks: int | None = None) -> tuple[list[int], int]:
     """Return the numbers, from 1, of the tasks that have rows without a shard, and how many tasks there are.
 
     Args:
@@ -33,7 +33,7 @@ def outstanding(folder: Path, *, all_tasks: int | None = None) -> tuple[list[int
     begun = {(int(found[1]), int(found[2])) for path in _folders(folder) if (found := _TASK.fullmatch(path.name))}
     numbers = {number for _, number in begun}
     if len(numbers) > 1:  # one that was killed before its first shard says nothing
-        numbers = {number for number in numbers if any(folder.glob(f"*-in-{number}/*-of-*/rows-*.parquet"))} or numbers
+        numbers = {number for number in numbers if any(map(_has_shards, folder.glob(f"*-in-{number}")))} or numbers
     if all_tasks is None and not numbers:
         raise ValueError(f"{folder}: nothing was begun here (no folder N-in-M); give its --output_dir, or --all_tasks")
     if len(numbers) > 1:
@@ -64,18 +64,18 @@ def _main(arguments: Sequence[str] | None) -> int:
     return CHECK_FAILED
 
 
-def _is_finished(task: Path) -> bool:
+def _is_finished(task: Location) -> bool:
     """Whether every process of a task has a shard for each of its rows."""
     found = {(int(match[1]), int(match[2])) for path in _folders(task) if (match := _RANK.fullmatch(path.name))}
     if len({splits for _, splits in found}) > 1:
-        begun = {splits for _, splits in found if any(task.glob(f"*-of-{splits}/rows-*.parquet"))}
+        begun = {splits for _, splits in found if any(map(_has_shards, task.glob(f"*-of-{splits}")))}
         found = {place for place in found if place[1] in begun}
     if not found or {rank for rank, _ in found} != set(range(next(iter(found))[1])):
         return False
     return all(_is_done(task / f"{rank}-of-{splits}") for rank, splits in sorted(found))
 
 
-def _is_done(rank: Path) -> bool:
+def _is_done(rank: Location) -> bool:
     if not (rank / MANIFEST).exists():
         return False
     rows = read_manifest(rank).get("rows")
@@ -84,9 +84,13 @@ def _is_done(rank: Path) -> bool:
     return has_all_rows(rank, range(*rows))
 
 
-def _folders(folder: Path) -> list[Path]:
+def _has_shards(folder: Location) -> bool:
+    return any(folder.rglob("rows-*.parquet"))
+
+
+def _folders(folder: Location) -> list[Location]:
     """The folders in a folder; none where it is not there."""
-    return [path for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
+    return [path for path in folder.glob("*") if path.is_dir()]
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -95,7 +99,9 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--output_dir", type=Path, required=True, help="the --output_dir of the pre-tokenisation")
+    parser.add_argument(
+        "--output_dir", type=location_of, required=True, help="the --output_dir of the pre-tokenisation"
+    )
     parser.add_argument("--all_tasks", type=int, help="of how many tasks (as many as its folders say)")
     return parser
 

@@ -1,56 +1,63 @@
-"""The CSV of items, and the part of it that each task and process works on."""
+"""The list of items, and the part of it that each task and process works on.
 
-import csv
-import hashlib
-import io
-import sys
-from collections.abc import Sequence
-from contextlib import suppress
+A CSV, a Parquet file or WebDataset tars, here or (tars apart) in a store. Whatever lists them, media are read where the
+user lets them be read: those of a list on this disk by any path of it, those of a list in a store below its own folder,
+and by address where `allowed` says so.
+"""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from math import isfinite
 from pathlib import Path
 from typing import Literal
 
-from lumos.lumina_video.data.latents import UNKNOWN_MOTION
+from lumos.media.frames import MISSING, UNREADABLE, MediaError
+from pre_tokenize.csv_rows import COLUMNS, CsvRows
+from pre_tokenize.item import MOTION_COLUMN, Item, Stretch, motion_of
+from pre_tokenize.parquet_list import ParquetList
+from pre_tokenize.tar_samples import TarSamples, tars_of
+from xllmx.files import writing
+from xllmx.safe.inside import inside
+from xllmx.store.access import DeniedError
+from xllmx.store.address import SCHEMES, Address, Location, location_of, scheme_of
+from xllmx.store.local_copy import kept_copy, passing_copy
 
-_SHOWN = 200
-"""Characters of a header that an error repeats."""
+__all__ = [
+    "COLUMNS",
+    "MOTION_COLUMN",
+    "NOT_ALLOWED",
+    "Item",
+    "Table",
+    "modality_of",
+    "motion_of",
+    "part_of",
+    "read_table",
+]
 
-COLUMNS = ("path", "text")
+NOT_ALLOWED = "an address that is not allowed"
 _PICTURES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".heic"))
 """Endings of files that hold one picture."""
-MOTION_COLUMN = "unimatch_flow"
-"""The name under which the release kept motion scores, whatever made them."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Item:
-    """One row of the CSV."""
-
-    row: int
-    """Number of the row, from 0, without the header."""
-    path: str
-    """The file as the CSV names it."""
-    text: str
-    """The caption."""
-    motion: float = UNKNOWN_MOTION
-    """The motion score in the column `unimatch_flow`; -1 where there is none."""
+_CHUNK_BYTES = 2**20
 
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """A CSV with the columns `path` and `text`, and perhaps `unimatch_flow`; other columns are ignored."""
+    """Items with the columns `path` and `text`, and perhaps `unimatch_flow`; other columns are ignored."""
 
-    file: Path
+    file: Location
     items: Sequence[Item]
     sha256: str
-    """Of the file's bytes: a changed CSV cannot go on into an output that an earlier one began."""
+    """Of the list: a changed one cannot go on into an output that an earlier one began."""
+    allowed: Sequence[Location] = ()
+    """Folders, beside its own, that it may name by address."""
 
     def locate(self, item: Item) -> Path:
-        """The item's file: relative paths count from the CSV's folder, or else from the working directory.
+        """The item's file on this disk: relative paths count from the list's folder, else from the working directory.
 
         A path that begins with ~/ is one in the user's home, as in a shell.
         """
+        assert isinstance(self.file, Path)
         with suppress(RuntimeError):  # nobody's home: it is a folder of that name
             if item.path.startswith("~/") and not (self.file.parent / "~").exists():
                 return Path(item.path).expanduser()
@@ -63,81 +70,129 @@ class Table:
             return beside
         return beside
 
+    @contextmanager
+    def media(self, item: Item) -> Iterator[Path]:
+        """A context with the item's file on this disk, brought here for as long where it lies elsewhere.
 
-def read_table(file: str | Path) -> Table:
-    """The items of a CSV. Raises `ValueError` for a missing file, one that is no CSV, and one without the columns."""
-    file = Path(file)
-    if not file.is_file():
-        what = "a folder, a pipe or a device" if file.exists() else "no such file"
-        raise ValueError(f"--input_file {file}: {what}; give a CSV with the columns {','.join(COLUMNS)}")
-    content = file.read_bytes()
-    csv.field_size_limit(sys.maxsize)
-    items: list[Item] = []
+        Raises:
+            MediaError: it is not there, or the list may not name it.
+            StoreError: the store cannot be asked.
+        """
+        if item.held is not None:
+            with _taken_out(item.held, item.path) as file, _said_of(item.path, file):
+                yield file
+            return
+        place = self._place(item)
+        if isinstance(place, Path):
+            yield place
+            return
+        with _brought(place, item.path) as file, _said_of(item.path, file):
+            yield file
+
+    def _place(self, item: Item) -> Location:
+        if isinstance(self.items, TarSamples):
+            raise MediaError(item.path, MISSING, "a sample without a medium of a kind that is read")
+        scheme = scheme_of(item.path)
+        known = scheme in (*SCHEMES, "file")
+        if isinstance(self.file, Path) and not known:
+            return self.locate(item)  # what else has a colon is the name of a file: `12:30.mp4`
+        try:
+            if scheme and not known:
+                raise ValueError(f"{scheme}:// is never read, {', '.join(SCHEMES)} and file are")
+            rule = "a list in a store names what lies below its own folder"
+            folder = self.file.parent
+            place = location_of(item.path) if known else inside(folder, item.path, said_by="the list", remedy=rule)
+        except ValueError as error:
+            raise MediaError(item.path, NOT_ALLOWED, str(error)) from error
+        own = isinstance(self.file, Path) and isinstance(place, Path)
+        if not own and not any(_lies_in(place, one) for one in (folder, *self.allowed)):
+            above = item.path.rpartition("/")[0]
+            raise MediaError(item.path, NOT_ALLOWED, f"give --media_from {above} if the list may name it")
+        return place
+
+
+def read_table(file: str | Location, *, allowed: Sequence[Location] = ()) -> Table:
+    """The items of a list: a CSV, a `.parquet`, a `.tar`, a folder or range of tars; by path, or a list by address.
+
+    Raises:
+        ValueError: it is missing, no such list, cut, or has no row.
+        StoreError: the store does not give it.
+    """
+    place = location_of(file)
+    name = f"--input_file {place}"
+    if isinstance(place, Path) and (tars := tars_of(place)):
+        samples = TarSamples(tars)
+        return Table(file=place, items=samples, sha256=samples.sha256, allowed=allowed)
+    if isinstance(place, Address) and place.suffix == ".tar":
+        raise ValueError(
+            f"{name}: tars are read from the disk; copy them here, or list their media in a CSV or Parquet"
+        )
     try:
-        reader = csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
-        found = reader.fieldnames or []
-        if missing := [name for name in COLUMNS if name not in found]:
-            raise ValueError(
-                f"--input_file {file}: lacks the column(s) {', '.join(missing)} "
-                f"(it has: {_listed(found)}); the header must name path,text"
-            )
-        if twice := [name for name in (*COLUMNS, MOTION_COLUMN) if found.count(name) > 1]:
-            raise ValueError(f"--input_file {file}: has the column {twice[0]} twice; leave one of them out")
-        for row, line in enumerate(reader):
-            if any(line.get(None, ())):  # what stands beyond the header's columns, a last comma aside
-                there = len(found) + len(line[None])
-                raise ValueError(
-                    f"--input_file {file}: row {row} has {there} fields, the header {len(found)}; "
-                    'put captions with commas in quotes: "..."'
-                )
-            motion = motion_of(line.get(MOTION_COLUMN), where=f"--input_file {file}: row {row}")
-            path, text = ((line[name] or "").strip() for name in COLUMNS)
-            items.append(Item(row=row, path=path, text=text, motion=motion))
-    except UnicodeDecodeError as error:
-        number = content.count(b"\n", 0, error.start) + 1
-        place = f"{error.reason} at byte {error.start}, line {number}"
-        raise ValueError(f"--input_file {file}: not a CSV in UTF-8 ({place}); save it as UTF-8") from error
-    except csv.Error as error:
-        rule = 'a field with commas or quotes stands in quotes, a quote in it is written twice: "say ""hi"""'
-        place = f"row {len(items)}, which ends at line {reader.line_num}"
-        raise ValueError(f"--input_file {file}: not a CSV ({error}; {place}); {rule}") from error
-    if not items:
-        raise ValueError(f"--input_file {file}: has no row below its header; write one for each picture or video")
-    return Table(file=file, items=items, sha256=hashlib.sha256(content).hexdigest())
+        local = kept_copy(place)
+    except FileNotFoundError as error:
+        raise ValueError(f"{name}: no such object; give a CSV with the columns {','.join(COLUMNS)}") from error
+    if not local.is_file():
+        what = "a folder without tars, a pipe or a device" if local.exists() else "no such file"
+        raise ValueError(f"{name}: {what}; give a CSV with the columns {','.join(COLUMNS)}")
+    rows = (ParquetList if place.suffix.lower() == ".parquet" else CsvRows)(local, name=name)
+    return Table(file=place, items=rows, sha256=rows.sha256, allowed=allowed)
+
+
+def _lies_in(place: Location, folder: Location) -> bool:
+    """Whether a place is below a folder; on the disk, once links are followed."""
+    if isinstance(place, Path) and isinstance(folder, Path):
+        return place.resolve().is_relative_to(folder.resolve())
+    return isinstance(place, Address) and isinstance(folder, Address) and place.is_relative_to(folder)
+
+
+@contextmanager
+def _brought(address: Address, name: str) -> Iterator[Path]:
+    """A context with a copy of a file of a store; that there is none, or none for us, is the fate of its row."""
+    with ExitStack() as held:
+        try:
+            file = held.enter_context(passing_copy(address))
+        except FileNotFoundError as error:
+            raise MediaError(name, MISSING, "there is no such object") from error
+        except DeniedError as error:
+            raise MediaError(name, UNREADABLE, "the store denies it") from error
+        yield file
+
+
+@contextmanager
+def _said_of(name: str, copy: Path) -> Iterator[None]:
+    """A context in which what is wrong with a passing copy is said of the file that it is of."""
+    try:
+        yield
+    except MediaError as error:
+        raise MediaError(name, error.reason, error.detail.replace(str(copy), name)) from error
+
+
+@contextmanager
+def _taken_out(stretch: Stretch, name: str) -> Iterator[Path]:
+    """A context with a part of a file as a file of its own."""
+    with tempfile.TemporaryDirectory(prefix="sample-") as folder:
+        file = Path(folder) / f"file{Path(name).suffix.lower()}"
+        with writing(file), stretch.file.open("rb") as source, file.open("wb") as target:
+            source.seek(stretch.start)
+            left = stretch.size
+            while left and (chunk := source.read(min(left, _CHUNK_BYTES))):
+                target.write(chunk)
+                left -= len(chunk)
+        yield file
 
 
 def modality_of(table: Table) -> Literal["image", "video"]:
     """Whether a CSV lists pictures or videos, by the endings of its files' names; ValueError where it lists both."""
-    kinds = [Path(item.path).suffix.lower() in _PICTURES for item in table.items]
-    if any(kinds) and not all(kinds):
-        other = [table.items[kinds.index(kind)].path for kind in (True, False)]
+    found: dict[bool, str] = {}
+    for item in table.items:
+        found.setdefault(f".{item.path.rpartition('.')[2].lower()}" in _PICTURES, item.path)
+    if len(found) > 1:
+        other = [found[kind] for kind in (True, False)]
         raise ValueError(
             f"--input_file {table.file}: lists pictures and videos ({other[0]!r:.80}, {other[1]!r:.80}); give "
             "two CSVs, one of each, or say --modality image or --modality video"
         )
-    return "image" if kinds[0] else "video"
-
-
-def motion_of(value: object, *, where: str) -> float:
-    """The motion score that stands in a table or record as text or number; -1 for nothing, and for any below 0.
-
-    Raises:
-        ValueError: it is no number, or not finite; `where` is said.
-    """
-    if value is None or (isinstance(value, str) and not value.strip()):
-        return UNKNOWN_MOTION
-    try:
-        number = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else float("nan")
-    except (ValueError, OverflowError):
-        number = float("nan")
-    if not isfinite(number):
-        raise ValueError(f"{where} has {MOTION_COLUMN} {value!r:.60}, which is no number; correct it or leave it empty")
-    return number if number >= 0 else UNKNOWN_MOTION
-
-
-def _listed(names: Sequence[str]) -> str:
-    text = " ".join(", ".join(names).split())
-    return f"{text[:_SHOWN]}..." if len(text) > _SHOWN else text or "nothing"
+    return "image" if True in found else "video"
 
 
 def part_of(rows: range, parts: int, *, index: int) -> range:

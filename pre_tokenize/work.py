@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
@@ -12,6 +11,7 @@ from lumos.media.parquet_rows import RowForm
 from pre_tokenize.encode import Encoder, Limits, Product
 from pre_tokenize.ledger import REPORT, Ledger, claimed, rank_folder, summary, write_json
 from pre_tokenize.table import Table, part_of
+from xllmx.store.address import Location
 
 PACE = "pace.json"
 """File beside the report: how fast the last run was that had something to do."""
@@ -41,7 +41,7 @@ class Place:
         mine = part_of(range(len(table.items)), self.task[1], index=self.task[0] - 1)
         return part_of(mine, self.rank[1], index=self.rank[0])
 
-    def folder_in(self, output_dir: str | Path) -> Path:
+    def folder_in(self, output_dir: str | Location) -> Location:
         """The folder of this process."""
         return rank_folder(output_dir, task=self.task, rank=self.rank)
 
@@ -49,7 +49,7 @@ class Place:
 def work(
     table: Table,
     *,
-    folder: Path,
+    folder: Location,
     rows: range,
     form: RowForm,
     settings: Mapping[str, Any],
@@ -81,7 +81,7 @@ def work(
                 f"{folder}: {pace['clips_per_s']:.2f} clips/s, {pace['network_share']:.0%} of the time in the network"
             )
         report = ledger.report()
-        where = os.fsencode(table.file.absolute()).decode(errors="replace")  # a name may be no UTF-8
+        where = os.fsencode(str(table.file.absolute())).decode(errors="replace")  # a name may be no UTF-8
         write_json(folder / REPORT, {"input_file": where, **report})
     print(f"{folder}: {summary(report)}")
     return report

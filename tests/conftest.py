@@ -1,12 +1,19 @@
 """What every test shares: torch on one thread, the same examples in every run, and where optional files are."""
 
+import logging
 import os
+import secrets
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import settings
+
+from xllmx.store.access import file_system
+from xllmx.store.address import Address
+from xllmx.store.local_copy import default_copies
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("LUMOS_PYTHON", sys.executable)  # the shell scripts install nothing (exps/env.sh)
@@ -36,6 +43,38 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("the optional folder ../shared/data (files of the public releases) is not here")
     return folder
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """The address of an S3 of this process's own."""
+    from moto.server import ThreadedMotoServer  # takes seconds to import
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def bucket(s3_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Address:
+    """A new bucket of it, to which the environment leads, and a cache of its own."""
+    for name, value in {
+        "AWS_ENDPOINT_URL": s3_server,
+        "AWS_ACCESS_KEY_ID": "known-key-id",
+        "AWS_SECRET_ACCESS_KEY": "a-secret-of-the-tests",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+    }.items():
+        monkeypatch.setenv(name, value)
+    default_copies.cache_clear()
+    system = file_system("s3")
+    system.clear_instance_cache()
+    name = f"bucket-{secrets.token_hex(4)}"
+    file_system("s3").mkdir(name)
+    return Address("s3", name)
 
 
 @pytest.fixture(autouse=True)

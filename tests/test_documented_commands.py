@@ -57,6 +57,7 @@ NEEDS = {
     r"python -m eval\.shapes (run --num 280|run --model models/mine|score|gallery|compare)|prompts\|score": "280 clips",
     r"lumos evaluate (?!shapes look)": "as python -m eval: tests/lumos/cli/test_evaluate.py",
     r"--modality image --input_file images\.csv|--splits 4|--output_dir data/video$": "pictures, cores",
+    r"s3://": "a bucket: tests/pre_tokenize/test_work.py",
     r"xllmx\.plot runs/lumos-tiny": "the runs of the bundled model",
     r"\b(RUN|FOLDER|NAME|FILE|IMAGES|CONFIG|FILE\.json)\b": "something of the reader's own",
     r"configs/train/quickstart.yaml trainer.max_steps=100": "minutes; the run of README.md is that",

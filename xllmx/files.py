@@ -9,12 +9,14 @@ import os
 import re
 import shutil
 import stat
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
 from xllmx.run.lock import lock_beside, locked
+from xllmx.store.address import Address, Location
 from xllmx.temporary import remove_stale, temporary_beside
 
 _OF_THE_DISK = {
@@ -60,12 +62,19 @@ def writing(path: Path, *, kept: str | None = None, temporary: Path | None = Non
 
 
 @contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
+def atomic_path(path: Location) -> Iterator[Path]:
     """Yield a temporary path to write; it is renamed to `path` when the block ends without an error.
+
+    For a place in a store it is one of this disk, and is sent there at the end: a store has whole objects alone.
 
     Raises:
         WriteError: the disk is full and the like; what was at `path` is as it was.
+        StoreError: the store does not take it; what was at `path` is as it was.
     """
+    if isinstance(path, Address):
+        with _sent_to(path) as temporary:
+            yield temporary
+        return
     temporary = temporary_beside(path)
     with writing(path, temporary=temporary):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -77,6 +86,15 @@ def atomic_path(path: Path) -> Iterator[Path]:
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _sent_to(address: Address) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="store-") as folder:
+        temporary = Path(folder) / address.name
+        with writing(temporary):
+            yield temporary
+        address.put(temporary)
 
 
 @contextmanager
@@ -107,7 +125,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
                 shutil.rmtree(temporary, ignore_errors=True)
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Location, text: str) -> None:
     """Write a text file, whole or not at all: on an error the file at `path` is what it was before."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")

@@ -29,7 +29,7 @@ _LONGEST = 200
 def temporary_beside(path: Path, *, kind: str = "tmp") -> Path:
     """Return a name of this process's own beside `path`, another one at every call."""
     name = os.fsdecode(os.fsencode(path.name)[:_LONGEST])
-    return path.with_name(f".{name}.{_place()}-{os.getpid()}-{secrets.token_hex(4)}.{kind}")
+    return path.with_name(f".{name}.{place_here()}-{os.getpid()}-{secrets.token_hex(4)}.{kind}")
 
 
 def remove_stale(folder: Path) -> None:
@@ -55,8 +55,8 @@ def remove_stale(folder: Path) -> None:
 
 
 def _is_stale(path: Path, *, place: str, process: int) -> bool:
-    if place == _place():
-        return not _is_running(process)
+    if place == place_here():
+        return not is_alive(process)
     try:
         newest = max(one.lstat().st_mtime for one in (path, *path.rglob("*")))
     except OSError:  # it has just gone
@@ -64,7 +64,8 @@ def _is_stale(path: Path, *, place: str, process: int) -> bool:
     return time.time() - newest > _OLD_S
 
 
-def _is_running(process: int) -> bool:
+def is_alive(process: int) -> bool:
+    """Whether a process of this place runs."""
     try:
         os.kill(process, 0)
     except (ProcessLookupError, OverflowError):
@@ -79,7 +80,7 @@ def _is_running(process: int) -> bool:
 
 
 @cache
-def _place() -> str:
+def place_here() -> str:
     """Return what tells the processes of this machine, since it was started, and of this container from others."""
     told = [socket.gethostname()]
     with suppress(OSError):

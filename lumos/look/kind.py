@@ -113,7 +113,7 @@ def _of_content(content: Any) -> Kind | None:
 
 def _of_yaml(path: Path) -> Kind:
     """The kind of all entries of a data YAML; ValueError where there are two."""
-    found = {kind_of(entry.path)[0]: entry.path for entry in entries_of(path)}
+    found = {kind_of(entry.local)[0]: entry.local for entry in entries_of(path)}
     if len(found) != 1:
         named = " and ".join(f"{kind} ({entry})" for kind, entry in found.items()) or "nothing"
         raise ValueError(f"{path}: lists {named}; a data YAML lists codes or latents")

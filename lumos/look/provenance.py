@@ -54,7 +54,7 @@ def provenance_of(path: Path, *, media: Path | None) -> Provenance:
     Raises:
         ValueError: such a file is there and damaged.
     """
-    folders = [entry.path if entry.path.is_dir() else entry.path.parent for entry in entries_of(path)]
+    folders = [entry.local if entry.local.is_dir() else entry.local.parent for entry in entries_of(path)]
     manifests = [file for folder in folders for file in _manifests(folder)][:_MOST_FOLDERS]
     parts = [read_object(file) for file in manifests]
     same = {name: value for name, value in (parts[0].items() if parts else ()) if all(name in part for part in parts)}

@@ -6,8 +6,12 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from xllmx.safe.inside import inside
 from xllmx.safe.yaml_text import read_yaml
 from xllmx.setting import suggestion
+from xllmx.store.access import StoreError
+from xllmx.store.address import Address, Location, is_address, location_of
+from xllmx.store.local_copy import kept_copy
 from xllmx.subset import Subset
 
 Drawn = Literal["once", "each_epoch"]
@@ -27,7 +31,7 @@ class MissingClipsError(ValueError):
 class Entry:
     """One set of clips."""
 
-    path: Path
+    path: Location
     """Where it is."""
     ratio: float = 1.0
     """How often each clip is taken."""
@@ -35,6 +39,13 @@ class Entry:
     """Sets of different types share no batch."""
     drawn: Drawn = "once"
     """When the clips of a ratio below 1 are chosen."""
+
+    @property
+    def local(self) -> Path:
+        """Where it is on this disk; ValueError of what lies in a store."""
+        if isinstance(self.path, Address):
+            raise ValueError(f"{self.path}: this is read from the disk; copy it here")
+        return self.path
 
     def chosen(self, length: int) -> np.ndarray:
         """The clips of the set, of `length`, that the dataset holds: all that an epoch may draw."""
@@ -45,7 +56,7 @@ class Entry:
         return [Subset(start=start, stop=stop, share=self.ratio)] if self.drawn == "each_epoch" else []
 
 
-def entries_of(path: Path) -> list[Entry]:
+def entries_of(path: Location) -> list[Entry]:
     """The entries of a data YAML, or the path itself as one.
 
     Raises:
@@ -54,17 +65,17 @@ def entries_of(path: Path) -> list[Entry]:
     if path.suffix not in (".yaml", ".yml"):
         return [Entry(path=path)]
     try:
-        meta = read_yaml(path)
+        meta = read_yaml(kept_copy(path))
         if not isinstance(meta, dict) or set(meta) != {"META"} or not isinstance(meta["META"], list):
             raise ValueError("it must hold one list META of {path, ratio}")
         return [_entry(path, entry) for entry in meta["META"]]
-    except MissingClipsError:
+    except (MissingClipsError, StoreError):
         raise
     except Exception as error:  # whatever the YAML parser raises
         raise ValueError(f"{path}: not a data YAML: {' '.join(str(error).split())}") from error
 
 
-def _entry(yaml: Path, entry: Any) -> Entry:
+def _entry(yaml: Location, entry: Any) -> Entry:
     if not isinstance(entry, dict) or "path" not in entry:
         raise ValueError(f"entry {entry!r} has no path; write {{path: ..., ratio: 1.0}}")
     for key in set(entry) - set(_KEYS):
@@ -81,9 +92,15 @@ def _entry(yaml: Path, entry: Any) -> Entry:
     return Entry(path=_found(yaml, entry["path"]), ratio=ratio, type=kind, drawn=drawn)
 
 
-def _found(yaml: Path, path: str) -> Path:
-    """The path, from the YAML's folder or else from the working directory."""
-    candidates = [yaml.parent / path, Path(path)]
+def _found(yaml: Location, path: str) -> Location:
+    """The path, from the YAML's folder or else from the working directory; of a YAML in a store, below its folder."""
+    candidates: list[Location]
+    if isinstance(yaml, Address):
+        remedy = "copy the YAML here: one in a store names what lies below it, or in its store by whole addresses"
+        named = location_of(path) if is_address(path) else inside(yaml.parent, path, said_by=yaml, remedy=remedy)
+        candidates = [named]
+    else:
+        candidates = [location_of(path)] if is_address(path) else [yaml.parent / path, Path(path)]
     for candidate in candidates:
         if candidate.exists():
             return candidate

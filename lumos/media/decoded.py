@@ -11,7 +11,6 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from torch import Tensor
 
 from lumos.media.frames import to_frames
 from xllmx.safe.json_text import parse_json
+from xllmx.store.address import Location
 
 _LEAST_ERROR = 1e-3
 """Of the mean square, so that equal clips have a PSNR."""
@@ -34,10 +34,10 @@ DECODED_KEY = "lumos.decoded"
 class DecodedSample:
     """The clips of one file that were decoded."""
 
-    file: Path
+    file: Location
     """The shard, or the record of a set of pickles."""
     psnr_db: Mapping[int, float]
-    """Place of a clip in the file -> PSNR in dB of what was decoded."""
+    """Location of a clip in the file -> PSNR in dB of what was decoded."""
 
     @property
     def mean_db(self) -> float:
@@ -69,7 +69,7 @@ def footer_of(psnr_db: Mapping[int, float]) -> dict[str, str]:
     return {DECODED_KEY: json.dumps(rows)} if rows else {}
 
 
-def sample_in(footer: Mapping[str, str], *, file: Path, num_clips: int) -> DecodedSample:
+def sample_in(footer: Mapping[str, str], *, file: Location, num_clips: int) -> DecodedSample:
     """The decoded clips that a footer says; none of a shard that was written before there were any.
 
     Raises:

@@ -9,8 +9,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +18,9 @@ import pyarrow.parquet as pq
 from lumos.media.decoded import DecodedSample, said_in_index, sample_in
 from lumos.media.files import replacing
 from xllmx.safe.inside import inside
+from xllmx.store.access import StoreError
+from xllmx.store.address import Address, Location, location_of
+from xllmx.store.local_copy import kept_copy
 
 INDEX_NAME = "index.json"
 """What lists the files of a finished set; it is written last."""
@@ -60,7 +62,7 @@ class RowForm:
 
 
 def write_rows(
-    path: str | Path, rows: Iterable[Row], *, form: RowForm, metadata: Mapping[str, str] | None = None
+    path: str | Location, rows: Iterable[Row], *, form: RowForm, metadata: Mapping[str, str] | None = None
 ) -> None:
     """Write rows (none is allowed) as one Parquet file, whole or not at all; `metadata` is kept in its footer."""
     schema = form.schema.with_metadata(dict(metadata or {}))
@@ -74,7 +76,7 @@ def write_rows(
             writer.write_table(pa.Table.from_pylist(group, schema=schema))
 
 
-def rows_metadata(path: str | Path, *, form: RowForm) -> dict[str, str]:
+def rows_metadata(path: str | Location, *, form: RowForm) -> dict[str, str]:
     """What `write_rows` was given as `metadata`. Raises `ValueError` for a file that holds no such rows."""
     with _reading(path, form) as file:
         return _metadata(file)
@@ -84,27 +86,27 @@ def _metadata(file: pq.ParquetFile) -> dict[str, str]:
     return {key.decode(): value.decode() for key, value in (file.schema_arrow.metadata or {}).items()}
 
 
-def decoded_in(path: str | Path, *, form: RowForm) -> DecodedSample:
+def decoded_in(path: str | Location, *, form: RowForm) -> DecodedSample:
     """The clips of a shard that were decoded. Raises `ValueError` for a file that holds no such rows."""
     with _reading(path, form) as file:
-        return sample_in(_metadata(file), file=Path(path), num_clips=file.metadata.num_rows)
+        return sample_in(_metadata(file), file=location_of(path), num_clips=file.metadata.num_rows)
 
 
-def num_rows(path: str | Path, *, form: RowForm) -> int:
+def num_rows(path: str | Location, *, form: RowForm) -> int:
     """Number of rows in a file, from its footer. Raises `ValueError` for a file that holds no such rows."""
     with _reading(path, form) as file:
         return file.metadata.num_rows
 
 
 def write_rows_index(
-    path: str | Path, files: Sequence[Path], *, form: RowForm, more: Mapping[str, Any] | None = None
+    path: str | Location, files: Sequence[Location], *, form: RowForm, more: Mapping[str, Any] | None = None
 ) -> int:
     """Write the index of a finished set (its paths relative to it, `more` beside them); return the number of rows."""
-    path = Path(path)
+    path = location_of(path)
     samples = [decoded_in(file, form=form) for file in files]
     entries: list[dict[str, Any]] = [
         {
-            "file": file.relative_to(path.parent).as_posix(),
+            "file": _below(file, path.parent),
             "num_clips": num_rows(file, form=form),
             **said_in_index([sample]),
         }
@@ -118,9 +120,9 @@ def write_rows_index(
     return total
 
 
-def files_of_index(path: Path, index: Mapping[str, Any], *, form: RowForm) -> list[Path]:
+def files_of_index(path: Location, index: Mapping[str, Any], *, form: RowForm) -> list[Location]:
     """The files an index lists, checked against it. Raises `ValueError` where one is missing or of another length."""
-    files = []
+    files: list[Location] = []
     for entry in index["shards"]:
         remedy = f"a set of {form.what} has its shards in its own folder: move them there and write the index again"
         file = inside(path.parent, entry["file"], said_by=path, remedy=remedy)
@@ -140,7 +142,7 @@ class ParquetRows:
     decoded: list[DecodedSample]
     """Of each file, the clips that were decoded as it was written."""
 
-    def __init__(self, files: Sequence[Path], *, form: RowForm) -> None:
+    def __init__(self, files: Sequence[Location], *, form: RowForm) -> None:
         self._files, self._form = list(files), form
         self._open: OrderedDict[int, pq.ParquetFile] = OrderedDict()
         self._kept: OrderedDict[int, pa.Table] = OrderedDict()
@@ -195,7 +197,7 @@ class ParquetRows:
 
     def _file(self, number: int) -> pq.ParquetFile:
         if number not in self._open:
-            self._open[number] = _opened(self._files[number], self._form)
+            self._open[number] = _opened(self._files[number], self._form, whole=True)
             if len(self._open) > _OPEN_FILES:
                 self._open.popitem(last=False)[1].close(force=True)
         self._open.move_to_end(number)
@@ -217,29 +219,40 @@ def _row_groups(rows: Iterable[Row], large_column: str | None) -> Iterator[list[
         yield group
 
 
-def _opened(path: Path, form: RowForm) -> pq.ParquetFile:
+def _below(file: Location, folder: Location) -> str:
+    """The way from a folder to a file in it."""
+    return file.relative_to(cast(Any, folder)).as_posix()
+
+
+def _opened(path: Location, form: RowForm, *, whole: bool = False) -> pq.ParquetFile:
+    """Open a file; one of a store is brought here where it is wanted as a `whole`, else parts of it are read there."""
     with _naming(path, form):
-        if path.exists() and not path.is_file():  # a pipe would be waited for without end
-            raise ValueError("it is a folder, a pipe or a device")
-        file = pq.ParquetFile(pa.memory_map(str(path)), page_checksum_verification=True)
+        if isinstance(path, Address) and not whole:
+            source = path.open()
+        else:
+            local = kept_copy(path)
+            if local.exists() and not local.is_file():  # a pipe would be waited for without end
+                raise ValueError("it is a folder, a pipe or a device")
+            source = pa.memory_map(str(local))
+        file = pq.ParquetFile(source, page_checksum_verification=True)
         if missing := set(form.schema.names) - set(file.schema_arrow.names):
             raise ValueError(f"it lacks the columns {sorted(missing)}")
         return file
 
 
 @contextmanager
-def _reading(path: str | Path, form: RowForm) -> Iterator[pq.ParquetFile]:
-    path = Path(path)
+def _reading(path: str | Location, form: RowForm) -> Iterator[pq.ParquetFile]:
+    path = location_of(path)
     with _naming(path, form), _opened(path, form) as file:
         yield file
 
 
 @contextmanager
-def _naming(path: Path, form: RowForm) -> Iterator[None]:
+def _naming(path: Location, form: RowForm) -> Iterator[None]:
     """A context in which any error becomes one `ValueError` that names the file."""
     try:
         yield
-    except UnreadableShardError:
+    except (UnreadableShardError, StoreError):
         raise
     except (pa.ArrowException, OSError, ValueError) as error:
         reason = " ".join(str(error).split())

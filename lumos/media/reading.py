@@ -35,6 +35,8 @@ from lumos.media.frames import (
 from lumos.media.pictures import picture_pixels
 from lumos.media.video import Shown, Video
 from xllmx.argument_types import checked_types
+from xllmx.files import WriteError
+from xllmx.store.access import StoreError
 
 _VIDEO_SUFFIXES = {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".flv", ".mpg", ".mpeg", ".ts", ".wmv", ".ogv"}
 _NO_SUCH_NAME = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP}
@@ -155,6 +157,8 @@ def media_errors(path: str | Path) -> Iterator[None]:
         yield
     except MediaError as error:
         raise MediaError(path, error.reason, error.detail) from error
+    except (StoreError, WriteError):  # no fault of this file, and the next one would fare no better
+        raise
     except Exception as error:
         raise MediaError(path, UNDECODABLE, _one_line(error)) from error
 

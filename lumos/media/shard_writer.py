@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 
 from lumos.media.decoded import DecodedSample, footer_of
 from lumos.media.parquet_rows import INDEX_NAME, RowForm, write_rows_index
+from xllmx.store.address import Location, location_of
 from xllmx.temporary import remove_stale
 
 SHARD_SIZE = 512
@@ -27,7 +28,7 @@ class ShardWriter(Generic[_T]):
 
     def __init__(
         self,
-        folder: str | Path,
+        folder: str | Location,
         *,
         write: Callable[..., None],
         form: RowForm,
@@ -46,19 +47,20 @@ class ShardWriter(Generic[_T]):
         Raises:
             ValueError: the folder already holds a finished set.
         """
-        self._folder, self._shard_size = Path(folder), shard_size
+        self._folder, self._shard_size = location_of(folder), shard_size
         self._write, self._form, self._more = write, form, more
         self._pending: list[_T] = []
         self._psnr_db: dict[int, float] = {}
         self.decoded = []
-        self._shards: list[Path] = []
+        self._shards: list[Location] = []
         if shard_size < 1:
             raise ValueError(f"shard_size is {shard_size}; a shard holds at least 1 clip")
         if (self._folder / INDEX_NAME).exists():
             raise ValueError(
                 f"{self._folder} already holds a finished set of clips; choose another folder or remove it"
             )
-        remove_stale(self._folder)
+        if isinstance(self._folder, Path):
+            remove_stale(self._folder)
 
     def add(self, item: _T, *, psnr_db: float | None = None) -> None:
         """Append an item, with the PSNR of what it decodes to, where that was measured (`lumos.media.decoded`)."""

@@ -11,9 +11,11 @@ import torch
 from lumos.media.frames import to_tensor
 from pre_tokenize import __main__ as program
 from pre_tokenize import encode
+from pre_tokenize.codes import ClipFrames, Target
 from pre_tokenize.encode import on_device
-from pre_tokenize.ledger import Ledger
+from pre_tokenize.ledger import Ledger, Skip
 from pre_tokenize.pace import Pace
+from pre_tokenize.table import NOT_ALLOWED, read_table
 
 
 def test_pixels_are_those_of_each_clip_alone() -> None:
@@ -61,3 +63,13 @@ def test_pace_is_written_beside_the_report(videos, tmp_path: Path, command, caps
     assert pace["clips"] == len(videos.kept)
     assert 0 < pace["network_share"] < 1
     assert f"{pace['clips_per_s']:.2f} clips/s" in capsys.readouterr().out
+
+
+def test_keys_that_stand_in_a_list_do_not_stand_in_what_is_said_of_it(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("path,text\ns3://me:hidden@b/x.mp4,a\n")
+    target = Target(modality="video", size=64, fps=4, duration=2)
+    table = read_table(tmp_path / "a.csv")
+    ((_, skip),) = encode.read_items(table, ClipFrames(target), [0], num_workers=1)
+    assert isinstance(skip, Skip)
+    assert (skip.path, skip.reason) == ("s3://b/x.mp4", NOT_ALLOWED)
+    assert "hidden" not in repr(skip)

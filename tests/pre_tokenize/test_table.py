@@ -1,11 +1,14 @@
 """The CSV and how it is shared out, as the released system does (tests/golden/data_utils.json)."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from pre_tokenize.table import part_of, read_table
+from lumos.media.frames import MediaError
+from pre_tokenize.table import NOT_ALLOWED, Item, Table, part_of, read_table
+from xllmx.store.address import Address
 
 
 def test_parts_are_the_released_ones(golden: Path) -> None:
@@ -111,3 +114,55 @@ def test_a_path_in_the_home_is_found_there(tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "~").mkdir()
     (tmp_path / "~" / "x.png").touch()
     assert table.locate(table.items[0]) == tmp_path / "~" / "x.png"
+
+
+def fate(table: Table, path: str) -> str:
+    """The name of the file that a row's path leads to, or the reason why it leads nowhere."""
+    try:
+        with table.media(Item(row=0, path=path, text="")) as file:
+            return file.read_text()
+    except MediaError as error:
+        return f"{error.reason}: {error.detail}"
+
+
+def test_a_list_in_a_store_leads_to_what_lies_below_it_alone(bucket: Address, tmp_path: Path) -> None:
+    (bucket / "lists" / "a.csv").write_bytes(b"path,text\nx.mp4,a\n")
+    (bucket / "lists" / "clips" / "x.mp4").write_bytes(b"below")
+    (bucket / "other" / "x.mp4").write_bytes(b"elsewhere")
+    (tmp_path / "x.mp4").write_text("here")
+    table = read_table(str(bucket / "lists" / "a.csv"))
+    assert [fate(table, path) for path in ("clips/x.mp4", f"{bucket}/lists/clips/x.mp4")] == ["below", "below"]
+    assert fate(table, "none.mp4").startswith("missing file")
+    outside = [f"{bucket}/other/x.mp4", f"file://{tmp_path}/x.mp4", str(tmp_path / "x.mp4"), "../other/x.mp4", "~/x"]
+    never = ["http" + "://169.254.169.254/latest", "gs://b/x", "s3://me:hidden@b/x", "data:x://y", "ftp://h/x"]
+    for path in (*outside, *never):
+        assert fate(table, path).startswith(f"{NOT_ALLOWED}: "), path
+    assert f"give --media_from {bucket}/other if the list may name it" in fate(table, outside[0])
+    allowed = replace(table, allowed=[bucket / "other", tmp_path])
+    assert [fate(allowed, path) for path in outside[:2]] == ["elsewhere", "here"]
+    for path in (*outside[2:], *never, f"file://{tmp_path}/../{tmp_path.name}x/x.mp4"):
+        assert fate(allowed, path).startswith(f"{NOT_ALLOWED}: "), path
+
+
+def test_a_link_out_of_an_allowed_folder_is_not_followed(bucket: Address, tmp_path: Path) -> None:
+    (bucket / "a.csv").write_bytes(b"path,text\nx.mp4,a\n")
+    (tmp_path / "secret.txt").write_text("secret")
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open" / "x.mp4").symlink_to(tmp_path / "secret.txt")
+    table = read_table(str(bucket / "a.csv"), allowed=[tmp_path / "open"])
+    assert fate(table, f"file://{tmp_path}/open/x.mp4").startswith(NOT_ALLOWED)
+
+
+def test_a_list_on_this_disk_names_a_store_only_where_it_may(bucket: Address, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("path,text\nx.mp4,a\n")
+    (tmp_path / "x.mp4").write_text("here")
+    (bucket / "x.mp4").write_bytes(b"there")
+    table = read_table(tmp_path / "a.csv")
+    assert [fate(table, path) for path in ("x.mp4", f"file://{tmp_path}/x.mp4")] == ["here", "here"]
+    assert fate(table, f"{bucket}/x.mp4").startswith(NOT_ALLOWED)
+    assert fate(replace(table, allowed=[bucket]), f"{bucket}/x.mp4") == "there"
+
+
+def test_a_list_that_is_not_in_its_store_is_named(bucket: Address) -> None:
+    with pytest.raises(ValueError, match=r"--input_file s3://.*/none.csv: no such object; give a CSV"):
+        read_table(str(bucket / "none.csv"))

@@ -3,11 +3,16 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import TypeVar, cast
+
+from xllmx.store.address import Address
 
 _MOST_CHARACTERS = 4096
 
+_P = TypeVar("_P", bound=Path | Address)
 
-def inside(folder: Path, name: object, *, said_by: Path | str, remedy: str) -> Path:
+
+def inside(folder: _P, name: object, *, said_by: Path | Address | str, remedy: str) -> _P:
     """Return the path of `name` in `folder`, which need not exist.
 
     Args:
@@ -24,7 +29,7 @@ def inside(folder: Path, name: object, *, said_by: Path | str, remedy: str) -> P
     path, elsewhere = PurePosixPath(name), PureWindowsPath(name)
     if path.is_absolute() or elsewhere.root or ".." in (*path.parts, *elsewhere.parts) or name.startswith("~"):
         raise ValueError(f"{said_by} names {_shown(name)}, which lies outside {folder}; {remedy}")
-    return folder / name
+    return cast(_P, folder / name)
 
 
 def listed_file(folders: Sequence[Path], name: object, *, said_by: Path | str, remedy: str) -> Path:

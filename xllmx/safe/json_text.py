@@ -8,8 +8,10 @@ import json
 import re
 from collections.abc import Iterator
 from math import isfinite
-from pathlib import Path
 from typing import Any
+
+from xllmx.store.access import StoreError
+from xllmx.store.address import Address, Location, location_of
 
 MOST_BYTES = 256 * 2**20
 """Of one file; the record of a million clips has about 100 MB."""
@@ -24,7 +26,7 @@ _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _LEAST, _MOST = -(2**63), 2**64 - 1
 
 
-def read_json(path: Path | str, *, remedy: str = REMEDY, most_bytes: int = MOST_BYTES, finite: bool = True) -> Any:
+def read_json(path: Location | str, *, remedy: str = REMEDY, most_bytes: int = MOST_BYTES, finite: bool = True) -> Any:
     """Return what a JSON file holds; `finite` False lets NaN and Infinity stand in it, as our own logs have them.
 
     Raises:
@@ -34,7 +36,7 @@ def read_json(path: Path | str, *, remedy: str = REMEDY, most_bytes: int = MOST_
     return parse_json(read_text(path, remedy=remedy, most_bytes=most_bytes), str(path), remedy=remedy, finite=finite)
 
 
-def read_object(path: Path | str, *, remedy: str = REMEDY, finite: bool = True) -> dict[str, Any]:
+def read_object(path: Location | str, *, remedy: str = REMEDY, finite: bool = True) -> dict[str, Any]:
     """Return the object a JSON file holds; ValueError as `read_json`, or where it holds something else."""
     content = read_json(path, remedy=remedy, finite=finite)
     if not isinstance(content, dict):
@@ -42,10 +44,12 @@ def read_object(path: Path | str, *, remedy: str = REMEDY, finite: bool = True) 
     return content
 
 
-def read_text(path: Path | str, *, remedy: str = REMEDY, most_bytes: int = MOST_BYTES) -> str:
+def read_text(path: Location | str, *, remedy: str = REMEDY, most_bytes: int = MOST_BYTES) -> str:
     """Return the text of a UTF-8 file (a byte order mark is left out); ValueError that names the file and `remedy`."""
-    path = Path(path)
+    path = location_of(path)
     try:
+        if isinstance(path, Address):
+            return _text_in_store(path, remedy=remedy, most_bytes=most_bytes)
         if not path.is_file():  # a pipe or a device would be read without end
             what = "a folder, a pipe or a device" if path.exists() else "No such file or directory"
             raise ValueError(f"{path} is no file ({what}); {remedy}")
@@ -54,8 +58,16 @@ def read_text(path: Path | str, *, remedy: str = REMEDY, most_bytes: int = MOST_
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not UTF-8 text ({error.reason} at byte {error.start}); {remedy}") from error
+    except StoreError:
+        raise
     except OSError as error:
         raise ValueError(f"{path} cannot be read ({error.strerror}); {remedy}") from error
+
+
+def _text_in_store(address: Address, *, remedy: str, most_bytes: int) -> str:
+    if (size := int(address.info().get("size") or 0)) > most_bytes:
+        raise ValueError(f"{address} has {size} bytes where at most {most_bytes} are read; {remedy}")
+    return address.read_text(encoding="utf-8-sig")
 
 
 def parse_json(text: str | bytes, where: str, *, remedy: str = REMEDY, finite: bool = True) -> Any:

@@ -11,6 +11,7 @@ from lumos.media.data_yaml import entries_of
 from lumos.media.decoded import DecodedSample
 from lumos.media.parquet_rows import INDEX_NAME, files_of_index
 from xllmx.safe.json_text import parse_json, read_text
+from xllmx.store.address import Address, Location, location_of
 from xllmx.subset import Subset
 
 _READABLE = "a folder of shards, its index.json, a .parquet file, a released record (.jsonl, .json), or a data YAML"
@@ -37,7 +38,7 @@ class LatentSet:
     decoded: list[DecodedSample]
     """Of each shard, the clips that were decoded as it was written."""
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Location) -> None:
         """Open what the path names; no clip is read.
 
         Raises:
@@ -46,7 +47,7 @@ class LatentSet:
         self._parts: list[LatentShards | ReleasedLatents] = []
         items, shapes = [np.zeros((0, 2), np.int64)], [np.zeros((0, len(SHAPE_COLUMNS)), np.int64)]
         self.vae, self.subsets, self.decoded, total = None, [], [], 0
-        for entry in entries_of(Path(path)):
+        for entry in entries_of(location_of(path)):
             part = _open(entry.path)
             if self.vae is not None and part.vae is not None:
                 self.vae.require(part.vae, said_by=entry.path)
@@ -68,20 +69,22 @@ class LatentSet:
         return self._parts[part][item]
 
 
-def _open(path: Path) -> LatentShards | ReleasedLatents:
+def _open(path: Location) -> LatentShards | ReleasedLatents:
     if path.is_dir():
         return _open(path / INDEX_NAME) if (path / INDEX_NAME).is_file() else LatentShards(_shards(path))
     if not path.is_file():
         raise ValueError(f"{path}: no such file or folder; give {_READABLE}")
     if path.suffix == ".parquet":
         return LatentShards([path])
-    if path.suffix == ".jsonl":
+    if path.suffix == ".jsonl" and isinstance(path, Path):
         return ReleasedLatents.of_file(path)
+    if isinstance(path, Address) and path.suffix != ".json":
+        raise ValueError(f"{path}: in a store shards and their index are read; copy records and pickles to the disk")
     if path.suffix != ".json":
         raise ValueError(f"{path}: cannot read latents from it; give {_READABLE}")
     remedy = "make the latents again"
     index = parse_json(read_text(path, remedy=remedy, most_bytes=_MOST_BYTES), str(path), remedy=remedy)
-    if isinstance(index, list):
+    if isinstance(index, list) and isinstance(path, Path):
         return ReleasedLatents(path, index)
     if not isinstance(index, dict) or index.get("format") != LATENTS.index_format:
         raise ValueError(f"{path}: is no index of latents; give {_READABLE}")
@@ -91,7 +94,8 @@ def _open(path: Path) -> LatentShards | ReleasedLatents:
         raise ValueError(f"{path}: damaged index of latents ({type(error).__name__}: {error}); {remedy}") from error
 
 
-def _shards(folder: Path) -> list[Path]:
-    if not (shards := sorted(folder.glob("*.parquet"))):
+def _shards(folder: Location) -> list[Location]:
+    shards: list[Location] = [*folder.glob("*.parquet")]
+    if not shards:
         raise ValueError(f"{folder}: holds no latents; give {_READABLE}")
-    return shards
+    return sorted(shards, key=str)

@@ -8,7 +8,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from lumos.lumina_video.data.latents import LatentClip, VAEIdentity, check_finit
 from lumos.media.parquet_rows import ParquetRows, RowForm, UnreadableShardError, rows_metadata, write_rows
 from lumos.media.shard_writer import SHARD_SIZE, ShardWriter
 from xllmx.safe.json_text import parse_json
+from xllmx.store.address import Location
 
 SHAPE_COLUMNS = ("C", "T", "H", "W", "lead")
 """Columns of `shapes`, which has a row for each clip."""
@@ -57,7 +57,7 @@ LATENTS = RowForm(
 
 
 def write_latent_shard(
-    path: str | Path, clips: Sequence[LatentClip], *, vae: VAEIdentity, metadata: Mapping[str, str] | None = None
+    path: str | Location, clips: Sequence[LatentClip], *, vae: VAEIdentity, metadata: Mapping[str, str] | None = None
 ) -> None:
     """Write `clips` (none is allowed) as one Parquet file, whole or not at all; `metadata` is kept in its footer.
 
@@ -73,7 +73,7 @@ def write_latent_shard(
     write_rows(path, map(_row, clips), form=LATENTS, metadata={**(metadata or {}), VAE_KEY: json.dumps(asdict(vae))})
 
 
-def shard_vae(path: str | Path) -> VAEIdentity:
+def shard_vae(path: str | Location) -> VAEIdentity:
     """Which VAE made the latents of a shard. Raises `ValueError` for a file that does not say it."""
     try:
         return VAEIdentity.from_dict(parse_json(rows_metadata(path, form=LATENTS).get(VAE_KEY, "null"), VAE_KEY))
@@ -93,7 +93,7 @@ class LatentShards(ParquetRows):
     motion: np.ndarray
     """Float32 [N]: the motion score of each clip, -1 where it is unknown."""
 
-    def __init__(self, files: Sequence[Path]) -> None:
+    def __init__(self, files: Sequence[Location]) -> None:
         """Open shards of one VAE.
 
         Raises:
@@ -118,7 +118,7 @@ class LatentShards(ParquetRows):
 class LatentWriter(ShardWriter[LatentClip]):
     """Writes clips of latents into a folder, as `shard-00000.parquet` and so on, and `index.json` last."""
 
-    def __init__(self, folder: str | Path, *, vae: VAEIdentity, shard_size: int = SHARD_SIZE) -> None:
+    def __init__(self, folder: str | Location, *, vae: VAEIdentity, shard_size: int = SHARD_SIZE) -> None:
         write = partial(write_latent_shard, vae=vae)
         super().__init__(folder, write=write, form=LATENTS, shard_size=shard_size, more={"vae": asdict(vae)})
 

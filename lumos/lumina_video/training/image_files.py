@@ -42,7 +42,7 @@ def is_image_list(task: ScaleTask) -> bool:
     if task.media_type != "image" or not Path(task.data).is_file():
         return False
     try:
-        return all(_is_list(entry.path) for entry in entries_of(Path(task.data)))
+        return all(_is_list(entry.local) for entry in entries_of(Path(task.data)))
     except ValueError:  # for who opens latents to say
         return False
 
@@ -66,7 +66,7 @@ class ImageFiles:
         self._records: list[tuple[Path, str]] = []
         self.subsets: list[Subset] = []
         for entry in entries_of(Path(task.data)):
-            records = [_record(one, entry.path) for one in _rows(entry.path)]
+            records = [_record(one, entry.local) for one in _rows(entry.local)]
             chosen = entry.chosen(len(records))
             self.subsets += entry.subset(len(self._records), len(self._records) + len(chosen))
             self._records += [records[index] for index in chosen]

@@ -20,6 +20,7 @@ from xllmx.safe.bounded_file import read_bounded
 from xllmx.safe.json_text import json_lines, parse_json, read_text, without_cut_line
 from xllmx.safe.plain_pickle import read_plain
 from xllmx.safe.torch_archive import load_plain
+from xllmx.store.address import Address, Location, location_of
 from xllmx.subset import Subset
 
 __all__ = ["ClipDataset", "read_released"]
@@ -57,13 +58,13 @@ class ClipDataset(Dataset[Clip]):
     """Of each shard, the clips that were decoded as it was written."""
 
     @checked_types
-    def __init__(self, path: str | Path, *, vocab: Vocab | None = None) -> None:
+    def __init__(self, path: str | Path | Address, *, vocab: Vocab | None = None) -> None:
         self._parts: list[ClipShards | ReleasedClips] = []
         items, lengths = [np.zeros((0, 2), np.int64)], [np.zeros(0, np.int64)]
         shapes = [np.zeros((0, len(SHAPE_COLUMNS)), np.int64)]
         types: list[str] = []
         self.subsets, self.decoded = [], []
-        for entry in entries_of(Path(path)):
+        for entry in entries_of(location_of(path)):
             part = _open(entry.path, vocab or Vocab())
             chosen = entry.chosen(len(part.lengths))
             self.subsets += entry.subset(len(types), len(types) + len(chosen))
@@ -88,7 +89,9 @@ class ClipDataset(Dataset[Clip]):
         return self._parts[part][item]
 
 
-def _open(path: Path, vocab: Vocab) -> "ClipShards | ReleasedClips":
+def _open(path: Location, vocab: Vocab) -> "ClipShards | ReleasedClips":
+    if isinstance(path, Address):
+        return _open_address(path, vocab)
     if path.is_dir():
         return _open_folder(path, vocab)
     if not path.is_file():
@@ -103,6 +106,19 @@ def _open(path: Path, vocab: Vocab) -> "ClipShards | ReleasedClips":
     raise ValueError(f"{path}: cannot read clips from it; give {_READABLE}")
 
 
+def _open_address(address: Address, vocab: Vocab) -> "ClipShards | ReleasedClips":
+    """What lies in a store: shards and their index; pickles are asked for one by one, which a store is too slow for."""
+    if address.suffix == ".parquet":
+        return ClipShards([address])
+    if address.suffix == ".json":
+        return _open_json(address, vocab)
+    if (address / INDEX_NAME).is_file():
+        return _open_json(address / INDEX_NAME, vocab)
+    if shards := address.glob("*.parquet"):
+        return ClipShards(shards)
+    raise ValueError(f"{address}: holds no shards of clips; give their folder or {INDEX_NAME}, or copy pickles here")
+
+
 def _open_folder(folder: Path, vocab: Vocab) -> "ClipShards | ReleasedClips":
     for name in (INDEX_NAME, "merge-record.json"):
         if os.path.lexists(folder / name):  # what is no file is refused by name, not passed over
@@ -115,7 +131,7 @@ def _open_folder(folder: Path, vocab: Vocab) -> "ClipShards | ReleasedClips":
     return ReleasedClips.of_files(pickles, vocab)
 
 
-def _open_json(path: Path, vocab: Vocab) -> "ClipShards | ReleasedClips":
+def _open_json(path: Location, vocab: Vocab) -> "ClipShards | ReleasedClips":
     remedy = "write it again"
     text = read_text(path, remedy=remedy, most_bytes=_MOST_RECORD_BYTES)
     try:
@@ -125,7 +141,7 @@ def _open_json(path: Path, vocab: Vocab) -> "ClipShards | ReleasedClips":
     try:
         if isinstance(content, dict) and content.get("format") == CLIPS.index_format:
             return ClipShards(files_of_index(path, content, form=CLIPS))
-        if isinstance(content, list):
+        if isinstance(content, list) and isinstance(path, Path):
             return ReleasedClips.of_records(path, content, vocab)
     except (KeyError, TypeError) as error:
         raise ValueError(f"{path}: damaged index of clips ({type(error).__name__}: {error}); {remedy}") from error

@@ -1,7 +1,6 @@
 """Clips of codes in Parquet files, one row a clip (`lumos.media.parquet_rows`)."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +8,7 @@ import pyarrow as pa
 
 from lumos.lumos1.sequence import Clip, sequence_length
 from lumos.media.parquet_rows import ParquetRows, RowForm, write_rows
+from xllmx.store.address import Location
 
 SHAPE_COLUMNS = ("num_prompt_ids", "T", "H", "W", "fps", "duration")
 """Columns of `shapes`, which has a row for each clip."""
@@ -40,7 +40,7 @@ CLIPS = RowForm(
 """The columns of a clip."""
 
 
-def write_shard(path: str | Path, clips: Sequence[Clip], *, metadata: Mapping[str, str] | None = None) -> None:
+def write_shard(path: str | Location, clips: Sequence[Clip], *, metadata: Mapping[str, str] | None = None) -> None:
     """Write `clips` (none is allowed) as one Parquet file, whole or not at all; `metadata` is kept in its footer."""
     write_rows(path, map(_row, clips), form=CLIPS, metadata=metadata)
 
@@ -48,7 +48,7 @@ def write_shard(path: str | Path, clips: Sequence[Clip], *, metadata: Mapping[st
 class ClipShards(ParquetRows):
     """The clips of several Parquet files as one sequence."""
 
-    def __init__(self, files: Sequence[Path]) -> None:
+    def __init__(self, files: Sequence[Location]) -> None:
         super().__init__(files, form=CLIPS)
         self.lengths = sequence_lengths(self.shapes)
 

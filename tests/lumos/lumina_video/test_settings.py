@@ -109,7 +109,13 @@ def test_a_preset_may_be_a_name_a_file_its_keys_or_itself(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     "given",
-    [{}, {"preset": OWN, "num_frames": 12}, {"num_frames": 1, "motion": 2}, {"motion": -1, "guidance_scale": 0, "fps": 7}, {"system_prompt": "Draw: "}],
+    [
+        {},
+        {"preset": OWN, "num_frames": 12},
+        {"num_frames": 1, "motion": 2},
+        {"motion": -1, "guidance_scale": 0, "fps": 7},
+        {"system_prompt": "Draw: "},
+    ],
 )
 def test_settings_written_down_make_the_same_settings(given: dict[str, Any]) -> None:
     settings = resolve_settings({"width": 96, "motion": 3.0}, given)

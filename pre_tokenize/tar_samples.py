@@ -1,0 +1,181 @@
+"""The samples of WebDataset tars as rows: a medium and its caption, members of one name before the first dot.
+
+    000.tar    clips/a.mp4  clips/a.txt  clips/a.json   one row: 000.tar/clips/a.mp4, the caption of a.txt
+               clips/b.mp4  clips/b.json                its caption is "caption", "text" or "prompt" of the object
+
+Members of one sample lie next to each other. Of a sample with videos and pictures the first video is its medium.
+"""
+
+import hashlib
+import re
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lumos.lumina_video.data.latents import UNKNOWN_MOTION
+from pre_tokenize.item import MOTION_COLUMN, BlockRows, Item, Stretch, motion_of
+from xllmx.safe.json_text import parse_json
+
+VIDEOS = ("mp4", "m4v", "mov", "mkv", "webm", "avi")
+PICTURES = ("jpg", "jpeg", "png", "webp")
+_CAPTIONS = ("caption", "text", "prompt")
+_MOST_TEXT_BYTES = 2**20
+_RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
+_MOST_TARS = 1_000_000
+_END = bytes(tarfile.BLOCKSIZE)
+_AGAIN = "copy it again, or leave it out"
+
+
+@dataclass(kw_only=True)
+class _Sample:
+    """The members of one name."""
+
+    key: str
+    media: dict[str, tarfile.TarInfo] = field(default_factory=dict)
+    texts: dict[str, bytes] = field(default_factory=dict)
+
+
+class TarSamples(BlockRows):
+    """The samples of several tars, in the order of their names; those of a few tars are in memory."""
+
+    def __init__(self, tars: list[Path]) -> None:
+        """Read the heads of all members, and the captions.
+
+        Raises:
+            ValueError: a tar is cut, damaged or compressed, or there is no sample in any.
+        """
+        super().__init__()
+        self._tars: list[Path] = []
+        digest = hashlib.sha256()
+        for tar in tars:
+            num = 0
+            for sample in _samples_of(tar):
+                item = _item(tar, sample, row=self._num_rows + num)
+                size = item.held.size if item.held else 0
+                digest.update(repr((tar.name, item.path, size, item.text, item.motion)).encode("utf-8", "replace"))
+                num += 1
+            if num:
+                self._tars.append(tar)
+                self._starts.append(self._num_rows)
+                self._num_rows += num
+        self.sha256 = digest.hexdigest()
+        if not self._num_rows:
+            raise ValueError(f"{tars[0]}{' and others' * (len(tars) > 1)}: there is no sample in it; {_EXPECTED}")
+
+    def _block(self, number: int) -> list[Item]:
+        tar, first = self._tars[number], self._starts[number]
+        items = [_item(tar, sample, row=row) for row, sample in enumerate(_samples_of(tar), first)]
+        stop = self._starts[number + 1] if number + 1 < len(self._starts) else len(self)
+        if len(items) != stop - first:
+            raise ValueError(f"{tar}: has changed while it was worked on; run the same command again")
+        return items
+
+
+_EXPECTED = f"a sample is a .{' or .'.join((VIDEOS[0], PICTURES[0]))} and a .txt or .json of the same name"
+
+
+def tars_of(named: str | Path) -> list[Path]:
+    """The tars that are meant by a `.tar`, a folder of them, or a range `clips-{000..127}.tar`; none by another name.
+
+    Raises:
+        ValueError: one of a range is not there, or a tar is compressed.
+    """
+    path = Path(named)
+    if path.name.endswith((".tar.gz", ".tgz", ".tar.zst", ".tar.bz2", ".tar.xz")):
+        raise ValueError(f"--input_file {named}: a compressed tar, in which nothing can be sought; unpack it to a .tar")
+    if path.is_dir():
+        return sorted(one for one in path.glob("*.tar") if one.is_file())
+    if path.suffix != ".tar":
+        return []
+    if (found := _RANGE.search(str(named))) is None or path.is_file():
+        return [path] if path.is_file() else []
+    first, last = int(found[1]), int(found[2])
+    if not 0 <= last - first < _MOST_TARS:
+        raise ValueError(f"--input_file {named}: a range from {first} to {last}; give the smaller number first")
+    names = [str(named).replace(found[0], f"{k:0{len(found[1])}d}", 1) for k in range(first, last + 1)]
+    if missing := [name for name in names if not Path(name).is_file()]:
+        more = f", nor are {len(missing) - 1} more of the range" if len(missing) > 1 else ""
+        raise ValueError(f"--input_file {named}: {missing[0]} is not there{more}; copy it, or give another range")
+    return [Path(name) for name in names]
+
+
+def _samples_of(tar: Path) -> Iterator[_Sample]:
+    """The samples of a tar, in its order. Raises `ValueError` for a tar that is cut or damaged."""
+    sample: _Sample | None = None
+    for member, text in _members_of(tar):
+        folder, _, name = member.name.rpartition("/")
+        stem, _, ending = name.partition(".")
+        key = f"{folder}/{stem}"
+        if not stem:
+            continue
+        if sample is None or sample.key != key:
+            if sample is not None:
+                yield sample
+            sample = _Sample(key=key)
+        if text is None:
+            sample.media.setdefault(ending.lower(), member)
+        else:
+            sample.texts.setdefault(ending.lower(), text)
+    if sample is not None:
+        yield sample
+
+
+def _members_of(tar: Path) -> Iterator[tuple[tarfile.TarInfo, bytes | None]]:
+    """The members that belong to samples: media, and captions with their content."""
+    try:
+        size = tar.stat().st_size
+        with tarfile.open(tar, "r:") as opened:
+            while (member := opened.next()) is not None:
+                opened.members = []  # else it keeps them all
+                if member.offset_data + member.size > size:
+                    there = f"{member.name} needs {member.offset_data + member.size} bytes of it, and it has {size}"
+                    raise ValueError(f"{tar}: is cut ({there}); {_AGAIN}")
+                ending = member.name.rpartition("/")[2].partition(".")[2].lower()
+                if not member.isreg() or member.issparse():
+                    continue
+                if ending in ("txt", "json"):
+                    content = opened.extractfile(member) if member.size <= _MOST_TEXT_BYTES else None
+                    yield member, content.read() if content else b""
+                elif ending in VIDEOS or ending in PICTURES:
+                    yield member, None
+            _check_end(tar, opened.offset)
+    except (tarfile.TarError, OSError, EOFError) as error:
+        raise ValueError(f"{tar}: not a whole tar ({' '.join(str(error).split())}); {_AGAIN}") from error
+
+
+def _check_end(tar: Path, offset: int) -> None:
+    """Check that members end where the tar says that it ends: `tarfile` takes any damage for the end."""
+    with tar.open("rb") as file:
+        file.seek(offset)
+        if file.read(tarfile.BLOCKSIZE) != _END:
+            raise ValueError(f"{tar}: is cut or damaged at byte {offset}, it does not say that it ends there; {_AGAIN}")
+
+
+def _item(tar: Path, sample: _Sample, *, row: int) -> Item:
+    """The row of a sample; one without a medium names a file that is not there."""
+    chosen = [ending for ending in (*VIDEOS, *PICTURES) if ending in sample.media]
+    if not chosen:
+        return Item(row=row, path=f"{tar.name}/{sample.key.lstrip('/')}", text=_caption(sample)[0])
+    member = sample.media[chosen[0]]
+    text, motion = _caption(sample)
+    score = motion_of(motion, where=f"{tar}: {sample.key}") if motion is not None else UNKNOWN_MOTION
+    held = Stretch(file=tar, start=member.offset_data, size=member.size)
+    return Item(row=row, path=f"{tar.name}/{member.name}", text=text, motion=score, held=held)
+
+
+def _caption(sample: _Sample) -> tuple[str, Any]:
+    """The caption, empty where it cannot be read, and the motion score that the JSON says."""
+    try:
+        said = parse_json(sample.texts.get("json", b"{}"), "its JSON")
+    except ValueError:
+        said = {}
+    said = said if isinstance(said, dict) else {}
+    try:
+        text = sample.texts["txt"].decode() if "txt" in sample.texts else None
+    except UnicodeDecodeError:
+        text = ""
+    if text is None:
+        text = next((said[name] for name in _CAPTIONS if isinstance(said.get(name), str)), "")
+    return text.strip(), said.get(MOTION_COLUMN)

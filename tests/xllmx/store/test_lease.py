@@ -1,0 +1,68 @@
+"""One process at a time in a folder of a store, and the next one when it has died."""
+
+import json
+import time
+from typing import Any
+
+import pytest
+
+from xllmx.run.lock import HeldError
+from xllmx.store import lease
+from xllmx.store.address import Address
+from xllmx.store.lease import leased
+
+
+def held_by(file: Address, **holder: Any) -> None:
+    file.write_bytes(json.dumps({"process": 4711, "host": "node3", "since": "then", "place": "x", **holder}).encode())
+
+
+def test_one_holds_it_and_then_the_next(bucket: Address) -> None:
+    place = bucket / ".lock"
+    with leased(place, what="it is filled", remedy="wait"):
+        with (
+            pytest.raises(HeldError, match=r"it is filled by another process \(process \d+ on .*, since .*\); wait; "),
+            leased(place, what="it is filled", remedy="wait"),
+        ):
+            pass
+        assert place.is_file()
+    assert not place.exists()
+    with leased(place, what="it is filled", remedy="wait"):
+        assert place.is_file()
+
+
+def test_the_place_of_a_process_that_died_here_is_free_at_once(bucket: Address) -> None:
+    held_by(bucket / ".lock", place=lease.place_here(), process=2**22 + 5)
+    with leased(bucket / ".lock", what="", remedy=""):
+        assert json.loads((bucket / ".lock").read_bytes())["process"] != 2**22 + 5
+
+
+def test_one_of_another_machine_is_taken_for_dead_when_it_was_not_renewed(
+    bucket: Address, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held_by(bucket / ".lock")
+    with (
+        pytest.raises(HeldError, match="process 4711 on node3, since then"),
+        leased(bucket / ".lock", what="", remedy=""),
+    ):
+        pass
+    now = time.time()
+    monkeypatch.setattr(lease.time, "time", lambda: now + lease.OLD_S + 5)
+    with leased(bucket / ".lock", what="", remedy=""):
+        assert b"4711" not in (bucket / ".lock").read_bytes()
+
+
+def test_it_is_renewed_while_it_is_held(bucket: Address, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "RENEWED_EVERY_S", 0.01)
+    written: list[bool] = []
+    write = Address.write_bytes
+
+    def noted(self: Address, content: bytes, *, new: bool = False) -> None:
+        write(self, content, new=new)
+        written.append(new)
+
+    monkeypatch.setattr(Address, "write_bytes", noted)
+    with leased(bucket / ".lock", what="", remedy=""):
+        deadline = time.monotonic() + 60
+        while len(written) < 3 and time.monotonic() < deadline:
+            (bucket / ".lock").is_file()
+    assert written[:3] == [True, False, False]

@@ -1,0 +1,59 @@
+"""Copies of a store's files on the disk: of the content there is now, within bounds."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from xllmx.store.address import Address
+from xllmx.store.local_copy import LocalCopies, kept_copy, passing_copy
+
+
+def test_a_copy_is_brought_once_and_anew_when_its_content_changes(
+    bucket: Address, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (bucket / "a.csv").write_bytes(b"one")
+    first = kept_copy(bucket / "a.csv")
+    assert (first.read_bytes(), first.suffix) == (b"one", ".csv")
+    with monkeypatch.context() as patched:
+        patched.setattr(Address, "get", lambda *_: pytest.fail("brought again"))
+        assert kept_copy(bucket / "a.csv") == first
+    (bucket / "a.csv").write_bytes(b"two")
+    assert kept_copy(bucket / "a.csv").read_bytes() == b"two"
+
+
+def test_a_path_is_its_own_copy(tmp_path: Path) -> None:
+    assert kept_copy(tmp_path / "x") == tmp_path / "x"
+
+
+def test_the_copies_longest_unused_make_room(bucket: Address, tmp_path: Path) -> None:
+    copies = LocalCopies(folder=tmp_path / "copies", most_bytes=70)
+    for number in range(3):
+        (bucket / f"{number}.bin").write_bytes(bytes([number]) * 30)
+    first, second = copies.of(bucket / "0.bin"), copies.of(bucket / "1.bin")
+    os.utime(first, ns=(0, 10))
+    os.utime(second, ns=(0, 5))
+    with second.open("rb") as opened:
+        third = copies.of(bucket / "2.bin")
+        assert {*copies.folder.iterdir()} == {first, third}
+        assert opened.read() == bytes([1]) * 30  # who has it open reads on
+    assert copies.of(bucket / "1.bin").read_bytes() == bytes([1]) * 30
+
+
+def test_a_copy_that_is_cut_on_the_way_leaves_nothing(
+    bucket: Address, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (bucket / "a").write_bytes(b"whole")
+    copies = LocalCopies(folder=tmp_path / "copies", most_bytes=70)
+    info = (bucket / "a").info()
+    monkeypatch.setattr(Address, "info", lambda _: {**info, "size": 9})
+    with pytest.raises(OSError, match=r"arrived with 5 of its 9 bytes; run the same command again"):
+        copies.of(bucket / "a")
+    assert [*copies.folder.iterdir()] == []
+
+
+def test_a_passing_copy_goes_when_it_was_used(bucket: Address) -> None:
+    (bucket / "a.mp4").write_bytes(b"one")
+    with passing_copy(bucket / "a.mp4") as file:
+        assert (file.read_bytes(), file.suffix) == (b"one", ".mp4")
+    assert not file.exists()

@@ -1,0 +1,105 @@
+"""One process at a time in a folder of a store: a file there that says who works, and is renewed while it does.
+
+A store knows no locks. The file is made only where there is none (a conditional write), and is taken over where its
+holder has died: at once if that was on this machine, else when it was not renewed for ten minutes.
+"""
+
+import json
+import os
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from typing import Any
+
+from xllmx.run.lock import HeldError
+from xllmx.store.access import StoreError
+from xllmx.store.address import Address
+from xllmx.temporary import is_alive, place_here
+
+RENEWED_EVERY_S = 60.0
+OLD_S = 600.0
+"""Since the last renewal; a store and its users differ by less, or it would refuse them."""
+_TRIES = 5
+
+
+@contextmanager
+def leased(place: Address, *, what: str, remedy: str) -> Iterator[None]:
+    """Hold the lease whose file is `place` within this context.
+
+    Raises:
+        HeldError: `{what} by another process (process 4711 on node3, since ...); {remedy}`.
+        StoreError: the file cannot be written.
+    """
+    mine = {
+        "process": os.getpid(),
+        "host": socket.gethostname(),
+        "since": time.strftime("%Y-%m-%d %H:%M:%S"),
+        "place": place_here(),
+        "token": secrets.token_hex(8),
+    }
+    _take(place, mine, what=what, remedy=remedy)
+    ended = threading.Event()
+    renewing = threading.Thread(target=_renew, args=(place, mine, ended), daemon=True)
+    renewing.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        renewing.join()
+        with suppress(StoreError):
+            if _holder(place).get("token") == mine["token"]:
+                place.unlink(missing_ok=True)
+
+
+def _take(place: Address, mine: dict[str, Any], *, what: str, remedy: str) -> None:
+    for _ in range(_TRIES):
+        try:
+            place.write_bytes(json.dumps(mine).encode(), new=True)
+            return
+        except FileExistsError:
+            holder = _holder(place)
+        if holder.get("token") == mine["token"]:  # the answer to an earlier try was lost on the way
+            return
+        if not _is_dead(place, holder):
+            said = [str(holder.get(name, "?"))[:100] for name in ("process", "host", "since")]
+            named = f"process {said[0]} on {said[1]}, since {said[2]}"
+            wait = f"{remedy}; if it is gone, its place is free {OLD_S / 60:.0f} minutes after its end"
+            raise HeldError(f"{what} by another process ({named}); {wait}", holder=named)
+        place.unlink(missing_ok=True)
+    raise HeldError(f"{what} by other processes that come and go; {remedy}", holder="several processes")
+
+
+def _is_dead(place: Address, holder: dict[str, Any]) -> bool:
+    if holder.get("place") == place_here() and isinstance(holder.get("process"), int):
+        return not is_alive(holder["process"])
+    try:
+        info = place.info()
+    except FileNotFoundError:
+        return True
+    times = [info[name] for name in ("LastModified", "updated", "mtime") if info.get(name) is not None]
+    renewed = times[0] if times else None
+    if isinstance(renewed, str):
+        renewed = datetime.fromisoformat(renewed)
+    return isinstance(renewed, datetime) and time.time() - renewed.timestamp() > OLD_S
+
+
+def _holder(place: Address) -> dict[str, Any]:
+    try:
+        said = json.loads(place.read_bytes())
+    except (FileNotFoundError, ValueError) as error:
+        if isinstance(error, StoreError):
+            raise
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def _renew(place: Address, mine: dict[str, Any], ended: threading.Event) -> None:
+    """Write the file anew from time to time; what the store has against it once, it may not have the next time."""
+    while not ended.wait(RENEWED_EVERY_S):
+        with suppress(StoreError, OSError):
+            if _holder(place).get("token") == mine["token"]:
+                place.write_bytes(json.dumps(mine).encode())
