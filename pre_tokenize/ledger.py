@@ -165,11 +165,15 @@ class Ledger:
 
 def has_all_rows(folder: Location, rows: range) -> bool:
     """Whether the shards in a folder account for all of `rows`; their names alone are read."""
+    return not _gaps(
+        rows, sorted((int(found[1]), int(found[2])) for found in map(_SHARD.fullmatch, _names(folder)) if found)
+    )
+
+
+def _names(folder: Location) -> list[str]:
     if isinstance(folder, Address):
-        names = [shard.name for shard in folder.glob("*")]
-    else:
-        names = os.listdir(folder)  # noqa: PTH208  a Path of each of a million shards takes longer than all the rest
-    return not _gaps(rows, sorted((int(found[1]), int(found[2])) for found in map(_SHARD.fullmatch, names) if found))
+        return [shard.name for shard in folder.glob("*")]
+    return os.listdir(folder)  # noqa: PTH208  a Path of each of a million shards takes longer than all the rest
 
 
 def _gaps(rows: range, stretches: Iterable[tuple[int, int]]) -> list[range]:

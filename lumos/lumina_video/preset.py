@@ -177,7 +177,7 @@ class FlowPreset:
         return dataclasses.replace(self, **{name: value for name, value in given.items() if value is not None})
 
     def still(self) -> "FlowPreset":
-        """Return the preset for a picture, with the motion scores it is trained with: 0, and -1 of negative branches."""
+        """Return the preset for a picture, with the motion scores of its training: 0, and -1 of negative branches."""
         return dataclasses.replace(self, motion=0, negative_motion=-1)
 
     @property

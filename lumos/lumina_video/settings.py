@@ -129,8 +129,8 @@ def resolve_settings(
     """The settings of a call: `given` (None = not given), else the model's `defaults`, else those of the preset.
 
     Size, length and fps that neither says are those the preset was made for. A preset that is given is taken whole:
-    steps, guidance and motion of the model's defaults belong to the model's own preset. One that is not given has, for a
-    picture, the motion scores that pictures are trained with: 0, and of the negative branch none.
+    steps, guidance and motion of the model's defaults belong to the model's own preset. One that is not given has, for
+    a picture, the motion scores that pictures are trained with: 0, and of the negative branch none.
 
     Raises:
         SettingError: a value outside its rule, with what to write instead.
