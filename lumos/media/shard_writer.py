@@ -21,8 +21,8 @@ _T = TypeVar("_T")
 class ShardWriter(Generic[_T]):
     """Writes items into a folder as `shard-00000.parquet`, ... and, when all went well, `index.json` last.
 
-    Use it as a context manager, in which the folder is this process's alone; a folder without an index is unfinished and
-    may be written over.
+    Use it as a context manager, in which the folder is this process's alone; a folder without an index is unfinished
+    and may be written over.
     """
 
     decoded: list[DecodedSample]
