@@ -67,10 +67,7 @@ def _num_units(planned: "Planned") -> int:
 
 
 def _watch(advance: Callable[[int], None]) -> Watch:
-    def prepare(pipeline: "Pipeline") -> None:
-        from lumos.lumos1.pipeline import LumosPipeline
-
-        assert isinstance(pipeline, LumosPipeline)
+    def prepare(pipeline: Any) -> None:
         pipeline.on_refinement = lambda number, clips: advance(number * clips)
 
     return Watch(prepare=prepare)
