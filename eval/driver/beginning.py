@@ -1,9 +1,10 @@
 """What a driver says and does before anything is loaded: which model, whether the lists are there, who will score."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from eval.prompts.lists import FOLDER, PromptLists
+from eval.prompts.sources import Source
 from lumos.hub.models import DEFAULT_MODEL, ckpts_root, find_folder
 
 IMAGES, VIDEOS = "3B/stage-1-image", "3B/stage-2-joint-384p"
@@ -31,16 +32,30 @@ def say_model(options: argparse.Namespace, released: str, *, program: str) -> No
     _say(options, f"{program}: the model is {options.model}, {why}; {remedy}")
 
 
+def needs_list(options: argparse.Namespace, lists: PromptLists) -> bool:
+    """Whether the official list of a benchmark is neither given nor here."""
+    return options.prompts is None and not any((FOLDER / name).is_file() for name in lists.names)
+
+
 def bring_lists(
     options: argparse.Namespace, lists: PromptLists, *, program: str, bring: Callable[..., object] | None = None
 ) -> None:
-    """Bring the lists of a benchmark that are neither given nor here, and say so.
+    """Bring the lists of a benchmark that are neither given nor here, and say so; a dry run says it, and brings none.
+
+    A dry run without the rewritten prompts goes by the official ones, if these are here.
 
     Raises ValueError that says what could not be had, and what to type.
     """
     needs_long = not (options.short or options.long or options.prompts)
-    is_missing = options.prompts is None and not any((FOLDER / name).is_file() for name in lists.names)
-    if not is_missing and not (needs_long and not lists.long_path().is_file()):
+    is_missing = needs_list(options, lists)
+    lacks_long = needs_long and not lists.long_path().is_file()
+    if not is_missing and not lacks_long:
+        return
+    if options.dry_run:
+        _say(
+            options, f"{program}: {_would_bring(lists, [lists.official] * is_missing + [lists.rewritten] * lacks_long)}"
+        )
+        options.short = options.short or (lacks_long and not is_missing)
         return
     if bring is None:
         from eval.prompts.__main__ import bring
@@ -55,6 +70,15 @@ def bring_lists(
         raise ValueError(
             f"the prompts of {lists.benchmark} are missing and could not be brought: {error}; {remedy}"
         ) from error
+
+
+def _would_bring(lists: PromptLists, sources: Sequence[Source]) -> str:
+    """What a run would bring from the network, said by a dry run, which does not."""
+    files = ", ".join(f"{one.name} ({one.size / 1000:.0f} kB, github.com/{one.repository})" for one in sources)
+    return (
+        f"{files} would be brought to {FOLDER} first, by: lumos evaluate prompts {lists.benchmark}; "
+        f"a dry run brings nothing, and reckons with other prompts in their place"
+    )
 
 
 def _say(options: argparse.Namespace, line: str) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from eval.driver.beginning import bring_lists, say_model
+from eval.driver.beginning import bring_lists, needs_list, say_model
 from eval.prompts.lists import PromptLists
 from lumos.cli.exit_status import CHECK_FAILED, status_of
 from lumos.cli.interrupt import loading
@@ -56,6 +56,10 @@ class Driver:
     """Brought where they are missing."""
     model: str
     """The one of the released command, used where it is here and none is named."""
+    num_prompts: int
+    """Of the official list."""
+    num_scored: int
+    """Outputs that the benchmark's scores are of."""
     add_options: Callable[[argparse.ArgumentParser], None] = lambda parser: None
     """Adds what this benchmark alone has."""
     scoring: Callable[[], str] | None = None
@@ -267,6 +271,8 @@ def _drive(driver: Driver, options: argparse.Namespace) -> int:
     device = device_of(options)
     model = model_of(options, driver.task, options.settings, device=device)
     options.settings = settings_of(options, model)
+    if options.dry_run and needs_list(options, driver.lists):
+        return _cost_without_list(driver, options, model)
     work = driver.work(options, model.settings_for)
     recipe = model.recipe(work.settings)
     settings = recipe.settings_for(work.settings, image=None)
@@ -296,6 +302,19 @@ def _drive(driver: Driver, options: argparse.Namespace) -> int:
     rest = f"; {done.unfinished} of other workers or parts are not there yet" if done.unfinished else ""
     print(f"{name_of(worker)}: {done.made} made{damaged}, {done.before} finished before{rest}")
     return 0
+
+
+def _cost_without_list(driver: Driver, options: argparse.Namespace, model: "Model") -> int:
+    """Prints what a benchmark would take whose list is not here; returns the exit status."""
+    from eval.driver.stand_in import stand_in_jobs
+    from lumos.cli.jobs.outputs import PlainFolder
+
+    jobs = stand_in_jobs(driver, options)
+    recipe = model.recipe({**options.settings, **({"num_frames": 1} if driver.task == "t2i" else {})})
+    settings = recipe.settings_for(recipe.given, image=None)
+    num_prompts = options.first or driver.num_prompts
+    say(options.out, settings, num_outputs=len(jobs), num_prompts=num_prompts)
+    return say_cost(options, model, jobs, folder=PlainFolder(options.out), recipe=recipe)
 
 
 def _begin(driver: Driver, options: argparse.Namespace) -> None:

@@ -69,6 +69,8 @@ DRIVER = Driver(
     work=work,
     lists=LISTS,
     model=IMAGES,
+    num_prompts=NUM_PROMPTS,
+    num_scored=NUM_PROMPTS * IMAGES_PER_PROMPT,
     scoring=said_before_sampling,
 )
 

@@ -1,4 +1,4 @@
-"""`python -m eval.shapes prompts|score|run|cost|compare|motion|look|gallery|codec`: see README.md beside this file."""
+"""`python -m eval.shapes prompts|score|run|cost|compare|motion|look|beside|gallery|codec`: README.md beside it."""
 
 from lumos.cli.interrupt import loading
 
@@ -11,6 +11,7 @@ with loading("eval.shapes"):
     from typing import Annotated, Any
 
     from eval.driver.command import setting_of
+    from eval.shapes.beside import in_lines, pairs_of, write_beside
     from eval.shapes.compare import compare
     from eval.shapes.gallery import write_gallery
     from eval.shapes.look import look
@@ -25,6 +26,8 @@ with loading("eval.shapes"):
     from lumos.lumos1.sequence import GRID_PX
     from xllmx.number_range import COUNT, check_number
     from xllmx.place import check_file, check_folder, inputs_of
+
+_COMMANDS = "prompts|score|run|cost|compare|motion|look|beside|gallery|codec"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = OptionParser(prog="lumos evaluate shapes", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="prompts|score|run|cost|compare|motion|look|gallery|codec")
+    commands = parser.add_subparsers(required=True, metavar=_COMMANDS)
 
     prompts = commands.add_parser("prompts", help="write a file of prompts, and the first frames for i2v")
     prompts.add_argument("--kind", choices=KINDS, required=True)
@@ -119,6 +122,12 @@ def _add_looking(commands: Any) -> None:
         "--prompt", metavar="TEXT", help="what was asked (default: the prompt of the record beside it)"
     )
     looking.set_defaults(command=_look)
+
+    beside = commands.add_parser("beside", help="the same prompts by two models: score both, and show them")
+    beside.add_argument("before", type=Path, metavar="BEFORE", help="folder of outputs of lumos generate")
+    beside.add_argument("after", type=Path, metavar="AFTER", help="the same of another model")
+    beside.add_argument("--out", type=Path, required=True, help="gif, mp4 or png to write")
+    beside.set_defaults(command=_beside)
 
     gallery = commands.add_parser("gallery", help="the first clips of evaluations side by side, as gif, mp4 or png")
     gallery.add_argument("folders", type=Path, nargs="+", metavar="FOLDER", help="what `run` wrote: OUT/KIND")
@@ -217,6 +226,14 @@ def _look(args: argparse.Namespace) -> None:
         unread += found.is_unread
     if unread:
         print(f"{unread} of {len(args.files)} clips have no score: their prompts ask for nothing that is read here")
+
+
+def _beside(args: argparse.Namespace) -> None:
+    check_file(args.out)
+    pairs = pairs_of(args.before, args.after)
+    write_beside(args.out, pairs)
+    print(in_lines(pairs))
+    print(f"side by side, before above after: {args.out}")
 
 
 def _gallery(args: argparse.Namespace) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from textwrap import wrap
 
 import numpy as np
+from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from eval.shapes.outputs import frames_of
@@ -21,15 +22,20 @@ def write_gallery(path: Path, folders: Sequence[Path], *, num: int, columns: int
 
     A folder is one that an evaluation made (`OUT/KIND`). Raises `ValueError` for one without prompts or clips.
     """
-    tiles = [tile for folder in folders for tile in _tiles(folder, num)]
+    tiles = [clip for folder in folders for clip in _tiles(folder, num)]
+    write_tiles(path, tiles, columns=columns, fps=fps)
+    return len(tiles)
+
+
+def write_tiles(path: Path, tiles: Sequence[Sequence[Image.Image]], *, columns: int, fps: int) -> None:
+    """Write a gif, mp4 or png (first frames) of clips of pictures of one size, row by row; the last picture rests."""
     last = max(map(len, tiles)) - 1
-    frames = [[tile[min(index, len(tile) - 1)] for tile in tiles] for index in (*range(last + 1), *[last] * _REST)]
+    frames = [[clip[min(index, len(clip) - 1)] for clip in tiles] for index in (*range(last + 1), *[last] * _REST)]
     video = np.stack([_together(pictures, columns) for pictures in frames])
     if path.suffix == ".png":
         write_image(path, video[0])
     else:
         write_video(path, video, fps=fps)
-    return len(tiles)
 
 
 def _tiles(folder: Path, num: int) -> list[list[Image.Image]]:
@@ -43,17 +49,18 @@ def _tiles(folder: Path, num: int) -> list[list[Image.Image]]:
         frames = frames_of(folder, record)
         if frames is None:
             raise ValueError(f"{folder} has no clip {record.name}: run the evaluation to its end, or ask for fewer")
-        tiles.append([_tile(frame, record.prompt.text) for frame in frames])
+        tiles.append([tile(frame, record.prompt.text) for frame in frames])
     return tiles
 
 
-def _tile(frame: np.ndarray, text: str) -> Image.Image:
-    tile = Image.new("RGB", (_SIDE_PX + _GAP_PX, _HEIGHT_PX), "white")
-    tile.paste(ImageOps.contain(Image.fromarray(frame), (_SIDE_PX, _SIDE_PX)), (_GAP_PX // 2, 0))
+def tile(frame: UInt8[np.ndarray, "H W 3"], text: str) -> Image.Image:
+    """A frame over four lines of text."""
+    made = Image.new("RGB", (_SIDE_PX + _GAP_PX, _HEIGHT_PX), "white")
+    made.paste(ImageOps.contain(Image.fromarray(frame), (_SIDE_PX, _SIDE_PX)), (_GAP_PX // 2, 0))
     lines = wrap(text, 24)[:_LINES]
     font = ImageFont.load_default(11)
-    ImageDraw.Draw(tile).multiline_text((_GAP_PX // 2, _SIDE_PX + 2), "\n".join(lines), fill="black", font=font)
-    return tile
+    ImageDraw.Draw(made).multiline_text((_GAP_PX // 2, _SIDE_PX + 2), "\n".join(lines), fill="black", font=font)
+    return made
 
 
 def _together(pictures: Sequence[Image.Image], columns: int) -> np.ndarray:

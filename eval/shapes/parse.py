@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
-from lumos.shapes import COLOURS, GROUNDS, ObjectClaim, Prompt
+from lumos.shapes import GROUNDS, ObjectClaim, Prompt
+from lumos.shapes.describe import PALETTE
 
 K = TypeVar("K")
 
@@ -15,7 +16,7 @@ _SHAPES = {
     "star": "stars?",
     "ring": "rings?|hoops?",
 }
-_COLOURS = {name: name for name in COLOURS} | {"purple": "purple|violet"}
+_COLOURS = {name: name for name in PALETTE} | {"purple": "purple|violet"}
 _GROUNDS = {name: name for name in GROUNDS} | {"gray": "gr[ae]y"}
 _NUMBERS = {1: "an?|one|the", 2: "two", 3: "three", 4: "four", 5: "five"}
 _GO = r"(?:mov|slid|drift|travel|go|float|glid)\w*"

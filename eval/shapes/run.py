@@ -1,21 +1,23 @@
 """Generate, save, read back, score: a whole evaluation of one model, resumable at every clip."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 import numpy as np
-from tqdm import tqdm
 
 from eval.shapes.outputs import find_output, save_output, score_folder
 from eval.shapes.prompts import KINDS, TASK_OF_KIND, Record, make_prompts, save_prompts
 from eval.shapes.score import Report, Result, score, summarise
 from eval.shapes.sheet import write_sheet
+from lumos.cli.jobs.progress import Progress, batch_in_words
 from lumos.cli.jobs.record import model_hash
+from lumos.cli.jobs.runner import Job, Planned
 from lumos.cli.models.door import find_model, refuse_how, refuse_settings, refuse_task
-from lumos.cli.models.kind import Model
+from lumos.cli.models.kind import Model, ModelKind
 from lumos.media.files import replacing
 from lumos.shapes import describe
 from xllmx.number_range import COUNT, SEED, Range, check_number, check_numbers
@@ -95,17 +97,20 @@ def run(config: RunConfig) -> dict[str, Report]:
     with locked(lock_beside(config.out), what=f"--out {config.out} is filled", remedy="wait for it, or choose another"):
         _claim_folder(config, settings, model_hash=model_hash(model.files))
         generator = PipelineGenerator(model.load([]), seed=config.seed, settings=settings)
-        return _reports(config, generator, kinds)
+        return _reports(config, generator, kinds, model=model.kind)
 
 
-def _reports(config: RunConfig, generator: "PipelineGenerator", kinds: Sequence[str]) -> dict[str, Report]:
+def _reports(
+    config: RunConfig, generator: "PipelineGenerator", kinds: Sequence[str], *, model: ModelKind
+) -> dict[str, Report]:
     """The report of each kind, once its clips are made and scored."""
     reports = {}
     for kind in kinds:
         folder = config.out / kind
         records = make_prompts(kind, config.num, config.seed)
         save_prompts(records, folder / "prompts.json", width=generator.width, height=generator.height)
-        fill_folder(records, generator, folder, batch_size=config.batch_size, fps=generator.fps)
+        with _progress(records, generator, folder, model) as begin:
+            fill_folder(records, generator, folder, batch_size=config.batch_size, fps=generator.fps, on_batch=begin)
         results = score_folder(records, folder)
         reports[kind] = summarise(results)
         write_sheet(folder / "sheet.png", results, folder)
@@ -125,26 +130,63 @@ def settings_of(config: RunConfig, model: Model) -> dict[str, Any]:
 
 
 def fill_folder(
-    records: Sequence[Record], generate: Generate, folder: Path, *, batch_size: int = 32, fps: int | float = 6
+    records: Sequence[Record],
+    generate: Generate,
+    folder: Path,
+    *,
+    batch_size: int = 32,
+    fps: int | float = 6,
+    on_batch: Callable[[Sequence[Record]], None] = lambda batch: None,
 ) -> None:
-    """Makes and saves the clips that `folder` does not have yet."""
+    """Makes and saves the clips that `folder` does not have yet; `on_batch` is called before each batch is made."""
     folder.mkdir(parents=True, exist_ok=True)
     remove_stale(folder)
-    todo = [record for record in records if find_output(folder, record) is None]
-    with tqdm(total=len(records), initial=len(records) - len(todo), desc=folder.name, unit="clip") as progress:
-        for batch in _batches(todo, batch_size):
-            for record, frames in zip(batch, generate(batch), strict=True):
-                save_output(folder, record, frames, fps=fps)
-                progress.update()
+    for batch in _batches(_missing(records, folder), batch_size):
+        on_batch(batch)
+        for record, frames in zip(batch, generate(batch), strict=True):
+            save_output(folder, record, frames, fps=fps)
+
+
+def _missing(records: Sequence[Record], folder: Path) -> list[Record]:
+    return [record for record in records if find_output(folder, record) is None]
+
+
+@contextmanager
+def _progress(
+    records: Sequence[Record], generator: "PipelineGenerator", folder: Path, model: ModelKind
+) -> Iterator[Callable[[Sequence[Record]], None]]:
+    """A context in which it is said how far the clips of a folder are, as `lumos generate` does; called for a batch."""
+    planned = {record.id: generator.planned(record) for record in _missing(records, folder)}
+    total = sum(map(model.num_units, planned.values()))
+    with Progress(program="eval.shapes", total=total, unit=model.unit) as progress:
+        watch = model.watch(progress.advance)
+        watch.prepare(generator.pipeline)
+        generator.callback = watch.callback
+
+        def begin(batch: Sequence[Record]) -> None:
+            words = batch_in_words([planned[record.id] for record in batch], list(planned.values()))
+            progress.begin(f"{folder.name}, {words}")
+
+        yield begin
 
 
 class PipelineGenerator:
     """Clips of a pipeline: one frame for t2i, the picture's first frame given for i2v."""
 
+    callback: Callable[..., None] | None = None
+    """What the pipeline calls as it goes."""
+
     def __init__(self, pipeline: Any, *, seed: int = 0, settings: Mapping[str, Any] | None = None) -> None:
         self.pipeline, self.seed, self.settings = pipeline, seed, dict(settings or {})
         video = pipeline.settings_for(self.settings)
         self.width, self.height, self.fps = video.width, video.height, video.fps
+
+    def planned(self, record: Record) -> Planned:
+        """The clip of a record as the arithmetic of its work takes it."""
+        image = Path(f"{record.name}.png") if record.kind == "i2v" else None  # that there is one is all that counts
+        settings = self.pipeline.settings_for(self.settings | ({} if record.moving else {"num_frames": 1}))
+        job = Job(name=record.name, prompt=record.prompt.text, image=image)
+        return Planned(job=job, number=record.id, settings=settings, wanted={}, place=None, seed=None)
 
     def __call__(self, records: Sequence[Record]) -> list[np.ndarray]:
         """Frames of each record, uint8 [F, H, W, 3]; a clip does not depend on the batch it is made in."""
@@ -157,6 +199,7 @@ class PipelineGenerator:
             settings |= {"image": pictures, "width": self.width, "height": self.height}
         assert len(kinds) == 1, "images, videos and videos of a picture are generated apart"
         seeds = [self.seed + record.id for record in records]
+        settings |= {"callback": self.callback} if self.callback is not None else {}
         output = self.pipeline([record.prompt.text for record in records], seed=seeds, **settings)
         return [np.stack([np.asarray(frame) for frame in frames]) for frames in output.frames]
 

@@ -37,7 +37,7 @@ def _tile(result: Result, frames: np.ndarray) -> Image.Image:
     tile = Image.new("RGB", (_TILE_WIDTH, _TILE_HEIGHT), "white")
     draw = ImageDraw.Draw(tile)
     font = ImageFont.load_default(12)
-    _mark(draw, right=result.verdict.correct)
+    mark(draw, right=result.verdict.correct)
     lines = wrap(f"{result.record.name} {result.record.prompt.text}", 58)[:2]
     draw.multiline_text((24, 2), "\n".join(lines), fill="black", font=font, spacing=1)
     reasons = "; ".join(result.verdict.reasons)
@@ -54,8 +54,8 @@ def _shown(num_frames: int) -> list[int]:
     return [round(i * (num_frames - 1) / max(count - 1, 1)) for i in range(count)]
 
 
-def _mark(draw: ImageDraw.ImageDraw, *, right: bool) -> None:
-    """A green tick or a red cross, drawn so that no font needs to have it."""
+def mark(draw: ImageDraw.ImageDraw, *, right: bool) -> None:
+    """Draw a green tick or a red cross, drawn so that no font needs to have it."""
     if right:
         draw.line([(6, 11), (10, 16), (18, 5)], fill=_RIGHT, width=3)
     else:

@@ -20,7 +20,7 @@ from PIL import Image
 from eval.driver.beginning import VIDEOS
 from eval.driver.command import Driver, drive
 from eval.prompts.lists import FOLDER
-from eval.vbench.prompts import LISTS, VIDEOS_PER_PROMPT, read_videos
+from eval.vbench.prompts import LISTS, NUM_PROMPTS, NUM_VIDEOS, VIDEOS_PER_PROMPT, read_videos
 from eval.vbench.t2v import work_of
 from xllmx.safe.inside import inside, is_file
 
@@ -117,5 +117,7 @@ DRIVER = Driver(
     work=work,
     lists=LISTS["vbench_i2v"],
     model=VIDEOS,
+    num_prompts=NUM_PROMPTS["vbench_i2v"],
+    num_scored=NUM_VIDEOS["vbench_i2v"],
     add_options=_add_options,
 )

@@ -13,6 +13,7 @@ FLICKERING = "temporal_flickering"
 FLICKERING_VIDEOS = 25
 """VBench's temporal flickering is scored on the static ones among so many (VBench, prompts/README)."""
 
+NUM_PROMPTS = {"vbench": 944, "vbench_i2v": 1118}
 NUM_VIDEOS = {"vbench": 6220, "vbench_i2v": 5590}
 """What the scores are made of: (944 - 75) * 5 + 75 * 25, and 1118 * 5."""
 

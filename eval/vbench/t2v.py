@@ -16,7 +16,15 @@ from typing import TYPE_CHECKING
 from eval.driver.beginning import VIDEOS
 from eval.driver.command import Driver, drive
 from eval.prompts.lists import long_of, texts_of
-from eval.vbench.prompts import LISTS, NUM_VIDEOS, VIDEOS_PER_PROMPT, VideoPrompt, read_videos, released_long
+from eval.vbench.prompts import (
+    LISTS,
+    NUM_PROMPTS,
+    NUM_VIDEOS,
+    VIDEOS_PER_PROMPT,
+    VideoPrompt,
+    read_videos,
+    released_long,
+)
 
 if TYPE_CHECKING:
     from eval.driver.work import Work
@@ -83,4 +91,6 @@ DRIVER = Driver(
     work=work,
     lists=LISTS["vbench"],
     model=VIDEOS,
+    num_prompts=NUM_PROMPTS["vbench"],
+    num_scored=NUM_VIDEOS["vbench"],
 )

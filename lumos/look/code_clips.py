@@ -10,11 +10,12 @@ import torch
 from tqdm import tqdm
 
 from lumos.look.captions import caption_lines
-from lumos.look.pair import Pair, decoded_lines
+from lumos.look.clip_set import ClipSet
+from lumos.look.pair import Pair
 from lumos.look.places import spread_places
 from lumos.look.provenance import Provenance, provenance_of, unfinished_shards
 from lumos.look.report import LookRequest, Report
-from lumos.look.set_lines import damaged_lines, head_lines, made_lines, read_line
+from lumos.look.set_lines import damaged_lines, read_line
 from lumos.look.source import MOST_PIXELS, Source, code_source
 from lumos.look.tokenizer_choice import Chosen, TokenizerChoice, choose_tokenizer, tokenizers_here
 from lumos.look.words import counts_table, line, number, plural, share, spread
@@ -63,13 +64,8 @@ def look_at_code_clips(path: Path, request: LookRequest) -> Report:
     recorded = made.text("visual_tokenizer")
     chosen = choose_tokenizer(here, request=request, recorded=recorded, most_code=most_code)
     pairs = _pairs(clips, spread_places(len(clips), request.num), chosen.tokenizer, made, request)
-    is_unfinished = bool(unfinished_shards(path))
-    lines = head_lines(path, len(clips), what="codes, for Lumos-1", is_unfinished=is_unfinished)
-    lines += _lines(clips, seen, chosen) if len(clips) else []
-    lines += [*made_lines(made), *decoded_lines(pairs, decoder="tokenizer", said=chosen.said)]
-    return Report(
-        lines=lines, cards=[pair.card() for pair in pairs], title=f"{path}: {plural(len(clips), 'clip')} of codes"
-    )
+    whole = ClipSet(path=path, num=len(clips), holds="codes", model="Lumos-1", decoder="tokenizer", made=made)
+    return whole.report(_lines(clips, seen, chosen) if len(clips) else [], pairs, said=chosen.said)
 
 
 def _opened(path: Path, here: Sequence[TokenizerChoice], *, is_asked: bool) -> Clips:

@@ -10,11 +10,12 @@ import torch
 from tqdm import tqdm
 
 from lumos.look.captions import caption_lines
-from lumos.look.pair import Pair, decoded_lines
+from lumos.look.clip_set import ClipSet
+from lumos.look.pair import Pair
 from lumos.look.places import spread_places
 from lumos.look.provenance import Provenance, provenance_of, unfinished_shards
 from lumos.look.report import LookRequest, Report
-from lumos.look.set_lines import damaged_lines, head_lines, made_lines, read_line
+from lumos.look.set_lines import damaged_lines, read_line
 from lumos.look.source import MOST_PIXELS, latent_source
 from lumos.look.vae_choice import ChosenVAE, choose_vae
 from lumos.look.words import counts_table, line, plural, spread
@@ -64,13 +65,8 @@ def look_at_latent_clips(path: Path, request: LookRequest) -> Report:
     seen = _read(clips, spread_places(len(clips), request.read))
     chosen = choose_vae(request, clips.vae, channels=int(clips.shapes[0, 0]) if len(clips) else 0)
     pairs = _pairs(clips, spread_places(len(clips), request.num), chosen, made, request)
-    lines = head_lines(path, len(clips), what="latents, for Lumina-Video", is_unfinished=bool(shards))
-    if len(clips):
-        lines += [*_lines(clips, seen, chosen), *damaged_lines(seen.faults)]
-    lines += [*made_lines(made), *decoded_lines(pairs, decoder="VAE", said=chosen.said)]
-    return Report(
-        lines=lines, cards=[pair.card() for pair in pairs], title=f"{path}: {plural(len(clips), 'clip')} of latents"
-    )
+    whole = ClipSet(path=path, num=len(clips), holds="latents", model="Lumina-Video", decoder="VAE", made=made)
+    return whole.report(_lines(clips, seen, chosen) if len(clips) else [], pairs, said=chosen.said)
 
 
 def _read(clips: Clips, places: Sequence[int]) -> _Seen:
@@ -111,7 +107,7 @@ def _lines(clips: Clips, seen: _Seen, chosen: ChosenVAE) -> list[str]:
     if seen.num_videos:
         known = f"{len(seen.motion):,} of {plural(seen.num_videos, 'video')}"
         lines.append(line("motion", f"{spread(seen.motion)}; known of {known}"))
-    return [*lines, *_latent_lines(seen)]
+    return [*lines, *_latent_lines(seen), *damaged_lines(seen.faults)]
 
 
 def _latent_lines(seen: _Seen) -> list[str]:

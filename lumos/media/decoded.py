@@ -97,13 +97,13 @@ def said_in_index(samples: Sequence[DecodedSample]) -> dict[str, Any]:
     return {"num_decoded": num, "psnr_db": round(mean_db(samples), 2)} if num else {}
 
 
-def low_psnr(samples: Sequence[DecodedSample], *, remedy: str) -> str | None:
-    """What is to be said of shards whose clips come back below `LEAST_PSNR_DB`, and what to do; None of none such."""
+def low_psnr(samples: Sequence[DecodedSample], *, remedy: str, what: str = "shards") -> str | None:
+    """What is to be said of files (`what` they are) whose clips come back below `LEAST_PSNR_DB`; None of none such."""
     measured = [sample for sample in samples if sample.psnr_db]
     low = [sample for sample in measured if sample.mean_db < LEAST_PSNR_DB]
     if not low:
         return None
     return (
         f"clips that were decoded again are blotches: {mean_db(low):.1f} dB PSNR, below {LEAST_PSNR_DB:g}, in "
-        f"{len(low)} of {len(measured)} shards (such as {low[0].file}); no model of them makes better ones: {remedy}"
+        f"{len(low)} of {len(measured)} {what} (such as {low[0].file}); no model of them makes better ones: {remedy}"
     )

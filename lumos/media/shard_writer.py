@@ -1,26 +1,30 @@
 """Items written into a folder of shards, whose index comes last."""
 
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from lumos.media.decoded import DecodedSample, footer_of
 from lumos.media.parquet_rows import INDEX_NAME, RowForm, write_rows_index
-from xllmx.store.address import Location, location_of
+from xllmx.place import require_folder
+from xllmx.run.lock import lock_beside, locked
+from xllmx.store.address import Address, Location, location_of
+from xllmx.store.lease import leased
 from xllmx.temporary import remove_stale
 
 SHARD_SIZE = 512
 """Items of a shard, unless it is said otherwise."""
 
 _T = TypeVar("_T")
-_W = TypeVar("_W")
 
 
 class ShardWriter(Generic[_T]):
     """Writes items into a folder as `shard-00000.parquet`, ... and, when all went well, `index.json` last.
 
-    Use it as a context manager; a folder without an index is unfinished and may be written over.
+    Use it as a context manager, in which the folder is this process's alone; a folder without an index is unfinished
+    and may be written over.
     """
 
     decoded: list[DecodedSample]
@@ -55,12 +59,8 @@ class ShardWriter(Generic[_T]):
         self._shards: list[Location] = []
         if shard_size < 1:
             raise ValueError(f"shard_size is {shard_size}; a shard holds at least 1 clip")
-        if (self._folder / INDEX_NAME).exists():
-            raise ValueError(
-                f"{self._folder} already holds a finished set of clips; choose another folder or remove it"
-            )
-        if isinstance(self._folder, Path):
-            remove_stale(self._folder)
+        self._held = ExitStack()
+        self._require_unfinished()
 
     def add(self, item: _T, *, psnr_db: float | None = None) -> None:
         """Append an item, with the PSNR of what it decodes to, where that was measured (`lumos.media.decoded`)."""
@@ -76,14 +76,39 @@ class ShardWriter(Generic[_T]):
             self._flush()
         return write_rows_index(self._folder / INDEX_NAME, self._shards, form=self._form, more=self._more)
 
-    def __enter__(self: _W) -> _W:
+    def __enter__(self) -> Self:
+        """Take the folder for this process alone, until the end.
+
+        Raises:
+            ValueError: another process writes there, or has finished a set there meanwhile.
+        """
+        what, remedy = f"{self._folder} is filled", "wait for it, or choose another"
+        if isinstance(self._folder, Address):
+            self._held.enter_context(leased(self._folder / ".lock", what=what, remedy=remedy))
+        else:
+            require_folder(self._folder.parent)
+            self._held.enter_context(locked(lock_beside(self._folder), what=what, remedy=remedy))
+        try:
+            self._require_unfinished()
+            if isinstance(self._folder, Path):
+                remove_stale(self._folder)
+        except BaseException:
+            self._held.close()
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is None:
-            self.close()
+        with self._held:
+            if error is None:
+                self.close()
+
+    def _require_unfinished(self) -> None:
+        if (self._folder / INDEX_NAME).exists():
+            raise ValueError(
+                f"{self._folder} already holds a finished set of clips; choose another folder or remove it"
+            )
 
     def _flush(self) -> None:
         shard = self._folder / f"shard-{len(self._shards):05d}.parquet"

@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from lumos.media.writing import write_image, write_video
 from lumos.shapes.caption import TAGS, caption
+from lumos.shapes.lesson import is_lesson, lesson_example
 from lumos.shapes.render import render
 from lumos.shapes.spec import EXTRA_COLOURS, ShapeSpec, is_reserved, sample_spec
 from xllmx.files import write_text
@@ -50,6 +51,8 @@ class Format:
     name the colour."""
     tags: tuple[str, ...] = TAGS
     """What captions are about; of what has none of these nothing is taken."""
+    lesson: bool = False
+    """Whether half of the clips show a white shape, as the bundled model was never shown (`lumos.shapes.lesson`)."""
 
     def __post_init__(self) -> None:
         check_numbers(self, "--")
@@ -112,7 +115,9 @@ def write_files(out: Path, *, num: int, seed: int, form: Format) -> Path:
 
 
 def example(index: int, *, seed: int, form: Format) -> tuple[ShapeSpec, str]:
-    """`training_example` of a data set of this form."""
+    """`training_example` of a data set of this form, or a clip of the lesson in it."""
+    if form.lesson and is_lesson(index):
+        return lesson_example(index, seed=seed, moving=form.moving)
     return training_example(index, seed=seed, moving=form.moving, extras=form.extras, tags=form.tags)
 
 
@@ -137,13 +142,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fps", type=int, default=6)
     parser.add_argument("--duration", type=int, default=2, help="seconds")
     parser.add_argument("--extras", type=float, default=0, help="chance of shapes and colours that only training shows")
+    parser.add_argument("--lesson", action="store_true", help="white shapes among them, which lumos-tiny never saw")
     parser.add_argument("--tags", nargs="+", default=TAGS, metavar="TAG", help="what captions are about (default: all)")
 
 
 def format_of(options: argparse.Namespace) -> Format:
     """The form of the clips that the options ask for; ValueError for what does not fit together."""
     length = {"fps": options.fps, "duration_s": options.duration}
-    form = Format(size_px=options.size, **length, extras=options.extras, tags=tuple(options.tags))
+    kinds = {"extras": options.extras, "tags": tuple(options.tags), "lesson": options.lesson}
+    form = Format(size_px=options.size, **length, **kinds)
     return dataclasses.replace(form, fps=1, duration_s=1, moving=False) if options.images else form
 
 

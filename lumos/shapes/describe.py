@@ -12,13 +12,15 @@ from jaxtyping import UInt8
 
 from lumos.shapes.segment import Blob, blobs_of, shrink
 from lumos.shapes.silhouettes import SYMMETRY_DEG, area_per_squared_radius, errors_and_angles
-from lumos.shapes.spec import COLOURS, GROUNDS, SHAPES
+from lumos.shapes.spec import COLOURS, GROUNDS, SHAPES, TAUGHT_COLOURS
 
 UNKNOWN = "unknown"
 """A shape or colour outside the world."""
 OTHER = "other"
 """A motion that no single word of the world describes."""
 
+PALETTE = COLOURS | TAUGHT_COLOURS
+"""Colours that a shape is read as having; what is read as white is too far from the six to be read as one of them."""
 COLOUR_TOLERANCE = 75.0
 """RGB distance to the nearest colour of the palette above which a colour is unknown."""
 GROUND_TOLERANCE = 60.0
@@ -151,7 +153,7 @@ def _shape_of(track: list[Blob], areas: np.ndarray) -> tuple[str, np.ndarray]:
 def _colour_of(track: list[Blob]) -> str:
     """The palette colour that the blob has through most of the clip."""
     names = [
-        _nearest(blob.colour, COLOURS, tolerance=COLOUR_TOLERANCE) if blob.purity >= AGREEMENT else UNKNOWN
+        _nearest(blob.colour, PALETTE, tolerance=COLOUR_TOLERANCE) if blob.purity >= AGREEMENT else UNKNOWN
         for blob in track
     ]
     most = max(set(names), key=names.count)

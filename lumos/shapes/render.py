@@ -11,6 +11,7 @@ from lumos.shapes.spec import (
     GROUNDS,
     GROWTH,
     SPEED_PER_S,
+    TAUGHT_COLOURS,
     TURN_PER_S,
     ObjectSpec,
     ShapeSpec,
@@ -23,7 +24,7 @@ _STAR_INNER = 0.45  # inner over outer radius of a star
 _RING_HOLE = 0.5  # hole over outer radius of a ring
 _BAR_WIDTH, _ARM_WIDTH = 0.35, 0.22  # half the width of a bar and of the arms of a cross, over its radius
 _CRESCENT_BITE = 0.45, 0.8  # how far away and how large the disc is that bites into a crescent, over its radius
-_PALETTE = COLOURS | EXTRA_COLOURS
+_PALETTE = COLOURS | EXTRA_COLOURS | TAUGHT_COLOURS
 
 
 def render(

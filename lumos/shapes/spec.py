@@ -46,6 +46,8 @@ EXTRA_COLOURS: dict[str, tuple[int, int, int]] = {
 }
 """Colours that only training shows (`sample_spec(extras=...)`), read from pixels as none of COLOURS: a motion seen in
 many more colours and shapes is learnt apart from both (domain randomisation, Tobin et al. 2017)."""
+TAUGHT_COLOURS: dict[str, tuple[int, int, int]] = {"white": GROUNDS["white"]}
+"""A colour of shapes that the bundled model was never shown, and that can be taught to it (`lumos.shapes.lesson`)."""
 EXTRA_SHAPES: tuple[str, ...] = ("cross", "bar", "crescent")
 """Shapes that only training shows; all of them can turn."""
 MOTIONS: tuple[str, ...] = ("still", "left", "right", "up", "down", "grow", "shrink", "turn")
@@ -84,7 +86,7 @@ class ObjectSpec:
         check_numbers(self)
         for name, value, allowed in (
             ("shape", self.shape, (*SHAPES, *EXTRA_SHAPES)),
-            ("colour", self.colour, (*COLOURS, *EXTRA_COLOURS)),
+            ("colour", self.colour, (*COLOURS, *EXTRA_COLOURS, *TAUGHT_COLOURS)),
             ("motion", self.motion, MOTIONS),
         ):
             if value not in allowed:
@@ -107,6 +109,8 @@ class ShapeSpec:
             raise ValueError(f"ground={self.ground!r} is not one of {', '.join(GROUNDS)}")
         if len(self.objects) not in (1, 2):
             raise ValueError(f"a clip holds one or two objects, not {len(self.objects)}")
+        if any(item.colour == self.ground for item in self.objects):
+            raise ValueError(f"a {self.ground} shape cannot be seen on {self.ground}: take another colour or ground")
 
     @property
     def relation(self) -> str | None:
@@ -137,12 +141,12 @@ class ShapeSpec:
 def is_held_out(colour: str, shape: str, motion: str) -> bool:
     """Whether training never shows this colour, shape and motion together (about one combination in seven).
 
-    What has an extra colour or shape is never held out.
+    What has an extra shape, or a colour that is none of COLOURS, is never held out.
 
     >>> is_held_out("green", "circle", "still"), is_held_out("red", "circle", "still")
     (True, False)
     """
-    if colour in EXTRA_COLOURS or shape in EXTRA_SHAPES:
+    if colour not in COLOURS or shape in EXTRA_SHAPES:
         return False
     number = list(COLOURS).index(colour) + 2 * SHAPES.index(shape) + 3 * MOTIONS.index(motion)
     return number % 7 == 3

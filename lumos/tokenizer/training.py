@@ -7,18 +7,13 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from safetensors.torch import save_file
 
 from lumos.hub.models import VISUAL_PAIR
 from lumos.tokenizer.task import NETWORK_FILE, TokenizerTask, TokenizerTaskConfig
-from xllmx.files import atomic_path
 from xllmx.optim import OptimConfig
-from xllmx.place import check_new_folder
-from xllmx.ranks.parallel import ParallelConfig
-from xllmx.run.failure import ended_together
-from xllmx.run.folder import claimed_run
 from xllmx.run.training_command import training_status
-from xllmx.trainer import Trainer, TrainerConfig
+from xllmx.run.whole_training import Part, train_whole
+from xllmx.trainer import TrainerConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,27 +33,15 @@ class TokenizerRunConfig:
 
 
 def run(config: TokenizerRunConfig, *, config_file: Path | str | None = None) -> dict[str, float]:
-    """Train, evaluate and export; return the metrics on held-out clips; `config_file` is where the settings came from.
-
-    Raises:
-        ValueError: another training is at work in the folder, an output is an input, and what `Trainer` raises.
-    """
-    run_dir, inputs = config.trainer.run_dir, {"task.init_from": config.task.init_from}
-    if config.export_to is not None:
-        check_new_folder(config.export_to, inputs={**inputs, "trainer.run_dir": run_dir}, marks=VISUAL_PAIR)
-    claim = claimed_run(run_dir, inputs=inputs, config_file=config_file, written=(NETWORK_FILE,))
-    with ended_together(run_dir), claim:
-        task = TokenizerTask(config.task, export_dtype=getattr(torch, config.export_dtype))
-        trainer = Trainer(task, config.trainer, config.optim, ParallelConfig(), record=config)
-        result = trainer.fit()
-        metrics = trainer.evaluate()
-        if result.stopped is None:
-            weights = {**trainer.model.state_dict(), **trainer.ema_state()}
-            with atomic_path(run_dir / NETWORK_FILE) as temporary:
-                save_file(weights, temporary)
-            if config.export_to is not None:
-                trainer.export(config.export_to)
-        return metrics
+    """Train, evaluate and export, as `train_whole` does; return the metrics on held-out clips."""
+    part = Part(
+        task=lambda: TokenizerTask(config.task, export_dtype=getattr(torch, config.export_dtype)),
+        inputs={"task.init_from": config.task.init_from},
+        marks=VISUAL_PAIR,
+        weights_file=NETWORK_FILE,
+        keeps_stopped=False,
+    )
+    return train_whole(config, part, config_file=config_file)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -11,7 +11,9 @@ from eval.custom.__main__ import parser as custom_parser
 from eval.driver import beginning
 from eval.geneval import __main__ as geneval
 from eval.geneval.prompts import read_official
+from eval.prompts import lists
 from eval.released import sample, translated
+from eval.vbench.i2v import main as vbench_i2v
 from eval.vbench.prompts import read_videos, released_long
 from eval.vbench.t2v import main as vbench_t2v
 from lumos.lumos1.sampling.settings import settings_for
@@ -167,3 +169,41 @@ def test_the_model_is_said_and_missing_prompts_are_brought_before_anything_is_lo
     (tmp_path / "ckpts/3B/stage-2-joint-384p").mkdir(parents=True)
     assert vbench_t2v(words) == 2
     assert "the model is 3B/stage-2-joint-384p, as released; --model" in capsys.readouterr().out
+
+
+def test_a_dry_run_touches_no_network_and_reckons_without_the_lists(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(beginning, "FOLDER", tmp_path / "prompts")
+    monkeypatch.setattr("eval.prompts.__main__.bring", lambda *_, **__: pytest.fail("a list is brought"))
+    words = ["--model", "1B/stage-1-image", "--ckpts", str(tmp_path), "--out", str(tmp_path / "o"), "--dry-run"]
+    assert geneval.main([*words, "--gpu", "H100", "--gpus", "8"]) == 0
+    said = capsys.readouterr().out
+    assert "evaluation_metadata.jsonl (85 kB, github.com/djghosh13/geneval), the rewritten prompts for geneval" in said
+    assert "by: lumos evaluate prompts geneval; a dry run brings nothing" in said
+    assert f"{tmp_path / 'o'}: 2212 outputs of 553 prompts" in said
+    assert "clips     2212 of" in said
+    assert geneval.main([*words, "--gpu", "H100", "--first", "3", "--samples", "2"]) == 0
+    assert "6 outputs of 3 prompts" in capsys.readouterr().out
+    assert list(tmp_path.iterdir()) == []
+    assert vbench_i2v([*words[2:], "--model", "1B/stage-2-joint"]) == 2
+    assert "names the first frames, by which the size is chosen; run: lumos evaluate prompts vbench_i2v" in (
+        capsys.readouterr().err
+    )
+
+
+def test_a_dry_run_goes_by_the_official_prompts_where_only_the_long_ones_are_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    metadata = {"tag": "single_object", "include": [{"class": "cat", "count": 1}], "prompt": "a cat"}
+    monkeypatch.setattr(lists, "FOLDER", tmp_path)
+    monkeypatch.setattr(beginning, "FOLDER", tmp_path)
+    monkeypatch.setattr("eval.prompts.__main__.bring", lambda *_, **__: pytest.fail("a list is brought"))
+    (tmp_path / "evaluation_metadata.jsonl").write_text(json.dumps(metadata) + "\n")
+    words = ["--model", "1B/stage-1-image", "--ckpts", str(tmp_path), "--out", str(tmp_path / "o"), "--dry-run"]
+    monkeypatch.setattr(lists.PromptLists, "long_path", lambda self, folder=tmp_path: folder / "missing.json")
+    assert geneval.main([*words, "--gpu", "H100"]) == 0
+    said = capsys.readouterr().out
+    assert "the rewritten prompts for geneval (545 kB" in said
+    assert "evaluation_metadata.jsonl (" not in said
+    assert "4 outputs of 1 prompts" in said

@@ -1,5 +1,6 @@
 """Clips of the shapes world as shards: the codes of what is rendered, with the captions of its data set."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from lumos.tokenizer.visual import VisualTokenizer
 from pre_tokenize.shapes import main, write_clips
 from tests.lumos.lumina_video.tiny import tiny_vae_folder
 from tests.model_folder import make_model_folder
+from xllmx.run.lock import lock_beside, locked
 
 VIDEO = Format(size_px=32, fps=4, duration_s=2)
 IMAGE = Format(size_px=32, fps=1, duration_s=1, moving=False)
@@ -79,6 +81,23 @@ def test_the_command_names_what_is_missing(tmp_path: Path, capsys: pytest.Captur
     )
     assert said.count("\n") == 1
     assert not (tmp_path / "clips").exists()
+
+
+def test_a_folder_is_filled_by_one_process(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vae = tiny_vae_folder(tmp_path / "vae")
+    words = ["--out", str(tmp_path / "clips"), "--num", "2", "--size", "32"]
+    codes, latents = [*words, "--tokenizer", str(model)], [*words, "--to", "latents", "--vae", str(vae), "--fps", "4"]
+    monkeypatch.setattr("pre_tokenize.shapes.example", lambda *_, **__: pytest.fail("a clip is made"))
+    with locked(lock_beside(tmp_path / "clips"), what="", remedy=""):
+        for asked in (codes, [*latents, "--estimator", "none"]):
+            assert main(asked) == 2
+            said = f"{tmp_path / 'clips'} is filled by another process (process {os.getpid()} on "
+            assert said in capsys.readouterr().err
+    monkeypatch.undo()
+    assert main(codes) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["clips", "vae"]
 
 
 @pytest.mark.parametrize("images", [False, True])

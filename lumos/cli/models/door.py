@@ -49,10 +49,11 @@ def find_model(
         absent: whether a released model of which a part is missing will do: for a dry run.
 
     Raises:
-        ValueError: no such model, neither model, or a part of it is missing.
+        ValueError: no such model, neither model, a part of it is missing, or `how` has what does not go together.
     """
     kind = kind_of_model(name, ckpts, absent=absent)
     chosen = {option: value for option, value in (how or {}).items() if option in kind.how_options}
+    kind.check_how(chosen)
     try:
         files = kind.find_files(name or DEFAULT_MODEL, ckpts, chosen)
     except ValueError as error:

@@ -139,6 +139,8 @@ class ModelKind:
     """What `lumos doctor` looks at -> what is found there; ValueError, OSError or RuntimeError say what to do."""
     less_memory: str
     """What to ask for where one clip takes more memory than there is, for people."""
+    check_how: Callable[[Mapping[str, Any]], None] = lambda how: None
+    """Raises the ValueError of options of `how_options` that do not go together."""
 
 
 @dataclass(frozen=True, kw_only=True)

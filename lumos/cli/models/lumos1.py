@@ -27,6 +27,12 @@ def _find_files(name: str | Path, ckpts: Path | None, how: Mapping[str, Any]) ->
     return replace(hub.resolve(name, ckpts), lora=how.get("lora"))
 
 
+def _check_how(how: Mapping[str, Any]) -> None:
+    from lumos.lumos1.model.placement import check_together
+
+    check_together(**{name: value for name, value in how.items() if name != "lora"})
+
+
 def _settings_of(model: Model) -> "SettingsFor":
     from lumos.lumos1.sampling.settings import settings_for
 
@@ -61,10 +67,7 @@ def _num_units(planned: "Planned") -> int:
 
 
 def _watch(advance: Callable[[int], None]) -> Watch:
-    def prepare(pipeline: "Pipeline") -> None:
-        from lumos.lumos1.pipeline import LumosPipeline
-
-        assert isinstance(pipeline, LumosPipeline)
+    def prepare(pipeline: Any) -> None:
         pipeline.on_refinement = lambda number, clips: advance(number * clips)
 
     return Watch(prepare=prepare)
@@ -159,6 +162,7 @@ LUMOS1 = ModelKind(
     how_recorded=("lora", "weights"),
     unit="refinement",
     empty_negative_is_none=False,
+    check_how=_check_how,
     find_files=_find_files,
     settings_of=_settings_of,
     setting_names=_setting_names,

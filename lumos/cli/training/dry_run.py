@@ -13,7 +13,7 @@ from torch import nn
 from lumos.cli.training.lumina_dry_run import estimate_tasks, num_shards
 from lumos.cli.training.lumina_dry_run import report as lumina_video_report
 from lumos.cli.training.run_time import time_lines
-from lumos.cli.training.sharded_run import ShardedRun, Turn, cycle_of, memory_lines, size_lines
+from lumos.cli.training.sharded_run import ShardedRun, StreamSize, cycle_of, memory_lines, size_lines
 from lumos.cli.training.training_run import AnyRun, RunConfig, build_task
 from lumos.lumos1.config import LumosConfig
 from lumos.lumos1.data.clips import ClipDataset
@@ -43,15 +43,9 @@ ASSUMED_VIDEO = (12, 2)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stream:
+class Stream(StreamSize):
     """One stream of a run: how long its samples are, and what its steps cost."""
 
-    batch_size: int
-    """Samples of a batch on one GPU."""
-    accumulation: int
-    """Batches of a step on one GPU."""
-    num_clips: int | None
-    """Clips of the data set; None where it is not there and a size was assumed."""
     mean: SequenceShape
     """The clip of median length."""
     longest: SequenceShape
@@ -82,17 +76,9 @@ class RunEstimate(ShardedRun):
         return self.trainable == self.num_parameters
 
     @property
-    def turns(self) -> Mapping[str, Turn]:
-        """What each stream gives."""
-        return {
-            name: Turn(
-                batch_size=stream.batch_size,
-                accumulation=stream.accumulation,
-                num_clips=stream.num_clips,
-                flops=self.step_flops(name) + self.redone_flops(name),
-            )
-            for name, stream in self.streams.items()
-        }
+    def stream_sizes(self) -> Mapping[str, Stream]:
+        """The streams."""
+        return self.streams
 
     def batch_bytes(self, *, checkpointing: bool) -> tuple[int, int]:
         """Returns the largest (activations, head and loss) of a batch on one GPU, over the streams."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from lumos.cli.training.sharded_run import ShardedRun, Turn, cycle_of, memory_lines, size_lines
+from lumos.cli.training.sharded_run import ShardedRun, StreamSize, cycle_of, memory_lines, size_lines
 from lumos.cli.training.training_run import LuminaVideoRunConfig
 from lumos.lumina_video.config import LuminaVideoConfig
 from lumos.lumina_video.cost import TEXT_TOKENS, num_tokens, pass_flops, training_bytes, training_flops
@@ -29,19 +29,13 @@ _ASSUMED_PX, _ASSUMED_FRAMES = 256, 32
 
 
 @dataclass(frozen=True, kw_only=True)
-class TaskEstimate:
+class TaskEstimate(StreamSize):
     """One task of a run."""
 
     scale: Scale
     """Its scale."""
     size: Size
     """(T, H, W) of its largest latent after the cut."""
-    num_clips: int | None
-    """Clips of its data; None where they are not there and a size was assumed."""
-    micro_batch: int
-    """Items of a batch on one GPU."""
-    accumulation: int
-    """Batches of a step on one GPU."""
 
     @property
     def tokens(self) -> int:
@@ -59,38 +53,30 @@ class LuminaVideoEstimate(ShardedRun):
     """The tasks."""
 
     @property
-    def turns(self) -> Mapping[str, Turn]:
-        """What each task gives."""
-        return {
-            name: Turn(
-                batch_size=task.micro_batch,
-                accumulation=task.accumulation,
-                num_clips=task.num_clips,
-                flops=self.step_flops(name) + self.redone_flops(name),
-            )
-            for name, task in self.tasks.items()
-        }
+    def stream_sizes(self) -> Mapping[str, TaskEstimate]:
+        """The tasks."""
+        return self.tasks
 
     def step_flops(self, name: str) -> int:
         """Return the FLOPs on one GPU that a task adds to a step it is in (what MFU counts)."""
         task, frozen = self.tasks[name], self.trainable < self.num_parameters
         one = training_flops(self.model, task.size, scale=task.scale, frozen=frozen)
-        return task.micro_batch * task.accumulation * one
+        return task.batch_size * task.accumulation * one
 
     def redone_flops(self, name: str) -> int:
         """Return the FLOPs that checkpointing adds to such a step; 0 without it, or where it is selective."""
         task = self.tasks[name]
         one = pass_flops(self.model, task.size, scale=task.scale)
-        return task.micro_batch * task.accumulation * one if self.parallel.activation_checkpointing is True else 0
+        return task.batch_size * task.accumulation * one if self.parallel.activation_checkpointing is True else 0
 
     def batch_bytes(self, *, checkpointing: bool) -> tuple[int, int]:
         """Return the bytes that the largest batch keeps for its backward; there is no head to speak of."""
         kept = [
             training_bytes(
                 self.model,
-                task.micro_batch * task.tokens,
+                task.batch_size * task.tokens,
                 checkpointing=checkpointing,
-                text_tokens=task.micro_batch * TEXT_TOKENS,
+                text_tokens=task.batch_size * TEXT_TOKENS,
                 precision=self.precision,
             )
             for task in self.tasks.values()
@@ -176,7 +162,7 @@ def _task(task: ScaleTask, size: tuple[int, int] | None, *, accumulation: int) -
         scale=task.scale,
         size=(num_frames_of(frames, task), *sides_of(rows, columns, task)),
         num_clips=None if measured is None else len(measured),
-        micro_batch=task.micro_bsz,
+        batch_size=task.micro_bsz,
         accumulation=accumulation,
     )
 
@@ -203,7 +189,7 @@ def _task_lines(run: LuminaVideoEstimate) -> list[str]:
     ]
     for name, task in run.tasks.items():
         grid, clips = "x".join(map(str, task.size)), "assumed" if task.num_clips is None else f"{task.num_clips:,}"
-        local = f"{task.micro_batch} x {task.accumulation}" if task.accumulation > 1 else f"{task.micro_batch}"
+        local = f"{task.batch_size} x {task.accumulation}" if task.accumulation > 1 else f"{task.batch_size}"
         flops = run.step_flops(name)
         lines.append(
             f"{name:14}{task.scale!s:>5}{local:>14}{clips:>8}{grid:>15}{task.tokens:>10,}{flops / 1e12:>14,.2f}"

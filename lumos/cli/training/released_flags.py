@@ -207,9 +207,13 @@ def translated(words: Sequence[str], *, own: Sequence[str]) -> Translation:
 
     Raises:
         ValueError: an option that is neither released nor the program's own (with the nearest one that is), or a
-            released one with a value it cannot have.
+            released one with a value it cannot have, or two that say the opposite.
     """
     rest, overrides, given = _split(list(words), own=own)
+    if {"no_ntp_loss", "compute_ntp_loss"} <= given.keys():
+        raise ValueError(
+            "--no_ntp_loss and --compute_ntp_loss are both given, and say the opposite; leave one of them out"
+        )
     settings: list[str] = []
     said: list[str] = []
     for name in (name for name in RELEASED_FLAGS if name in given):

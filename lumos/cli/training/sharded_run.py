@@ -18,15 +18,21 @@ _GIB = 2**30
 
 
 @dataclass(frozen=True, kw_only=True)
-class Turn:
-    """What one stream gives to the steps."""
+class StreamSize:
+    """How much of one stream a step takes, and how much there is."""
 
     batch_size: int
     """Samples of a batch on one GPU."""
     accumulation: int
     """Batches of a step on one GPU."""
     num_clips: int | None
-    """Clips of its data; None where they are not there."""
+    """Clips of its data; None where they are not there, and a size was assumed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Turn(StreamSize):
+    """What one stream gives to the steps."""
+
     flops: int
     """Of a step that it is in, on one GPU, what is computed again included."""
 
@@ -54,8 +60,29 @@ class ShardedRun(ABC):
 
     @property
     @abstractmethod
+    def stream_sizes(self) -> Mapping[str, StreamSize]:
+        """The streams."""
+
+    @abstractmethod
+    def step_flops(self, name: str) -> int:
+        """The FLOPs on one GPU that a stream adds to a step it is in (what MFU counts)."""
+
+    @abstractmethod
+    def redone_flops(self, name: str) -> int:
+        """The FLOPs that checkpointing adds to such a step; 0 without it, or where it is selective."""
+
+    @property
     def turns(self) -> Mapping[str, Turn]:
         """What each stream gives."""
+        return {
+            name: Turn(
+                batch_size=size.batch_size,
+                accumulation=size.accumulation,
+                num_clips=size.num_clips,
+                flops=self.step_flops(name) + self.redone_flops(name),
+            )
+            for name, size in self.stream_sizes.items()
+        }
 
     @abstractmethod
     def batch_bytes(self, *, checkpointing: bool) -> tuple[int, int]:

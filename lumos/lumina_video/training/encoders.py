@@ -12,6 +12,7 @@ from lumos.lumina_video.data.latents import VAEIdentity
 from lumos.lumina_video.encoding.on_demand import OnDemand
 from lumos.lumina_video.encoding.prompt_features import PromptFeatures
 from lumos.lumina_video.text import GemmaTextEncoder, read_gemma_config
+from lumos.lumina_video.training.decoded_images import DecodedImages
 from lumos.lumina_video.training.image_files import ImageSample
 from lumos.lumina_video.training.samples import Sample
 from lumos.lumina_video.training.task_config import LuminaVideoTaskConfig
@@ -44,6 +45,7 @@ class FrozenEncoders:
             )
         self._text = PromptFeatures(OnDemand(self._load_text, keep=True), kept=config.text_kept)
         self._vae = OnDemand(self._load_vae, keep=True)
+        self._decoded = DecodedImages()
 
     def features(self, captions: Sequence[str]) -> tuple[Float[Tensor, "B S E"], Bool[Tensor, "B S"]]:
         """Return the features of captions on the CPU, padded on the right, and a mask: True = a token of the text."""
@@ -56,7 +58,10 @@ class FrozenEncoders:
             return sample
         pixels = sample.pixels.permute(2, 0, 1)[None, :, None].float() / 127.5 - 1
         with self._beside():
-            latent = self._vae.keep().encode(pixels)[0].float().cpu()
+            vae = self._vae.keep()
+            latents = vae.encode(pixels)
+            self._decoded.see(sample, latents, vae)
+            latent = latents[0].float().cpu()
         return Sample(task=sample.task, caption=sample.caption, latent=latent, motion=0.0, held_out=sample.held_out)
 
     def require_vae(self, name: str, *, channels: int) -> None:

@@ -7,12 +7,9 @@ from pathlib import Path
 
 from lumos.lumina_video.training.text_task import TextTask, TextTaskConfig
 from xllmx.optim import OptimConfig
-from xllmx.place import check_new_folder
-from xllmx.ranks.parallel import ParallelConfig
-from xllmx.run.failure import ended_together
-from xllmx.run.folder import claimed_run
 from xllmx.run.training_command import training_status
-from xllmx.trainer import Trainer, TrainerConfig
+from xllmx.run.whole_training import Part, train_whole
+from xllmx.trainer import TrainerConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,21 +27,13 @@ class TextRunConfig:
 
 
 def run(config: TextRunConfig, *, config_file: Path | str | None = None) -> dict[str, float]:
-    """Train, evaluate and export; return the metrics on held-out captions; `config_file` is where settings come from.
-
-    Raises:
-        ValueError: another training is at work in the folder, an output is an input, and what `Trainer` raises.
-    """
-    run_dir, inputs = config.trainer.run_dir, {"task.tokenizer": str(config.task.tokenizer)}
-    if config.export_to is not None:
-        check_new_folder(config.export_to, inputs={**inputs, "trainer.run_dir": run_dir}, marks=("config.json",))
-    with ended_together(run_dir), claimed_run(run_dir, inputs=inputs, config_file=config_file):
-        trainer = Trainer(TextTask(config.task), config.trainer, config.optim, ParallelConfig(), record=config)
-        trainer.fit()
-        metrics = trainer.evaluate()
-        if config.export_to is not None:
-            trainer.export(config.export_to)
-        return metrics
+    """Train, evaluate and export, as `train_whole` does; return the metrics on held-out captions."""
+    part = Part(
+        task=lambda: TextTask(config.task),
+        inputs={"task.tokenizer": str(config.task.tokenizer)},
+        marks=("config.json",),
+    )
+    return train_whole(config, part, config_file=config_file)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

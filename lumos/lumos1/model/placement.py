@@ -67,6 +67,25 @@ def check_placement(
     max_memory: Mapping[int | str, int | str] | None = None,
 ) -> None:
     """Check what `place` is asked for, before any weights are read; raises its ValueError."""
+    check_together(weights=weights, offload=offload, device_map=device_map, max_memory=max_memory)
+    if weights is None:
+        return
+    if weights not in WEIGHTS:
+        raise ValueError(f"weights is {weights!r}; choose one of {', '.join(WEIGHTS)}")
+    if importlib.util.find_spec("torchao") is None:
+        raise ValueError("weights in 8 bits need torchao, which is not installed; pip install -e '.[quant]'")
+    if weights == "fp8" and (device.type != "cuda" or torch.cuda.get_device_capability(device) < _FP8_CAPABILITY):
+        raise ValueError(f"weights is fp8, for which {device} has no products (Ada and later have); use int8")
+
+
+def check_together(
+    *,
+    weights: str | None = None,
+    offload: bool = False,
+    device_map: str | None = None,
+    max_memory: Mapping[int | str, int | str] | None = None,
+) -> None:
+    """Check that what `place` is asked for goes together, on whatever machine; raises its ValueError."""
     if device_map not in (None, AUTO):
         raise SettingError("device_map", f"is {device_map!r}; give {AUTO}, or leave it out")
     if device_map is None and max_memory is not None:
@@ -74,16 +93,8 @@ def check_placement(
     if device_map is not None and (offload or weights is not None):
         other = "offload" if offload else "weights in 8 bits"
         raise ValueError(f"device_map and {other} are both asked for; choose one of them")
-    if weights is None:
-        return
-    if offload:
+    if weights is not None and offload:
         raise ValueError("weights in 8 bits and offload are both asked for; choose one of them")
-    if weights not in WEIGHTS:
-        raise ValueError(f"weights is {weights!r}; choose one of {', '.join(WEIGHTS)}")
-    if importlib.util.find_spec("torchao") is None:
-        raise ValueError("weights in 8 bits need torchao, which is not installed; pip install -e '.[quant]'")
-    if weights == "fp8" and (device.type != "cuda" or torch.cuda.get_device_capability(device) < _FP8_CAPABILITY):
-        raise ValueError(f"weights is fp8, for which {device} has no products (Ada and later have); use int8")
 
 
 def _quantize(blocks: nn.Module, weights: str) -> None:

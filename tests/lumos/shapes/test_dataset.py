@@ -1,6 +1,7 @@
 """Data sets of the shapes world: clips as shards, or as files with a CSV; never what is kept for evaluation."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -8,9 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from eval.shapes.parse import claims_of
 from lumos.shapes import is_reserved, render
-from lumos.shapes.dataset import Format, main, training_example, write_files
-from lumos.shapes.spec import EXTRA_COLOURS, EXTRA_SHAPES, MOTIONS, ObjectSpec
+from lumos.shapes.dataset import Format, example, main, training_example, write_files
+from lumos.shapes.spec import EXTRA_COLOURS, EXTRA_SHAPES, MOTIONS, ObjectSpec, ShapeSpec
 
 VIDEO = Format(size_px=32, fps=4, duration_s=2)
 IMAGE = Format(size_px=32, fps=1, duration_s=1, moving=False)
@@ -34,6 +36,28 @@ def test_extras_are_named_and_leave_out_what_is_held_out() -> None:
         assert all(item.colour in text.lower() for item in spec.objects if item.colour in EXTRA_COLOURS), text
     plain = [training_example(index, seed=0, moving=True) for index in range(300)]
     assert not any(is_extra(item) for spec, _ in plain for item in spec.objects)
+
+
+def test_half_of_a_lesson_shows_white_shapes_and_says_so() -> None:
+    form = replace(VIDEO, lesson=True)
+    examples = [example(index, seed=0, form=form) for index in range(160)]
+    assert examples == [example(index, seed=0, form=form) for index in range(160)]
+    assert not any(spec.held_out or is_reserved(text) for spec, text in examples)
+    white = [(spec, text) for spec, text in examples if spec.objects[0].colour == "white"]
+    assert len(white) == 80
+    assert {(spec.ground, item.shape) for spec, _ in white for item in spec.objects} == {
+        (ground, shape) for ground in ("gray", "black") for shape in ("circle", "square")
+    }
+    assert all(claims_of(text).include[0].colour == "white" for _, text in white)
+    on_white = [spec for spec, text in examples if claims_of(text).ground == "white"]
+    assert len(on_white) >= 40
+    plain = [example(index, seed=0, form=VIDEO) for index in range(8)]
+    assert examples[6:8] == plain[6:8]
+
+
+def test_a_shape_of_its_grounds_colour_is_none() -> None:
+    with pytest.raises(ValueError, match="a white shape cannot be seen on white"):
+        ShapeSpec(objects=(ObjectSpec(shape="circle", colour="white"),), ground="white")
 
 
 def is_extra(item: ObjectSpec) -> bool:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from eval.custom.__main__ import main as custom
 from lumos.cli.commands import parser
 from lumos.cli.models.door import KINDS, find_model, kind_of_model, refuse_settings, refuse_task
 from tests.lumos.cli.console import Lumos, files_in
@@ -28,6 +29,11 @@ ONLY_LUMOS1 = {
     "--device-map auto": "--device-map",
     "--max-memory cpu=1GiB": "--max-memory",
 }
+TOGETHER = {
+    "--max-memory cpu=1GiB": "--max-memory says where weights may go; it takes --device-map auto beside it",
+    "--offload --weights int8": "weights in 8 bits and offload are both asked for",
+    "--device-map auto --offload": "device_map and offload are both asked for",
+}
 ONLY_LUMINA_VIDEO = {
     "--motion 6": "--motion",
     "--motion 0": "--motion",
@@ -36,6 +42,17 @@ ONLY_LUMINA_VIDEO = {
     "--keep-encoders": "--keep-encoders",
     "--tiled": "--tiled",
 }
+
+
+@pytest.mark.parametrize(("words", "said"), TOGETHER.items())
+def test_what_does_not_go_together_is_refused_by_dry_runs_and_drivers_too(
+    lumos: Lumos, words: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for command in (["generate", "--prompt", "a red circle"], ["generate", "--prompt", "a red circle", "--dry-run"]):
+        status, _, error = lumos(*command, *words.split())
+        assert (status, error.split(";")[0]) == (2, f"lumos: error: {said}".split(";")[0])
+    assert custom(["t2v", "--dry-run", *words.split()]) == 2
+    assert said.split(";")[0] in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,8 @@ def test_every_flag_becomes_a_setting_there_is_or_says_why_not(name: str) -> Non
     needs = [f"--{flag.needs}"] if flag.needs else []
     for value in values:
         needs += ["--decay_start_coef 0.5"] if value == "CEDecay" else []
-        words = [*" ".join([*needs, f"--{name}", value]).split(), "--output_dir", "o", "--no_ntp_loss"]
+        needs += [] if name == "compute_ntp_loss" else ["--no_ntp_loss"]
+        words = [*" ".join([*needs, f"--{name}", value]).split(), "--output_dir", "o"]
         found = translated(words, own=OWN)
         (line,) = [line for line in found.said if line.split()[0] == f"--{name}"]
         assert "=" in line or "nothing (" in line
@@ -114,6 +115,10 @@ def test_every_flag_becomes_a_setting_there_is_or_says_why_not(name: str) -> Non
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        (
+            "--no_ntp_loss --lr 1 --compute-ntp-loss",
+            "--no_ntp_loss and --compute_ntp_loss are both given, and say the opposite; leave one of them out",
+        ),
         ("--learning_rate 3", r"unknown option --learning_rate; "),
         ("--dry-run", r"unknown option --dry-run; lumos train --help and .*README\.md, section 13, list those"),
         ("--batch_sise 3", r"unknown option --batch_sise; did you mean --batch_size\?"),

@@ -1,6 +1,7 @@
 """Images that are no latents yet: listed, cropped, encoded on the way."""
 
 import json
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from lumos.lumina_video.training.decoded_images import DecodedImages
 from lumos.lumina_video.training.image_files import ImageFiles, is_image_list
 from lumos.lumina_video.training.task import LuminaVideoTask, ScaleTask
 from lumos.lumina_video.vae import CogVideoXVAE
@@ -84,3 +86,27 @@ def test_lists_and_settings_that_are_wrong_are_named(tmp_path: Path, listed: Pat
     (tmp_path / "none.json").write_text("[]")
     with pytest.raises(ValueError, match="lists no image"):
         ImageFiles(task_of(tmp_path / "none.json"))
+
+
+def test_how_near_the_first_images_come_back_is_said_once(
+    tmp_path: Path, listed: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = task_config(tmp_path, vae=str(tiny_vae_folder(tmp_path / "vae")))
+    task = LuminaVideoTask(replace(config, tasks={"images": task_of(listed, f_patch_size=2)}))
+    images = task.build_dataset("train")["images"]
+    with caplog.at_level(logging.INFO):
+        for _ in range(2):  # an untrained VAE gives noise back
+            task.prepare(task.collate([images[0], images[1]]), torch.Generator().manual_seed(0))
+    (said,) = [message for message in caplog.messages if "decoded again" in message]
+    assert said.startswith("clips that were decoded again are blotches: ")
+    assert f"in 1 of 1 lists (such as {listed}); no model of them makes better ones: list larger" in said
+    caplog.clear()
+    almost = images[0].pixels.permute(2, 0, 1)[None, :, None].float() / 127.5 - 0.9
+    monkeypatch.setattr(CogVideoXVAE, "decode", lambda *_: almost)
+    decoded, vae = DecodedImages(), CogVideoXVAE.from_pretrained(tmp_path / "vae")
+    with caplog.at_level(logging.INFO):
+        decoded.see(images[0], torch.zeros(1, 4, 1, 8, 8), vae)
+        assert caplog.messages == []
+        decoded.see(images[0], torch.zeros(1, 4, 1, 8, 8), vae)
+    assert len(caplog.messages) == 1
+    assert caplog.messages[0].startswith(f"{listed}: 2 images decoded again: 26.")
