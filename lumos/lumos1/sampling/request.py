@@ -1,7 +1,7 @@
 """What is asked of the sampling and what comes back."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from jaxtyping import Int
@@ -11,6 +11,7 @@ from lumos.lumos1.config import SamplerConfig
 from lumos.lumos1.sampling.noise import NoiseSource
 from lumos.lumos1.sampling.schedule import Step
 from xllmx.number_range import COUNT, Range, check_numbers
+from xllmx.setting import SettingError
 
 OnFrame = Callable[[int, Tensor], None]
 """Called with the index of a finished latent frame and its codes [B, H, W]."""
@@ -49,11 +50,40 @@ class ClipRequest:
     """Codes of the first G < T frames (image-to-video), kept as they are."""
     negative_ids: Sequence[Int[Tensor, "_"]] | None = None
     """A prompt for the unconditional branch of each clip; None leaves it without text, as released."""
+    window_frames: Annotated[int, COUNT] | None = None
+    """Latent frames that go through the model together, more than `history_frames` of the sampler, which is how many of
+    them are kept when the window moves on. None: all frames of the clip, as released."""
+    changes: Mapping[int, Sequence[Int[Tensor, "_"]]] = field(default_factory=dict)
+    """Latent frame, 1..T-1 -> the prompt ids of every clip from that frame on."""
 
     @property
     def num_given(self) -> int:
         """G."""
         return 0 if self.given is None else self.given.shape[1]
+
+    @property
+    def num_whole(self) -> int:
+        """How many of the first frames are kept whole in the history: those given, unless they are to be masked too."""
+        return 0 if self.sampler.mask_given_frames else self.num_given
+
+    @property
+    def counts_from_clip(self) -> bool:
+        """Whether positions count from the beginning of the clip wherever the window is."""
+        return self.sampler.history_positions == "clip"
+
+    def first_in_sight(self, frame: int) -> int:
+        """Return the first frame that a frame looks back at.
+
+        ::
+
+            6 frames in all            frame  0 1 2 3 4 5    first  0 0 0 0 0 0
+            window of 4, history of 2                               0 0 0 0 2 2
+        """
+        history = self.sampler.history_frames
+        if self.window_frames is None or not isinstance(history, int) or frame < self.window_frames:
+            return 0
+        step = self.window_frames - history
+        return step * ((frame - self.window_frames) // step + 1)
 
     def __post_init__(self) -> None:
         check_numbers(self)
@@ -63,8 +93,21 @@ class ClipRequest:
         for name, items in (("noise", self.noise), ("negative_ids", self.negative_ids)):
             if items is not None and len(items) != batch:
                 raise ValueError(f"{name} has {len(items)} entries for {batch} prompts; give one for each")
+        self._check_window()
+        for frame, prompts in self.changes.items():
+            if not 0 < frame < self.num_latent_frames or len(prompts) != batch:
+                rule = f"give one for each of {batch} clips, at latent frames 1..{self.num_latent_frames - 1}"
+                raise ValueError(f"changes has {len(prompts)} prompts at latent frame {frame}; {rule}")
         if self.given is not None:
             self._check_given(tuple(self.given.shape))
+
+    def _check_window(self) -> None:
+        history, window = self.sampler.history_frames, self.window_frames
+        if isinstance(history, int) and (window is None or window <= history):
+            rule = "a window holds that and the frames that are made: give window_frames of the request, more than that"
+            raise SettingError("history_frames", f"is {history}, and window_frames {window}; {rule}")
+        if window is not None and not isinstance(history, int):
+            raise SettingError("window_frames", f"is {window}; give history_frames too, or leave it out")
 
     def _check_given(self, shape: tuple[int, ...]) -> None:
         batch, num_frames, (height, width) = len(self.prompt_ids), self.num_latent_frames, self.grid
