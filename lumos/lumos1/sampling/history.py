@@ -16,12 +16,13 @@ from lumos.lumos1.ardf import history_pattern
 from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.sampling.frame_decoder import FrameDecoder
 from lumos.lumos1.sampling.request import ClipRequest
+from lumos.lumos1.sampling.sight import Sight, sights
 from lumos.lumos1.sequence import video_header
 from lumos.tokenizer.vocab import Vocab
 
 
 class History:
-    """The frames of a request so far, and the decoder that holds those in sight.
+    """The frames of a request so far, and the decoder that has those in sight.
 
     It keeps the codes of a window, and no more, where there is one.
     """
@@ -29,54 +30,49 @@ class History:
     def __init__(self, model: LumosForCausalLM, request: ClipRequest, *, graphs: bool = False) -> None:
         """Begin before the first frame; `graphs` as of `FrameDecoder`."""
         self._model, self._request, self._graphs = model, request, graphs
+        frames = range(request.num_given, request.num_latent_frames)
+        self._sights = sights(frames, window=request.window, changes=request.changes)
         self._masked = _masked_content(request, model.device)
-        self._codes: deque[Tensor] = deque(maxlen=request.window_frames)  # the last of them
-        self._num_frames = 0  # that were added
-        self._num_kept = 0  # those before this one are in the decoder's cache, or out of sight
+        self._codes: deque[Tensor] = deque(maxlen=request.num_in_sight)
         self._decoder: FrameDecoder | None = None
-        self._text_since, self._begin = 0, 0  # since which frame its text is in force, the first frame in its sight
-        self._earlier_calls: Tensor | int = 0
+        self._before: Sight | None = None
+        self._earlier_calls: Tensor | None = None
 
     @property
     def model_calls(self) -> Int[Tensor, "B"]:
         """Passes over a frame so far, of each clip, those of its branches together."""
-        calls = torch.zeros(len(self._request.prompt_ids), dtype=torch.long) + self._earlier_calls
-        return calls if self._decoder is None else calls + self._decoder.model_calls
+        counts = [] if self._earlier_calls is None else [self._earlier_calls]
+        counts += [] if self._decoder is None else [self._decoder.model_calls]
+        return torch.stack(counts).sum(dim=0) if counts else torch.zeros(len(self._request.noise), dtype=torch.long)
 
     def add(self, codes: Int[Tensor, "B N"]) -> None:
-        """Take the next frame, finished: it is written for later ones when the first of them is asked for."""
+        """Take the next frame, finished; it is written for later ones when the first of them is asked for."""
         self._codes.append(codes)
-        self._num_frames += 1
 
     def decoder(self) -> FrameDecoder:
-        """Return the decoder for the next frame: its text and the frames in its sight are in the cache."""
-        frame, request = self._num_frames, self._request
-        begin = request.first_in_sight(frame)
-        since = max((change for change in request.changes if change <= frame), default=0)
-        if self._decoder is None or since != self._text_since:
+        """Return the decoder for the next frame that is generated, with its text and the frames in its sight."""
+        sight, before = next(self._sights), self._before
+        if self._decoder is None or before is None or before.since != sight.since:
             self._earlier_calls = self.model_calls
-            self._decoder, self._text_since = self._begun(since), since
-            self._begin = -1
-        if begin != self._begin:
-            self._decoder.begin(begin if request.counts_from_clip else 0)
-            self._begin = self._num_kept = begin
-        for index in range(self._num_kept, frame):
-            hidden = self._masked if index >= request.num_whole else self._masked[:, :0]
-            self._decoder.keep_frame(self._codes[index - frame], masked_content=hidden)
-        self._num_kept = frame
+            self._decoder = self._with_text(sight.since)
+        if sight.written.start == sight.first:
+            self._decoder.begin(sight.first if self._request.counts_from_clip else 0)
+        for frame in sight.written:
+            masked = self._masked if frame >= self._request.num_whole else self._masked[:, :0]
+            self._decoder.keep_frame(self._codes[frame - sight.frame], masked_content=masked)
+        self._before = sight
         return self._decoder
 
-    def _begun(self, since: int) -> FrameDecoder:
-        """Return a decoder that has read the text that is in force since a frame."""
+    def _with_text(self, since: int) -> FrameDecoder:
+        """Return a decoder that has read the text in force since a frame."""
         request = self._request
         prompts = request.changes.get(since, request.prompt_ids)
-        in_sight = request.window_frames or request.num_latent_frames
         decoder = FrameDecoder(
             self._model,
             _texts(request, prompts, self._model.vocab),
             grid=request.grid,
-            num_latent_frames=request.num_latent_frames if request.counts_from_clip else in_sight,
-            window_frames=in_sight,
+            num_latent_frames=request.num_latent_frames if request.counts_from_clip else request.num_in_sight,
+            window_frames=request.num_in_sight,
             graphs=self._graphs,
         )
         decoder.read_text()

@@ -10,6 +10,7 @@ from torch import Tensor
 from lumos.lumos1.config import SamplerConfig
 from lumos.lumos1.sampling.noise import NoiseSource
 from lumos.lumos1.sampling.schedule import Step
+from lumos.lumos1.sampling.sight import Window
 from xllmx.number_range import COUNT, Range, check_numbers
 from xllmx.setting import SettingError
 
@@ -51,7 +52,7 @@ class ClipRequest:
     negative_ids: Sequence[Int[Tensor, "_"]] | None = None
     """A prompt for the unconditional branch of each clip; None leaves it without text, as released."""
     window_frames: Annotated[int, COUNT] | None = None
-    """Latent frames that go through the model together, more than `history_frames` of the sampler, which is how many of
+    """Latent frames that go through the model together where the sampler has `history_frames`, which is how many of
     them are kept when the window moves on. None: all frames of the clip, as released."""
     changes: Mapping[int, Sequence[Int[Tensor, "_"]]] = field(default_factory=dict)
     """Latent frame, 1..T-1 -> the prompt ids of every clip from that frame on."""
@@ -67,23 +68,22 @@ class ClipRequest:
         return 0 if self.sampler.mask_given_frames else self.num_given
 
     @property
+    def window(self) -> Window | None:
+        """The window that moves over the clip; None: every frame sees all before it."""
+        history = self.sampler.history_frames
+        if self.window_frames is None or not isinstance(history, int):
+            return None
+        return Window(num_frames=self.window_frames, num_kept=history)
+
+    @property
+    def num_in_sight(self) -> int:
+        """How many frames are in sight at once, at most."""
+        return self.num_latent_frames if self.window is None else min(self.window.num_frames, self.num_latent_frames)
+
+    @property
     def counts_from_clip(self) -> bool:
         """Whether positions count from the beginning of the clip wherever the window is."""
         return self.sampler.history_positions == "clip"
-
-    def first_in_sight(self, frame: int) -> int:
-        """Return the first frame that a frame looks back at.
-
-        ::
-
-            6 frames in all            frame  0 1 2 3 4 5    first  0 0 0 0 0 0
-            window of 4, history of 2                               0 0 0 0 2 2
-        """
-        history = self.sampler.history_frames
-        if self.window_frames is None or not isinstance(history, int) or frame < self.window_frames:
-            return 0
-        step = self.window_frames - history
-        return step * ((frame - self.window_frames) // step + 1)
 
     def __post_init__(self) -> None:
         check_numbers(self)
@@ -93,21 +93,16 @@ class ClipRequest:
         for name, items in (("noise", self.noise), ("negative_ids", self.negative_ids)):
             if items is not None and len(items) != batch:
                 raise ValueError(f"{name} has {len(items)} entries for {batch} prompts; give one for each")
-        self._check_window()
+        is_windowed = isinstance(self.sampler.history_frames, int)
+        if self.window is None and (is_windowed or self.window_frames is not None):
+            fault = f"is {self.sampler.history_frames}, and window_frames {self.window_frames}; give both, or neither"
+            raise SettingError("history_frames", fault)
         for frame, prompts in self.changes.items():
             if not 0 < frame < self.num_latent_frames or len(prompts) != batch:
                 rule = f"give one for each of {batch} clips, at latent frames 1..{self.num_latent_frames - 1}"
                 raise ValueError(f"changes has {len(prompts)} prompts at latent frame {frame}; {rule}")
         if self.given is not None:
             self._check_given(tuple(self.given.shape))
-
-    def _check_window(self) -> None:
-        history, window = self.sampler.history_frames, self.window_frames
-        if isinstance(history, int) and (window is None or window <= history):
-            rule = "a window holds that and the frames that are made: give window_frames of the request, more than that"
-            raise SettingError("history_frames", f"is {history}, and window_frames {window}; {rule}")
-        if window is not None and not isinstance(history, int):
-            raise SettingError("window_frames", f"is {window}; give history_frames too, or leave it out")
 
     def _check_given(self, shape: tuple[int, ...]) -> None:
         batch, num_frames, (height, width) = len(self.prompt_ids), self.num_latent_frames, self.grid
