@@ -2,6 +2,7 @@
 
 from collections.abc import Generator
 
+import numpy as np
 from PIL import Image
 
 from lumos.lumos1.sampling.request import FinishedFrame, OnFrame
@@ -13,6 +14,8 @@ from xllmx.full_memory import said_when_full
 
 class LumosStream:
     """One clip's frames, an iterator: one, and then four with each latent frame (`lumos.media.frame_stream`).
+
+    Of a clip that is gone on from, its own frames come first.
 
     Nothing is kept of frames that were handed out, beside what the model and the decoder look back at.
     """
@@ -26,12 +29,17 @@ class LumosStream:
         *,
         settings: Settings,
         seed: int,
+        frames: np.ndarray | None = None,
         callback: OnFrame | None = None,
     ) -> None:
-        """Begin nothing: the first frame is made when it is asked for. `callback`: of `LumosPipeline.stream`."""
+        """Begin nothing: the first frame is made when it is asked for.
+
+        `frames` are those of a clip that is gone on from, `callback` is that of `LumosPipeline.stream`.
+        """
         self.settings, self.seed = settings, seed
         self.model_calls = 0
         self._finished, self._decode, self._callback = finished, decode, callback
+        self._frames = frames
         self._images = self._made()
 
     def __iter__(self) -> "LumosStream":
@@ -46,10 +54,15 @@ class LumosStream:
         self._finished.close()
 
     def _made(self) -> Generator[Image.Image]:
-        left = self.settings.num_output_frames
+        left, is_going_on = self.settings.num_output_frames, self._frames is not None
+        if self._frames is not None:
+            yield from map(Image.fromarray, self._frames)
+            left, self._frames = left - len(self._frames), None
         while (frame := self._next_latent()) is not None:
             with said_when_full("decoding", "ask for a smaller clip"):
                 pixels = to_frames(self._decode(frame.codes[:, None])[0])
+            if is_going_on and frame.is_given:  # what the new ones are decoded behind
+                continue
             for image in pixels[:left]:
                 yield Image.fromarray(image)
             left -= min(left, len(pixels))

@@ -1,4 +1,4 @@
-"""What the next frame looks back at: the text in force, and the frames before it, all of them or a window (README 10.8).
+"""What the next frame looks back at: the text in force, and the frames before it, all or a window (README 10.8).
 
 When the window moves on, or the text changes, the frames in sight are written into the cache anew: what their keys and
 values hold follows from all that stands before them. So a frame is what it is in a clip that begins, under that text,

@@ -133,7 +133,6 @@ def test_a_window_without_history_and_a_change_beyond_the_end_are_refused() -> N
 def test_positions_of_the_whole_clip_are_those_that_a_window_can_take(tiny_model: LumosForCausalLM) -> None:
     with pytest.raises(ValueError, match="over max_position_embeddings=400"):
         codes_of(
-            tiny_model, asked(num_latent_frames=12, sampler=replace(WINDOWED, history_positions="clip"), window_frames=3)
+            tiny_model,
+            asked(num_latent_frames=12, sampler=replace(WINDOWED, history_positions="clip"), window_frames=3),
         )
-
-
