@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-from tqdm import tqdm
 
+from eval.shapes.outputs import find_output, read_output
 from eval.shapes.prompts import Record, make_prompts
-from eval.shapes.run import PipelineGenerator, write_json
+from eval.shapes.run import PipelineGenerator, fill_folder, write_json
 from eval.shapes.score import check
 from eval.shapes.strips import write_strips
 from lumos.cli.models.door import find_model, refuse_settings
@@ -25,6 +25,7 @@ from xllmx.setting import SettingError
 
 LASTING = ("still", "turn")
 """Motions without an end."""
+_BATCH = 8
 _BEYOND = 2**20
 """Positions that the naive way may use: more than the model was made for."""
 
@@ -54,7 +55,7 @@ class LongClips:
 def measure_long(
     model: str, *, num: int, times: int, seed: int = 0, fast: bool = False, settings: Mapping[str, Any], out: Path
 ) -> list[LongClips]:
-    """Make clips `times` as long as the model's own, both ways, and write strips of their frames into a folder.
+    """Make clips `times` as long as the model's own, both ways, in folders of `out`; those that are there stay.
 
     Raises:
         ValueError: a model without a window, or settings that it does not have.
@@ -75,7 +76,8 @@ def measure_long(
             pipeline.model.config.max_position_embeddings = _BEYOND
             asked = {**asked, "history_frames": "all"}
         generate = PipelineGenerator(pipeline, seed=seed, settings=asked)
-        clips = [clip for batch in tqdm(_batches(records), desc=way, unit="batch") for clip in generate(batch)]
+        fill_folder(records, generate, out / way, batch_size=_BATCH, fps=generate.fps)
+        clips = [read_output(path) for record in records if (path := find_output(out / way, record))]
         right = [right_stretches(record, clip, length) for record, clip in zip(records, clips, strict=True)]
         shares = tuple(float(share) for share in np.mean(right, axis=0))
         correct = sum(all(each) for each in right)
@@ -106,10 +108,6 @@ def long_table(results: Sequence[LongClips]) -> str:
         shares = "  ".join(f"{share:.3f}" for share in result.stretches)
         lines.append(f"  {result.way:<8}{shares}   all of it {result.accuracy:.3f}   {result.correct} of {result.num}")
     return "\n".join(lines)
-
-
-def _batches(records: Sequence[Record], size: int = 8) -> list[Sequence[Record]]:
-    return [records[first : first + size] for first in range(0, len(records), size)]
 
 
 def _draw(results: Sequence[LongClips], path: Path) -> None:

@@ -101,6 +101,19 @@ class Settings:
         return None if self.trained_frames is None else num_latent_frames(self.trained_frames)
 
     @property
+    def window(self) -> Window | None:
+        """The window that moves over the clip; None: every frame sees all before it."""
+        history = self.sampler.history_frames
+        if self.window_frames is None or not isinstance(history, int):
+            return None
+        return Window(num_frames=self.window_frames, num_kept=history)
+
+    @property
+    def num_in_sight(self) -> int:
+        """Latent frames that are in sight at once, at most."""
+        return min(self.window_frames or self.num_latent_frames, self.num_latent_frames)
+
+    @property
     def num_given(self) -> int:
         """G, latent frames that are given: of a long clip its last ones, as many as are in sight (README 10.8)."""
         known = 1 + (self.given_frames - 1) // TEMPORAL_FACTOR if self.given_frames else 0
@@ -124,9 +137,7 @@ class Settings:
     @property
     def num_in_positions(self) -> int:
         """Latent frames that have positions of their own: those of a window, or all."""
-        if self.window_frames is None or self.sampler.history_positions == "clip":
-            return self.num_latent_frames
-        return min(self.window_frames, self.num_latent_frames)
+        return self.num_latent_frames if self.sampler.history_positions == "clip" else self.num_in_sight
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values under the names callers use; `resolve_settings` makes the same settings of them again."""
