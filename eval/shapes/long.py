@@ -13,9 +13,10 @@ import numpy as np
 
 from eval.shapes.outputs import find_output, read_output
 from eval.shapes.prompts import Record, make_prompts
-from eval.shapes.run import PipelineGenerator, fill_folder, write_json
+from eval.shapes.run import PipelineGenerator, claim_folder, fill_folder, write_json
 from eval.shapes.score import check
 from eval.shapes.strips import write_strips
+from lumos.cli.jobs.record import model_hash
 from lumos.cli.models.door import find_model, refuse_settings
 from lumos.lumos1.sampling.settings import Settings
 from lumos.shapes import describe
@@ -68,6 +69,8 @@ def measure_long(
     made = found.settings_for(asked, image=None)
     if not isinstance(made, Settings) or made.window_frames is None:
         raise SettingError("history_frames", f"is not set for {model}; give history_frames=2, say, for the window")
+    made_by = {"model": model, "model_hash": model_hash(found.files), "num": num, "seed": seed, "settings": asked}
+    claim_folder(out, {"tag": "long", **made_by})
     records = make_prompts("t2v", num, seed, tags=("motion",), motions=LASTING)
     pipeline: Any = found.load([])
     results = []

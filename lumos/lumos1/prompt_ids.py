@@ -29,5 +29,7 @@ def prompt_ids(text: TextTokenizer, prompt: str, settings: Settings, *, config: 
     longest = config.max_position_embeddings
     if len(ids) + answer > longest:
         rule = f"this model takes {longest} tokens, of which the frames need {answer}"
-        raise ValueError(f"the prompt has {len(ids)} tokens; {rule}; shorten it, or ask for fewer or smaller frames")
+        windows = ", or for windows: history_frames=1" if settings.num_latent_frames > 1 and not settings.window else ""
+        fewer = f"ask for fewer or smaller frames{windows}"
+        raise ValueError(f"the prompt has {len(ids)} tokens; {rule}; shorten it, or {fewer}")
     return torch.tensor(ids, dtype=torch.long)

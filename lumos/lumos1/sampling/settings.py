@@ -207,8 +207,10 @@ def _in_a_window(settings: Settings, defaults: Mapping[str, Any]) -> Settings:
         return replace(settings, sampler=replace(settings.sampler, history_frames=None))
     trained = _clip_length(defaults, {})[0]
     window_frames = num_latent_frames(trained)
-    if history != "all":
-        Window(num_frames=window_frames, num_kept=history)
+    if isinstance(history, int) and history >= window_frames:
+        rule = f"clips as this model was trained on have {window_frames} latent frames, one of which must be new"
+        remedy = f"give {window_frames - 1} at most" if window_frames > 1 else "leave it out"
+        raise SettingError("history_frames", f"is {history}; {rule}: {remedy}")
     if settings.num_latent_frames <= window_frames:
         return replace(settings, sampler=replace(settings.sampler, history_frames=None))
     if history == "all":

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -111,7 +112,7 @@ def test_a_window_takes_no_more_memory_and_no_more_passes_with_every_frame(
         calls = [frame.model_calls[0].item() for frame in finished_frames(tiny_model, request)]
         taken.append(max(capacities))
     assert taken[0] == taken[1]
-    assert [after - before for before, after in zip(calls, calls[1:], strict=False)] == [6] * 8
+    assert [after - before for before, after in pairwise(calls)] == [6] * 8
 
 
 def test_frames_that_are_given_may_be_more_than_a_window(tiny_model: LumosForCausalLM) -> None:
@@ -126,7 +127,7 @@ def test_a_window_without_history_and_a_change_beyond_the_end_are_refused() -> N
         asked(window_frames=3)
     with pytest.raises(ValueError, match="history_frames is 1, and window_frames None; give both"):
         asked(sampler=WINDOWED)
-    with pytest.raises(ValueError, match="at latent frame 5; give one for each of 2 clips, at latent frames 1..4"):
+    with pytest.raises(ValueError, match=r"at latent frame 5; give one for each of 2 clips, at latent frames 1..4"):
         asked(changes={5: OTHERS})
 
 

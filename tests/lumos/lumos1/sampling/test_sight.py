@@ -33,5 +33,5 @@ def test_a_clip_that_goes_on_writes_what_is_given_first() -> None:
 
 
 def test_a_window_that_keeps_all_of_its_frames_is_refused() -> None:
-    with pytest.raises(ValueError, match="history_frames is 4, and a window is 4 latent frames.*give 3 at most"):
+    with pytest.raises(ValueError, match=r"history_frames is 4, and a window is 4 latent frames.*give 3 at most"):
         Window(num_frames=4, num_kept=4)
