@@ -5,7 +5,7 @@ stretch, as long as the model's own clips, is right when it shows the count, sha
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -43,6 +43,8 @@ class LongClips:
     """Clips that are right in every stretch."""
     num: Annotated[int, COUNT]
     """Clips."""
+    motions: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Motion asked for -> (clips that are right in every stretch, clips)."""
 
     def __post_init__(self) -> None:
         check_numbers(self)
@@ -84,7 +86,11 @@ def measure_long(
         right = [right_stretches(record, clip, length) for record, clip in zip(records, clips, strict=True)]
         shares = tuple(float(share) for share in np.mean(right, axis=0))
         correct = sum(all(each) for each in right)
-        results.append(LongClips(way=way, stretches=shares, correct=correct, num=len(records)))
+        by_motion = {
+            motion: (sum(all(each) for each in right[index :: len(LASTING)]), len(right[index :: len(LASTING)]))
+            for index, motion in enumerate(LASTING)
+        }
+        results.append(LongClips(way=way, stretches=shares, correct=correct, num=len(records), motions=by_motion))
         write_strips(out / f"{way}.png", records, clips, [all(each) for each in right])
     return results
 
@@ -110,6 +116,7 @@ def long_table(results: Sequence[LongClips]) -> str:
     for result in results:
         shares = "  ".join(f"{share:.3f}" for share in result.stretches)
         lines.append(f"  {result.way:<8}{shares}   all of it {result.accuracy:.3f}   {result.correct} of {result.num}")
+        lines += [f"    asked: {motion:<10}{right} of {num}" for motion, (right, num) in result.motions.items()]
     return "\n".join(lines)
 
 
