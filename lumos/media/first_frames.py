@@ -1,5 +1,6 @@
 """What a clip is to begin with: a picture, or a clip to go on from, in any of the forms that people hold one in."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -57,10 +58,14 @@ def first_frames_of(given: "ImageInput | ClipInput | FirstFrames") -> FirstFrame
         first, rate = first_shown(given)
         height, width = first.shape[:2]
         return FirstFrames(name=str(given), is_clip=True, width=width, height=height, rate=rate, source=Path(given))
-    if isinstance(given, list | tuple) or (isinstance(given, np.ndarray | Tensor) and given.ndim == 4):
-        pixels, is_clip = clip_pixels(given), True
+    if isinstance(given, np.ndarray | Tensor):
+        is_clip = given.ndim == 4
     else:
-        pixels, is_clip = pixels_of(given)[None], False
+        is_clip = isinstance(given, Sequence) and not isinstance(given, str)
+    if is_clip:
+        pixels = clip_pixels(given)
+    else:
+        pixels = pixels_of(given)[None]
     height, width = pixels.shape[1:3]
     name = str(given) if isinstance(given, str | Path) else "the clip" if is_clip else "the image"
     return FirstFrames(name=name, is_clip=is_clip, width=width, height=height, source=pixels)
