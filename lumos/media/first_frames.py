@@ -62,10 +62,7 @@ def first_frames_of(given: "ImageInput | ClipInput | FirstFrames") -> FirstFrame
         is_clip = given.ndim == 4
     else:
         is_clip = isinstance(given, Sequence) and not isinstance(given, str)
-    if is_clip:
-        pixels = clip_pixels(given)
-    else:
-        pixels = pixels_of(given)[None]
+    pixels = clip_pixels(given) if is_clip else pixels_of(given)[None]
     height, width = pixels.shape[1:3]
     name = str(given) if isinstance(given, str | Path) else "the clip" if is_clip else "the image"
     return FirstFrames(name=name, is_clip=is_clip, width=width, height=height, source=pixels)
