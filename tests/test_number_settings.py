@@ -4,6 +4,7 @@ import dataclasses
 import importlib
 import math
 import pkgutil
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
@@ -52,6 +53,7 @@ GIVEN: dict[str, dict[str, Any]] = {
         "sampler": SamplerConfig(), "noise": [NoNoise()],
     },
     "lumos.lumos1.sampling.settings.Settings": {"width": 64, "height": 32, "num_frames": 8, "fps": 4, "duration": 2},
+    "lumos.lumos1.sampling.sight.Window": {"num_frames": 4, "num_kept": 2},
     "lumos.lumos1.training.length_limit.LengthLimit": {"max_length": 100},
     "lumos.lumos1.training.task_config.LumosTaskConfig": {"code_levels": (5, 4, 3)},
     "lumos.shapes.dataset.Format": {},
@@ -85,7 +87,8 @@ MADE_BY_US = {
     "eval.prompts.sources.Source",
     "eval.report.published.Published", "eval.report.scores.Score", "eval.report.scores.Scores",
     "eval.report.sheets.Picture", "eval.report.table.Table", "eval.shapes.codec.Codec", "eval.shapes.cost.Cost",
-    "eval.shapes.motion.MotionPoint",
+    "eval.shapes.motion.MotionPoint", "eval.shapes.long.LongClips", "eval.shapes.change.ChangedClips",
+    "lumos.lumos1.sampling.sight.Sight", "lumos.media.first_frames.FirstFrames",
     "eval.shapes.prompts.Record",
     "lumos.conventions.call.CallWords", "lumos.conventions.job.Ticket", "lumos.conventions.output.PipelineOutput",
     "eval.shapes.score.Report", "eval.shapes.score.Result", "eval.vbench.prompts.VideoPrompt",
@@ -95,7 +98,7 @@ MADE_BY_US = {
     "lumos.cli.models.kind.ClipCost", "lumos.cli.models.kind.Memory", "lumos.cli.models.kind.ModelKind",
     "lumos.cli.training.dry_run.RunEstimate", "lumos.cli.training.dry_run.Stream", "lumos.hub.transfer.RemoteFile",
     "lumos.lumina_video.network.layout.Layout", "lumos.lumina_video.pipeline.LuminaVideoOutput",
-    "lumos.lumina_video.preset.Moment", "lumos.lumina_video.preset.Passes", "lumos.lumos1.pipeline.LumosOutput",
+    "lumos.lumina_video.preset.Moment", "lumos.lumina_video.preset.Passes", "lumos.lumos1.output.LumosOutput",
     "lumos.lumos1.clip_groups.ClipAsked", "lumos.lumos1.sampling.cost.Generation",
     "lumos.lumos1.sampling.frame_codes.FrameCodes", "lumos.lumos1.sampling.frame_codes.Leading",
     "lumos.lumos1.sampling.noise.GeneratorNoise", "lumos.lumos1.sampling.request.FinishedFrame",
@@ -116,7 +119,10 @@ MADE_BY_US = {
 }  # fmt: skip
 """Classes with numbers that nobody sets: results, and what is made of settings that were checked."""
 
-OWN_TEST = {"lumos.lumina_video.preset.FlowPreset", "pre_tokenize.work.Place", "xllmx.lora.AdapterConfig"}
+OWN_TEST = {
+    "lumos.conventions.script.Script", "lumos.lumina_video.preset.FlowPreset", "pre_tokenize.work.Place",
+    "xllmx.lora.AdapterConfig",
+}  # fmt: skip
 
 WRONG: dict[type, tuple[Any, ...]] = {
     float: (math.nan, math.inf, -math.inf, 1e308, -1e308),
@@ -175,7 +181,10 @@ def placed(hint: Any, value: Any) -> Any:
 
 def numbers_of(cls: type) -> list[tuple[str, Any]]:
     hints = {field.name: field.type for field in dataclasses.fields(cls) if field.init}
-    return [(name, hint) for name, hint in hints.items() if kinds_in(hint)]
+    from_numbers = {
+        name for name, hint in hints.items() if get_args(hint)[:1] == (int,) and get_origin(hint) is Mapping
+    }
+    return [(name, hint) for name, hint in hints.items() if kinds_in(hint) and name not in from_numbers]
 
 
 def is_optional_list(hint: Any) -> bool:

@@ -77,6 +77,7 @@ def _jobs(options: argparse.Namespace, prompts: Sequence[Prompt], number: int, n
         Job(
             name=_name(name, copy, number, suffix),
             prompt=one.text,
+            then=one.then,
             image=one.image,
             negative_prompt=one.negative,
             seed=first + index * number + copy if one.seed is None else one.seed + copy,

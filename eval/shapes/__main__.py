@@ -1,4 +1,4 @@
-"""`python -m eval.shapes prompts|score|run|cost|compare|motion|look|beside|gallery|codec`: README.md beside it."""
+"""`python -m eval.shapes COMMAND`: prompts, score, run, cost and more (README.md beside it)."""
 
 from lumos.cli.interrupt import loading
 
@@ -24,10 +24,10 @@ with loading("eval.shapes"):
     from lumos.cli.option import OptionParser, said_as_options
     from lumos.hub.models import DEFAULT_MODEL
     from lumos.lumos1.sequence import GRID_PX
-    from xllmx.number_range import COUNT, check_number
+    from xllmx.number_range import COUNT, Range, check_number
     from xllmx.place import check_file, check_folder, inputs_of
 
-_COMMANDS = "prompts|score|run|cost|compare|motion|look|beside|gallery|codec"
+_COMMANDS = "prompts|score|run|long|change|cost|compare|motion|look|beside|gallery|codec"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -74,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     for command in (prompts, whole):
         command.add_argument("--num", type=int, default=280, help="prompts (of each kind)")
         command.add_argument("--seed", type=int, default=0)
+    _add_long(commands)
     _add_measuring(commands)
     _add_looking(commands)
     return parser
@@ -81,6 +82,23 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_settings(command: argparse.ArgumentParser) -> None:
     command.add_argument("settings", nargs="*", metavar="name=value", help="of the pipeline: num_inference_steps=20")
+
+
+def _add_long(commands: Any) -> None:
+    """Clips longer than the model's own, and clips whose prompt changes (Lumos-1)."""
+    long = commands.add_parser("long", help="clips longer than the model's own, in windows and the naive way (Lumos-1)")
+    long.add_argument("--times", type=int, default=4, metavar="N", help="how long they are, in the model's own length")
+    long.set_defaults(command=_long)
+
+    change = commands.add_parser("change", help="clips whose prompt changes half-way (Lumos-1)")
+    change.set_defaults(command=_change)
+    for command in (long, change):
+        command.add_argument("--model", default=DEFAULT_MODEL, help="name, hub id or folder (default: the bundled one)")
+        command.add_argument("--num", type=int, default=24, help="clips of each way")
+        command.add_argument("--seed", type=int, default=0)
+        command.add_argument("--fast", action="store_true", help="the model's own settings of adaptive sampling")
+        command.add_argument("--out", type=Path, required=True, help="folder to write; what is there already stays")
+        _add_settings(command)
 
 
 def _add_measuring(commands: Any) -> None:
@@ -207,6 +225,27 @@ def _cost(args: argparse.Namespace) -> None:
 
 def _compare(args: argparse.Namespace) -> None:
     print(compare(args.folders))
+
+
+def _long(args: argparse.Namespace) -> None:
+    from eval.shapes.long import long_table, measure_long, save_long
+
+    check_folder(args.out)
+    check_number("times", Annotated[int, Range(2, 1000)], args.times)
+    how: dict[str, Any] = {"num": args.num, "seed": args.seed, "fast": args.fast, "out": args.out}
+    results = measure_long(args.model, times=args.times, settings=_settings(args), **how)
+    save_long(results, args.out)
+    print(long_table(results))
+
+
+def _change(args: argparse.Namespace) -> None:
+    from eval.shapes.change import change_table, measure_change, save_change
+
+    check_folder(args.out)
+    how: dict[str, Any] = {"num": args.num, "seed": args.seed, "fast": args.fast, "out": args.out}
+    results = measure_change(args.model, settings=_settings(args), **how)
+    save_change(results, args.out)
+    print(change_table(results))
 
 
 def _motion(args: argparse.Namespace) -> None:

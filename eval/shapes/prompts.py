@@ -66,8 +66,17 @@ class Record:
         return {"id": self.id, "kind": self.kind, "prompt": self.prompt.to_dict(), "spec": self.spec.to_dict()}
 
 
-def make_prompts(kind: str, num: int, seed: int = 0) -> list[Record]:
+def make_prompts(
+    kind: str,
+    num: int,
+    seed: int = 0,
+    *,
+    tags: Sequence[str] | None = None,
+    motions: Sequence[str] = MOTIONS,
+) -> list[Record]:
     """`num` records of a kind, its tags and, under motion, motions in turn; every wording is reserved and used once.
+
+    `tags` and `motions` are for measures that ask for some of them alone.
 
     held_out: the text itself names a colour, shape and motion that training never shows together. Every other kind is
     drawn from the combinations that training may show. The same arguments give the same records at any time.
@@ -75,11 +84,11 @@ def make_prompts(kind: str, num: int, seed: int = 0) -> list[Record]:
     if kind not in KINDS:
         raise ValueError(f"kind={kind!r} is not one of {', '.join(KINDS)}")
     rng = random.Random(f"{kind}-{seed}")
-    tags = TAGS_OF_KIND[kind]
+    tags = TAGS_OF_KIND[kind] if tags is None else tags
     used: set[str] = set()
     records = []
     for index in range(num):
-        tag, motion = tags[index % len(tags)], MOTIONS[index // len(tags) % len(MOTIONS)]
+        tag, motion = tags[index % len(tags)], motions[index // len(tags) % len(motions)]
         spec, prompt = _draw(rng, kind, tag, motion=motion if tag == "motion" else None, used=used)
         used.add(_letters(prompt.text))
         records.append(Record(id=index, kind=kind, prompt=prompt, spec=spec))

@@ -95,7 +95,9 @@ def run(config: RunConfig) -> dict[str, Report]:
     settings = settings_of(config, model)
     model.settings_for(settings, image=None)  # refuses what is no setting
     with locked(lock_beside(config.out), what=f"--out {config.out} is filled", remedy="wait for it, or choose another"):
-        _claim_folder(config, settings, model_hash=model_hash(model.files))
+        made_by = {"model": config.model, "model_hash": model_hash(model.files), "num": config.num, "seed": config.seed}
+        eight_bits = {"weights": config.weights} if config.weights else {}
+        claim_folder(config.out, {**made_by, "settings": dict(settings), **eight_bits})
         generator = PipelineGenerator(model.load([]), seed=config.seed, settings=settings)
         return _reports(config, generator, kinds, model=model.kind)
 
@@ -214,16 +216,14 @@ def _batches(records: Sequence[Record], size: int) -> list[Sequence[Record]]:
     return [records[first : first + size] for first in range(0, len(records), size)]
 
 
-def _claim_folder(config: RunConfig, settings: Mapping[str, Any], *, model_hash: str) -> None:
-    """Writes what makes the clips of `out`; `ValueError` if clips made otherwise are there already."""
-    makes: dict[str, Any] = {"model": config.model, "model_hash": model_hash, "num": config.num, "seed": config.seed}
-    makes |= {"settings": dict(settings), **({"weights": config.weights} if config.weights else {})}
-    path = config.out / "run.json"
+def claim_folder(out: Path, makes: Mapping[str, Any]) -> None:
+    """Writes what makes the clips of a folder; `ValueError` if clips made otherwise are there already."""
+    path = out / "run.json"
     if path.is_file():
-        before = read_object(path, finite=False, remedy=f"it says what {config.out} holds; choose another --out")
+        before = read_object(path, finite=False, remedy=f"it says what {out} holds; choose another --out")
         differ = [
             f"{name} was {before.get(name)!r}, is {makes[name]!r}" for name in makes if before.get(name) != makes[name]
         ]
         if differ:
-            raise ValueError(f"{config.out} holds clips of another run ({'; '.join(differ)}): choose another --out")
-    write_json(path, makes)
+            raise ValueError(f"{out} holds clips of another run ({'; '.join(differ)}): choose another --out")
+    write_json(path, dict(makes))

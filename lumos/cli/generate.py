@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from lumos.cli.generation.options import add_options, refuse_options, settings_of, take_resolution
+from lumos.cli.generation.options import add_options, refuse_options, settings_of, take_clip, take_resolution
 from lumos.cli.generation.picture_address import fetched
 from lumos.cli.generation.request import (
     check_picture,
@@ -36,6 +36,7 @@ def add_command(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Make what the prompts ask for; print path, seed and time of each output."""
     take_resolution(options)
+    take_clip(options)
     settings = settings_of(options)
     record = read_request(options.from_json) if options.from_json else None
     if record is not None:
@@ -78,7 +79,14 @@ def _run(
     image = recipe.settings_for(recipe.given, image=None).num_output_frames == 1
     outputs = outputs_of(options, prompts, image=image)
     jobs = [
-        Job(name=output.name, prompt=one.text, image=one.image, negative_prompt=one.negative, seed=one.seed)
+        Job(
+            name=output.name,
+            prompt=one.text,
+            then=one.then,
+            image=one.image,
+            negative_prompt=one.negative,
+            seed=one.seed,
+        )
         for one, output in zip(prompts, outputs, strict=True)
     ]
     folder = PlainFolder(outputs[0].parent)

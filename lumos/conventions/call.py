@@ -10,13 +10,13 @@ from torch import Tensor
 
 from lumos.conventions.output import OUTPUT_TYPES, OutputType, PipelineOutput
 from lumos.conventions.words import OF_A_CALL, refuse_words
-from lumos.media.inputs import ImageInput
 from xllmx.argument_types import check_type
 from xllmx.setting import SettingError, suggestion, whole_number
 
 P = ParamSpec("P")
 Output = TypeVar("Output", bound=PipelineOutput)
 Item = TypeVar("Item")
+Picture = TypeVar("Picture")
 
 OnStepEnd = Callable[[Any, int, Any, dict[str, Tensor]], Mapping[str, Tensor] | None]
 """`(pipeline, step, timestep, {"latents": tensor})`; what it returns goes on in place of what it was given."""
@@ -56,8 +56,8 @@ class CallWords:
         return cls(num_per_prompt=_num_per_prompt(numbers), **words), others
 
     def repeated(
-        self, given: tuple[list[str], list[ImageInput | None], list[str | None]]
-    ) -> tuple[list[str], list[ImageInput | None], list[str | None]]:
+        self, given: tuple[list[Item], list[Picture], list[str | None]]
+    ) -> tuple[list[Item], list[Picture], list[str | None]]:
         """Return prompts, images and negative prompts, each as often as outputs are wanted of it: a a b b.
 
         Output i of prompt p is clip p * n + i, so that seeds count through the outputs of a prompt first.

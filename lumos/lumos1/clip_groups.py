@@ -1,9 +1,10 @@
 """The clips of one call through the model: those of the same size together, one group after the other."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 
+import numpy as np
 import torch
 from jaxtyping import Int
 from torch import Tensor
@@ -29,11 +30,15 @@ class ClipAsked:
     negative_ids: Tensor | None
     """Of the text that guidance leads away from."""
     given: Tensor | None
-    """Codes [1, H, W] of the first frame."""
+    """Codes [G, H, W] of the first frames."""
     seed: int
     """What draws its noise."""
     settings: Settings
     """How it is made."""
+    changes: Mapping[int, Tensor] = field(default_factory=dict)
+    """Latent frame -> the prompt's ids from there on, where it changes."""
+    frames: np.ndarray | None = None
+    """The frames [F, Hpx, Wpx, 3] of a clip that is gone on from; None of a picture, which comes back decoded."""
 
     @property
     def group(self) -> tuple[Settings, bool, bool]:
@@ -94,8 +99,8 @@ def num_steps(clips: Sequence[ClipAsked]) -> int:
     """Return how many refinements the groups of a call take, frame after frame; adaptively it may be fewer."""
     total = 0
     for group in _groups(clips):
-        sampler, is_given = group[0].settings.sampler, group[0].given is not None
-        later = group[0].settings.num_latent_frames - int(is_given) - 1
+        settings = group[0].settings
+        sampler, later = settings.sampler, settings.num_latent_frames - settings.num_given - 1
         total += sampler.steps_of(first=True) + later * sampler.steps_of(first=False)
     return total
 
@@ -121,7 +126,19 @@ def request_of(group: Sequence[ClipAsked]) -> ClipRequest:
         sampler=settings.sampler,
         noise=[GeneratorNoise(clip.seed) for clip in group],
         given=torch.stack(given) if given else None,
+        window_frames=settings.window_frames,
+        changes=_changes_of(group),
     )
+
+
+def _changes_of(group: Sequence[ClipAsked]) -> dict[int, list[Tensor]]:
+    """Return latent frame -> the prompt of every clip from there on, where that of one changes."""
+    in_force = [clip.prompt_ids for clip in group]
+    changes = {}
+    for frame in sorted({frame for clip in group for frame in clip.changes}):
+        in_force = [clip.changes.get(frame, ids) for clip, ids in zip(group, in_force, strict=True)]
+        changes[frame] = in_force
+    return changes
 
 
 def _changed(step_end: StepEnd, step: Step, codes: Int[Tensor, "B H W"], *, num_codes: int) -> Int[Tensor, "B H W"]:

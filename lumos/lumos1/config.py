@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, Literal, get_type_hints
 
 from huggingface_hub.errors import StrictDataclassError
 from transformers import PretrainedConfig
@@ -213,6 +213,11 @@ class SamplerConfig:
     goes without the branch without text. None runs it always."""
     later_steps: Annotated[float, Range(0, 1, above=True)] | None = None
     """Refinements of each frame after the first generated one, as a share of num_steps; None: as many."""
+    history_frames: Annotated[int, COUNT] | Literal["all"] | None = None
+    """Latent frames that a clip longer than the model's own goes on from, again and again: a window as long as those
+    clips moves over it (README 10.8). None or `all`: every frame looks back at all before it, as released."""
+    history_positions: Literal["window", "clip"] = "window"
+    """Where positions count from in a window: its own beginning, or that of the clip, as released."""
 
     def steps_of(self, *, first: bool) -> int:
         """Refinements of the first generated frame, or of a later one."""

@@ -7,7 +7,7 @@ output.frames[0][0].save("first.png")
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,20 +17,25 @@ from PIL import Image
 from torch import Tensor
 
 from lumos.conventions.call import CallWords, StepEnd, with_return_dict
-from lumos.conventions.output import Frames, OutputType, PipelineOutput, check_one_size, in_form, together_in_form
+from lumos.conventions.output import Frames, OutputType, check_one_size, in_form, together_in_form
 from lumos.conventions.pipeline import PipelineWords, loading_dtype
+from lumos.conventions.script import Prompts, Script, TimedPrompt, scripts_of
 from lumos.hub.models import DEFAULT_MODEL, ModelFiles, resolve
 from lumos.lumos1.clip_groups import ClipAsked, generate_groups, num_steps, request_of
 from lumos.lumos1.frame_stream import LumosStream
+from lumos.lumos1.going_on import coded_part, first_of, in_form_behind, new_part
 from lumos.lumos1.model.model_folder import write_model_folder
 from lumos.lumos1.model.modeling import LumosForCausalLM
-from lumos.lumos1.model.placement import check_placement, place
+from lumos.lumos1.model.placement import check_placement, place, put
+from lumos.lumos1.output import LumosOutput
+from lumos.lumos1.prompt_changes import latent_changes
 from lumos.lumos1.prompt_ids import prompt_ids
 from lumos.lumos1.sampling.decode import finished_frames
 from lumos.lumos1.sampling.request import OnFrame
 from lumos.lumos1.sampling.settings import Settings, settings_for
-from lumos.lumos1.sequence import num_frames_of
+from lumos.media.clip_pixels import ClipInput
 from lumos.media.crop import crop_to_bucket
+from lumos.media.first_frames import FirstFrames, first_frames_of
 from lumos.media.frames import to_tensor
 from lumos.media.inputs import ImageInput, choose_device, choose_dtype, choose_seeds, pixels_of, together
 from lumos.tokenizer.answers import check_codebook
@@ -49,16 +54,6 @@ _SMALLER = (
     "--weights int8) or offload=True (--offload)"
 )
 """What to do where sampling takes more memory than there is."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class LumosOutput(PipelineOutput):
-    """What a call made, one entry a clip in every list."""
-
-    codes: list[Tensor]
-    """Visual codes of each clip, int64 [T, H, W], on the CPU."""
-    settings: list[Settings]
-    """The settings each clip was made with (pictures of other shapes give other sizes)."""
 
 
 class LumosPipeline(PipelineWords):
@@ -89,8 +84,6 @@ class LumosPipeline(PipelineWords):
         """What placed the blocks where they cannot be moved from."""
         self.on_refinement: Callable[[int, int], object] | None = None
         """Called after each refinement as `OnRefinement` is, for who shows how far it is; its answer is let be."""
-        self._has_video = False
-        """Whether the visual tokenizer was found to decode video."""
         self.vocab = agreed_vocabulary(model.vocab, text.vocab)
         model.vocab = self.vocab
 
@@ -154,9 +147,10 @@ class LumosPipeline(PipelineWords):
     @torch.inference_mode()
     def __call__(
         self,
-        prompt: str | Sequence[str],
+        prompt: Prompts,
         *,
-        image: ImageInput | Sequence[ImageInput | None] | None = None,
+        image: ImageInput | Sequence[ImageInput | ClipInput | None] | None = None,
+        given: ClipInput | str | Path | None = None,
         negative_prompt: str | Sequence[str | None] | None = None,
         num_frames: int | None = None,
         duration: int | None = None,
@@ -177,8 +171,10 @@ class LumosPipeline(PipelineWords):
         guidance 15 (images 448x256, 16), history mask ratio 0.7. One prompt, or one image, is repeated for several.
 
         Args:
-            prompt: a text, or one a clip.
-            image: the first frame, for image-to-video: cropped to the nearest size of the model, or to width x height.
+            prompt: a text, or one a clip. One that changes: [(0, text), (frame, text), ...].
+            image: the first frame, cropped to the model's nearest size, or to width x height; or a clip, as `given`.
+            given: a clip to go on from, a video file or frames, of the size and rate that is made. Its frames come
+                first, as they are; num_frames counts them (`lumos.lumos1.going_on`).
             negative_prompt: text the guidance leads away from; without it, the branch without text, as released.
             num_frames: exactly so many frames come back; 1 makes an image. None: fps * duration are named in the
                 prompt, and all that are decoded come back (25 for 24, as released).
@@ -192,7 +188,7 @@ class LumosPipeline(PipelineWords):
             generator: draws the seeds; one, or one a clip.
             seed: of the first clip, the next ones count on; or one a clip. None: from the operating system.
             callback: called with each finished latent frame, `(index, codes [B, H, W])`.
-            **sampler: other fields of `SamplerConfig`, and diffusers' words of a call (`lumos.conventions.call`).
+            **sampler: `seconds`, fields of `SamplerConfig`, diffusers' words of a call (`lumos.conventions.call`).
 
         Raises:
             ValueError: a value outside its rule, a prompt too long for the model, a picture that is none.
@@ -200,12 +196,13 @@ class LumosPipeline(PipelineWords):
         words, sampler = CallWords.taken_from(sampler)
         size = {"num_frames": num_frames, "duration": duration, "fps": fps, "width": width, "height": height}
         steps = {"num_inference_steps": num_inference_steps, "guidance_scale": guidance_scale}
-        given = {**size, **steps, "mask_history_ratio": mask_history_ratio, **sampler}
-        prompts, images, negatives = words.repeated(together(prompt, image, negative_prompt))
-        seeds = choose_seeds(len(prompts), seed=seed, generator=generator)
+        settings = {**size, **steps, "mask_history_ratio": mask_history_ratio, **sampler}
+        asked = together(scripts_of(prompt), first_of(image, given), negative_prompt)
+        scripts, images, negatives = words.repeated(asked)
+        seeds = choose_seeds(len(scripts), seed=seed, generator=generator)
         clips = [
-            self._clip(index, prompts[index], images[index], negatives[index], seed=seeds[index], given=given)
-            for index in range(len(prompts))
+            self._clip(index, scripts[index], images[index], negatives[index], seed=seeds[index], given=settings)
+            for index in range(len(scripts))
         ]
         sizes = [(one.settings.num_output_frames, one.settings.width, one.settings.height) for one in clips]
         check_one_size(sizes, words.output_type)
@@ -222,9 +219,10 @@ class LumosPipeline(PipelineWords):
     @checked_types
     def stream(
         self,
-        prompt: str,
+        prompt: str | TimedPrompt,
         *,
         image: ImageInput | None = None,
+        given: ClipInput | str | Path | None = None,
         negative_prompt: str | None = None,
         seed: int | None = None,
         generator: torch.Generator | None = None,
@@ -244,10 +242,12 @@ class LumosPipeline(PipelineWords):
             rule = "model and visual tokenizer on the device at once, and enable_model_cpu_offload was called"
             raise ValueError(f"streaming needs {rule}; load the pipeline again without it")
         chosen = choose_seeds(1, seed=seed, generator=generator)[0]
-        clip = self._clip(0, prompt, image, negative_prompt, seed=chosen, given=settings)
+        script, first = scripts_of(prompt)[0], first_of(image, given)
+        clip = self._clip(0, script, first, negative_prompt, seed=chosen, given=settings)
         finished = finished_frames(self.model, request_of([clip]), on_refinement=self._tell, graphs=self.cuda_graphs)
         decode = self.visual.stream(window=decode_window)
-        return LumosStream(finished, decode, settings=clip.settings, seed=chosen, callback=callback)
+        how: dict[str, Any] = {"seed": chosen, "frames": clip.frames, "callback": callback}
+        return LumosStream(finished, decode, settings=clip.settings, **how)
 
     def _sample(
         self, clips: Sequence[ClipAsked], step_end: StepEnd, *, on_frame: OnFrame | None
@@ -266,8 +266,14 @@ class LumosPipeline(PipelineWords):
         """The frames of all clips in a form; those of a clip that was interrupted may be none."""
         if output_type == "latent":
             return together_in_form(codes, output_type)
-        videos = (self._pixels(grid, clip.settings) for grid, clip in zip(codes, clips, strict=True))
-        return together_in_form([in_form(video, output_type) for video in videos], output_type)
+        each = [self._frames(grid, clip, output_type) for grid, clip in zip(codes, clips, strict=True)]
+        return together_in_form(each, output_type)
+
+    def _frames(self, codes: Tensor, clip: ClipAsked, output_type: OutputType) -> Frames:
+        """The frames of one clip, behind those that it goes on from."""
+        if clip.frames is None or not len(codes):
+            return in_form(self._pixels(codes, clip.settings), output_type)
+        return in_form_behind(clip.frames, new_part(self._pixels(codes, None), clip.settings), output_type)
 
     def _pixels(self, codes: Tensor, settings: Settings | None) -> Tensor:
         """Pixels [3, F, Hpx, Wpx] in about [-1, 1]."""
@@ -283,41 +289,34 @@ class LumosPipeline(PipelineWords):
 
     def encode_image(self, image: ImageInput, size: tuple[int, int]) -> Int[Tensor, "1 H W"]:
         """The codes of a picture cropped to `size` (width, height), as one latent frame."""
-        pixels = to_tensor(crop_to_bucket(pixels_of(image)[None], size))[None]
+        return self._codes(to_tensor(crop_to_bucket(pixels_of(image)[None], size))[None])
+
+    def _codes(self, pixels: Tensor) -> Tensor:
         with self._at_work(self.visual):
             codes = self.visual.encode(pixels.to(self.device))[0]
         check_codebook(codes, self.vocab.num_codes)
         return codes
 
-    def settings_for(self, given: Mapping[str, Any], *, image: ImageInput | None = None) -> Settings:
+    def settings_for(self, given: Mapping[str, Any], *, image: ImageInput | ClipInput | None = None) -> Settings:
         """The settings a call with these would have; ValueError if it would be refused.
 
-        A first frame sets the size, the nearest of the model's, unless width or height is given.
+        A first frame or clip sets the size, the nearest of the model's, unless width or height is given.
         """
-        settings = settings_for(self.defaults, given, image=image)
-        settings.check(self.vocab)
+        (settings := settings_for(self.defaults, given, image=image)).check(self.vocab)
         return settings
 
-    def check(self, prompt: str, settings: Settings) -> None:
+    def check(self, prompt: str | TimedPrompt, settings: Settings) -> None:
         """Raises ValueError if a call with this prompt and these settings would be refused, or the model has no video.
 
         Whether the visual tokenizer decodes video is tried once: one of images alone is found before time is spent.
         """
         settings.check(self.vocab)
-        self.prompt_ids(prompt, settings)
-        if settings.num_latent_frames > 1 and not self._has_video:
-            self._require_video(settings)
-
-    def _require_video(self, settings: Settings) -> None:
-        codes = torch.zeros((1, 2, *settings.grid), dtype=torch.long, device=self.device)
-        try:
+        for script in scripts_of(prompt):
+            for text in (script.text, *latent_changes(script, settings).values()):
+                self.prompt_ids(text, settings)
+        if settings.num_latent_frames > 1:
             with self._at_work(self.visual):
-                self.visual.decode(codes)
-        except ValueError as error:
-            name = self.files.visual_tokenizer if self.files else "of this model"
-            rule = f"2 latent frames are {num_frames_of(2)} frames ({error}); choose a --model that can"
-            raise ValueError(f"the visual tokenizer {name} cannot do video: {rule}") from error
-        self._has_video = True
+                self.visual.check_video(settings.grid)
 
     def prompt_ids(self, prompt: str, settings: Settings) -> Int[Tensor, " L"]:
         """The ids of a prompt, from `<s>` up to the separator; ValueError when the sequence outgrows the model."""
@@ -331,24 +330,33 @@ class LumosPipeline(PipelineWords):
     def _clip(
         self,
         index: int,
-        prompt: str,
-        image: ImageInput | None,
+        script: Script,
+        image: ImageInput | ClipInput | None,
         negative: str | None,
         *,
         seed: int,
         given: dict[str, Any],
     ) -> ClipAsked:
         """One clip, checked and coded."""
-        image = None if image is None else pixels_of(image)
-        settings = self.settings_for(given, image=image)
+        first = None if image is None else first_frames_of(image)
+        settings = self.settings_for(given, image=first)
+        ids = {at: self.prompt_ids(text, settings) for at, text in latent_changes(script, settings).items()}
         return ClipAsked(
             index=index,
-            prompt_ids=self.prompt_ids(prompt, settings),
+            prompt_ids=self.prompt_ids(script.text, settings),
             negative_ids=None if negative is None else self._ids(negative, settings),
-            given=None if image is None else self.encode_image(image, (settings.width, settings.height)),
+            given=None if first is None else self._encode(first, settings),
             seed=seed,
             settings=settings,
+            changes=ids,
+            frames=first.pixels if first is not None and first.is_clip else None,
         )
+
+    def _encode(self, first: FirstFrames, settings: Settings) -> Tensor:
+        """The codes [G, H, W] of a picture, or of the end of a clip."""
+        if first.is_clip:
+            return self._codes(coded_part(first.pixels, settings))
+        return self.encode_image(first.pixels[0], (settings.width, settings.height))
 
     @contextmanager
     def _at_work(self, part: LumosForCausalLM | VisualTokenizer) -> Iterator[None]:
@@ -357,10 +365,10 @@ class LumosPipeline(PipelineWords):
             yield
             return
         try:
-            _put(part, self._in_turn)
+            put(part, self._in_turn)
             yield
         finally:
-            _put(part, torch.device("cpu"))
+            put(part, torch.device("cpu"))
             if torch.cuda.is_initialized():
                 torch.cuda.empty_cache()
 
@@ -373,7 +381,7 @@ class LumosPipeline(PipelineWords):
         self._check_whole("enable_model_cpu_offload")
         self.visual, self._in_turn = self.visual.loaded_on(device), device
         for part in (self.model, self.visual):
-            _put(part, torch.device("cpu"))
+            put(part, torch.device("cpu"))
 
     def _merge_lora(self, folder: Path) -> None:
         self._check_whole("load_lora_weights", " with lora=FOLDER")
@@ -390,9 +398,3 @@ class LumosPipeline(PipelineWords):
     def _write(self, folder: Path) -> None:
         assert self.files is not None
         write_model_folder(self.model, folder, self.files, shared=True)
-
-
-def _put(part: LumosForCausalLM | VisualTokenizer, device: torch.device) -> None:
-    """Move a part; its tensors stay ordinary ones, which `torch.inference_mode` would not have."""
-    with torch.inference_mode(False):
-        part.to(device)  # type: ignore[arg-type]  # transformers' wrapper hides nn.Module.to

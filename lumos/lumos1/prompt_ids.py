@@ -18,16 +18,18 @@ def prompt_ids(text: TextTokenizer, prompt: str, settings: Settings, *, config: 
     """
     known = prompt.encode("utf-8", "replace").decode("utf-8").strip()  # a lone surrogate is no text
     ids = text.prompt_ids(
-        known, width=settings.width, height=settings.height, num_frames=settings.num_frames, fps=settings.fps
+        known, width=settings.width, height=settings.height, num_frames=settings.prompt_frames, fps=settings.fps
     )
     if ids and not 0 <= min(ids) <= max(ids) < config.vocabulary.size:
         raise ValueError(
             f"the text tokenizer makes id {max(ids)}, but the model knows ids 0..{config.vocabulary.size - 1}; use the "
             "tokenizer of this model"
         )
-    answer = sequence_length(0, (settings.num_latent_frames, *settings.grid))
+    answer = sequence_length(0, (settings.num_in_positions, *settings.grid))
     longest = config.max_position_embeddings
     if len(ids) + answer > longest:
         rule = f"this model takes {longest} tokens, of which the frames need {answer}"
-        raise ValueError(f"the prompt has {len(ids)} tokens; {rule}; shorten it, or ask for fewer or smaller frames")
+        windows = ", or for windows: history_frames=1" if settings.num_latent_frames > 1 and not settings.window else ""
+        fewer = f"ask for fewer or smaller frames{windows}"
+        raise ValueError(f"the prompt has {len(ids)} tokens; {rule}; shorten it, or {fewer}")
     return torch.tensor(ids, dtype=torch.long)

@@ -4,7 +4,7 @@ import operator
 import secrets
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from lumos.media.pictures import picture_pixels
 from lumos.media.reading import media_errors, read_image
 from xllmx.setting import SettingError
 
+Text, Picture = TypeVar("Text"), TypeVar("Picture")
 ImageInput = Image.Image | np.ndarray | Tensor | str | Path
 """A picture: Pillow's, uint8 or [0, 1] pixels [H, W, 3], or a file."""
 
@@ -69,10 +70,10 @@ def choose_dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch
 
 
 def together(
-    prompt: str | Sequence[str],
-    image: ImageInput | Sequence[ImageInput | None] | None,
+    prompt: Text | Sequence[Text],
+    image: Picture | Sequence[Picture | None] | None,
     negative: str | Sequence[str | None] | None,
-) -> tuple[list[str], list[ImageInput | None], list[str | None]]:
+) -> tuple[list[Text], list[Picture | None], list[str | None]]:
     """Prompts, images and negative prompts of equal number; a single one is repeated. ValueError if they differ."""
     lists: dict[str, list[Any]] = {
         name: list(value) if isinstance(value, list | tuple) else [value]
@@ -83,9 +84,9 @@ def together(
         if len(values) not in (1, number):
             raise ValueError(f"{name} has {len(values)} entries where there are {number} clips; give one, or {number}")
     prompts, images, negatives = (values * number if len(values) == 1 else values for values in lists.values())
-    for text in [*prompts, *(text for text in negatives if text is not None)]:
-        if not isinstance(text, str):
-            raise ValueError(f"the prompt {text!r} is no text; give a string, or a list of strings")
+    for text in negatives:
+        if text is not None and not isinstance(text, str):
+            raise ValueError(f"the negative prompt {text!r} is no text; give a string, or a list of strings")
     return prompts, images, negatives
 
 

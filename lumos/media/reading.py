@@ -22,6 +22,7 @@ from lumos.media.frames import (
     MISSING,
     SIZE_CHANGES,
     SLOW_SOURCE,
+    TOO_LONG,
     TOO_SHORT,
     UNDECODABLE,
     UNREADABLE,
@@ -38,7 +39,8 @@ from xllmx.argument_types import checked_types
 from xllmx.files import WriteError
 from xllmx.store.access import StoreError
 
-_VIDEO_SUFFIXES = {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".flv", ".mpg", ".mpeg", ".ts", ".wmv", ".ogv"}
+VIDEO_SUFFIXES = {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".flv", ".mpg", ".mpeg", ".ts", ".wmv", ".ogv"}
+"""How files end that are taken for videos where a picture could stand too."""
 _NO_SUCH_NAME = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP}
 
 
@@ -51,7 +53,7 @@ def read_image(path: str | Path) -> UInt8[np.ndarray, "H W 3"]:
             with Image.open(path) as image:
                 return picture_pixels(image)
         except UnidentifiedImageError as error:
-            if Path(path).suffix.lower() not in _VIDEO_SUFFIXES:
+            if Path(path).suffix.lower() not in VIDEO_SUFFIXES:
                 raise
             first = f"ffmpeg -i {shlex.quote(str(path))} -frames:v 1 {shlex.quote(str(Path(path).with_suffix('.png')))}"
             raise MediaError(
@@ -92,6 +94,33 @@ def read_clip(
                 shape = pixels.shape
                 frames.append(pixels if size is None else crop_to_bucket(pixels[None], size)[0])
             return np.stack(frames)
+
+
+def read_frames(path: str | Path, *, most: int) -> UInt8[np.ndarray, "F H W 3"]:
+    """All frames of a video. Raises `MediaError`, also for more than `most` frames and for damaged ones."""
+    with media_errors(path):
+        require_file(path)
+        with Video(path) as video:
+            frames: list[np.ndarray] = []
+            for pixels in _pixels(video, video.from_start(), path, size=None):
+                if len(frames) == most:
+                    raise MediaError(path, TOO_LONG, f"more than {most} frames")
+                if frames and pixels.shape != frames[0].shape:
+                    raise MediaError(path, SIZE_CHANGES, f"at frame {len(frames)} of the clip")
+                frames.append(pixels)
+            if not frames:
+                raise MediaError(path, UNDECODABLE, "it has no frames")
+            return np.stack(frames)
+
+
+def first_shown(path: str | Path) -> tuple[UInt8[np.ndarray, "H W 3"], Fraction | None]:
+    """The first frame of a video, and its frames a second, if it says so. Raises `MediaError`."""
+    with media_errors(path):
+        require_file(path)
+        with Video(path) as video:
+            for pixels in _pixels(video, islice(video.from_start(), 1), path, size=None):
+                return pixels, video.rate
+            raise MediaError(path, UNDECODABLE, "it has no frames")
 
 
 def _pixels(

@@ -45,6 +45,8 @@ class VisualTokenizer:
         self._source = source
         self._carries_state: bool | None = None
         """Whether the decoder's state can be carried; None: not looked at yet."""
+        self._has_video = False
+        """Whether it was found to decode video."""
 
     @classmethod
     @checked_types
@@ -119,6 +121,18 @@ class VisualTokenizer:
             new_frames = self.temporal_factor * (stop - start) - (3 if start == 0 else 0)
             pieces.append(piece[:, :, piece.shape[2] - new_frames :])
         return torch.cat(pieces, dim=2)
+
+    def check_video(self, grid: tuple[int, int]) -> None:
+        """Raise ValueError where it cannot decode video; tried once, on codes of zero in H rows and W columns."""
+        if self._has_video:
+            return
+        try:
+            self.decode(torch.zeros((1, 2, *grid), dtype=torch.long))
+        except ValueError as error:
+            frames = 1 + self.temporal_factor
+            rule = f"2 latent frames are {frames} frames ({error}); choose a --model that can"
+            raise ValueError(f"the visual tokenizer {self._source} cannot do video: {rule}") from error
+        self._has_video = True
 
     @property
     def carries_state(self) -> bool:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lumos.cli.jobs.outputs import FORMATS
+from lumos.cli.jobs.prompts import CLIP_SUFFIXES
 from lumos.cli.machine_options import add_machines
 from lumos.cli.models.door import KINDS
 from lumos.cli.models.kind import ModelKind
@@ -39,12 +40,16 @@ _LUMOS1_SETTINGS: Mapping[str, tuple[Any, str]] = {
     "entropy_bound": (float, "keep the surest codes of together at most this entropy at once, if --steps keeps fewer"),
     "guidance_tolerance": (float, "end a frame's guidance once it moves its codes by at most so many nats on average"),
     "later_steps": (float, "refinements of later frames, as a share of --steps"),
+    "seconds": (float, "the whole length, in place of --num-frames: of --extend with the clip that is there"),
+    "history_positions": (str, "where positions count from in a clip of windows: window or clip"),
 }
 _LUMOS1_FLAGS: Mapping[str, str] = {
     "mask_given_frames": "hide parts of the given picture from later frames",
     "random_history": "hide a random part of the history, not a fixed one",
 }
-SETTINGS = (*_SETTINGS, "num_frames", "num_inference_steps", *_LUMOS1_SETTINGS, "preset", "motion")
+SETTINGS = (
+    *_SETTINGS, "num_frames", "num_inference_steps", *_LUMOS1_SETTINGS, "history_frames", "preset", "motion"
+)  # fmt: skip
 """Options that are settings of a pipeline, beside flags."""
 
 
@@ -79,6 +84,27 @@ def take_resolution(options: argparse.Namespace) -> None:
         raise SettingError("resolution", "says width and height; leave --width and --height out")
     options.width, options.height = read_size(options.resolution, setting="resolution")
     options.resolution = None
+
+
+def take_clip(options: argparse.Namespace) -> None:
+    """Put the clip of --extend in the place of a picture: it is what the output begins with.
+
+    Raises:
+        ValueError: it is no video, is not there, or a picture is given too.
+    """
+    if options.extend is None:
+        return
+    if options.image:
+        raise ValueError("--extend and --image are both what the video begins with; leave one of them out")
+    path = options.extend
+    if not path.is_file():
+        what = "it is a folder" if path.is_dir() else "no such file"
+        raise ValueError(f"--extend {path}: {what}; give the video to go on from, an mp4 for example")
+    if path.suffix.lower() not in CLIP_SUFFIXES:
+        raise ValueError(
+            f"--extend {path}: it must end in one of {', '.join(CLIP_SUFFIXES)}; for a picture use --image"
+        )
+    options.image, options.extend = [str(path)], None
 
 
 def refuse_options(options: argparse.Namespace, kind: ModelKind) -> None:
@@ -152,6 +178,20 @@ def _add_lumos1(group: Any) -> list[argparse.Action]:
             metavar="FILE",
             help="first frame, a file or an https address; once, or for each prompt",
         ),
+        add("--extend", type=Path, metavar="FILE", help="a video to go on from, to the length of --seconds in all"),
+        add(
+            "--then",
+            action="append",
+            nargs=2,
+            metavar=("FRAME", "TEXT"),
+            help="the prompt from that frame on; again for more",
+        ),
+        add(
+            "--history-frames",
+            type=_history_frames,
+            metavar="N",
+            help="past the model's own length: latent frames that a window goes on from, again and again; or all",
+        ),
         add("--image-folder", type=Path, metavar="FOLDER", help="where the pictures a prompt file names lie"),
         *(
             add(f"--{name.replace('_', '-')}", type=kind, metavar="X", help=text)
@@ -176,6 +216,13 @@ def _add_lumina_video(group: Any) -> list[argparse.Action]:
         add("--keep-encoders", action="store_true", help=keep),
         add("--tiled", action="store_true", help="decode in tiles: less memory, slightly other pixels"),
     ]
+
+
+def _history_frames(text: str) -> int | str:
+    try:
+        return text if text == "all" else int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a whole number nor all") from None
 
 
 def _schedule(text: str) -> Any:

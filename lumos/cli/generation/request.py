@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lumos.cli.generation.options import DEFAULT_OUT
 from lumos.cli.jobs.outputs import FORMATS, format_of
-from lumos.cli.jobs.prompts import MOST_SEEDS, Prompt, distinct, name_of, read_prompts, text_of
+from lumos.cli.jobs.prompts import MOST_SEEDS, Prompt, changes_of, distinct, name_of, read_prompts, text_of
 from lumos.cli.models.kind import ModelKind
 from lumos.hub.bundled import bundled_model
 from lumos.hub.models import ckpts_root, read_json
@@ -24,7 +24,8 @@ _OTHER_FORMATS = ("avi", "bmp", "m4v", "mkv", "mov", "tif", "tiff", "webp")
 _FORMATS = f"{', '.join(f'.{name}' for name in FORMATS[:-1])} or .{FORMATS[-1]}"
 _RECORDED = {"prompt": str, "seed": int, "settings": dict, "model": str, "output": str, "dtype": str, "model_hash": str}
 _MAY_BE_RECORDED = {
-    "negative_prompt": str, "image": str, "image_hash": str, "lora": str, "weights": str, "tiled": bool, "scale": int
+    "negative_prompt": str, "then": list, "image": str, "image_hash": str, "lora": str, "weights": str, "tiled": bool,
+    "scale": int
 }  # fmt: skip
 
 
@@ -73,6 +74,7 @@ def take_record(options: argparse.Namespace, record: Mapping[str, Any]) -> None:
     if record.get("image"):
         options.image = options.image or [str(_recorded_file(record["image"], options, "--image FILE"))]
     options.prompt, options.negative_prompt = [record["prompt"]], record.get("negative_prompt")
+    options.then = options.then or record.get("then")
     options.seed = record["seed"] if options.seed is None else options.seed
     options.dtype = options.dtype or record["dtype"]
     options.weights = options.weights or record.get("weights")
@@ -172,19 +174,21 @@ def prompts_of(options: argparse.Namespace, kind: ModelKind) -> list[Prompt]:
     if options.prompt_file:
         prompts = read_prompts(options.prompt_file, images=options.image_folder)
     else:
-        prompts = [Prompt(text=text, name=name_of(text)) for text in options.prompt]
+        prompts = [_changing(Prompt(text=text, name=name_of(text)), options.then) for text in options.prompt]
     pictured = next((one for one in prompts if one.image is not None), None)
     if pictured is not None and "i2v" not in kind.tasks:
         rule = f"{kind.title} makes videos from text alone"
         raise ValueError(f"{options.prompt_file}: {pictured.name!r} names a picture, and {rule}; take another --model")
+    if any(one.then for one in prompts) and not kind.changes_prompts:
+        rule = f"{kind.title} makes a clip under one prompt"
+        raise ValueError(f"{options.prompt_file} has a prompt that changes, and {rule}; take another --model")
     images = options.image or []
     if len(images) not in (0, 1, len(prompts)):
         raise ValueError(f"--image is given {len(images)} times for {len(prompts)} prompts; give one, or one for each")
     given = [Path(image) for image in images * (len(prompts) if len(images) == 1 else 1)]
     asked = [
-        Prompt(
-            text=one.text,
-            name=one.name,
+        replace(
+            one,
             image=given[index] if given else one.image,
             negative=_negative(one.negative if options.negative_prompt is None else options.negative_prompt, kind),
             seed=one.seed if options.seed is None else options.seed + index * options.num,
@@ -192,6 +196,12 @@ def prompts_of(options: argparse.Namespace, kind: ModelKind) -> list[Prompt]:
         for index, one in enumerate(prompts)
     ]
     return distinct(variant for one in asked for variant in _variants(one, options))
+
+
+def _changing(one: Prompt, then: Sequence[Sequence[Any]] | None) -> Prompt:
+    """Return the prompt with the texts that follow it: [frame, text] of --then, or of a record."""
+    changes = [(int(at) if isinstance(at, str) and at.strip().isdigit() else at, text) for at, text in then or []]
+    return replace(one, then=changes_of(one.text, changes, "--then"))
 
 
 def _variants(one: Prompt, options: argparse.Namespace) -> Iterator[Prompt]:
@@ -233,6 +243,8 @@ def _check_words(options: argparse.Namespace) -> None:
         raise ValueError("--prompt and --prompt-file are both given; leave one of them out")
     if not options.prompt and not options.prompt_file:
         raise ValueError("say what to make: --prompt TEXT (again for more), or --prompt-file FILE")
+    if options.then and options.prompt_file:
+        raise ValueError('--then is for --prompt; in the list of --prompt-file each entry may have its own "then"')
     if options.image_folder and not options.prompt_file:
         raise ValueError("--image-folder is for the pictures a --prompt-file names; give one, or --image FILE")
     for image in options.image or []:

@@ -1,4 +1,4 @@
-"""The picture that a video begins with, kept beside the record that names it: both go wherever their folder goes.
+"""The picture or the clip that a video begins with, kept beside the record: both go wherever their folder goes.
 
 clip.mp4
 clip.mp4.json                  "image": "picture-3f0c9a1e4711.png", "image_hash": "3f0c9a1e4711..."
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lumos.cli.jobs.outputs import move
-from lumos.cli.jobs.prompts import IMAGE_SUFFIXES
+from lumos.cli.jobs.prompts import CLIP_SUFFIXES, IMAGE_SUFFIXES
 from lumos.hub.hashes import sha256_of
 
 _DIGITS = 12
@@ -21,7 +21,10 @@ def picture_entries(image: Path) -> dict[str, str]:
     """Return what a record says of a picture: the name of the copy beside it, and the hash of its bytes."""
     digest = sha256_of(image)
     suffix = image.suffix.lower()
-    return {"image": f"picture-{digest[:_DIGITS]}{suffix if suffix in IMAGE_SUFFIXES else ''}", "image_hash": digest}
+    return {
+        "image": f"picture-{digest[:_DIGITS]}{suffix if suffix in (*IMAGE_SUFFIXES, *CLIP_SUFFIXES) else ''}",
+        "image_hash": digest,
+    }
 
 
 def keep_picture(image: Path, entries: Mapping[str, Any], *, beside: Path, staging: Path) -> None:

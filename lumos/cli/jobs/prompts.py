@@ -6,6 +6,7 @@ t2v.json         {"name.mp4": caption}
 i2v.json         {"image file": caption}
 i2v_list.json    [{"image_name": ..., "prompt_en": ..., "prompt_en_qwen32b_vl": ...}], as VBench-I2V has it
 list.json        ["prompt", {"prompt": ..., "image": ..., "seed": ..., "name": ..., "negative_prompt": ...}]
+                 "image" may be a video to go on from; "then": [[8, "what is to be seen from frame 8 on"], ...]
 """
 
 import re
@@ -14,11 +15,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lumos.conventions.script import Script
 from xllmx.safe.inside import listed_file
 from xllmx.safe.json_text import filled_lines, json_lines, parse_json, read_text, unwritable
 from xllmx.setting import suggestion
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+CLIP_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi")
+"""Of videos that are gone on from."""
 OUTPUT_SUFFIXES = (".mp4", ".webm", ".gif", ".png")
 MOST_SEEDS = 2**63
 """Seeds are below it."""
@@ -31,7 +35,7 @@ _REWRITTEN = ("prompt_rewrite", "prompt_en_")
 _RELEASED = {"prompt_en": "prompt", "image_name": "image"}
 """Key of the released image-to-video lists -> what it is called here."""
 _TEXTS = ("prompt", "name", "image", "negative_prompt")
-_KEYS = (*_TEXTS, "seed")
+_KEYS = (*_TEXTS, "seed", "then")
 _LET_BE = ("tag", "include", "exclude", "id", "dimension", "image_type", "auxiliary_info")
 """Keys of the released lists that say nothing here."""
 
@@ -49,8 +53,10 @@ class Prompt:
     """What the model sees."""
     name: str
     """Name of its output, without a suffix and without folders."""
+    then: list[list[Any]] | None = None
+    """[[frame, the text from there on], ...] (`lumos.conventions.script`)."""
     image: Path | None = None
-    """First frame, for image-to-video."""
+    """First frame, for image-to-video, or a video to go on from."""
     negative: str | None = None
     """What to stay away from."""
     seed: int | None = None
@@ -136,15 +142,37 @@ def _prompt_of_object(entry: Mapping[str, Any], where: str, folders: list[Path],
     prompt, seed = entry.get("prompt"), entry.get("seed")
     if seed is not None and (not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < MOST_SEEDS):
         raise ValueError(f"{where}: seed is {_shown(seed)}; it must be a whole number from 0 to {MOST_SEEDS - 1}")
+    text = text_of((prompt if short else None) or rewritten or prompt, where)
     own_name = _file_name if is_released else name_of
     return Prompt(
-        text=text_of((prompt if short else None) or rewritten or prompt, where),
+        text=text,
+        then=changes_of(text, entry.get("then"), where),
         name=_stem(entry["name"]) if entry.get("name") else own_name(prompt or rewritten or ""),
         image=_find(entry["image"], where, folders) if entry.get("image") else None,
         negative=entry.get("negative_prompt"),
         seed=seed,
         about={key: value for key, value in entry.items() if key not in rewrites},
     )
+
+
+def changes_of(text: str, changes: Any, where: str) -> list[list[Any]] | None:
+    """Return what a prompt changes to, [[frame, text], ...]; None where it does not.
+
+    Raises:
+        ValueError: it is no list of [frame, text] in order; says `where`.
+    """
+    if not changes:
+        return None
+    pairs = changes if isinstance(changes, list | tuple) else [changes]
+    if not all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in pairs):
+        raise ValueError(f'{where}: then is {_shown(changes)}; give a list of [frame, text], as [[8, "it moves up"]]')
+    try:
+        Script(text=text, changes=tuple((frame, new) for frame, new in pairs))
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
+    for _, new in pairs:
+        text_of(new, where)
+    return [[frame, new.strip()] for frame, new in pairs]
 
 
 def _file_name(prompt: str) -> str:

@@ -17,7 +17,8 @@ from lumos.hub.models import read_json
 from lumos.media.files import replacing
 
 IDENTITY = (
-    "prompt", "negative_prompt", "image_hash", "seed", "settings", "model_hash", "dtype", "weights", "tiled", "scale",
+    "prompt", "then", "negative_prompt", "image_hash", "seed", "settings", "model_hash", "dtype", "weights", "tiled",
+    "scale",
 )  # fmt: skip
 """The entries of a record that decide what is made; the others tell how it was."""
 

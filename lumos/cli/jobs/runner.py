@@ -98,7 +98,7 @@ class LoadedModel(Protocol):
         """Where the model lies."""
         ...
 
-    def check(self, prompt: str, settings: Any) -> None:
+    def check(self, prompt: Any, settings: Any) -> None:
         """ValueError if a call with this prompt and these settings (its own `Settings`) would be refused."""
         ...
 
@@ -109,7 +109,7 @@ class Pipeline(LoadedModel, Protocol):
 
     def __call__(
         self,
-        prompt: Sequence[str],
+        prompt: Sequence[Any],
         *,
         image: Sequence[Path | None],
         negative_prompt: Sequence[str | None],
@@ -138,14 +138,21 @@ class Job:
     """What its folder knows it by (`OutputFolder`); the suffix says the format."""
     prompt: str
     """What the model sees."""
+    then: list[list[Any]] | None = None
+    """[[frame, the prompt from there on], ...]"""
     image: Path | None = None
-    """First frame, for image-to-video."""
+    """First frame, for image-to-video, or a video to go on from."""
     negative_prompt: str | None = None
     """What to lead away from."""
     seed: int | None = None
     """None: drawn, or that of the finished output."""
     notes: Mapping[str, Any] = field(default_factory=dict)
     """What its record says besides, at the end."""
+
+    @property
+    def asked(self) -> Any:
+        """What a pipeline is called with for its prompt."""
+        return [[0, self.prompt], *self.then] if self.then else self.prompt
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -254,9 +261,9 @@ def plan_jobs(
             settings, image = of_image(job.image)
             choose_seeds(1, seed=job.seed)
             _check_written(job.name, settings, scale=recipe.scale)
-        made_of = {"prompt": job.prompt, "negative_prompt": job.negative_prompt, **image, "seed": job.seed}
+        texts = {"prompt": job.prompt, "then": job.then, "negative_prompt": job.negative_prompt}
         scale = {"scale": recipe.scale} if recipe.scale != 1 else {}
-        wanted = {**made_of, "settings": settings.to_dict(), **recipe.model, **scale}
+        wanted = {**texts, **image, "seed": job.seed, "settings": settings.to_dict(), **recipe.model, **scale}
         place, seed = folder.find(job.name), None
         try:
             seed = finished_seed(folder, job.name, wanted, overwrite=overwrite)
@@ -282,8 +289,7 @@ def run_jobs(
 ) -> Iterator[Made]:
     """Yields what is missing of a plan, each output once it is in its place, batch by batch.
 
-    `load` is called if something is missing. `on_batch` is called before each batch is made, and `on_frame` is what the
-    pipeline calls meanwhile.
+    `load` is called if something is missing, `on_batch` before each batch, and `on_frame` by the pipeline meanwhile.
 
     Raises:
         ValueError: before anything is made, for a prompt or settings that the model does not take (of several jobs, the
@@ -306,7 +312,7 @@ def check_prompts(plan: Plan, pipeline: LoadedModel) -> None:
     """Raises ValueError for a prompt or settings of a missing output that the model does not take."""
     for one in plan.missing:
         with _naming(one.job.prompt, one.number, num_listed=plan.num_listed, given=plan.recipe.given):
-            pipeline.check(one.job.prompt, one.settings)
+            pipeline.check(one.job.asked, one.settings)
 
 
 def _make(
@@ -321,7 +327,7 @@ def _make(
     """Makes one batch, and yields what of it was missing."""
     start = time.perf_counter()
     result = pipeline(
-        [one.job.prompt for one in batch],
+        [one.job.asked for one in batch],
         image=[one.job.image for one in batch],
         negative_prompt=[one.job.negative_prompt for one in batch],
         seed=[choose_seeds(1, seed=one.job.seed if one.seed is None else one.seed)[0] for one in batch],
@@ -329,9 +335,8 @@ def _make(
         **plan.recipe.given,
     )
     seconds = (time.perf_counter() - start) / len(batch)
-    made = zip(batch, result.frames, result.seeds, result.model_calls, strict=True)
     written, fault = [], None
-    for one, frames, seed, calls in made:
+    for one, frames, seed, calls in zip(batch, result.frames, result.seeds, result.model_calls, strict=True):
         if one.seed is not None:
             continue
         where = {"device": pipeline.device.type, "code": code}
@@ -342,8 +347,7 @@ def _make(
         except ValueError as error:  # a full disk: a smaller one may still find room
             fault = fault or error
             continue
-        replaced = one.place is not None
-        written.append(Made(output=output, seed=seed, seconds=seconds, together=len(batch), replaced=replaced))
+        written.append(Made(output=output, seed=seed, seconds=seconds, together=len(batch), replaced=bool(one.place)))
     yield from written
     if fault is not None:
         raise fault

@@ -31,7 +31,7 @@ class StreamingPipeline(LoadedModel, Protocol):
 
     def stream(
         self,
-        prompt: str,
+        prompt: Any,
         *,
         image: Path | None,
         negative_prompt: str | None,
@@ -83,7 +83,7 @@ def stream_jobs(
                 on_batch([one])
             start = time.perf_counter()
             frames = pipeline.stream(
-                one.job.prompt,
+                one.job.asked,
                 image=one.job.image,
                 negative_prompt=one.job.negative_prompt,
                 seed=choose_seeds(1, seed=one.job.seed)[0],

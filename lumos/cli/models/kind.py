@@ -111,6 +111,8 @@ class ModelKind:
     """For people."""
     tasks: tuple[str, ...]
     """Of t2i, t2v and i2v."""
+    changes_prompts: bool
+    """Whether a prompt may change while a clip is made."""
     how_options: tuple[str, ...]
     """What its pipeline is loaded with beside device and dtype, as `find_model` takes it."""
     how_recorded: tuple[str, ...]

@@ -151,6 +151,7 @@ LUMINA_VIDEO = ModelKind(
     name=hub.LUMINA_VIDEO,
     title="Lumina-Video",
     tasks=("t2i", "t2v"),
+    changes_prompts=False,
     how_options=("keep_encoders", "tiled", "lora"),
     how_recorded=("tiled", "lora"),
     unit="Euler step",

@@ -60,9 +60,9 @@ def _load(model: Model, todo: Sequence["Planned"]) -> "Pipeline":
 
 
 def _num_units(planned: "Planned") -> int:
-    """Refinements of the latent frames that are generated: all but a given one."""
+    """Refinements of the latent frames that are generated: all but the given ones."""
     settings = _settings(planned)
-    num_later = settings.num_latent_frames - (planned.job.image is not None) - 1
+    num_later = settings.num_latent_frames - settings.num_given - 1
     return int(settings.sampler.steps_of(first=True) + num_later * settings.sampler.steps_of(first=False))
 
 
@@ -115,7 +115,12 @@ class _Costs:
     def of_clip(self, planned: "Planned") -> ClipCost:
         """Passes and FLOPs of a clip."""
         clip, sampler = self._generation(planned), _settings(planned).sampler
-        key = (id(clip.settings), *clip.num_text_tokens, clip.num_given)  # of thousands of clips few differ
+        key = (
+            id(clip.settings),
+            *clip.num_text_tokens,
+            clip.num_given,
+            clip.changes,
+        )  # of thousands of clips few differ
         if key not in self._known:
             is_adaptive = sampler.entropy_bound is not None or sampler.guidance_tolerance is not None
             flops = self._cost.generation_flops(self._config, clip)
@@ -140,24 +145,33 @@ class _Costs:
         return Memory(parts={**parts, "decoding": decoding}, peak=peak, not_counted="what the allocator keeps")
 
     def _generation(self, planned: "Planned") -> "Generation":
+        from lumos.conventions.script import Script
+        from lumos.lumos1.prompt_changes import latent_changes
+
         settings, job = _settings(planned), planned.job
         texts = [self._num_tokens(job.prompt, settings)]
         if settings.sampler.guidance_scale != 1:
             negative = job.negative_prompt
             texts.append(_HEADER_TOKENS if negative is None else self._num_tokens(negative, settings))
-        return self._cost.Generation(settings=settings, num_text_tokens=texts, num_given=int(job.image is not None))
+        changes = latent_changes(
+            Script(text=job.prompt, changes=tuple((frame, text) for frame, text in job.then or ())), settings
+        )
+        return self._cost.Generation(
+            settings=settings, num_text_tokens=texts, num_given=settings.num_given, changes=tuple(changes)
+        )
 
     def _num_tokens(self, prompt: str, settings: Any) -> int:
-        clip = {name: getattr(settings, name) for name in ("width", "height", "num_frames", "fps")}
+        clip = {name: getattr(settings, name) for name in ("width", "height", "fps")}
         if self._text is None:
             return _ASSUMED_PROMPT_IDS + 1 + _HEADER_TOKENS
-        return len(self._text.prompt_ids(prompt, **clip)) + 1 + _HEADER_TOKENS
+        return len(self._text.prompt_ids(prompt, num_frames=settings.prompt_frames, **clip)) + 1 + _HEADER_TOKENS
 
 
 LUMOS1 = ModelKind(
     name=hub.LUMOS1,
     title="Lumos-1",
     tasks=("t2i", "t2v", "i2v"),
+    changes_prompts=True,
     how_options=("lora", "weights", "offload", "device_map", "max_memory"),
     how_recorded=("lora", "weights"),
     unit="refinement",

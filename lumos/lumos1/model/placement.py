@@ -5,6 +5,7 @@ The blocks hold 2.8 of the 3.6 billion parameters of the 3B class; embedding, he
 
 import importlib.util
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import nn
@@ -120,3 +121,9 @@ def _offload(blocks: nn.ModuleList, device: torch.device) -> None:
         attach_align_device_hook(
             block, execution_device=device, offload=True, preload_module_classes=[type(block).__name__]
         )
+
+
+def put(part: Any, device: torch.device) -> None:
+    """Move a model or a visual tokenizer; its tensors stay ordinary, which `torch.inference_mode` would not have."""
+    with torch.inference_mode(False):
+        part.to(device)

@@ -4,8 +4,10 @@ Many clips go through the model together where each of them stops (`advance_toge
 length, size, settings and step; what is drawn and what is kept is decided for each by itself.
 """
 
+from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import Any, TypeAlias
 
 import torch
@@ -14,14 +16,16 @@ from torch import Tensor
 from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.model.packed import Pass, packed_hidden
 from lumos.lumos1.sampling.branch import Branch
-from lumos.lumos1.sampling.decode import branch_texts, masked_but_given, masked_history
-from lumos.lumos1.sampling.frame_codes import FrameCodes
+from lumos.lumos1.sampling.decode import given_codes
+from lumos.lumos1.sampling.frame_codes import MASKED, FrameCodes
 from lumos.lumos1.sampling.frame_decoder import check_length
 from lumos.lumos1.sampling.frame_tokens import FrameTokens
 from lumos.lumos1.sampling.guidance import Guidance
+from lumos.lumos1.sampling.history import branch_texts, masked_content
 from lumos.lumos1.sampling.refine import refine
 from lumos.lumos1.sampling.request import ClipRequest, FinishedFrame
 from lumos.lumos1.sampling.schedule import Step
+from lumos.lumos1.sampling.sight import Sight, sights
 
 Wanted: TypeAlias = list[Pass]
 """What the model is to be run on; it is answered with the hidden states of each."""
@@ -54,13 +58,15 @@ class ClipJob:
         if len(request.prompt_ids) != 1:
             raise ValueError(f"prompt_ids has {len(request.prompt_ids)} entries; a job is one clip, give one prompt")
         self.model, self._request, self._shown = model, request, shown
-        self._codes = masked_but_given(request, model)
-        self._history = masked_history(request, model.device)
+        self._given = given_codes(request, model)
+        self._masked = masked_content(request, model.device)
+        self._codes: deque[Tensor] = deque(maxlen=request.num_in_sight)
         self._tokens = FrameTokens(model.vocab, request.grid, device=model.device)
-        texts, num_frames = [branch[0] for branch in branch_texts(request, model.vocab)], request.num_latent_frames
+        self._num_places = request.num_latent_frames if request.counts_from_clip else request.num_in_sight
         limit = model.config.max_position_embeddings
-        check_length(texts, num_frames * len(self._tokens.masked), limit=limit)
-        self._branches = [Branch(model, one, tokens=self._tokens, num_latent_frames=num_frames) for one in texts]
+        for since in (0, *request.changes):
+            check_length(self._texts(since), self._num_places * len(self._tokens.masked), limit=limit)
+        self._branches: list[Branch] = []
         self._calls = 0
         self._parts: list[Any] = []
         self._life = self._passes()
@@ -100,19 +106,49 @@ class ClipJob:
         self._life.close()
         self._wanted, self._branches = None, []
 
+    def _texts(self, since: int) -> list[Tensor]:
+        """Return the text in force since a frame, in each branch."""
+        prompts = self._request.changes.get(since, self._request.prompt_ids)
+        return [branch[0] for branch in branch_texts(self._request, prompts, self.model.vocab)]
+
     def _passes(self) -> Generator[Wanted, list[Tensor]]:
         """Yield the passes of each step, from the text to the last frame; the answer is their hidden states."""
-        num_frames = self._request.num_latent_frames
+        request = self._request
+        generated = range(request.num_given, request.num_latent_frames)
+        each = sights(generated, window=request.window, changes=request.changes)
+        before = next(each)
+        yield from self._with_text(before)
+        for frame in range(request.num_given):
+            self._finish(frame, self._given[:, frame], is_given=True)
+        for sight in chain([before], each):
+            if sight.since != before.since:
+                yield from self._with_text(sight)
+            yield from self._written(sight)
+            codes = yield from self._refined(sight.frame)
+            self._finish(sight.frame, codes, is_given=False)
+            before = sight
+
+    def _with_text(self, sight: Sight) -> Generator[Wanted, list[Tensor]]:
+        """Begin anew with the text of a frame."""
+        how = {
+            "tokens": self._tokens,
+            "num_latent_frames": self._num_places,
+            "num_in_sight": self._request.num_in_sight,
+        }
+        self._branches = [Branch(self.model, text, **how) for text in self._texts(sight.since)]
         yield from self._kept([branch.text_pass() for branch in self._branches])
-        for frame in range(num_frames):
-            is_given = frame < self._request.num_given
-            if not is_given:
-                self._codes[:, frame] = yield from self._refined(frame)
-            self._finish(frame, is_given=is_given)
-            if frame + 1 < num_frames:
-                ids = self._tokens.history_ids(self._codes[:, frame], self._history[frame])[0]
-                yield from self._kept([branch.frame_pass(ids) for branch in self._branches])
-                self._calls += len(self._branches)
+
+    def _written(self, sight: Sight) -> Generator[Wanted, list[Tensor]]:
+        """Write what comes into the sight of a frame, as history (README 10.8)."""
+        request = self._request
+        if sight.written.start == sight.first:
+            for branch in self._branches:
+                branch.begin(sight.first if request.counts_from_clip else 0)
+        for frame in sight.written:
+            masked = self._masked if frame >= request.num_whole else self._masked[:, :0]
+            ids = self._tokens.history_ids(self._codes[frame - sight.frame], masked)[0]
+            yield from self._kept([branch.frame_pass(ids) for branch in self._branches])
+            self._calls += len(self._branches)
 
     def _kept(self, passes: Wanted) -> Generator[Wanted, list[Tensor]]:
         """Run a pass in each branch, and keep its tokens."""
@@ -122,11 +158,11 @@ class ClipJob:
 
     def _refined(self, frame: int) -> Generator[Wanted, list[Tensor], Tensor]:
         """Return the codes [1, N] of the next frame, refined from all masked until none is (paper section 3.3)."""
-        request, weight, num_positions = self._request, self.model.visual_weight, self._codes.shape[-1]
+        request, weight, num_positions = self._request, self.model.visual_weight, self._given.shape[-1]
         first = frame == request.num_given
         sampler = replace(request.sampler, num_steps=request.sampler.steps_of(first=first))
         guidance = Guidance(sampler, 1, num_positions=num_positions, weight=weight)
-        codes = FrameCodes(codes=self._codes[:, frame], num_masked=(num_positions,))
+        codes = FrameCodes(codes=torch.full_like(self._given[:, 0], MASKED), num_masked=(num_positions,))
         for index in range(sampler.num_steps):
             if not any(codes.num_masked):
                 break
@@ -140,10 +176,10 @@ class ClipJob:
             codes = refine(codes, hidden, weight=weight, noise=request.noise, step=step, sampler=sampler)
         return codes.codes
 
-    def _finish(self, frame: int, *, is_given: bool) -> None:
-        codes = self._codes[:, frame].unflatten(-1, self._request.grid)
-        calls = torch.tensor([self._calls])
-        self._parts.append(self._shown(FinishedFrame(index=frame, codes=codes, is_given=is_given, model_calls=calls)))
+    def _finish(self, frame: int, codes: Tensor, *, is_given: bool) -> None:
+        self._codes.append(codes)
+        grid, calls = codes.unflatten(-1, self._request.grid), torch.tensor([self._calls])
+        self._parts.append(self._shown(FinishedFrame(index=frame, codes=grid, is_given=is_given, model_calls=calls)))
 
 
 @torch.inference_mode()

@@ -15,6 +15,7 @@ from lumos.lumos1.config import LumosConfig
 from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.sampling.schedule import schedule
 from lumos.lumos1.sampling.settings import Settings
+from lumos.lumos1.sampling.sight import Sight, sights
 from lumos.lumos1.sequence import frame_length
 
 _LOGITS_BYTES = 2**29
@@ -34,6 +35,8 @@ class Generation:
     """What stands before the first frame in each branch that runs, prompt, separator and header; one branch or two."""
     num_given: int = 0
     """Latent frames that are given: they are kept, and not refined."""
+    changes: tuple[int, ...] = ()
+    """Latent frames at which the prompt changes, to one that is as long."""
 
     @property
     def refinements(self) -> list[int]:
@@ -45,7 +48,14 @@ class Generation:
     @property
     def num_passes(self) -> int:
         """Passes of the model over a frame, one for each branch, as `LumosOutput.model_calls` counts them."""
-        return len(self.num_text_tokens) * (sum(self.refinements) + self.settings.num_latent_frames - 1)
+        num_written = sum(len(sight.written) for sight in self.sights)
+        return len(self.num_text_tokens) * (sum(self.refinements) + num_written)
+
+    @property
+    def sights(self) -> list[Sight]:
+        """What each generated frame sees, and what is written before it."""
+        frames = range(self.num_given, self.settings.num_latent_frames)
+        return list(sights(frames, window=self.settings.window, changes=self.changes))
 
     @property
     def frame_tokens(self) -> int:
@@ -72,19 +82,18 @@ def generation_flops(config: LumosConfig, clip: Generation) -> int:
 
     Both branches are guided before the head, which therefore works once.
     """
-    tokens, first = clip.frame_tokens, clip.num_given
-    num_codes = math.prod(clip.settings.grid)
-    flops = sum(
+    tokens, num_codes = clip.frame_tokens, math.prod(clip.settings.grid)
+    texts = sum(
         pass_flops(config, text, pairs=text * (text + 1) // 2, wanted=0, wanted_pairs=0)
         for text in set(clip.num_text_tokens)
     )
-    for frame in range(clip.settings.num_latent_frames):
-        steps = clip.refinements[frame - first] if frame >= first else 0
-        masked = schedule(steps, num_codes) if steps else ()
-        is_kept = frame + 1 < clip.settings.num_latent_frames
+    flops = texts * (1 + len(set(clip.changes)))
+    for sight, steps in zip(clip.sights, clip.refinements, strict=True):
+        masked = schedule(steps, num_codes)
+        passes = [*((frame, 0) for frame in sight.written), *((sight.frame, wanted) for wanted in masked)]
         for text in clip.num_text_tokens:
-            keys = text + (frame + 1) * tokens
-            for wanted in (*masked, *([0] if is_kept else [])):
+            for frame, wanted in passes:
+                keys = text + (frame - sight.first + 1) * tokens
                 flops += pass_flops(config, tokens, pairs=tokens * keys, wanted=wanted, wanted_pairs=wanted * keys)
         flops += 2 * sum(masked) * config.hidden_size * config.vocabulary.num_codes
     return flops
@@ -106,7 +115,7 @@ def weight_bytes(config: LumosConfig, dtype: torch.dtype, *, eight_bits: bool = 
 
 def cache_bytes(config: LumosConfig, clip: Generation, dtype: torch.dtype) -> int:
     """Return the bytes of the keys and values of one clip in all its branches."""
-    longest = max(clip.num_text_tokens) + clip.settings.num_latent_frames * clip.frame_tokens
+    longest = max(clip.num_text_tokens) + clip.settings.num_in_sight * clip.frame_tokens
     numbers = config.num_hidden_layers * 2 * config.num_key_value_heads * config.head_dim
     return len(clip.num_text_tokens) * longest * numbers * dtype.itemsize
 

@@ -1,7 +1,7 @@
 """Prompts to visual codes, frame by frame (paper section 3.3).
 
 The text enters the cache; then each frame is refined from all masked until nothing is, and enters the cache, partly
-masked, as history of the next.
+masked, as history of the next. What of the frames before a frame sees, and which text, `history` says.
 """
 
 import dataclasses
@@ -11,17 +11,15 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from lumos.lumos1.ardf import history_pattern
 from lumos.lumos1.config import SamplerConfig
 from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.sampling.frame_codes import MASKED, FrameCodes
 from lumos.lumos1.sampling.frame_decoder import FrameDecoder
 from lumos.lumos1.sampling.guidance import GuidedFrame
+from lumos.lumos1.sampling.history import History
 from lumos.lumos1.sampling.refine import NoiseSource, refine
 from lumos.lumos1.sampling.request import ClipRequest, FinishedFrame, Generated, OnFrame, OnRefinement, OnStep
 from lumos.lumos1.sampling.schedule import Step
-from lumos.lumos1.sequence import video_header
-from lumos.tokenizer.vocab import Vocab
 from xllmx.argument_types import checked_types
 
 
@@ -118,25 +116,20 @@ def finished_frames(
 
     Stopped within a frame, the last one holds codes that are still masked.
     """
-    codes, history = masked_but_given(request, model), masked_history(request, model.device)
-    decoder = FrameDecoder(
-        model, branch_texts(request, model.vocab), grid=request.grid, num_latent_frames=codes.shape[1], graphs=graphs
-    )
-    decoder.read_text()
+    given, history = given_codes(request, model), History(model, request, graphs=graphs)
     for frame in range(request.num_latent_frames):
         is_given, is_whole, stop = frame < request.num_given, True, False
+        codes = given[:, frame] if is_given else torch.full_like(given[:, 0], MASKED)
         if not is_given:
             refined, stop = _refined(
-                codes[:, frame], decoder, request=request, frame=frame, on_step=on_step, on_refinement=on_refinement
+                codes, history.decoder(), request=request, frame=frame, on_step=on_step, on_refinement=on_refinement
             )
-            codes[:, frame], is_whole = refined.codes, not any(refined.num_masked)
-        finished = codes[:, frame].unflatten(-1, request.grid)
-        calls = decoder.model_calls
+            codes, is_whole = refined.codes, not any(refined.num_masked)
+        finished, calls = codes.unflatten(-1, request.grid), history.model_calls
         yield FinishedFrame(index=frame, codes=finished, is_given=is_given, is_whole=is_whole, model_calls=calls)
         if stop:
             return
-        if frame + 1 < request.num_latent_frames:
-            decoder.keep_frame(codes[:, frame], masked_content=history[frame])
+        history.add(codes)
 
 
 def _refined(
@@ -169,53 +162,12 @@ def _refined(
     return refined, False
 
 
-def masked_but_given(request: ClipRequest, model: LumosForCausalLM) -> Tensor:
-    """Return the codes [B, T, N] to begin with: all masked (-1) but the given frames."""
-    num_positions, num_codes = request.grid[0] * request.grid[1], model.vocab.num_codes
-    shape = (len(request.prompt_ids), request.num_latent_frames, num_positions)
-    codes = torch.full(shape, MASKED, device=model.device)
-    if request.given is not None:
-        lowest, highest = int(request.given.min()), int(request.given.max())
-        if not 0 <= lowest <= highest < num_codes:
-            raise ValueError(f"given holds codes in {lowest}..{highest}; they must be in 0..{num_codes - 1}")
-        codes[:, : request.num_given] = request.given.flatten(2).to(codes)
-    return codes
-
-
-def branch_texts(request: ClipRequest, vocab: Vocab) -> list[list[Tensor]]:
-    """Return everything before the first frame, of each clip, in each branch: with its text, and without (guidance)."""
-    header = video_header(vocab, fps=request.fps, duration=request.duration)
-    texts = [_text(ids, header, vocab) for ids in request.prompt_ids]
-    if request.sampler.guidance_scale == 1:
-        return [texts]
-    if request.negative_ids is None:
-        return [texts, [header] * len(texts)]
-    return [texts, [_text(ids, header, vocab) for ids in request.negative_ids]]
-
-
-def _text(prompt_ids: Tensor, header: Tensor, vocab: Vocab) -> Tensor:
-    """Return the prompt, one separator and the header."""
-    ids = prompt_ids.tolist()
-    while ids and ids[-1] == vocab.separator:
-        ids.pop()
-    return torch.cat([torch.tensor([*ids, vocab.separator]), header])
-
-
-def masked_history(request: ClipRequest, device: torch.device) -> list[Tensor]:
-    """Return the content positions [B, n] of each frame that are masked when it becomes history of the next.
-
-    The same in all frames: the periodic pattern, or a random tube. Given frames are kept whole unless they are to be
-    masked too.
-    """
-    num_positions, sampler = request.grid[0] * (request.grid[1] + 1), request.sampler
-    pattern = history_pattern(num_positions, sampler.mask_history_ratio)
-    masked = pattern.expand(len(request.noise), -1)
-    if sampler.random_history:
-        uniforms = [
-            source.uniform(frame=0, step=sampler.num_steps, num_positions=num_positions).cpu()
-            for source in request.noise
-        ]  # the step after the last: a number that no refinement uses
-        masked = torch.stack([u.argsort(stable=True)[: len(pattern)] for u in uniforms])
-    masked = masked.to(device)
-    num_whole = 0 if sampler.mask_given_frames else request.num_given
-    return [masked[:, :0] if frame < num_whole else masked for frame in range(request.num_latent_frames)]
+def given_codes(request: ClipRequest, model: LumosForCausalLM) -> Tensor:
+    """Return the codes [B, G, N] of the given frames; where none are, of one frame that is all masked."""
+    if request.given is None:
+        shape = (len(request.prompt_ids), 1, request.grid[0] * request.grid[1])
+        return torch.full(shape, MASKED, device=model.device)
+    lowest, highest, num_codes = int(request.given.min()), int(request.given.max()), model.vocab.num_codes
+    if not 0 <= lowest <= highest < num_codes:
+        raise ValueError(f"given holds codes in {lowest}..{highest}; they must be in 0..{num_codes - 1}")
+    return request.given.flatten(2).to(device=model.device, dtype=torch.long)

@@ -38,8 +38,10 @@ class FrameDecoder:
         *,
         grid: tuple[int, int],
         num_latent_frames: int,
+        window_frames: int | None = None,
         graphs: bool = False,
     ) -> None:
+        """Begin with an empty cache, for `window_frames` at a time (None: all) of the frames that have positions."""
         vocab, device = model.vocab, model.device
         self.visual_weight = model.visual_weight
         """The head's rows of the visual codes, in code order, [C, D]."""
@@ -62,11 +64,13 @@ class FrameDecoder:
         padded = _padded(self._texts, vocab)
         whole = torch.cat([padded, masked.flatten().expand(len(padded), -1)], dim=1)
         self._text_length, self._positions = padded.shape[1], positions_of(whole, vocab).to(device)
+        in_sight = num_latent_frames if window_frames is None else window_frames
         text_columns = -(-self._text_length // _TEXT_COLUMNS) * _TEXT_COLUMNS
-        self._cache = self._new_cache(self._texts, capacity=text_columns + masked.numel())
-        self._rotation: tuple[int, Rotation] | None = None  # of the frame that begins in this column
+        self._cache = self._new_cache(self._texts, capacity=text_columns + in_sight * self._frame_length)
+        self._first = 0  # of the frames that have positions, the one that follows the text
+        self._rotation: tuple[int, Rotation] | None = None  # of the frame whose positions begin in this column
         self._num_passes = torch.zeros(len(padded), dtype=torch.long)  # of each sequence, narrowed ones included
-        self._graphs: dict[tuple[int, int], Callable[[Tensor], Tensor]] | None = {} if graphs else None
+        self._graphs: dict[tuple[int, int, int], Callable[[Tensor], Tensor]] | None = {} if graphs else None
 
     @property
     def model_calls(self) -> Int[Tensor, "B"]:
@@ -85,6 +89,11 @@ class FrameDecoder:
         self._model.hidden(ids.to(self._model.device), blocks=layout, cache=read, only=nothing)
         read.advance(self._text_length)
         self._cache.copy_rows(read, [row_of[tuple(text.tolist())] for text in self._texts])
+
+    def begin(self, first: int) -> None:
+        """Forget every frame; the next one follows the text, with the positions of frame `first` of the clip."""
+        self._cache.rewind(self._text_length)
+        self._first = first
 
     def hidden(
         self,
@@ -148,9 +157,9 @@ class FrameDecoder:
         """Return the hidden states in some columns of the next frame; by a CUDA graph where they are asked for."""
         if self._graphs is not None:
             # A graph has fixed shapes: the whole frame, its own for every length of the history.
-            key = (self._cache.length, len(ids))
+            key = (self._first, self._cache.length, len(ids))
             if key not in self._graphs:
-                self._graphs = {other: graph for other, graph in self._graphs.items() if other[0] == key[0]}
+                self._graphs = {other: graph for other, graph in self._graphs.items() if other[:2] == key[:2]}
                 self._frame_rotation()  # by no capture: it is for all of the frame's graphs
                 self._graphs[key] = captured(self._run, ids)
             return columns(self._graphs[key](ids), only)
@@ -179,7 +188,7 @@ class FrameDecoder:
 
     def _frame_rotation(self) -> Rotation:
         """Return the rotation of the next frame, made once for all passes over it."""
-        start = self._cache.length
+        start = self._cache.length + self._first * self._frame_length
         if self._rotation is None or self._rotation[0] != start:
             positions = self._positions[:, :, start : start + self._frame_length]
             self._rotation = start, self._model.model.rotation_of(positions)

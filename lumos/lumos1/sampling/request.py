@@ -1,7 +1,7 @@
 """What is asked of the sampling and what comes back."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from jaxtyping import Int
@@ -10,7 +10,9 @@ from torch import Tensor
 from lumos.lumos1.config import SamplerConfig
 from lumos.lumos1.sampling.noise import NoiseSource
 from lumos.lumos1.sampling.schedule import Step
+from lumos.lumos1.sampling.sight import Window
 from xllmx.number_range import COUNT, Range, check_numbers
+from xllmx.setting import SettingError
 
 OnFrame = Callable[[int, Tensor], None]
 """Called with the index of a finished latent frame and its codes [B, H, W]."""
@@ -49,11 +51,39 @@ class ClipRequest:
     """Codes of the first G < T frames (image-to-video), kept as they are."""
     negative_ids: Sequence[Int[Tensor, "_"]] | None = None
     """A prompt for the unconditional branch of each clip; None leaves it without text, as released."""
+    window_frames: Annotated[int, COUNT] | None = None
+    """Latent frames that go through the model together where the sampler has `history_frames`, which is how many of
+    them are kept when the window moves on. None: all frames of the clip, as released."""
+    changes: Mapping[int, Sequence[Int[Tensor, "_"]]] = field(default_factory=dict)
+    """Latent frame, 1..T-1 -> the prompt ids of every clip from that frame on."""
 
     @property
     def num_given(self) -> int:
         """G."""
         return 0 if self.given is None else self.given.shape[1]
+
+    @property
+    def num_whole(self) -> int:
+        """How many of the first frames are kept whole in the history: those given, unless they are to be masked too."""
+        return 0 if self.sampler.mask_given_frames else self.num_given
+
+    @property
+    def window(self) -> Window | None:
+        """The window that moves over the clip; None: every frame sees all before it."""
+        history = self.sampler.history_frames
+        if self.window_frames is None or not isinstance(history, int):
+            return None
+        return Window(num_frames=self.window_frames, num_kept=history)
+
+    @property
+    def num_in_sight(self) -> int:
+        """How many frames are in sight at once, at most."""
+        return self.num_latent_frames if self.window is None else min(self.window.num_frames, self.num_latent_frames)
+
+    @property
+    def counts_from_clip(self) -> bool:
+        """Whether positions count from the beginning of the clip wherever the window is."""
+        return self.sampler.history_positions == "clip"
 
     def __post_init__(self) -> None:
         check_numbers(self)
@@ -63,6 +93,14 @@ class ClipRequest:
         for name, items in (("noise", self.noise), ("negative_ids", self.negative_ids)):
             if items is not None and len(items) != batch:
                 raise ValueError(f"{name} has {len(items)} entries for {batch} prompts; give one for each")
+        is_windowed = isinstance(self.sampler.history_frames, int)
+        if self.window is None and (is_windowed or self.window_frames is not None):
+            fault = f"is {self.sampler.history_frames}, and window_frames {self.window_frames}; give both, or neither"
+            raise SettingError("history_frames", fault)
+        for frame, prompts in self.changes.items():
+            if not 0 < frame < self.num_latent_frames or len(prompts) != batch:
+                rule = f"give one for each of {batch} clips, at latent frames 1..{self.num_latent_frames - 1}"
+                raise ValueError(f"changes has {len(prompts)} prompts at latent frame {frame}; {rule}")
         if self.given is not None:
             self._check_given(tuple(self.given.shape))
 

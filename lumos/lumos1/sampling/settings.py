@@ -1,14 +1,17 @@
 """The settings of one generation: what was asked for, filled up from the model's defaults and the released ones."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Annotated, Any, get_type_hints
 
 from lumos.lumos1.config import MOST_STEPS, SamplerConfig
-from lumos.lumos1.sequence import GRID_PX, grid_of, num_frames_of, num_latent_frames
+from lumos.lumos1.sampling.sight import Window
+from lumos.lumos1.sequence import GRID_PX, TEMPORAL_FACTOR, grid_of, num_frames_of, num_latent_frames
+from lumos.media.clip_pixels import ClipInput
 from lumos.media.crop import crop_sizes, nearest_size
-from lumos.media.inputs import ImageInput, pixels_of
+from lumos.media.first_frames import MOST_FRAMES, FirstFrames, first_frames_of
+from lumos.media.inputs import ImageInput
 from lumos.tokenizer.vocab import Vocab
 from xllmx.number_range import Range, check_number, check_numbers
 from xllmx.setting import SettingError, suggestion, whole_number
@@ -36,9 +39,9 @@ FAST: Mapping[str, Any] = {"entropy_bound": 0.02}
 Measured on the bundled model only: released weights were not to be had."""
 
 SIZE_NAMES = ("width", "height")
-MOST_SIDE, MOST_FRAMES = 2**16, 100_000
-"""Pixels and frames; a model has number tokens for far less."""
-CLIP_NAMES = ("num_frames", "fps", "duration")
+MOST_SIDE = 2**16
+"""Pixels; a model has number tokens for far less."""
+CLIP_NAMES = ("num_frames", "fps", "duration", "seconds")
 _SAMPLER_NAMES = {"num_inference_steps": "num_steps"} | {
     item.name: item.name for item in fields(SamplerConfig) if item.name != "num_steps"
 }
@@ -63,7 +66,7 @@ class Settings:
     height: Annotated[int, Range(1, MOST_SIDE)]
     """Pixels, a multiple of 32."""
     num_frames: Annotated[int, Range(1, MOST_FRAMES)]
-    """The number of frames the prompt names."""
+    """Frames that are asked for; the prompt names them, unless `trained_frames` says others."""
     fps: Annotated[int, Range(1, 1000)]
     """Frames per second; 1 for an image."""
     duration: Annotated[int, Range(1, MOST_FRAMES)]
@@ -72,6 +75,11 @@ class Settings:
     """Whether exactly `num_frames` frames come out, or all that were decoded (25 for 24, as released)."""
     sampler: SamplerConfig = field(default_factory=SamplerConfig)
     """How each frame is drawn."""
+    trained_frames: Annotated[int, Range(2, MOST_FRAMES)] | None = None
+    """Frames of the model's own clips, where a window as long as these moves over this longer one: the prompt names so
+    many, and `duration` is theirs. None: the clip is made as a whole."""
+    given_frames: Annotated[int, Range(0, MOST_FRAMES)] = 0
+    """How many of the frames are given: 1 of a picture, all those of a clip to go on from."""
 
     def __post_init__(self) -> None:
         check_numbers(self)
@@ -83,14 +91,53 @@ class Settings:
         return grid_of(self.width, self.height)
 
     @property
+    def prompt_frames(self) -> int:
+        """The number of frames the prompt names."""
+        return self.num_frames if self.trained_frames is None else self.trained_frames
+
+    @property
+    def window_frames(self) -> int | None:
+        """Latent frames of the window; None: the clip is made as a whole."""
+        return None if self.trained_frames is None else num_latent_frames(self.trained_frames)
+
+    @property
+    def window(self) -> Window | None:
+        """The window that moves over the clip; None: every frame sees all before it."""
+        history = self.sampler.history_frames
+        if self.window_frames is None or not isinstance(history, int):
+            return None
+        return Window(num_frames=self.window_frames, num_kept=history)
+
+    @property
+    def num_in_sight(self) -> int:
+        """Latent frames that are in sight at once, at most."""
+        return min(self.window_frames or self.num_latent_frames, self.num_latent_frames)
+
+    @property
+    def num_given(self) -> int:
+        """G, latent frames that are given: of a long clip its last ones, as many as are in sight (README 10.8)."""
+        known = 1 + (self.given_frames - 1) // TEMPORAL_FACTOR if self.given_frames else 0
+        return known if self.window_frames is None else min(known, self.window_frames)
+
+    @property
     def num_latent_frames(self) -> int:
-        """T."""
-        return num_latent_frames(self.num_frames)
+        """T, those given among them."""
+        if self.given_frames == 0:
+            return num_latent_frames(self.num_frames)
+        return self.num_given - (self.given_frames - self.num_frames) // TEMPORAL_FACTOR
 
     @property
     def num_output_frames(self) -> int:
         """Frames of the finished clip."""
-        return self.num_frames if self.exact else num_frames_of(self.num_latent_frames)
+        if self.exact:
+            return self.num_frames
+        num_made = TEMPORAL_FACTOR * (self.num_latent_frames - self.num_given)
+        return self.given_frames + num_made if self.given_frames else num_frames_of(self.num_latent_frames)
+
+    @property
+    def num_in_positions(self) -> int:
+        """Latent frames that have positions of their own: those of a window, or all."""
+        return self.num_latent_frames if self.sampler.history_positions == "clip" else self.num_in_sight
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values under the names callers use; `resolve_settings` makes the same settings of them again."""
@@ -104,7 +151,7 @@ class Settings:
         for name, unit in units.items():
             value, largest = getattr(self, name), (vocab.num_numbers - 1) * unit
             if value > largest:
-                named = f" ({self.num_frames} frames at {self.fps} fps)" if name == "duration" else ""
+                named = f" ({self.prompt_frames} frames at {self.fps} fps)" if name == "duration" else ""
                 fault = f"is {value}{named}, more than this model has a token for; it must be at most {largest}"
                 raise SettingError(name, fault)
 
@@ -129,6 +176,20 @@ def resolve_settings(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> S
                     return source[prefix + name]
         return None
 
+    settings = Settings(
+        width=whole_number("width", value_of("width")),
+        height=whole_number("height", value_of("height")),
+        num_frames=num_frames,
+        fps=fps,
+        duration=duration,
+        exact=exact,
+        sampler=_sampler(value_of),
+    )
+    return _in_a_window(settings, defaults)
+
+
+def _sampler(value_of: Callable[[str], Any]) -> SamplerConfig:
+    """How frames are drawn, by what is given for each name."""
     sampler = {inner: value_of(name) for name, inner in _SAMPLER_NAMES.items() if value_of(name) is not None}
     sampler["num_steps"] = whole_number("num_inference_steps", sampler["num_steps"], most=MOST_STEPS)
     for name in _FLOATS & sampler.keys():
@@ -136,33 +197,67 @@ def resolve_settings(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> S
     for name in _FLAGS & sampler.keys():
         if not isinstance(sampler[name], bool):
             raise SettingError(name, f"is {sampler[name]!r}; it must be true or false")
-    return Settings(
-        width=whole_number("width", value_of("width")),
-        height=whole_number("height", value_of("height")),
-        num_frames=num_frames,
-        fps=fps,
-        duration=duration,
-        exact=exact,
-        sampler=SamplerConfig(**sampler),
-    )
+    return SamplerConfig(**sampler)
 
 
-def settings_for(defaults: Mapping[str, Any], given: Mapping[str, Any], *, image: ImageInput | None = None) -> Settings:
-    """The settings of a call that may have a first frame: it sets the size, the nearest of the model's, unless given.
+def _in_a_window(settings: Settings, defaults: Mapping[str, Any]) -> Settings:
+    """The settings with a window where `history_frames` asks for one and the clip outgrows it; else without."""
+    history = settings.sampler.history_frames
+    if history is None or settings.num_frames == 1:
+        return replace(settings, sampler=replace(settings.sampler, history_frames=None))
+    trained = _clip_length(defaults, {})[0]
+    window_frames = num_latent_frames(trained)
+    if isinstance(history, int) and history >= window_frames:
+        rule = f"clips as this model was trained on have {window_frames} latent frames, one of which must be new"
+        remedy = f"give {window_frames - 1} at most" if window_frames > 1 else "leave it out"
+        raise SettingError("history_frames", f"is {history}; {rule}: {remedy}")
+    if settings.num_latent_frames <= window_frames:
+        return replace(settings, sampler=replace(settings.sampler, history_frames=None))
+    if history == "all":
+        return settings
+    _, _, duration, _ = _clip_length(defaults, {"num_frames": trained, "fps": settings.fps})
+    return replace(settings, duration=duration, exact=True, trained_frames=trained)
 
-    Raises ValueError as `resolve_settings` does, and for a first frame of an image.
+
+def settings_for(
+    defaults: Mapping[str, Any], given: Mapping[str, Any], *, image: ImageInput | ClipInput | FirstFrames | None = None
+) -> Settings:
+    """The settings of a call that may have first frames: they set the size, the nearest of the model's, unless given.
+
+    Raises ValueError as `resolve_settings` does, for a first frame of an image, and for a clip that cannot be gone on
+    from: of another size or rate, or long enough already.
     """
     settings = resolve_settings(defaults, given)
     if image is None:
         return settings
     if settings.num_latent_frames == 1:
         raise SettingError("num_frames", "is 1, but an image is given as first frame; ask for at least 2 frames")
-    if given.get("width") is not None or given.get("height") is not None:
-        return settings
-    height, width = pixels_of(image).shape[:2]
-    target = given.get(TARGET_SIZE)
-    size = nearest_size(width, height, sizes_for_images(defaults) if target is None else crop_sizes(target))
-    return replace(settings, width=size[0], height=size[1])
+    frames = first_frames_of(image)
+    if given.get("width") is None and given.get("height") is None:
+        target = given.get(TARGET_SIZE)
+        sizes = sizes_for_images(defaults) if target is None else crop_sizes(target)
+        width, height = nearest_size(frames.width, frames.height, sizes)
+        settings = replace(settings, width=width, height=height)
+    if frames.is_clip:
+        asked = next((name for name in ("seconds", "duration") if given.get(name) is not None), "num_frames")
+        _check_goes_on(settings, frames, asked=(asked, given.get(asked, settings.num_frames)))
+    return replace(settings, given_frames=frames.num_frames)
+
+
+def _check_goes_on(settings: Settings, frames: FirstFrames, *, asked: tuple[str, Any]) -> None:
+    """Raises ValueError for a clip of another size or rate than is made, or one that is long enough already."""
+    size = f"{settings.width}x{settings.height}"
+    if (frames.width, frames.height) != (settings.width, settings.height):
+        sides = f"{settings.width}:{settings.height}"
+        cut = f"ffmpeg -i CLIP -vf scale={sides}:force_original_aspect_ratio=increase,crop={sides} CUT.mp4"
+        raise ValueError(f"{frames.name} is {frames.width}x{frames.height}, and {size} is made; cut it first: {cut}")
+    if frames.rate is not None and abs(frames.rate - settings.fps) > settings.fps / 100:
+        rule = f"{frames.name} has {float(frames.rate):g} frames a second, and {settings.fps} are made"
+        raise ValueError(f"{rule}; bring it to that first: ffmpeg -i CLIP -r {settings.fps} SAME.mp4")
+    if settings.num_frames <= frames.num_frames:
+        name, value = asked
+        has = f"{frames.num_frames} frames, {frames.num_frames / settings.fps:.2f} s at {settings.fps} a second"
+        raise SettingError(name, f"is {value}, and {frames.name} has {has}; it is the whole length: ask for more")
 
 
 def fast_settings(defaults: Mapping[str, Any]) -> dict[str, Any]:
@@ -206,7 +301,7 @@ def target_for_images(defaults: Mapping[str, Any]) -> int:
 def _clip_length(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[int, int, int, bool]:
     """(frames named in the prompt, fps, seconds, whether exactly so many frames come out)."""
     model = {**RELEASED_DEFAULTS, **defaults}
-    asked = given.get("num_frames")
+    asked = _asked_frames(given, fps=given.get("fps", model["fps"]))
     if asked is None and "fps" not in given and "duration" not in given:
         asked = defaults.get("num_frames")
     fps = whole_number("fps", given.get("fps", model["fps"]))
@@ -218,6 +313,17 @@ def _clip_length(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> tuple
         return 1, 1, 1, True
     duration = whole_number("duration", given.get("duration", max(1, round(num_frames / fps))))
     return num_frames, fps, duration, True
+
+
+def _asked_frames(given: Mapping[str, Any], *, fps: Any) -> Any:
+    """The number of frames that is given, as such or in seconds; None where neither is."""
+    if given.get("seconds") is None:
+        return given.get("num_frames")
+    for name in ("num_frames", "duration"):
+        if given.get(name) is not None:
+            raise SettingError("seconds", f"says how long the clip is, and so does {name}; give one of them")
+    check_number("seconds", float, given["seconds"], Range(0, MOST_FRAMES, above=True))
+    return max(1, round(given["seconds"] * whole_number("fps", fps)))
 
 
 def _with_size(given: Mapping[str, Any]) -> dict[str, Any]:

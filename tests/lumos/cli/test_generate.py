@@ -305,7 +305,7 @@ def test_a_full_disk_leaves_nothing_half_written(lumos: Lumos, monkeypatch: pyte
         (["--prompt", "a", "--image", "nowhere.png"], "--image nowhere.png: no such file; give a picture"),
         (["--prompt", "a", "--image-folder", "."], "--image-folder is for the pictures a --prompt-file names"),
         (["--prompt", "a", "--image", "words.txt"], "words.txt: undecodable"),
-        (["--prompt", "a", "--image", "clip.mp4"], "a video, not a picture; take a frame of it, as the first: ffmpeg"),
+        (["--prompt", "a", "--image", "clip.mp4"], "clip.mp4: undecodable"),
         (["--prompt", "a", "--batch-size", "0"], "--batch-size is 0"),
         (["--prompt", "a", "--num", "0"], "error: --num is 0; it must be"),
         (["--prompt", "a", "--num", "2", "--out", "a.mp4"], "is one file for 2 outputs; give a folder"),

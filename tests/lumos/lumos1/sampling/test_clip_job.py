@@ -33,6 +33,31 @@ def test_step_by_step_it_is_the_clip_of_a_call(tiny_model: LumosForCausalLM) -> 
     assert torch.equal(torch.stack(frames), generate(tiny_model, REQUEST).codes[0])
 
 
+LONG = replace(REQUEST, num_latent_frames=6)
+WINDOWED = replace(LONG, window_frames=3, sampler=replace(REQUEST.sampler, history_frames=2))
+FROM_CLIP = replace(WINDOWED, sampler=replace(WINDOWED.sampler, history_positions="clip"))
+GIVEN = torch.arange(64).remainder(50).reshape(1, 2, 8, 4)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        WINDOWED,
+        replace(FROM_CLIP, given=GIVEN),
+        replace(LONG, given=GIVEN, changes={3: [torch.tensor([256, 80])]}),
+        replace(WINDOWED, changes={1: [torch.tensor([256, 80])], 4: [torch.tensor([256, 81, 82])]}),
+    ],
+    ids=["window", "positions of the clip", "given and changed", "window and changed"],
+)
+def test_windows_and_changes_are_those_of_a_call(tiny_model: LumosForCausalLM, request_: ClipRequest) -> None:
+    job, frames = ClipJob(tiny_model, request_), []
+    while not job.is_done:
+        frames += job.advance()
+    whole = generate(tiny_model, request_)
+    assert torch.equal(torch.cat([frame.codes for frame in frames]), whole.codes[0])
+    assert torch.equal(frames[-1].model_calls, whole.model_calls)
+
+
 def test_what_cannot_be_made_is_refused_before_it_is_queued(tiny_model: LumosForCausalLM) -> None:
     with pytest.raises(ValueError, match="prompt_ids has 2 entries; a job is one clip"):
         ClipJob(tiny_model, replace(REQUEST, prompt_ids=REQUEST.prompt_ids * 2, noise=[NoNoise()] * 2))

@@ -1,0 +1,44 @@
+"""What a clip begins with: pictures and clips in every form, and files that are none."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from lumos.media.first_frames import first_frames_of
+from lumos.media.frames import MediaError
+from lumos.media.reading import read_frames
+from lumos.media.writing import write_video
+
+FRAMES = np.random.RandomState(0).randint(0, 256, (5, 32, 64, 3), dtype=np.uint8)
+
+
+def test_a_picture_is_no_clip_and_frames_are_one() -> None:
+    picture = first_frames_of(Image.fromarray(FRAMES[0]))
+    assert (picture.is_clip, picture.num_frames, picture.width, picture.height) == (False, 1, 64, 32)
+    for clip in (FRAMES, list(FRAMES), torch.from_numpy(FRAMES).permute(0, 3, 1, 2)):
+        found = first_frames_of(clip)
+        assert (found.is_clip, found.rate) == (True, None)
+        assert np.array_equal(found.pixels, FRAMES)
+
+
+def test_a_video_file_says_its_rate_and_gives_all_frames(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.mp4", FRAMES, fps=6)
+    found = first_frames_of(tmp_path / "a.mp4")
+    assert (found.is_clip, found.rate, found.num_frames) == (True, Fraction(6), 5)
+    assert found.pixels.shape == FRAMES.shape
+    assert first_frames_of(found) is found
+
+
+def test_a_video_that_is_missing_broken_or_too_long_is_said(tmp_path: Path) -> None:
+    with pytest.raises(MediaError, match=r"missing file"):
+        first_frames_of(tmp_path / "none.mp4")
+    (tmp_path / "broken.mp4").write_bytes(b"no video" * 100)
+    with pytest.raises(MediaError, match=r"broken.mp4: undecodable"):
+        first_frames_of(str(tmp_path / "broken.mp4"))
+    write_video(tmp_path / "a.mp4", FRAMES, fps=6)
+    with pytest.raises(MediaError, match=r"too long .more than 4 frames"):
+        read_frames(tmp_path / "a.mp4", most=4)
