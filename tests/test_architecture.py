@@ -23,7 +23,8 @@ ARROWS = {
 """Package -> our packages it may import; `benchmarks -> eval, pre_tokenize -> lumos -> xllmx -> torch`."""
 
 WINGS = {
-    "cli": {"cli", "conventions", "lumos1", "lumina_video", "tokenizer", "media", "hub", "shapes", "look"},
+    "cli": {"cli", "conventions", "lumos1", "lumina_video", "tokenizer", "media", "hub", "shapes", "look", "serve"},
+    "serve": {"serve", "lumos1", "lumina_video", "conventions", "tokenizer", "media", "hub"},
     "look": {"look", "conventions", "lumos1", "lumina_video", "tokenizer", "media", "hub"},
     "lumos1": {"lumos1", "conventions", "tokenizer", "media", "hub"},
     "lumina_video": {"lumina_video", "conventions", "shapes", "media", "hub"},

@@ -1,0 +1,98 @@
+"""A video while it is made: `GET /v1/videos/{id}/events` (server-sent events), WebSocket `/v1/videos/{id}/stream`.
+
+Over the WebSocket a frame comes as a text message that tells of it, and then as a binary one that is the picture.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Any
+
+from fastapi import APIRouter, Request, WebSocket
+from fastapi.responses import JSONResponse, StreamingResponse
+from starlette.concurrency import run_in_threadpool
+from starlette.websockets import WebSocketDisconnect
+
+from lumos.serve.faults import RequestError
+from lumos.serve.routes.videos import find_job
+from lumos.serve.serving import Serving
+from lumos.serve.watching import viewer, watch
+
+_PLAIN = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+"""So that no proxy keeps events back."""
+_PROTOCOL = "lumos"
+"""The subprotocol that is chosen where a client offers it."""
+
+
+def router_of(serving: Serving) -> APIRouter:
+    """Return the routes of those who watch."""
+    router = APIRouter(prefix="/v1/videos", tags=["videos"])
+
+    @router.get("/{video_id}/events")
+    async def events(video_id: str, request: Request, first: int = 0) -> StreamingResponse:
+        await run_in_threadpool(find_job, serving, video_id)
+        begin = _after(request.headers.get("last-event-id"), first)
+        seat = viewer(serving)
+        seat.__enter__()  # a full house is said before the answer begins
+
+        async def lines() -> AsyncIterator[str]:
+            try:
+                async for message in watch(serving, video_id, first=begin):
+                    number = f"id: {message.content['index']}\n" if message.frame is not None else ""
+                    yield f"{number}event: {message.type}\ndata: {json.dumps(message.as_json())}\n\n"
+            finally:
+                seat.__exit__(None, None, None)
+
+        return StreamingResponse(lines(), media_type="text/event-stream", headers=_PLAIN)
+
+    @router.websocket("/{video_id}/stream")
+    async def stream(socket: WebSocket, video_id: str, first: int = 0) -> None:
+        try:
+            await run_in_threadpool(find_job, serving, video_id)
+            seat = viewer(serving)
+            seat.__enter__()
+        except RequestError as fault:
+            await socket.send_denial_response(JSONResponse(fault.body, fault.status, headers=fault.headers))
+            return
+        try:
+            await socket.accept(_PROTOCOL if _PROTOCOL in socket.scope.get("subprotocols", ()) else None)
+            await _until_either(_send(serving, socket, video_id, first=max(0, first)), _until_gone(socket))
+        finally:
+            seat.__exit__(None, None, None)
+
+    return router
+
+
+def _after(last_event_id: str | None, first: int) -> int:
+    """Return the first frame that is wanted: the one after the last that a client has seen."""
+    if last_event_id is not None and last_event_id.isascii() and last_event_id.isdecimal():
+        return int(last_event_id[:9]) + 1
+    return max(0, first)
+
+
+async def _send(serving: Serving, socket: WebSocket, video_id: str, *, first: int) -> None:
+    with suppress(WebSocketDisconnect, RuntimeError):  # whoever watched has gone in the middle of a message
+        async for message in watch(serving, video_id, first=first):
+            await socket.send_text(json.dumps({"type": message.type, **message.content}))
+            if message.frame is not None:
+                await socket.send_bytes(message.frame)
+        await socket.close()
+
+
+async def _until_gone(socket: WebSocket) -> None:
+    """Return when the client has gone; what it says meanwhile is let be."""
+    message: dict[str, Any] = {}
+    while message.get("type") != "websocket.disconnect":
+        message = dict(await socket.receive())
+
+
+async def _until_either(*works: Any) -> None:
+    """Let both go on until one has ended, then end the other."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
