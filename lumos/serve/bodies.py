@@ -5,12 +5,13 @@ The fields are those of OpenAI, SGLang, FastVideo and vLLM-Omni that mean someth
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import Request
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData
 from starlette.formparsers import FormParser, MultiPartException, MultiPartParser
 
 from lumos.serve.faults import RequestError
@@ -117,23 +118,25 @@ class RemixBody(BaseModel):
     prompt: str = Field(min_length=1, max_length=LONGEST_PROMPT)
 
 
-async def read_body(request: Request) -> dict[str, Any]:
-    """Return the fields of a request: text of a form, values of JSON, and files as `UploadFile`.
+@asynccontextmanager
+async def read_body(request: Request) -> AsyncIterator[dict[str, Any]]:
+    """A context with the fields of a request: text of a form, values of JSON, and files, which go at its end.
 
     Raises:
         RequestError: it is neither, or not well-formed.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind == "multipart/form-data":
-        fields = await _form(_StrictParser, request)
-    elif kind == "application/x-www-form-urlencoded":
-        fields = await _form(FormParser, request)
-    elif kind == "application/json":
-        fields = _object(await request.body(), "the body")
-    else:
-        fault = f"the body is {ascii(kind[:60]) or 'of no type'}; send application/json or multipart/form-data"
+    if kind == "application/json":
+        yield _with_extra(_object(await request.body(), "the body"))
+        return
+    if kind not in _FORMS:
+        fault = f"the body is {kind[:60]!a}; send application/json or multipart/form-data"
         raise RequestError(415, fault)
-    return _with_extra(fields)
+    form = await _form(_FORMS[kind], request)
+    try:
+        yield _with_extra(_fields(form))
+    finally:
+        await form.close()
 
 
 def typed(kind: type[Body], fields: Mapping[str, Any], *, others: tuple[str, ...] = ()) -> Body:
@@ -174,7 +177,13 @@ def plain(value: Any) -> Any:
 
 
 class _StrictParser(MultiPartParser):
-    """Starlette's parser, but a text that is no UTF-8 is refused, which it would read as Latin-1."""
+    """Starlette's parser, but it refuses what that one takes: a form without its end, and a text that is no UTF-8."""
+
+    is_whole = False
+    """Whether the end was reached."""
+
+    def on_end(self) -> None:
+        self.is_whole = True
 
     def on_part_end(self) -> None:
         if self._current_part.file is None:
@@ -182,18 +191,33 @@ class _StrictParser(MultiPartParser):
         super().on_part_end()
 
 
-async def _form(parser: type[FormParser] | type[MultiPartParser], request: Request) -> dict[str, Any]:
+_FORMS: Mapping[str, type[FormParser] | type[MultiPartParser]] = {
+    "multipart/form-data": _StrictParser,
+    "application/x-www-form-urlencoded": FormParser,
+}
+
+
+async def _form(parser: type[FormParser] | type[MultiPartParser], request: Request) -> FormData:
     limits: dict[str, Any] = {"max_fields": _MOST_FIELDS, "max_part_size": _MOST_FIELD_BYTES}
     if issubclass(parser, MultiPartParser):
         limits["max_files"] = _MOST_FILES
     try:
-        form = await parser(request.headers, request.stream(), **limits).parse()
+        reading = parser(request.headers, request.stream(), **limits)
+        form = await reading.parse()
     except MultiPartException as error:
         raise RequestError(400, f"the form cannot be read: {error.message}") from None
+    if isinstance(reading, _StrictParser) and not reading.is_whole:
+        await form.close()
+        raise RequestError(400, "the form is cut off: its last boundary is missing; send it again")
+    return form
+
+
+def _fields(form: FormData) -> dict[str, Any]:
+    """Return the fields of a form by name; `video[id]`, as OpenAI's client writes an object, is one."""
     fields: dict[str, Any] = {}
     for name, value in form.multi_items():
         outer, bracket, inner = name.partition("[")
-        if bracket and inner.rstrip("]"):  # video[id], as OpenAI's client writes {"video": {"id": ...}}
+        if bracket and inner.rstrip("]"):
             held = fields.setdefault(outer, {})
             if not isinstance(held, dict):
                 raise RequestError(400, f"the field {shown(outer)} is given twice", param=outer[:60])
@@ -244,6 +268,3 @@ def _utf8(data: bytes, name: str) -> None:
     except UnicodeDecodeError as error:
         fault = f"the field {shown(name)} is not UTF-8 text ({error.reason} at byte {error.start})"
         raise RequestError(400, fault, param=name[:60]) from None
-
-
-__all__ = ["ExtensionBody", "ImageBody", "RemixBody", "UploadFile", "VideoBody", "plain", "read_body", "typed"]

@@ -25,8 +25,8 @@ def router_of(serving: Serving) -> APIRouter:
 
     @router.post("/generations", openapi_extra=takes(ImageBody))
     async def generate(request: Request) -> dict[str, Any]:
-        fields = await read_body(request)
-        asked, form = await run_in_threadpool(serving.asker.image, fields)
+        async with read_body(request) as fields:
+            asked, form = await run_in_threadpool(serving.asker.image, fields)
         jobs = await run_in_threadpool(_accept_all, serving, asked)
         finished: list[Job] = []
         try:

@@ -31,21 +31,19 @@ def router_of(serving: Serving) -> APIRouter:
 
     @router.post("", openapi_extra=takes(VideoBody))
     async def create(request: Request) -> dict[str, Any]:
-        fields = await read_body(request)
-        key = request.headers.get("idempotency-key")
-        return await run_in_threadpool(_create, serving, fields, key)
+        async with read_body(request) as fields:
+            return await run_in_threadpool(_create, serving, fields, _key_of(request))
 
     @router.post("/extensions", openapi_extra=takes(ExtensionBody))
     async def extend(request: Request) -> dict[str, Any]:
-        fields = await read_body(request)
-        key = request.headers.get("idempotency-key")
-        return await run_in_threadpool(_extend, serving, fields, key)
+        async with read_body(request) as fields:
+            return await run_in_threadpool(_extend, serving, fields, _key_of(request))
 
     @router.post("/{video_id}/remix", openapi_extra=takes(RemixBody))
     async def remix(video_id: str, request: Request) -> dict[str, Any]:
-        body = typed(RemixBody, await read_body(request))
-        key = request.headers.get("idempotency-key")
-        return await run_in_threadpool(_remix, serving, video_id, body.prompt, key)
+        async with read_body(request) as fields:
+            prompt = typed(RemixBody, fields).prompt
+        return await run_in_threadpool(_remix, serving, video_id, prompt, _key_of(request))
 
     @router.get("")
     def listed(after: str | None = None, limit: int = 20, order: Literal["asc", "desc"] = "desc") -> dict[str, Any]:
@@ -88,6 +86,10 @@ def find_job(serving: Serving, job_id: str, *, kind: Literal["video", "image"] =
     if job is None or job.kind != kind:
         raise no_such_job(job_id, what=kind)
     return job
+
+
+def _key_of(request: Request) -> str | None:
+    return request.headers.get("idempotency-key")
 
 
 def _create(serving: Serving, fields: dict[str, Any], key: str | None) -> dict[str, Any]:

@@ -107,7 +107,7 @@ def test_a_picture_may_be_a_data_address(server: Server) -> None:
         ({"seconds": 1000}, 413, "seconds", "at most 40"),
         ({"size": "big"}, 400, "size", "width x height"),
         ({"size": "33x32"}, 400, "size", "multiple of 32"),
-        ({"size": "99999x99999"}, 400, "size", "multiple of 32"),
+        ({"size": "99999x99999"}, 400, "size", "at most"),
         ({"size": "6400x6400"}, 413, "size", "at most 4096"),
         ({"size": "64x32", "width": 64}, 400, "size", "leave these out"),
         ({"seed": -1}, 400, "seed", "greater than or equal to 0"),
@@ -150,7 +150,7 @@ def test_bad_fields_are_named(
         (b"[" * 10_000, "application/json", 400, "levels"),
         (b"prompt=a", "text/plain", 415, "application/json"),
         (b"a", "", 415, "application/json"),
-        (b"--x\r\nnonsense", "multipart/form-data; boundary=x", 400, "form"),
+        (b"--x\r\nnonsense", "multipart/form-data; boundary=x", 400, "cut off"),
         (b"", "multipart/form-data", 400, "boundary"),
         (
             b'--x\r\nContent-Disposition: form-data; name="prompt"\r\n\r\n\xff\r\n--x--\r\n',
@@ -273,7 +273,8 @@ def test_an_extension_is_the_clip_and_what_follows_its_last_frame(server: Server
         frames = frames_of(server.client.get(f"/v1/videos/{answer.json()['id']}/content").content)
         assert len(frames) == done["num_frames"] == 5 + 4  # the first new frame is the last one of the clip
         assert abs(frames[4].astype(int) - frames_of(before)[4]).max() < 12
-    assert Image.open(server.model.made[-1]["image"]).size == (64, 32)
+    with Image.open(server.model.made[-1]["image"]) as first:
+        assert first.size == (64, 32)
 
 
 def test_a_clip_that_is_none_or_too_long_is_not_extended(server: Server, tmp_path: Path) -> None:
@@ -291,7 +292,7 @@ def test_a_clip_that_is_none_or_too_long_is_not_extended(server: Server, tmp_pat
 def test_an_id_that_is_none_of_ours_is_not_found(server: Server, video_id: str) -> None:
     for path in (f"/v1/videos/{video_id}/content", f"/v1/videos/{video_id}/events"):
         fault_of(server.client.get(path), 404)
-    fault_of(server.client.delete(f"/v1/videos/{video_id}/content/.."), 405 if video_id == ".." else 404)
+    fault_of(server.client.delete(f"/v1/videos/{video_id}"), 404)
 
 
 def test_pages_of_the_list_hold_every_video_once(server: Server) -> None:
