@@ -10,6 +10,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
+import anyio
+
 
 class Feed:
     """One job's frames so far."""
@@ -58,10 +60,9 @@ class Feed:
                 return True
             self._waiting.add(wake)
         try:
-            await asyncio.wait_for(changed.wait(), patience_s)
-            return True
-        except TimeoutError:
-            return False
+            with anyio.move_on_after(patience_s):
+                await changed.wait()
+            return changed.is_set()
         finally:
             with self._lock:
                 self._waiting.discard(wake)

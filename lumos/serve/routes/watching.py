@@ -3,12 +3,13 @@
 Over the WebSocket a frame comes as a text message that tells of it, and then as a binary one that is the picture.
 """
 
-import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
+import anyio
 from fastapi import APIRouter, Request, WebSocket
 from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.concurrency import run_in_threadpool
@@ -57,7 +58,8 @@ def router_of(serving: Serving) -> APIRouter:
             return
         try:
             await socket.accept(_PROTOCOL if _PROTOCOL in socket.scope.get("subprotocols", ()) else None)
-            await _until_either(_send(serving, socket, video_id, first=max(0, first)), _until_gone(socket))
+            send = partial(_send, serving, socket, video_id, first=max(0, first))
+            await _until_either(send, partial(_until_gone, socket))
         finally:
             seat.__exit__(None, None, None)
 
@@ -87,12 +89,13 @@ async def _until_gone(socket: WebSocket) -> None:
         message = dict(await socket.receive())
 
 
-async def _until_either(*works: Any) -> None:
+async def _until_either(work: Callable[[], Awaitable[None]], other: Callable[[], Awaitable[None]]) -> None:
     """Let both go on until one has ended, then end the other."""
-    tasks = [asyncio.ensure_future(work) for work in works]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    async with anyio.create_task_group() as group:
+
+        async def last(one: Callable[[], Awaitable[None]]) -> None:
+            await one()
+            group.cancel_scope.cancel()
+
+        group.start_soon(last, work)
+        group.start_soon(last, other)
