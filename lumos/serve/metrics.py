@@ -1,6 +1,7 @@
 """What is counted for Prometheus (`GET /metrics`); no prompt, no id and no address of a client is in it."""
 
 from collections.abc import Callable
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -18,7 +19,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         self.mean_job_s = 10.0
         """Seconds that jobs have taken lately."""
-        given = {"registry": self.registry}
+        given: dict[str, Any] = {"registry": self.registry}
         self._jobs = Counter("lumos_jobs", "Jobs that ended", ["model", "kind", "status"], **given)
         self._frames = Counter("lumos_frames", "Frames made", ["model"], **given)
         self._requests = Counter("lumos_requests", "Requests answered", ["method", "route", "status"], **given)

@@ -8,11 +8,11 @@ import base64
 import binascii
 import io
 import re
+import shutil
 import threading
 from pathlib import Path
 from typing import Any
 
-from fastapi import UploadFile
 from PIL import Image
 
 from lumos.media.frames import MediaError
@@ -41,7 +41,7 @@ def picture_of(value: Any, *, param: str) -> Image.Image | None:
         return _of_object(value, param)
     if isinstance(value, str):
         return _decoded(_bytes_of_address(value, param), param)
-    if not _is_file(value):
+    if not is_file(value):
         raise RequestError(400, f"{param} must be a file, or a data: address of a picture", param=param)
     return _decoded(value.file.read(), param)
 
@@ -73,15 +73,15 @@ def clip_of(path: Path, *, most_frames: int, param: str) -> tuple[int, int, int,
     return number, pixels.shape[1], pixels.shape[0], Image.fromarray(pixels)
 
 
-def _is_file(value: Any) -> bool:
+def is_file(value: Any) -> bool:
+    """Whether the value of a field is a file that was uploaded."""
     return isinstance(getattr(value, "filename", None), str) and hasattr(value, "file")
 
 
-def save_upload(upload: UploadFile, path: Path) -> None:
-    """Write what was uploaded, which is bounded by the body of the request."""
+def save_upload(upload: Any, path: Path) -> None:
+    """Write what was uploaded (`is_file`), which is bounded by the body of the request."""
     with path.open("wb") as file:
-        while chunk := upload.file.read(2**20):
-            file.write(chunk)
+        shutil.copyfileobj(upload.file, file)
 
 
 def _of_object(value: dict[str, Any], param: str) -> Image.Image | None:

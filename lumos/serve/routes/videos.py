@@ -15,7 +15,7 @@ from lumos.serve.faults import RequestError, no_such_job, shown_id
 from lumos.serve.jobs import Job, is_id
 from lumos.serve.routes.documented import takes
 from lumos.serve.serving import Serving
-from lumos.serve.uploads import clip_of, save_upload
+from lumos.serve.uploads import clip_of, is_file, save_upload
 
 _VARIANTS: Mapping[str, tuple[str, str]] = {
     "video": (files.VIDEO, "video/mp4"),
@@ -28,6 +28,13 @@ _VARIANTS: Mapping[str, tuple[str, str]] = {
 def router_of(serving: Serving) -> APIRouter:
     """Return the routes of videos."""
     router = APIRouter(prefix="/v1/videos", tags=["videos"])
+    _add_asking(router, serving)
+    _add_having(router, serving)
+    return router
+
+
+def _add_asking(router: APIRouter, serving: Serving) -> None:
+    """Add the routes that make jobs."""
 
     @router.post("", openapi_extra=takes(VideoBody))
     async def create(request: Request) -> dict[str, Any]:
@@ -44,6 +51,10 @@ def router_of(serving: Serving) -> APIRouter:
         async with read_body(request) as fields:
             prompt = typed(RemixBody, fields).prompt
         return await run_in_threadpool(_remix, serving, video_id, prompt, _key_of(request))
+
+
+def _add_having(router: APIRouter, serving: Serving) -> None:
+    """Add the routes of jobs that there are."""
 
     @router.get("")
     def listed(after: str | None = None, limit: int = 20, order: Literal["asc", "desc"] = "desc") -> dict[str, Any]:
@@ -72,8 +83,6 @@ def router_of(serving: Serving) -> APIRouter:
         job = find_job(serving, video_id)
         serving.delete(job)
         return {"id": job.id, "object": "video.deleted", "deleted": True}
-
-    return router
 
 
 def find_job(serving: Serving, job_id: str, *, kind: Literal["video", "image"] = "video") -> Job:
@@ -125,7 +134,7 @@ def _extend(serving: Serving, fields: dict[str, Any], key: str | None) -> dict[s
 def _clip_to_extend(serving: Serving, fields: Mapping[str, Any], folder: Path) -> tuple[Path, Any]:
     """Return the file of the clip, and how it was made if it was made here."""
     video = fields.get("video")
-    if hasattr(video, "filename") and hasattr(video, "file"):
+    if is_file(video):
         path = folder / "clip"
         save_upload(video, path)
         return path, None

@@ -70,7 +70,7 @@ def server(data: Path, *words: str) -> Iterator[tuple[str, subprocess.Popen[str]
         try:
             assert process.stdout is not None
             for line in process.stdout:
-                if found := re.search(r"listening on (http://\S+)", line):
+                if found := re.search(r"listening on (\S+)", line):
                     yield found[1], process
                     break
             else:

@@ -81,7 +81,7 @@ def test_a_picture_may_be_a_data_address(server: Server) -> None:
     for reference in (address, {"image_url": address}):
         server.finished(server.create(input_reference=reference)["id"])
         assert Path(server.model.made[-1]["image"]).name == files.PICTURE
-    unfetched = server.client.post("/v1/videos", json={**VIDEO, "reference_url": "https://127.0.0.1/a.png"})
+    unfetched = server.client.post("/v1/videos", json={**VIDEO, "reference_url": "https://localhost/a.png"})
     assert "nothing is fetched" in fault_of(unfetched, 400)["message"]
     path = server.client.post("/v1/videos", json={**VIDEO, "input_reference": "/etc/passwd"})
     assert "no path is read" in fault_of(path, 400)["message"]
@@ -290,9 +290,9 @@ def test_a_clip_that_is_none_or_too_long_is_not_extended(server: Server, tmp_pat
 
 @pytest.mark.parametrize("video_id", ["..", "%2e%2e%2fjobs.sqlite3", "video_..", new_id("video"), "x" * 5000, "%00"])
 def test_an_id_that_is_none_of_ours_is_not_found(server: Server, video_id: str) -> None:
-    for path in (f"/v1/videos/{video_id}/content", f"/v1/videos/{video_id}/events"):
-        fault_of(server.client.get(path), 404)
-    fault_of(server.client.delete(f"/v1/videos/{video_id}"), 404)
+    answers = [server.client.get(f"/v1/videos/{video_id}/{what}") for what in ("content", "events")]
+    answers.append(server.client.delete(f"/v1/videos/{video_id}"))
+    assert [fault_of(answer, 404)["type"] for answer in answers] == ["invalid_request_error"] * 3
 
 
 def test_pages_of_the_list_hold_every_video_once(server: Server) -> None:
