@@ -83,7 +83,8 @@ class Asker:
         model = find_model(self._models, body.model or (source.model if source else None))
         model.require("i2v", "a clip to go on with", param="video")
         num_before, width, height, last = clip
-        given = {**(source.given if source else {}), **self._given(body, model)}
+        before = source.given if source is not None and source.model == model.name else {}
+        given = {**before, **self._given(body, model)}
         for name in ("num_frames", "duration"):
             given.pop(name, None)
         if body.num_frames is not None:

@@ -31,7 +31,7 @@ class JobFiles:
     def __init__(self, root: Path) -> None:
         """Take a folder, which is made if needed."""
         self.root = root
-        root.mkdir(parents=True, exist_ok=True)
+        root.mkdir(parents=True, exist_ok=True, mode=0o700)  # prompts and videos are their clients' own
 
     @property
     def database(self) -> Path:

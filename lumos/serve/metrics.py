@@ -1,6 +1,7 @@
 """What is counted for Prometheus (`GET /metrics`); no prompt, no id and no address of a client is in it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -30,12 +31,25 @@ class Metrics:
         self._took = Histogram("lumos_job_seconds", "Time in work", ["model", "kind"], buckets=_SECONDS, **given)
         self._queued = Gauge("lumos_jobs_queued", "Jobs that wait", **given)
         self._working = Gauge("lumos_jobs_in_progress", "Jobs in work", **given)
-        self.viewers = Gauge("lumos_viewers", "Connections that watch frames", **given)
+        self._viewers = Gauge("lumos_viewers", "Connections that watch frames", **given)
+        self.num_viewers = 0
+        """Connections that watch now."""
 
     def watch_queue(self, queued: Callable[[], float], working: Callable[[], float]) -> None:
         """Have the length of the queue and the number of jobs in work be asked for when they are read."""
         self._queued.set_function(queued)
         self._working.set_function(working)
+
+    @contextmanager
+    def viewing(self) -> Iterator[None]:
+        """A context of one connection that watches."""
+        self.num_viewers += 1
+        self._viewers.set(self.num_viewers)
+        try:
+            yield
+        finally:
+            self.num_viewers -= 1
+            self._viewers.set(self.num_viewers)
 
     def begun(self, job: Job, *, waited_s: float) -> None:
         """Count a job that was begun."""

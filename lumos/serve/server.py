@@ -48,7 +48,10 @@ def serve(app: FastAPI, serving: Serving, bound: socket.socket, *, say: Callable
         limit_concurrency=_MOST_CONNECTIONS,
         timeout_graceful_shutdown=_GRACE_S,
     )
-    _Server(config, serving, say=say).run(sockets=[bound])
+    server = _Server(config, serving, say=say)
+    server.run(sockets=[bound])
+    if not server.started:
+        raise ValueError("the server did not start; what is above says why")
 
 
 class _Server(uvicorn.Server):

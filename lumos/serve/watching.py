@@ -9,8 +9,8 @@ video.deleted       {"id": ...}
 """
 
 import base64
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,8 +39,15 @@ class Message:
         return {"type": self.type, **self.content, **held}
 
 
-async def watch(serving: Serving, job_id: str, *, first: int = 0) -> AsyncIterator[Message]:
+async def watch(serving: Serving, job_id: str, *, first: int = 0) -> AsyncGenerator[Message]:
     """Yield the messages of a job until it is finished; of its frames those from `first` on."""
+    with serving.metrics.viewing():
+        async with aclosing(_messages(serving, job_id, first=first)) as messages:
+            async for message in messages:
+                yield message
+
+
+async def _messages(serving: Serving, job_id: str, *, first: int) -> AsyncGenerator[Message]:
     feed, cursor, said = serving.feeds.of(job_id), first, -1
     while True:
         version, is_closed = feed.version, feed.is_closed
@@ -68,18 +75,11 @@ async def watch(serving: Serving, job_id: str, *, first: int = 0) -> AsyncIterat
     serving.feeds.end(job_id)  # one that was made for a job that had ended already
 
 
-@contextmanager
-def viewer(serving: Serving) -> Iterator[None]:
-    """A context of one connection that watches.
+def require_seat(serving: Serving) -> None:
+    """Check that one more may watch.
 
     Raises:
         RequestError: there are as many as may be.
     """
-    gauge = serving.metrics.viewers
-    if gauge._value.get() >= serving.limits.most_viewers:
+    if serving.metrics.num_viewers >= serving.limits.most_viewers:
         raise RequestError(429, "too many connections watch already", code="too_many_viewers", retry_after_s=10)
-    gauge.inc()
-    try:
-        yield
-    finally:
-        gauge.dec()

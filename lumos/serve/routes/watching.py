@@ -5,7 +5,7 @@ Over the WebSocket a frame comes as a text message that tells of it, and then as
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from functools import partial
 from typing import Any
 
@@ -18,7 +18,7 @@ from starlette.websockets import WebSocketDisconnect
 from lumos.serve.faults import RequestError
 from lumos.serve.routes.videos import find_job
 from lumos.serve.serving import Serving
-from lumos.serve.watching import viewer, watch
+from lumos.serve.watching import require_seat, watch
 
 _PLAIN = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 """So that no proxy keeps events back."""
@@ -34,16 +34,13 @@ def router_of(serving: Serving) -> APIRouter:
     async def events(video_id: str, request: Request, first: int = 0) -> StreamingResponse:
         await run_in_threadpool(find_job, serving, video_id)
         begin = _after(request.headers.get("last-event-id"), first)
-        seat = viewer(serving)
-        seat.__enter__()  # a full house is said before the answer begins
+        require_seat(serving)
 
         async def lines() -> AsyncIterator[str]:
-            try:
-                async for message in watch(serving, video_id, first=begin):
+            async with aclosing(watch(serving, video_id, first=begin)) as messages:
+                async for message in messages:
                     number = f"id: {message.content['index']}\n" if message.frame is not None else ""
                     yield f"{number}event: {message.type}\ndata: {json.dumps(message.as_json())}\n\n"
-            finally:
-                seat.__exit__(None, None, None)
 
         return StreamingResponse(lines(), media_type="text/event-stream", headers=_PLAIN)
 
@@ -51,17 +48,13 @@ def router_of(serving: Serving) -> APIRouter:
     async def stream(socket: WebSocket, video_id: str, first: int = 0) -> None:
         try:
             await run_in_threadpool(find_job, serving, video_id)
-            seat = viewer(serving)
-            seat.__enter__()
+            require_seat(serving)
         except RequestError as fault:
             await socket.send_denial_response(JSONResponse(fault.body, fault.status, headers=fault.headers))
             return
-        try:
-            await socket.accept(_PROTOCOL if _PROTOCOL in socket.scope.get("subprotocols", ()) else None)
-            send = partial(_send, serving, socket, video_id, first=max(0, first))
-            await _until_either(send, partial(_until_gone, socket))
-        finally:
-            seat.__exit__(None, None, None)
+        await socket.accept(_PROTOCOL if _PROTOCOL in socket.scope.get("subprotocols", ()) else None)
+        send = partial(_send, serving, socket, video_id, first=max(0, first))
+        await _until_either(send, partial(_until_gone, socket))
 
     return router
 
@@ -75,10 +68,11 @@ def _after(last_event_id: str | None, first: int) -> int:
 
 async def _send(serving: Serving, socket: WebSocket, video_id: str, *, first: int) -> None:
     with suppress(WebSocketDisconnect, RuntimeError):  # whoever watched has gone in the middle of a message
-        async for message in watch(serving, video_id, first=first):
-            await socket.send_text(json.dumps({"type": message.type, **message.content}))
-            if message.frame is not None:
-                await socket.send_bytes(message.frame)
+        async with aclosing(watch(serving, video_id, first=first)) as messages:
+            async for message in messages:
+                await socket.send_text(json.dumps({"type": message.type, **message.content}))
+                if message.frame is not None:
+                    await socket.send_bytes(message.frame)
         await socket.close()
 
 
