@@ -14,6 +14,7 @@ from PIL import Image
 from lumos.lumos1.sampling.settings import SETTING_NAMES, Settings, settings_for
 from lumos.serve.app import create_app
 from lumos.serve.engine import OneByOne
+from lumos.serve.jobs import JobRequest
 from lumos.serve.limits import Limits
 from lumos.serve.models import ServedModel
 from lumos.serve.serving import Serving, put_together
@@ -23,6 +24,9 @@ DEFAULTS = {
 }  # fmt: skip
 """5 frames of 64x32 at 4 frames a second."""
 VIDEO = {"prompt": "a red circle", "seed": 7}
+REQUEST = JobRequest(
+    model="red", prompt="a red circle", seed=5, given={}, width=64, height=32, num_frames=5, fps=4, num_seconds=1.0
+)
 
 
 class Frames:
@@ -139,7 +143,7 @@ def served(name: str, model: StandIn, **changes: Any) -> ServedModel:
         "tasks": ("t2i", "t2v", "i2v"),
         "num_units": lambda settings, picture: settings.num_output_frames,
         "num_steps": lambda settings: settings.sampler.num_steps,
-        "num_seconds": lambda settings: settings.duration,
+        "num_seconds": lambda settings: float(settings.duration),
         "watch": model.watch,
     }
     return ServedModel(**{**about, **changes})

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lumos.serve.store import JobStore, QueueFullError
-from tests.lumos.serve.test_worker import REQUEST
+from tests.lumos.serve.standin import REQUEST
 
 
 def test_jobs_are_given_out_once_in_the_order_in_which_they_came(tmp_path: Path) -> None:

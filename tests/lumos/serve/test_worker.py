@@ -14,13 +14,9 @@ from lumos.serve.jobs import Job, JobRequest, new_id
 from lumos.serve.serving import Serving
 from lumos.serve.store import MOST_ATTEMPTS
 from lumos.serve.worker import said_of
-from tests.lumos.serve.standin import StandIn, parts
+from tests.lumos.serve.standin import REQUEST, StandIn, parts
 from xllmx.files import WriteError
 from xllmx.temporary import temporary_beside
-
-REQUEST = JobRequest(
-    model="red", prompt="a red circle", seed=5, given={}, width=64, height=32, num_frames=5, fps=4, num_seconds=1
-)
 
 
 @contextmanager

@@ -129,13 +129,13 @@ def test_a_picture_may_be_a_data_address(server: Server) -> None:
     ids=lambda value: str(value)[:40],
 )
 def test_bad_fields_are_named(
-    server: Server, fields: Mapping[str, Any], status: int, param: str | None, said: str
+    refusing: Server, fields: Mapping[str, Any], status: int, param: str | None, said: str
 ) -> None:
-    answer = server.client.post("/v1/videos", json={**VIDEO, **fields})
+    answer = refusing.client.post("/v1/videos", json={**VIDEO, **fields})
     error = fault_of(answer, status)
     assert (error["param"], said in error["message"]) == ((param or "").strip("'") or None, True), error
-    assert server.serving.store.ids() == set()
-    assert [path for path in server.serving.files.root.iterdir() if path.is_dir()] == []
+    assert refusing.serving.store.ids() == set()
+    assert [path for path in refusing.serving.files.root.iterdir() if path.is_dir()] == []
 
 
 @pytest.mark.parametrize(
@@ -158,26 +158,26 @@ def test_bad_fields_are_named(
         ),
     ],
 )  # fmt: skip
-def test_bodies_that_are_none_are_refused(server: Server, body: bytes, kind: str, status: int, said: str) -> None:
-    answer = server.client.post("/v1/videos", content=body, headers={"content-type": kind})
+def test_bodies_that_are_none_are_refused(refusing: Server, body: bytes, kind: str, status: int, said: str) -> None:
+    answer = refusing.client.post("/v1/videos", content=body, headers={"content-type": kind})
     assert said in fault_of(answer, status)["message"]
 
 
 @pytest.mark.parametrize("content", [b"", b"GIF89a", b"\x89PNG\r\n\x1a\n" + b"0" * 60, b"%!PS-Adobe-3.0 EPSF-3.0"])
-def test_an_upload_that_is_no_picture_is_refused(server: Server, content: bytes) -> None:
-    answer = server.client.post("/v1/videos", data=VIDEO, files={"input_reference": ("x.png", content)})
+def test_an_upload_that_is_no_picture_is_refused(refusing: Server, content: bytes) -> None:
+    answer = refusing.client.post("/v1/videos", data=VIDEO, files={"input_reference": ("x.png", content)})
     assert "no picture" in fault_of(answer, 400)["message"]
 
 
-def test_a_picture_that_unpacks_to_too_much_is_refused_before_it_is_unpacked(server: Server) -> None:
+def test_a_picture_that_unpacks_to_too_much_is_refused_before_it_is_unpacked(refusing: Server) -> None:
     bomb = picture((6000, 6000))
     assert len(bomb) < 2**20
-    answer = server.client.post("/v1/videos", data=VIDEO, files={"input_reference": ("x.png", bomb)})
+    answer = refusing.client.post("/v1/videos", data=VIDEO, files={"input_reference": ("x.png", bomb)})
     assert "6000x6000" in fault_of(answer, 413)["message"]
 
 
-def test_an_upload_is_bounded_while_it_is_read(server: Server) -> None:
-    told = server.client.post("/v1/videos", content=b"x" * (2**20 + 1), headers={"content-type": "application/json"})
+def test_an_upload_is_bounded_while_it_is_read(refusing: Server) -> None:
+    told = refusing.client.post("/v1/videos", content=b"x" * (2**20 + 1), headers={"content-type": "application/json"})
     assert fault_of(told, 413)["code"] == "request_too_large"
     read = 0
 
@@ -188,11 +188,11 @@ def test_an_upload_is_bounded_while_it_is_read(server: Server) -> None:
             read += 2**16
             yield b"0" * 2**16
 
-    answer = server.client.post(
+    answer = refusing.client.post(
         "/v1/videos", content=chunks(), headers={"content-type": "multipart/form-data; boundary=x"}
     )
     assert fault_of(answer, 413)["code"] == "request_too_large"
-    assert server.serving.store.ids() == set()
+    assert refusing.serving.store.ids() == set()
 
 
 def test_the_queue_has_an_end(server: Server) -> None:
@@ -277,21 +277,23 @@ def test_an_extension_is_the_clip_and_what_follows_its_last_frame(server: Server
         assert first.size == (64, 32)
 
 
-def test_a_clip_that_is_none_or_too_long_is_not_extended(server: Server, tmp_path: Path) -> None:
+def test_a_clip_that_is_none_or_too_long_is_not_extended(refusing: Server, tmp_path: Path) -> None:
     write_video(tmp_path / "long.mp4", np.zeros((41, 32, 64, 3), np.uint8), fps=8)
     for content, status in ((b"nonsense", 400), ((tmp_path / "long.mp4").read_bytes(), 413)):
-        answer = server.client.post("/v1/videos/extensions", data={"prompt": "b"}, files={"video": ("x.mp4", content)})
+        answer = refusing.client.post(
+            "/v1/videos/extensions", data={"prompt": "b"}, files={"video": ("x.mp4", content)}
+        )
         assert fault_of(answer, status)["param"] == "video"
-    nothing = server.client.post("/v1/videos/extensions", json={"prompt": "b"})
+    nothing = refusing.client.post("/v1/videos/extensions", json={"prompt": "b"})
     assert fault_of(nothing, 400)["param"] == "video"
-    other = server.client.post("/v1/videos/extensions", json={"prompt": "b", "video": {"id": "../../etc/passwd"}})
+    other = refusing.client.post("/v1/videos/extensions", json={"prompt": "b", "video": {"id": "../../etc/passwd"}})
     assert fault_of(other, 404)["code"] == "video_not_found"
 
 
 @pytest.mark.parametrize("video_id", ["..", "%2e%2e%2fjobs.sqlite3", "video_..", new_id("video"), "x" * 5000, "%00"])
-def test_an_id_that_is_none_of_ours_is_not_found(server: Server, video_id: str) -> None:
-    answers = [server.client.get(f"/v1/videos/{video_id}/{what}") for what in ("content", "events")]
-    answers.append(server.client.delete(f"/v1/videos/{video_id}"))
+def test_an_id_that_is_none_of_ours_is_not_found(refusing: Server, video_id: str) -> None:
+    answers = [refusing.client.get(f"/v1/videos/{video_id}/{what}") for what in ("content", "events")]
+    answers.append(refusing.client.delete(f"/v1/videos/{video_id}"))
     assert [fault_of(answer, 404)["type"] for answer in answers] == ["invalid_request_error"] * 3
 
 

@@ -84,10 +84,10 @@ def test_a_websocket_tells_of_a_frame_and_then_sends_it(server: Server) -> None:
 
 
 @pytest.mark.parametrize("video_id", [new_id("video"), "video_..", "x"])
-def test_what_is_not_there_is_not_watched(server: Server, video_id: str) -> None:
+def test_what_is_not_there_is_not_watched(refusing: Server, video_id: str) -> None:
     with (
         pytest.raises(WebSocketDenialResponse) as denied,
-        server.client.websocket_connect(f"/v1/videos/{video_id}/stream"),
+        refusing.client.websocket_connect(f"/v1/videos/{video_id}/stream"),
     ):
         pass
     assert denied.value.status_code == 404
