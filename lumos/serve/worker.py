@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
+from lumos.media.frames import MediaError
 from lumos.serve import files
 from lumos.serve.engine import Broken, Engine, Event, FrameMade, Made, Progressed, Stopped, Work
 from lumos.serve.feeds import Feeds
@@ -128,6 +129,7 @@ class Worker:
             if self._store.get(job.id) is None:  # deleted before the engine knew of it
                 self._engine.cancel(job.id)
         except Exception as error:  # whatever one job's files or model raise is that job's end
+            self._engine.cancel(job.id)
             self._fail(job, error)
 
     def _told(self, event: Event) -> None:
@@ -223,6 +225,8 @@ def said_of(error: Exception) -> tuple[str, str]:
         found = error.__cause__ if isinstance(error, WriteError) else error
         reason = getattr(found, "strerror", None) or "an error of the disk"
         return "storage_error", f"the server could not write the video: {reason}"
+    if isinstance(error, MediaError):
+        return "invalid_request", f"a file of the request cannot be used: {error.reason}"
     if isinstance(error, ValueError):
         return "invalid_request", " ".join(str(error).split())[:600]
     return "server_error", f"the model failed ({type(error).__name__}); the server's log says more"

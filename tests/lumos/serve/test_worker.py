@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from lumos.media.frames import MediaError
 from lumos.serve import files, worker
 from lumos.serve.jobs import Job, JobRequest, new_id
 from lumos.serve.serving import Serving
@@ -160,6 +161,7 @@ def test_a_mistake_of_an_engine_does_not_end_the_worker(
     [
         (ValueError("size is 3;\nit must be 4"), "invalid_request", "size is 3; it must be 4"),
         (OSError(28, "No space left on device", "/secret/x"), "storage_error", "No space left on device"),
+        (MediaError("/secret/x", "no such file"), "invalid_request", "no such file"),
         (KeyError("/secret/x"), "server_error", "KeyError"),
     ],
 )

@@ -15,7 +15,6 @@ from PIL import Image
 
 from lumos.media.writing import write_video
 from lumos.serve import files
-from lumos.serve.jobs import new_id
 from tests.lumos.serve.standin import VIDEO, Server, events
 
 
@@ -290,7 +289,9 @@ def test_a_clip_that_is_none_or_too_long_is_not_extended(refusing: Server, tmp_p
     assert fault_of(other, 404)["code"] == "video_not_found"
 
 
-@pytest.mark.parametrize("video_id", ["..", "%2e%2e%2fjobs.sqlite3", "video_..", new_id("video"), "x" * 5000, "%00"])
+@pytest.mark.parametrize(
+    "video_id", ["..", "%2e%2e%2fjobs.sqlite3", "video_..", "video_" + "0" * 32, "x" * 5000, "%00"]
+)
 def test_an_id_that_is_none_of_ours_is_not_found(refusing: Server, video_id: str) -> None:
     answers = [refusing.client.get(f"/v1/videos/{video_id}/{what}") for what in ("content", "events")]
     answers.append(refusing.client.delete(f"/v1/videos/{video_id}"))
