@@ -123,7 +123,11 @@ class Asker:
                 fault = f"size is {shown(body.size)}; write width x height in pixels, as in 448x256"
                 raise RequestError(400, fault, param="size")
             given["width"], given["height"] = int(found[1]), int(found[2])
-        return {**model.fast, **given} if body.fast else given
+        if not body.fast:
+            return given
+        if model.fast is None:
+            raise RequestError(400, f"{model.name} has no faster settings; leave fast out", param="fast")
+        return {**model.fast, **given}
 
     def _request(
         self,

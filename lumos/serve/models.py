@@ -71,8 +71,8 @@ class ServedModel:
     pipeline: StreamingPipeline
     setting_names: tuple[str, ...]
     """Settings of a call that it takes."""
-    fast: Mapping[str, Any]
-    """Settings of its faster sampling."""
+    fast: Mapping[str, Any] | None
+    """Settings of its faster sampling; None where it has none."""
     presets: tuple[str, ...]
     """Names that `preset` may have; a client names no file."""
     tasks: tuple[str, ...]

@@ -139,7 +139,7 @@ class Serving:
     def close(self) -> None:
         """End the worker, the streams and the store."""
         self.draining.set()
-        self.worker.stop(within_s=30)
+        self.worker.stop(within_s=30.0)
         self.feeds.end_all()
         self.store.close()
 

@@ -1,6 +1,6 @@
 """A model that was found -> one that a server works with: loaded, tried, and what differs between the two said."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -40,7 +40,7 @@ def loaded(name: str, model: Model) -> ServedModel:
         title=kind.title,
         pipeline=served,
         setting_names=kind.setting_names(),
-        fast=kind.fast_settings(model.files.defaults),
+        fast=_fast_settings(model),
         presets=tuple(PRESETS) if is_flow else (),
         tasks=kind.tasks if is_flow else _tasks(served, kind.tasks),
         num_units=num_units,
@@ -48,6 +48,13 @@ def loaded(name: str, model: Model) -> ServedModel:
         num_seconds=lambda settings: _num_seconds(settings, is_flow=is_flow),
         watch=watch,
     )
+
+
+def _fast_settings(model: Model) -> Mapping[str, Any] | None:
+    try:
+        return model.kind.fast_settings(model.files.defaults)
+    except ValueError:  # a model that was trained at one scale has none
+        return None
 
 
 def _tasks(pipeline: StreamingPipeline, tasks: tuple[str, ...]) -> tuple[str, ...]:
