@@ -6,6 +6,7 @@
     lumos plot RUN
     lumos export RUN FOLDER
     lumos evaluate shapes run --out outputs/shapes
+    lumos serve
     lumos download NAME
     lumos doctor
 
@@ -21,7 +22,7 @@ with loading("lumos"):
     from collections.abc import Callable, Sequence
 
     from lumos import __version__
-    from lumos.cli import doctor, download, evaluate, export, generate, look, plot, tokenize, train
+    from lumos.cli import doctor, download, evaluate, export, generate, look, plot, serve, tokenize, train
     from lumos.cli.exit_status import status_of
     from lumos.cli.option import OptionParser, said_as_options
 
@@ -37,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
     parser = OptionParser(prog="lumos", description="Images and videos from prompts, and what belongs to it.")
     parser.add_argument("--version", action="version", version=f"lumos {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for command in (generate, train, tokenize, look, evaluate, plot, export, download, doctor):
+    for command in (generate, train, tokenize, look, evaluate, plot, export, serve, download, doctor):
         command.add_command(commands)
     return parser
 

@@ -27,7 +27,7 @@ def lumos(ckpts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monke
 
     def run(*words: str) -> tuple[int, str, str]:
         capsys.readouterr()
-        here = ["--ckpts", str(ckpts)] if words[0] in ("generate", "doctor", "download", "export") else []
+        here = ["--ckpts", str(ckpts)] if words[0] in ("generate", "doctor", "download", "export", "serve") else []
         status = main([*words, *here])
         said = capsys.readouterr()
         return status, said.out, said.err

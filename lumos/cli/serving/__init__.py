@@ -1,0 +1,1 @@
+"""What `lumos serve` makes of the models that are named."""

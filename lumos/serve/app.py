@@ -1,0 +1,70 @@
+"""The application: routes behind the door, errors in one form, the worker beside them."""
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from lumos import __version__
+from lumos.serve.door import Door
+from lumos.serve.faults import RequestError, error_body
+from lumos.serve.routes import images, server, videos, watching
+from lumos.serve.serving import Serving
+
+
+def create_app(serving: Serving, *, keys: Iterable[str] = (), hosts: Iterable[str] | None = None) -> FastAPI:
+    """Return the application of a server; its worker begins and ends with it.
+
+    Args:
+        serving: the parts (`lumos.serve.serving.put_together`).
+        keys: API keys, of which a client needs one; none: everybody may come in.
+        hosts: names that the server goes by; None: any.
+    """
+
+    @asynccontextmanager
+    async def alive(app: FastAPI) -> AsyncIterator[None]:
+        serving.worker.start()
+        try:
+            yield
+        finally:
+            serving.close()
+
+    app = FastAPI(title="lumos", version=__version__, docs_url=None, redoc_url=None, lifespan=alive)
+    for part in (videos, watching, images, server):
+        app.include_router(part.router_of(serving))
+    app.add_exception_handler(RequestError, _of_ours)
+    app.add_exception_handler(RequestValidationError, _of_a_query)
+    app.add_exception_handler(HTTPException, _of_starlette)
+    app.add_exception_handler(Exception, _unforeseen)
+    most_bytes = serving.limits.most_upload_bytes
+    app.add_middleware(Door, keys=list(keys), hosts=hosts, most_bytes=most_bytes, metrics=serving.metrics)
+    return app
+
+
+async def _of_ours(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestError)
+    return JSONResponse(error.body, error.status, headers=error.headers)
+
+
+async def _of_a_query(request: Request, error: Exception) -> JSONResponse:
+    """Answer a query or a path that is not of the kind it must be."""
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    name = str(first["loc"][-1])
+    return JSONResponse(error_body(400, f"{name}: {first['msg']}", param=name), 400)
+
+
+async def _of_starlette(request: Request, error: Exception) -> JSONResponse:
+    """Answer an address or a method that there is not."""
+    assert isinstance(error, HTTPException)
+    asked = f"{request.method} {request.url.path[:80]!a}"
+    said = {404: f"there is no {asked}", 405: f"{asked} cannot be done"}.get(error.status_code, str(error.detail))
+    return JSONResponse(error_body(error.status_code, said), error.status_code, headers=error.headers)
+
+
+async def _unforeseen(request: Request, error: Exception) -> JSONResponse:
+    """Answer a mistake of ours; the log has its traceback."""
+    return JSONResponse(error_body(500, "the server made a mistake; its log says more"), 500)

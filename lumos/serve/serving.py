@@ -1,0 +1,171 @@
+"""All parts of one server, put together; jobs are accepted and deleted here, whatever they are of."""
+
+import shutil
+import sqlite3
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from lumos.serve import files
+from lumos.serve.asking import Asker
+from lumos.serve.engine import Engine
+from lumos.serve.faults import RequestError
+from lumos.serve.feeds import Feeds
+from lumos.serve.files import JobFiles
+from lumos.serve.jobs import Job, JobRequest, Kind, new_id
+from lumos.serve.limits import Limits
+from lumos.serve.metrics import Metrics
+from lumos.serve.models import ServedModel
+from lumos.serve.store import JobStore, QueueFullError
+from lumos.serve.worker import Worker
+
+_LONGEST_WAIT_S = 600
+_LONGEST_KEY = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class Serving:
+    """What the routes work with."""
+
+    models: Mapping[str, ServedModel]
+    """By name; the first one is taken where none is named."""
+    limits: Limits
+    store: JobStore
+    files: JobFiles
+    worker: Worker
+    asker: Asker
+    feeds: Feeds = field(default_factory=Feeds)
+    metrics: Metrics = field(default_factory=Metrics)
+    draining: threading.Event = field(default_factory=threading.Event)
+    """Set: no job is accepted any more."""
+
+    @property
+    def keep_s(self) -> float:
+        """For which finished jobs are there."""
+        return self.limits.keep_hours * 3600
+
+    def accept(
+        self,
+        kind: Kind,
+        request: JobRequest,
+        *,
+        picture: Image.Image | None = None,
+        copies: Mapping[str, Path] | None = None,
+        key: str | None = None,
+    ) -> Job:
+        """Return a new job, which is kept from now on and waits.
+
+        Args:
+            kind: what it makes.
+            request: what is asked for.
+            picture: its first frame.
+            copies: names of files of its own -> what they are copies of.
+            key: what a client names a request by that it may send twice.
+
+        Raises:
+            RequestError: the queue is full, the server ends, the disk is full.
+        """
+        if self.draining.is_set():
+            raise RequestError(503, "the server is ending; send the request again", retry_after_s=10)
+        if key is not None and not (0 < len(key) <= _LONGEST_KEY and key.isprintable()):
+            raise RequestError(400, f"Idempotency-Key must have 1 to {_LONGEST_KEY} printable characters")
+        job_id = new_id(kind)
+        try:
+            if picture is not None:
+                picture.save(self.files.make(job_id) / files.PICTURE)
+            for name, source in (copies or {}).items():
+                shutil.copyfile(source, self.files.make(job_id) / name)
+            most = self.limits.most_queued
+            job, is_new = self.store.add(kind, request, most_queued=most, job_id=job_id, key=key)
+        except QueueFullError:
+            self.files.remove(job_id)
+            wait_s = max(1, min(_LONGEST_WAIT_S, round(self.metrics.mean_job_s)))
+            fault = f"{most} jobs wait already, and no more may; try again in {wait_s} s"
+            raise RequestError(429, fault, code="queue_full", retry_after_s=wait_s) from None
+        except (sqlite3.Error, OSError) as error:
+            self.files.remove(job_id)
+            reason = getattr(error, "strerror", None) or str(error)
+            raise RequestError(507, f"the server cannot keep the request ({reason})", code="storage_error") from error
+        except RequestError:
+            self.files.remove(job_id)
+            raise
+        if not is_new:
+            self.files.remove(job_id)
+        self.worker.wake()
+        return job
+
+    def delete(self, job: Job) -> None:
+        """Forget a job, whatever its state; one that is in work ends, and its files go with it."""
+        if not self.store.delete(job.id):
+            return
+        self.worker.cancel(job.id)
+        if job.status != "in_progress":
+            self.files.remove(job.id)
+        if not job.is_finished:
+            self.metrics.ended(job, "deleted")
+        self.feeds.end(job.id)
+
+    def shown(self, job: Job) -> dict[str, Any]:
+        """Return a job as OpenAI's video object, and what else is known of it."""
+        request, feed = job.request, self.feeds.find(job.id) if job.status == "in_progress" else None
+        progress = {"queued": 0, "completed": 100}.get(job.status, min(99, int(100 * feed.progress)) if feed else 0)
+        return {
+            "id": job.id,
+            "object": "video",
+            "status": job.status,
+            "progress": progress,
+            "created_at": int(job.created_at),
+            "completed_at": _whole(job.completed_at),
+            "expires_at": _whole(job.expires_at),
+            "model": request.model,
+            "prompt": request.prompt,
+            "seconds": request.seconds,
+            "size": f"{request.width}x{request.height}",
+            "remixed_from_video_id": request.remixed_from,
+            "error": job.error,
+            "seed": request.seed,
+            "fps": request.fps,
+            "num_frames": request.num_frames,
+            "frames_done": request.num_frames if job.status == "completed" else feed.num_frames if feed else 0,
+            "queue_position": self.store.position(job.id) if job.status == "queued" else None,
+            "inference_time_s": job.outcome.get("inference_time_s"),
+            "url": f"/v1/videos/{job.id}/content" if job.status == "completed" else None,
+        }
+
+    def close(self) -> None:
+        """End the worker, the streams and the store."""
+        self.draining.set()
+        self.worker.stop(within_s=30.0)
+        self.feeds.end_all()
+        self.store.close()
+
+
+def put_together(models: Mapping[str, ServedModel], engine: Engine, *, data: Path, limits: Limits) -> Serving:
+    """Return a server's parts on a folder of data; nothing is begun yet.
+
+    Raises:
+        ValueError: the folder holds the jobs of another version.
+    """
+    kept = JobFiles(data)
+    store, feeds, metrics = JobStore(kept.database), Feeds(), Metrics()
+    keep_s = limits.keep_hours * 3600
+    worker = Worker(engine, store, kept, feeds=feeds, metrics=metrics, keep_s=keep_s)
+    metrics.watch_queue(lambda: store.count("queued"), lambda: store.count("in_progress"))
+    return Serving(
+        models=models,
+        limits=limits,
+        store=store,
+        files=kept,
+        worker=worker,
+        asker=Asker(models, limits),
+        feeds=feeds,
+        metrics=metrics,
+    )
+
+
+def _whole(seconds: float | None) -> int | None:
+    return None if seconds is None else int(seconds)

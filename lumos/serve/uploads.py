@@ -1,0 +1,126 @@
+"""Pictures and clips that clients send: looked at within bounds before anything of them is kept.
+
+A picture is decoded here, once, and kept as pixels; what else its file held is gone. Nothing is fetched from an address
+that a client names: the file itself, or a data: address, is what is taken.
+"""
+
+import base64
+import binascii
+import io
+import re
+import shutil
+import threading
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from lumos.media.frames import MediaError
+from lumos.media.pictures import picture_pixels
+from lumos.media.reading import media_errors
+from lumos.media.video import Video
+from lumos.serve.faults import RequestError
+
+_MOST_PIXELS = 2**25
+"""Of a picture: 33 million."""
+_FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+_DATA = re.compile(r"data:image/[a-z0-9.+-]{1,40};base64,", re.IGNORECASE)
+_DECODING = threading.Semaphore(2)
+"""Pictures that are decoded at once: each may take some hundred MB."""
+
+
+def picture_of(value: Any, *, param: str) -> Image.Image | None:
+    """Return the picture of a field: a file, a data: address, or an object with `image_url`; None where it is empty.
+
+    Raises:
+        RequestError: it is none of these, too large, or no picture.
+    """
+    if value is None or value == "":
+        return None
+    if isinstance(value, dict):
+        return _of_object(value, param)
+    if isinstance(value, str):
+        return _decoded(_bytes_of_address(value, param), param)
+    if not is_file(value):
+        raise RequestError(400, f"{param} must be a file, or a data: address of a picture", param=param)
+    return _decoded(value.file.read(), param)
+
+
+def clip_of(path: Path, *, most_frames: int, param: str) -> tuple[int, int, int, Image.Image]:
+    """Return number of frames, width, height and the last frame of a clip.
+
+    Raises:
+        RequestError: it is no clip that can be read, or longer than `most_frames`.
+    """
+    number, last = 0, None
+    try:
+        with _DECODING, media_errors("the clip"), Video(path) as video:
+            for shown in video.from_start():
+                number += 1
+                if number > most_frames:
+                    break
+                if shown.damaged:
+                    raise ValueError("a frame is damaged")
+                last = shown.frame
+            pixels = None if last is None else video.pixels(last)
+    except MediaError as error:
+        raise RequestError(400, f"{param} is no clip that can be read ({_told(error)})", param=param) from None
+    if number > most_frames:
+        fault = f"{param} has more than {most_frames} frames, which is the most that this server makes"
+        raise RequestError(413, fault, param=param)
+    if pixels is None:
+        raise RequestError(400, f"{param} has no frames", param=param)
+    return number, pixels.shape[1], pixels.shape[0], Image.fromarray(pixels)
+
+
+def is_file(value: Any) -> bool:
+    """Whether the value of a field is a file that was uploaded."""
+    return isinstance(getattr(value, "filename", None), str) and hasattr(value, "file")
+
+
+def save_upload(upload: Any, path: Path) -> None:
+    """Write what was uploaded (`is_file`), which is bounded by the body of the request."""
+    with path.open("wb") as file:
+        shutil.copyfileobj(upload.file, file)
+
+
+def _of_object(value: dict[str, Any], param: str) -> Image.Image | None:
+    if value.get("file_id"):
+        raise RequestError(400, f"{param}: this server keeps no files by id; send the picture itself", param=param)
+    if set(value) - {"image_url", "file_id", "type"}:
+        raise RequestError(400, f"{param} must be a file, or {{'image_url': 'data:image/png;base64,...'}}", param=param)
+    address = value.get("image_url")
+    if isinstance(address, dict):
+        address = address.get("url")
+    if address is not None and not isinstance(address, str):
+        raise RequestError(400, f"{param}.image_url must be a text", param=param)
+    return picture_of(address, param=param)
+
+
+def _bytes_of_address(text: str, param: str) -> bytes:
+    found = _DATA.match(text)
+    if found is None:
+        fault = f"{param}: nothing is fetched, and no path is read; send a file, or data:image/png;base64,..."
+        raise RequestError(400, fault, param=param)
+    try:
+        return base64.b64decode(text[found.end() :], validate=True)
+    except (binascii.Error, ValueError):
+        raise RequestError(400, f"{param}: what follows base64, is not base64", param=param) from None
+
+
+def _decoded(content: bytes, param: str) -> Image.Image:
+    try:
+        with _DECODING, media_errors("the picture"), Image.open(io.BytesIO(content), formats=_FORMATS) as image:
+            if image.width * image.height > _MOST_PIXELS:
+                size = f"{image.width}x{image.height}"
+                raise RequestError(413, f"{param} has {size} pixels; at most {_MOST_PIXELS} are read", param=param)
+            return Image.fromarray(picture_pixels(image))
+    except MediaError as error:
+        if isinstance(error.__cause__, RequestError):
+            raise error.__cause__ from None
+        raise RequestError(400, f"{param} is no picture that can be read ({_told(error)})", param=param) from None
+
+
+def _told(error: MediaError) -> str:
+    """Return what is wrong with a file, without where it lies."""
+    return re.sub(r"<_io\.BytesIO object at 0x[0-9a-f]+>", "it", error.detail or error.reason)

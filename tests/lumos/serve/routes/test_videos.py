@@ -1,0 +1,332 @@
+"""`/v1/videos` as its clients see it."""
+
+import base64
+import io
+import json
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from lumos.media.writing import write_video
+from lumos.serve import files
+from tests.lumos.serve.standin import VIDEO, Server, events
+
+
+def picture(size: tuple[int, int] = (30, 50)) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", size, "blue").save(file, "PNG")
+    return file.getvalue()
+
+
+def frames_of(content: bytes) -> list[np.ndarray]:
+    with av.open(io.BytesIO(content)) as container:
+        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+
+
+def fault_of(answer: Any, status: int) -> dict[str, Any]:
+    """The error of an answer, which is of this status and of OpenAI's form."""
+    assert answer.status_code == status, answer.text
+    error = answer.json()["error"]
+    assert error.keys() == {"message", "type", "param", "code"}
+    assert "\n" not in error["message"]
+    return dict(error)
+
+
+def test_a_video_is_asked_for_made_and_fetched(server: Server) -> None:
+    asked = server.create(seconds="2", size="32x64", fps=3)
+    assert asked["id"].startswith("video_")
+    assert asked["object"] == "video"
+    assert asked["status"] in ("queued", "in_progress")
+    done = server.finished(asked["id"])
+    assert (done["status"], done["progress"], done["size"], done["seed"]) == ("completed", 100, "32x64", 7)
+    assert done["completed_at"] >= done["created_at"]
+    assert done["expires_at"] > done["completed_at"]
+    answer = server.client.get(f"/v1/videos/{asked['id']}/content")
+    assert answer.headers["content-type"] == "video/mp4"
+    frames = frames_of(answer.content)
+    assert len(frames) == done["num_frames"] == 9  # 3 fps x 2 s, and those that come with the last latent frame
+    assert frames[0].shape == (64, 32, 3)
+
+
+def test_thumbnail_and_spritesheet_are_pictures_of_it(server: Server) -> None:
+    video_id = server.create()["id"]
+    server.finished(video_id)
+    content = f"/v1/videos/{video_id}/content"
+    thumbnail = Image.open(io.BytesIO(server.client.get(content, params={"variant": "thumbnail"}).content))
+    sheet = Image.open(io.BytesIO(server.client.get(content, params={"variant": "spritesheet"}).content))
+    assert (thumbnail.format, thumbnail.size) == ("WEBP", (64, 32))
+    assert (sheet.format, sheet.size) == ("JPEG", (5 * 64, 32))
+    assert fault_of(server.client.get(content, params={"variant": "poster"}), 400)["param"] == "variant"
+
+
+def test_a_form_says_the_same_as_json(server: Server) -> None:
+    fields = {"prompt": "a red circle", "seed": "9", "seconds": "2", "guidance_scale": "1.5", "temperature": "0.5"}
+    form = server.client.post("/v1/videos", data=fields, files={"input_reference": ("a/../b.png", picture())})
+    server.finished(form.json()["id"])
+    made = server.model.made[-1]
+    assert (made["seed"], made["duration"], made["guidance_scale"], made["temperature"]) == (9, 2, 1.5, 0.5)
+    assert Path(made["image"]).name == files.PICTURE
+    assert form.json()["size"] == "32x64"  # the size nearest to the picture's
+
+
+def test_a_picture_may_be_a_data_address(server: Server) -> None:
+    address = "data:image/png;base64," + base64.b64encode(picture()).decode()
+    for reference in (address, {"image_url": address}):
+        server.finished(server.create(input_reference=reference)["id"])
+        assert Path(server.model.made[-1]["image"]).name == files.PICTURE
+    unfetched = server.client.post("/v1/videos", json={**VIDEO, "reference_url": "https://localhost/a.png"})
+    assert "nothing is fetched" in fault_of(unfetched, 400)["message"]
+    path = server.client.post("/v1/videos", json={**VIDEO, "input_reference": "/etc/passwd"})
+    assert "no path is read" in fault_of(path, 400)["message"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "param", "said"),
+    [
+        ({"promt": "x"}, 400, "promt", "did you mean prompt?"),
+        ({"prompt": ""}, 400, "prompt", "at least 1 character"),
+        ({"prompt": "  "}, 400, "prompt", "empty"),
+        ({"prompt": 3}, 400, "prompt", "string"),
+        ({"prompt": None}, 400, "prompt", "string"),
+        ({"prompt": "x" * 10_001}, 400, "prompt", "10000"),
+        ({"prompt": "a\0b"}, 400, "'prompt'", "NUL"),
+        ({"model": "sora-2"}, 404, "model", "there is no model 'sora-2'"),
+        ({"model": "../red"}, 404, "model", "no model"),
+        ({"seconds": 0}, 400, "seconds", "greater than 0"),
+        ({"seconds": -4}, 400, "seconds", "greater than 0"),
+        ({"seconds": 1e300}, 400, "seconds", "at most"),
+        ({"seconds": "four"}, 400, "seconds", "number"),
+        ({"seconds": True}, 400, "seconds", "number"),
+        ({"seconds": 1000}, 413, "seconds", "at most 40"),
+        ({"size": "big"}, 400, "size", "width x height"),
+        ({"size": "33x32"}, 400, "size", "multiple of 32"),
+        ({"size": "99999x99999"}, 400, "size", "at most"),
+        ({"size": "6400x6400"}, 413, "size", "at most 4096"),
+        ({"size": "64x32", "width": 64}, 400, "size", "leave these out"),
+        ({"seed": -1}, 400, "seed", "greater than or equal to 0"),
+        ({"seed": 2**63}, 400, "seed", "less than"),
+        ({"seed": 1.5}, 400, "seed", "integer"),
+        ({"num_inference_steps": 10**9}, 400, "num_inference_steps", "at most"),
+        ({"num_inference_steps": 5000}, 413, "num_inference_steps", "at most 200"),
+        ({"guidance_scale": "NaN"}, 400, "guidance_scale", "finite"),
+        ({"n": 2}, 400, "n", "must be 1"),
+        ({"output_path": "/tmp/x.mp4"}, 400, "output_path", "no client chooses a path"),
+        ({"lora": "x"}, 400, "lora", "not taken"),
+        ({"preset": "/etc/passwd"}, 400, "preset", "no field"),
+        ({"temperature": []}, 400, "temperature", "number"),
+        ({"extra_body": {"tempratur": 1}}, 400, "tempratur", "did you mean temperature?"),
+        ({"extra_params": "[1]"}, 400, None, "no object"),
+        ({"input_reference": {"file_id": "file-1"}}, 400, "input_reference", "no files by id"),
+        ({"model": "flow", "input_reference": "data:image/png;base64,AA=="}, 400, "input_reference", "no picture"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_bad_fields_are_named(
+    refusing: Server, fields: Mapping[str, Any], status: int, param: str | None, said: str
+) -> None:
+    answer = refusing.client.post("/v1/videos", json={**VIDEO, **fields})
+    error = fault_of(answer, status)
+    assert (error["param"], said in error["message"]) == ((param or "").strip("'") or None, True), error
+    assert refusing.serving.store.ids() == set()
+    assert [path for path in refusing.serving.files.root.iterdir() if path.is_dir()] == []
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "status", "said"),
+    [
+        (b"{", "application/json", 400, "not valid JSON"),
+        (b"[]", "application/json", 400, "no object"),
+        (b'{"prompt": "a", "seed": NaN}', "application/json", 400, "NaN"),
+        (b'{"prompt": "a", "prompt": "b"}', "application/json", 400, "twice"),
+        (b'{"prompt": "\xff"}', "application/json", 400, "not UTF-8"),
+        (b'{"prompt": "\\ud800"}', "application/json", 400, "half a character"),
+        (b"[" * 10_000, "application/json", 400, "levels"),
+        (b"prompt=a", "text/plain", 415, "application/json"),
+        (b"a", "", 415, "application/json"),
+        (b"--x\r\nnonsense", "multipart/form-data; boundary=x", 400, "cut off"),
+        (b"", "multipart/form-data", 400, "boundary"),
+        (
+            b'--x\r\nContent-Disposition: form-data; name="prompt"\r\n\r\n\xff\r\n--x--\r\n',
+            "multipart/form-data; boundary=x", 400, "not UTF-8",
+        ),
+    ],
+)  # fmt: skip
+def test_bodies_that_are_none_are_refused(refusing: Server, body: bytes, kind: str, status: int, said: str) -> None:
+    answer = refusing.client.post("/v1/videos", content=body, headers={"content-type": kind})
+    assert said in fault_of(answer, status)["message"]
+
+
+@pytest.mark.parametrize("content", [b"", b"GIF89a", b"\x89PNG\r\n\x1a\n" + b"0" * 60, b"%!PS-Adobe-3.0 EPSF-3.0"])
+def test_an_upload_that_is_no_picture_is_refused(refusing: Server, content: bytes) -> None:
+    answer = refusing.client.post("/v1/videos", data=VIDEO, files={"input_reference": ("x.png", content)})
+    assert "no picture" in fault_of(answer, 400)["message"]
+
+
+def test_a_picture_that_unpacks_to_too_much_is_refused_before_it_is_unpacked(refusing: Server) -> None:
+    bomb = picture((6000, 6000))
+    assert len(bomb) < 2**20
+    answer = refusing.client.post("/v1/videos", data=VIDEO, files={"input_reference": ("x.png", bomb)})
+    assert "6000x6000" in fault_of(answer, 413)["message"]
+
+
+def test_an_upload_is_bounded_while_it_is_read(refusing: Server) -> None:
+    told = refusing.client.post("/v1/videos", content=b"x" * (2**20 + 1), headers={"content-type": "application/json"})
+    assert fault_of(told, 413)["code"] == "request_too_large"
+    read = 0
+
+    def chunks() -> Any:  # of no length that is told
+        nonlocal read
+        yield b'--x\r\nContent-Disposition: form-data; name="input_reference"; filename="x"\r\n\r\n'
+        for _ in range(100):
+            read += 2**16
+            yield b"0" * 2**16
+
+    answer = refusing.client.post(
+        "/v1/videos", content=chunks(), headers={"content-type": "multipart/form-data; boundary=x"}
+    )
+    assert fault_of(answer, 413)["code"] == "request_too_large"
+    assert refusing.serving.store.ids() == set()
+
+
+def test_the_queue_has_an_end(server: Server) -> None:
+    server.model.gate.clear()
+    first = server.create()
+    for event, _ in events(server.client, first["id"]):
+        if event == "video.frame":
+            break  # it is in work, and waits for nothing now
+    waiting = [server.create() for _ in range(3)]
+    assert [server.state(one["id"])["queue_position"] for one in waiting] == [0, 1, 2]
+    answer = server.client.post("/v1/videos", json=VIDEO)
+    assert fault_of(answer, 429)["code"] == "queue_full"
+    assert int(answer.headers["retry-after"]) >= 1
+
+
+def test_one_bad_job_never_stops_the_queue_and_tells_nothing_of_the_server(server: Server) -> None:
+    broken, full, good = (server.create(prompt=prompt)["id"] for prompt in ("break", "full disk", "a red circle"))
+    error = server.finished(broken)["error"]
+    assert error["code"] == "server_error"
+    assert "RuntimeError" in error["message"]
+    assert server.finished(full)["error"]["code"] == "storage_error"
+    assert "/secret" not in json.dumps(server.client.get("/v1/videos").json())
+    assert server.finished(good)["status"] == "completed"
+    assert server.state(broken)["status"] == "failed"
+    assert fault_of(server.client.get(f"/v1/videos/{broken}/content"), 422)["code"] == "video_failed"
+    assert not server.serving.files.of(broken, files.VIDEO).exists()
+
+
+def test_a_running_video_is_deleted_with_all_that_is_of_it(server: Server) -> None:
+    server.model.gate.clear()
+    running, waiting = server.create()["id"], server.create()["id"]
+    answers = [server.client.delete(f"/v1/videos/{one}") for one in (running, waiting)]
+    assert [one.json() for one in answers] == [
+        {"id": one, "object": "video.deleted", "deleted": True} for one in (running, waiting)
+    ]
+    assert fault_of(server.client.get(f"/v1/videos/{running}"), 404)["code"] == "video_not_found"
+    assert fault_of(server.client.delete(f"/v1/videos/{running}"), 404)["code"] == "video_not_found"
+    after = server.create(prompt="another")["id"]  # is begun although the gate is closed: the first one has ended
+    server.model.gate.set()
+    assert server.finished(after)["status"] == "completed"
+    assert {path.name for path in server.serving.files.root.iterdir() if path.is_dir()} == {after}
+
+
+def test_what_is_not_finished_is_neither_fetched_nor_remixed(server: Server) -> None:
+    server.model.gate.clear()
+    video_id = server.create()["id"]
+    assert fault_of(server.client.get(f"/v1/videos/{video_id}/content"), 404)["code"] == "video_not_ready"
+    remix = server.client.post(f"/v1/videos/{video_id}/remix", json={"prompt": "a blue circle"})
+    assert fault_of(remix, 409)["code"] == "video_not_ready"
+    longer = server.client.post("/v1/videos/extensions", json={"prompt": "x", "video": {"id": video_id}})
+    assert fault_of(longer, 409)["code"] == "video_not_ready"
+
+
+def test_a_remix_is_the_same_request_with_another_prompt(server: Server) -> None:
+    form = {"prompt": "a", "seed": "3", "fps": "3"}
+    source = server.client.post("/v1/videos", data=form, files={"input_reference": ("x.png", picture())}).json()
+    server.finished(source["id"])
+    remix = server.client.post(f"/v1/videos/{source['id']}/remix", json={"prompt": "b"}).json()
+    assert server.finished(remix["id"])["status"] == "completed"
+    assert remix["remixed_from_video_id"] == source["id"]
+    first, second = server.model.made
+    assert (second["prompt"], second["seed"], second["fps"]) == ("b", 3, 3)
+    assert first["image"] != second["image"]
+    extra = server.client.post(f"/v1/videos/{source['id']}/remix", json={"prompt": "b", "seed": 1})
+    assert fault_of(extra, 400)["param"] == "seed"
+
+
+def test_an_extension_is_the_clip_and_what_follows_its_last_frame(server: Server) -> None:
+    source = server.create()["id"]
+    server.finished(source)
+    before = server.client.get(f"/v1/videos/{source}/content").content
+    asked = {"prompt": "b", "seconds": "1", "seed": 1}
+    by_id = server.client.post("/v1/videos/extensions", json={**asked, "video": {"id": source}})
+    upload = server.client.post("/v1/videos/extensions", data=asked, files={"video": ("x.mp4", before)})
+    for answer in (by_id, upload):
+        done = server.finished(answer.json()["id"])
+        assert done["status"] == "completed"
+        frames = frames_of(server.client.get(f"/v1/videos/{answer.json()['id']}/content").content)
+        assert len(frames) == done["num_frames"] == 5 + 4  # the first new frame is the last one of the clip
+        assert abs(frames[4].astype(int) - frames_of(before)[4]).max() < 12
+    with Image.open(server.model.made[-1]["image"]) as first:
+        assert first.size == (64, 32)
+
+
+def test_a_clip_that_is_none_or_too_long_is_not_extended(refusing: Server, tmp_path: Path) -> None:
+    write_video(tmp_path / "long.mp4", np.zeros((41, 32, 64, 3), np.uint8), fps=8)
+    for content, status in ((b"nonsense", 400), ((tmp_path / "long.mp4").read_bytes(), 413)):
+        answer = refusing.client.post(
+            "/v1/videos/extensions", data={"prompt": "b"}, files={"video": ("x.mp4", content)}
+        )
+        assert fault_of(answer, status)["param"] == "video"
+    nothing = refusing.client.post("/v1/videos/extensions", json={"prompt": "b"})
+    assert fault_of(nothing, 400)["param"] == "video"
+    other = refusing.client.post("/v1/videos/extensions", json={"prompt": "b", "video": {"id": "../../etc/passwd"}})
+    assert fault_of(other, 404)["code"] == "video_not_found"
+
+
+@pytest.mark.parametrize(
+    "video_id", ["..", "%2e%2e%2fjobs.sqlite3", "video_..", "video_" + "0" * 32, "x" * 5000, "%00"]
+)
+def test_an_id_that_is_none_of_ours_is_not_found(refusing: Server, video_id: str) -> None:
+    answers = [refusing.client.get(f"/v1/videos/{video_id}/{what}") for what in ("content", "events")]
+    answers.append(refusing.client.delete(f"/v1/videos/{video_id}"))
+    assert [fault_of(answer, 404)["type"] for answer in answers] == ["invalid_request_error"] * 3
+
+
+def test_pages_of_the_list_hold_every_video_once(server: Server) -> None:
+    ids = [server.create()["id"] for _ in range(3)]
+    for one in ids:
+        server.finished(one)
+    for order, expected in (("desc", ids[::-1]), ("asc", ids)):
+        first = server.client.get("/v1/videos", params={"limit": 2, "order": order}).json()
+        assert ([one["id"] for one in first["data"]], first["has_more"]) == (expected[:2], True)
+        assert (first["object"], first["first_id"], first["last_id"]) == ("list", expected[0], expected[1])
+        rest = server.client.get("/v1/videos", params={"after": first["last_id"], "order": order}).json()
+        assert ([one["id"] for one in rest["data"]], rest["has_more"]) == (expected[2:], False)
+    for wrong in ({"limit": 0}, {"limit": 101}, {"limit": "x"}, {"order": "up"}, {"after": "video_x"}):
+        assert fault_of(server.client.get("/v1/videos", params=wrong), 400)["param"] == next(iter(wrong))
+
+
+def test_a_request_that_is_sent_again_under_its_key_makes_one_job(server: Server) -> None:
+    key = {"idempotency-key": "k1"}
+    asked = {"prompt": "a red circle"}
+    first, again = (server.client.post("/v1/videos", json=asked, headers=key).json() for _ in range(2))
+    assert first["id"] == again["id"]
+    other = server.client.post("/v1/videos", json={"prompt": "b"}, headers=key)
+    assert fault_of(other, 422)["code"] == "idempotency_key_reused"
+
+
+def test_two_clients_at_once_get_a_job_each(server: Server) -> None:
+    made: list[str] = []
+    threads = [threading.Thread(target=lambda: made.append(server.create()["id"])) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(made)) == 3
+    assert {server.finished(one)["status"] for one in made} == {"completed"}

@@ -1,0 +1,177 @@
+"""The queue: in order, through kills, full disks and mistakes of a model."""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lumos.media.frames import MediaError
+from lumos.serve import files, worker
+from lumos.serve.jobs import Job, JobRequest, new_id
+from lumos.serve.serving import Serving
+from lumos.serve.store import MOST_ATTEMPTS
+from lumos.serve.worker import said_of
+from tests.lumos.serve.standin import REQUEST, StandIn, parts
+from xllmx.files import WriteError
+from xllmx.temporary import temporary_beside
+
+
+@contextmanager
+def living(serving: Serving) -> Iterator[Serving]:
+    """A server whose worker works."""
+    serving.worker.start()
+    try:
+        yield serving
+    finally:
+        serving.close()
+
+
+def ended(serving: Serving, job_id: str) -> Job:
+    """The job once it is finished; a feed that closes tells so."""
+    feed = serving.feeds.of(job_id)
+    serving.worker.wake()
+    for _ in range(3000):
+        job = serving.store.get(job_id)
+        assert job is not None
+        if job.is_finished:
+            return job
+        serving.worker._stopping.wait(0.01)
+    raise AssertionError(f"{job} does not end ({feed.num_frames} frames)")
+
+
+def add(serving: Serving, **changes: Any) -> Job:
+    request = JobRequest(**{**vars(REQUEST), **changes})
+    return serving.store.add("video", request, most_queued=100)[0]
+
+
+def test_after_a_kill_jobs_go_on_and_what_was_half_written_is_gone(tmp_path: Path, model: StandIn) -> None:
+    killed = parts(tmp_path, model)
+    begun, waiting = add(killed), add(killed, seed=6)
+    assert killed.store.take() is not None
+    place = killed.files.make(begun.id) / files.VIDEO
+    half = temporary_beside(place)
+    half.with_name(half.name.replace(f"-{os.getpid()}-", "-999999999-")).write_bytes(b"half")  # of a dead process
+    image = killed.store.add("image", REQUEST, most_queued=100)[0]
+    orphan = killed.files.make(new_id("video"))
+    receiving = tmp_path / f"{files.MAKING}x"
+    receiving.mkdir()
+    killed.store.close()
+
+    with living(parts(tmp_path, model)) as serving:
+        assert {ended(serving, one.id).status for one in (begun, waiting)} == {"completed"}
+        assert serving.store.get(image.id) is None
+    assert [made["seed"] for made in model.made] == [5, 6]
+    assert {path.name for path in place.parent.iterdir()} == {files.VIDEO, files.THUMBNAIL, files.SPRITESHEET}
+    assert not orphan.exists()
+    assert not receiving.exists()
+
+
+def test_a_job_that_takes_the_server_with_it_again_and_again_is_given_up(tmp_path: Path, model: StandIn) -> None:
+    killed = parts(tmp_path, model)
+    job = add(killed)
+    for _ in range(MOST_ATTEMPTS):
+        assert killed.store.take() is not None
+        killed.store._db.execute("UPDATE jobs SET status = 'queued'")
+    killed.store._db.execute("UPDATE jobs SET status = 'in_progress'")
+    killed.store.close()
+    with living(parts(tmp_path, model)) as serving:
+        found = serving.store.get(job.id)
+    assert found is not None
+    assert (found.status, (found.error or {})["code"]) == ("failed", "interrupted")
+    assert model.made == []
+
+
+def test_a_server_that_is_stopped_leaves_its_job_for_the_next_start(tmp_path: Path, model: StandIn) -> None:
+    model.gate.clear()
+    serving = parts(tmp_path, model)
+    job = add(serving)
+    with living(serving):
+        feed = serving.feeds.of(job.id)
+        serving.worker.wake()
+        while not feed.num_frames:
+            serving.worker._stopping.wait(0.01)
+        assert not serving.worker.is_idle
+    again = parts(tmp_path, model)
+    left = again.store.get(job.id)
+    assert left is not None
+    assert (left.status, left.attempts) == ("queued", 0)
+    assert not (again.files.of(job.id, files.VIDEO)).exists()
+    model.gate.set()
+    with living(again):
+        assert ended(again, job.id).status == "completed"
+
+
+def test_finished_jobs_expire_with_their_files(tmp_path: Path, model: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "_LOOK_S", 0.01)
+    with living(parts(tmp_path, model, keep_hours=1e-5)) as serving:
+        job = add(serving)
+        serving.worker.wake()
+        for _ in range(3000):
+            if serving.store.get(job.id) is None:
+                break
+            serving.worker._stopping.wait(0.01)
+        assert serving.store.ids() == set()
+    assert not serving.files.folder(job.id).exists()
+
+
+def test_a_full_disk_under_the_store_is_waited_for(
+    tmp_path: Path, model: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "_AGAIN_S", 0.01)
+    serving = parts(tmp_path, model)
+    faults = [sqlite3.OperationalError("database or disk is full")] * 2
+    complete = serving.store.complete
+
+    def full(*args: Any, **words: Any) -> bool:
+        if faults:
+            raise faults.pop()
+        return complete(*args, **words)
+
+    monkeypatch.setattr(serving.store, "complete", full)
+    job = add(serving)
+    with living(serving):
+        assert ended(serving, job.id).status == "completed"
+    assert faults == []
+
+
+def test_a_mistake_of_an_engine_does_not_end_the_worker(
+    tmp_path: Path, model: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "_AGAIN_S", 0.01)
+    serving = parts(tmp_path, model)
+    step, faults = serving.worker._engine.step, [RuntimeError("a slip")]
+
+    def slips(tell: Any) -> None:
+        if faults:
+            raise faults.pop()
+        step(tell)
+
+    monkeypatch.setattr(serving.worker._engine, "step", slips)
+    job = add(serving)
+    with living(serving):
+        assert ended(serving, job.id).status == "completed"
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (ValueError("size is 3;\nit must be 4"), "invalid_request", "size is 3; it must be 4"),
+        (OSError(28, "No space left on device", "/secret/x"), "storage_error", "No space left on device"),
+        (MediaError("/secret/x", "no such file"), "invalid_request", "no such file"),
+        (KeyError("/secret/x"), "server_error", "KeyError"),
+    ],
+)
+def test_a_client_is_told_what_is_wrong_and_not_where(error: Exception, code: str, said: str) -> None:
+    assert said_of(error)[0] == code
+    assert said in said_of(error)[1]
+    assert "secret" not in said_of(error)[1]
+
+
+def test_a_file_that_could_not_be_written_is_not_named() -> None:
+    error = WriteError("cannot write /secret/x: No space")
+    error.__cause__ = OSError(28, "No space left on device", "/secret/x")
+    assert said_of(error) == ("storage_error", "the server could not write the video: No space left on device")
