@@ -19,8 +19,8 @@ from lumos.cli.option import OptionParser
 from pre_tokenize.ledger import MANIFEST, Ledger, rank_folder
 from pre_tokenize.outstanding import outstanding
 from pre_tokenize.table import part_of
-from xllmx.number_range import COUNT, check_number
 from xllmx.ranks.slurm import as_array
+from xllmx.settings.number_range import COUNT, check_number
 
 RANKS = 8
 """Processes of a machine."""

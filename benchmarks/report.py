@@ -14,8 +14,8 @@ from typing import Any
 import torch
 
 from benchmarks.measure import Comparison
-from xllmx.files import write_text
-from xllmx.place import check_file
+from xllmx.disk.files import write_text
+from xllmx.disk.place import check_file
 
 
 def write_report(

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lumos.hub.models import DEFAULT_MODEL, LUMINA_VIDEO, kind_of, model_folder
-from xllmx.argument_types import check_type, checked_types
+from xllmx.settings.argument_types import check_type, checked_types
 
 if TYPE_CHECKING:
     from lumos.lumina_video.pipeline import LuminaVideoPipeline

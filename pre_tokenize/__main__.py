@@ -26,8 +26,8 @@ with loading("pre_tokenize"):
     from pre_tokenize.share import complete_share, own_gpu
     from pre_tokenize.table import Table, modality_of, read_table
     from pre_tokenize.work import PACE, Place, work
-    from xllmx.number_range import Range, check_number
-    from xllmx.place import check_file, check_folder, inputs_of
+    from xllmx.disk.place import check_file, check_folder, inputs_of
+    from xllmx.settings.number_range import Range, check_number
     from xllmx.store.address import Address, Location, location_of
 
 

@@ -22,7 +22,7 @@ from pre_tokenize.decoded_again import MOST_LATENT_FRAMES
 from pre_tokenize.encode import Made, on_device
 from pre_tokenize.pixels import Pixels
 from pre_tokenize.table import Item
-from xllmx.number_range import Range, check_numbers
+from xllmx.settings.number_range import Range, check_numbers
 
 
 class TextEncoder(Protocol):

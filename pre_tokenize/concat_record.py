@@ -32,7 +32,7 @@ from pre_tokenize.ledger import (
 )
 from pre_tokenize.released_record import MERGED, left_by_release, merge_left, write_record
 from pre_tokenize.table import part_of
-from xllmx.place import check_file
+from xllmx.disk.place import check_file
 from xllmx.store.address import Location, location_of
 
 

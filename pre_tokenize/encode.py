@@ -28,7 +28,7 @@ from pre_tokenize.ledger import Ledger, Skip, WriteShard
 from pre_tokenize.pace import Pace
 from pre_tokenize.pixels import Decode, Pixels
 from pre_tokenize.table import Item, Table
-from xllmx.number_range import COUNT, Range, check_numbers
+from xllmx.settings.number_range import COUNT, Range, check_numbers
 from xllmx.store.access import without_keys
 
 EMPTY_CAPTION = "empty caption"

@@ -24,7 +24,7 @@ from pre_tokenize.codes import ClipFrames, Codes, Target
 from pre_tokenize.encode import Limits, Product, Reader
 from pre_tokenize.latents import LatentFrames, Latents, LatentTarget
 from pre_tokenize.sizes import complete, read_sizes
-from xllmx.setting import SettingError
+from xllmx.settings.setting import SettingError
 
 DTYPES = {
     "float32": torch.float32,

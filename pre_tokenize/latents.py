@@ -27,7 +27,7 @@ from pre_tokenize.encode import Made, on_device
 from pre_tokenize.ledger import Skip
 from pre_tokenize.pixels import Pixels
 from pre_tokenize.table import Item
-from xllmx.number_range import Range, check_number
+from xllmx.settings.number_range import Range, check_number
 
 NOT_FINITE = "latents that are not finite"
 

@@ -32,11 +32,11 @@ from lumos.media.files import replacing, require_folder
 from lumos.media.frames import MISSING, TOO_SMALL
 from lumos.media.made_for import buckets
 from lumos.media.parquet_rows import ParquetRows, RowForm, rows_metadata
+from xllmx.disk.temporary import remove_stale
 from xllmx.run.lock import HeldError, locked
 from xllmx.safe.json_text import parse_json, read_object
 from xllmx.store.address import Address, Location, location_of
 from xllmx.store.lease import leased
-from xllmx.temporary import remove_stale
 
 MANIFEST, REPORT = "manifest.json", "report.json"
 UNSAID: dict[str, Any] = {"frame_choice": "released", "to": "codes"}

@@ -42,7 +42,7 @@ with loading("pre_tokenize.motion"):
     from pre_tokenize.share import complete_share, own_gpu
     from pre_tokenize.table import MOTION_COLUMN, Item
     from pre_tokenize.work import Place, work
-    from xllmx.place import check_file, inputs_of
+    from xllmx.disk.place import check_file, inputs_of
 
 ESTIMATOR_COLUMN = "motion_estimator"
 """Which estimator made a score."""

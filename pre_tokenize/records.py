@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pre_tokenize.table import Item, Table, read_table
-from xllmx.files import write_text
+from xllmx.disk.files import write_text
 from xllmx.safe.json_text import json_lines, parse_json, read_text
 
 _MOST_BYTES = 2**30

@@ -15,7 +15,7 @@ from lumos.media.parquet_rows import INDEX_NAME, decoded_in, files_of_index, num
 from lumos.tokenizer.text import TextTokenizer
 from lumos.tokenizer.vocab import Vocab
 from pre_tokenize.ledger import MANIFEST, UNSAID, read_manifest
-from xllmx.files import write_text
+from xllmx.disk.files import write_text
 from xllmx.safe.json_text import json_lines, read_object, read_text, without_cut_line
 
 MERGED = "merge-record.json"

@@ -31,7 +31,7 @@ from lumos.shapes.dataset import Format, add_options, example, format_of, frames
 from pre_tokenize.decoded_again import decoded_of
 from pre_tokenize.encode import on_device
 from pre_tokenize.job import DTYPES, vae_of
-from xllmx.number_range import Range, check_numbers
+from xllmx.settings.number_range import Range, check_numbers
 
 NO_MOTION = "none"
 """In place of an estimator: clips are written without a motion score."""

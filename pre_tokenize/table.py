@@ -17,7 +17,7 @@ from pre_tokenize.csv_rows import COLUMNS, CsvRows
 from pre_tokenize.item import MOTION_COLUMN, Item, Stretch, motion_of
 from pre_tokenize.parquet_list import ParquetList
 from pre_tokenize.tar_samples import TarSamples, tars_of
-from xllmx.files import writing
+from xllmx.disk.files import writing
 from xllmx.safe.inside import inside
 from xllmx.store.access import DeniedError
 from xllmx.store.address import SCHEMES, Address, Location, location_of, scheme_of

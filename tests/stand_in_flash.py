@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from xllmx import flash
+from xllmx.kernels import flash
 
 
 def explicit_softmax(q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor | None = None) -> Tensor:

@@ -30,7 +30,7 @@ from lumos.tokenizer.training import run as train_tokenizer
 from lumos.tokenizer.vocab import Vocab
 from tests.lumos.lumina_video.latents import task_config, write_latents
 from tests.tiny_data import MODEL, VOCAB, make_clip, write_clips
-from xllmx.config import load_config
+from xllmx.settings.config import load_config
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 TOKENIZERS = {"tiny_tokenizer.yaml", "tiny_decoder.yaml"}

@@ -25,8 +25,8 @@ from lumos.lumina_video.training.text import TextRunConfig
 from lumos.lumina_video.training.vae import VAERunConfig
 from lumos.tokenizer.training import TokenizerRunConfig
 from tests.documented_commands import REPO, Command, documented
-from xllmx.config import load_config
 from xllmx.run.option_parser import OptionParser
+from xllmx.settings.config import load_config
 
 COMMANDS = documented()
 CONFIGS = {

@@ -23,7 +23,7 @@ from lumos.lumina_video.preset import PRESETS, FlowPreset
 from lumos.lumos1.config import LumosConfig, SamplerConfig
 from lumos.lumos1.sampling import settings as lumos1_settings
 from lumos.lumos1.sampling.noise import NoNoise
-from xllmx.number_range import check_number
+from xllmx.settings.number_range import check_number
 
 GIVEN: dict[str, dict[str, Any]] = {
     "eval.shapes.run.RunConfig": {"model": "m", "out": Path("o")},
@@ -67,7 +67,7 @@ GIVEN: dict[str, dict[str, Any]] = {
     "pre_tokenize.latents.LatentTarget": {"modality": "video", "size": 64, "fps": 4, "most_seconds": 3},
     "pre_tokenize.shapes_latents.Speed": {},
     "pre_tokenize.codes.Target": {"modality": "video", "size": 64, "fps": 4, "duration": 2},
-    "xllmx.optim.OptimConfig": {},
+    "xllmx.optimisation.optim.OptimConfig": {},
     "xllmx.ranks.machines.Machines": {},
     "xllmx.ranks.parallel.ParallelConfig": {},
     "xllmx.trainer_config.TrainerConfig": {"run_dir": Path("r"), "max_steps": 3},
@@ -111,10 +111,10 @@ MADE_BY_US = {
     "lumos.shapes.caption.ObjectClaim", "lumos.shapes.describe.ObjectReading", "lumos.shapes.segment.Blob",
     "eval.shapes.look.Look", "lumos.look.code_clips._Seen", "lumos.look.latent_clips._Seen",
     "lumos.look.provenance.Provenance", "pre_tokenize.dry_run.DryRun", "pre_tokenize.dry_run.Kept",
-    "pre_tokenize.ledger.Skip", "pre_tokenize.pace.Pace", "pre_tokenize.item.Item", "xllmx.attention.Spans",
+    "pre_tokenize.ledger.Skip", "pre_tokenize.pace.Pace", "pre_tokenize.item.Item", "xllmx.kernels.attention.Spans",
     "pre_tokenize.item.Stretch", "xllmx.store.local_copy.LocalCopies",
     "xllmx.data.broken.Drawn", "xllmx.data.broken.Fault",
-    "xllmx.data.order.BatchOrder", "xllmx.loss.LossOutput", "xllmx.loss._Options", "xllmx.number_range.Range",
+    "xllmx.data.order.BatchOrder", "xllmx.loss.LossOutput", "xllmx.loss._Options", "xllmx.settings.number_range.Range",
     "lumos.media.data_yaml.Entry", "xllmx.subset.Subset",
     "xllmx.plot.Curve", "xllmx.ranks.accounting.Sharding", "xllmx.ranks.accounting.StateBytes",
     "xllmx.safe.plain_pickle.Seen", "xllmx.task.Prepared", "xllmx.ranks.slurm.SlurmTask", "xllmx.trainer.FitResult",

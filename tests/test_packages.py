@@ -12,10 +12,10 @@ USED = {
     "accelerate": ("accelerate", "lumos/lumos1/model/device_map.py"),
     "deepspeed": ("deepspeed", "xllmx/ranks/deepspeed_engine.py"),
     "einops": ("einops", "lumos/media/frames.py"),
-    "omegaconf": ("omegaconf", "xllmx/config.py"),
+    "omegaconf": ("omegaconf", "xllmx/settings/config.py"),
     "huggingface_hub": ("huggingface_hub", "lumos/hub/transfer.py"),
     "tqdm": ("tqdm", "xllmx/run/report.py"),
-    "flash-attn": ("flash_attn", "xllmx/flash.py"),
+    "flash-attn": ("flash_attn", "xllmx/kernels/flash.py"),
     "imageio": ("imageio", "lumos/media/writing.py"),
     "decord": ("decord", "lumos/media/decord_frames.py"),
 }

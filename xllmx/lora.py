@@ -19,10 +19,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from xllmx.finite import check_weights
-from xllmx.number_range import Range, check_numbers
 from xllmx.ranks.sharding import fill_rows
 from xllmx.safe.adapter_config import read_adapter_config
 from xllmx.safe.safetensors_file import check_safetensors
+from xllmx.settings.number_range import Range, check_numbers
 
 CONFIG_FILE, WEIGHTS_FILE = "adapter_config.json", "adapter_model.safetensors"
 

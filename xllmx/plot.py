@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xllmx.files import atomic_path
-from xllmx.place import check_file, inputs_of
+from xllmx.disk.files import atomic_path
+from xllmx.disk.place import check_file, inputs_of
 from xllmx.run.exit_status import status_of
 from xllmx.run.metrics import read_metrics
 from xllmx.run.option_parser import OptionParser

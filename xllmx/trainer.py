@@ -14,13 +14,12 @@ from tqdm import tqdm
 
 from xllmx.checkpoints.checkpoint import CheckpointManager
 from xllmx.checkpoints.folder import checkpoint_at, step_of, to_resume
-from xllmx.config import to_plain
 from xllmx.data.loader import CyclicLoader, Draw
 from xllmx.data.streams import Streams
-from xllmx.ema import WeightAverage
-from xllmx.files import WriteError, atomic_folder
-from xllmx.optim import OptimConfig, learning_rate
-from xllmx.precision import computing_copy, resolve_precision, set_fp32_products
+from xllmx.disk.files import WriteError, atomic_folder
+from xllmx.optimisation.ema import WeightAverage
+from xllmx.optimisation.optim import OptimConfig, learning_rate
+from xllmx.optimisation.precision import computing_copy, resolve_precision, set_fp32_products
 from xllmx.ranks.distributed import init_distributed, num_ranks, patience, rank, sum_over_ranks
 from xllmx.ranks.engine import build_engine
 from xllmx.ranks.parallel import ParallelConfig
@@ -32,6 +31,7 @@ from xllmx.run.logs import logging_to
 from xllmx.run.meter import StepMeter
 from xllmx.run.report import RunReport
 from xllmx.run.stopping import StopWatch
+from xllmx.settings.config import to_plain
 from xllmx.task import ExportingTask, Prepared, Preview, TrainTask
 from xllmx.trainer_config import TrainerConfig
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
-from xllmx.number_range import COUNT, SEED, SHARE, Range, check_numbers
+from xllmx.settings.number_range import COUNT, SEED, SHARE, Range, check_numbers
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,8 +22,8 @@ from benchmarks.report import machine_facts, output_file
 from lumos.cli.exit_status import CHECK_FAILED, status_of
 from lumos.cli.option import OptionParser, said_as_options
 from lumos.media.inputs import choose_device
-from xllmx.files import write_text
-from xllmx.setting import SettingError
+from xllmx.disk.files import write_text
+from xllmx.settings.setting import SettingError
 
 _OUT, _OUT_SMALL = Path("benchmarks/results/device.json"), Path("outputs/device_small.json")
 _PATIENCE_ON_CPU = 10

@@ -9,8 +9,8 @@ from torch import Tensor
 from benchmarks.device.findings import Check, Findings, Row, relative_error
 from benchmarks.device.place import Place
 from lumos.lumos1.model.attention import frame_causal_attention, layout_of
-from xllmx.attention import attention, resolve_backend
-from xllmx.flash import find_flash
+from xllmx.kernels.attention import attention, resolve_backend
+from xllmx.kernels.flash import find_flash
 
 _MOST = {torch.bfloat16: 0.02, torch.float32: 1e-5}
 """Of the norm, against fp32: outputs and gradients are rounded to 8 bits in bf16."""

@@ -23,7 +23,7 @@ from lumos.cli.option import OptionParser
 from lumos.hub.models import DEFAULT_MODEL, resolve
 from lumos.lumos1.pipeline import LumosOutput, LumosPipeline
 from lumos.lumos1.sampling.settings import resolve_settings
-from xllmx.files import atomic_path
+from xllmx.disk.files import atomic_path
 from xllmx.safe.json_text import parse_json, read_object
 
 ALLOWED_LOSS = 0.01

@@ -26,7 +26,7 @@ from lumos.lumos1.pipeline import LumosPipeline
 from lumos.media.decoded import pixel_psnr
 from lumos.media.frames import to_frames
 from lumos.tokenizer.streaming import CarriedDecoding, DecodingStream, RepeatedDecoding
-from xllmx.number_range import COUNT, check_number
+from xllmx.settings.number_range import COUNT, check_number
 
 PROMPT = "a red circle moves to the right on a white background"
 

@@ -24,7 +24,7 @@ from lumos.lumos1.many import clip_job
 from lumos.lumos1.model.linear import linear
 from lumos.lumos1.pipeline import LumosPipeline
 from lumos.lumos1.sampling.scheduler import Scheduler
-from xllmx.number_range import COUNT, check_number
+from xllmx.settings.number_range import COUNT, check_number
 
 PROMPTS = (
     "a red circle moves to the right on a white background",

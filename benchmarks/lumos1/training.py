@@ -32,7 +32,7 @@ from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.sequence import Clip
 from lumos.lumos1.training.samples import Sample
 from lumos.lumos1.training.task import LumosTask, LumosTaskConfig
-from xllmx.optim import OptimConfig, build_optimizer
+from xllmx.optimisation.optim import OptimConfig, build_optimizer
 from xllmx.rng import generator_for
 from xllmx.task import Prepared, move
 

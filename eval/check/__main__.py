@@ -16,7 +16,7 @@ from eval.check.media import Expected
 from lumos.cli.exit_status import CHECK_FAILED, status_of
 from lumos.cli.option import OptionParser
 from lumos.media.files import replacing
-from xllmx.place import check_file, inputs_of
+from xllmx.disk.place import check_file, inputs_of
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -22,9 +22,9 @@ from lumos.cli.jobs.workers import Worker, local_rank_of, part_here, remark_on_p
 from lumos.cli.machine_options import add_machines, machines_of, refuse_machines
 from lumos.cli.models.placement_options import add_loading, add_placement
 from lumos.cli.option import OptionParser, said_as_options
-from xllmx.number_range import COUNT, check_number
 from xllmx.ranks.slurm import as_array
 from xllmx.safe.json_text import parse_json, unwritable
+from xllmx.settings.number_range import COUNT, check_number
 
 if TYPE_CHECKING:  # torch and all: only where outputs are made, so that --help answers at once
     from eval.driver.work import Work

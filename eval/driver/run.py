@@ -14,7 +14,7 @@ from lumos.cli.jobs.record import as_text
 from lumos.cli.jobs.runner import Made, Plan
 from lumos.cli.jobs.workers import Worker
 from lumos.cli.models.kind import Model
-from xllmx.files import writing
+from xllmx.disk.files import writing
 
 
 @dataclass(frozen=True, kw_only=True)

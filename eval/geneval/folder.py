@@ -13,7 +13,7 @@ from eval.driver.folders import records_folder
 from lumos.cli.jobs.outputs import move
 from lumos.media.reading import read_image
 from lumos.media.writing import write_image
-from xllmx.files import writing
+from xllmx.disk.files import writing
 
 GRID, METADATA, SAMPLES = "grid.png", "metadata.jsonl", "samples"
 

@@ -27,7 +27,7 @@ from lumos.cli.exit_status import status_of
 from lumos.cli.option import OptionParser
 from lumos.media.files import replacing
 from lumos.media.inputs import choose_device
-from xllmx.place import check_folder, require_folder
+from xllmx.disk.place import check_folder, require_folder
 from xllmx.safe.json_text import read_object
 
 Detector = Callable[[Image.Image], Sequence[Detection]]

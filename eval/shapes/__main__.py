@@ -24,8 +24,8 @@ with loading("eval.shapes"):
     from lumos.cli.option import OptionParser, said_as_options
     from lumos.hub.models import DEFAULT_MODEL
     from lumos.lumos1.sequence import GRID_PX
-    from xllmx.number_range import COUNT, Range, check_number
-    from xllmx.place import check_file, check_folder, inputs_of
+    from xllmx.disk.place import check_file, check_folder, inputs_of
+    from xllmx.settings.number_range import COUNT, Range, check_number
 
 _COMMANDS = "prompts|score|run|long|change|cost|compare|motion|look|beside|gallery|codec"
 

@@ -22,7 +22,7 @@ from eval.shapes.strips import write_strips
 from lumos.cli.jobs.record import model_hash
 from lumos.cli.models.door import find_model, refuse_settings
 from lumos.shapes import Prompt, ShapeSpec, describe, is_held_out, is_reserved, prompt_for
-from xllmx.number_range import COUNT, Range, check_numbers
+from xllmx.settings.number_range import COUNT, Range, check_numbers
 
 OPPOSITES = {"left": "right", "right": "left", "up": "down", "down": "up", "grow": "shrink", "shrink": "grow"}
 _BATCH = 8

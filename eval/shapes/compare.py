@@ -7,8 +7,8 @@ from typing import Any
 
 from eval.shapes.cost import Cost
 from eval.shapes.prompts import KINDS
-from xllmx.config import convert
 from xllmx.safe.json_text import read_object
+from xllmx.settings.config import convert
 
 _KIND_ROWS = {
     "t2v": "video of a text",

@@ -21,7 +21,7 @@ from lumos.cli.option import OptionParser
 from lumos.media.files import replacing
 from lumos.media.reading import read_image
 from lumos.shapes import ObjectClaim, Prompt, describe
-from xllmx.place import check_file
+from xllmx.disk.place import check_file
 from xllmx.safe.json_text import read_object
 
 _OPPOSITE = {"left": "right of", "right": "left of", "above": "below", "below": "above"}

@@ -20,9 +20,9 @@ from lumos.cli.jobs.record import model_hash
 from lumos.cli.models.door import find_model, refuse_settings
 from lumos.lumos1.sampling.settings import Settings
 from lumos.shapes import describe
-from xllmx.files import atomic_path
-from xllmx.number_range import COUNT, SHARE, Range, check_numbers
-from xllmx.setting import SettingError
+from xllmx.disk.files import atomic_path
+from xllmx.settings.number_range import COUNT, SHARE, Range, check_numbers
+from xllmx.settings.setting import SettingError
 
 LASTING = ("still", "turn")
 """Motions without an end."""

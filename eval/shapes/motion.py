@@ -18,7 +18,7 @@ from lumos.cli.models.door import find_model, refuse_settings
 from lumos.lumina_video.data.flow_estimators import DISFlow
 from lumos.lumina_video.data.motion import score_frames
 from lumos.lumina_video.encoding.clip_frames import motion_frames
-from xllmx.files import atomic_path
+from xllmx.disk.files import atomic_path
 
 
 @dataclass(frozen=True, kw_only=True)

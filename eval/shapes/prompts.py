@@ -22,8 +22,8 @@ from lumos.shapes import (
     sample_spec,
     tags_of,
 )
-from xllmx.config import convert
 from xllmx.safe.json_text import read_json
+from xllmx.settings.config import convert
 
 KINDS: tuple[str, ...] = ("t2v", "t2i", "i2v", "held_out")
 """Videos from text, images from text, videos from text and first frame, and videos of held-out combinations."""

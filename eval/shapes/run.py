@@ -20,11 +20,11 @@ from lumos.cli.models.door import find_model, refuse_how, refuse_settings, refus
 from lumos.cli.models.kind import Model, ModelKind
 from lumos.media.files import replacing
 from lumos.shapes import describe
-from xllmx.number_range import COUNT, SEED, Range, check_number, check_numbers
-from xllmx.place import check_file, check_folder
+from xllmx.disk.place import check_file, check_folder
+from xllmx.disk.temporary import remove_stale
 from xllmx.run.lock import lock_beside, locked
 from xllmx.safe.json_text import read_object
-from xllmx.temporary import remove_stale
+from xllmx.settings.number_range import COUNT, SEED, Range, check_number, check_numbers
 
 Generate = Callable[[Sequence[Record]], list[np.ndarray]]
 """Makes the clips of some records, each uint8 frames [F, H, W, 3]; an image has one frame."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from lumos.cli.bundled_program import run_program
 from lumos.hub.bundled import bundled
-from xllmx.setting import suggestion
+from xllmx.settings.setting import suggestion
 
 PROGRAMS = {
     "shapes": ("eval.shapes.__main__", "the bundled world, read back from pixels: run, look, score, codec ..."),

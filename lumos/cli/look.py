@@ -10,7 +10,7 @@ from typing import Any
 from lumos.cli.exit_status import CHECK_FAILED
 from lumos.cli.interrupt import loading
 from lumos.cli.option import add_ckpts
-from xllmx.number_range import Range, check_number
+from xllmx.settings.number_range import Range, check_number
 
 _NAMES_OF_TABLES = {"num": "--sheet_clips", "out": "--sheet", "model": "--visual_tokenizer", "device": "--device"}
 """Option of this command -> that of `python -m pre_tokenize --dry_run`, for codes."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from xllmx.run.option_parser import OptionParser
-from xllmx.setting import SettingError, shown
+from xllmx.settings.setting import SettingError, shown
 
 __all__ = ["OptionParser", "add_ckpts", "option_of", "read_size", "said_as_options"]
 

@@ -13,9 +13,9 @@ from lumos.cli.models.kind import AbsentFiles, Model
 from lumos.cli.option import add_ckpts, option_of
 from lumos.hub.models import DEFAULT_MODEL
 from lumos.serve.limits import Limits
-from xllmx.place import check_folder
+from xllmx.disk.place import check_folder
 from xllmx.safe.bounded_file import read_bounded
-from xllmx.setting import SettingError
+from xllmx.settings.setting import SettingError
 
 DEFAULT_DATA = Path("outputs") / "served"
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")

@@ -61,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
 def _dry_run(options: argparse.Namespace, config: Any) -> int:
     """Print what the run would take."""
     from lumos.cli.training.dry_run import report_run
-    from xllmx.number_range import COUNT, check_number
+    from xllmx.settings.number_range import COUNT, check_number
 
     if options.clips is not None:
         check_number("clips", int, options.clips, COUNT)

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from lumos.conventions.output import OUTPUT_TYPES, OutputType, PipelineOutput
 from lumos.conventions.words import OF_A_CALL, refuse_words
-from xllmx.argument_types import check_type
-from xllmx.setting import SettingError, suggestion, whole_number
+from xllmx.settings.argument_types import check_type
+from xllmx.settings.setting import SettingError, suggestion, whole_number
 
 P = ParamSpec("P")
 Output = TypeVar("Output", bound=PipelineOutput)

@@ -24,8 +24,8 @@ from lumos.conventions.words import UnknownWordError
 from lumos.media.clip_pixels import clip_pixels
 from lumos.media.frames import Rate, to_frames
 from lumos.media.writing import VIDEO_SUFFIXES, write_image, write_video
-from xllmx.argument_types import checked_types
-from xllmx.setting import SettingError
+from xllmx.settings.argument_types import checked_types
+from xllmx.settings.setting import SettingError
 
 OutputType = Literal["pil", "np", "pt", "latent"]
 OUTPUT_TYPES: tuple[str, ...] = get_args(OutputType)

@@ -17,10 +17,10 @@ from lumos.conventions.words import (
 )
 from lumos.hub.models import MODEL_MARKS
 from lumos.media.inputs import choose_device, choose_dtype
-from xllmx.argument_types import checked_types
-from xllmx.files import atomic_folder
-from xllmx.place import check_new_folder
-from xllmx.setting import SettingError
+from xllmx.disk.files import atomic_folder
+from xllmx.disk.place import check_new_folder
+from xllmx.settings.argument_types import checked_types
+from xllmx.settings.setting import SettingError
 
 Itself = TypeVar("Itself", bound="PipelineWords")
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any, TypeAlias
 
-from xllmx.setting import SettingError, shown
+from xllmx.settings.setting import SettingError, shown
 
 TimedPrompt: TypeAlias = Sequence[tuple[int, str]]
 """Frame -> the text from there on, the first at 0."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from xllmx.setting import SettingError, suggestion
+from xllmx.settings.setting import SettingError, suggestion
 
 _TEXT = "give the text itself: prompt=, negative_prompt="
 _PATH = "preset= (Lumina-Video) or num_inference_steps= say how the sampling goes"

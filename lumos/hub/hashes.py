@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from xllmx.files import atomic_path
+from xllmx.disk.files import atomic_path
 from xllmx.safe.json_text import read_object
 
 HASHES = ".hashes.json"

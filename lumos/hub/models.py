@@ -23,7 +23,7 @@ from lumos.hub.bundled import BUNDLED_MODELS, bundled, bundled_model, checkout
 from xllmx.safe.inside import inside
 from xllmx.safe.json_text import read_object
 from xllmx.safe.safetensors_file import refuse_pointer
-from xllmx.setting import suggestion
+from xllmx.settings.setting import suggestion
 
 DEFAULT_MODEL = "lumos-tiny"
 """The model used when none is named; it comes with the code (`lumos.hub.bundled`)."""

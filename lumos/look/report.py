@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from lumos.look.sheet import Card
-from xllmx.number_range import Range, check_numbers
+from xllmx.settings.number_range import Range, check_numbers
 
 
 @dataclass(frozen=True, kw_only=True)

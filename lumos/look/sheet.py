@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from lumos.look.places import spread_places
 from lumos.look.words import printable
 from lumos.media.writing import write_image
-from xllmx.place import check_file, inputs_of
+from xllmx.disk.place import check_file, inputs_of
 
 FRAMES = 4
 """Frames of a strip at most."""

@@ -12,8 +12,8 @@ from lumos.lumina_video.guided_field import GuidedField
 from lumos.lumina_video.pipeline import LuminaVideoPipeline
 from lumos.lumina_video.settings import LuminaVideoSettings
 from lumos.media.inputs import choose_seeds
-from xllmx.argument_types import checked_types
 from xllmx.full_memory import said_when_full
+from xllmx.settings.argument_types import checked_types
 
 
 class LuminaVideoJob:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from lumos.lumina_video.scale import Scale
-from xllmx.argument_types import check_type
-from xllmx.config import convert, to_plain
-from xllmx.number_range import Range, check_numbers
-from xllmx.setting import suggestion
+from xllmx.settings.argument_types import check_type
+from xllmx.settings.config import convert, to_plain
+from xllmx.settings.number_range import Range, check_numbers
+from xllmx.settings.setting import suggestion
 
 MOST_LAYERS = 1000
 """Blocks of a network; the released ones have 24 and 32."""

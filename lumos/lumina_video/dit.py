@@ -18,7 +18,7 @@ from lumos.lumina_video.network.patches import grid_of, patchify, size_of, unpat
 from lumos.lumina_video.network.rope import Grid, rotation_of
 from lumos.lumina_video.network.text_states import TextStates, mean_of, valid_tokens
 from lumos.lumina_video.scale import Scale
-from xllmx.attention import Spans, resolve_backend, spans_of
+from xllmx.kernels.attention import Spans, resolve_backend, spans_of
 
 
 class MultiScaleNextDiT(nn.Module):
@@ -30,7 +30,7 @@ class MultiScaleNextDiT(nn.Module):
     """
 
     def __init__(self, config: LuminaVideoConfig, *, attention_backend: str = "auto") -> None:
-        """Make the network; `attention_backend` is one of `xllmx.attention`, and is checked here."""
+        """Make the network; `attention_backend` is one of `xllmx.kernels.attention`, and is checked here."""
         super().__init__()
         self.config = config
         resolve_backend(attention_backend, device=torch.device("cpu"), dtype=torch.float32)

@@ -16,8 +16,8 @@ from torch import Tensor
 from lumos.lumina_video.guided_field import Field, GuidedField, Text, guide
 from lumos.lumina_video.preset import FlowPreset
 from lumos.lumina_video.schedule import time_grid, value_at
-from xllmx.argument_types import checked_types
 from xllmx.rng import generator_for
+from xllmx.settings.argument_types import checked_types
 
 OnStep = Callable[[int, Float[Tensor, "n C T H W"]], Float[Tensor, "n C T H W"] | None]
 """Called with the index of a finished Euler step, from 0, and the state after it; returns another state, or None."""

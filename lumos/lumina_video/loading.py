@@ -21,7 +21,7 @@ from lumos.lumina_video.encoding.protocols import VideoVAE
 from lumos.lumina_video.sizes import Compression
 from lumos.lumina_video.text import GemmaTextEncoder
 from lumos.lumina_video.vae import CogVideoXVAE
-from xllmx.attention import resolve_backend
+from xllmx.kernels.attention import resolve_backend
 from xllmx.lora import load_lora
 
 

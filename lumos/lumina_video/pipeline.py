@@ -35,10 +35,10 @@ from lumos.lumina_video.preset import FlowPreset
 from lumos.lumina_video.schedule import Schedule
 from lumos.lumina_video.settings import LuminaVideoSettings, settings_for
 from lumos.media.inputs import choose_device, choose_dtype, choose_seeds, together
-from xllmx.argument_types import checked_types
 from xllmx.full_memory import said_when_full
 from xllmx.lora import load_lora
-from xllmx.setting import SettingError
+from xllmx.settings.argument_types import checked_types
+from xllmx.settings.setting import SettingError
 
 _LUMOS1_WORDS = ("weights", "offload", "device_map", "max_memory")
 
@@ -102,7 +102,7 @@ class LuminaVideoPipeline(PipelineWords):
             keep_encoders: keep text encoder and VAE in memory from their first use on, for calls one after another.
             tiled: decode in overlapping tiles: a few times less memory, slightly other pixels.
             lora: a folder of adapters to merge into the network (`lumos export --adapter`).
-            attention_backend: of the network, see `xllmx.attention`.
+            attention_backend: of the network, see `xllmx.kernels.attention`.
             **words: `torch_dtype`, which says dtype.
 
         Raises:

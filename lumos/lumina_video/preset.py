@@ -25,9 +25,9 @@ from lumos.lumina_video.schedule import (
     value_at,
     values_reached,
 )
-from xllmx.argument_types import checked_types
 from xllmx.safe.yaml_text import read_yaml
-from xllmx.setting import shown, suggestion
+from xllmx.settings.argument_types import checked_types
+from xllmx.settings.setting import shown, suggestion
 
 MAX_POINTS = 10_000
 """Most points of a time grid; beyond it a step is smaller than fp32 tells apart near t = 1."""

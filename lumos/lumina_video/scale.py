@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Annotated
 
-from xllmx.number_range import Range, check_numbers
+from xllmx.settings.number_range import Range, check_numbers
 
 _SPELLINGS = (
     re.compile(r"(?P<frames>[1-9]\d*)x(?P<pixels>[1-9]\d*)"),

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from xllmx.setting import shown
+from xllmx.settings.setting import shown
 
 Number: TypeAlias = int | float
 """A whole number stands for a fraction too: 24 for 24.0."""

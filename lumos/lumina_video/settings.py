@@ -17,8 +17,8 @@ from lumos.lumina_video.config import LuminaVideoConfig
 from lumos.lumina_video.encoding.protocols import SYSTEM_PROMPT
 from lumos.lumina_video.preset import MAX_POINTS, PRESETS, FlowPreset
 from lumos.lumina_video.sizes import RELEASED, Compression, check_sizes, latent_shape
-from xllmx.number_range import Range, check_numbers
-from xllmx.setting import SettingError, shown, suggestion, whole_number
+from xllmx.settings.number_range import Range, check_numbers
+from xllmx.settings.setting import SettingError, shown, suggestion, whole_number
 
 RELEASED_PRESET = "f16F64R512"
 """The preset of a model that names none."""

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from lumos.lumina_video.preset import FlowPreset
-from xllmx.number_range import Range, check_numbers
-from xllmx.setting import SettingError
+from xllmx.settings.number_range import Range, check_numbers
+from xllmx.settings.setting import SettingError
 
 
 @dataclass(frozen=True, kw_only=True)

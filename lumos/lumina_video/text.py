@@ -21,10 +21,10 @@ from lumos.hub.models import check_weights, read_json, weight_files
 from lumos.lumina_video.checkpoint.tensor_files import TensorFiles, fill
 from lumos.lumina_video.encoding.protocols import SYSTEM_PROMPT
 from xllmx.finite import is_finite
-from xllmx.number_range import Range, check_number
 from xllmx.safe.tokenizer_json import read_tokenizer
 from xllmx.safe.tokenizer_json import token_ids as ids_of
-from xllmx.setting import SettingError
+from xllmx.settings.number_range import Range, check_number
+from xllmx.settings.setting import SettingError
 
 TOKENIZER = "tokenizer.json"
 

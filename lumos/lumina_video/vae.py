@@ -20,7 +20,7 @@ from torch import Tensor
 
 from lumos.hub.models import read_json
 from lumos.lumina_video.checkpoint.tensor_files import TensorFiles, check_shapes, fill
-from xllmx.number_range import Range, check_number
+from xllmx.settings.number_range import Range, check_number
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 

@@ -11,9 +11,9 @@ from transformers import PretrainedConfig
 
 from lumos.hub.models import read_json
 from lumos.tokenizer.vocab import Vocab
-from xllmx.config import convert
-from xllmx.number_range import COUNT, POSITIVE, SHARE, Range, check_number, check_numbers
-from xllmx.setting import SettingError, shown
+from xllmx.settings.config import convert
+from xllmx.settings.number_range import COUNT, POSITIVE, SHARE, Range, check_number, check_numbers
+from xllmx.settings.setting import SettingError, shown
 
 MASK_TYPES = ("tube", "random", "tube_decay", "diffusion_forcing")
 NOISE_TYPES = ("mask", "random_replace")

@@ -16,8 +16,8 @@ from lumos.lumos1.model.attention import frame_causal_mask
 from lumos.lumos1.model.rope import axis_of_channel
 from lumos.lumos1.sequence import blocks_of, frame_index_of, positions_of, sequence_of
 from lumos.tokenizer.vocab import Vocab
-from xllmx.files import atomic_path
-from xllmx.place import check_file
+from xllmx.disk.files import atomic_path
+from xllmx.disk.place import check_file
 from xllmx.rng import generator_for
 from xllmx.run.exit_status import status_of
 from xllmx.run.option_parser import OptionParser

@@ -21,7 +21,7 @@ from lumos.lumos1.pipeline import LumosPipeline
 from lumos.lumos1.sampling.clip_job import ClipJob
 from lumos.media.clip_pixels import ClipInput
 from lumos.media.inputs import ImageInput, choose_seeds
-from xllmx.argument_types import checked_types
+from xllmx.settings.argument_types import checked_types
 
 
 @checked_types

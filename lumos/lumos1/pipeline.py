@@ -35,17 +35,17 @@ from lumos.lumos1.sampling.request import OnFrame
 from lumos.lumos1.sampling.settings import Settings, settings_for
 from lumos.media.clip_pixels import ClipInput
 from lumos.media.crop import crop_to_bucket
-from lumos.media.first_frames import FirstFrames, first_frames_of
+from lumos.media.first_frames import FirstFrames, FirstInput, first_frames_of
 from lumos.media.frames import to_tensor
 from lumos.media.inputs import ImageInput, choose_device, choose_dtype, choose_seeds, pixels_of, together
 from lumos.tokenizer.answers import check_codebook
 from lumos.tokenizer.text import TextTokenizer
 from lumos.tokenizer.visual import VisualTokenizer
 from lumos.tokenizer.vocab import agreed_vocabulary
-from xllmx.argument_types import checked_types
-from xllmx.attention import resolve_backend
 from xllmx.full_memory import said_when_full
+from xllmx.kernels.attention import resolve_backend
 from xllmx.lora import load_lora
+from xllmx.settings.argument_types import checked_types
 
 _PLACEMENT = ("weights", "offload", "device_map", "max_memory")
 _LOADED_WITH = ("device", "dtype", "ckpts", "lora", *_PLACEMENT, "attention_backend")
@@ -109,7 +109,7 @@ class LumosPipeline(PipelineWords):
         `device` is the GPU where there is one, else the CPU; `dtype` is bf16 on a GPU and fp32 on a CPU; `lora` is a
         folder of adapters, which are merged into the weights. For small cards: `weights` (int8, fp8), `offload`, or
         `device_map` "auto" with `max_memory`, see `lumos.lumos1.model.placement.place`. `attention_backend` is one of
-        `xllmx.attention`: auto, sdpa, cudnn or flash. Of other words `torch_dtype` is taken, which says dtype.
+        `xllmx.kernels.attention`: auto, sdpa, cudnn or flash. Of other words `torch_dtype` is taken, which says dtype.
         Raises ValueError that says what is missing, or that device, dtype, weights or backend cannot be had.
         """
         chosen_device = choose_device(device)
@@ -297,7 +297,7 @@ class LumosPipeline(PipelineWords):
         check_codebook(codes, self.vocab.num_codes)
         return codes
 
-    def settings_for(self, given: Mapping[str, Any], *, image: ImageInput | ClipInput | None = None) -> Settings:
+    def settings_for(self, given: Mapping[str, Any], *, image: FirstInput | None = None) -> Settings:
         """The settings a call with these would have; ValueError if it would be refused.
 
         A first frame or clip sets the size, the nearest of the model's, unless width or height is given.

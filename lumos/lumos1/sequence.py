@@ -16,7 +16,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from lumos.tokenizer.vocab import Vocab
-from xllmx.setting import SettingError
+from xllmx.settings.setting import SettingError
 
 SPATIAL_FACTOR = 8
 """Pixels per latent row and column."""

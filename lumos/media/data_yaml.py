@@ -8,7 +8,7 @@ import numpy as np
 
 from xllmx.safe.inside import inside
 from xllmx.safe.yaml_text import read_yaml
-from xllmx.setting import suggestion
+from xllmx.settings.setting import suggestion
 from xllmx.store.access import StoreError
 from xllmx.store.address import Address, Location, is_address, location_of
 from xllmx.store.local_copy import kept_copy

@@ -18,7 +18,7 @@ from jaxtyping import UInt8
 from lumos.media.frames import FrameChoice
 from lumos.media.hdr import HLG, PQ
 from lumos.media.video import Video
-from xllmx.setting import SettingError
+from xllmx.settings.setting import SettingError
 
 Reader = Literal["auto", "pyav", "decord"]
 """What reads the frames of a video; auto is decord where it is installed and frames are found by number."""

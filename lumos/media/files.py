@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from xllmx.files import atomic_path
-from xllmx.place import require_folder
+from xllmx.disk.files import atomic_path
+from xllmx.disk.place import require_folder
 from xllmx.store.address import Location, location_of
 
 __all__ = ["replacing", "require_folder"]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
+from typing import TypeAlias, cast
 
 import numpy as np
 from jaxtyping import UInt8
@@ -46,7 +47,11 @@ class FirstFrames:
         return len(self.pixels)
 
 
-def first_frames_of(given: "ImageInput | ClipInput | FirstFrames") -> FirstFrames:
+FirstInput: TypeAlias = ImageInput | ClipInput | FirstFrames
+"""What a clip may begin with: a picture, or a clip that is gone on from."""
+
+
+def first_frames_of(given: FirstInput) -> FirstFrames:
     """Return what is to be known of a picture or a clip: a video file, frames [F, H, W, 3], a list of pictures.
 
     Raises:
@@ -62,7 +67,7 @@ def first_frames_of(given: "ImageInput | ClipInput | FirstFrames") -> FirstFrame
         is_clip = given.ndim == 4
     else:
         is_clip = isinstance(given, Sequence) and not isinstance(given, str)
-    pixels = clip_pixels(given) if is_clip else pixels_of(given)[None]
+    pixels = clip_pixels(cast(ClipInput, given)) if is_clip else pixels_of(cast(ImageInput, given))[None]
     height, width = pixels.shape[1:3]
     name = str(given) if isinstance(given, str | Path) else "the clip" if is_clip else "the image"
     return FirstFrames(name=name, is_clip=is_clip, width=width, height=height, source=pixels)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from lumos.media.pictures import picture_pixels
 from lumos.media.reading import media_errors, read_image
-from xllmx.setting import SettingError
+from xllmx.settings.setting import SettingError
 
 Text, Picture = TypeVar("Text"), TypeVar("Picture")
 ImageInput = Image.Image | np.ndarray | Tensor | str | Path

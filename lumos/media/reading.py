@@ -35,8 +35,8 @@ from lumos.media.frames import (
 )
 from lumos.media.pictures import picture_pixels
 from lumos.media.video import Shown, Video
-from xllmx.argument_types import checked_types
-from xllmx.files import WriteError
+from xllmx.disk.files import WriteError
+from xllmx.settings.argument_types import checked_types
 from xllmx.store.access import StoreError
 
 VIDEO_SUFFIXES = {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".flv", ".mpg", ".mpeg", ".ts", ".wmv", ".ogv"}

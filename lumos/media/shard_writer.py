@@ -8,11 +8,11 @@ from typing import Any, Generic, Self, TypeVar
 
 from lumos.media.decoded import DecodedSample, footer_of
 from lumos.media.parquet_rows import INDEX_NAME, RowForm, write_rows_index
-from xllmx.place import require_folder
+from xllmx.disk.place import require_folder
+from xllmx.disk.temporary import remove_stale
 from xllmx.run.lock import lock_beside, locked
 from xllmx.store.address import Address, Location, location_of
 from xllmx.store.lease import leased
-from xllmx.temporary import remove_stale
 
 SHARD_SIZE = 512
 """Items of a shard, unless it is said otherwise."""

@@ -16,9 +16,9 @@ from PIL import Image
 from lumos.media.clip_pixels import ClipInput, clip_pixels
 from lumos.media.files import replacing
 from lumos.media.frames import Rate
-from xllmx.argument_types import checked_types
-from xllmx.files import writing
-from xllmx.setting import SettingError
+from xllmx.disk.files import writing
+from xllmx.settings.argument_types import checked_types
+from xllmx.settings.setting import SettingError
 
 _ENCODERS = {".mp4": "libx264", ".webm": "libvpx-vp9", ".gif": "gif"}
 VIDEO_SUFFIXES = tuple(_ENCODERS)

@@ -14,7 +14,7 @@ from lumos.serve.jobs import JobRequest
 from lumos.serve.limits import Limits
 from lumos.serve.models import ServedModel, find_model
 from lumos.serve.uploads import picture_of
-from xllmx.setting import SettingError, shown
+from xllmx.settings.setting import SettingError, shown
 
 _CLIP_FIELDS = ("width", "height", "fps", "num_frames", "num_inference_steps", "guidance_scale")
 """Fields that are settings of a pipeline, under the same name."""

@@ -17,7 +17,7 @@ from starlette.formparsers import FormParser, MultiPartException, MultiPartParse
 from lumos.serve.faults import RequestError
 from lumos.serve.limits import LONGEST_PROMPT
 from xllmx.safe.json_text import parse_json, unwritable
-from xllmx.setting import shown, suggestion
+from xllmx.settings.setting import shown, suggestion
 
 _MOST_FIELDS, _MOST_FILES, _MOST_FIELD_BYTES = 64, 4, 2**16
 _REMEDY = "send fields as JSON or as a form"

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lumos.serve.jobs import Kind, is_id
+from xllmx.disk.temporary import remove_stale
 from xllmx.run.lock import lock_beside, locked
-from xllmx.temporary import remove_stale
 
 VIDEO, THUMBNAIL, SPRITESHEET, IMAGE = "video.mp4", "thumbnail.webp", "spritesheet.jpg", "image.png"
 PICTURE, BEFORE = "picture.png", "before.mp4"

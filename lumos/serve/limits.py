@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from lumos.serve.faults import RequestError
-from xllmx.number_range import COUNT, Range, check_numbers
+from xllmx.settings.number_range import COUNT, Range, check_numbers
 
 _MIB = 2**20
 LONGEST_PROMPT = 10_000

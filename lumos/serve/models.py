@@ -10,7 +10,7 @@ import torch
 from lumos.media.frame_stream import FrameStream
 from lumos.media.inputs import ImageInput
 from lumos.serve.faults import RequestError
-from xllmx.setting import suggestion
+from xllmx.settings.setting import suggestion
 
 
 @runtime_checkable

@@ -15,7 +15,7 @@ from lumos.media.writing import video_writer, write_image
 from lumos.serve import files
 from lumos.serve.files import JobFiles
 from lumos.serve.jobs import Job
-from xllmx.files import atomic_path
+from xllmx.disk.files import atomic_path
 
 _SHEET_FRAMES, _SHEET_COLUMNS = 25, 5
 _SMALL_PX = 256

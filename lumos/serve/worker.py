@@ -20,7 +20,7 @@ from lumos.serve.jobs import Job
 from lumos.serve.metrics import Metrics
 from lumos.serve.recording import Recording, encoded
 from lumos.serve.store import JobStore
-from xllmx.files import WriteError, disk_error
+from xllmx.disk.files import WriteError, disk_error
 
 _LOG = logging.getLogger(__name__)
 _LOOK_S = 60.0

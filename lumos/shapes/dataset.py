@@ -24,12 +24,12 @@ from lumos.shapes.caption import TAGS, caption
 from lumos.shapes.lesson import is_lesson, lesson_example
 from lumos.shapes.render import render
 from lumos.shapes.spec import EXTRA_COLOURS, ShapeSpec, is_reserved, sample_spec
-from xllmx.files import write_text
-from xllmx.number_range import SHARE, Range, check_numbers
-from xllmx.place import check_file
+from xllmx.disk.files import write_text
+from xllmx.disk.place import check_file
 from xllmx.rng import seed_for
 from xllmx.run.exit_status import status_of
 from xllmx.run.option_parser import OptionParser
+from xllmx.settings.number_range import SHARE, Range, check_numbers
 
 _COLOURLESS_TAGS = {"single_object", "two_object"}
 

@@ -9,7 +9,7 @@ import zlib
 from dataclasses import asdict, dataclass
 from typing import Annotated
 
-from xllmx.number_range import Range, check_numbers
+from xllmx.settings.number_range import Range, check_numbers
 
 _PLACE = Range(-100, 100)
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from lumos.tokenizer.network import CausalVideoTokenizer
 from lumos.tokenizer.visual import DECODER, ENCODER
-from xllmx.files import atomic_path
+from xllmx.disk.files import atomic_path
 from xllmx.finite import check_weights
 
 

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from lumos.tokenizer.fsq import FSQ
 from lumos.tokenizer.haar import PATCH, band_gains, haar_patch, haar_unpatch
 from lumos.tokenizer.layers import CausalConv, Double, FrameNorm, Halve, ResBlock, keep_variance
-from xllmx.number_range import Range, check_numbers
-from xllmx.setting import SettingError
+from xllmx.settings.number_range import Range, check_numbers
+from xllmx.settings.setting import SettingError
 
 _MOST_CODES = 2**24
 """Up to here fp32, in which the quantiser counts, has every whole number."""

@@ -17,8 +17,8 @@ from lumos.tokenizer.export import export_pair
 from lumos.tokenizer.network import CausalVideoTokenizer, NetworkConfig
 from xllmx.finite import check_weights
 from xllmx.loss import LossOutput
-from xllmx.number_range import Range, check_numbers
 from xllmx.rng import sample_generator, seed_for
+from xllmx.settings.number_range import Range, check_numbers
 from xllmx.task import Prepared
 
 NETWORK_FILE = "network.safetensors"

@@ -5,8 +5,8 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from lumos.tokenizer.vocab import Vocab
-from xllmx.argument_types import checked_types
 from xllmx.safe.tokenizer_json import read_tokenizer, token_ids
+from xllmx.settings.argument_types import checked_types
 
 _BEFORE_FRAMES = "Generate a video with a resolution of {width}x{height}, consisting of "
 _BEFORE_FPS = " frames at "

@@ -14,11 +14,11 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from lumos.shapes.dataset import training_example
 from lumos.tokenizer.text import TOKEN_NAMES, code_name, number_name, prompt_text
-from xllmx.files import write_text
-from xllmx.number_range import Range, check_number
-from xllmx.place import check_file
+from xllmx.disk.files import write_text
+from xllmx.disk.place import check_file
 from xllmx.run.exit_status import status_of
 from xllmx.run.option_parser import OptionParser
+from xllmx.settings.number_range import Range, check_number
 
 _MOST = 2**20
 """Of codes, captions, merges and pixels: far beyond any use."""

@@ -10,7 +10,7 @@ import torch
 
 from lumos.hub.models import VISUAL_PAIR
 from lumos.tokenizer.task import NETWORK_FILE, TokenizerTask, TokenizerTaskConfig
-from xllmx.optim import OptimConfig
+from xllmx.optimisation.optim import OptimConfig
 from xllmx.run.training_command import training_status
 from xllmx.run.whole_training import Part, train_whole
 from xllmx.trainer import TrainerConfig

@@ -12,9 +12,9 @@ from lumos.hub.hashes import check_hash
 from lumos.tokenizer.answers import check_codes, check_pixels, run_half
 from lumos.tokenizer.program import load_program
 from lumos.tokenizer.streaming import CarriedDecoding, DecodingStream, RepeatedDecoding, carries_state
-from xllmx.argument_types import checked_types
 from xllmx.finite import check_weights
-from xllmx.setting import SettingError
+from xllmx.settings.argument_types import checked_types
+from xllmx.settings.setting import SettingError
 
 ENCODER, DECODER = "encoder.jit", "decoder.jit"
 

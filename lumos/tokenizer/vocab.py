@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from xllmx.number_range import Range, check_numbers
-from xllmx.setting import SettingError, shown
+from xllmx.settings.number_range import Range, check_numbers
+from xllmx.settings.setting import SettingError, shown
 
 _SINGLE = (
     *("bos", "pad", "eos", "frame_end", "frame_start", "separator", "row_end", "mask", "video_start", "video_end"),

@@ -10,7 +10,7 @@ from pathlib import Path
 from lumos.cli.training.training_run import stopped_status
 from tests.xllmx.launched_ranks import TRAINER
 from tests.xllmx.toy_task import ToyTask
-from xllmx.optim import OptimConfig
+from xllmx.optimisation.optim import OptimConfig
 from xllmx.ranks.distributed import init_distributed, is_main, num_ranks, shutdown
 from xllmx.trainer import Trainer
 from xllmx.trainer_config import TrainerConfig

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch.nn.attention import SDPBackend
 
 from tests.gpu.pretend_gpu import COMPILER, pretend_gpu
-from xllmx.attention import attention
+from xllmx.kernels.attention import attention
 
 pytestmark = pytest.mark.skipif(shutil.which(COMPILER) is None, reason="a pretended GPU needs a C++ compiler")
 

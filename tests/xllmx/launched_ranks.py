@@ -61,7 +61,7 @@ def train(entry: dict[str, Any]) -> Any:
     """Returns the trainer after its training; the same in this process and in one of several."""
     from faulty_task import FaultyTask
 
-    from xllmx.optim import OptimConfig
+    from xllmx.optimisation.optim import OptimConfig
     from xllmx.ranks.parallel import ParallelConfig
     from xllmx.trainer import Trainer, TrainerConfig
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from xllmx.attention import Spans, spans_of
 from xllmx.copies import to_device
+from xllmx.kernels.attention import Spans, spans_of
 from xllmx.task import move
 
 

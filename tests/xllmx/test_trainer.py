@@ -14,12 +14,12 @@ import pytest
 import torch
 from toy_task import ToyData, ToyTask
 
-from xllmx.config import load_config
 from xllmx.data.broken import BrokenSampleError
-from xllmx.optim import OptimConfig
+from xllmx.optimisation.optim import OptimConfig
 from xllmx.ranks.parallel import ParallelConfig
 from xllmx.run import stopping
 from xllmx.run.metrics import read_metrics
+from xllmx.settings.config import load_config
 from xllmx.trainer import Trainer, TrainerConfig
 
 STREAMS = ("image", "video")

@@ -7,7 +7,7 @@ import pytest
 import torch
 from toy_task import ToyTask
 
-from xllmx.optim import OptimConfig
+from xllmx.optimisation.optim import OptimConfig
 from xllmx.trainer import Trainer, TrainerConfig
 
 

@@ -24,7 +24,7 @@ from torch.distributed.tensor import DTensor
 from xllmx.checkpoints import folder as checkpoint_folder
 from xllmx.checkpoints.hashes import HashingWriter
 from xllmx.checkpoints.reader import CheckedReader, PlainPlanner, RefusedError
-from xllmx.files import WriteError, disk_error
+from xllmx.disk.files import WriteError, disk_error
 from xllmx.finite import NOT_FINITE, is_finite
 from xllmx.ranks.distributed import any_rank, barrier, is_main, num_ranks
 

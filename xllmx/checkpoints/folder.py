@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from xllmx.checkpoints.hashes import ALGORITHM, changed_file, gathered_hashes
-from xllmx.files import write_text
+from xllmx.disk.files import write_text
 from xllmx.ranks.distributed import gather_names, is_main, num_ranks, rank
 from xllmx.safe.json_text import read_object
 

@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from xllmx.loss import LossOutput
-from xllmx.optim import OptimConfig, build_optimizer, set_learning_rate
-from xllmx.precision import computing_in
+from xllmx.optimisation.optim import OptimConfig, build_optimizer, set_learning_rate
+from xllmx.optimisation.precision import computing_in
 from xllmx.ranks.distributed import is_main, launched_local_rank, num_ranks
 from xllmx.ranks.parallel import ParallelConfig, parallelize
 from xllmx.task import Prepared, TrainTask

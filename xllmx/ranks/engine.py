@@ -10,9 +10,9 @@ from torch.distributed.checkpoint.state_dict import StateDictOptions
 from torch.distributed.fsdp import FSDPModule
 
 from xllmx.loss import LossOutput
-from xllmx.loss_scale import LossScale
-from xllmx.optim import OptimConfig, build_optimizer, set_learning_rate
-from xllmx.precision import compute_dtype, computing_in
+from xllmx.optimisation.loss_scale import LossScale
+from xllmx.optimisation.optim import OptimConfig, build_optimizer, set_learning_rate
+from xllmx.optimisation.precision import compute_dtype, computing_in
 from xllmx.ranks.distributed import all_reduce_gradients, is_main, num_ranks
 from xllmx.ranks.memory import require_room
 from xllmx.ranks.parallel import ParallelConfig, parallelize

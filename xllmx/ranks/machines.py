@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-from xllmx.number_range import COUNT, Range, check_numbers
 from xllmx.ranks.accounting import COMPUTE_BYTES, MASTER_BYTES
 from xllmx.ranks.data_sheets import GPUS, DataSheet, sheet_of
 from xllmx.ranks.parallel import ParallelConfig
-from xllmx.setting import SettingError, suggestion
+from xllmx.settings.number_range import COUNT, Range, check_numbers
+from xllmx.settings.setting import SettingError, suggestion
 
 DEFAULT_GPU = "H200"
 UTILISATION = 0.4

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import CheckpointPolicy, checkpoint, create_selective_checkpoint_contexts
 
-from xllmx.number_range import Range, check_numbers
+from xllmx.settings.number_range import Range, check_numbers
 
 _KEPT = ("mm", "addmm", "bmm", "_scaled_dot_product", "_flash_attention", "_efficient_attention", "flex_attention")
 """Operators (by the start of their name) whose results selective checkpointing keeps: matrix products, attention."""

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from xllmx.checkpoints.folder import read_record
-from xllmx.config import to_plain
-from xllmx.setting import shown
+from xllmx.settings.config import to_plain
+from xllmx.settings.setting import shown
 
 _PLACES = ("run_dir", "resume_path")
 """Settings that say where a run lies, not what it does."""

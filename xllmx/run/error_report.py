@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
 
-from xllmx.files import write_text
+from xllmx.disk.files import write_text
 from xllmx.full_memory import is_full
 
 PACKAGES = (

@@ -8,7 +8,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from xllmx.data.streams import Streams
-from xllmx.files import write_text
+from xllmx.disk.files import write_text
 from xllmx.ranks.distributed import all_reduce_sum, is_main, num_ranks
 
 

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from xllmx.place import check_file, check_folder, inputs_of, require_folder
+from xllmx.disk.place import check_file, check_folder, inputs_of, require_folder
+from xllmx.disk.temporary import remove_stale
 from xllmx.ranks.distributed import launched_rank
 from xllmx.run.lock import locked
 from xllmx.run.report import CONFIG_FILE, ENVIRONMENT_FILE
-from xllmx.temporary import remove_stale
 
 LOCK = ".lock"
 """File of the lock in a run's folder."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from xllmx.files import reason
+from xllmx.disk.files import reason
 from xllmx.ranks.distributed import rank
 
 _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xllmx.files import write_text, writing
+from xllmx.disk.files import write_text, writing
 from xllmx.loss import LossOutput, Quantity
 from xllmx.ranks.data_sheets import device_peak_flops
 from xllmx.ranks.distributed import all_reduce_sum, gather_names, is_main

@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from xllmx.config import save_config
-from xllmx.files import write_text
-from xllmx.precision import slow_precision
+from xllmx.disk.files import write_text
+from xllmx.optimisation.precision import slow_precision
 from xllmx.ranks.distributed import is_main, num_ranks
 from xllmx.run.changed_settings import changed_settings
 from xllmx.run.environment import environment
 from xllmx.run.metrics import MetricLogger
+from xllmx.settings.config import save_config
 from xllmx.trainer_config import TrainerConfig
 
 CONFIG_FILE, ENVIRONMENT_FILE = "config.yaml", "environment.json"

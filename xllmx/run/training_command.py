@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from xllmx.config import load_config
 from xllmx.run.exit_status import status_of
 from xllmx.run.option_parser import OptionParser
+from xllmx.settings.config import load_config
 
 _Config = TypeVar("_Config")
 

@@ -7,9 +7,9 @@ from typing import Any, Protocol
 
 from safetensors.torch import save_file
 
-from xllmx.files import atomic_path
-from xllmx.optim import OptimConfig
-from xllmx.place import check_new_folder
+from xllmx.disk.files import atomic_path
+from xllmx.disk.place import check_new_folder
+from xllmx.optimisation.optim import OptimConfig
 from xllmx.ranks.parallel import ParallelConfig
 from xllmx.run.failure import ended_together
 from xllmx.run.folder import claimed_run

@@ -15,10 +15,10 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any
 
+from xllmx.disk.temporary import is_alive, place_here
 from xllmx.run.lock import HeldError
 from xllmx.store.access import StoreError
 from xllmx.store.address import Address
-from xllmx.temporary import is_alive, place_here
 
 RENEWED_EVERY_S = 60.0
 OLD_S = 600.0

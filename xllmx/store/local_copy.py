@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from xllmx.disk.temporary import remove_stale, temporary_beside
 from xllmx.store.address import Address, Location
-from xllmx.temporary import remove_stale, temporary_beside
 
 _MOST_BYTES = 64 * 2**30
 _SHARE_OF_FREE = 0.5

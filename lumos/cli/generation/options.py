@@ -14,7 +14,7 @@ from lumos.cli.models.placement_options import add_placement
 from lumos.cli.option import read_size
 from lumos.hub.models import DEFAULT_MODEL, LUMINA_VIDEO, LUMOS1
 from xllmx.safe.json_text import parse_json
-from xllmx.setting import SettingError
+from xllmx.settings.setting import SettingError
 
 DEFAULT_OUT = Path("outputs")
 

@@ -12,9 +12,9 @@ from lumos.cli.jobs.prompts import MOST_SEEDS, Prompt, changes_of, distinct, nam
 from lumos.cli.models.kind import ModelKind
 from lumos.hub.bundled import bundled_model
 from lumos.hub.models import ckpts_root, read_json
-from xllmx.number_range import Range, check_number
 from xllmx.safe.inside import bare_name, inside
 from xllmx.safe.json_text import unwritable
+from xllmx.settings.number_range import Range, check_number
 
 if TYPE_CHECKING:
     from lumos.cli.jobs.runner import Plan

@@ -15,8 +15,8 @@ from typing import Any
 
 from lumos.cli.jobs.runner import Planned
 from lumos.cli.models.kind import Model
-from xllmx.config import convert
-from xllmx.number_range import Range, check_number
+from xllmx.settings.config import convert
+from xllmx.settings.number_range import Range, check_number
 
 _SHOWN_WORDS, _SHOWN_CHARACTERS = 8, 60
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from lumos.media.files import require_folder
+from xllmx.disk.temporary import remove_stale, temporary_beside
 from xllmx.run.lock import lock_beside, locked
-from xllmx.temporary import remove_stale, temporary_beside
 
 VIDEO_FORMATS, IMAGE_FORMATS = ("mp4", "webm", "gif"), ("png", "jpg", "jpeg")
 """Of any number of frames, and of one."""

@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 
 from lumos.cli.jobs.outputs import FORMATS, OutputFolder, format_of
 from lumos.cli.jobs.record import record_path
-from xllmx.place import Inputs, check_file, check_folder, check_text, inputs_of, nearest_folder
+from xllmx.disk.place import Inputs, check_file, check_folder, check_text, inputs_of, nearest_folder
 
 _SHOWN_CHARACTERS = 40
 _SHOWN_FAULTS = 3

@@ -18,7 +18,7 @@ from typing import Any
 from lumos.conventions.script import Script
 from xllmx.safe.inside import listed_file
 from xllmx.safe.json_text import filled_lines, json_lines, parse_json, read_text, unwritable
-from xllmx.setting import suggestion
+from xllmx.settings.setting import suggestion
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 CLIP_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi")

@@ -33,9 +33,9 @@ from lumos.cli.jobs.workers import ALONE, Worker, batches_of, share_of
 from lumos.hub.hashes import sha256_of
 from lumos.media.inputs import choose_seeds
 from lumos.media.writing import write_image, write_video
-from xllmx.files import writing
-from xllmx.number_range import Range, check_numbers
-from xllmx.setting import SettingError
+from xllmx.disk.files import writing
+from xllmx.settings.number_range import Range, check_numbers
+from xllmx.settings.setting import SettingError
 
 _SHOWN_FAULTS = 3
 

@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import UInt8
 
-from xllmx.setting import SettingError
+from xllmx.settings.setting import SettingError
 
 MOST_SCALED_PX = 8192
 """Of a side of what is written larger than it was made: what players and `lumos.media.video` take."""

@@ -19,7 +19,7 @@ from lumos.cli.jobs.scale import enlarged
 from lumos.media.frame_stream import FrameStream
 from lumos.media.inputs import choose_seeds
 from lumos.media.writing import growing_video
-from xllmx.setting import SettingError
+from xllmx.settings.setting import SettingError
 
 OnBegin = Callable[[Planned, Path, FrameStream], None]
 """Called with a job, the file that is going to grow, and its frames, before the first is made."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from xllmx.ranks.slurm import SlurmStep, slurm_array, slurm_step
-from xllmx.setting import SettingError
+from xllmx.settings.setting import SettingError
 
 T = TypeVar("T")
 

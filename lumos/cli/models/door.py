@@ -8,7 +8,7 @@ from lumos.cli.models.kind import AbsentFiles, Model, ModelKind
 from lumos.cli.models.lumina_video import LUMINA_VIDEO
 from lumos.cli.models.lumos1 import LUMOS1
 from lumos.hub.models import DEFAULT_MODEL, LUMINA_REPO, RELEASED, ckpts_root, kind_of, model_folder
-from xllmx.setting import SettingError
+from xllmx.settings.setting import SettingError
 
 KINDS: Mapping[str, ModelKind] = {kind.name: kind for kind in (LUMOS1, LUMINA_VIDEO)}
 

@@ -18,10 +18,10 @@ from lumos.lumos1.training.task import LumosTask
 from lumos.media.inputs import choose_dtype
 from xllmx.checkpoints.checkpoint import CheckpointManager
 from xllmx.checkpoints.folder import changed
-from xllmx.files import atomic_folder
+from xllmx.disk.files import atomic_folder
+from xllmx.disk.place import check_new_folder
+from xllmx.disk.temporary import remove_stale
 from xllmx.lora import merge_lora, save_lora
-from xllmx.place import check_new_folder
-from xllmx.temporary import remove_stale
 
 
 def export_run(

@@ -19,7 +19,7 @@ from lumos.lumos1.sampling.settings import settings_for
 from lumos.media.writing import write_image, write_video
 from lumos.tokenizer.text import TextTokenizer
 from lumos.tokenizer.visual import VisualTokenizer
-from xllmx.number_range import SEED, check_numbers
+from xllmx.settings.number_range import SEED, check_numbers
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Literal
 
-from xllmx.setting import shown, suggestion
+from xllmx.settings.setting import shown, suggestion
 
 _SIZES = {"0.5B": "0.5B", "1B": "1B", "3B": "3B", "7B": "7B", "34B": "34B", "1B_MMRoPE": "1B", "3B_MMRoPE": "3B"}
 _FROM_CLIPS = "clips on disk say it themselves (pre-tokenisation: --target_fps, --target_duration)"

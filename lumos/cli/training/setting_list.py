@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from lumos.cli.training.training_run import RUN_CONFIGS
-from xllmx.number_range import ANY, Range
-from xllmx.setting import shown, suggestion
+from xllmx.settings.number_range import ANY, Range
+from xllmx.settings.setting import shown, suggestion
 
 _WIDTH = 100
 _GROUP = "a group of settings"

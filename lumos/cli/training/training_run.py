@@ -24,14 +24,14 @@ from lumos.lumina_video.training.lora import LoRAConfig as LuminaVideoLoRAConfig
 from lumos.lumina_video.training.task import LuminaVideoTask, LuminaVideoTaskConfig
 from lumos.lumos1.model.lora import LoRAConfig
 from lumos.lumos1.training.task import LumosTask, LumosTaskConfig
-from xllmx.config import load_config
-from xllmx.optim import OptimConfig
+from xllmx.optimisation.optim import OptimConfig
 from xllmx.ranks.distributed import launched_local_rank, launched_ranks
 from xllmx.ranks.parallel import ParallelConfig
 from xllmx.run.failure import ended_together
 from xllmx.run.folder import claimed_run
 from xllmx.safe.yaml_text import read_yaml
-from xllmx.setting import suggestion
+from xllmx.settings.config import load_config
+from xllmx.settings.setting import suggestion
 from xllmx.trainer import FitResult, Trainer, TrainerConfig
 
 

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from lumos.lumina_video.network.text_states import KeysValues
-from xllmx.attention import Spans, attention, packed_attention
+from xllmx.kernels.attention import Spans, attention, packed_attention
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

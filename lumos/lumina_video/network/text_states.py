@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from xllmx.attention import Spans
 from xllmx.copies import to_device
+from xllmx.kernels.attention import Spans
 
 
 class KeysValues(NamedTuple):

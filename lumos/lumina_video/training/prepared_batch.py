@@ -12,7 +12,7 @@ from lumos.lumina_video.network.text_states import valid_tokens
 from lumos.lumina_video.training.samples import Item
 from lumos.lumina_video.training.task_config import ScaleTask
 from lumos.lumina_video.training.time_bins import bin_of
-from xllmx.attention import spans_of
+from xllmx.kernels.attention import spans_of
 from xllmx.task import Prepared
 
 

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 from lumos.lumina_video.scale import Scale
 from lumos.lumina_video.schedule import shift_time
 from lumos.lumina_video.training.times import draw_times
-from xllmx.number_range import SHARE, Range, check_numbers
 from xllmx.rng import generator_for
+from xllmx.settings.number_range import SHARE, Range, check_numbers
 
 PIXEL_MULTIPLE = 4
 """Rows and columns of a latent are cut to a multiple of it, the coarsest patch of the released model, at any scale."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lumos.lumina_video.training.text_task import TextTask, TextTaskConfig
-from xllmx.optim import OptimConfig
+from xllmx.optimisation.optim import OptimConfig
 from xllmx.run.training_command import training_status
 from xllmx.run.whole_training import Part, train_whole
 from xllmx.trainer import TrainerConfig

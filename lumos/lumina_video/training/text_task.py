@@ -21,9 +21,9 @@ from lumos.hub.bundled import file_or_bundled
 from lumos.lumina_video.text import TOKENIZER
 from lumos.shapes.dataset import training_example
 from xllmx.loss import LossOutput, chunked_cross_entropy
-from xllmx.number_range import COUNT, SHARE, Range, check_numbers
 from xllmx.rng import seed_for
 from xllmx.safe.json_text import read_object
+from xllmx.settings.number_range import COUNT, SHARE, Range, check_numbers
 from xllmx.task import Prepared
 
 PAD, EOS, BOS, UNKNOWN = "<pad>", "<eos>", "<bos>", "<unk>"

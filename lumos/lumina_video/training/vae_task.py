@@ -28,9 +28,9 @@ from lumos.lumina_video.vae import GROUP_KEY
 from lumos.shapes import render, sample_spec
 from xllmx.finite import check_weights
 from xllmx.loss import LossOutput
-from xllmx.number_range import SHARE, Range, check_numbers
 from xllmx.rng import sample_generator, seed_for
-from xllmx.setting import SettingError
+from xllmx.settings.number_range import SHARE, Range, check_numbers
+from xllmx.settings.setting import SettingError
 from xllmx.task import Prepared
 
 FRAMES_PER_GROUP = 8

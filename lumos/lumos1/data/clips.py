@@ -15,11 +15,11 @@ from lumos.media.data_yaml import entries_of
 from lumos.media.decoded import DecodedSample
 from lumos.media.parquet_rows import INDEX_NAME, files_of_index
 from lumos.tokenizer.vocab import Vocab
-from xllmx.argument_types import checked_types
 from xllmx.safe.bounded_file import read_bounded
 from xllmx.safe.json_text import json_lines, parse_json, read_text, without_cut_line
 from xllmx.safe.plain_pickle import read_plain
 from xllmx.safe.torch_archive import load_plain
+from xllmx.settings.argument_types import checked_types
 from xllmx.store.address import Address, Location, location_of
 from xllmx.subset import Subset
 

@@ -20,7 +20,7 @@ from lumos.lumos1.data.released import captions_path
 from lumos.lumos1.sequence import IGNORED_LABEL, Clip, sequence_of
 from lumos.media.files import replacing
 from lumos.tokenizer.vocab import Vocab
-from xllmx.files import write_text
+from xllmx.disk.files import write_text
 
 
 def sample_of(clip: Clip, vocab: Vocab, *, number: int) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 One vector of block numbers says it all: query q sees key k iff block[k] <= block[q]. Four ways give the same
 numbers: the literal mask (the reference), one unmasked attention per frame against the keys up to that frame's end
 (half the work and none of the L x L memory), the same by flash-attn without any mask (`flash_rows`), and FlexAttention.
-All but the last are calls of `xllmx.attention`.
+All but the last are calls of `xllmx.kernels.attention`.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,8 +21,8 @@ from lumos.lumos1.model.explicit import Part, explicit_attention
 from lumos.lumos1.model.flash_rows import FlashPlan, flash_frame_attention, flash_plan_of
 from lumos.lumos1.model.linear import linear
 from lumos.lumos1.model.row_plan import RowPlan, Segment, plan_of, samples_of
-from xllmx.attention import attention, backend_of
-from xllmx.flash import find_flash
+from xllmx.kernels.attention import attention, backend_of
+from xllmx.kernels.flash import find_flash
 
 BACKENDS = ("per_frame", "flash", "mask", "flex")
 
@@ -55,7 +55,7 @@ class AttentionLayout:
     flash: FlashPlan | None = None
     """The calls of flash-attn, to be used instead of the groups where it is asked for or can be had."""
     kernels: str = "auto"
-    """Backend of `xllmx.attention` that computes the groups."""
+    """Backend of `xllmx.kernels.attention` that computes the groups."""
 
 
 def frame_causal_mask(blocks: Int[Tensor, "B L"]) -> Bool[Tensor, "B L L"]:
@@ -229,7 +229,7 @@ def _equal_runs(starts: Sequence[int], rows: slice) -> list[tuple[slice, int]]:
 def _attend(
     q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor | None = None, causal: bool = False, kernels: str = "auto"
 ) -> Tensor:
-    """Return the attention of queries to keys that all of them see, but for a mask; see `xllmx.attention`."""
+    """Return the attention of queries to keys that all of them see, but for a mask; see `xllmx.kernels.attention`."""
     causal = causal and q.shape[2] > 1  # a lone query sees every key
     if mask is None and not causal and kernels == "auto" and _is_faster_by_head(q, k):
         return _attention_by_head(q, k, v)

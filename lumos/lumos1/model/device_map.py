@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from lumos.lumos1.model.modeling import LumosForCausalLM
-from xllmx.setting import SettingError
+from xllmx.settings.setting import SettingError
 
 AUTO = "auto"
 """The one device map that is worked out here."""

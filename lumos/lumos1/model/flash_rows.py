@@ -19,8 +19,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from lumos.lumos1.model.row_plan import RowPlan, Segment
-from xllmx.attention import Spans, attention, packed_attention, spans_of
 from xllmx.copies import to_device
+from xllmx.kernels.attention import Spans, attention, packed_attention, spans_of
 
 
 class FlashCall(NamedTuple):
@@ -70,7 +70,7 @@ def flash_frame_attention(
     """Return the attention under the frame-causal rule; that of padding is 0.
 
     Raises:
-        ValueError: flash-attn is not there or cannot compute this; see `xllmx.attention.resolve_backend`.
+        ValueError: flash-attn is not there or cannot compute this; see `xllmx.kernels.attention.resolve_backend`.
     """
     if plan.places is None:
         queries = q.split([segment.stop - segment.start for segment in plan.alike], dim=2)

@@ -40,7 +40,7 @@ class LumosForCausalLM(PreTrainedModel):
         super().__init__(config)
         self.vocab: Vocab = config.vocabulary
         self.attention_backend = "auto"
-        """Backend of `xllmx.attention` that frames are sampled with."""
+        """Backend of `xllmx.kernels.attention` that frames are sampled with."""
         self.model = LumosModel(config)
         self.lm_head = Linear(config.hidden_size, config.vocab_size, bias=False)
         self.register_load_state_dict_pre_hook(_without_image_tokenizer)

@@ -12,7 +12,7 @@ from torch import nn
 
 from lumos.lumos1.model.device_map import AUTO, spread
 from lumos.lumos1.model.modeling import LumosForCausalLM
-from xllmx.setting import SettingError
+from xllmx.settings.setting import SettingError
 
 WEIGHTS = ("int8", "fp8")
 """`int8`: a scale for each row, products in the model's dtype, half of bf16's memory. `fp8`: products in fp8 too."""

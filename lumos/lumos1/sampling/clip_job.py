@@ -7,6 +7,7 @@ length, size, settings and step; what is drawn and what is kept is decided for e
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import chain
 from typing import Any, TypeAlias
 
@@ -130,12 +131,10 @@ class ClipJob:
 
     def _with_text(self, sight: Sight) -> Generator[Wanted, list[Tensor]]:
         """Begin anew with the text of a frame."""
-        how = {
-            "tokens": self._tokens,
-            "num_latent_frames": self._num_places,
-            "num_in_sight": self._request.num_in_sight,
-        }
-        self._branches = [Branch(self.model, text, **how) for text in self._texts(sight.since)]
+        begun = partial(
+            Branch, tokens=self._tokens, num_latent_frames=self._num_places, num_in_sight=self._request.num_in_sight
+        )
+        self._branches = [begun(self.model, text) for text in self._texts(sight.since)]
         yield from self._kept([branch.text_pass() for branch in self._branches])
 
     def _written(self, sight: Sight) -> Generator[Wanted, list[Tensor]]:

@@ -20,7 +20,7 @@ from lumos.lumos1.sampling.history import History
 from lumos.lumos1.sampling.refine import NoiseSource, refine
 from lumos.lumos1.sampling.request import ClipRequest, FinishedFrame, Generated, OnFrame, OnRefinement, OnStep
 from lumos.lumos1.sampling.schedule import Step
-from xllmx.argument_types import checked_types
+from xllmx.settings.argument_types import checked_types
 
 
 @checked_types

@@ -11,8 +11,8 @@ from lumos.lumos1.config import SamplerConfig
 from lumos.lumos1.sampling.noise import NoiseSource
 from lumos.lumos1.sampling.schedule import Step
 from lumos.lumos1.sampling.sight import Window
-from xllmx.number_range import COUNT, Range, check_numbers
-from xllmx.setting import SettingError
+from xllmx.settings.number_range import COUNT, Range, check_numbers
+from xllmx.settings.setting import SettingError
 
 OnFrame = Callable[[int, Tensor], None]
 """Called with the index of a finished latent frame and its codes [B, H, W]."""

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 from lumos.conventions.job import Done, Event, Failed, Job, Part, Ticket
 from lumos.lumos1.sampling.clip_job import ClipJob, advance_together
-from xllmx.number_range import COUNT, check_number
+from xllmx.settings.number_range import COUNT, check_number
 
 
 class Scheduler:

@@ -13,8 +13,8 @@ from lumos.media.crop import crop_sizes, nearest_size
 from lumos.media.first_frames import MOST_FRAMES, FirstFrames, first_frames_of
 from lumos.media.inputs import ImageInput
 from lumos.tokenizer.vocab import Vocab
-from xllmx.number_range import Range, check_number, check_numbers
-from xllmx.setting import SettingError, suggestion, whole_number
+from xllmx.settings.number_range import Range, check_number, check_numbers
+from xllmx.settings.setting import SettingError, suggestion, whole_number
 
 RELEASED_DEFAULTS: Mapping[str, Any] = {
     "width": 672,

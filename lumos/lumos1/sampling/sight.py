@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Annotated
 
-from xllmx.number_range import COUNT, check_numbers
-from xllmx.setting import SettingError
+from xllmx.settings.number_range import COUNT, check_numbers
+from xllmx.settings.setting import SettingError
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ import numpy as np
 from lumos.lumos1.sequence import Clip, sequence_length
 from lumos.lumos1.training.cutting import cut_to_frames, frames_within
 from xllmx.data.broken import BrokenSampleError
-from xllmx.number_range import COUNT, check_numbers
+from xllmx.settings.number_range import COUNT, check_numbers
 
 TOO_LONG = ("error", "cut", "drop")
 """What may become of a clip longer than the longest sequence."""

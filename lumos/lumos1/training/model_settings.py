@@ -12,7 +12,7 @@ from lumos.lumos1.config import LumosConfig, check_types, said_of
 from lumos.lumos1.training.task_config import LumosTaskConfig
 from lumos.tokenizer.vocab import Vocab
 from xllmx.safe.yaml_text import read_yaml
-from xllmx.setting import suggestion
+from xllmx.settings.setting import suggestion
 
 
 def read_model_config(config: LumosTaskConfig) -> LumosConfig:

@@ -27,7 +27,7 @@ from lumos.lumos1.training.samples import Sample, draw_sample
 from lumos.lumos1.training.stream_report import report_stream
 from lumos.lumos1.training.task_config import LumosTaskConfig
 from lumos.lumos1.training.tokenizer_check import check_tokenizer
-from xllmx.flash import find_flash
+from xllmx.kernels.flash import find_flash
 from xllmx.lora import add_lora, init_lora, merge_lora, without_adapters
 from xllmx.loss import LossOutput, chunked_cross_entropy
 from xllmx.rng import generator_for, sample_generator

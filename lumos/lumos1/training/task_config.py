@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from lumos.lumos1.config import ARDFConfig
 from lumos.lumos1.model.attention import BACKENDS
 from lumos.lumos1.training.length_limit import LengthLimit
-from xllmx.number_range import COUNT, Range, check_numbers
+from xllmx.settings.number_range import COUNT, Range, check_numbers
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.training.task import LumosTaskConfig
 from tests.lumos.cli.console import Lumos
 from xllmx.checkpoints.checkpoint import CheckpointManager
-from xllmx.config import save_config
+from xllmx.settings.config import save_config
 from xllmx.trainer import TrainerConfig
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from lumos.cli.option import read_size, said_as_options
-from xllmx.setting import SettingError
+from xllmx.settings.setting import SettingError
 
 
 @pytest.mark.parametrize(

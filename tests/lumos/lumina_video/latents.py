@@ -10,7 +10,7 @@ from lumos.lumina_video.data.latents import LatentClip, VAEIdentity
 from lumos.lumina_video.data.shards import LatentWriter
 from lumos.lumina_video.training.task import LuminaVideoTaskConfig, ScaleTask
 from tests.lumos.lumina_video.tiny import CONFIG, LATENT_CHANNELS, tiny_text_encoder_folder
-from xllmx.config import convert
+from xllmx.settings.config import convert
 
 VAE = VAEIdentity(channels=LATENT_CHANNELS, scale=1.0, spatial=8, temporal=4)
 CAPTIONS = ("a red circle moves to the left", "a blue square", "a green bar above a red circle")

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lumos.media.inputs import choose_device, choose_dtype, pin
-from xllmx.setting import SettingError
+from xllmx.settings.setting import SettingError
 
 
 @pytest.fixture

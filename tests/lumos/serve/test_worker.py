@@ -16,8 +16,8 @@ from lumos.serve.serving import Serving
 from lumos.serve.store import MOST_ATTEMPTS
 from lumos.serve.worker import said_of
 from tests.lumos.serve.standin import REQUEST, StandIn, parts
-from xllmx.files import WriteError
-from xllmx.temporary import temporary_beside
+from xllmx.disk.files import WriteError
+from xllmx.disk.temporary import temporary_beside
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from lumos.tokenizer.network import NetworkConfig
 from lumos.tokenizer.task import NETWORK_FILE, TokenizerTask, TokenizerTaskConfig
 from lumos.tokenizer.training import TokenizerRunConfig, main, run
 from lumos.tokenizer.visual import VisualTokenizer
-from xllmx.optim import OptimConfig
+from xllmx.optimisation.optim import OptimConfig
 from xllmx.rng import generator_for
 from xllmx.task import TrainTask
 from xllmx.trainer import TrainerConfig

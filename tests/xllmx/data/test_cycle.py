@@ -10,7 +10,7 @@ from torch import nn
 from toy_task import ToyTask
 
 from xllmx.data.cycle import StreamCycle
-from xllmx.optim import OptimConfig
+from xllmx.optimisation.optim import OptimConfig
 from xllmx.run.metrics import read_metrics
 from xllmx.task import Prepared
 from xllmx.trainer import Trainer, TrainerConfig

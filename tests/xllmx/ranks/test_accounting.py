@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from xllmx.optim import OptimConfig, build_optimizer
+from xllmx.optimisation.optim import OptimConfig, build_optimizer
 from xllmx.ranks.accounting import Sharding, StateBytes, state_bytes
 
 CUT = Sharding(shards=4)

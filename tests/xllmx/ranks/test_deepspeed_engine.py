@@ -13,7 +13,7 @@ import torch
 from toy_task import ToyTask
 
 from xllmx.checkpoints.checkpoint import CheckpointManager
-from xllmx.optim import OptimConfig
+from xllmx.optimisation.optim import OptimConfig
 from xllmx.ranks.deepspeed_engine import ZeroEngine
 from xllmx.ranks.parallel import ParallelConfig
 from xllmx.run.metrics import read_metrics

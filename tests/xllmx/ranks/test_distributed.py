@@ -11,7 +11,7 @@ import torch
 from toy_task import ToyTask
 
 from xllmx.checkpoints.checkpoint import CheckpointManager
-from xllmx.optim import OptimConfig
+from xllmx.optimisation.optim import OptimConfig
 from xllmx.ranks.distributed import (
     all_reduce_sum,
     any_rank,

@@ -7,7 +7,7 @@ import launched_ranks as ranks
 import pytest
 
 from xllmx.ranks.machines import LINK_SHARE, Machines, Traffic, step_traffic
-from xllmx.setting import SettingError
+from xllmx.settings.setting import SettingError
 
 G = 1_000_000
 

@@ -84,7 +84,7 @@ from functools import partial
 from pathlib import Path
 import torch
 from torch._dynamo.testing import CompileCounter
-from xllmx.optim import OptimConfig
+from xllmx.optimisation.optim import OptimConfig
 from xllmx.ranks.parallel import ParallelConfig
 from xllmx.run.metrics import read_metrics
 from xllmx.trainer import Trainer, TrainerConfig

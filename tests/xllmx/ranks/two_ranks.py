@@ -7,7 +7,7 @@ from pathlib import Path
 import torch.distributed as dist
 from toy_task import ToyTask
 
-from xllmx.optim import OptimConfig
+from xllmx.optimisation.optim import OptimConfig
 from xllmx.trainer import Trainer, TrainerConfig
 
 config = TrainerConfig(

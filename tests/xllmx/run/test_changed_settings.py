@@ -8,8 +8,8 @@ from pathlib import Path
 import launched_ranks as ranks
 import pytest
 
-from xllmx.config import to_plain
 from xllmx.run.changed_settings import changed_settings
+from xllmx.settings.config import to_plain
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ import torch
 from toy_task import ToyTask
 
 from tests import stand_in_flash
-from xllmx.attention import resolve_backend
+from xllmx.kernels.attention import resolve_backend
 from xllmx.run.deterministic import use_deterministic_kernels
 from xllmx.run.metrics import read_metrics
 from xllmx.trainer import Trainer, TrainerConfig

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from xllmx.config import load_config
 from xllmx.safe.yaml_text import parse_yaml, read_yaml
+from xllmx.settings.config import load_config
 from xllmx.trainer_config import TrainerConfig
 
 LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(

@@ -20,7 +20,7 @@ from lumos.cli.jobs.runner import Job, Made, Pipeline, Recipe, SettingsFor, plan
 from lumos.cli.jobs.workers import Worker
 from lumos.hub.hashes import sha256_of
 from lumos.media.reading import read_image
-from xllmx.setting import SettingError
+from xllmx.settings.setting import SettingError
 
 SIZE = (32, 16)
 

@@ -14,7 +14,7 @@ from lumos.cli.jobs.workers import (
     share_of,
     worker_of,
 )
-from xllmx.setting import SettingError
+from xllmx.settings.setting import SettingError
 
 
 @given(number=st.integers(0, 40), size=st.integers(1, 7), parts=st.integers(1, 4), data=st.data())

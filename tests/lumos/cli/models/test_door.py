@@ -9,7 +9,7 @@ from eval.custom.__main__ import main as custom
 from lumos.cli.commands import parser
 from lumos.cli.models.door import KINDS, find_model, kind_of_model, refuse_settings, refuse_task
 from tests.lumos.cli.console import Lumos, files_in
-from xllmx.setting import SettingError
+from xllmx.settings.setting import SettingError
 
 ONLY_LUMOS1 = {
     "--image start.png": "--image",

@@ -10,7 +10,7 @@ import torch
 from lumos.cli.jobs.record import model_hash
 from lumos.cli.jobs.runner import Recipe, SettingsFor
 from lumos.cli.models.door import find_model
-from xllmx.setting import SettingError
+from xllmx.settings.setting import SettingError
 
 
 def recipe(ckpts: Path, name: str, *, dtype: str | None = None, device: str = "cpu", **how: Any) -> Recipe:

@@ -13,7 +13,7 @@ from lumos.cli.training.training_run import RunConfig
 from lumos.lumos1.sequence import sequence_length
 from lumos.lumos1.training.cost import BatchLoad, activation_bytes, recomputed_flops, training_flops
 from tests.tiny_data import MODEL, VOCAB, write_clips
-from xllmx.config import load_config
+from xllmx.settings.config import load_config
 
 MODEL_WORDS = [f"task.model={MODEL | {'vocab': VOCAB}}", "task.model_config=null"]
 

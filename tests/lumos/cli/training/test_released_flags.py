@@ -12,8 +12,8 @@ from lumos.cli.commands import parser
 from lumos.cli.training.released_flags import RELEASED_FLAGS, translated
 from lumos.cli.training.training_run import RunConfig, load_run, main
 from tests.tiny_data import MODEL, VOCAB, write_clips
-from xllmx.config import load_config
 from xllmx.run.metrics import read_metrics
+from xllmx.settings.config import load_config
 
 OWN = ["--config", "--debug", "--help"]
 STAGE_1 = """--init_from ckpts/1B/stage-1-image --no_resume_iterations --no_resume_metric_logger --model_size 1B_MMRoPE

@@ -9,7 +9,7 @@ import pytest
 from lumos.cli import main
 from lumos.cli.training.setting_list import field_meanings, report_keys, settings_of
 from lumos.cli.training.training_run import RUN_CONFIGS, load_run
-from xllmx.number_range import Range
+from xllmx.settings.number_range import Range
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from lumos.lumina_video.network.layout import Layout
 from lumos.lumina_video.network.rope import rotation_of
 from tests.lumos.lumina_video import golden as recipe
 from tests.stand_in_flash import explicit_softmax
-from xllmx.attention import spans_of
+from xllmx.kernels.attention import spans_of
 
 CONFIG = LuminaVideoConfig(
     dim=64, n_layers=1, n_heads=4, n_kv_heads=2, multiple_of=40, qk_norm=True, cap_feat_dim=28, rope_theta=64.0

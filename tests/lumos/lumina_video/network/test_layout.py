@@ -9,7 +9,7 @@ from lumos.lumina_video.network.layout import Layout
 from lumos.lumina_video.network.text_states import KeysValues
 from tests import stand_in_flash
 from tests.stand_in_flash import explicit_softmax
-from xllmx.attention import spans_of
+from xllmx.kernels.attention import spans_of
 
 
 @pytest.fixture

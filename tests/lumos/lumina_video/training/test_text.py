@@ -10,7 +10,7 @@ import torch
 from lumos.lumina_video.text import GemmaTextEncoder
 from lumos.lumina_video.training.text import TextRunConfig, main, run
 from lumos.lumina_video.training.text_task import Captions, TextNetworkConfig, TextTask, TextTaskConfig, small_tokenizer
-from xllmx.optim import OptimConfig
+from xllmx.optimisation.optim import OptimConfig
 from xllmx.trainer import TrainerConfig
 
 NETWORK = TextNetworkConfig(

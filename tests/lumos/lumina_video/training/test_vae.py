@@ -11,7 +11,7 @@ from lumos.lumina_video.training.vae import VAERunConfig, main, run
 from lumos.lumina_video.training.vae_task import NETWORK_FILE, VAETask
 from lumos.lumina_video.vae import CogVideoXVAE
 from tests.lumos.lumina_video.training.test_vae_task import TINY
-from xllmx.optim import OptimConfig
+from xllmx.optimisation.optim import OptimConfig
 from xllmx.trainer import TrainerConfig
 
 

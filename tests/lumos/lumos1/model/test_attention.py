@@ -168,7 +168,7 @@ def test_frames_go_to_flash_attention_where_the_engine_takes_it(monkeypatch):
     blocks = blocks_from(Row(0, "tttfffttt"))
     q, k, v = (tensor.detach() for tensor in qkv(blocks))
     calls = stand_in_flash.install(monkeypatch)
-    monkeypatch.setattr("xllmx.attention.resolve_backend", lambda *_, **__: "flash")
+    monkeypatch.setattr("xllmx.kernels.attention.resolve_backend", lambda *_, **__: "flash")
     found = frame_causal_attention(q, k, v, layout_of(blocks))
     assert len(calls) == 3  # text has masks
     last = cached_attention(q[:, :, 7:11], k[:, :, :11], v[:, :, :11], layout_of(blocks[:, 7:11]), starts=[0])

@@ -16,8 +16,8 @@ from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.pipeline import LumosPipeline
 from tests.model_folder import make_model_folder
 from tests.tiny_data import MODEL, VOCAB, write_clips
-from xllmx.config import load_config
 from xllmx.lora import adapters_of, add_lora, load_lora, merge_lora, save_lora, without_adapters
+from xllmx.settings.config import load_config
 
 pytest.importorskip("peft")
 

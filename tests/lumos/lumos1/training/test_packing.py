@@ -14,9 +14,9 @@ from lumos.lumos1.training.packing import first_fit, pack_batch
 from lumos.lumos1.training.samples import MaskedSample, Sample
 from lumos.lumos1.training.task import LumosTask, LumosTaskConfig
 from tests.tiny_data import MODEL, VOCAB, make_clip, write_clips
-from xllmx.config import load_config
 from xllmx.rng import generator_at
 from xllmx.run.metrics import read_metrics
+from xllmx.settings.config import load_config
 
 
 def samples(*shapes: tuple[int, int]) -> list[Sample]:

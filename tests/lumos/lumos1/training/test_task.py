@@ -22,8 +22,8 @@ from lumos.lumos1.training.samples import MaskedSample
 from lumos.lumos1.training.task import LumosTask, LumosTaskConfig, frame_losses
 from tests import stand_in_flash
 from tests.tiny_data import MODEL, VOCAB, write_clips
-from xllmx.config import load_config, save_config
 from xllmx.loss import LossOutput
+from xllmx.settings.config import load_config, save_config
 from xllmx.task import Prepared
 
 

@@ -8,8 +8,8 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from xllmx.files import reason
-from xllmx.temporary import temporary_beside
+from xllmx.disk.files import reason
+from xllmx.disk.temporary import temporary_beside
 
 Inputs = dict[tuple[int, int], str]
 """(device, inode) of a file or folder that is read -> what the user calls it; so links of both kinds are seen."""

@@ -6,12 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from xllmx.temporary import remove_stale, temporary_beside
+from xllmx.disk.temporary import remove_stale, temporary_beside
 
 
 def left_by_a_dead_process(path: Path, *, kind: str = "tmp") -> Path:
     """The name that a process which has ended would have given."""
-    program = "import sys; from pathlib import Path; from xllmx.temporary import temporary_beside;"
+    program = "import sys; from pathlib import Path; from xllmx.disk.temporary import temporary_beside;"
     program += f"print(temporary_beside(Path({str(path)!r}), kind={kind!r}))"
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     return Path(said.stdout.strip())
@@ -56,7 +56,7 @@ def test_a_whole_folder_gets_the_name_it_was_about_to_get(tmp_path: Path) -> Non
 
 
 def test_a_process_that_has_ended_but_was_not_asked_for_its_status_is_dead(tmp_path: Path) -> None:
-    program = "from xllmx.temporary import temporary_beside; from pathlib import Path;"
+    program = "from xllmx.disk.temporary import temporary_beside; from pathlib import Path;"
     program += f"temporary_beside(Path({str(tmp_path / 'x')!r})).touch()"
     process = subprocess.Popen([sys.executable, "-c", program])
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)

@@ -14,9 +14,9 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from xllmx.files import write_text
+from xllmx.disk.files import write_text
 from xllmx.safe.yaml_text import check_yaml, read_yaml, refuse_lookups
-from xllmx.setting import SettingError, shown, suggestion
+from xllmx.settings.setting import SettingError, shown, suggestion
 
 Config = TypeVar("Config")
 

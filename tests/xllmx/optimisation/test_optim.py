@@ -7,7 +7,14 @@ import pytest
 import torch
 from torch import nn
 
-from xllmx.optim import OptimConfig, build_optimizer, learning_rate, set_learning_rate, warmup_constant, warmup_cosine
+from xllmx.optimisation.optim import (
+    OptimConfig,
+    build_optimizer,
+    learning_rate,
+    set_learning_rate,
+    warmup_constant,
+    warmup_cosine,
+)
 
 
 @pytest.mark.parametrize(

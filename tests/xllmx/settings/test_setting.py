@@ -4,8 +4,8 @@ import doctest
 
 import pytest
 
-from xllmx import setting
-from xllmx.setting import SettingError, suggestion, whole_number
+from xllmx.settings import setting
+from xllmx.settings.setting import SettingError, suggestion, whole_number
 
 
 def test_the_examples_are_so() -> None:

@@ -5,8 +5,8 @@ single row (`packed_attention`), where none sees another. N query heads share K 
 serves the queries j * N/K .. (j + 1) * N/K - 1.
 
 Backends: `sdpa` is torch's own, on CUDA its flash kernel (half precision, no mask) or its memory-efficient one; `cudnn`
-is the same with cuDNN's kernels first; `flash` is flash-attn, whoever ships it (`xllmx.flash`); `auto` takes flash-attn
-on CUDA in half precision where it is installed and there is no mask, otherwise `sdpa`.
+is the same with cuDNN's kernels first; `flash` is flash-attn, whoever ships it (`xllmx.kernels.flash`); `auto` takes
+flash-attn on CUDA in half precision where it is installed and there is no mask, otherwise `sdpa`.
 
 Left to itself torch takes cuDNN first on Hopper. cuDNN makes a plan for each new set of sizes and strides, tens to
 hundreds of milliseconds long, so it is used only where it is asked for by name.
@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from xllmx.copies import to_device
-from xllmx.flash import FlashAttention, find_flash
+from xllmx.kernels.flash import FlashAttention, find_flash
 
 BACKENDS = ("auto", "sdpa", "cudnn", "flash")
 

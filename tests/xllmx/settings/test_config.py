@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 import pytest
 
-from xllmx.config import load_config, save_config
-from xllmx.number_range import Range, check_numbers
+from xllmx.settings.config import load_config, save_config
+from xllmx.settings.number_range import Range, check_numbers
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 from torch.distributed.checkpoint import state_dict as dcp_state
 
-from xllmx.muon import Muon, matrices_of, orthogonal
-from xllmx.optim import OptimConfig, build_optimizer
+from xllmx.optimisation.muon import Muon, matrices_of, orthogonal
+from xllmx.optimisation.optim import OptimConfig, build_optimizer
 
 
 class Net(nn.Module):

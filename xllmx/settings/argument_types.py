@@ -17,7 +17,7 @@ from typing import Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin
 
 import numpy as np
 
-from xllmx.setting import SettingError, shown
+from xllmx.settings.setting import SettingError, shown
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -9,8 +9,8 @@ import torch
 
 from tests import stand_in_flash
 from tests.stand_in_flash import explicit_softmax
-from xllmx import flash
-from xllmx.attention import attention, packed_attention, resolve_backend, spans_of
+from xllmx.kernels import flash
+from xllmx.kernels.attention import attention, packed_attention, resolve_backend, spans_of
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
@@ -161,7 +161,9 @@ def test_an_unknown_backend_is_refused_with_the_known_ones() -> None:
 
 
 def test_flash_is_not_imported_at_import_time() -> None:
-    lines = "import sys, xllmx.attention; print(any(name.startswith(('flash', 'kernels')) for name in sys.modules))"
+    lines = (
+        "import sys, xllmx.kernels.attention; print(any(name.startswith(('flash', 'kernels')) for name in sys.modules))"
+    )
     shown = subprocess.run([sys.executable, "-c", lines], capture_output=True, text=True, check=True).stdout
     assert shown.strip() == "False"
 

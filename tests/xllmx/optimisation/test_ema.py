@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from xllmx.ema import WeightAverage
+from xllmx.optimisation.ema import WeightAverage
 
 
 def test_average_follows_the_weights_with_a_rising_decay() -> None:

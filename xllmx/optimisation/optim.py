@@ -9,8 +9,8 @@ import torch
 from torch import nn
 from torch.distributed.tensor import DTensor
 
-from xllmx.muon import Muon, matrices_of
-from xllmx.number_range import SHARE, Range, check_numbers
+from xllmx.optimisation.muon import Muon, matrices_of
+from xllmx.settings.number_range import SHARE, Range, check_numbers
 
 _BELOW_1 = 1 - 2**-24
 """A mean that decays by less than this never forgets, in fp32."""
@@ -21,7 +21,7 @@ class OptimConfig:
     """Optimiser and learning-rate schedule; the defaults are those of the released recipes (arXiv 2507.08801)."""
 
     name: Literal["adamw", "muon"] = "adamw"
-    """adamw, as released; muon for the weight matrices of the blocks, AdamW for all else (xllmx/muon.py)."""
+    """adamw, as released; muon for the weight matrices of the blocks, AdamW for all else (`optimisation/muon.py`)."""
     lr: Annotated[float, Range(0, 1000, above=True)] = 5e-5
     """Learning rate after the warm-up."""
     min_lr: Annotated[float, Range(0, 1000)] | None = None

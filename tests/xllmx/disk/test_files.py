@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from xllmx.files import WriteError, atomic_folder, atomic_path, write_text
+from xllmx.disk.files import WriteError, atomic_folder, atomic_path, write_text
+from xllmx.disk.temporary import remove_stale
 from xllmx.run.environment import environment, git_revision
-from xllmx.temporary import remove_stale
 
 
 def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_an_error_that_is_not_of_the_disk_is_let_through(tmp_path: Path) -> None
 
 def test_a_limit_of_size_is_said_with_the_file(tmp_path: Path) -> None:
     """In a process of its own: the limit binds all that it writes."""
-    program = "import resource, signal, sys; from pathlib import Path; from xllmx.files import write_text\n"
+    program = "import resource, signal, sys; from pathlib import Path; from xllmx.disk.files import write_text\n"
     program += "write_text(Path(sys.argv[1]), 'one')\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
     program += "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
     program += "try: write_text(Path(sys.argv[1]), 'x' * 2000)\nexcept ValueError as error: print(error)"

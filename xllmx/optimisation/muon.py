@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from xllmx.precision import multiplies_bf16
+from xllmx.optimisation.precision import multiplies_bf16
 
 _MOMENTUM = 0.95
 _ADAMW_RMS = 0.2  # of an entry of AdamW's update, in learning rates

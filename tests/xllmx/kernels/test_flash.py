@@ -9,8 +9,8 @@ import torch
 from huggingface_hub import constants
 
 from tests import stand_in_flash
-from xllmx import flash
-from xllmx.flash import find_flash
+from xllmx.kernels import flash
+from xllmx.kernels.flash import find_flash
 
 
 @pytest.fixture(autouse=True)

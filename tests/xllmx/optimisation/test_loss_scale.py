@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from xllmx.loss_scale import LossScale
+from xllmx.optimisation.loss_scale import LossScale
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from jaxtyping import UInt8
 
-from xllmx.argument_types import checked_types
+from xllmx.settings.argument_types import checked_types
 
 
 @checked_types

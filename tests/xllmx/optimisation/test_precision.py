@@ -10,8 +10,8 @@ import pytest
 import torch
 from toy_task import ToyTask
 
-from xllmx import precision
-from xllmx.precision import (
+from xllmx.optimisation import precision
+from xllmx.optimisation.precision import (
     compute_dtype,
     computing_copy,
     computing_in,

@@ -14,7 +14,7 @@ from functools import cache
 from numbers import Integral, Real
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from xllmx.setting import SettingError, shown
+from xllmx.settings.setting import SettingError, shown
 
 MOST = 10**9
 """Of a number that declares nothing else."""

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from xllmx import place
-from xllmx.place import check_file, check_folder, check_new_folder, check_text, inputs_of, require_folder
+from xllmx.disk import place
+from xllmx.disk.place import check_file, check_folder, check_new_folder, check_text, inputs_of, require_folder
 
 
 def test_what_can_be_written_passes_and_nothing_is_made(tmp_path: Path) -> None:

@@ -15,9 +15,9 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
+from xllmx.disk.temporary import remove_stale, temporary_beside
 from xllmx.run.lock import lock_beside, locked
 from xllmx.store.address import Address, Location
-from xllmx.temporary import remove_stale, temporary_beside
 
 _OF_THE_DISK = {
     errno.ENOSPC: re.compile(

@@ -1,0 +1,1 @@
+"""Files whole or absent, and the places they are asked for at."""

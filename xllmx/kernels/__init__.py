@@ -1,0 +1,1 @@
+"""Kernels of attention: one place that names them, and what each can do."""
