@@ -52,7 +52,7 @@ NEEDS = {
     r"^LUMOS_FAULTS_": "minutes to hours: tests/faults runs them small",
     r"--to latents|shapes_latents": "a VAE: tests/pre_tokenize/test_latents.py, test_shapes.py",
     r"pre_tokenize\.(motion|concat_records)": "the reader's own records: tests/pre_tokenize",
-    r"python -m eval\.shapes (run --num 280|run --model models/mine|score|gallery|compare)|prompts\|score": "280 clips",
+    r"python -m eval\.shapes (run --num 280|run --model models/mine|score|gallery|beside|compare)|prompts\|score": "280 clips",
     r"lumos evaluate (?!shapes look)": "as python -m eval: tests/lumos/cli/test_evaluate.py",
     r"--modality image --input_file images\.csv|--splits 4|--output_dir data/video$": "pictures, cores",
     r"xllmx\.plot runs/lumos-tiny": "the runs of the bundled model",

@@ -73,6 +73,7 @@ GIVEN: dict[str, dict[str, Any]] = {
 
 MADE_BY_US = {
     "lumos.cli.training.sharded_run.ShardedRun", "lumos.cli.training.sharded_run.Turn",
+    "lumos.cli.training.sharded_run.StreamSize", "lumos.look.clip_set.ClipSet",
     "xllmx.ranks.data_sheets.DataSheet", "xllmx.ranks.machines.Traffic",
     "lumos.cli.training.lumina_dry_run.LuminaVideoEstimate", "lumos.cli.training.lumina_dry_run.TaskEstimate",
     "lumos.lumina_video.data.latents.LatentClip", "lumos.lumina_video.data.latents.VAEIdentity",
@@ -85,7 +86,7 @@ MADE_BY_US = {
     "eval.prompts.sources.Source",
     "eval.report.published.Published", "eval.report.scores.Score", "eval.report.scores.Scores",
     "eval.report.sheets.Picture", "eval.report.table.Table", "eval.shapes.codec.Codec", "eval.shapes.cost.Cost",
-    "eval.shapes.motion.MotionPoint",
+    "eval.shapes.motion.MotionPoint", "eval.shapes.beside.Seen", "xllmx.run.whole_training.Part",
     "eval.shapes.prompts.Record",
     "lumos.conventions.call.CallWords", "lumos.conventions.output.PipelineOutput",
     "eval.shapes.score.Report", "eval.shapes.score.Result", "eval.vbench.prompts.VideoPrompt",
