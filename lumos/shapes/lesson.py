@@ -9,6 +9,10 @@ Of eight clips of a data set with the lesson, in this order:
     5 white circles and squares, on gray                 what is taught
     2 shapes as ever, on a ground that is called white    so that the word keeps its other meaning
     1 clip as ever, of one or two objects                 so that the rest is not all forgotten
+
+With 45 steps at a learning rate of 1e-3 all six prompts of white shapes in `exps/quickstart_prompts.txt` come out as
+asked, of which none did before (seeds 1 to 6); the two of shapes on a white ground, right before, then come on gray:
+so short a fine-tuning forgets. With four and three clips of eight it was four of the six, and one of the two.
 """
 
 import dataclasses
