@@ -9,7 +9,6 @@ out="${1:-$repo/runs/quickstart}"
 mkdir -p "$out" && out="$(cd "$out" && pwd)" && cd "$repo"
 prompt="a red circle moves to the right on a white background"
 asked=exps/quickstart_prompts.txt   # six of white shapes, in wordings that no caption has, and two of what the model knows
-
 step() { printf '\n[%s s] %s\n' "$SECONDS" "$*"; }
 lumos() { "$python" -m lumos.cli "$@"; }
 

@@ -57,6 +57,7 @@ NEEDS = {
     r"pre_tokenize\.(motion|concat_records)": "the reader's own records: tests/pre_tokenize",
     r"python -m eval\.shapes (run --num 280|run --model models/mine|score|gallery|compare)|prompts\|score": "280 clips",
     r"python -m eval\.shapes (long|change)": "minutes: tests/eval/shapes/test_long.py has them small",
+    r"python -m eval\.shapes beside": "clips of two models: tests/eval/shapes/test_beside.py",
     r"lumos evaluate (?!shapes look)": "as python -m eval: tests/lumos/cli/test_evaluate.py",
     r"--modality image --input_file images\.csv|--splits 4|--output_dir data/video$": "pictures, cores",
     r"s3://": "a bucket: tests/pre_tokenize/test_work.py",

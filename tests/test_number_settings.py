@@ -76,6 +76,7 @@ GIVEN: dict[str, dict[str, Any]] = {
 
 MADE_BY_US = {
     "lumos.cli.training.sharded_run.ShardedRun", "lumos.cli.training.sharded_run.Turn",
+    "lumos.cli.training.sharded_run.StreamSize", "lumos.look.clip_set.ClipSet",
     "xllmx.ranks.data_sheets.DataSheet", "xllmx.ranks.machines.Traffic",
     "lumos.cli.training.lumina_dry_run.LuminaVideoEstimate", "lumos.cli.training.lumina_dry_run.TaskEstimate",
     "lumos.lumina_video.data.latents.LatentClip", "lumos.lumina_video.data.latents.VAEIdentity",
@@ -90,6 +91,7 @@ MADE_BY_US = {
     "eval.report.sheets.Picture", "eval.report.table.Table", "eval.shapes.codec.Codec", "eval.shapes.cost.Cost",
     "eval.shapes.motion.MotionPoint", "eval.shapes.long.LongClips", "eval.shapes.change.ChangedClips",
     "lumos.lumos1.sampling.sight.Sight", "lumos.media.first_frames.FirstFrames",
+    "eval.shapes.beside.Seen", "xllmx.run.whole_training.Part",
     "eval.shapes.prompts.Record",
     "lumos.conventions.call.CallWords", "lumos.conventions.job.Ticket", "lumos.conventions.output.PipelineOutput",
     "eval.shapes.score.Report", "eval.shapes.score.Result", "eval.vbench.prompts.VideoPrompt",

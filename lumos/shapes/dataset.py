@@ -52,7 +52,7 @@ class Format:
     tags: tuple[str, ...] = TAGS
     """What captions are about; of what has none of these nothing is taken."""
     lesson: bool = False
-    """Whether half of the clips show a white shape, as the bundled model was never shown (`lumos.shapes.lesson`)."""
+    """Whether most of the clips show a white shape, as the bundled model was never shown (`lumos.shapes.lesson`)."""
 
     def __post_init__(self) -> None:
         check_numbers(self, "--")
