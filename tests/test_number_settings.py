@@ -82,7 +82,7 @@ MADE_BY_US = {
     "lumos.lumina_video.data.latents.LatentClip", "lumos.lumina_video.data.latents.VAEIdentity",
     "lumos.lumina_video.training.image_files.ImageSample", "lumos.lumina_video.training.samples.Item",
     "lumos.lumina_video.training.samples.Sample", "lumos.media.chosen_frames.ChosenFrames",
-    "lumos.media.decoded.DecodedSample", "lumos.media.made_for.MadeFor",
+    "lumos.media.made_for.MadeFor",
     "pre_tokenize.pixels.Pixels", "pre_tokenize.motion.Score",
     "eval.benchmark.Benchmark", "eval.check.findings.Findings", "eval.check.media.Expected", "eval.check.media.Media",
     "eval.custom.jobs.Task", "eval.driver.command.Driver", "eval.driver.run.Done", "eval.geneval.judge.Detection",

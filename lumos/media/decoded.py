@@ -37,7 +37,7 @@ class DecodedSample:
     file: Location
     """The shard, or the record of a set of pickles."""
     psnr_db: Mapping[int, float]
-    """Location of a clip in the file -> PSNR in dB of what was decoded."""
+    """Place of a clip in the file -> PSNR in dB of what was decoded."""
 
     @property
     def mean_db(self) -> float:
