@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, TypeVar
 
 from lumos.media.decoded import DecodedSample, footer_of
 from lumos.media.parquet_rows import INDEX_NAME, RowForm, write_rows_index
@@ -76,7 +76,7 @@ class ShardWriter(Generic[_T]):
             self._flush()
         return write_rows_index(self._folder / INDEX_NAME, self._shards, form=self._form, more=self._more)
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "ShardWriter[_T]":
         """Take the folder for this process alone, until the end.
 
         Raises:

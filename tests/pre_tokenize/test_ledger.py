@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.xllmx.test_temporary import left_by_a_dead_process
+from tests.xllmx.disk.test_temporary import left_by_a_dead_process
 
 from lumos.lumos1.data.shards import write_shard
 from lumos.lumos1.sequence import Clip

@@ -102,7 +102,7 @@ def test_two_processes_do_not_write_one_folder(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("renames", [0, 1, 2, 3])
 def test_a_folder_is_the_old_one_or_the_new_one_wherever_its_process_is_killed(tmp_path: Path, renames: int) -> None:
-    program = "import os, sys; from pathlib import Path; from xllmx import files\n"
+    program = "import os, sys; from pathlib import Path; from xllmx.disk import files\n"
     program += "rename, left = Path.rename, [int(sys.argv[2])]\n"
     program += "def counted(self, to):\n    left[0] -= 1\n"
     program += "    if left[0] < 0: os.kill(os.getpid(), 9)\n    return rename(self, to)\n"
