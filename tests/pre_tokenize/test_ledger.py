@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.xllmx.disk.test_temporary import left_by_a_dead_process
 
 from lumos.lumos1.data.shards import write_shard
 from lumos.lumos1.sequence import Clip
 from pre_tokenize.ledger import REPORT, Ledger, Skip, claimed, rank_folder, read_manifest, summary, write_json
+from tests.xllmx.disk.test_temporary import left_by_a_dead_process
 
 
 def make_clip(number: int) -> Clip:
