@@ -31,7 +31,7 @@ lumos_venv() { # .venv, ready; an installation that was cut goes on
 
 python="${LUMOS_PYTHON:-}" active="${VIRTUAL_ENV:-${CONDA_PREFIX:-}}"
 if [ -d "$python" ]; then python="$python/bin/python"; fi
-if [ -n "$python" ] && ! lumos_has "$python" torch transformers av imageio omegaconf; then
+if [ -n "$python" ] && ! lumos_has "$python" torch transformers av omegaconf; then
     echo "error: LUMOS_PYTHON=$python: too old or packages missing; $python -m pip install -e $repo" >&2; return 1
 elif [ -z "$python" ] && [ "$active" != "$repo/.venv" ] && lumos_has "$active/bin/python" lumos torch; then
     python="$active/bin/python"

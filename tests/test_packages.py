@@ -16,7 +16,6 @@ USED = {
     "huggingface_hub": ("huggingface_hub", "lumos/hub/transfer.py"),
     "tqdm": ("tqdm", "xllmx/run/report.py"),
     "flash-attn": ("flash_attn", "xllmx/kernels/flash.py"),
-    "imageio": ("imageio", "lumos/media/writing.py"),
     "decord": ("decord", "lumos/media/decord_frames.py"),
 }
 """Package -> its module, and one of the files that import it."""

@@ -4,12 +4,12 @@ import io
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from fractions import Fraction
+from itertools import count
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import av
 import numpy as np
-from imageio.v3 import imopen
 from jaxtyping import UInt8
 from PIL import Image
 
@@ -102,21 +102,21 @@ def _adding(
 ) -> Iterator[Callable[[UInt8[np.ndarray, "H W 3"]], None]]:
     """A context with a function that adds a frame to an mp4 in an open file; `path` is its name for errors."""
     with ExitStack() as opened:
-        video: Any = None
+        encode: Callable[[np.ndarray], None] | None = None
         size: tuple[int, ...] | None = None
 
         def add(frame: UInt8[np.ndarray, "H W 3"]) -> None:
-            nonlocal video, size
+            nonlocal encode, size
             _check(frame, axes=3, path=path)
             if size not in (None, frame.shape):
                 raise ValueError(f"cannot write {path}: a frame is {frame.shape}, those before it {size}")
-            if video is None:
-                video, size = opened.enter_context(_mp4(file, rate, container)), frame.shape
-            odd = (0, frame.shape[0] % 2), (0, frame.shape[1] % 2), (0, 0)
-            video.write_frame(np.pad(frame, odd, mode="edge"))
+            even = np.pad(frame, ((0, frame.shape[0] % 2), (0, frame.shape[1] % 2), (0, 0)), mode="edge")
+            if encode is None:
+                encode, size = opened.enter_context(_mp4(file, rate, even.shape[:2], container)), frame.shape
+            encode(even)
 
         yield add
-        if video is None:
+        if encode is None:
             raise ValueError(f"cannot write {path}: there are no frames")
 
 
@@ -148,21 +148,33 @@ def _check(pixels: np.ndarray, *, axes: int, path: Path) -> None:
 
 
 @contextmanager
-def _mp4(file: BinaryIO, fps: Fraction, options: Mapping[str, str]) -> Iterator[Any]:
-    """A context with imageio's writer of an mp4 to an open file; Python writes, and says when a disk is full."""
-    write: Any = imopen  # whose annotation does not say what its plugin hands on to PyAV
-    video: Any = write(file, "w", plugin="pyav", extension=".mp4", container="mp4", container_options=dict(options))
+def _mp4(
+    file: BinaryIO, fps: Fraction, size: tuple[int, int], options: Mapping[str, str]
+) -> Iterator[Callable[[np.ndarray], None]]:
+    """A context with a function that encodes a frame of an mp4 into an open file; Python writes, and says if it is full.
+
+    This is PyAV itself: imageio's writer, which is built on it, ends each file with a collection of all garbage, 0.4 s
+    in a process that holds a model, where the 13 frames of a clip take 5 ms.
+    """
+    container = av.open(file, "w", format="mp4", container_options=dict(options))
+    places = count()
+
+    def encode(pixels: np.ndarray) -> None:
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
+        frame.pts, frame.time_base = next(places), 1 / fps
+        container.mux(stream.encode(frame))
+
     try:
-        video.init_video_stream(_ENCODERS[".mp4"], fps=float(fps), pixel_format="yuv420p")
-        # imageio has no argument for what the encoder is told; that it arrives is tested on the file
-        video._video_stream.options = {"crf": "16", "preset": "medium", "x264-params": _SAME_BYTES}
-        yield video
-        video.close()
+        told = {"crf": "16", "preset": "medium", "x264-params": _SAME_BYTES}
+        stream = cast(av.VideoStream, container.add_stream(_ENCODERS[".mp4"], rate=fps, options=told))
+        stream.height, stream.width = size
+        stream.pix_fmt = "yuv420p"
+        yield encode
+        container.mux(stream.encode(None))
+        container.close()
     except BaseException:
-        video._video_stream = None  # there is no more to encode: imageio would try again now, and when it is forgotten
-        with suppress(Exception):
-            video.close()
-        video._container = None
+        with suppress(Exception):  # it would write what is left, where writing may be what failed
+            container.close()
         raise
 
 
@@ -183,7 +195,7 @@ def _webm(frames: np.ndarray, *, fps: Fraction) -> bytes:
 
 
 def _gif(frames: np.ndarray, *, fps: Fraction) -> bytes:
-    """The bytes of a gif, each frame in 256 colours of its own, which imageio's writer does not choose."""
+    """The bytes of a gif, each frame in 256 colours of its own."""
     file = io.BytesIO()
     with av.open(file, "w", format="gif") as container:
         stream = cast(av.VideoStream, container.add_stream(_ENCODERS[".gif"], rate=fps))

@@ -1,5 +1,6 @@
 """Images and clips to files."""
 
+import gc
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,13 @@ from lumos.media import writing
 from lumos.media.reading import read_clip, read_image
 from lumos.media.writing import growing_video, video_writer, write_image, write_video
 from tests.lumos.media.pictures import numbered, numbers, synthetic
+
+
+def test_no_garbage_is_collected_for_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would take 0.4 s in a process that holds a model."""
+    monkeypatch.setattr(gc, "collect", lambda *_: pytest.fail("a collection of garbage"))
+    for suffix in (".mp4", ".webm", ".gif"):
+        write_video(tmp_path / f"a{suffix}", numbered(3), fps=5)
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".webm", ".gif"])

@@ -120,7 +120,7 @@ WRONG: dict[str, tuple[Callable[[Any], Any], str]] = {
         "other parts of model.weight than",
     ),
     "parts without end": (
-        lambda listed: setattr(first_tensor(listed), "chunks", first_tensor(listed).chunks * 10**6),
+        lambda listed: setattr(first_tensor(listed), "chunks", first_tensor(listed).chunks * 10**4),
         r"lists other parts of model\.weight than make the whole",
     ),
     "a part outside": (
