@@ -27,6 +27,7 @@ from xllmx.safe.json_text import parse_json, unwritable
 from xllmx.settings.number_range import COUNT, check_number
 
 if TYPE_CHECKING:  # torch and all: only where outputs are made, so that --help answers at once
+    from eval.driver.run import Done
     from eval.driver.work import Work
     from lumos.cli.jobs.outputs import OutputFolder
     from lumos.cli.jobs.runner import Job, Recipe, Settings, SettingsFor
@@ -298,10 +299,15 @@ def _drive(driver: Driver, options: argparse.Namespace) -> int:
         records=records_folder(options.out),
         about=describe(work, recipe, settings, seed=options.seed),
     )
-    damaged = f" ({done.replaced} were damaged)" if done.replaced and not options.overwrite else ""
-    rest = f"; {done.unfinished} of other workers or parts are not there yet" if done.unfinished else ""
-    print(f"{name_of(worker)}: {done.made} made{damaged}, {done.before} finished before{rest}")
+    print(f"{name_of(worker)}: {_said(done, is_new=options.overwrite)}")
     return 0
+
+
+def _said(done: "Done", *, is_new: bool) -> str:
+    """What was made, and what is left."""
+    damaged = f" ({done.replaced} were damaged)" if done.replaced and not is_new else ""
+    rest = f"; {done.unfinished} of other workers or parts are not there yet" if done.unfinished else ""
+    return f"{done.made} made{damaged}, {done.before} finished before{rest}"
 
 
 def _cost_without_list(driver: Driver, options: argparse.Namespace, model: "Model") -> int:

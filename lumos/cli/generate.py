@@ -23,7 +23,8 @@ from lumos.cli.models.door import find_model, kind_of_model
 from lumos.cli.models.kind import Model, ModelKind
 
 if TYPE_CHECKING:
-    from lumos.cli.jobs.runner import Plan, Recipe
+    from lumos.cli.jobs.prompts import Prompt
+    from lumos.cli.jobs.runner import Job, Plan, Recipe
 
 
 def add_command(commands: Any) -> None:
@@ -65,7 +66,7 @@ def _run(
         from lumos.cli.jobs.outputs import PlainFolder
         from lumos.cli.jobs.places import check_places
         from lumos.cli.jobs.record import model_hash
-        from lumos.cli.jobs.runner import Job, plan_jobs
+        from lumos.cli.jobs.runner import plan_jobs
         from xllmx.run.deterministic import use_deterministic_kernels
 
     if options.deterministic:
@@ -78,17 +79,7 @@ def _run(
     recipe = _recipe(options, model, settings)
     image = recipe.settings_for(recipe.given, image=None).num_output_frames == 1
     outputs = outputs_of(options, prompts, image=image)
-    jobs = [
-        Job(
-            name=output.name,
-            prompt=one.text,
-            then=one.then,
-            image=one.image,
-            negative_prompt=one.negative,
-            seed=one.seed,
-        )
-        for one, output in zip(prompts, outputs, strict=True)
-    ]
+    jobs = [_job(one, output.name) for one, output in zip(prompts, outputs, strict=True)]
     folder = PlainFolder(outputs[0].parent)
     check_places(jobs, folder, inputs={"--prompt-file": options.prompt_file, "--lora": options.lora})
     replaced = options.overwrite or model.is_absent  # whose weights are not here to compare with
@@ -98,6 +89,13 @@ def _run(
     if told := remark(model, plan.missing):
         print(f"lumos: {told}", file=sys.stderr, flush=True)
     return _estimate(model, plan, options) if options.dry_run else _make(model, plan, stream=options.stream)
+
+
+def _job(prompt: "Prompt", name: str) -> "Job":
+    from lumos.cli.jobs.runner import Job
+
+    job = Job(name=name, prompt=prompt.text, then=prompt.then, image=prompt.image, seed=prompt.seed)
+    return replace(job, negative_prompt=prompt.negative)
 
 
 def _recipe(options: argparse.Namespace, model: Model, settings: Mapping[str, Any]) -> "Recipe":

@@ -179,13 +179,12 @@ class LuminaVideoPipeline(PipelineWords):
             seed: of the first clip, the next ones count on; or one a clip. None: from the operating system.
             generator: draws the seeds; one, or one a clip.
             callback: called after every Euler step, `(index, state [n, C, T, H, W])`.
-            image: refused: there are no pictures in the training of this model.
+            image: refused: no clip begins with a picture in the training of this model.
             **settings: `system_prompt`, and `duration` in seconds in place of `num_frames`; of diffusers' words
                 `num_videos_per_prompt`, `output_type`, `return_dict` and `callback_on_step_end`.
 
         Raises:
-            ValueError: a value outside its rule, before anything is computed; numbers that are not finite; memory that
-                does not suffice.
+            ValueError: a value outside its rule, before anything is computed; numbers not finite; too little memory.
         """
         clip = {"width": width, "height": height, "num_frames": num_frames, "fps": fps, "preset": preset}
         steps = {"num_inference_steps": num_inference_steps, "guidance_scale": guidance_scale, "motion": motion}

@@ -151,7 +151,7 @@ def _check(pixels: np.ndarray, *, axes: int, path: Path) -> None:
 def _mp4(
     file: BinaryIO, fps: Fraction, size: tuple[int, int], options: Mapping[str, str]
 ) -> Iterator[Callable[[np.ndarray], None]]:
-    """A context with a function that encodes a frame of an mp4 into an open file; Python writes, and says if it is full.
+    """A context with a function that encodes a frame of an mp4 into an open file; Python writes it, and says why not.
 
     This is PyAV itself: imageio's writer, which is built on it, ends each file with a collection of all garbage, 0.4 s
     in a process that holds a model, where the 13 frames of a clip take 5 ms.

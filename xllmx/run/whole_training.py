@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from safetensors.torch import save_file
 
@@ -18,6 +18,7 @@ from xllmx.trainer import Trainer
 from xllmx.trainer_config import TrainerConfig
 
 
+@runtime_checkable
 class WholeConfig(Protocol):
     """What such a training is made from, besides its task."""
 
