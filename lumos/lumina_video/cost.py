@@ -5,6 +5,7 @@ counter, with the weights of the network, and with the memory a pass takes.
 """
 
 import math
+from functools import cache
 
 import torch
 
@@ -98,6 +99,7 @@ def run_flops(
     return passes + texts * text_flops(config, text_tokens=text_tokens)
 
 
+@cache
 def num_parameters(config: LuminaVideoConfig) -> int:
     """Return how many numbers the weights of the network are."""
     with torch.device("meta"):
