@@ -91,6 +91,7 @@ class Worker:
                 if self._engine.is_idle:
                     self._wake.wait(_LOOK_S)
                 else:
+                    self._metrics.step(one.job.request.model for one in self._recordings.values())
                     self._engine.step(self._told)
             except sqlite3.Error:
                 _LOG.exception("the store of jobs cannot be used; it is tried again")
@@ -122,6 +123,8 @@ class Worker:
                     prompt=request.prompt,
                     negative_prompt=request.negative_prompt,
                     picture=self._files.of(job.id, files.PICTURE) if request.has_picture else None,
+                    before=self._files.of(job.id, files.BEFORE) if request.num_before else None,
+                    then=request.then,
                     seed=request.seed,
                     given=request.given,
                 )
@@ -155,9 +158,9 @@ class Worker:
     def _add(self, recording: Recording, image: object) -> None:
         job = recording.job
         try:
-            shown = recording.add(image)  # type: ignore[arg-type]
-            if shown is not None:
-                self._feeds.of(job.id).add(encoded(shown))
+            if not recording.add(image):  # type: ignore[arg-type]
+                return
+            self._feeds.of(job.id).add(encoded(image))  # type: ignore[arg-type]
         except Exception as error:  # a full disk, most likely
             self._engine.cancel(job.id)
             self._fail(job, error)

@@ -64,7 +64,7 @@ def test_after_a_kill_jobs_go_on_and_what_was_half_written_is_gone(tmp_path: Pat
     with living(parts(tmp_path, model)) as serving:
         assert {ended(serving, one.id).status for one in (begun, waiting)} == {"completed"}
         assert serving.store.get(image.id) is None
-    assert [made["seed"] for made in model.made] == [5, 6]
+    assert [made.seed for made in model.made] == [5, 6]
     assert {path.name for path in place.parent.iterdir()} == {files.VIDEO, files.THUMBNAIL, files.SPRITESHEET}
     assert not orphan.exists()
     assert not receiving.exists()
