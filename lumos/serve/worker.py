@@ -105,8 +105,13 @@ class Worker:
             self._engine.step(self._told)
 
     def _fill(self) -> None:
-        """Give the engine as many jobs as it takes."""
-        while self._engine.has_room and not self._draining.is_set() and (job := self._store.take()) is not None:
+        """Give the engine as many jobs as it takes; one that was in work when a server was killed is made alone."""
+        while self._engine.has_room and not self._draining.is_set():
+            if any(one.job.attempts > 1 for one in self._recordings.values()):
+                return
+            job = self._store.take(beside_others=bool(self._recordings))
+            if job is None:
+                return
             self._begin(job)
 
     def _begin(self, job: Job) -> None:

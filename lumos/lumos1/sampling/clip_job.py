@@ -27,6 +27,7 @@ from lumos.lumos1.sampling.refine import refine
 from lumos.lumos1.sampling.request import ClipRequest, FinishedFrame
 from lumos.lumos1.sampling.schedule import Step
 from lumos.lumos1.sampling.sight import Sight, sights
+from xllmx.full_memory import said_when_full
 
 Wanted: TypeAlias = list[Pass]
 """What the model is to be run on; it is answered with the hidden states of each."""
@@ -202,7 +203,8 @@ def advance_together(jobs: Sequence[ClipJob]) -> list[list[Any] | Exception]:
     """
     wanted = [job.wanted for job in jobs]
     try:
-        hidden = packed_hidden(jobs[0].model, [one for passes in wanted for one in passes])
+        with said_when_full("sampling", "ask for fewer clips at once, or for smaller or shorter ones"):
+            hidden = packed_hidden(jobs[0].model, [one for passes in wanted for one in passes])
     except Exception as error:
         if len(jobs) == 1:
             return [error]

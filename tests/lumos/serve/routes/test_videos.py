@@ -288,13 +288,13 @@ def test_an_extension_is_the_clip_and_as_many_seconds_more_as_are_asked_for(serv
 def test_an_extension_takes_the_rate_of_its_clip_and_is_as_long_as_a_clip_where_nothing_is_said(
     server: Server, tmp_path: Path
 ) -> None:
+    server.model.gate.clear()
     write_video(tmp_path / "x.mp4", np.zeros((3, 32, 64, 3), np.uint8), fps=6)
     clip = ("x.mp4", (tmp_path / "x.mp4").read_bytes())
     for fields, num_new in (({}, 6), ({"num_frames": "2"}, 2), ({"seconds": "0.5"}, 3)):
         asked = {"prompt": "b", **fields}
         made = server.client.post("/v1/videos/extensions", data=asked, files={"video": clip}).json()
         assert (made["fps"], made["num_frames"]) == (6, 3 + num_new)
-        assert server.finished(made["id"])["status"] == "completed"
     other = server.client.post("/v1/videos/extensions", data={"prompt": "b", "fps": "3"}, files={"video": clip})
     assert "the clip has 6 frames a second, and 3 are made" in fault_of(other, 400)["message"]
 
