@@ -194,7 +194,7 @@ def _changes(body: ClipBody, model: ServedModel) -> list[list[Any]] | None:
         if len(pair[1]) > LONGEST_PROMPT or unwritable(pair[1]) is not None:
             fault = f"then: a text has more than {LONGEST_PROMPT} characters, or some that are none"
             raise RequestError(400, fault, param="then")
-    with _as_fault(param="then"):
+    with _as_fault():
         Script(text=body.prompt, changes=tuple((frame, text) for frame, text in pairs))
     return pairs
 
@@ -204,7 +204,7 @@ def _whole(seconds: float) -> int | float:
 
 
 @contextmanager
-def _as_fault(*, size_given: bool = False, param: str | None = None) -> Iterator[None]:
+def _as_fault(*, size_given: bool = False) -> Iterator[None]:
     """Within it what a model says against settings is a fault of the request, under the name of its field."""
     try:
         yield
@@ -215,4 +215,5 @@ def _as_fault(*, size_given: bool = False, param: str | None = None) -> Iterator
         raise RequestError(400, f"{name} {error.fault}", param=name) from None
     except ValueError as error:
         fault = " ".join(str(error).split())
-        raise RequestError(400, fault, param=param or ("prompt" if "prompt" in fault else None)) from None
+        param = "then" if "prompt changes" in fault else "prompt" if "prompt" in fault else None
+        raise RequestError(400, fault, param=param) from None

@@ -47,7 +47,7 @@ def _begin(pipeline: Any, work: Work, *, is_flow: bool) -> Job:
     """Return the clip of a job on its way; what it does not have is not said, since not every model takes it."""
     pin(pipeline.device)
     own = {"negative_prompt": work.negative_prompt, "image": work.picture, "given": work.before}
-    words = {name: value for name, value in own.items() if value is not None}
+    words: dict[str, Any] = {name: value for name, value in own.items() if value is not None}
     prompt: Any = [(0, work.prompt), *map(tuple, work.then)] if work.then else work.prompt
     begun = lumina_video.clip_job if is_flow else lumos1.clip_job
     return begun(pipeline, prompt, seed=work.seed, **words, **work.given)

@@ -124,7 +124,7 @@ def test_a_picture_may_be_a_data_address(server: Server) -> None:
         ({"then": [[1, 2]]}, 400, "then", "give a list of [frame, text]"),
         ({"then": [["1", "it moves up"]]}, 400, "then", "give the number of a frame"),
         ({"then": [[1, "\0"]]}, 400, "then", "characters"),
-        ({"then": [[5, "it moves up"]]}, 400, "prompt", "change it before"),
+        ({"then": [[5, "it moves up"]]}, 400, "then", "change it before"),
         ({"then": [[1, "it moves up"]], "model": "flow"}, 400, "then", "leave then out"),
         ({"temperature": []}, 400, "temperature", "number"),
         ({"extra_body": {"tempratur": 1}}, 400, "tempratur", "did you mean temperature?"),
