@@ -26,9 +26,10 @@ _LIMITS = {
     "most_frames": "of a video",
     "most_steps": "refinements or Euler steps of a request",
     "most_queued": "jobs that wait",
+    "at_once": "jobs in work together, of which those of one model of Lumos-1 share each pass",
     "most_upload_mib": "of a request's body",
     "keep_hours": "for which finished videos stay",
-    "drain_seconds": "for which SIGTERM waits for the job in work",
+    "drain_seconds": "for which SIGTERM waits for the jobs in work",
     "most_viewers": "connections that watch frames at once",
 }
 _LEAST_KEY, _MOST_KEY_FILE_BYTES, _MOST_PORT = 16, 2**16, 2**16 - 1
@@ -80,15 +81,16 @@ def _serve(
     """Load the models, then listen."""
     with loading("lumos"):
         from lumos.cli.serving.loaded_models import loaded
+        from lumos.cli.serving.side_by_side import SideBySide
         from lumos.serve.app import create_app
-        from lumos.serve.engine import OneByOne
         from lumos.serve.files import JobFiles
         from lumos.serve.server import bound_socket, serve
         from lumos.serve.serving import put_together
 
     with JobFiles(options.data).held(), bound_socket(options.host, options.port) as bound:
         served = {name: loaded(name, model) for name, model in models.items()}
-        serving = put_together(served, OneByOne(served), data=options.data, limits=limits)
+        engine = SideBySide(served, at_once=limits.at_once)
+        serving = put_together(served, engine, data=options.data, limits=limits)
         app = create_app(serving, keys=keys, hosts=hosts)
         serve(app, serving, bound, say=lambda line: print(line, flush=True))
     return 0
@@ -174,5 +176,5 @@ def _told(options: argparse.Namespace, models: dict[str, Model], limits: Limits,
         f"address   http://{host}:{options.port}, {whom}, {key}",
         f"data      {options.data}; finished videos stay {hours}",
         f"limits    {limits.most_pixels} pixels a frame, {limits.most_frames} frames, {limits.most_steps} steps, "
-        f"{limits.most_queued} jobs that wait, {limits.most_upload_mib} MiB a request",
+        f"{limits.at_once} jobs in work and {limits.most_queued} that wait, {limits.most_upload_mib} MiB a request",
     ]

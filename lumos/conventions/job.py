@@ -13,6 +13,16 @@ class Job(Protocol):
         """Whether there is no step left."""
         ...
 
+    @property
+    def progress(self) -> float:
+        """The share of the work that is done, from 0 to 1."""
+        ...
+
+    @property
+    def model_calls(self) -> int:
+        """Passes of the network so far, each branch of the guidance counted."""
+        ...
+
     def advance(self) -> list[Any]:
         """Go one step; return the parts of the clip that it finished, often none."""
         ...

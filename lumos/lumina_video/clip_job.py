@@ -28,13 +28,20 @@ class LuminaVideoJob:
         """Compute nothing yet."""
         self.settings, self.seed = settings, seed
         self._pipeline, self._texts = pipeline, (prompt, negative)
-        self._left = settings.preset.num_steps + 2
+        self._left = self._num_steps = settings.preset.num_steps + 2
+        self.model_calls = 0
+        """Passes of the network so far, each branch of the guidance counted."""
         self._life = self._steps()
 
     @property
     def is_done(self) -> bool:
         """Whether there is no step left."""
         return self._left == 0
+
+    @property
+    def progress(self) -> float:
+        """The share of the steps that are done."""
+        return 1 - self._left / self._num_steps
 
     @torch.inference_mode()
     def advance(self) -> list[list[Image.Image]]:
@@ -59,7 +66,7 @@ class LuminaVideoJob:
         shape = (pipeline.model.config.in_channels, *self.settings.latent_shape)
         noise = noise_for(self.seed, shape, device=pipeline.device)[None]
         states: Generator[Tensor] | None = None
-        for _ in range(self.settings.preset.num_steps):
+        for moment in self.settings.preset.moments(pipeline.dtype):
             with said_when_full("sampling", "ask for fewer clips at once, or for smaller or shorter ones"):
 
                 def step(model: Any) -> Tensor:
@@ -71,6 +78,7 @@ class LuminaVideoJob:
                     return next(states)
 
                 latents = pipeline._parts.network.use(step)
+            self.model_calls += 1 + len(moment.guided_by)
             yield []
         yield pipeline.decode(latents)
 

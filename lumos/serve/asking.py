@@ -7,13 +7,16 @@ from typing import Any
 
 from PIL import Image
 
+from lumos.conventions.script import Script
+from lumos.media.first_frames import FirstFrames
 from lumos.media.inputs import choose_seeds
 from lumos.serve.bodies import ClipBody, ExtensionBody, ImageBody, VideoBody, plain, typed
 from lumos.serve.faults import RequestError
 from lumos.serve.jobs import JobRequest
-from lumos.serve.limits import Limits
+from lumos.serve.limits import LONGEST_PROMPT, Limits
 from lumos.serve.models import ServedModel, find_model
 from lumos.serve.uploads import picture_of
+from xllmx.safe.json_text import unwritable
 from xllmx.settings.setting import SettingError, shown
 
 _CLIP_FIELDS = ("width", "height", "fps", "num_frames", "num_inference_steps", "guidance_scale")
@@ -48,7 +51,7 @@ class Asker:
         given = self._given(body, model)
         if body.seconds is not None and "num_frames" not in given:
             given["duration"] = _whole(body.seconds)
-        return self._request(body, model, given, picture=picture), picture
+        return self._request(body, model, given, first=picture), picture
 
     def image(self, fields: Mapping[str, Any]) -> tuple[list[JobRequest], str]:
         """Return what POST /v1/images/generations asks for, a request an image, and the form of the answer.
@@ -66,15 +69,13 @@ class Asker:
         seeds = choose_seeds(body.n or 1, seed=first.seed)
         return [JobRequest(**{**vars(first), "seed": seed}) for seed in seeds], body.response_format
 
-    def extension(
-        self, fields: Mapping[str, Any], source: JobRequest | None, *, clip: tuple[int, int, int, Image.Image]
-    ) -> JobRequest:
+    def extension(self, fields: Mapping[str, Any], source: JobRequest | None, *, clip: FirstFrames) -> JobRequest:
         """Return what POST /v1/videos/extensions asks for.
 
         Args:
             fields: of the body.
             source: how the clip was made, if it was made here.
-            clip: its number of frames, width, height, and its last frame, with which the new ones begin.
+            clip: what is to be known of it; what is made has its size, and its frame rate unless one is given.
 
         Raises:
             RequestError: it cannot be made.
@@ -82,20 +83,19 @@ class Asker:
         body = typed(ExtensionBody, fields, others=self._others)
         model = find_model(self._models, body.model or (source.model if source else None))
         model.require("i2v", "a clip to go on with", param="video")
-        num_before, width, height, last = clip
         before = source.given if source is not None and source.model == model.name else {}
-        given = {**before, **self._given(body, model)}
-        for name in ("num_frames", "duration"):
+        rate = {} if clip.rate is None else {"fps": max(1, round(clip.rate))}
+        given = {**before, **rate, **self._given(body, model)}
+        for name in ("num_frames", "duration", "seconds"):
             given.pop(name, None)
-        if body.num_frames is not None:
-            given["num_frames"] = body.num_frames + 1
-        elif body.seconds is not None:
-            given["duration"] = _whole(body.seconds)
-        given |= {"width": width, "height": height}
-        return self._request(body, model, given, picture=last, num_before=num_before)
+        with _as_fault():
+            usual = model.pipeline.settings_for(given)
+        num_new = body.num_frames or max(1, round((body.seconds or model.num_seconds(usual)) * usual.fps))
+        given |= {"width": clip.width, "height": clip.height, "num_frames": clip.num_frames + num_new}
+        return self._request(body, model, given, first=clip)
 
     def remix(self, source: JobRequest, prompt: str, *, source_id: str) -> JobRequest:
-        """Return the request of a video with another prompt, of the same seed and settings.
+        """Return the request of a video with another prompt for all of it, of the same seed and settings.
 
         Raises:
             RequestError: its model is not served any more, or does not take the prompt.
@@ -103,7 +103,7 @@ class Asker:
         model = find_model(self._models, source.model)
         with _as_fault():
             model.pipeline.check(prompt, model.pipeline.settings_for(source.given))
-        return JobRequest(**{**vars(source), "prompt": prompt, "remixed_from": source_id})
+        return JobRequest(**{**vars(source), "prompt": prompt, "then": None, "remixed_from": source_id})
 
     def _given(self, body: ClipBody, model: ServedModel) -> dict[str, Any]:
         """Return what the pipeline is to be called with."""
@@ -135,19 +135,20 @@ class Asker:
         model: ServedModel,
         given: dict[str, Any],
         *,
-        picture: Image.Image | None = None,
-        num_before: int = 0,
+        first: Image.Image | FirstFrames | None = None,
     ) -> JobRequest:
-        """Return the request, once model and limits have taken its settings."""
+        """Return the request, once model and limits have taken its settings; `first` is what the clip begins with."""
+        num_before = first.num_frames if isinstance(first, FirstFrames) else 0
+        then = _changes(body, model)
         with _as_fault(size_given=body.size is not None):
-            settings = model.pipeline.settings_for(given, image=picture)
+            settings = model.pipeline.settings_for(given, image=first)
             if settings.num_output_frames > 1:
                 model.require("t2v", "a request for a video", param="model")
-            self._limits.check_clip(settings, num_steps=model.num_steps(settings), num_before=num_before)
-            model.pipeline.check(body.prompt, settings)
+            self._limits.check_clip(settings, num_steps=model.num_steps(settings))
+            model.pipeline.check([(0, body.prompt), *map(tuple, then)] if then else body.prompt, settings)
             if body.negative_prompt:
                 model.pipeline.check(body.negative_prompt, settings)
-        num_new = settings.num_output_frames - (1 if num_before else 0)
+        num_frames = settings.num_output_frames
         return JobRequest(
             model=model.name,
             prompt=body.prompt,
@@ -156,11 +157,12 @@ class Asker:
             given=given,
             width=settings.width,
             height=settings.height,
-            num_frames=num_before + num_new,
+            num_frames=num_frames,
             fps=settings.fps,
-            num_seconds=(num_before + num_new) / settings.fps if num_before else model.num_seconds(settings),
+            num_seconds=num_frames / settings.fps if num_before else model.num_seconds(settings),
             num_before=num_before,
-            has_picture=picture is not None,
+            then=then,
+            has_picture=isinstance(first, Image.Image),
         )
 
 
@@ -174,6 +176,27 @@ def _picture(body: VideoBody) -> Image.Image | None:
     if isinstance(value, str) and value.lstrip().startswith("{"):  # an object in a field of a form
         value = plain(value)
     return picture_of(value, param=given[0])
+
+
+def _changes(body: ClipBody, model: ServedModel) -> list[list[Any]] | None:
+    """Return what the prompt changes to, [frame, text] each; None where it does not."""
+    changes = plain(getattr(body, "then", None))
+    if not changes:
+        return None
+    if not model.changes_prompts:
+        fault = f"{model.name} is {model.title}, whose prompt is one for the whole clip; leave then out"
+        raise RequestError(400, fault, param="then")
+    pairs = changes if isinstance(changes, list) else [changes]
+    for pair in pairs:
+        if not (isinstance(pair, list) and len(pair) == 2 and isinstance(pair[1], str)):
+            fault = f'then is {shown(changes)}; give a list of [frame, text], as [[8, "it moves up"]]'
+            raise RequestError(400, fault, param="then")
+        if len(pair[1]) > LONGEST_PROMPT or unwritable(pair[1]) is not None:
+            fault = f"then: a text has more than {LONGEST_PROMPT} characters, or some that are none"
+            raise RequestError(400, fault, param="then")
+    with _as_fault():
+        Script(text=body.prompt, changes=tuple((frame, text) for frame, text in pairs))
+    return pairs
 
 
 def _whole(seconds: float) -> int | float:
@@ -192,4 +215,5 @@ def _as_fault(*, size_given: bool = False) -> Iterator[None]:
         raise RequestError(400, f"{name} {error.fault}", param=name) from None
     except ValueError as error:
         fault = " ".join(str(error).split())
-        raise RequestError(400, fault, param="prompt" if "prompt" in fault else None) from None
+        param = "then" if "prompt changes" in fault else "prompt" if "prompt" in fault else None
+        raise RequestError(400, fault, param=param) from None

@@ -92,6 +92,7 @@ class VideoBody(ClipBody):
     num_outputs_per_prompt: Whole = Field(default=None, ge=1)
     input_reference: Any = None
     image_reference: Any = None
+    then: Any = None
     reference_url: str | None = None
 
 
@@ -99,6 +100,7 @@ class ExtensionBody(ClipBody):
     """POST /v1/videos/extensions."""
 
     video: Any = None
+    then: Any = None
     seconds: Number = Field(default=None, gt=0)
     num_frames: Whole = Field(default=None, ge=1)
 

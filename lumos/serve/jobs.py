@@ -52,6 +52,8 @@ class JobRequest:
     """The length of the clip as its request names it; the frames of its last latent frame may be more."""
     num_before: int = 0
     """Frames of the clip that is made longer, which stand before the new ones."""
+    then: list[list[Any]] | None = None
+    """What the prompt changes to, [frame, text] each."""
     has_picture: bool = False
     """Whether the clip begins with a picture, kept in a file of the job's own."""
     remixed_from: str | None = None

@@ -27,12 +27,14 @@ class Limits:
     """Refinements of a latent frame, or Euler steps."""
     most_queued: Annotated[int, Range(1, 10**6)] = 100
     """Jobs that wait."""
+    at_once: Annotated[int, Range(1, 1000)] = 4
+    """Jobs in work together; what each holds of keys and values is in memory."""
     most_upload_mib: Annotated[int, Range(1, 4096)] = 32
     """Of the body of a request."""
     keep_hours: Annotated[float, Range(0, 10**6, above=True)] = 24.0
     """For which a finished job and its files are there."""
     drain_seconds: Annotated[float, Range(0, 10**6)] = 60.0
-    """For which the job in work is waited for after SIGTERM; it begins again with the next start."""
+    """For which the jobs in work are waited for after SIGTERM; they begin again with the next start."""
     most_viewers: Annotated[int, COUNT] = 200
     """Connections that watch frames at once."""
 
@@ -44,8 +46,8 @@ class Limits:
         """Of the body of a request."""
         return self.most_upload_mib * _MIB
 
-    def check_clip(self, settings: Any, *, num_steps: int, num_before: int = 0) -> None:
-        """Check the settings of a clip (`lumos.serve.models.ClipSettings`); `num_before` frames stand before it.
+    def check_clip(self, settings: Any, *, num_steps: int) -> None:
+        """Check the settings of a clip (`lumos.serve.models.ClipSettings`).
 
         Raises:
             RequestError: it is larger, longer or takes more steps than this server makes.
@@ -53,7 +55,7 @@ class Limits:
         if (pixels := settings.width * settings.height) > self.most_pixels:
             asked = f"{settings.width}x{settings.height} is {pixels} pixels"
             raise RequestError(413, f"{asked}; this server makes at most {self.most_pixels} a frame", param="size")
-        if (frames := settings.num_output_frames + num_before) > self.most_frames:
+        if (frames := settings.num_output_frames) > self.most_frames:
             said = f"{frames} frames are asked for; this server makes at most {self.most_frames}"
             raise RequestError(413, f"{said}: ask for fewer seconds", param="seconds")
         if num_steps > self.most_steps:

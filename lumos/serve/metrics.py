@@ -1,6 +1,7 @@
 """What is counted for Prometheus (`GET /metrics`); no prompt, no id and no address of a client is in it."""
 
-from collections.abc import Callable, Iterator
+from collections import Counter as Counted
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -9,6 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from lumos.serve.jobs import Job
 
 _SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
+_CLIPS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64)
 _RECENT = 0.2
 """Weight of the last job in the running mean."""
 
@@ -31,6 +33,9 @@ class Metrics:
         self._took = Histogram("lumos_job_seconds", "Time in work", ["model", "kind"], buckets=_SECONDS, **given)
         self._queued = Gauge("lumos_jobs_queued", "Jobs that wait", **given)
         self._working = Gauge("lumos_jobs_in_progress", "Jobs in work", **given)
+        self._together = Histogram(
+            "lumos_clips_per_step", "Clips that a step took further together", ["model"], buckets=_CLIPS, **given
+        )
         self._viewers = Gauge("lumos_viewers", "Connections that watch frames", **given)
         self.num_viewers = 0
         """Connections that watch now."""
@@ -54,6 +59,11 @@ class Metrics:
     def begun(self, job: Job, *, waited_s: float) -> None:
         """Count a job that was begun."""
         self._waited.labels(job.request.model).observe(waited_s)
+
+    def step(self, models: Iterable[str]) -> None:
+        """Count a step of what is in work, given the model of each job: those of one share the pass."""
+        for model, number in Counted(models).items():
+            self._together.labels(model).observe(number)
 
     def first_frame(self, job: Job, *, after_s: float) -> None:
         """Count the time to a job's first frame."""

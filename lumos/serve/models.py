@@ -2,13 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-import torch
-
-from lumos.media.frame_stream import FrameStream
-from lumos.media.inputs import ImageInput
+from lumos.conventions.job import Job
+from lumos.media.first_frames import FirstInput
+from lumos.serve.engine import Work
 from lumos.serve.faults import RequestError
 from xllmx.settings.setting import suggestion
 
@@ -39,24 +37,15 @@ class ClipSettings(Protocol):
 
 
 @runtime_checkable
-class StreamingPipeline(Protocol):
-    """What a server asks of a pipeline."""
+class ServedPipeline(Protocol):
+    """What a server asks of a pipeline before it accepts a job."""
 
-    @property
-    def device(self) -> torch.device:
-        """Where it works."""
-        ...
-
-    def settings_for(self, given: Mapping[str, Any], *, image: ImageInput | None = None) -> ClipSettings:
+    def settings_for(self, given: Mapping[str, Any], *, image: FirstInput | None = None) -> ClipSettings:
         """The settings of a call; ValueError if it would be refused."""
         ...
 
-    def check(self, prompt: str, settings: Any) -> None:
+    def check(self, prompt: Any, settings: Any) -> None:
         """ValueError if a call with this prompt and these settings would be refused."""
-        ...
-
-    def stream(self, prompt: str, **words: Any) -> FrameStream:
-        """The frames of one clip."""
         ...
 
 
@@ -68,7 +57,7 @@ class ServedModel:
     """As clients say it; no path of the server's."""
     title: str
     """Lumos-1 or Lumina-Video."""
-    pipeline: StreamingPipeline
+    pipeline: ServedPipeline
     setting_names: tuple[str, ...]
     """Settings of a call that it takes."""
     fast: Mapping[str, Any] | None
@@ -77,14 +66,14 @@ class ServedModel:
     """Names that `preset` may have; a client names no file."""
     tasks: tuple[str, ...]
     """Of t2i, t2v and i2v."""
-    num_units: Callable[[ClipSettings, Path | None], int]
-    """Refinements or Euler steps of a clip with such a first frame."""
+    changes_prompts: bool
+    """Whether a prompt may change while a clip is made."""
     num_steps: Callable[[ClipSettings], int]
     """Steps of one pass over a latent frame, or over the clip."""
     num_seconds: Callable[[ClipSettings], float]
     """The length of a clip, as its request names it."""
-    watch: Callable[[Callable[[int], None]], Callable[..., object] | None]
-    """Have each number of units that is done be told; what the stream is to call back, if anything."""
+    begin: Callable[[Work], Job]
+    """A clip on its way, whose parts are images; ValueError where it cannot be made."""
 
     def require(self, task: str, what: str, *, param: str | None = None) -> None:
         """Check that it makes what a task asks for; RequestError where it does not."""

@@ -4,13 +4,11 @@ import io
 import math
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from lumos.media.video import Video
 from lumos.media.writing import video_writer, write_image
 from lumos.serve import files
 from lumos.serve.files import JobFiles
@@ -36,7 +34,7 @@ class Recording:
     """The files of one job, being written. Raises `WriteError` where the disk is full."""
 
     def __init__(self, job: Job, kept: JobFiles) -> None:
-        """Begin with the frames that stand before the new ones, if there are any."""
+        """Begin; no frame is there yet."""
         self.job = job
         self.num_new = 0
         """Frames that the model has made."""
@@ -48,20 +46,13 @@ class Recording:
         kept.make(job.id)
         if job.kind == "video":
             self._add = self._opened.enter_context(video_writer(kept.of(job.id, files.VIDEO), fps=job.request.fps))
-        try:
-            if job.request.num_before:
-                self._add_before(kept.of(job.id, files.BEFORE))
-        except BaseException as error:
-            self.abandon(error)
-            raise
 
-    def add(self, image: Image.Image) -> Image.Image | None:
-        """Write the next frame, and return it; None for one that is there already, the last of the clip before."""
-        self.num_new += 1
-        if self.job.request.num_before and self.num_new == 1:
-            return None
+    def add(self, image: Image.Image) -> bool:
+        """Write the next frame; return whether it is new, and not of the clip that is made longer."""
+        is_new = self._number >= self.job.request.num_before
         self._write(image)
-        return image
+        self.num_new += is_new
+        return is_new
 
     def finish(self) -> None:
         """Give all files their names, the video's at last."""
@@ -78,12 +69,6 @@ class Recording:
         with suppress(Exception):  # the disk that is full, once more
             self._opened.__exit__(type(why), why, why.__traceback__)
         self._files.remove_made(self.job.id, self.job.kind)
-
-    def _add_before(self, path: Path) -> None:
-        with Video(path) as video:
-            for number, shown in enumerate(video.from_start()):
-                if number < self.job.request.num_before:
-                    self._write(Image.fromarray(np.ascontiguousarray(video.pixels(shown.frame))))
 
     def _write(self, image: Image.Image) -> None:
         if self._add is None:

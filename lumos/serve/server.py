@@ -1,4 +1,4 @@
-"""The application behind a port; SIGTERM lets the job in work be finished, Ctrl-C has it wait for the next start."""
+"""The application behind a port; SIGTERM lets the jobs in work be finished, Ctrl-C has them wait for the next start."""
 
 import signal
 import socket
@@ -81,7 +81,7 @@ class _Server(uvicorn.Server):
     def _end_when_idle(self) -> None:
         end = time.monotonic() + self._serving.limits.drain_seconds
         if not self._serving.worker.is_idle:
-            self._say("SIGTERM: the job in work is finished first; a second SIGTERM ends at once")
+            self._say("SIGTERM: what is in work is finished first; a second SIGTERM ends at once")
         while not self._serving.worker.is_idle and time.monotonic() < end and not self.should_exit:
             time.sleep(_LOOK_S)
         self.should_exit = True

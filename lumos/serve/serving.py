@@ -123,6 +123,7 @@ class Serving:
             "expires_at": _whole(job.expires_at),
             "model": request.model,
             "prompt": request.prompt,
+            "then": request.then,
             "seconds": request.seconds,
             "size": f"{request.width}x{request.height}",
             "remixed_from_video_id": request.remixed_from,

@@ -127,11 +127,14 @@ class JobStore:
             found = list(self._select(end, (*values, limit + 1)))
         return found[:limit], len(found) > limit
 
-    def take(self) -> Job | None:
-        """Return the job that has waited longest, which is in work from now on; None where none waits."""
+    def take(self, *, beside_others: bool = False) -> Job | None:
+        """Return the job that has waited longest, which is in work from now on; None where none waits.
+
+        Beside others none is given that was in work when a server was killed: it may be what killed it.
+        """
         with self._writing():
             job = self._one("WHERE status = 'queued' ORDER BY number LIMIT 1", ())
-            if job is None:
+            if job is None or (beside_others and job.attempts > 0):
                 return None
             self._db.execute(
                 "UPDATE jobs SET status = 'in_progress', attempts = attempts + 1, started_at = ? WHERE id = ?",

@@ -13,8 +13,10 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
+from lumos.media.first_frames import FirstFrames
 from lumos.media.frames import MediaError
 from lumos.media.pictures import picture_pixels
 from lumos.media.reading import media_errors
@@ -46,13 +48,15 @@ def picture_of(value: Any, *, param: str) -> Image.Image | None:
     return _decoded(value.file.read(), param)
 
 
-def clip_of(path: Path, *, most_frames: int, param: str) -> tuple[int, int, int, Image.Image]:
-    """Return number of frames, width, height and the last frame of a clip.
+def clip_of(path: Path, *, most_frames: int, param: str) -> FirstFrames:
+    """Return what is to be known of a clip before it is gone on from: size, number and rate of its frames.
+
+    Each frame is decoded once, and none is kept: its pixels here are black, and take no memory.
 
     Raises:
         RequestError: it is no clip that can be read, or longer than `most_frames`.
     """
-    number, last = 0, None
+    number, pixels = 0, None
     try:
         with _DECODING, media_errors("the clip"), Video(path) as video:
             for shown in video.from_start():
@@ -61,8 +65,8 @@ def clip_of(path: Path, *, most_frames: int, param: str) -> tuple[int, int, int,
                     break
                 if shown.damaged:
                     raise ValueError("a frame is damaged")
-                last = shown.frame
-            pixels = None if last is None else video.pixels(last)
+                pixels = video.pixels(shown.frame) if pixels is None else pixels
+            rate = video.rate
     except MediaError as error:
         raise RequestError(400, f"{param} is no clip that can be read ({_told(error)})", param=param) from None
     if number > most_frames:
@@ -70,7 +74,9 @@ def clip_of(path: Path, *, most_frames: int, param: str) -> tuple[int, int, int,
         raise RequestError(413, fault, param=param)
     if pixels is None:
         raise RequestError(400, f"{param} has no frames", param=param)
-    return number, pixels.shape[1], pixels.shape[0], Image.fromarray(pixels)
+    height, width = pixels.shape[:2]
+    black = np.broadcast_to(np.zeros(3, np.uint8), (number, height, width, 3))
+    return FirstFrames(name="the clip", is_clip=True, width=width, height=height, rate=rate, source=black)
 
 
 def is_file(value: Any) -> bool:

@@ -91,6 +91,7 @@ class Worker:
                 if self._engine.is_idle:
                     self._wake.wait(_LOOK_S)
                 else:
+                    self._metrics.step(one.job.request.model for one in self._recordings.values())
                     self._engine.step(self._told)
             except sqlite3.Error:
                 _LOG.exception("the store of jobs cannot be used; it is tried again")
@@ -104,8 +105,13 @@ class Worker:
             self._engine.step(self._told)
 
     def _fill(self) -> None:
-        """Give the engine as many jobs as it takes."""
-        while self._engine.has_room and not self._draining.is_set() and (job := self._store.take()) is not None:
+        """Give the engine as many jobs as it takes; one that was in work when a server was killed is made alone."""
+        while self._engine.has_room and not self._draining.is_set():
+            if any(one.job.attempts > 1 for one in self._recordings.values()):
+                return
+            job = self._store.take(beside_others=bool(self._recordings))
+            if job is None:
+                return
             self._begin(job)
 
     def _begin(self, job: Job) -> None:
@@ -122,6 +128,8 @@ class Worker:
                     prompt=request.prompt,
                     negative_prompt=request.negative_prompt,
                     picture=self._files.of(job.id, files.PICTURE) if request.has_picture else None,
+                    before=self._files.of(job.id, files.BEFORE) if request.num_before else None,
+                    then=request.then,
                     seed=request.seed,
                     given=request.given,
                 )
@@ -155,9 +163,9 @@ class Worker:
     def _add(self, recording: Recording, image: object) -> None:
         job = recording.job
         try:
-            shown = recording.add(image)  # type: ignore[arg-type]
-            if shown is not None:
-                self._feeds.of(job.id).add(encoded(shown))
+            if not recording.add(image):  # type: ignore[arg-type]
+                return
+            self._feeds.of(job.id).add(encoded(image))  # type: ignore[arg-type]
         except Exception as error:  # a full disk, most likely
             self._engine.cancel(job.id)
             self._fail(job, error)

@@ -1,14 +1,18 @@
 """A model that was found -> one that a server works with: loaded, tried, and what differs between the two said."""
 
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
+from functools import partial
 from typing import Any, cast
 
-from lumos.cli.jobs.runner import Job, Planned
 from lumos.cli.models.kind import Model
+from lumos.conventions.job import Job
 from lumos.hub.models import LUMINA_VIDEO
+from lumos.lumina_video import clip_job as lumina_video
 from lumos.lumina_video.preset import PRESETS
-from lumos.serve.models import ClipSettings, ServedModel, StreamingPipeline
+from lumos.lumos1 import many as lumos1
+from lumos.media.inputs import pin
+from lumos.serve.engine import Work
+from lumos.serve.models import ServedModel, ServedPipeline
 
 _TRIED = "a red circle"
 _FRAMES_OF_A_VIDEO = 5
@@ -21,19 +25,8 @@ def loaded(name: str, model: Model) -> ServedModel:
         ValueError: it cannot be loaded.
     """
     pipeline, kind = model.load([]), model.kind
-    served = cast(StreamingPipeline, pipeline)
+    served = cast(ServedPipeline, pipeline)
     served.check(_TRIED, served.settings_for({}))
-
-    def num_units(settings: ClipSettings, picture: Path | None) -> int:
-        job = Job(name="served.mp4", prompt=_TRIED, image=picture)
-        planned = Planned(job=job, number=1, settings=cast(Any, settings), wanted={}, place=None, seed=None)
-        return kind.num_units(planned)
-
-    def watch(advance: Callable[[int], None]) -> Callable[..., object] | None:
-        own = kind.watch(advance)
-        own.prepare(pipeline)
-        return own.callback
-
     is_flow = kind.name == LUMINA_VIDEO
     return ServedModel(
         name=name,
@@ -43,11 +36,21 @@ def loaded(name: str, model: Model) -> ServedModel:
         fast=_fast_settings(model),
         presets=tuple(PRESETS) if is_flow else (),
         tasks=kind.tasks if is_flow else _tasks(served, kind.tasks),
-        num_units=num_units,
+        changes_prompts=kind.changes_prompts,
         num_steps=lambda settings: _num_steps(settings, is_flow=is_flow),
         num_seconds=lambda settings: _num_seconds(settings, is_flow=is_flow),
-        watch=watch,
+        begin=partial(_begin, pipeline, is_flow=is_flow),
     )
+
+
+def _begin(pipeline: Any, work: Work, *, is_flow: bool) -> Job:
+    """Return the clip of a job on its way; what it does not have is not said, since not every model takes it."""
+    pin(pipeline.device)
+    own = {"negative_prompt": work.negative_prompt, "image": work.picture, "given": work.before}
+    words: dict[str, Any] = {name: value for name, value in own.items() if value is not None}
+    prompt: Any = [(0, work.prompt), *map(tuple, work.then)] if work.then else work.prompt
+    begun = lumina_video.clip_job if is_flow else lumos1.clip_job
+    return begun(pipeline, prompt, seed=work.seed, **words, **work.given)
 
 
 def _fast_settings(model: Model) -> Mapping[str, Any] | None:
@@ -57,7 +60,7 @@ def _fast_settings(model: Model) -> Mapping[str, Any] | None:
         return None
 
 
-def _tasks(pipeline: StreamingPipeline, tasks: tuple[str, ...]) -> tuple[str, ...]:
+def _tasks(pipeline: ServedPipeline, tasks: tuple[str, ...]) -> tuple[str, ...]:
     """Return what a model of Lumos-1 makes: one whose visual tokenizer knows no video makes images alone."""
     try:
         pipeline.check(_TRIED, pipeline.settings_for({"num_frames": _FRAMES_OF_A_VIDEO}))

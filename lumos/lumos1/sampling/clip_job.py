@@ -27,6 +27,7 @@ from lumos.lumos1.sampling.refine import refine
 from lumos.lumos1.sampling.request import ClipRequest, FinishedFrame
 from lumos.lumos1.sampling.schedule import Step
 from lumos.lumos1.sampling.sight import Sight, sights
+from xllmx.full_memory import said_when_full
 
 Wanted: TypeAlias = list[Pass]
 """What the model is to be run on; it is answered with the hidden states of each."""
@@ -68,7 +69,9 @@ class ClipJob:
         for since in (0, *request.changes):
             check_length(self._texts(since), self._num_places * len(self._tokens.masked), limit=limit)
         self._branches: list[Branch] = []
-        self._calls = 0
+        self._calls = self._refinements = 0
+        later, sampler = request.num_latent_frames - request.num_given - 1, request.sampler
+        self._most_refinements = sampler.steps_of(first=True) + later * sampler.steps_of(first=False)
         self._parts: list[Any] = []
         self._life = self._passes()
         self._wanted: Wanted | None = next(self._life)
@@ -77,6 +80,16 @@ class ClipJob:
     def is_done(self) -> bool:
         """Whether there is no step left."""
         return self._wanted is None
+
+    @property
+    def progress(self) -> float:
+        """The share of the refinements that are done; those that a frame did not need are done with its last."""
+        return self._refinements / self._most_refinements
+
+    @property
+    def model_calls(self) -> int:
+        """Passes of the model so far, each branch of the guidance counted."""
+        return self._calls
 
     @property
     def wanted(self) -> Wanted:
@@ -173,6 +186,7 @@ class ClipJob:
             hidden = guidance.guided(torch.stack(states), sequences=sequences, num_masked=codes.num_masked)[0]
             step = Step(frame=frame, index=index, first=first)
             codes = refine(codes, hidden, weight=weight, noise=request.noise, step=step, sampler=sampler)
+            self._refinements += 1 if any(codes.num_masked) else sampler.num_steps - index
         return codes.codes
 
     def _finish(self, frame: int, codes: Tensor, *, is_given: bool) -> None:
@@ -189,7 +203,8 @@ def advance_together(jobs: Sequence[ClipJob]) -> list[list[Any] | Exception]:
     """
     wanted = [job.wanted for job in jobs]
     try:
-        hidden = packed_hidden(jobs[0].model, [one for passes in wanted for one in passes])
+        with said_when_full("sampling", "ask for fewer clips at once, or for smaller or shorter ones"):
+            hidden = packed_hidden(jobs[0].model, [one for passes in wanted for one in passes])
     except Exception as error:
         if len(jobs) == 1:
             return [error]

@@ -121,13 +121,13 @@ def _remix(serving: Serving, video_id: str, prompt: str, key: str | None) -> dic
 
 
 def _extend(serving: Serving, fields: dict[str, Any], key: str | None) -> dict[str, Any]:
-    """Have a clip go on: its last frame is the first one of what is made, and the two are one file."""
+    """Have a clip go on: what is made behind it follows from its last frames, and the two are one file."""
     most = serving.limits.most_frames
     with tempfile.TemporaryDirectory(prefix=files.MAKING, dir=serving.files.root) as folder:
         path, source = _clip_to_extend(serving, fields, Path(folder))
         clip = clip_of(path, most_frames=most, param="video")
         request = serving.asker.extension(fields, source, clip=clip)
-        job = serving.accept("video", request, picture=clip[-1], copies={files.BEFORE: path}, key=key)
+        job = serving.accept("video", request, copies={files.BEFORE: path}, key=key)
     return serving.shown(job)
 
 
@@ -135,7 +135,7 @@ def _clip_to_extend(serving: Serving, fields: Mapping[str, Any], folder: Path) -
     """Return the file of the clip, and how it was made if it was made here."""
     video = fields.get("video")
     if is_file(video):
-        path = folder / "clip"
+        path = folder / files.BEFORE
         save_upload(video, path)
         return path, None
     video_id = video.get("id") if isinstance(video, dict) and set(video) == {"id"} else video

@@ -103,8 +103,10 @@ def test_openais_client_makes_videos_and_a_kill_loses_none(tmp_path: Path) -> No
     words = ("--api-key-file", str(tmp_path / "key"))
     few: dict[str, Any] = {"num_inference_steps": 2, "seed": 1}
     asked: dict[str, Any] = {"prompt": "a red circle moves to the right", "size": "64x64", "seconds": "1"}
-    with server(tmp_path / "data", *words) as (address, process):
-        client = OpenAI(base_url=f"{address}/v1", api_key=KEY, max_retries=0)
+    with (
+        server(tmp_path / "data", *words) as (address, process),
+        OpenAI(base_url=f"{address}/v1", api_key=KEY, max_retries=0) as client,
+    ):
         with pytest.raises(NotFoundError):
             client.videos.create(**asked, model="sora-2")
         done = client.videos.create_and_poll(**asked, model="lumos-tiny", extra_body=few, poll_interval_ms=100)
@@ -119,8 +121,10 @@ def test_openais_client_makes_videos_and_a_kill_loses_none(tmp_path: Path) -> No
         process.wait()
     assert not (tmp_path / "data" / begun.id / "video.mp4").exists()
 
-    with server(tmp_path / "data", *words) as (address, process):
-        client = OpenAI(base_url=f"{address}/v1", api_key=KEY, max_retries=0)
+    with (
+        server(tmp_path / "data", *words) as (address, process),
+        OpenAI(base_url=f"{address}/v1", api_key=KEY, max_retries=0) as client,
+    ):
         assert client.videos.poll(begun.id, poll_interval_ms=100).status == "completed"
         assert client.videos.poll(waiting.id, poll_interval_ms=100).status == "completed"
         assert {one.id for one in client.videos.list()} == {done.id, begun.id, waiting.id}

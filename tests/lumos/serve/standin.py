@@ -7,13 +7,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from fastapi.testclient import TestClient
 from PIL import Image
 
+from lumos.cli.serving.side_by_side import SideBySide
+from lumos.conventions.script import scripts_of
+from lumos.lumos1.prompt_changes import latent_changes
 from lumos.lumos1.sampling.settings import SETTING_NAMES, Settings, settings_for
+from lumos.media.reading import read_frames
 from lumos.serve.app import create_app
-from lumos.serve.engine import OneByOne
+from lumos.serve.engine import Work
 from lumos.serve.jobs import JobRequest
 from lumos.serve.limits import Limits
 from lumos.serve.models import ServedModel
@@ -29,34 +32,13 @@ REQUEST = JobRequest(
 )
 
 
-class Frames:
-    """A stream of a clip's frames (`lumos.media.frame_stream.FrameStream`)."""
-
-    at_once = False
-    model_calls = 11
-
-    def __init__(self, frames: Iterator[Image.Image], settings: Settings, seed: int) -> None:
-        self._frames, self.settings, self.seed = frames, settings, seed
-
-    def __iter__(self) -> "Frames":
-        return self
-
-    def __next__(self) -> Image.Image:
-        return next(self._frames)
-
-    def close(self) -> None:
-        pass
-
-
 @dataclass
 class StandIn:
-    """A pipeline that holds its second frame back while `gate` is closed, and breaks where a prompt says so."""
+    """A pipeline and what it makes: clips whose second new frame is held back while `gate` is closed."""
 
     gate: threading.Event = field(default_factory=threading.Event)
-    made: list[Mapping[str, Any]] = field(default_factory=list)
-    """What it was called with."""
-    device = torch.device("cpu")
-    advance: Any = None
+    made: list[Work] = field(default_factory=list)
+    """What was begun."""
 
     def __post_init__(self) -> None:
         self.gate.set()
@@ -64,30 +46,51 @@ class StandIn:
     def settings_for(self, given: Mapping[str, Any], *, image: Any = None) -> Settings:
         return settings_for(DEFAULTS, given, image=image)
 
-    def check(self, prompt: str, settings: Any) -> None:
-        if not prompt.strip():
-            raise ValueError("the prompt is empty; describe what is to be seen")
+    def check(self, prompt: Any, settings: Any) -> None:
+        for script in scripts_of(prompt):
+            latent_changes(script, settings)
+            if not script.text.strip():
+                raise ValueError("the prompt is empty; describe what is to be seen")
 
-    def watch(self, advance: Any) -> None:
-        self.advance = advance
+    def begin(self, work: Work) -> "StandInJob":
+        self.made.append(work)
+        return StandInJob(self.gate, work, self.settings_for(work.given, image=work.before or work.picture))
 
-    def stream(self, prompt: str, **words: Any) -> Frames:
-        self.made.append({"prompt": prompt, **words})
-        own = {name: value for name, value in words.items() if name in SETTING_NAMES}
-        settings = self.settings_for(own, image=words["image"])
-        return Frames(self._frames(prompt, settings, words["seed"]), settings, words["seed"])
 
-    def _frames(self, prompt: str, settings: Settings, seed: int) -> Iterator[Image.Image]:
-        for index in range(settings.num_output_frames):
-            if index == 1:
-                while not self.gate.wait(0.01):
-                    self.advance(0)
-                if "break" in prompt:
-                    raise RuntimeError("the decoder fell over at /secret/place")
-                if "full disk" in prompt:
-                    raise OSError(28, "No space left on device", "/secret/place")
-            self.advance(1)
-            yield Image.new("RGB", (settings.width, settings.height), (seed % 256, 40 * index % 256, 0))
+class StandInJob:
+    """One clip, a frame a step (`lumos.conventions.job.Job`); it breaks where its prompt says so."""
+
+    def __init__(self, gate: threading.Event, work: Work, settings: Settings) -> None:
+        self._gate, self._work, self._settings, self._index = gate, work, settings, 0
+        own = [] if work.before is None else read_frames(work.before, most=100)
+        self._own = [Image.fromarray(frame) for frame in own]
+        self._left = settings.num_output_frames - len(own)
+        self.model_calls = 11
+
+    @property
+    def is_done(self) -> bool:
+        return self._left == 0
+
+    @property
+    def progress(self) -> float:
+        return self._index / (self._index + self._left)
+
+    def advance(self) -> list[list[Image.Image]]:
+        prompt, size = self._work.prompt, (self._settings.width, self._settings.height)
+        if self._index == 1:
+            if not self._gate.wait(0.01):
+                return []
+            if "break" in prompt:
+                raise RuntimeError("the decoder fell over at /secret/place")
+            if "full disk" in prompt:
+                raise OSError(28, "No space left on device", "/secret/place")
+        image = Image.new("RGB", size, (self._work.seed % 256, 40 * self._index % 256, 0))
+        self._index, self._left = self._index + 1, self._left - 1
+        own, self._own = self._own, []
+        return [[*own, image]]
+
+    def close(self) -> None:
+        self._left = 0
 
 
 @dataclass
@@ -141,18 +144,20 @@ def served(name: str, model: StandIn, **changes: Any) -> ServedModel:
         "fast": {"entropy_bound": 0.02},
         "presets": (),
         "tasks": ("t2i", "t2v", "i2v"),
-        "num_units": lambda settings, picture: settings.num_output_frames,
+        "changes_prompts": True,
         "num_steps": lambda settings: settings.sampler.num_steps,
         "num_seconds": lambda settings: float(settings.duration),
-        "watch": model.watch,
+        "begin": model.begin,
     }
     return ServedModel(**{**about, **changes})
 
 
 def parts(data: Path, model: StandIn, **limits: Any) -> Serving:
     """The parts of a server on a folder, not begun; models `red`, and `flow`, which makes videos from text alone."""
-    models = {"red": served("red", model), "flow": served("flow", model, tasks=("t2v",), title="Lumina-Video")}
-    return put_together(models, OneByOne(models), data=data, limits=Limits(**limits))
+    flow = served("flow", model, tasks=("t2v",), title="Lumina-Video", changes_prompts=False)
+    models = {"red": served("red", model), "flow": flow}
+    bounds = Limits(**{"at_once": 1, **limits})
+    return put_together(models, SideBySide(models, at_once=bounds.at_once), data=data, limits=bounds)
 
 
 def behind_client(serving: Serving, **how: Any) -> TestClient:

@@ -43,6 +43,15 @@ def ended(serving: Serving, job_id: str) -> Job:
     raise AssertionError(f"{job} does not end ({feed.num_frames} frames)")
 
 
+def await_frame(serving: Serving, job_id: str) -> None:
+    feed = serving.feeds.of(job_id)
+    for _ in range(3000):
+        if feed.num_frames:
+            return
+        serving.worker._stopping.wait(0.01)
+    raise AssertionError(f"{job_id} has no frame")
+
+
 def add(serving: Serving, **changes: Any) -> Job:
     request = JobRequest(**{**vars(REQUEST), **changes})
     return serving.store.add("video", request, most_queued=100)[0]
@@ -64,7 +73,7 @@ def test_after_a_kill_jobs_go_on_and_what_was_half_written_is_gone(tmp_path: Pat
     with living(parts(tmp_path, model)) as serving:
         assert {ended(serving, one.id).status for one in (begun, waiting)} == {"completed"}
         assert serving.store.get(image.id) is None
-    assert [made["seed"] for made in model.made] == [5, 6]
+    assert [made.seed for made in model.made] == [5, 6]
     assert {path.name for path in place.parent.iterdir()} == {files.VIDEO, files.THUMBNAIL, files.SPRITESHEET}
     assert not orphan.exists()
     assert not receiving.exists()
@@ -85,15 +94,48 @@ def test_a_job_that_takes_the_server_with_it_again_and_again_is_given_up(tmp_pat
     assert model.made == []
 
 
+def test_what_was_in_work_when_a_server_was_killed_is_made_alone(tmp_path: Path, model: StandIn) -> None:
+    killed = parts(tmp_path, model)
+    ids = [add(killed).id for _ in range(3)]
+    assert [killed.store.take() is not None for _ in range(2)] == [True, True]
+    killed.store.close()
+    model.gate.clear()
+    with living(parts(tmp_path, model, at_once=3)) as serving:
+        await_frame(serving, ids[0])
+        assert len(model.made) == 1
+        model.gate.set()
+        assert {ended(serving, job_id).status for job_id in ids} == {"completed"}
+
+
+def test_several_jobs_are_in_work_and_one_that_goes_makes_room(tmp_path: Path, model: StandIn) -> None:
+    model.gate.clear()
+    serving = parts(tmp_path, model, at_once=2)
+    stays, goes, bad, last = (add(serving, prompt=prompt) for prompt in ("a", "b", "break", "d"))
+    with living(serving):
+        for job in (stays, goes):
+            await_frame(serving, job.id)
+        assert (serving.store.count("in_progress"), len(model.made)) == (2, 2)
+        found = serving.store.get(goes.id)
+        assert found is not None
+        serving.delete(found)
+        await_frame(serving, bad.id)
+        assert not serving.files.folder(goes.id).exists()
+        model.gate.set()
+        assert [ended(serving, job.id).status for job in (stays, bad, last)] == ["completed", "failed", "completed"]
+        value_of, red = serving.metrics.registry.get_sample_value, {"model": "red"}
+        steps, clips = (value_of(f"lumos_clips_per_step_{of}", red) for of in ("count", "sum"))
+    assert steps is not None
+    assert clips is not None
+    assert steps < clips <= 2 * steps
+
+
 def test_a_server_that_is_stopped_leaves_its_job_for_the_next_start(tmp_path: Path, model: StandIn) -> None:
     model.gate.clear()
     serving = parts(tmp_path, model)
     job = add(serving)
     with living(serving):
-        feed = serving.feeds.of(job.id)
         serving.worker.wake()
-        while not feed.num_frames:
-            serving.worker._stopping.wait(0.01)
+        await_frame(serving, job.id)
         assert not serving.worker.is_idle
     again = parts(tmp_path, model)
     left = again.store.get(job.id)

@@ -10,6 +10,7 @@ from torch import Tensor
 from lumos.conventions.job import Done, Event, Failed, Job, Part, Ticket
 from lumos.lumos1.config import SamplerConfig
 from lumos.lumos1.model.modeling import LumosForCausalLM
+from lumos.lumos1.sampling import clip_job
 from lumos.lumos1.sampling.clip_job import ClipJob
 from lumos.lumos1.sampling.decode import generate
 from lumos.lumos1.sampling.noise import GeneratorNoise
@@ -170,6 +171,20 @@ def test_who_breaks_the_pass_they_share_is_found_out(tiny_model: LumosForCausalL
         assert codes_of(events, ticket).equal(alone(tiny_model, request))
 
 
+def test_memory_that_is_full_is_said_with_what_to_do(
+    tiny_model: LumosForCausalLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*args: Any) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(clip_job, "packed_hidden", full)
+    scheduler = Scheduler()
+    scheduler.submit(ClipJob(tiny_model, asked(0)))
+    (event,) = scheduler.step()
+    assert isinstance(event, Failed)
+    assert "sampling takes more memory than there is" in str(event.error)
+
+
 class _Countdown:
     """A job of no model of ours."""
 
@@ -179,6 +194,14 @@ class _Countdown:
     @property
     def is_done(self) -> bool:
         return self.left == 0
+
+    @property
+    def progress(self) -> float:
+        return 0.0
+
+    @property
+    def model_calls(self) -> int:
+        return 0
 
     def advance(self) -> list[int]:
         if self.left < 0:

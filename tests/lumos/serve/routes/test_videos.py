@@ -70,8 +70,9 @@ def test_a_form_says_the_same_as_json(server: Server) -> None:
     form = server.client.post("/v1/videos", data=fields, files={"input_reference": ("a/../b.png", picture())})
     server.finished(form.json()["id"])
     made = server.model.made[-1]
-    assert (made["seed"], made["duration"], made["guidance_scale"], made["temperature"]) == (9, 2, 1.5, 0.5)
-    assert Path(made["image"]).name == files.PICTURE
+    assert (made.seed, made.given) == (9, {"duration": 2, "guidance_scale": 1.5, "temperature": 0.5})
+    assert made.picture is not None
+    assert made.picture.name == files.PICTURE
     assert form.json()["size"] == "32x64"  # the size nearest to the picture's
 
 
@@ -79,7 +80,7 @@ def test_a_picture_may_be_a_data_address(server: Server) -> None:
     address = "data:image/png;base64," + base64.b64encode(picture()).decode()
     for reference in (address, {"image_url": address}):
         server.finished(server.create(input_reference=reference)["id"])
-        assert Path(server.model.made[-1]["image"]).name == files.PICTURE
+        assert server.model.made[-1].picture is not None
     unfetched = server.client.post("/v1/videos", json={**VIDEO, "reference_url": "https://localhost/a.png"})
     assert "nothing is fetched" in fault_of(unfetched, 400)["message"]
     path = server.client.post("/v1/videos", json={**VIDEO, "input_reference": "/etc/passwd"})
@@ -119,6 +120,12 @@ def test_a_picture_may_be_a_data_address(server: Server) -> None:
         ({"output_path": "/tmp/x.mp4"}, 400, "output_path", "no client chooses a path"),
         ({"lora": "x"}, 400, "lora", "not taken"),
         ({"preset": "/etc/passwd"}, 400, "preset", "no field"),
+        ({"then": "it moves up"}, 400, "then", "give a list of [frame, text]"),
+        ({"then": [[1, 2]]}, 400, "then", "give a list of [frame, text]"),
+        ({"then": [["1", "it moves up"]]}, 400, "then", "give the number of a frame"),
+        ({"then": [[1, "\0"]]}, 400, "then", "characters"),
+        ({"then": [[5, "it moves up"]]}, 400, "then", "change it before"),
+        ({"then": [[1, "it moves up"]], "model": "flow"}, 400, "then", "leave then out"),
         ({"temperature": []}, 400, "temperature", "number"),
         ({"extra_body": {"tempratur": 1}}, 400, "tempratur", "did you mean temperature?"),
         ({"extra_params": "[1]"}, 400, None, "no object"),
@@ -253,13 +260,13 @@ def test_a_remix_is_the_same_request_with_another_prompt(server: Server) -> None
     assert server.finished(remix["id"])["status"] == "completed"
     assert remix["remixed_from_video_id"] == source["id"]
     first, second = server.model.made
-    assert (second["prompt"], second["seed"], second["fps"]) == ("b", 3, 3)
-    assert first["image"] != second["image"]
+    assert (second.prompt, second.seed, second.given["fps"]) == ("b", 3, 3)
+    assert first.picture != second.picture
     extra = server.client.post(f"/v1/videos/{source['id']}/remix", json={"prompt": "b", "seed": 1})
     assert fault_of(extra, 400)["param"] == "seed"
 
 
-def test_an_extension_is_the_clip_and_what_follows_its_last_frame(server: Server) -> None:
+def test_an_extension_is_the_clip_and_as_many_seconds_more_as_are_asked_for(server: Server) -> None:
     source = server.create()["id"]
     server.finished(source)
     before = server.client.get(f"/v1/videos/{source}/content").content
@@ -270,10 +277,40 @@ def test_an_extension_is_the_clip_and_what_follows_its_last_frame(server: Server
         done = server.finished(answer.json()["id"])
         assert done["status"] == "completed"
         frames = frames_of(server.client.get(f"/v1/videos/{answer.json()['id']}/content").content)
-        assert len(frames) == done["num_frames"] == 5 + 4  # the first new frame is the last one of the clip
+        assert len(frames) == done["num_frames"] == 5 + 4
         assert abs(frames[4].astype(int) - frames_of(before)[4]).max() < 12
-    with Image.open(server.model.made[-1]["image"]) as first:
-        assert first.size == (64, 32)
+        assert abs(frames[5].astype(int) - (1, 0, 0)).max() < 12  # the first new one
+        work = server.model.made[-1]
+        assert (work.picture, work.before and work.before.name) == (None, files.BEFORE)
+    assert b'lumos_frames_total{model="red"} 13.0' in server.client.get("/metrics").content  # 5 and 4 and 4 are new
+
+
+def test_an_extension_takes_the_rate_of_its_clip_and_is_as_long_as_a_clip_where_nothing_is_said(
+    server: Server, tmp_path: Path
+) -> None:
+    server.model.gate.clear()
+    write_video(tmp_path / "x.mp4", np.zeros((3, 32, 64, 3), np.uint8), fps=6)
+    clip = ("x.mp4", (tmp_path / "x.mp4").read_bytes())
+    for fields, num_new in (({}, 6), ({"num_frames": "2"}, 2), ({"seconds": "0.5"}, 3)):
+        asked = {"prompt": "b", **fields}
+        made = server.client.post("/v1/videos/extensions", data=asked, files={"video": clip}).json()
+        assert (made["fps"], made["num_frames"]) == (6, 3 + num_new)
+    other = server.client.post("/v1/videos/extensions", data={"prompt": "b", "fps": "3"}, files={"video": clip})
+    assert "the clip has 6 frames a second, and 3 are made" in fault_of(other, 400)["message"]
+
+
+def test_a_prompt_changes_where_then_says_so(server: Server) -> None:
+    asked = {"prompt": "it moves right", "then": [[1, "it moves up"]]}
+    made = server.create(**asked)
+    form = {"prompt": "it moves right", "then": '[[1, "it moves up"]]'}
+    for video in (made, server.client.post("/v1/videos", data=form).json()):
+        assert server.finished(video["id"])["then"] == [[1, "it moves up"]]
+        assert server.model.made[-1].then == [[1, "it moves up"]]
+    key = {"idempotency-key": "k1"}
+    ids = {server.client.post("/v1/videos", json=asked, headers=key).json()["id"] for _ in range(2)}
+    assert len(ids) == 1
+    remix = server.client.post(f"/v1/videos/{made['id']}/remix", json={"prompt": "b"}).json()
+    assert remix["then"] is None  # the new prompt is that of the whole clip
 
 
 def test_a_clip_that_is_none_or_too_long_is_not_extended(refusing: Server, tmp_path: Path) -> None:
