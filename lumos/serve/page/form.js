@@ -5,6 +5,7 @@ import { Refusal, call } from "./api.js";
 const DRAFT = "lumos.draft";
 const FIELDS = ["prompt", "model", "seed", "seconds", "size", "num_inference_steps", "guidance_scale", "preset",
   "negative_prompt", "others"];
+const OWN = [...FIELDS, "width", "height", "duration"]; // settings with a field of their own
 const LARGEST_DRAFT = 2_000_000; // characters of a picture that is kept with the draft
 const field = (id) => document.getElementById(id);
 
@@ -149,7 +150,7 @@ function modelChanged() {
   field("preset").replaceChildren(new Option("the model's own", ""), ...model.presets.map((one) => new Option(one, one)));
   field("preset").value = model.presets.includes(kept) ? kept : "";
   field("preset-field").hidden = model.presets.length === 0;
-  field("others-hint").textContent = `Of this model: ${model.settings.join(", ")}`;
+  field("others-hint").textContent = `Of this model: ${model.settings.filter((name) => !OWN.includes(name)).join(", ")}`;
   const shown = examples[model.id] ?? [];
   field("examples").hidden = shown.length === 0;
   field("examples").replaceChildren(...shown.map(chip));

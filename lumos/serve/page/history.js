@@ -71,7 +71,7 @@ async function showOlder() {
 function draw(videos) {
   const there = new Set(videos.map((one) => one.id));
   for (const id of [...cards.keys()]) if (!there.has(id)) remove(id);
-  const place = (one) => (one.status === "in_progress" ? 0 : one.queue_position ?? 1);
+  const place = (one) => (one.status === "in_progress" ? -1 : one.queue_position ?? 0);
   arrange(part("queue-list"), videos.filter(isWaiting).sort((one, other) => place(one) - place(other)), "queue-item");
   arrange(part("history-list"), videos.filter((one) => !isWaiting(one)), "history-item");
   part("queue-empty").hidden = videos.some(isWaiting);

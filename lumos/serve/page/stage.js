@@ -4,6 +4,7 @@ import { Refusal, addressOf, call, events } from "./api.js";
 
 const SHOWN = "lumos.shown";
 const part = (id) => document.getElementById(id);
+const EMPTY = part("stage-empty").textContent;
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 let current = null; // {video, stop: AbortController, waiting: [bitmap], due, drawn, address}
 
@@ -16,7 +17,7 @@ export function show(video, changed) {
   const stop = new AbortController();
   current = { video, stop, waiting: [], due: 0, drawn: 0, timer: 0, address: null };
   sessionStorage.setItem(SHOWN, video.id);
-  part("stage-empty").hidden = true;
+  part("stage-empty").textContent = "Its first frame comes soon.";
   part("stage-about").hidden = false;
   part("stage-prompt").textContent = video.prompt;
   part("stage-error").textContent = "";
@@ -48,6 +49,7 @@ export function clear() {
   part("video").removeAttribute("src");
   part("video").load();
   for (const id of ["video", "frames", "stage-about", "stage-save"]) part(id).hidden = true;
+  part("stage-empty").textContent = EMPTY;
   part("stage-empty").hidden = false;
 }
 
@@ -107,7 +109,8 @@ function drawNext(clip) {
   canvas.width = frame.bitmap.width;
   canvas.height = frame.bitmap.height;
   canvas.getContext("2d").drawImage(frame.bitmap, 0, 0);
-  canvas.hidden = part("video").hidden === false;
+  canvas.hidden = !part("video").hidden;
+  part("stage-empty").hidden = true;
   canvas.setAttribute("aria-label", `Frame ${frame.index + 1} of ${frame.total}`);
   frame.bitmap.close();
   drawNext(clip);
@@ -129,6 +132,7 @@ async function play(clip) {
     if (clip !== current) return;
     clip.waiting.length = 0;
     video.hidden = false;
+    part("stage-empty").hidden = true;
     part("frames").hidden = true;
     if (!still.matches) video.play().catch(() => {}); // the browser does not let it; the controls are there
   }, { once: true });
@@ -143,6 +147,7 @@ function tell(video) {
   part("stage-progress").value = video.progress;
   part("stage-cancel").hidden = isOver;
   part("stage-state").textContent = stateOf(video);
+  if (isOver) part("stage-empty").hidden = true;
   if (video.status === "failed") part("stage-error").textContent = video.error?.message ?? "It failed.";
   const quarter = isOver || video.status === "queued" ? video.status : `${Math.floor(video.progress / 25) * 25} % is made.`;
   const news = { completed: "The clip is finished.", failed: "The clip failed.", queued: "The clip waits." }[quarter];
@@ -153,10 +158,12 @@ function tell(video) {
 export function stateOf(video) {
   const about = `${video.model} · seed ${video.seed} · ${video.size} · ${video.num_frames} frames`;
   if (video.status === "queued") {
-    const place = video.queue_position;
-    return `Waits${place ? `, number ${place} in line` : ""} · ${about}`;
+    const before = video.queue_position; // others that wait
+    return `${before ? `Waits, ${before} before it` : "Is next"} · ${about}`;
   }
-  if (video.status === "in_progress") return `Frame ${video.frames_done} of ${video.num_frames} is made · ${about}`;
+  if (video.status === "in_progress") {
+    return `${video.frames_done} of ${video.num_frames} frames are made · ${about}`;
+  }
   if (video.status === "failed") return about;
   return `${about}${video.inference_time_s ? ` · took ${video.inference_time_s.toFixed(1)} s` : ""}`;
 }
