@@ -221,7 +221,7 @@ function takeUpDraft() {
   const text = sessionStorage.getItem(DRAFT);
   if (text === null) return;
   const draft = JSON.parse(text);
-  for (const name of FIELDS.filter((one) => one !== "model" && one !== "preset")) field(name).value = draft.values[name];
+  for (const name of FIELDS.filter((one) => one !== "model" && one !== "preset")) field(name).value = draft.values[name] ?? "";
   if (models.some((one) => one.id === draft.values.model)) field("model").value = draft.values.model;
   field("preset").replaceChildren(new Option(draft.values.preset, draft.values.preset));
   field("fast").checked = draft.fast;

@@ -12,6 +12,7 @@ let older = [];
 let doing = {};
 let timer = 0;
 let looks = 0;
+let isLost = false; // whether the last look found no server
 
 /** Begin; `actions` has `watch`, `again` and `removed`, each told a video, and `fault`, told a sentence or "". */
 export function beginHistory(actions) {
@@ -33,9 +34,11 @@ export async function look() {
     draw([...videos, ...older.filter((one) => !ids.has(one.id))]);
     if (older.length === 0) part("older").hidden = !hasMore;
     isBusy = videos.some(isWaiting);
-    doing.fault("");
+    if (isLost) doing.fault("");
+    isLost = false;
   } catch (error) {
     doing.fault(error.message);
+    isLost = true;
   }
   if (mine === looks && !document.hidden) timer = setTimeout(look, isBusy ? BUSY_MS : IDLE_MS);
 }
@@ -143,6 +146,7 @@ async function showRecord({ element, video }) {
 
 async function act(card, button) {
   const { video } = card;
+  doing.fault("");
   switch (button.dataset.do) {
     case "watch": return doing.watch(video);
     case "again": return doing.again(video);

@@ -31,6 +31,7 @@ function changed(video) {
 }
 
 async function again(video) {
+  say("");
   try {
     await fillFrom(video.id);
     part("told").textContent = "The form is filled as for that video.";

@@ -156,14 +156,13 @@ function tell(video) {
 
 /** The state of a video in a few words. */
 export function stateOf(video) {
-  const about = `${video.model} · seed ${video.seed} · ${video.size} · ${video.num_frames} frames`;
+  const about = `${video.model} · seed ${video.seed} · ${video.size}`;
+  const length = video.num_frames === 1 ? "1 frame" : `${video.num_frames} frames`;
+  if (video.status === "in_progress") return `${video.frames_done} of ${length} made · ${about}`;
   if (video.status === "queued") {
     const before = video.queue_position; // others that wait
-    return `${before ? `Waits, ${before} before it` : "Is next"} · ${about}`;
+    return `${before ? `Waits, ${before} before it` : "Is next"} · ${about} · ${length}`;
   }
-  if (video.status === "in_progress") {
-    return `${video.frames_done} of ${video.num_frames} frames are made · ${about}`;
-  }
-  if (video.status === "failed") return about;
-  return `${about}${video.inference_time_s ? ` · took ${video.inference_time_s.toFixed(1)} s` : ""}`;
+  const took = video.inference_time_s ? ` · took ${video.inference_time_s.toFixed(1)} s` : "";
+  return `${about} · ${length}${took}`;
 }

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import uvicorn
+from PIL import Image
 
 from lumos.serve.app import create_app
 from lumos.serve.server import bound_socket
@@ -95,7 +96,7 @@ def test_frames_appear_before_the_video_is_made_which_then_plays(browser: Any, t
         page.get_by_label("Frame 1 of 5").wait_for()  # the second one is held back
         red, green, blue, _ = page.evaluate(PIXEL)
         assert (red > 180, green < 40, blue < 40) == (True, True, True)
-        page.locator("#queue-list").get_by_text("1 of 5 frames are made").wait_for()
+        page.locator("#queue-list").get_by_text("1 of 5 frames made").wait_for()
         assert page.locator("#history-list li").count() == 0
         model.gate.set()
         wait_until(page, PLAYS)
@@ -112,8 +113,6 @@ def test_frames_appear_before_the_video_is_made_which_then_plays(browser: Any, t
 
 def test_make_it_again_fills_the_form_and_makes_the_same(browser: Any, tmp_path: Path) -> None:
     model, picture = StandIn(), tmp_path / "first.png"
-    from PIL import Image
-
     Image.new("RGB", (64, 32), "blue").save(picture)
     with address_of(tmp_path / "data", model) as address, page_at(browser, address) as page:
         page.locator("summary", has_text="Options").click()
@@ -199,6 +198,17 @@ def test_what_the_server_refuses_is_said_beside_the_form_and_nothing_typed_is_lo
         made(page, "the last circle")
         wait_until(page, "document.getElementById('form-error').textContent.includes('does not answer')")
         assert page.locator("#prompt").input_value() == "the last circle"
+
+
+def test_a_request_whose_answer_was_lost_is_one_job_when_it_is_sent_again(browser: Any, tmp_path: Path) -> None:
+    with address_of(tmp_path, StandIn()) as address, page_at(browser, address) as page:
+        page.route("**/v1/videos", lambda route: (route.fetch(), route.abort()), times=1)
+        made(page, "a circle")
+        wait_until(page, "document.getElementById('form-error').textContent.includes('does not answer')")
+        page.keyboard.press("Control+Enter")
+        wait_until(page, PLAYS)
+        listed = page.evaluate("fetch('v1/videos').then(answer => answer.json()).then(found => found.data.length)")
+        assert (listed, page.locator("#form-error").text_content()) == (1, "")
 
 
 @contextmanager
