@@ -5,6 +5,7 @@ python -m tests.shown_prompts              how many of 16 seeds each is right wi
 
 import argparse
 import ast
+import json
 import re
 import sys
 from collections import Counter
@@ -29,6 +30,7 @@ from tests.documented_commands import REPO, documented
 
 _PYTHON = re.compile(r"```python\n(.*?)```", re.DOTALL)
 _QUICKSTART = Path("exps/quickstart.sh")
+_PAGE = Path("lumos/serve/page/examples.json")
 _PLACES = ("README.md", "lumos/__init__.py", "lumos/lumos1/pipeline.py")
 """Pages and modules that show calls in Python of the bundled model."""
 
@@ -56,7 +58,7 @@ class Shown:
 
 def shown_prompts() -> list[Shown]:
     """Return each once, in the order of the files that show them; the bundled lists with the seeds of `eval.custom`."""
-    found = [*_of_commands(), *_of_quickstart(), *_of_calls(), *_of_lists()]
+    found = [*_of_commands(), *_of_quickstart(), *_of_calls(), *_of_lists(), *_of_page()]
     once = {(one.prompt, one.seed, one.image, tuple(one.settings.items())): one for one in reversed(found)}
     return [one for one in found if one in once.values()]
 
@@ -123,6 +125,12 @@ def _of_lists() -> Iterator[Shown]:
             for copy in range(task.samples):
                 place, seed = str(path.relative_to(REPO)), index * task.samples + copy
                 yield Shown(place=place, prompt=one.text, seed=seed, image=one.image, settings=settings)
+
+
+def _of_page() -> Iterator[Shown]:
+    """Yield the examples of the server's page."""
+    for one in json.loads((REPO / _PAGE).read_text(encoding="utf-8"))[DEFAULT_MODEL]:
+        yield Shown(place=str(_PAGE), prompt=one["prompt"], seed=one["seed"])
 
 
 def make(shown: Sequence[Shown], *, batch_size: int = 8) -> Iterator[tuple[Shown, Verdict]]:

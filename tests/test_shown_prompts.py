@@ -24,6 +24,7 @@ def test_prompts_are_found_where_they_are_shown() -> None:
     places = Counter(one.place for one in SHOWN)
     assert places["README.md"] >= 5
     assert places["exps/quickstart.sh"] == 2
+    assert places["lumos/serve/page/examples.json"] >= 3  # one of them, with its seed, is the README's
     assert "a red circle moves to the right" in {one.prompt for one in ANY_SEED}  # of several pages, listed once
     assert {place for place in places if "prompts/" in place} == {
         "eval/prompts/custom_t2i.jsonl", "eval/prompts/custom_t2v.json", "eval/prompts/custom_i2v.json",

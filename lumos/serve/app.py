@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from lumos import __version__
 from lumos.serve.door import Door
 from lumos.serve.faults import RequestError, error_body
-from lumos.serve.routes import images, server, videos, watching
+from lumos.serve.routes import images, page, server, videos, watching
 from lumos.serve.serving import Serving
 
 
@@ -33,7 +33,7 @@ def create_app(serving: Serving, *, keys: Iterable[str] = (), hosts: Iterable[st
             serving.close()
 
     app = FastAPI(title="lumos", version=__version__, docs_url=None, redoc_url=None, lifespan=alive)
-    for part in (videos, watching, images, server):
+    for part in (videos, watching, images, server, page):
         app.include_router(part.router_of(serving))
     app.add_exception_handler(RequestError, _of_ours)
     app.add_exception_handler(RequestValidationError, _of_a_query)
