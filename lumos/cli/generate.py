@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 
 def add_command(commands: Any) -> None:
     """Add the command to those of `lumos`."""
-    command = commands.add_parser("generate", help="a video or an image from a prompt or a picture")
+    command = commands.add_parser(
+        "generate", help="a video or an image from a prompt or a picture", bare_words="--prompt"
+    )
     add_options(command)
     command.set_defaults(run=run)
 

@@ -13,6 +13,8 @@ from xllmx.ranks.machines import Machines
 _GIB = 2**30
 _CONTEXT_BYTES = 2**30
 """CUDA context and what the allocator keeps, roughly."""
+_STARTS_S = 1e-3
+"""Seconds that a few hundred kernels of one pass take to be started, roughly."""
 _FEW = 100
 """Batches whose memory is reckoned each by itself."""
 
@@ -91,6 +93,7 @@ def report(estimate: Estimate) -> str:
         f"          not counted: CUDA context, {estimate.memory.not_counted}",
         f"          {_fit(estimate)}",
         f"time      {_time(estimate)}",
+        *_starts(estimate),
         *_assumed(estimate),
     ]
     return "\n".join(lines)
@@ -129,6 +132,14 @@ def _time(estimate: Estimate) -> str:
         return line
     longest = whole * -(-estimate.num_batches // used) / estimate.num_batches
     return f"{line}; on {used} of them: {_number(longest)} s{_in_hours(longest)}"
+
+
+def _starts(estimate: Estimate) -> list[str]:
+    """Return what the time leaves out of so small a network that the GPU waits for its next kernel to be started."""
+    passes = sum(cost.passes for cost in estimate.costs)
+    if estimate.seconds is None or estimate.seconds >= passes * _STARTS_S:
+        return []
+    return [f"          expect more: so short a pass waits for its kernels to be started, {_STARTS_S * 1e3:.0f} ms or so"]
 
 
 def _in_hours(seconds: float) -> str:

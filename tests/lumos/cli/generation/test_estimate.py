@@ -46,6 +46,11 @@ def test_a_run_of_lumina_video_is_reckoned_in_bf16_and_its_seconds_on_the_gpu_na
     assert said["time"] == f"{seconds} a clip, {seconds} in all, at 40% of the 312 TFLOP/s (bf16) of one A100"
 
 
+def test_that_kernels_of_a_tiny_network_take_longer_to_start_is_said(lumos: Lumos) -> None:
+    said = lumos(*LUMOS1, "--prompt", "a", "--dry-run")[1]
+    assert "\n          expect more: so short a pass waits for its kernels to be started, 1 ms or so" in said
+
+
 def test_no_weights_are_read(lumos: Lumos, ckpts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for reader in ("lumos.lumina_video.checkpoint.tensor_files.TensorFiles.read", "lumos.lumos1.pipeline.load_lora"):
         monkeypatch.setattr(reader, lambda *_: pytest.fail("weights are read"))
@@ -95,6 +100,7 @@ def test_a_released_model_that_is_not_here_is_reckoned_by_its_shape(
     assert "the published shape" in said["assumed"]
     assert said["assumed"].endswith(f"run: lumos download {name}")
     assert "one RTX 4090 has 22.4 GiB, which is enough" in out
+    assert "expect more" not in out
     status, _, error = lumos(*asked[:-2])
     assert (status, f"run: lumos download {name}" in error) == (2, True)
 
