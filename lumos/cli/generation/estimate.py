@@ -139,7 +139,9 @@ def _starts(estimate: Estimate) -> list[str]:
     passes = sum(cost.passes for cost in estimate.costs)
     if estimate.seconds is None or estimate.seconds >= passes * _STARTS_S:
         return []
-    return [f"          expect more: so short a pass waits for its kernels to be started, {_STARTS_S * 1e3:.0f} ms or so"]
+    return [
+        f"          expect more: so short a pass waits for its kernels to be started, {_STARTS_S * 1e3:.0f} ms or so"
+    ]
 
 
 def _in_hours(seconds: float) -> str:

@@ -258,7 +258,9 @@ def _check_goes_on(settings: Settings, frames: FirstFrames, *, asked: tuple[str,
     if settings.num_frames <= frames.num_frames:
         has = f"{frames.num_frames} frames, {frames.num_frames / settings.fps:.2f} s at {settings.fps} a second"
         if asked is None:
-            rule = f"{frames.name} has {has}, and {settings.num_frames} frames in all are made unless more are asked for"
+            rule = (
+                f"{frames.name} has {has}, and {settings.num_frames} frames in all are made unless more are asked for"
+            )
             raise ValueError(f"{rule}; say the whole length: --seconds {2 * -(-frames.num_frames // settings.fps)}")
         name, value = asked
         raise SettingError(name, f"is {value}, and {frames.name} has {has}; it is the whole length: ask for more")

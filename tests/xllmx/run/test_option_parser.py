@@ -30,7 +30,9 @@ def test_an_option_is_written_out_also_behind_a_command() -> None:
     command = parser.add_subparsers().add_parser("make")
     command.add_argument("--num-frames", type=int)
     assert parser.parse_args(["make", "--num_frames", "3"]).num_frames == 3
-    with pytest.raises(ValueError, match=r"^unrecognized arguments: --num-fr 3; did you mean --num-frames\? see program"):
+    with pytest.raises(
+        ValueError, match=r"^unrecognized arguments: --num-fr 3; did you mean --num-frames\? see program"
+    ):
         parser.parse_args(["make", "--num-fr", "3"])
 
 

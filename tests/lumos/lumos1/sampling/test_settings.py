@@ -88,5 +88,7 @@ def test_a_clip_of_another_size_or_long_enough_is_refused() -> None:
         going_on(13, num_frames=12)
     with pytest.raises(ValueError, match=r"seconds is 2, and the clip has 13 frames.*ask for more"):
         going_on(13, seconds=2)
-    with pytest.raises(ValueError, match=r"^the clip has 13 frames.* 12 frames in all are made unless .*: --seconds 6$"):
+    with pytest.raises(
+        ValueError, match=r"^the clip has 13 frames.* 12 frames in all are made unless .*: --seconds 6$"
+    ):
         going_on(13, num_frames=None)
