@@ -37,7 +37,7 @@ CONFIGS = {
 """Module -> its settings; all others are runs of one of the two models."""
 
 NEEDS = {
-    r"^(python3 -m venv|source|pip|git|hf|cd|nvidia-smi|apt|export|conda|uv|docker)\b": "the network, environments",
+    r"^(python3 -m venv|source|pip|git|curl|hf|cd|nvidia-smi|apt|export|conda|uv|docker)\b": "the network",
     r"^bash (tests/run|exps/quickstart|exps/lumos_tiny)\.sh": "minutes to hours: tests/test_run.py, tests/exps",
     r"lumos download|python -m eval\.prompts( --from| *$)": "the network or others' lists: tests/eval/prompts",
     r"^lumos serve( (?!--dry-run)|$)": "a server in a process of its own: tests/lumos/cli/test_serve.py",
@@ -62,7 +62,7 @@ NEEDS = {
     r"--modality image --input_file images\.csv|--splits 4|--output_dir data/video$": "pictures, cores",
     r"s3://": "a bucket: tests/pre_tokenize/test_work.py",
     r"xllmx\.plot runs/lumos-tiny": "the runs of the bundled model",
-    r"\b(RUN|FOLDER|NAME|FILE|IMAGES|CONFIG|FILE\.json)\b": "something of the reader's own",
+    r"\b(RUN|FOLDER|NAME|COMMAND|FILE|IMAGES|CONFIG|FILE\.json)\b": "something of the reader's own",
     r"configs/train/quickstart.yaml trainer.max_steps=100": "minutes; the run of README.md is that",
     r"configs/train/debug.yaml trainer.max_steps=100": "clips; the run of its head is that",
     r"generate (--fast|--from-json|--model)?$": "more words",
@@ -177,10 +177,16 @@ def program_of(words: Sequence[str]) -> tuple[str, list[str]] | None:
         case ["bash", "exps/launch.sh", config, *overrides]:
             return "lumos.cli.training.training_run", ["--config", config, *overrides]
         case ["bash", script, *overrides] if "_Stage_" in script:
-            config = re.search(r"configs/train/\w+\.yaml", (REPO / script).read_text())
-            assert config is not None
-            return "lumos.cli.training.training_run", ["--config", config[0], *overrides]
+            return _recipe(script, overrides)
     return None
+
+
+def _recipe(script: str, overrides: list[str]) -> tuple[str, list[str]]:
+    config = re.search(r"configs/train/\w+\.yaml", (REPO / script).read_text())
+    assert config is not None
+    words = ["--config", config[0], *overrides]
+    reckons = "--dry-run" in overrides
+    return ("lumos.cli.commands", ["train", *words]) if reckons else ("lumos.cli.training.training_run", words)
 
 
 def _without_launcher(words: Sequence[str]) -> Sequence[str]:

@@ -64,7 +64,8 @@ def in_lines(pairs: Sequence[Pair]) -> str:
     lines = []
     for pair in pairs:
         lines.append(f"asked: {pair.before.prompt}")
-        lines += [f"  {'right' if one.is_right else 'wrong'}: {one.words}" for one in (pair.before, pair.after)]
+        for when, one in (("before", pair.before), ("after ", pair.after)):
+            lines.append(f"  {when}  {'right' if one.is_right else 'wrong'}: {one.words}")
     first, second = (sum(seen.is_right for seen in side) for side in _sides(pairs))
     return "\n".join([*lines, f"as asked: {first} of {len(pairs)} before, {second} of {len(pairs)} after"])
 

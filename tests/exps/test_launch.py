@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 FAKE = """#!/bin/bash
-case "$*" in *lumos.train*) echo "$@" ;; esac
+case "$*" in *lumos.train* | *"lumos train"*) echo "$@" ;; esac
 """
 SCONTROL = """#!/bin/bash
 [ "$*" = "show hostnames gpu[7-9]" ] && printf 'gpu7\\ngpu8\\ngpu9\\n'
@@ -22,16 +22,18 @@ TASK_A_MACHINE = {
 MANY = "-m torch.distributed.run --nproc-per-node"
 
 
-def started(repo: Path, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def started(
+    repo: Path, folder: Path, words: tuple[str, ...] = ("trainer.max_steps=3",), **environment: str
+) -> subprocess.CompletedProcess[str]:
     python = folder / "python"
     python.write_text(FAKE)
     python.chmod(python.stat().st_mode | stat.S_IXUSR)
-    words = ["bash", str(repo / "exps" / "launch.sh"), "configs/train/debug.yaml", "trainer.max_steps=3"]
+    command = ["bash", str(repo / "exps" / "launch.sh"), "configs/train/debug.yaml", *words]
     scontrol = folder / "scontrol"
     scontrol.write_text(SCONTROL)
     scontrol.chmod(scontrol.stat().st_mode | stat.S_IXUSR)
     variables = {"PATH": f"{folder}:{os.environ['PATH']}", "LUMOS_PYTHON": str(python), **environment}
-    return subprocess.run(words, env=variables, capture_output=True, text=True, check=False)
+    return subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize(
@@ -65,6 +67,12 @@ def test_the_launcher_follows_the_environment(
 ) -> None:
     result = started(repo, tmp_path, **environment)
     assert (result.returncode, result.stdout.strip()) == (0, launcher + END), result.stderr
+
+
+def test_a_dry_run_of_a_recipe_is_one_process_that_reckons(repo: Path, tmp_path: Path) -> None:
+    result = started(repo, tmp_path, ("trainer.max_steps=3", "--dry-run", "--gpus", "8"), NUM_PROCESSES="8")
+    told = "-m lumos train --config configs/train/debug.yaml trainer.max_steps=3 --dry-run --gpus 8"
+    assert (result.returncode, result.stdout.strip()) == (0, told), result.stderr
 
 
 @pytest.mark.parametrize(

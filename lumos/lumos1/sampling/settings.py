@@ -239,12 +239,13 @@ def settings_for(
         width, height = nearest_size(frames.width, frames.height, sizes)
         settings = replace(settings, width=width, height=height)
     if frames.is_clip:
-        asked = next((name for name in ("seconds", "duration") if given.get(name) is not None), "num_frames")
-        _check_goes_on(settings, frames, asked=(asked, given.get(asked, settings.num_frames)))
+        lengths = ("seconds", "duration", "num_frames")
+        asked = next(((name, given[name]) for name in lengths if given.get(name) is not None), None)
+        _check_goes_on(settings, frames, asked=asked)
     return replace(settings, given_frames=frames.num_frames)
 
 
-def _check_goes_on(settings: Settings, frames: FirstFrames, *, asked: tuple[str, Any]) -> None:
+def _check_goes_on(settings: Settings, frames: FirstFrames, *, asked: tuple[str, Any] | None) -> None:
     """Raises ValueError for a clip of another size or rate than is made, or one that is long enough already."""
     size = f"{settings.width}x{settings.height}"
     if (frames.width, frames.height) != (settings.width, settings.height):
@@ -255,8 +256,13 @@ def _check_goes_on(settings: Settings, frames: FirstFrames, *, asked: tuple[str,
         rule = f"{frames.name} has {float(frames.rate):g} frames a second, and {settings.fps} are made"
         raise ValueError(f"{rule}; bring it to that first: ffmpeg -i CLIP -r {settings.fps} SAME.mp4")
     if settings.num_frames <= frames.num_frames:
-        name, value = asked
         has = f"{frames.num_frames} frames, {frames.num_frames / settings.fps:.2f} s at {settings.fps} a second"
+        if asked is None:
+            rule = (
+                f"{frames.name} has {has}, and {settings.num_frames} frames in all are made unless more are asked for"
+            )
+            raise ValueError(f"{rule}; say the whole length: --seconds {2 * -(-frames.num_frames // settings.fps)}")
+        name, value = asked
         raise SettingError(name, f"is {value}, and {frames.name} has {has}; it is the whole length: ask for more")
 
 

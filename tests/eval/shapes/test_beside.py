@@ -30,7 +30,8 @@ def test_two_folders_are_scored_and_drawn_one_above_the_other(
     put(after, "two.mp4", colour="white", ground="gray")  # of one folder alone
     assert main(["beside", str(before), str(after), "--out", str(tmp_path / "both.png")]) == 0
     assert capsys.readouterr().out.splitlines() == [
-        f"asked: {ASKED}", "  wrong: purple circle (right) on white", "  right: white circle (right) on gray",
+        f"asked: {ASKED}", "  before  wrong: purple circle (right) on white",
+        "  after   right: white circle (right) on gray",
         "as asked: 0 of 1 before, 1 of 1 after", f"side by side, before above after: {tmp_path / 'both.png'}",
     ]  # fmt: skip
     with Image.open(tmp_path / "both.png") as picture:

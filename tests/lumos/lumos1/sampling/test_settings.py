@@ -85,6 +85,10 @@ def test_a_clip_of_another_size_or_long_enough_is_refused() -> None:
     with pytest.raises(ValueError, match="the clip is 96x32, and 64x32 is made; cut it first: ffmpeg"):
         settings_for(MODEL, {"num_frames": 24}, image=clip(5, width=96))
     with pytest.raises(ValueError, match=r"num_frames is 12, and the clip has 13 frames, 2.17 s at 6 a second"):
-        going_on(13)
+        going_on(13, num_frames=12)
     with pytest.raises(ValueError, match=r"seconds is 2, and the clip has 13 frames.*ask for more"):
         going_on(13, seconds=2)
+    with pytest.raises(
+        ValueError, match=r"^the clip has 13 frames.* 12 frames in all are made unless .*: --seconds 6$"
+    ):
+        going_on(13, num_frames=None)
