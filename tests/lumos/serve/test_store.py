@@ -25,11 +25,11 @@ def test_jobs_are_given_out_once_in_the_order_in_which_they_came(tmp_path: Path)
 def test_what_was_deleted_is_not_finished(tmp_path: Path) -> None:
     store = JobStore(tmp_path / "jobs.sqlite3")
     job = store.add("video", REQUEST, most_queued=3)[0]
-    assert not store.complete(job.id, {}, keep_s=1)  # it is not in work
+    assert not store.complete(job.id, {}, keep_s=1.0)  # it is not in work
     assert store.take() is not None
     assert store.delete(job.id)
-    assert (store.delete(job.id), store.complete(job.id, {}, keep_s=1), store.put_back(job.id)) == (False,) * 3
-    assert not store.fail(job.id, code="c", message="m", keep_s=1)
+    assert (store.delete(job.id), store.complete(job.id, {}, keep_s=1.0), store.put_back(job.id)) == (False,) * 3
+    assert not store.fail(job.id, code="c", message="m", keep_s=1.0)
     assert store.ids() == set()
     store.close()
 
