@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
 # One training from a config, one process per GPU (one on the CPU where there is none); the recipes call it:
 #   bash exps/launch.sh configs/train/quickstart.yaml trainer.run_dir=runs/mine task.data.video=data/video/index.json
-# NUM_PROCESSES says otherwise. Started again, it goes on from the newest checkpoint. With --dry-run (--gpus 8, --gpu A100)
-# it says what the run would take, as `lumos train --dry-run` does.
+# NUM_PROCESSES says otherwise. Started again, it goes on from the newest checkpoint. --dry-run: what it would take.
 # Several machines that share the folder of the run, the same line on each:
 #   static:   NUM_NODES=6 NODE_RANK=0 MASTER_ADDR=first-machine bash exps/...     with the NODE_RANK of the machine
 #   elastic:  NUM_NODES=4:6 RDZV_ENDPOINT=first-machine:29400 bash exps/...       goes on while 4 to 6 are there
@@ -18,11 +17,8 @@ whole() { # NAME VALUE LEAST [MOST]: ends the script, with what to mend, unless 
 }
 
 source exps/slurm/nodes.sh # what Slurm says, where nothing else is set
-config="${1:?give a config, for example configs/train/debug.yaml}"
-shift
-for word in "$@"; do # what it would take is reckoned by one process, without a checkpoint
-    case "$word" in --dry-run | --dry_run) exec "$python" -m lumos train --config "$config" "$@" ;; esac
-done
+config="${1:?give a config, for example configs/train/debug.yaml}" && shift
+[[ " $* " != *" --dry-run "* ]] || exec "$python" -m lumos train --config "$config" "$@" # reckoned by one process
 processes="${NUM_PROCESSES:-$("$python" -c "import torch; print(max(1, torch.cuda.device_count()))")}"
 whole NUM_PROCESSES "$processes" 1
 nodes="${NUM_NODES:-1}" launcher=()
