@@ -191,6 +191,9 @@ def _changes(body: ClipBody, model: ServedModel) -> list[list[Any]] | None:
         if not (isinstance(pair, list) and len(pair) == 2 and isinstance(pair[1], str)):
             fault = f'then is {shown(changes)}; give a list of [frame, text], as [[8, "it moves up"]]'
             raise RequestError(400, fault, param="then")
+        if type(pair[0]) is not int:
+            fault = f"then: the prompt changes at {shown(pair[0])}; give the number of a frame, of at least 1"
+            raise RequestError(400, fault, param="then")
         if len(pair[1]) > LONGEST_PROMPT or unwritable(pair[1]) is not None:
             fault = f"then: a text has more than {LONGEST_PROMPT} characters, or some that are none"
             raise RequestError(400, fault, param="then")
