@@ -12,6 +12,7 @@ from pre_tokenize import __main__ as program
 from pre_tokenize import codes, encode
 from pre_tokenize.dry_run import DryRun
 from pre_tokenize.encode import Pixels
+from pre_tokenize.share import complete_share
 from pre_tokenize.table import Item
 from tests.pre_tokenize.conftest import World, write_csv
 
@@ -24,6 +25,7 @@ def test_a_dry_run_finds_what_a_pre_tokenisation_finds(
 ) -> None:
     build = command if to == "codes" else latents_command
     options = program.option_parser().parse_args([*build(videos.file, tmp_path / "out"), "--dry_run"])
+    complete_share(options, {}, program="pre_tokenize")
     dry = program.look(options)
     assert list(tmp_path.iterdir()) == []
     assert program.main(build(videos.file, tmp_path / "out")) == 0

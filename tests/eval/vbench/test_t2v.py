@@ -302,4 +302,4 @@ def test_lumina_video_makes_the_videos_too_and_no_others_of_pictures(
     capsys.readouterr()
     assert vbench_i2v.main([*words, "--images", str(tmp_path)]) == 2
     error = capsys.readouterr().err
-    assert (error.count("\n"), "is Lumina-Video, which makes t2v and no i2v" in error) == (1, True), error
+    assert (error.count("\n"), "is Lumina-Video, which makes t2i and t2v and no i2v" in error) == (1, True), error
