@@ -17,13 +17,13 @@ lumos_venv() { # .venv, ready; an installation that was cut goes on
     [ "$(cat "$venv/installed" 2> /dev/null)" != "$stamp" ] || ! lumos_has "$python" lumos torch || return 0
     for base in python3 python python3.13 python3.12 python3.11 none; do lumos_has "$base" pip && break; done
     [ $base != none ] || { echo "error: no Python >= 3.11 with pip: install one, or set LUMOS_PYTHON" >&2; return 1; }
-    echo "installing into $venv (once; takes some minutes)" >&2
-    rm -f "$venv/installed"
+    echo "installing into $venv (once; takes some minutes); what is brought:" >&2; rm -f "$venv/installed"
     if ! lumos_has "$python" pip; then # where Python comes without ensurepip, its own pip does
         "$base" -m venv --clear "$venv" > /dev/null 2>&1 || { "$base" -m venv --clear --without-pip "$venv" &&
             "$base" -m pip --python "$python" install -qq pip; } || return 1
     fi
-    if ! "$python" -m pip install -qq --disable-pip-version-check -e "$repo[dev]"; then
+    if ! (set -o pipefail; "$python" -m pip install --disable-pip-version-check -e "$repo[dev]" |
+        while read -r word name _; do [ "$word" != Collecting ] || echo "  $name" >&2; done); then
         echo "error: the installation did not finish; run the same command again, it goes on" >&2; return 1
     fi
     echo "$stamp" > "$venv/installed"

@@ -13,7 +13,7 @@ FAKE = """#!/bin/bash
 echo "$@" >> "$LOG"
 case "$*" in
     *"-m venv"*) mkdir -p "${@: -1}/bin" && cp "$0" "${@: -1}/bin/python" ;;
-    *"-m pip install"*) [ ! -e "$LOG.cut" ] ;;
+    *"-m pip install"*) echo Collecting torch from x; echo Downloading; [ ! -e "$LOG.cut" ] ;;
 esac
 """
 """An interpreter that has every module, notes what it is told, and installs unless told to be cut."""
@@ -61,6 +61,7 @@ def test_an_environment_is_made_once_and_used_again(checkout: Path, source: Sour
     first = source()
     assert first.stdout.strip() == f"{checkout}|{checkout}/.venv/bin/python|{checkout}"
     assert told(tmp_path) == ["venv", "install"]
+    assert first.stderr.splitlines()[1:] == ["  torch"]
     again = source()
     assert (again.stdout, again.stderr) == (first.stdout, "")
     assert told(tmp_path) == []
