@@ -39,7 +39,6 @@ def add_command(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Make what the prompts ask for; print path, seed and time of each output."""
     take_resolution(options)
-    take_clip(options)
     settings = settings_of(options)
     record = read_request(options.from_json) if options.from_json else None
     if record is not None:
@@ -47,6 +46,7 @@ def run(options: argparse.Namespace) -> int:
         settings = {**record["settings"], **{name: value for name, value in settings.items() if value is not None}}
     kind = kind_of_model(options.model, options.ckpts, absent=options.dry_run)
     refuse_options(options, kind)
+    take_clip(options)
     with fetched(options):
         return _run(options, kind, settings=settings, record=record)
 

@@ -69,9 +69,10 @@ def take_record(options: argparse.Namespace, record: Mapping[str, Any]) -> None:
     options.model = options.model or _recorded_model(record["model"], options)
     if record.get("lora") and not options.lora:
         options.lora = _recorded_file(record["lora"], options, "--lora FOLDER")
-    if options.image and not record.get("image"):
-        raise ValueError(f"{options.from_json} was made without a picture; leave --image out")
-    if record.get("image"):
+    if (options.image or options.extend) and not record.get("image"):
+        option = "--image" if options.image else "--extend"
+        raise ValueError(f"{options.from_json} was made without a picture; leave {option} out")
+    if record.get("image") and options.extend is None:
         options.image = options.image or [str(_recorded_file(record["image"], options, "--image FILE"))]
     options.prompt, options.negative_prompt = [record["prompt"]], record.get("negative_prompt")
     options.then = options.then or record.get("then")

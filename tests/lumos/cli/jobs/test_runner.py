@@ -122,7 +122,7 @@ def test_a_record_says_how_its_output_was_made(tmp_path: Path) -> None:
     (made,), _ = made_by([job], PlainFolder(tmp_path / "o"))
     assert (made.output, made.seed, made.replaced) == (tmp_path / "o" / "clip.gif", 3, False)
     record = json.loads((tmp_path / "o" / "clip.gif.json").read_text())
-    wanted = "prompt negative_prompt image image_hash seed settings model model_hash dtype"
+    wanted = "prompt then negative_prompt image image_hash seed settings model model_hash dtype"
     made_as = "device code num_frames model_calls seconds output output_hash index"
     assert " ".join(record) == f"{wanted} {made_as}"
     assert (record["num_frames"], record["model_calls"], record["output"], record["index"]) == (3, 7, "clip.gif", 4)
