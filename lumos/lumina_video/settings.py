@@ -45,6 +45,9 @@ LUMOS1_NAMES = (
     "guidance_tolerance",
     "later_steps",
     "target_size",
+    "history_frames",
+    "history_positions",
+    "seconds",
 )
 """Settings of the other model, which have no counterpart here."""
 
