@@ -13,9 +13,9 @@ from typing import Any, TypeAlias
 
 from xllmx.settings.setting import SettingError, shown
 
-TimedPrompt: TypeAlias = Sequence[tuple[int, str]]
-"""Frame -> the text from there on, the first at 0."""
-Prompts: TypeAlias = str | Sequence[str | tuple[int, str] | TimedPrompt]
+TimedPrompt: TypeAlias = Sequence[Sequence[Any]]
+"""(frame, the text from there on) each, the first at 0; lists as JSON has them too. `Script` says what is neither."""
+Prompts: TypeAlias = str | Sequence[Any]
 """A text, a text that changes, or one of both kinds for every clip."""
 
 
@@ -29,8 +29,8 @@ class Script:
 
     text: str
     """From the beginning on."""
-    changes: tuple[tuple[int, str], ...] = ()
-    """Frame -> the text from there on."""
+    changes: tuple[tuple[Any, Any], ...] = ()
+    """Frame -> the text from there on; as a caller gives them, checked here."""
 
     def __post_init__(self) -> None:
         before = 0

@@ -331,7 +331,7 @@ class LumosPipeline(PipelineWords):
         self,
         index: int,
         script: Script,
-        image: ImageInput | ClipInput | None,
+        image: FirstInput | None,
         negative: str | None,
         *,
         seed: int,
