@@ -216,7 +216,7 @@ class SamplerConfig:
     history_frames: Annotated[int, COUNT] | Literal["all"] | None = None
     """Latent frames that a clip longer than the model's own goes on from, again and again: a window as long as those
     clips moves over it (README 10.8). None or `all`: every frame looks back at all before it, as released."""
-    history_positions: Literal["window", "clip"] = "window"
+    history_positions: str = "window"
     """Where positions count from in a window: its own beginning, or that of the clip, as released."""
 
     def steps_of(self, *, first: bool) -> int:

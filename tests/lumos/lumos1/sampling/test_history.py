@@ -69,7 +69,7 @@ def test_positions_count_from_the_window_or_from_the_clip(
         tiny_model.model, "rotation_of", lambda positions: rotated.append(positions) or rotation_of(positions)
     )
     for where in ("window", "clip"):
-        sampler = replace(WINDOWED, history_positions=where, guidance_scale=1)
+        sampler = replace(WINDOWED, history_positions=where, guidance_scale=1.0)
         codes_of(tiny_model, asked(PROMPTS[:1], num_latent_frames=4, sampler=sampler, window_frames=2))
     times = [positions[0, 0, 3].item() for positions in rotated if positions.shape[-1] == rotated[-1].shape[-1]]
     first, step = times[0], 4
