@@ -228,6 +228,7 @@ class SamplerConfig:
     def __post_init__(self) -> None:
         check_numbers(self)
         _require_one_of("confidence_temperature", self.confidence_temperature, CONFIDENCE_TEMPERATURES)
+        _require_one_of("history_positions", self.history_positions, ("window", "clip"))
 
 
 @dataclass(frozen=True, kw_only=True)
