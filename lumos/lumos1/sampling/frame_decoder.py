@@ -16,7 +16,8 @@ from lumos.lumos1.model.graphs import captured
 from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.model.rope import Rotation
 from lumos.lumos1.model.transformer import columns
-from lumos.lumos1.sequence import blocks_of, content_positions, frame_content, frame_ids, positions_of
+from lumos.lumos1.sampling.frame_tokens import FrameTokens
+from lumos.lumos1.sequence import blocks_of, positions_of
 from lumos.tokenizer.vocab import Vocab
 
 _TEXT_COLUMNS = 256
@@ -50,19 +51,15 @@ class FrameDecoder:
         self.num_positions = grid[0] * grid[1]
         """N, codes of a frame."""
         self._model = model
-        self._code_columns = frame_content(*grid).to(device)
-        self._content_columns = content_positions(*grid).to(device)
-        masked = frame_ids(torch.full((num_latent_frames, *grid), vocab.mask), vocab)
-        self._frame_length = masked.shape[-1]
-        self._masked_frame = masked[0].to(device)
-        # The last one is the token of code -1, which is masked.
-        tokens = [vocab.code_ids(torch.arange(vocab.num_codes)), torch.tensor([vocab.mask])]
-        self._token_of_code = torch.cat(tokens).to(device)
+        self._tokens = FrameTokens(vocab, grid, device=device)
+        self._frame_length = len(self._tokens.masked)
         self._texts = [text for texts in branches for text in texts]
         self._sequences = list(range(len(self._texts)))
-        check_length(self._texts, masked.numel(), limit=model.config.max_position_embeddings)
+        num_tokens = num_latent_frames * self._frame_length
+        check_length(self._texts, num_tokens, limit=model.config.max_position_embeddings)
         padded = _padded(self._texts, vocab)
-        whole = torch.cat([padded, masked.flatten().expand(len(padded), -1)], dim=1)
+        frames = self._tokens.masked.cpu().repeat(num_latent_frames)
+        whole = torch.cat([padded, frames.expand(len(padded), -1)], dim=1)
         self._text_length, self._positions = padded.shape[1], positions_of(whole, vocab).to(device)
         in_sight = num_latent_frames if window_frames is None else window_frames
         text_columns = -(-self._text_length // _TEXT_COLUMNS) * _TEXT_COLUMNS
@@ -114,8 +111,9 @@ class FrameDecoder:
         assert set(sequences) <= set(running)
         self._num_passes[sequences] += 1
         clips = [sequence % self.num_clips for sequence in running]
-        wanted = self._code_columns.expand(len(codes), -1) if positions is None else self._code_columns[positions]
-        hidden = self._states(_of_clips(self._ids(codes), clips), only=_of_clips(wanted, clips))
+        code_columns = self._tokens.code_columns
+        wanted = code_columns.expand(len(codes), -1) if positions is None else code_columns[positions]
+        hidden = self._states(_of_clips(self._tokens.ids(codes), clips), only=_of_clips(wanted, clips))
         if len(running) == len(sequences):
             return hidden
         kept = set(sequences)
@@ -124,8 +122,7 @@ class FrameDecoder:
 
     def keep_frame(self, codes: Int[Tensor, "B N"], *, masked_content: Int[Tensor, "B n"]) -> None:
         """Write the next frame into the cache, as history of those after it, masked at content positions (0..P-1)."""
-        ids = self._ids(codes)
-        ids.scatter_(1, self._content_columns[masked_content], self._model.vocab.mask)
+        ids = self._tokens.history_ids(codes, masked_content)
         nothing = torch.empty(len(self._texts), 0, dtype=torch.long, device=ids.device)
         self._run(ids.repeat(len(self._texts) // self.num_clips, 1), only=nothing)
         self._cache.advance(self._frame_length)
@@ -170,10 +167,6 @@ class FrameDecoder:
         if spare < 0:
             return columns(self._run(ids), only)
         return self._run(ids, only=F.pad(only, (0, spare)))[:, : only.shape[1]]
-
-    def _ids(self, codes: Tensor) -> Tensor:
-        frames = self._masked_frame.repeat(len(codes), 1)
-        return frames.index_copy_(1, self._code_columns, self._token_of_code[codes])
 
     def _run(self, ids: Tensor, *, only: Tensor | None = None) -> Tensor:
         num_rows = len(ids)

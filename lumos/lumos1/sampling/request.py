@@ -10,7 +10,7 @@ from torch import Tensor
 from lumos.lumos1.config import SamplerConfig
 from lumos.lumos1.sampling.noise import NoiseSource
 from lumos.lumos1.sampling.schedule import Step
-from lumos.lumos1.sampling.sight import Window
+from lumos.lumos1.sampling.sight import Window, window_of
 from xllmx.settings.number_range import COUNT, Range, check_numbers
 from xllmx.settings.setting import SettingError
 
@@ -70,10 +70,7 @@ class ClipRequest:
     @property
     def window(self) -> Window | None:
         """The window that moves over the clip; None: every frame sees all before it."""
-        history = self.sampler.history_frames
-        if self.window_frames is None or not isinstance(history, int):
-            return None
-        return Window(num_frames=self.window_frames, num_kept=history)
+        return window_of(self.window_frames, history_frames=self.sampler.history_frames)
 
     @property
     def num_in_sight(self) -> int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Annotated, Any, get_type_hints
 
 from lumos.lumos1.config import MOST_STEPS, SamplerConfig
-from lumos.lumos1.sampling.sight import Window
+from lumos.lumos1.sampling.sight import Window, window_of
 from lumos.lumos1.sequence import GRID_PX, TEMPORAL_FACTOR, grid_of, num_frames_of, num_latent_frames
 from lumos.media.clip_pixels import ClipInput
 from lumos.media.crop import crop_sizes, nearest_size
@@ -103,10 +103,7 @@ class Settings:
     @property
     def window(self) -> Window | None:
         """The window that moves over the clip; None: every frame sees all before it."""
-        history = self.sampler.history_frames
-        if self.window_frames is None or not isinstance(history, int):
-            return None
-        return Window(num_frames=self.window_frames, num_kept=history)
+        return window_of(self.window_frames, history_frames=self.sampler.history_frames)
 
     @property
     def num_in_sight(self) -> int:

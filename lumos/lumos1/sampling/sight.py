@@ -41,6 +41,13 @@ class Window:
         return step * ((frame - self.num_frames) // step + 1)
 
 
+def window_of(num_frames: int | None, *, history_frames: int | str | None) -> Window | None:
+    """Return the window of so many latent frames that keeps `history_frames`; None: every frame sees all before it."""
+    if num_frames is None or not isinstance(history_frames, int):
+        return None
+    return Window(num_frames=num_frames, num_kept=history_frames)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Sight:
     """What one frame sees."""
