@@ -17,8 +17,8 @@ from typing import Any
 from lumos.cli.exit_status import status_of
 from lumos.cli.option import OptionParser
 from pre_tokenize.ledger import MANIFEST, Ledger, rank_folder
+from pre_tokenize.lists.table import part_of
 from pre_tokenize.outstanding import outstanding
-from pre_tokenize.table import part_of
 from xllmx.ranks.slurm import as_array
 from xllmx.settings.number_range import COUNT, check_number
 

@@ -23,8 +23,8 @@ with loading("pre_tokenize"):
     from pre_tokenize.encode import Limits
     from pre_tokenize.job import DTYPES, TF32, Job, job_of
     from pre_tokenize.ledger import FORMS, MANIFEST, REPORT, likely_cause
+    from pre_tokenize.lists.table import Table, modality_of, read_table
     from pre_tokenize.share import complete_share, own_gpu
-    from pre_tokenize.table import Table, modality_of, read_table
     from pre_tokenize.work import PACE, Place, work
     from xllmx.disk.place import check_file, check_folder, inputs_of
     from xllmx.settings.number_range import Range, check_number

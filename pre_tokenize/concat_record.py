@@ -30,8 +30,8 @@ from pre_tokenize.ledger import (
     summary,
     write_json,
 )
+from pre_tokenize.lists.table import part_of
 from pre_tokenize.released_record import MERGED, left_by_release, merge_left, write_record
-from pre_tokenize.table import part_of
 from xllmx.disk.place import check_file
 from xllmx.store.address import Location, location_of
 

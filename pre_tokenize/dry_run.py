@@ -17,8 +17,8 @@ from lumos.look.sheet import Card, Strip, strip_of, write_sheet
 from lumos.look.words import columns, line, plural, printable, spread, tail
 from pre_tokenize.encode import Reader, read_items
 from pre_tokenize.ledger import Skip
+from pre_tokenize.lists.table import Item, Table
 from pre_tokenize.pixels import Pixels
-from pre_tokenize.table import Item, Table
 
 _EXAMPLES = 3
 """Rows that are named of each reason, where many were skipped."""

@@ -25,9 +25,9 @@ from lumos.media.frames import MediaError
 from lumos.media.reading import media_errors
 from pre_tokenize.decoded_again import DecodedAgain
 from pre_tokenize.ledger import Ledger, Skip, WriteShard
+from pre_tokenize.lists.table import Item, Table
 from pre_tokenize.pace import Pace
 from pre_tokenize.pixels import Decode, Pixels
-from pre_tokenize.table import Item, Table
 from xllmx.settings.number_range import COUNT, Range, check_numbers
 from xllmx.store.access import without_keys
 

@@ -25,8 +25,8 @@ from lumos.media.reading import read_image
 from pre_tokenize.decoded_again import MOST_LATENT_FRAMES
 from pre_tokenize.encode import Made, on_device
 from pre_tokenize.ledger import Skip
+from pre_tokenize.lists.table import Item
 from pre_tokenize.pixels import Pixels
-from pre_tokenize.table import Item
 from xllmx.settings.number_range import Range, check_number
 
 NOT_FINITE = "latents that are not finite"

@@ -37,10 +37,10 @@ with loading("pre_tokenize.motion"):
     from lumos.media.parquet_rows import ParquetRows, RowForm, write_rows
     from pre_tokenize.encode import Limits, Made
     from pre_tokenize.ledger import Ledger
+    from pre_tokenize.lists.table import MOTION_COLUMN, Item
     from pre_tokenize.pixels import Pixels
     from pre_tokenize.records import Record, read_record, with_fields, write_rows_as
     from pre_tokenize.share import complete_share, own_gpu
-    from pre_tokenize.table import MOTION_COLUMN, Item
     from pre_tokenize.work import Place, work
     from xllmx.disk.place import check_file, inputs_of
 

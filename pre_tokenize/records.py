@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pre_tokenize.table import Item, Table, read_table
+from pre_tokenize.lists.table import Item, Table, read_table
 from xllmx.disk.files import write_text
 from xllmx.safe.json_text import json_lines, parse_json, read_text
 

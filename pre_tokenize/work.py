@@ -10,7 +10,7 @@ from tqdm import tqdm
 from lumos.media.parquet_rows import RowForm
 from pre_tokenize.encode import Encoder, Limits, Product
 from pre_tokenize.ledger import REPORT, Ledger, claimed, rank_folder, summary, write_json
-from pre_tokenize.table import Table, part_of
+from pre_tokenize.lists.table import Table, part_of
 from xllmx.store.address import Location
 
 PACE = "pace.json"

@@ -113,8 +113,9 @@ MADE_BY_US = {
     "lumos.shapes.caption.ObjectClaim", "lumos.shapes.describe.ObjectReading", "lumos.shapes.segment.Blob",
     "eval.shapes.look.Look", "lumos.look.code_clips._Seen", "lumos.look.latent_clips._Seen",
     "lumos.look.provenance.Provenance", "pre_tokenize.dry_run.DryRun", "pre_tokenize.dry_run.Kept",
-    "pre_tokenize.ledger.Skip", "pre_tokenize.pace.Pace", "pre_tokenize.item.Item", "xllmx.kernels.attention.Spans",
-    "pre_tokenize.item.Stretch", "xllmx.store.local_copy.LocalCopies",
+    "pre_tokenize.ledger.Skip", "pre_tokenize.pace.Pace", "pre_tokenize.lists.item.Item",
+    "xllmx.kernels.attention.Spans",
+    "pre_tokenize.lists.item.Stretch", "xllmx.store.local_copy.LocalCopies",
     "xllmx.data.broken.Drawn", "xllmx.data.broken.Fault",
     "xllmx.data.order.BatchOrder", "xllmx.loss.LossOutput", "xllmx.loss._Options", "xllmx.settings.number_range.Range",
     "lumos.media.data_yaml.Entry", "xllmx.subset.Subset",
@@ -125,7 +126,7 @@ MADE_BY_US = {
 """Classes with numbers that nobody sets: results, and what is made of settings that were checked."""
 
 OWN_TEST = {
-    "lumos.conventions.script.Script", "lumos.lumina_video.preset.FlowPreset", "pre_tokenize.work.Place",
+    "lumos.lumina_video.preset.FlowPreset", "pre_tokenize.work.Place",
     "xllmx.lora.AdapterConfig",
 }  # fmt: skip
 

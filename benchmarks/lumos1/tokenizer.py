@@ -32,8 +32,8 @@ from lumos.tokenizer.visual import VisualTokenizer
 from pre_tokenize.codes import Codes, Target
 from pre_tokenize.encode import Encoder, Limits, on_device
 from pre_tokenize.ledger import Ledger
+from pre_tokenize.lists.table import Table, read_table
 from pre_tokenize.pace import Pace
-from pre_tokenize.table import Table, read_table
 
 
 class Work:

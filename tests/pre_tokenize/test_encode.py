@@ -14,8 +14,8 @@ from pre_tokenize import encode
 from pre_tokenize.codes import ClipFrames, Target
 from pre_tokenize.encode import on_device
 from pre_tokenize.ledger import Ledger, Skip
+from pre_tokenize.lists.table import NOT_ALLOWED, read_table
 from pre_tokenize.pace import Pace
-from pre_tokenize.table import NOT_ALLOWED, read_table
 
 
 def test_pixels_are_those_of_each_clip_alone() -> None:

@@ -167,7 +167,7 @@ def test_latents_that_are_not_finite_skip_their_row_alone() -> None:
                 raise NotFiniteError("latents of the encoder are not finite")
             return super().encode(pixels)
 
-    from pre_tokenize.table import Item
+    from pre_tokenize.lists.table import Item
 
     product = Latents(TARGET, vae=Overflowing(), identity=VAEIdentity.of(MeanVAE()), device="cpu")
     batch = [

@@ -6,8 +6,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pre_tokenize.item import BLOCK
-from pre_tokenize.table import read_table
+from pre_tokenize.lists.item import BLOCK
+from pre_tokenize.lists.table import read_table
 
 
 def test_rows_are_those_of_the_same_csv_whatever_the_row_groups(tmp_path: Path) -> None:

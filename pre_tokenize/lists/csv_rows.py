@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-from pre_tokenize.item import BLOCK, MOTION_COLUMN, BlockRows, Item, motion_of
+from pre_tokenize.lists.item import BLOCK, MOTION_COLUMN, BlockRows, Item, motion_of
 
 COLUMNS = ("path", "text")
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pre_tokenize.csv_rows import CsvRows
-from pre_tokenize.item import BLOCK
+from pre_tokenize.lists.csv_rows import CsvRows
+from pre_tokenize.lists.item import BLOCK
 
 
 def write(file: Path, num: int, *, newline: str = "\n") -> list[tuple[str, str]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lumos.media.frames import MISSING, MediaError
-from pre_tokenize.table import modality_of, read_table
+from pre_tokenize.lists.table import modality_of, read_table
 
 
 def write_tar(file: Path, members: Mapping[str, bytes]) -> Path:

@@ -10,8 +10,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pre_tokenize.csv_rows import COLUMNS, listed
-from pre_tokenize.item import BLOCK, MOTION_COLUMN, BlockRows, Item, motion_of
+from pre_tokenize.lists.csv_rows import COLUMNS, listed
+from pre_tokenize.lists.item import BLOCK, MOTION_COLUMN, BlockRows, Item, motion_of
 
 
 class ParquetList(BlockRows):

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from lumos.lumina_video.data.latents import UNKNOWN_MOTION
-from pre_tokenize.item import MOTION_COLUMN, BlockRows, Item, Stretch, motion_of
+from pre_tokenize.lists.item import MOTION_COLUMN, BlockRows, Item, Stretch, motion_of
 from xllmx.safe.json_text import parse_json
 
 VIDEOS = ("mp4", "m4v", "mov", "mkv", "webm", "avi")

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Literal
 
 from lumos.media.frames import MISSING, UNREADABLE, MediaError
-from pre_tokenize.csv_rows import COLUMNS, CsvRows
-from pre_tokenize.item import MOTION_COLUMN, Item, Stretch, motion_of
-from pre_tokenize.parquet_list import ParquetList
-from pre_tokenize.tar_samples import TarSamples, tars_of
+from pre_tokenize.lists.csv_rows import COLUMNS, CsvRows
+from pre_tokenize.lists.item import MOTION_COLUMN, Item, Stretch, motion_of
+from pre_tokenize.lists.parquet_list import ParquetList
+from pre_tokenize.lists.tar_samples import TarSamples, tars_of
 from xllmx.disk.files import writing
 from xllmx.safe.inside import inside
 from xllmx.store.access import DeniedError
