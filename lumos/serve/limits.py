@@ -47,7 +47,7 @@ class Limits:
         return self.most_upload_mib * _MIB
 
     def check_clip(self, settings: Any, *, num_steps: int) -> None:
-        """Check the settings of a clip (`lumos.serve.models.ClipSettings`).
+        """Check the settings of a clip (`lumos.media.clip_settings.ClipSettings`).
 
         Raises:
             RequestError: it is larger, longer or takes more steps than this server makes.

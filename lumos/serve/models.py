@@ -5,35 +5,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from lumos.conventions.job import Job
+from lumos.media.clip_settings import ClipSettings
 from lumos.media.first_frames import FirstInput
 from lumos.serve.engine import Work
 from lumos.serve.faults import RequestError
 from xllmx.settings.setting import suggestion
-
-
-@runtime_checkable
-class ClipSettings(Protocol):
-    """The settings of a clip, with nothing left open, of either model."""
-
-    @property
-    def width(self) -> int:
-        """Pixels."""
-        ...
-
-    @property
-    def height(self) -> int:
-        """Pixels."""
-        ...
-
-    @property
-    def fps(self) -> int:
-        """Frames per second."""
-        ...
-
-    @property
-    def num_output_frames(self) -> int:
-        """Frames of the finished clip."""
-        ...
 
 
 @runtime_checkable

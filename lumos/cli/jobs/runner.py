@@ -31,6 +31,7 @@ from lumos.cli.jobs.record import code_version, record_path, write_record
 from lumos.cli.jobs.scale import check_scale, enlarged
 from lumos.cli.jobs.workers import ALONE, Worker, batches_of, share_of
 from lumos.hub.hashes import sha256_of
+from lumos.media.clip_settings import ClipSettings
 from lumos.media.inputs import choose_seeds
 from lumos.media.writing import write_image, write_video
 from xllmx.disk.files import writing
@@ -41,28 +42,8 @@ _SHOWN_FAULTS = 3
 
 
 @runtime_checkable
-class Settings(Protocol):
-    """The settings of one output, with nothing left open."""
-
-    @property
-    def width(self) -> int:
-        """Pixels."""
-        ...
-
-    @property
-    def height(self) -> int:
-        """Pixels."""
-        ...
-
-    @property
-    def fps(self) -> int:
-        """Frames per second."""
-        ...
-
-    @property
-    def num_output_frames(self) -> int:
-        """Frames of the finished clip; 1 is an image."""
-        ...
+class Settings(ClipSettings, Protocol):
+    """The settings of one output, with nothing left open, and as they are written down."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as they stand in a record; a call with them makes the same again."""
