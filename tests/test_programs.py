@@ -33,7 +33,7 @@ def parser_of(program: str, monkeypatch: pytest.MonkeyPatch) -> argparse.Argumen
         raise Found(self)
 
     for name in ("parse_args", "parse_intermixed_args"):
-        monkeypatch.setattr(argparse.ArgumentParser, name, found)
+        monkeypatch.setattr(OptionParser, name, found)
     with pytest.raises(Found) as raised:
         importlib.import_module(program).main([])
     return raised.value.parser
@@ -87,7 +87,7 @@ def test_what_is_unforeseen_anywhere_is_status_70(
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     for name in ("parse_args", "parse_intermixed_args"):
-        monkeypatch.setattr(argparse.ArgumentParser, name, broken)
+        monkeypatch.setattr(OptionParser, name, broken)
     assert importlib.import_module(program).main(["a"]) == 70
     (line,) = capsys.readouterr().err.splitlines()
     assert "this was not foreseen: ZeroDivisionError: odd; report in " in line

@@ -12,15 +12,19 @@ const field = (id) => document.getElementById(id);
 let picture = null; // {name, address}: a data: address
 let models = [];
 let examples = {};
+let wantedModel = ""; // of the draft, until the models are known
+let ready = null; // a promise: the models are shown
 let attempt = { text: "", key: "" };
 
-/** Begin: models and examples are shown, a draft is taken up again; `made` is told of each new video. */
-export function beginForm(found, shownExamples, made) {
-  models = found;
-  examples = shownExamples;
-  field("model").replaceChildren(...models.map((one) => new Option(one.id, one.id)));
+/** Begin: a draft is taken up again, `known` promises models and examples, `made` is told of each new video. */
+export function beginForm(known, made) {
   takeUpDraft();
-  modelChanged();
+  ready = known.then((found) => {
+    ({ models, examples } = found);
+    field("model").replaceChildren(...models.map((one) => new Option(one.id, one.id)));
+    if (models.some((one) => one.id === wantedModel)) field("model").value = wantedModel;
+    modelChanged();
+  });
   field("model").addEventListener("change", modelChanged);
   field("form").addEventListener("input", (event) => {
     event.target.removeAttribute("aria-invalid");
@@ -93,10 +97,11 @@ function fill(record) {
 async function submit(made) {
   const button = field("submit");
   if (button.disabled) return;
+  button.disabled = true;
   try {
+    await ready; // whoever types faster than the server answers waits for it
     const text = JSON.stringify(read());
     if (text !== attempt.text) attempt = { text, key: randomKey() }; // the same again after no answer is one job
-    button.disabled = true;
     say("");
     const headers = { "Idempotency-Key": attempt.key };
     const video = await (await call("v1/videos", { method: "POST", json: text, headers })).json();
@@ -208,6 +213,7 @@ function showPicture(chosen) {
 
 function keepDraft() {
   const values = Object.fromEntries(FIELDS.map((name) => [name, field(name).value]));
+  values.model ||= wantedModel;
   const kept = picture !== null && picture.address.length <= LARGEST_DRAFT ? picture : null;
   const draft = { values, fast: field("fast").checked, picture: kept, open: field("options").open };
   try {
@@ -222,7 +228,7 @@ function takeUpDraft() {
   if (text === null) return;
   const draft = JSON.parse(text);
   for (const name of FIELDS.filter((one) => one !== "model" && one !== "preset")) field(name).value = draft.values[name] ?? "";
-  if (models.some((one) => one.id === draft.values.model)) field("model").value = draft.values.model;
+  wantedModel = draft.values.model;
   field("preset").replaceChildren(new Option(draft.values.preset, draft.values.preset));
   field("fast").checked = draft.fast;
   field("options").open = draft.open;

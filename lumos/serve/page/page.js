@@ -70,8 +70,9 @@ async function known() {
 }
 
 async function begin() {
-  const { models, examples } = await known();
-  beginForm(models, examples, begun);
+  const found = known();
+  beginForm(found, begun); // before the server answers: nothing that is typed meanwhile is lost
+  await found;
   part("stage-again").addEventListener("click", () => again(shown()));
   part("stage-cancel").addEventListener("click", cancel);
   const removed = (video) => shown()?.id === video.id && clear();
