@@ -24,6 +24,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from lumos.lumina_video.checkpoint.tensor_files import check_shapes
+from lumos.lumina_video.training.balance import balance_channels
 from lumos.lumina_video.vae import GROUP_KEY
 from lumos.shapes import render, sample_spec
 from xllmx.finite import check_weights
@@ -74,6 +75,10 @@ class VAETaskConfig:
     """Sizes of the network."""
     init_from: Path | None = None
     """Weights to start from: the `network.safetensors` of an earlier run's folder; None starts afresh."""
+    balance: Annotated[float, SHARE] = 0.0
+    """How far the channels of the latents of `init_from` are made alike before the training (`balance_channels`)."""
+    freeze_encoder: bool = False
+    """Train the decoder only: latents made before stay right."""
     num_clips: Annotated[int, Range(1, 10**7)] = 20000
     """Clips of the bundled world, rendered on the fly from their number."""
     num_eval_clips: Annotated[int, Range(1, 10**7)] = 256
@@ -87,12 +92,15 @@ class VAETaskConfig:
     extras: Annotated[float, SHARE] = 0.2
     """Chance of a shape and of a colour that only training shows."""
     noise: Annotated[float, Range(0, 1000)] = 0.1
-    """Deviation of the noise that is added to the latents before they are decoded."""
+    """Deviation of the noise that is added to the unscaled latents before they are decoded; the more, the more of a
+    sampler's error the decoder forgives."""
     l1_weight: Annotated[float, Range(0, 10**6)] = 1.0
     """Weight of the mean absolute error beside the mean squared one."""
 
     def __post_init__(self) -> None:
         check_numbers(self, "task.")
+        if self.balance and self.init_from is None:
+            raise ValueError("task.balance is of latents that mean something; give task.init_from, or balance=0")
         for name in ("size_px", "crop_px"):
             if getattr(self, name) % self.pixels_per_latent:
                 step = self.pixels_per_latent
@@ -151,6 +159,10 @@ class VAETask:
             check_shapes(model, {name: tuple(t.shape) for name, t in weights.items()}, source=self.config.init_from)
         model.load_state_dict(weights, assign=True)
         model.to(device)
+        assert isinstance(model, AutoencoderKLCogVideoX)
+        if self.config.balance:
+            balance_channels(model, self._some_latents(model), share=self.config.balance)
+        model.encoder.requires_grad_(not self.config.freeze_encoder)
 
     def shard_units(self, model: nn.Module) -> Sequence[nn.Module]:
         """Return the blocks of encoder and decoder, without the first and last convolution of each."""
@@ -203,7 +215,7 @@ class VAETask:
     def export(self, model: nn.Module, folder: Path) -> None:
         """Write a folder of diffusers whose scale makes the latents of training clips deviate by 1."""
         assert isinstance(model, AutoencoderKLCogVideoX)
-        deviation = self._deviation(model)
+        deviation = float(self._some_latents(model).std())
         if not 1e-6 < deviation < 1e6:  # nor NaN
             raise ValueError(f"the latents deviate by {deviation:g}, from which no scale follows; train on, or anew")
         fresh = self._network(scaling_factor=round(1 / deviation, 6), **{GROUP_KEY: FRAMES_PER_GROUP})
@@ -215,11 +227,11 @@ class VAETask:
         fresh.save_pretrained(folder)
 
     @torch.no_grad()
-    def _deviation(self, model: AutoencoderKLCogVideoX) -> float:
-        """Return the standard deviation of the latents of some clips, all channels together."""
+    def _some_latents(self, model: AutoencoderKLCogVideoX) -> Tensor:
+        """Return the unscaled latents of some training clips."""
         clips = self._clips("chained", "train", num=_SCALED_ON, extras=0.0)
         pixels = [clips[index][None].float() / 127.5 - 1 for index in range(_SCALED_ON)]
-        return float(torch.cat([model.encode(p.to(model.device)).latent_dist.mode() for p in pixels]).float().std())
+        return torch.cat([model.encode(p.to(model.device)).latent_dist.mode() for p in pixels]).float()
 
     def _clips(self, stream: str, split: str, *, num: int, extras: float) -> RenderedClips:
         seed = seed_for(0, stream=f"{split}/{stream}")

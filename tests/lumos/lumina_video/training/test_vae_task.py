@@ -131,6 +131,16 @@ def test_the_exported_folder_is_the_network_in_its_groups_with_latents_of_unit_d
     assert latents.std().item() == pytest.approx(1, abs=0.15)
 
 
+def test_a_frozen_encoder_gets_no_gradient_and_the_decoder_does(task: VAETask) -> None:
+    frozen = VAETask(replace(TINY, freeze_encoder=True))
+    model = fresh(frozen)
+    prepared = frozen.prepare(frozen.build_dataset("train")["clips"][3][None], generator_for(0))
+    frozen.loss(model.train(), prepared).sum.backward()
+    assert {weight.grad for weight in model.encoder.parameters()} == {None}
+    assert model.decoder.conv_in.conv.weight.grad.abs().sum() > 0
+    assert fresh(task).encoder.conv_in.conv.weight.requires_grad
+
+
 def test_the_exported_folder_is_diffusers_own(task: VAETask, tmp_path: Path) -> None:
     model = fresh(task)
     VAETask(TINY, export_dtype=torch.bfloat16).export(model, tmp_path)
