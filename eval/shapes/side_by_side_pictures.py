@@ -36,9 +36,8 @@ def draw_cost(evaluations: Mapping[str, Evaluation], path: Path) -> None:
             axes.plot([x for _, x, _ in points], [y for _, _, y in points], "o-", label=name)
             for point, x, y in points:
                 axes.annotate(point, (x, y), textcoords="offset points", xytext=(5, 5), fontsize=8)
-        axes.set(xlabel=label, xscale="log", ylim=(0, 1.02))
-        axes.margins(x=0.25)
-        axes.grid(alpha=0.3, which="both")
+        axes.set(xlabel=label, xlim=(0, 1.2 * axes.dataLim.xmax), ylim=(0, 1.02))
+        axes.grid(alpha=0.3)
     panels[0].set_ylabel("videos from text as asked (mean of tags)")
     panels[0].legend(loc="lower right")
     with atomic_path(path) as temporary:

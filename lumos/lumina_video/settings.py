@@ -133,9 +133,8 @@ def resolve_settings(
 
     Size, length and fps that neither says are those the preset was made for. A preset that is given is taken whole:
     steps, guidance and motion of the model's defaults belong to the model's own preset. One that is not given has, for
-    a picture, the motion scores that pictures are trained with: 0, and of the negative branch none. So has the preset of
-    the model's own `fast`, in place of which a picture has the model's first: it is one latent frame, of which patches of
-    two save nothing.
+    a picture, the motion scores that pictures are trained with: 0, and of the negative branch none. In place of the
+    preset of the model's own `fast` a picture has that of the model: of one latent frame patches of two save nothing.
 
     Raises:
         SettingError: a value outside its rule, with what to write instead.
