@@ -12,6 +12,7 @@ from lumos.hub import models as hub
 
 if TYPE_CHECKING:
     import torch
+    from tokenizers import Tokenizer
 
     from lumos.cli.jobs.runner import Pipeline, Planned, SettingsFor
 
@@ -106,7 +107,8 @@ class _Costs:
 
         files, tiled = model.files, bool(model.how.get("tiled"))
         if isinstance(files, AbsentFiles):
-            self._config, self._tokenizer = LuminaVideoConfig.named(RELEASED_ARCHITECTURE), None
+            self._config = LuminaVideoConfig.named(RELEASED_ARCHITECTURE)
+            self._tokenizer: Tokenizer | None = None
             self._vae = CogVideoXVAE.published(tiled=tiled)
             numbers = {"text encoder": _ASSUMED_TEXT_PARAMETERS, "VAE": self._vae.num_parameters}
             self.assumed = f"the published shape {RELEASED_ARCHITECTURE}, its VAE's, and Gemma-2 2B"
