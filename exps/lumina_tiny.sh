@@ -27,12 +27,11 @@ bash exps/launch.sh configs/train/lumina_tiny_images.yaml trainer.run_dir="$work
 [ -d "$work/images_model" ] || "$python" -m lumos.cli export "$work/images" "$work/images_model" --tokenizers "$out"
 bash exps/launch.sh configs/train/lumina_tiny.yaml trainer.run_dir="$work/dit" \
     task.init_from="$work/images_model" "${with[@]}"
-[ -f "$out/generation_config.json" ] || printf '%s\n' '{"width": 64, "height": 64, "num_frames": 16, "fps": 8,
- "system_prompt": "", "preset": {"P": "1x2", "step": 31, "ts": 1.0, "renorm": -1, "cfg": [2.0, [0.5, 0]],
- "motion": 4.0, "negMotion": -1}, "world": {"about": "one or two coloured shapes on a plain ground, at 64x64",
- "words": ["circle", "square", "triangle", "star", "ring", "disc", "disk", "dot", "box", "hoop"]}}' > "$out/generation_config.json"
+[ -f "$out/generation_config.json" ] || cp ckpts/lumina-tiny/generation_config.json "$out/"
 "$python" -m lumos.cli export "$work/dit" "$work/export" --tokenizers "$out" --dtype bfloat16 --overwrite
 cp "$work/export/config.json" "$work/export/model.safetensors" "$out/"
 step "5/5 evaluation, and the curves of training"
 "$python" -m eval.shapes run --model "$out" --num 280 --out "$work/eval"
+"$python" -m eval.shapes scales --model "$out" --out "$work/scales"
+"$python" -m eval.shapes motion --model "$out" --out "$work/motion"
 "$python" -m xllmx.plot "$work/dit" --out "$work/curves.png"

@@ -91,6 +91,7 @@ MADE_BY_US = {
     "eval.report.sheets.Picture", "eval.report.table.Table", "eval.shapes.codec.Codec", "eval.shapes.cost.Cost",
     "eval.shapes.motion.MotionPoint", "eval.shapes.long.LongClips", "eval.shapes.change.ChangedClips",
     "lumos.lumos1.sampling.sight.Sight", "lumos.media.first_frames.FirstFrames",
+    "eval.shapes.scales.ScalesRow", "eval.shapes.side_by_side.Way",
     "eval.shapes.beside.Seen", "xllmx.run.whole_training.Part",
     "eval.shapes.prompts.Record",
     "lumos.conventions.call.CallWords", "lumos.conventions.job.Ticket", "lumos.conventions.output.PipelineOutput",

@@ -1,6 +1,6 @@
-"""What is shown of the bundled model is true: every prompt, with its seed, is as asked by the project's own judge.
+"""What is shown of the bundled models is true: every prompt, with its seed, is as asked by the project's own judge.
 
-After a new model, `python -m tests.shown_prompts` says how many seeds each is right with, and which.
+After a new model, `python -m tests.shown_prompts --model NAME` says how many seeds each is right with, and which.
 """
 
 from collections import Counter
@@ -9,10 +9,13 @@ import pytest
 
 from eval.shapes.parse import claims_of
 from lumos.cli.generation.world import world_of
-from lumos.hub.models import resolve
+from lumos.hub.bundled import bundled_model
+from lumos.hub.models import DEFAULT_MODEL, read_json, resolve
 from tests.shown_prompts import Shown, make, shown_prompts, with_seeds
 
-SHOWN = shown_prompts()
+ALL = shown_prompts()
+SHOWN = [one for one in ALL if one.model == DEFAULT_MODEL]
+OF_LUMINA = [one for one in ALL if one.model == "lumina-tiny"]
 SEEDED = [one for one in SHOWN if one.seed is not None and "prompts/" not in one.place]
 LISTED = [one for one in SHOWN if "prompts/" in one.place]
 ANY_SEED = [one for one in SHOWN if one.seed is None]
@@ -24,6 +27,7 @@ def test_prompts_are_found_where_they_are_shown() -> None:
     places = Counter(one.place for one in SHOWN)
     assert places["README.md"] >= 5
     assert places["exps/quickstart.sh"] == 2
+    assert {one.place for one in ALL if one not in SHOWN + OF_LUMINA} == set()
     assert places["lumos/serve/page/examples.json"] >= 3  # one of them, with its seed, is the README's
     assert "a red circle moves to the right" in {one.prompt for one in ANY_SEED}  # of several pages, listed once
     assert {place for place in places if "prompts/" in place} == {
@@ -38,6 +42,24 @@ def test_every_prompt_is_one_that_the_model_knows_and_the_judge_reads() -> None:
     assert world is not None
     assert [str(one) for one in SHOWN if not world.is_named_in(one.prompt)] == []
     assert [one for one in SHOWN if not claims_of(one.prompt).include] == []
+
+
+def test_prompts_of_the_second_model_have_seeds_and_are_found_where_they_are_shown() -> None:
+    assert {one.place for one in OF_LUMINA} == {"README.md", "lumos/serve/page/examples.json", "exps/quickstart.sh"}
+    assert [str(one) for one in OF_LUMINA if one.seed is None] == []
+    assert [one for one in OF_LUMINA if not claims_of(one.prompt).include] == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_what_is_shown_of_the_second_model_is_as_asked() -> None:
+    folder = bundled_model("lumina-tiny")
+    if folder is None or not (folder / "model.safetensors").is_file():
+        pytest.skip("ckpts/lumina-tiny has no model yet: exps/lumina_tiny.sh makes it")
+    world = world_of(read_json(folder / "generation_config.json"))
+    assert world is not None
+    assert [str(one) for one in OF_LUMINA if not world.is_named_in(one.prompt)] == []
+    assert wrong_of(OF_LUMINA) == []
 
 
 def test_images_and_the_first_video_are_as_asked() -> None:

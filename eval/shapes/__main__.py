@@ -22,12 +22,13 @@ with loading("eval.shapes"):
     from lumos.cli.exit_status import status_of
     from lumos.cli.models.placement_options import add_loading
     from lumos.cli.option import OptionParser, said_as_options
+    from lumos.hub.bundled import BUNDLED_MODELS
     from lumos.hub.models import DEFAULT_MODEL
     from lumos.lumos1.sequence import GRID_PX
     from xllmx.disk.place import check_file, check_folder, inputs_of
     from xllmx.settings.number_range import COUNT, Range, check_number
 
-_COMMANDS = "prompts|score|run|long|change|cost|compare|motion|look|beside|gallery|codec"
+_COMMANDS = "prompts|score|run|long|change|cost|compare|side-by-side|scales|motion|look|beside|gallery|codec"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -76,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--seed", type=int, default=0)
     _add_long(commands)
     _add_measuring(commands)
+    _add_comparing(commands)
     _add_looking(commands)
     return parser
 
@@ -110,12 +112,8 @@ def _add_measuring(commands: Any) -> None:
     cost.add_argument("--out", type=Path, help="the --out of `run`, where cost.json is written")
     cost.set_defaults(command=_cost)
 
-    comparing = commands.add_parser("compare", help="evaluations side by side, as a table")
-    comparing.add_argument("folders", type=Path, nargs="+", metavar="FOLDER", help="the --out of `run`")
-    comparing.set_defaults(command=_compare)
-
     motion = commands.add_parser("motion", help="motion score asked for against motion measured (Lumina-Video)")
-    motion.add_argument("--scores", type=_numbers, default="0,2,4,6,8,10", metavar="A,B,...", help="asked for")
+    motion.add_argument("--scores", type=_numbers, default="0,2,4,8,12", metavar="A,B,...", help="asked for")
     motion.add_argument("--num", type=int, default=32, help="clips of each")
     motion.add_argument("--seed", type=int, default=0)
     motion.add_argument("--out", type=Path, required=True, help="folder for motion.json and motion.png")
@@ -123,6 +121,32 @@ def _add_measuring(commands: Any) -> None:
     for command, model in ((cost, DEFAULT_MODEL), (motion, "lumina-tiny")):
         command.add_argument("--model", default=model, help=f"name, hub id or folder (default: {model})")
         _add_settings(command)
+
+
+def _add_comparing(commands: Any) -> None:
+    """Evaluations, models and presets beside each other."""
+    comparing = commands.add_parser("compare", help="evaluations side by side, as a table")
+    comparing.add_argument("folders", type=Path, nargs="+", metavar="FOLDER", help="the --out of `run`")
+    comparing.set_defaults(command=_compare)
+
+    beside = commands.add_parser("side-by-side", help="models on the same prompts, by themselves and fast; costs too")
+    beside.add_argument("--models", nargs="+", default=list(BUNDLED_MODELS), help="default: the bundled ones")
+    beside.add_argument("--repeats", type=int, default=20, help="clips of each that are timed, in turn")
+    beside.add_argument("--write", type=Path, metavar="FILE", help="Markdown with marks, where the table is put")
+    beside.add_argument("--pictures", type=Path, metavar="FOLDER", help="where pictures are written (default: --out)")
+    beside.set_defaults(command=_side_by_side)
+
+    scales = commands.add_parser("scales", help="the fast preset against its twin of one scale (Lumina-Video)")
+    scales.add_argument("--model", default="lumina-tiny", help="name, hub id or folder (default: lumina-tiny)")
+    scales.add_argument("--kinds", nargs="+", choices=KINDS, default=["t2v"], help="default: t2v")
+    scales.add_argument("--at", type=_numbers, metavar="A,B,...", help="times at which the finest scale begins instead")
+    _add_settings(scales)
+    scales.set_defaults(command=_scales)
+    for command in (beside, scales):
+        command.add_argument("--num", type=int, default=280, help="prompts of each kind")
+        command.add_argument("--seed", type=int, default=0)
+        command.add_argument("--batch-size", type=int, default=32)
+        command.add_argument("--out", type=Path, required=True, help="folder to write; what is there already stays")
 
 
 def _numbers(text: str) -> list[float]:
@@ -225,6 +249,37 @@ def _cost(args: argparse.Namespace) -> None:
 
 def _compare(args: argparse.Namespace) -> None:
     print(compare(args.folders))
+
+
+def _side_by_side(args: argparse.Namespace) -> None:
+    from eval.shapes import side_by_side as both
+    from eval.shapes.side_by_side_pictures import draw_clips, draw_cost
+
+    check_number("repeats", Annotated[int, COUNT], args.repeats)
+    pictures = args.pictures or args.out
+    check_folder(pictures)
+    if args.write is not None:
+        both.around_section(args.write)  # refused before hours of work
+    run_as = RunConfig(model="", out=args.out, num=args.num, batch_size=args.batch_size, seed=args.seed)
+    ways = both.evaluate_ways(args.models, run_as=run_as)
+    both.measure_ways(ways, args.out, repeats=args.repeats)
+    table = both.side_by_side_table(ways, args.out)
+    cost, clips = pictures / "side_by_side.png", pictures / "side_by_side_clips.png"
+    draw_cost(both.evaluations_of(ways, args.out), cost)
+    draw_clips({way.name: args.out / way.folder / "t2v" for way in ways if not way.fast}, clips)
+    print(table)
+    print(f"pictures: {cost}, {clips}")
+    if args.write is not None:
+        both.write_section(args.write, table, [cost, clips])
+
+
+def _scales(args: argparse.Namespace) -> None:
+    from eval.shapes.scales import measure_scales, scales_table
+
+    check_folder(args.out)
+    given = {"num": args.num, "batch_size": args.batch_size, "seed": args.seed, "kinds": tuple(args.kinds)}
+    run_as = RunConfig(model=args.model, out=args.out, **given)
+    print(scales_table(measure_scales(args.model, run_as=run_as, at=args.at, settings=_settings(args))))
 
 
 def _long(args: argparse.Namespace) -> None:

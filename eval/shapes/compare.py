@@ -1,7 +1,7 @@
 """Evaluations of several models side by side: scores on the same prompts, and what a clip costs, as one table."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,18 @@ _KIND_ROWS = {
 }
 
 
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """What a folder of `run` says."""
+
+    run: Mapping[str, Any]
+    """What made it: model, number of prompts, seed."""
+    reports: Mapping[str, Any]
+    """Kind of prompts -> its report, as it was written."""
+    cost: Cost | None
+    """None: nobody measured."""
+
+
 def compare(folders: Sequence[Path]) -> str:
     """A table in Markdown, a column an evaluation; "-" stands where a model was not asked.
 
@@ -27,19 +39,33 @@ def compare(folders: Sequence[Path]) -> str:
     Raises:
         ValueError: a folder that holds no evaluation, or evaluations of different prompts.
     """
-    runs = [_read(folder, "run.json") for folder in folders]
-    reports = [_read(folder, "report.json") for folder in folders]
+    evaluations = [read_evaluation(folder) for folder in folders]
     for name in ("num", "seed"):
-        if len({run.get(name) for run in runs}) > 1:
-            said = ", ".join(f"{folder}: {run.get(name)}" for folder, run in zip(folders, runs, strict=True))
+        if len({one.run.get(name) for one in evaluations}) > 1:
+            said = ", ".join(f"{folder}: {one.run.get(name)}" for folder, one in zip(folders, evaluations, strict=True))
             raise ValueError(
                 f"the evaluations differ in {name} ({said}), so their prompts do; make them with one --{name}"
             )
-    costs = [_cost(folder) for folder in folders]
-    rows = [["", *(f"`{Path(str(run['model'])).name}`" for run in runs)], ["---"] * (len(runs) + 1)]
-    rows += _scores(reports)
+    return _table([f"`{Path(str(one.run['model'])).name}`" for one in evaluations], evaluations, more={})
+
+
+def compare_table(evaluations: Mapping[str, Evaluation], *, more: Mapping[str, Sequence[str]]) -> str:
+    """The same table of evaluations by name, and at its end rows of one's own."""
+    return _table([f"`{name}`" for name in evaluations], list(evaluations.values()), more=more)
+
+
+def read_evaluation(folder: Path) -> Evaluation:
+    """What a folder of `run` says; ValueError for another one."""
+    return Evaluation(run=_read(folder, "run.json"), reports=_read(folder, "report.json"), cost=_cost(folder))
+
+
+def _table(names: Sequence[str], evaluations: Sequence[Evaluation], *, more: Mapping[str, Sequence[str]]) -> str:
+    rows = [["", *names], ["---"] * (len(names) + 1)]
+    rows += _scores([one.reports for one in evaluations])
+    costs = [one.cost for one in evaluations]
     if any(costs):
         rows += _costs(costs)
+    rows += [[name, *values] for name, values in more.items()]
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 

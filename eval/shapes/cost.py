@@ -46,47 +46,67 @@ class Cost:
     dtype: str
 
 
+class MeasuredModel:
+    """A model that is loaded and has made one clip to warm up; makes clips that are timed, one after another.
+
+    Raises:
+        ValueError: settings that the model does not have; a device or dtype that cannot be had.
+    """
+
+    def __init__(
+        self, model: str, *, device: str | None = None, dtype: str | None = None, settings: Mapping[str, Any]
+    ) -> None:
+        found = find_model(model, device=device, dtype=dtype, how={"keep_encoders": True})
+        refuse_settings(found, settings)
+        self._model, self._settings, self._seconds = found, settings, list[float]()
+        self._pipeline: Any = found.load([])
+        self._generate = PipelineGenerator(self._pipeline, settings=settings)
+        self._first = make_prompts("t2v", 1, seed=0)[0]
+        self._num_frames = len(self._generate([self._first])[0])
+
+    def make(self, record: Record) -> float:
+        """Wall time of one clip in seconds; its frames are on the host in the end, so nothing is left to wait for."""
+        before = time.perf_counter()
+        self._generate([record])
+        self._seconds.append(time.perf_counter() - before)
+        return self._seconds[-1]
+
+    def cost(self) -> Cost:
+        """The cost of a clip, by the clips made so far, at least one."""
+        costs = self._model.kind.costs(self._model, self._pipeline.dtype)
+        of_clip = costs.of_clip(planned_clip(self._model, self._first, self._settings))
+        median = statistics.median(self._seconds)
+        return Cost(
+            num_parameters=costs.num_parameters,
+            file_bytes=sum(path.stat().st_size for path in _weights(self._model)),
+            passes=of_clip.passes,
+            flops=of_clip.flops,
+            seconds=median,
+            spread=(max(self._seconds) - min(self._seconds)) / median,
+            peak_bytes=_peak_bytes(self._pipeline.device),
+            num_frames=self._num_frames,
+            threads=torch.get_num_threads(),
+            device=str(self._pipeline.device),
+            dtype=str(self._pipeline.dtype).removeprefix("torch."),
+        )
+
+
 def measure_cost(
     model: str, *, repeats: int = 5, device: str | None = None, dtype: str | None = None, settings: Mapping[str, Any]
 ) -> Cost:
     """Make one clip to warm up, then `repeats` of other prompts, one after another.
 
     Raises:
-        ValueError: settings that the model does not have; a device or dtype that cannot be had.
+        ValueError: as `MeasuredModel`.
     """
-    found = find_model(model, device=device, dtype=dtype, how={"keep_encoders": True})
-    refuse_settings(found, settings)
-    records = make_prompts("t2v", repeats + 1, seed=0)
-    pipeline = found.load([])
-    costs = found.kind.costs(found, pipeline.dtype)
-    generate = PipelineGenerator(pipeline, settings=settings)
-    clip = generate(records[:1])[0]
-    seconds = [_seconds(generate, record, pipeline.device) for record in records[1:]]
-    of_clip = costs.of_clip(_planned(found, records[0], settings))
-    median = statistics.median(seconds)
-    return Cost(
-        num_parameters=costs.num_parameters,
-        file_bytes=sum(path.stat().st_size for path in _weights(found)),
-        passes=of_clip.passes,
-        flops=of_clip.flops,
-        seconds=median,
-        spread=(max(seconds) - min(seconds)) / median,
-        peak_bytes=_peak_bytes(pipeline.device),
-        num_frames=len(clip),
-        threads=torch.get_num_threads(),
-        device=str(pipeline.device),
-        dtype=str(pipeline.dtype).removeprefix("torch."),
-    )
+    measured = MeasuredModel(model, device=device, dtype=dtype, settings=settings)
+    for record in make_prompts("t2v", repeats + 1, seed=0)[1:]:
+        measured.make(record)
+    return measured.cost()
 
 
-def _seconds(generate: PipelineGenerator, record: Record, device: torch.device) -> float:
-    """Wall time of one clip; its frames are on the host in the end, so that nothing is left to wait for."""
-    before = time.perf_counter()
-    generate([record])
-    return time.perf_counter() - before
-
-
-def _planned(model: Model, record: Record, settings: Mapping[str, Any]) -> Planned:
+def planned_clip(model: Model, record: Record, settings: Mapping[str, Any]) -> Planned:
+    """A video of a record as the arithmetic of its work takes it."""
     chosen = model.settings_for(settings, image=None)
     job = Job(name="clip.mp4", prompt=record.prompt.text)
     return Planned(job=job, number=1, settings=chosen, wanted={}, place=None, seed=None)
@@ -101,5 +121,8 @@ def _weights(model: Model) -> list[Path]:
 def _peak_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
+    status = Path("/proc/self/status")
+    if status.is_file():  # where there is one: what is said below begins with that of the process that started this one
+        return int(status.read_text().partition("VmHWM:")[2].split()[0]) * 1024
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

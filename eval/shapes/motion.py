@@ -45,16 +45,28 @@ class MotionCurve:
     def correlation(self) -> float:
         """Pearson's r of asked and measured scores over all clips; nan where nothing varies."""
         asked = np.repeat([point.asked for point in self.points], [len(point.measured) for point in self.points])
-        measured = np.concatenate([point.measured for point in self.points])
-        if asked.std() == 0 or measured.std() == 0:
-            return float("nan")
-        return float(np.corrcoef(asked, measured)[0, 1])
+        return _pearson(asked, np.concatenate([point.measured for point in self.points]))
+
+    @property
+    def rank_correlation(self) -> float:
+        """Spearman's rho of asked scores and mean measured ones: 1 where the means rise; nan where nothing varies."""
+        return _pearson(_ranks([point.asked for point in self.points]), _ranks([point.mean for point in self.points]))
 
     @property
     def rises(self) -> bool:
         """Whether a higher score asked for never means a lower mean."""
         means = [point.mean for point in self.points]
         return all(low <= high for low, high in pairwise(means))
+
+
+def _pearson(one: np.ndarray, other: np.ndarray) -> float:
+    return float(np.corrcoef(one, other)[0, 1]) if one.std() and other.std() else float("nan")
+
+
+def _ranks(values: Sequence[float]) -> np.ndarray:
+    """The place of each in their order; equal ones share the mean of theirs."""
+    array = np.asarray(values)
+    return np.array([(array < value).sum() + ((array == value).sum() - 1) / 2 for value in array])
 
 
 def measure_motion(
@@ -110,8 +122,9 @@ def save_curve(curve: MotionCurve, folder: Path) -> None:
     """Write `motion.json` and `motion.png` into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     content = {"points": [{**asdict(point), "mean": point.mean} for point in curve.points]}
-    r = curve.correlation
-    write_json(folder / "motion.json", {**content, "correlation": None if np.isnan(r) else r, "rises": curve.rises})
+    said = {"correlation": curve.correlation, "rank_correlation": curve.rank_correlation}
+    finite = {name: None if np.isnan(value) else value for name, value in said.items()}
+    write_json(folder / "motion.json", {**content, **finite, "rises": curve.rises})
     _draw(curve, folder / "motion.png")
 
 
@@ -119,7 +132,11 @@ def motion_table(curve: MotionCurve) -> str:
     """The curve as lines for a person."""
     lines = ["motion score  asked  measured (mean of clips; DIS)"]
     lines += [f"              {point.asked:5.1f}  {point.mean:8.2f}" for point in curve.points]
-    return "\n".join([*lines, f"correlation over clips {curve.correlation:.2f}"])
+    return "\n".join([*lines, _in_words(curve)])
+
+
+def _in_words(curve: MotionCurve) -> str:
+    return f"correlation over clips {curve.correlation:.2f}, rank correlation of the means {curve.rank_correlation:.2f}"
 
 
 def _draw(curve: MotionCurve, path: Path) -> None:
@@ -131,5 +148,6 @@ def _draw(curve: MotionCurve, path: Path) -> None:
         axes.plot([point.asked] * len(point.measured), point.measured, "o", color="tab:blue", alpha=0.25, markersize=4)
     axes.plot([point.asked for point in curve.points], [point.mean for point in curve.points], "o-", color="tab:red")
     axes.set(xlabel="motion score asked for", ylabel="motion score measured (DIS)", ylim=(0, None))
+    axes.set_title(_in_words(curve), fontsize=9)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=120, format="png")

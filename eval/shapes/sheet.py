@@ -42,15 +42,15 @@ def _tile(result: Result, frames: np.ndarray) -> Image.Image:
     draw.multiline_text((24, 2), "\n".join(lines), fill="black", font=font, spacing=1)
     reasons = "; ".join(result.verdict.reasons)
     draw.text((24, 30), reasons[:64], fill=_WRONG, font=font)
-    for place, index in enumerate(_shown(len(frames))):
+    for place, index in enumerate(shown_frames(len(frames), _FRAMES)):
         picture = Image.fromarray(frames[index]).resize((_SIDE_PX, _SIDE_PX), Image.Resampling.NEAREST)
         tile.paste(picture, (_GAP_PX + place * (_SIDE_PX + 2), _TEXT_PX + _GAP_PX))
     return tile
 
 
-def _shown(num_frames: int) -> list[int]:
-    """Indices of the frames on a tile: evenly from first to last."""
-    count = min(_FRAMES, num_frames)
+def shown_frames(num_frames: int, most: int) -> list[int]:
+    """Indices of the frames that are shown of a clip, at most so many: evenly from first to last."""
+    count = min(most, num_frames)
     return [round(i * (num_frames - 1) / max(count - 1, 1)) for i in range(count)]
 
 

@@ -133,7 +133,8 @@ def resolve_settings(
 
     Size, length and fps that neither says are those the preset was made for. A preset that is given is taken whole:
     steps, guidance and motion of the model's defaults belong to the model's own preset. One that is not given has, for
-    a picture, the motion scores that pictures are trained with: 0, and of the negative branch none.
+    a picture, the motion scores that pictures are trained with: 0, and of the negative branch none. In place of the
+    preset of the model's own `fast` a picture has that of the model: of one latent frame patches of two save nothing.
 
     Raises:
         SettingError: a value outside its rule, with what to write instead.
@@ -143,6 +144,8 @@ def resolve_settings(
         {name: value for name, value in source.items() if value is not None} for source in (given, defaults)
     )
     _check_names(given)
+    if given.get("num_frames") == 1 and _is_own_fast_preset(given.get("preset"), defaults):
+        del given["preset"]
     chosen = given if "preset" in given else {**defaults, **given}
     base = preset_of(chosen.get("preset", RELEASED_PRESET))
     clip = {**_made_for(base), **defaults, **given}
@@ -195,6 +198,11 @@ def fast_settings(defaults: Mapping[str, Any]) -> dict[str, Any]:
         example = {"preset": f"{RELEASED_PRESET}-MultiScale"}
         raise ValueError(f"fast of generation_config.json is {shown(settings)}; it must be settings, such as {example}")
     return dict(settings)
+
+
+def _is_own_fast_preset(preset: Any, defaults: Mapping[str, Any]) -> bool:
+    fast = defaults.get("fast")
+    return preset is not None and isinstance(fast, Mapping) and fast.get("preset") == preset
 
 
 def preset_of(value: Any) -> FlowPreset:

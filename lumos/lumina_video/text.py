@@ -113,7 +113,7 @@ class GemmaTextEncoder:
         if not texts:
             raise ValueError("there are no texts to encode; give at least one (it may be empty)")
         token_ids = [self._token_ids(text) for text in texts]
-        length = -(-max(map(len, token_ids)) // _MULTIPLE) * _MULTIPLE
+        length = _padded(max(map(len, token_ids)))
         padded = torch.full((len(texts), length), self.model.config.pad_token_id or 0)
         mask = torch.zeros(len(texts), length, dtype=torch.bool)
         for row, ids in enumerate(token_ids):
@@ -148,6 +148,16 @@ class GemmaTextEncoder:
                 stacklevel=3,
             )
         return token_ids[:MAX_TOKENS]
+
+
+def num_text_tokens(tokenizer: Tokenizer, text: str) -> int:
+    """Return how many tokens the network sees of a text, its system prompt included: padded, at most 256."""
+    ids = ids_of(tokenizer, text, special=True)
+    return _padded(min(MAX_TOKENS, max(1, len(ids))))
+
+
+def _padded(length: int) -> int:
+    return -(-length // _MULTIPLE) * _MULTIPLE
 
 
 def read_text_encoder(folder: Path, *, tokenizer: str | Path | None = None) -> tuple[Gemma2Config, Tokenizer]:

@@ -12,6 +12,7 @@ from lumos.hub import models as hub
 
 if TYPE_CHECKING:
     import torch
+    from tokenizers import Tokenizer
 
     from lumos.cli.jobs.runner import Pipeline, Planned, SettingsFor
 
@@ -90,7 +91,10 @@ def _checks() -> Mapping[str, Callable[[Model], str]]:
 
 
 class _Costs:
-    """Passes, FLOPs and memory of Lumina-Video; prompts are taken to be as long as they may be."""
+    """Passes, FLOPs and memory of Lumina-Video; prompts are counted in their own tokens.
+
+    Where the tokenizer is not here they are taken to be as long as they may be.
+    """
 
     def __init__(self, model: Model, dtype: "torch.dtype") -> None:
         from lumos.lumina_video import cost
@@ -98,11 +102,13 @@ class _Costs:
         from lumos.lumina_video.checkpoint.tensor_files import TensorFiles
         from lumos.lumina_video.checkpoint.weights import read_config
         from lumos.lumina_video.config import RELEASED_ARCHITECTURE, LuminaVideoConfig
+        from lumos.lumina_video.text import read_text_encoder
         from lumos.lumina_video.vae import CogVideoXVAE
 
         files, tiled = model.files, bool(model.how.get("tiled"))
         if isinstance(files, AbsentFiles):
             self._config = LuminaVideoConfig.named(RELEASED_ARCHITECTURE)
+            self._tokenizer: Tokenizer | None = None
             self._vae = CogVideoXVAE.published(tiled=tiled)
             numbers = {"text encoder": _ASSUMED_TEXT_PARAMETERS, "VAE": self._vae.num_parameters}
             self.assumed = f"the published shape {RELEASED_ARCHITECTURE}, its VAE's, and Gemma-2 2B"
@@ -110,9 +116,10 @@ class _Costs:
             assert isinstance(files, LuminaVideoFiles)
             self._config, self.assumed = read_config(files.model), ""
             self._vae = CogVideoXVAE.without_weights(files.vae, tiled=tiled)
+            _, self._tokenizer = read_text_encoder(files.text_encoder, tokenizer=files.tokenizer)
             weights = {"text encoder": files.text_encoder_weights, "VAE": [files.vae_weights]}
             numbers = {part: sum(map(math.prod, TensorFiles(each).shapes.values())) for part, each in weights.items()}
-        self._cost, self._dtype, self._known = cost, dtype, dict[int, ClipCost]()
+        self._cost, self._dtype, self._known = cost, dtype, dict[tuple[int, int], ClipCost]()
         self._keep = bool(model.how.get("keep_encoders"))
         self.num_parameters = cost.num_parameters(self._config)
         self._network_bytes = self.num_parameters * dtype.itemsize
@@ -121,12 +128,24 @@ class _Costs:
     def of_clip(self, planned: "Planned") -> ClipCost:
         """Passes and FLOPs of a clip."""
         settings = _settings(planned)
-        if id(settings) not in self._known:  # those of a list share theirs
+        key = id(settings), self._text_tokens(planned)
+        if key not in self._known:  # those of a list share their settings
             preset = settings.preset
             passes = sum(count.passes for count in preset.passes(self._dtype).values())
-            flops = self._cost.run_flops(self._config, settings.latent_shape, preset=preset, dtype=self._dtype)
-            self._known[id(settings)] = ClipCost(passes=passes, flops=flops)
-        return self._known[id(settings)]
+            flops = self._cost.run_flops(
+                self._config, settings.latent_shape, preset=preset, dtype=self._dtype, text_tokens=key[1]
+            )
+            self._known[key] = ClipCost(passes=passes, flops=flops)
+        return self._known[key]
+
+    def _text_tokens(self, planned: "Planned") -> int:
+        """Of the longer of both texts, to which the other is padded."""
+        from lumos.lumina_video.text import num_text_tokens
+
+        if self._tokenizer is None:
+            return self._cost.TEXT_TOKENS
+        before, texts = _settings(planned).system_prompt, (planned.job.prompt, planned.job.negative_prompt or "")
+        return max(num_text_tokens(self._tokenizer, before + text) for text in texts)
 
     def of_batch(self, batch: Sequence["Planned"]) -> Memory:
         """Memory of clips that are made together: text encoder, sampling and VAE come one after the other."""

@@ -20,6 +20,18 @@ def test_a_curve_rises_only_if_every_mean_does_and_correlates_over_all_clips() -
     assert math.isnan(MotionCurve(points=(MotionPoint(asked=1, measured=(2.0, 2.0)),)).correlation)
 
 
+def test_the_rank_correlation_is_of_the_order_of_the_means_alone() -> None:
+    def of(*measured: float) -> float:
+        points = [MotionPoint(asked=asked, measured=(one,)) for asked, one in enumerate(measured)]
+        return MotionCurve(points=tuple(points)).rank_correlation
+
+    assert of(0.0, 0.1, 90.0) == pytest.approx(1)
+    assert of(5.0, 4.0, -3.0) == pytest.approx(-1)
+    assert of(0.0, 2.0, 1.0, 3.0) == pytest.approx(1 - 6 * 2 / (4 * 15))  # 1 - 6 sum d^2 / (n (n^2 - 1))
+    assert of(1.0, 1.0, 2.0) == pytest.approx(math.sqrt(3) / 2)  # ties share their ranks: 0.5 0.5 2
+    assert math.isnan(of(1.0, 1.0))
+
+
 def test_the_prompts_name_one_object_and_no_motion() -> None:
     records = unmoved_prompts(9, seed=4)
     assert len({record.prompt.text for record in records}) == 9

@@ -133,6 +133,13 @@ def test_a_picture_is_one_latent_at_every_scale_and_does_not_move_unless_a_prese
     assert resolve_settings({}, {"num_frames": 1, "motion": 2}).preset.motion == 2
 
 
+def test_a_picture_made_fast_has_the_models_own_preset_and_a_video_the_fast_one() -> None:
+    defaults = {**DEFAULTS, "fast": {"preset": "f16F64R512-MultiScale"}}
+    fast = fast_settings(defaults)
+    assert resolve_settings(defaults, {**fast, "num_frames": 1}) == resolve_settings(defaults, {"num_frames": 1})
+    assert resolve_settings(defaults, fast).preset == FlowPreset.named("f16F64R512-MultiScale")
+
+
 def test_another_vae_has_other_latents() -> None:
     settings = resolve_settings(DEFAULTS, {}, vae=Compression(spatial=4, temporal=2))
     assert settings.latent_shape == (4, 24, 16)

@@ -13,7 +13,14 @@ from tokenizers import Tokenizer
 from transformers import Gemma2Config, Gemma2Model
 
 from lumos.lumina_video.encoding.protocols import TextEncoder
-from lumos.lumina_video.text import SYSTEM_PROMPT, GemmaTextEncoder, PromptCutWarning
+from lumos.lumina_video.text import (
+    MAX_TOKENS,
+    SYSTEM_PROMPT,
+    GemmaTextEncoder,
+    PromptCutWarning,
+    num_text_tokens,
+    read_text_encoder,
+)
 from tests.lumos.lumina_video.tiny import BOS, TEXT_WIDTH, tiny_text_encoder_folder, tiny_tokenizer
 
 TEXTS = ["a red circle", "a blue square moves to the left of a red circle, slowly"]
@@ -118,6 +125,15 @@ def test_texts_are_padded_on_the_right_to_a_multiple_of_8(encoder: GemmaTextEnco
     assert mask.shape[1] % 8 == 0
     assert 0 <= mask.shape[1] - max(lengths) < 8
     assert mask.tolist() == [[True] * n + [False] * (mask.shape[1] - n) for n in lengths]
+
+
+def test_tokens_are_counted_without_the_weights_as_the_network_sees_them(
+    folder: Path, encoder: GemmaTextEncoder
+) -> None:
+    _, tokenizer = read_text_encoder(folder)
+    for text in (*TEXTS, "", "circle " * 40):
+        assert num_text_tokens(tokenizer, text) == encoder.encode([text])[0].shape[1]
+    assert num_text_tokens(tokenizer, "circle " * 1000) == MAX_TOKENS
 
 
 def test_every_text_begins_with_bos_whether_the_tokenizer_adds_it_or_not(folder: Path, tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def test_the_passes_reckoned_are_those_that_are_made(lumos: Lumos, words: tuple[
 
 def test_a_run_of_lumina_video_is_reckoned_in_bf16_and_its_seconds_on_the_gpu_named(lumos: Lumos) -> None:
     said = lines_of(lumos(*LUMINA_VIDEO, "--prompt", "a red circle", "--dry-run", "--gpu", "A100")[1])
-    flops = run_flops(CONFIG, (2, 8, 4), preset=FlowPreset.from_dict(DEFAULTS["preset"]))
+    flops = run_flops(CONFIG, (2, 8, 4), preset=FlowPreset.from_dict(DEFAULTS["preset"]), text_tokens=8)
     assert said["model"] == "lumina-tiny: Lumina-Video, 408,348 parameters, bfloat16"
     assert said["clips"] == "1 of 32x64, 8 frames at 4 fps"
     assert said["compute"] == f"{flops / 1e12:.3g} TFLOP a clip, {flops / 1e12:.3g} TFLOP in all"
