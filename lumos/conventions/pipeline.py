@@ -15,7 +15,7 @@ from lumos.conventions.words import (
     UnknownWordError,
     refuse_words,
 )
-from lumos.hub.models import MODEL_MARKS
+from lumos.hub.models import MODEL_MARKS, local_folder
 from lumos.media.inputs import choose_device, choose_dtype
 from xllmx.disk.files import atomic_folder
 from xllmx.disk.place import check_new_folder
@@ -116,7 +116,7 @@ class PipelineWords(ABC):
         refuse_words(words, OF_ADAPTERS, known=("folder",))
         if (merged := getattr(self.files, "lora", None)) is not None:
             raise ValueError(f"the adapters of {merged} are merged in already; load the pipeline again for others")
-        self._merge_lora(Path(folder))
+        self._merge_lora(local_folder(folder))
 
     @checked_types
     def save_pretrained(self, folder: str | Path, *, overwrite: bool = False, **words: Any) -> None:

@@ -121,6 +121,14 @@ class Address:
         names = is_there(self._call, lambda system: system.find(self.key)) or []
         return self._named(names, pattern)
 
+    def files(self) -> "list[tuple[Address, dict[str, Any]]]":
+        """The files below the folder, in order, with what the store says of each (`info`)."""
+        found = is_there(self._call, lambda system: system.find(self.key, detail=True)) or {}
+        named = (
+            key for key in found if found[key].get("type") == "file" and not key.endswith("/")
+        )  # no folders' marks
+        return [(Address(self.scheme, key.strip("/")), found[key]) for key in sorted(named)]
+
     def _named(self, keys: list[str], pattern: str) -> "list[Address]":
         found = (Address(self.scheme, key.strip("/")) for key in keys if key.strip("/") != self.key)
         return sorted(one for one in found if fnmatchcase(one.name, pattern))
