@@ -148,12 +148,12 @@ class Address:
     def write_bytes(self, content: bytes, *, new: bool = False) -> None:
         """Write a file, whole or not at all; FileExistsError where it has to be `new` and is not."""
         mode = "create" if new else "overwrite"
-        self._check_writable()
+        self.check_writable()
         self._call(lambda system: system.pipe_file(self.key, content, mode=mode))
 
     def put(self, file: Path) -> None:
         """Write a file of the disk here, whole or not at all."""
-        self._check_writable()
+        self.check_writable()
         self._call(lambda system: system.put_file(str(file), self.key))
 
     def get(self, file: Path) -> None:
@@ -171,7 +171,8 @@ class Address:
             raise missing(self)
         is_there(self._call, lambda system: system.rm_file(self.key))
 
-    def _check_writable(self) -> None:
+    def check_writable(self) -> None:
+        """Raise the StoreError of a kind of store that is only read here."""
         if self.scheme in _READ_ALONE:
             raise StoreError(f"{self}: {self.scheme}:// is only read here; write to the disk, or to s3:// or gs://")
 
