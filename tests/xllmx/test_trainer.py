@@ -93,8 +93,12 @@ def test_a_run_whose_checkpoints_go_to_a_store_goes_on_on_another_machine_bit_fo
     assert (bucket / "run/config.yaml").read_text() == (tmp_path / "two/config.yaml").read_text()
     third = trainer_of(tmp_path / "three", max_steps=7, resume_path=Path(str(bucket / "run")))  # as YAML gives it
     assert third.step == 6
-    monkeypatch.setattr(Address, "put", lambda *_: (_ for _ in ()).throw(StoreError("the store is away")))
     last = trainer_of(tmp_path / "two", **{**settings, "max_steps": 7})
+
+    def away(_: Address, __: Path) -> None:
+        raise StoreError("the store is away")
+
+    _after_step(last, 7, lambda: monkeypatch.setattr(Address, "put", away))
     with pytest.raises(ValueError, match=r"step-00000007 is not in s3://.*the store is away.*kept in .*mend that"):
         last.fit()
     assert trainer_of(tmp_path / "two", **{**settings, "max_steps": 7}).step == 7
