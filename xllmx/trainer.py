@@ -226,8 +226,10 @@ class Trainer:
         newest = self.checkpoints.to_resume(allowed=config.resume, check_hashes=config.check_hashes)
         if newest is None and config.resume_path is not None:
             start = location_of(config.resume_path)
-            begun = to_begin_from if isinstance(start, Address) else checkpoint_at
-            newest = begun(start, check_hashes=config.check_hashes)
+            if isinstance(start, Address):
+                newest = to_begin_from(start, check_hashes=config.check_hashes)
+            else:
+                newest = checkpoint_at(start, check_hashes=config.check_hashes)
         if newest:
             self.engine.load(self.checkpoints.load(newest, self._state()))
             self.step = step_of(newest)

@@ -240,11 +240,12 @@ def _send(folder: Path, place: Address, record: Mapping[str, Any]) -> None:
 def _hash_there(place: Address, name: str) -> str | None:
     """Return the hash that was sent with a file."""
     try:
-        return read_object(place / HASHES_OF.format(name)).get(name)
+        found = read_object(place / HASHES_OF.format(name)).get(name)
     except StoreError:
         raise
     except ValueError:  # written over by somebody
         return None
+    return found if isinstance(found, str) else None
 
 
 def _remove(place: Address) -> None:

@@ -28,8 +28,8 @@ from xllmx.trainer_config import TrainerConfig
 
 
 def export_run(
-    run: Path | str,
-    folder: Path | str,
+    run: Location | str,
+    folder: Location | str,
     *,
     tokenizers: str | Path | None = None,
     dtype: str = "float32",
