@@ -117,12 +117,15 @@ class TrainerConfig:
         """
         if self.checkpoints is None:
             return None
-        place = location_of(self.checkpoints)
-        if not isinstance(place, Address):
-            rule = "it names a folder in a store, such as s3://bucket/run; on a disk they lie in trainer.run_dir"
-            raise ValueError(f"trainer.checkpoints is {self.checkpoints!r:.200}; {rule}")
-        place.check_writable()
-        return place
+        try:
+            place = location_of(self.checkpoints)
+            if isinstance(place, Address):
+                place.check_writable()
+                return place
+        except ValueError as error:
+            raise ValueError(f"trainer.checkpoints: {error}") from error
+        rule = "it names a folder in a store, such as s3://bucket/run; on a disk they lie in trainer.run_dir"
+        raise ValueError(f"trainer.checkpoints is {self.checkpoints!r:.200}; {rule}")
 
     def check_streams(self, known: Iterable[str]) -> None:
         """Check that batch sizes are given for `known` streams only.

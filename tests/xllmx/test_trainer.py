@@ -14,15 +14,12 @@ import pytest
 import torch
 from toy_task import ToyData, ToyTask
 
-from xllmx.checkpoints.stored import complete
 from xllmx.data.broken import BrokenSampleError
 from xllmx.optimisation.optim import OptimConfig
 from xllmx.ranks.parallel import ParallelConfig
 from xllmx.run import stopping
 from xllmx.run.metrics import read_metrics
 from xllmx.settings.config import load_config
-from xllmx.store.access import StoreError
-from xllmx.store.address import Address
 from xllmx.trainer import Trainer, TrainerConfig
 
 STREAMS = ("image", "video")
@@ -73,35 +70,6 @@ def test_six_steps_equal_three_then_stop_then_three(tmp_path: Path) -> None:
     assert_equal(weights_of(whole), weights_of(second))
     assert_equal(whole.ema_state(), second.ema_state())
     assert losses_of(tmp_path / "whole") == losses_of(tmp_path / "cut")
-
-
-def test_a_run_whose_checkpoints_go_to_a_store_goes_on_on_another_machine_bit_for_bit(
-    tmp_path: Path, bucket: Address, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole = trainer_of(tmp_path / "whole", ema_decay=0.9)
-    whole.fit()
-    settings = {"ema_decay": 0.9, "checkpoints": str(bucket / "run"), "save_every": 2, "keep": 1}
-    _stop_after(trainer_of(tmp_path / "one", **settings), 3)
-    assert [path.name for path in (tmp_path / "one/checkpoints").iterdir()] == []
-    second = trainer_of(tmp_path / "two", **settings)
-    assert second.step == 3
-    second.fit()
-    assert_equal(weights_of(whole), weights_of(second))
-    assert_equal(whole.ema_state(), second.ema_state())
-    assert losses_of(tmp_path / "whole") == losses_of(tmp_path / "one") + losses_of(tmp_path / "two")
-    assert [place.name for place in complete(bucket / "run")] == ["step-00000006"]
-    assert (bucket / "run/config.yaml").read_text() == (tmp_path / "two/config.yaml").read_text()
-    third = trainer_of(tmp_path / "three", max_steps=7, resume_path=Path(str(bucket / "run")))  # as YAML gives it
-    assert third.step == 6
-    last = trainer_of(tmp_path / "two", **{**settings, "max_steps": 7})
-
-    def away(_: Address, __: Path) -> None:
-        raise StoreError("the store is away")
-
-    _after_step(last, 7, lambda: monkeypatch.setattr(Address, "put", away))
-    with pytest.raises(ValueError, match=r"step-00000007 is not in s3://.*the store is away.*kept in .*mend that"):
-        last.fit()
-    assert trainer_of(tmp_path / "two", **{**settings, "max_steps": 7}).step == 7
 
 
 def test_resume_with_loader_workers_is_exact(tmp_path: Path) -> None:
