@@ -102,7 +102,7 @@ class CheckpointManager:
     def _pass_over(self, place: Location, name: str) -> None:
         _LOG.warning("checkpoint %s is damaged (%s is not what was written): it is passed over", place, name)
         if isinstance(place, Path):
-            checkpoint_folder.set_aside(place)
+            checkpoint_folder.put_aside(place)
         elif self.stored is not None:
             self.stored.set_aside(place)
 

@@ -120,7 +120,7 @@ def to_resume(folder: Path, *, allowed: bool, check_hashes: bool = True) -> Path
     if broken and is_main():
         _LOG.warning("checkpoint %s is damaged%s: the run goes on from %s", broken[-1], why, newest)
         for path in set_aside:
-            set_aside(path)
+            put_aside(path)
     if not allowed:
         raise ValueError(f"{folder} holds checkpoints; use trainer.resume=true or another run_dir")
     return newest
@@ -148,7 +148,7 @@ def checkpoint_at(path: Path, *, check_hashes: bool = True) -> Path:
     return found
 
 
-def set_aside(path: Path) -> None:
+def put_aside(path: Path) -> None:
     """Let a checkpoint whose content has changed count no more; it is called `damaged-step-NNNNNNNN` then."""
     place = path.with_name(f"damaged-{path.name}")
     if place.exists():
