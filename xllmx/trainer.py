@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from xllmx.checkpoints.checkpoint import CheckpointManager
-from xllmx.checkpoints.folder import checkpoint_at, step_of, to_resume
+from xllmx.checkpoints.folder import checkpoint_at, step_of
+from xllmx.checkpoints.stored import to_begin_from
 from xllmx.data.loader import CyclicLoader, Draw
 from xllmx.data.streams import Streams
 from xllmx.disk.files import WriteError, atomic_folder
@@ -32,6 +33,7 @@ from xllmx.run.meter import StepMeter
 from xllmx.run.report import RunReport
 from xllmx.run.stopping import StopWatch
 from xllmx.settings.config import to_plain
+from xllmx.store.address import Address, location_of
 from xllmx.task import ExportingTask, Prepared, Preview, TrainTask
 from xllmx.trainer_config import TrainerConfig
 
@@ -112,7 +114,7 @@ class Trainer:
                         self.save(wait=not self.config.async_save)
             if self.step > self._saved_step:
                 self.save()
-            self.checkpoints.wait()
+            self.checkpoints.finish()
             self._report.note(f"ended at step {self.step}: {f'stopped by {stopped}' if stopped else 'done'}")
         return FitResult(step=self.step, stopped=stopped, metrics=row)
 
@@ -219,11 +221,15 @@ class Trainer:
             decay, every = config.ema_decay, config.ema_every
             self.average = WeightAverage(self.model, decay, every=every, warmup=config.ema_warmup)
         self._finite, self._meter = FiniteWatch(self.device), StepMeter(self.device)
-        self.checkpoints = CheckpointManager(config.run_dir / "checkpoints", config.keep)
+        self.checkpoints = CheckpointManager(config.run_dir / "checkpoints", config.keep, store=config.store)
         self.step: int = 0
-        newest = to_resume(self.checkpoints.folder, allowed=config.resume, check_hashes=config.check_hashes)
+        newest = self.checkpoints.to_resume(allowed=config.resume, check_hashes=config.check_hashes)
         if newest is None and config.resume_path is not None:
-            newest = checkpoint_at(config.resume_path, check_hashes=config.check_hashes)
+            start = location_of(config.resume_path)
+            if isinstance(start, Address):
+                newest = to_begin_from(start, check_hashes=config.check_hashes)
+            else:
+                newest = checkpoint_at(start, check_hashes=config.check_hashes)
         if newest:
             self.engine.load(self.checkpoints.load(newest, self._state()))
             self.step = step_of(newest)
@@ -292,7 +298,7 @@ class Trainer:
             yield
         except WriteError as error:
             self.checkpoints.drain()
-            newest = self.checkpoints.latest()
+            newest = self.checkpoints.newest()
             kept = (
                 f"the checkpoint {newest} is kept, and the same command goes on" if newest else "no checkpoint was due"
             )

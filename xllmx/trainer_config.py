@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from xllmx.settings.number_range import COUNT, SEED, SHARE, Range, check_numbers
+from xllmx.store.address import Address, location_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,6 +15,9 @@ class TrainerConfig:
 
     run_dir: Path
     """Folder of the run: config.yaml, environment.json, metrics.jsonl, checkpoints/."""
+    checkpoints: str | None = None
+    """A folder in a store for the checkpoints, s3://bucket/run or gs://, in place of run_dir's; config.yaml goes there
+    too. What cannot be sent stays in run_dir/checkpoints, and is sent with the next one."""
     seed: Annotated[int, SEED] = 0
     """Initial weights, order of the data, and with the step all other randomness."""
     max_steps: Annotated[int, COUNT] | None = None
@@ -65,11 +69,11 @@ class TrainerConfig:
     keep: Annotated[int, COUNT] = 20
     """Checkpoints kept."""
     resume: bool = True
-    """Go on from the newest checkpoint in the run folder, if there is one."""
+    """Go on from the newest checkpoint in the run folder, or in `checkpoints`, if there is one."""
     resume_path: Path | None = None
-    """A checkpoint (RUN/checkpoints/step-NNNNNNNN) of another run, or such a run's folder, to go on from with its
-    weights, optimiser and step, where this run has no checkpoint of its own yet. For weights alone: the task's own
-    start."""
+    """A checkpoint (RUN/checkpoints/step-NNNNNNNN) of another run, or such a run's folder or address, to go on from
+    with its weights, optimiser and step, where this run has no checkpoint of its own yet. For weights alone: the task's
+    own start."""
     check_hashes: bool = True
     """Compare a checkpoint with the hashes of its files before it is read (resume, export); one that has changed is
     passed over for the one before. False saves reading it once more."""
@@ -94,6 +98,7 @@ class TrainerConfig:
 
     def __post_init__(self) -> None:
         check_numbers(self, "trainer.")
+        _ = self.store
         if (self.max_steps is None) == (self.epochs is None):
             raise ValueError("set one of trainer.max_steps and trainer.epochs; switch the other off (=null)")
         if self.global_batch_size and self.grad_accumulation != 1:
@@ -102,6 +107,25 @@ class TrainerConfig:
             raise ValueError("set one of trainer.schedule (turns) and trainer.together; leave the other out")
         if self.eval_every and self.eval_in_epoch:
             raise ValueError("set one of trainer.eval_every and trainer.eval_in_epoch; leave the other 0")
+
+    @property
+    def store(self) -> Address | None:
+        """Where the checkpoints go, if into a store.
+
+        Raises:
+            ValueError: `checkpoints` is no address of a folder that can be written to.
+        """
+        if self.checkpoints is None:
+            return None
+        try:
+            place = location_of(self.checkpoints)
+            if isinstance(place, Address):
+                place.check_writable()
+                return place
+        except ValueError as error:
+            raise ValueError(f"trainer.checkpoints: {error}") from error
+        rule = "it names a folder in a store, such as s3://bucket/run; on a disk they lie in trainer.run_dir"
+        raise ValueError(f"trainer.checkpoints is {self.checkpoints!r:.200}; {rule}")
 
     def check_streams(self, known: Iterable[str]) -> None:
         """Check that batch sizes are given for `known` streams only.

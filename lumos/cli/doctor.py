@@ -12,7 +12,9 @@ from lumos.hub.models import DEFAULT_MODEL
 def add_command(commands: Any) -> None:
     """Add the command to those of `lumos`."""
     command = commands.add_parser("doctor", help="check machine and model before a run")
-    command.add_argument("--model", "--ckpt", metavar="NAME", help=f"name, hub id or folder (default {DEFAULT_MODEL})")
+    command.add_argument(
+        "--model", "--ckpt", metavar="NAME", help=f"name, hub id, folder or s3:// address (default {DEFAULT_MODEL})"
+    )
     command.set_defaults(run=run)
     add_ckpts(command)
 

@@ -11,8 +11,12 @@ from lumos.cli.option import add_ckpts
 def add_command(commands: Any) -> None:
     """Add the command to those of `lumos`."""
     command = commands.add_parser("export", help="a training run to a model folder")
-    command.add_argument("training_run", type=Path, metavar="RUN", help="the run's folder (trainer.run_dir)")
-    command.add_argument("folder", type=Path, metavar="FOLDER", help="where the model goes")
+    command.add_argument(
+        "training_run", type=Path, metavar="RUN", help="the run's folder (trainer.run_dir) or s3:// address"
+    )
+    command.add_argument(
+        "folder", type=Path, metavar="FOLDER", help="where the model goes: a folder, or an s3:// or gs:// address"
+    )
     command.add_argument(
         "--tokenizers",
         help="model whose tokenizers, encoders and defaults go along (default: task.init_from; encoders: the run's)",

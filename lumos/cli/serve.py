@@ -111,7 +111,8 @@ def _find_models(options: argparse.Namespace) -> dict[str, Model]:
     for name in options.model or [DEFAULT_MODEL]:
         where = {"device": options.device, "dtype": options.dtype}
         model = find_model(name, options.ckpts, **where, how=how, absent=options.dry_run)
-        shown = Path(name).name if Path(name).is_absolute() or name.startswith((".", "~")) else name.rstrip("/")
+        is_elsewhere = Path(name).is_absolute() or name.startswith((".", "~")) or "://" in name
+        shown = Path(name).name if is_elsewhere else name.rstrip("/")
         if shown in found:
             raise SettingError("model", f"is {name}, and there is another {shown!r}; give its folder another name")
         found[shown] = model

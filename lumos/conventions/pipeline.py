@@ -15,12 +15,12 @@ from lumos.conventions.words import (
     UnknownWordError,
     refuse_words,
 )
-from lumos.hub.models import MODEL_MARKS
+from lumos.hub.models import MODEL_MARKS, local_folder
 from lumos.media.inputs import choose_device, choose_dtype
-from xllmx.disk.files import atomic_folder
-from xllmx.disk.place import check_new_folder
 from xllmx.settings.argument_types import checked_types
 from xllmx.settings.setting import SettingError
+from xllmx.store.address import location_of
+from xllmx.store.sent_folder import check_absent, check_new, new_folder
 
 Itself = TypeVar("Itself", bound="PipelineWords")
 
@@ -116,7 +116,7 @@ class PipelineWords(ABC):
         refuse_words(words, OF_ADAPTERS, known=("folder",))
         if (merged := getattr(self.files, "lora", None)) is not None:
             raise ValueError(f"the adapters of {merged} are merged in already; load the pipeline again for others")
-        self._merge_lora(Path(folder))
+        self._merge_lora(local_folder(folder))
 
     @checked_types
     def save_pretrained(self, folder: str | Path, *, overwrite: bool = False, **words: Any) -> None:
@@ -134,14 +134,13 @@ class PipelineWords(ABC):
             ValueError: something is there, the weights are in 8 bits or not in memory, or the disk is full.
         """
         refuse_words(words, OF_SAVING, known=("folder", "overwrite"))
-        folder = Path(folder)
+        place = location_of(folder)
         if self.files is None:
             raise ValueError("a pipeline made of parts knows no files of tokenizers; load it by from_pretrained")
-        if folder.is_dir() and any(folder.iterdir()) and not overwrite:
-            raise ValueError(f"{folder} is there already; choose another folder, or give overwrite=True")
-        check_new_folder(folder, inputs={"the model itself": self.files.model}, marks=MODEL_MARKS)
+        check_absent(place, overwrite=overwrite, remedy="give overwrite=True")
+        check_new(place, inputs={"the model itself": self.files.model}, marks=MODEL_MARKS)
         self._check_whole("save_pretrained")
-        with atomic_folder(folder) as temporary:
+        with new_folder(place, marks=MODEL_MARKS) as temporary:
             self._write(temporary)
 
     if not TYPE_CHECKING:  # a type checker is to find names that are mistyped by itself

@@ -17,13 +17,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from lumos.hub.bundled import BUNDLED_MODELS, bundled, bundled_model, checkout
 from xllmx.safe.inside import inside
 from xllmx.safe.json_text import read_object
 from xllmx.safe.safetensors_file import refuse_pointer
 from xllmx.settings.setting import suggestion
+from xllmx.store.address import SCHEMES, Address, Location, is_address, location_of, scheme_of
+from xllmx.store.folder_copy import UnmarkedError, folder_copy
 
 DEFAULT_MODEL = "lumos-tiny"
 """The model used when none is named; it comes with the code (`lumos.hub.bundled`)."""
@@ -54,6 +56,8 @@ SHARED_NAMES = ("cosmos", SHARED_VISUAL_TOKENIZER.name, COSMOS_REPO)
 
 
 VISUAL_PAIR = ("encoder.jit", "decoder.jit")
+PART_MARKS = (*MODEL_MARKS, VISUAL_PAIR[0], TEXT_TOKENIZER, "tokenizer.json")
+"""Files of which a folder of a model, or of a part of one, has one."""
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 """Of a folder of LoRA adapters, as peft names them."""
 
@@ -168,8 +172,10 @@ def resolve(name: str | Path = DEFAULT_MODEL, root: str | Path | None = None, *,
         if has_config and kind_of(folder) != LUMOS1:
             raise ValueError(f"{folder} holds a model of Lumina-Video, and this takes one of Lumos-1; name another")
         check_weights(folder)
+    is_named = folder.is_relative_to(ckpts) or bundled_model(name) == folder
+    own = str(name) if is_named else str(folder.resolve())
     return ModelFiles(
-        name=str(name) if folder.is_relative_to(ckpts) or bundled_model(name) == folder else str(folder.resolve()),
+        name=name_of(name, own),
         model=folder,
         text_tokenizer=_text_tokenizer(folder, ckpts),
         visual_tokenizer=_visual_tokenizer(folder, ckpts),
@@ -178,7 +184,13 @@ def resolve(name: str | Path = DEFAULT_MODEL, root: str | Path | None = None, *,
 
 
 def find_folder(name: str | Path, ckpts: Path) -> Path | None:
-    """The folder `name` stands for, or None: under `ckpts` by name, then a bundled model, then a path of its own."""
+    """The folder `name` stands for, or None: under `ckpts` by name, then a bundled model, then a path of its own.
+
+    An address (`s3://bucket/folder`) stands for a copy of what lies there (`local_folder`).
+    """
+    if scheme_of(name) in (*SCHEMES, "file"):
+        folder = local_folder(name)
+        return folder if folder.is_dir() else None
     path = Path(name).expanduser()
     places = [path] if str(name).startswith((".", "~", "/")) else [ckpts / path, bundled_model(name), path]
     return next((place for place in places if place is not None and place.is_dir()), None)
@@ -189,12 +201,41 @@ def named_folder(value: str | Path) -> Path:
     return find_folder(value, ckpts_root()) or Path(value)
 
 
+def local_folder(place: str | Path) -> Path:
+    """The folder of the disk for one that holds a model, a part of one or adapters: itself, or the copy of an address.
+
+    All that is read of models by address comes through here, and is checked as any other folder then.
+
+    Raises:
+        StoreError: as `folder_copy`.
+        ValueError: it is a training run.
+    """
+    location = location_of(place)
+    if not isinstance(location, Address):
+        return location
+    try:
+        return folder_copy(location, marks=PART_MARKS, what="a folder of a model, a tokenizer or adapters")
+    except UnmarkedError:
+        if (location / "config.yaml").is_file():
+            _refuse_run(location, location)
+        raise
+
+
+def name_of(place: str | Path, otherwise: str) -> str:
+    """What records call a model: its address where it was named by one, `otherwise` else."""
+    return str(location_of(place)) if is_address(place) else otherwise
+
+
 def check_is_no_run(folder: Path) -> None:
     """Raises ValueError, with what makes a model of it, for the folder of a training run, or one inside it."""
     for run in (folder, folder.parent, folder.parent.parent):
         if (run / "config.yaml").is_file() and (run / "checkpoints").is_dir():
-            what = "is a training run" if run == folder else f"belongs to the training run {run}"
-            raise ValueError(f"{folder} {what}, which is no model yet; make one of it: lumos export {run} FOLDER")
+            _refuse_run(folder, run)
+
+
+def _refuse_run(folder: Location, run: Location) -> NoReturn:
+    what = "is a training run" if run == folder else f"belongs to the training run {run}"
+    raise ValueError(f"{folder} {what}, which is no model yet; make one of it: lumos export {run} FOLDER")
 
 
 def check_weights(folder: Path) -> None:

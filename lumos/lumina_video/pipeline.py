@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from lumos.conventions.call import CallWords, StepEnd, with_return_dict
 from lumos.conventions.output import Frames, OutputType, PipelineOutput, in_form, together_in_form
 from lumos.conventions.pipeline import PipelineWords, loading_dtype, with_index
-from lumos.hub.models import ckpts_root, model_folder
+from lumos.hub.models import ckpts_root, local_folder, model_folder, name_of
 from lumos.lumina_video.checkpoint.model_folder import write_model_folder
 from lumos.lumina_video.checkpoint.parts import LuminaVideoFiles, find_parts
 from lumos.lumina_video.dit import MultiScaleNextDiT
@@ -115,7 +115,8 @@ class LuminaVideoPipeline(PipelineWords):
         known = ("device", "dtype", "ckpts", "keep_encoders", "tiled", "lora", "attention_backend")
         chosen_dtype = choose_dtype(loading_dtype(dtype, words, known=known), chosen_device)
         found = find_parts(model_folder(path_or_name, ckpts), ckpts_root(ckpts))
-        files = replace(found, lora=None if lora is None else Path(lora))
+        adapters = None if lora is None else local_folder(lora)
+        files = replace(found, name=name_of(path_or_name, found.name), lora=adapters)
         opened = partial(open_parts, keep_encoders=keep_encoders, tiled=tiled, attention_backend=attention_backend)
         pipeline = cls(opened(files, device=chosen_device, dtype=chosen_dtype), defaults=files.defaults, files=files)
         pipeline._open = opened

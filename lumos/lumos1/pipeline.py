@@ -20,7 +20,7 @@ from lumos.conventions.call import CallWords, StepEnd, with_return_dict
 from lumos.conventions.output import Frames, OutputType, check_one_size, in_form, together_in_form
 from lumos.conventions.pipeline import PipelineWords, loading_dtype
 from lumos.conventions.script import Prompts, Script, TimedPrompt, scripts_of
-from lumos.hub.models import DEFAULT_MODEL, ModelFiles, resolve
+from lumos.hub.models import DEFAULT_MODEL, ModelFiles, local_folder, resolve
 from lumos.lumos1.clip_groups import ClipAsked, generate_groups, num_steps, request_of
 from lumos.lumos1.frame_stream import LumosStream
 from lumos.lumos1.going_on import coded_part, first_of, in_form_behind, new_part
@@ -117,7 +117,7 @@ class LumosPipeline(PipelineWords):
         how: dict[str, Any] = dict(zip(_PLACEMENT, (weights, offload, device_map, max_memory), strict=True))
         check_placement(chosen_device, **how)
         resolve_backend(attention_backend, device=chosen_device, dtype=chosen_dtype)
-        files = replace(resolve(path_or_name, ckpts), lora=None if lora is None else Path(lora))
+        files = replace(resolve(path_or_name, ckpts), lora=None if lora is None else local_folder(lora))
         model = LumosForCausalLM.from_pretrained(files.model, dtype=chosen_dtype)
         model = model if files.lora is None else load_lora(model, files.lora)
         pipeline = cls(

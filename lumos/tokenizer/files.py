@@ -9,8 +9,11 @@ from lumos.hub.models import (
     TEXT_TOKENIZER,
     VISUAL_PAIR,
     ckpts_root,
+    local_folder,
     resolve,
 )
+from xllmx.store.address import location_of
+from xllmx.store.local_copy import kept_copy
 
 CHAMELEON = "chameleon"
 """The tokenizer of pictures that the release could choose too, in lower case."""
@@ -20,7 +23,8 @@ def tokenizer_files(visual: str, text: str | None = None, *, root: str | Path | 
     """Return the folder of the visual tokenizer and the file of the text tokenizer.
 
     Args:
-        visual: a folder with the pair (itself or in its `visual_tokenizer`), one of `SHARED_NAMES`, or a model's name.
+        visual: a folder with the pair (itself or in its `visual_tokenizer`), one of `SHARED_NAMES`, or a model's name;
+            a folder by address (`s3://bucket/folder`) is brought here.
         text: the file; None is that beside the visual tokenizer, or the model's.
         root: the folder of checkpoints, see `ckpts_root`.
 
@@ -28,6 +32,7 @@ def tokenizer_files(visual: str, text: str | None = None, *, root: str | Path | 
         ValueError: there is none of that name, or no file; says what brings it.
     """
     ckpts = ckpts_root(root)
+    visual, text = str(local_folder(visual)), text and str(kept_copy(location_of(text)))
     folder = _pair_in(Path(visual)) or _pair_in(ckpts / visual)
     if folder is None and visual in SHARED_NAMES:
         folder = _pair_in(ckpts / SHARED_VISUAL_TOKENIZER)

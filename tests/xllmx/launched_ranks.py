@@ -65,7 +65,8 @@ def train(entry: dict[str, Any]) -> Any:
     from xllmx.ranks.parallel import ParallelConfig
     from xllmx.trainer import Trainer, TrainerConfig
 
-    config = TrainerConfig(run_dir=Path(entry["run"]), **{**TRAINER, **entry.get("trainer", {})})
+    run = str(entry["run"]).replace("RANK", os.environ.get("RANK", "0"))  # a disk of each process's own
+    config = TrainerConfig(run_dir=Path(run), **{**TRAINER, **entry.get("trainer", {})})
     parallel = ParallelConfig(**entry.get("parallel", {}))
     trainer = Trainer(FaultyTask(**entry.get("task", {})), config, OptimConfig(lr=1e-2), parallel)
     if "kill_after" in entry:

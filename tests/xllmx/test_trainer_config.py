@@ -65,3 +65,17 @@ def test_batches_are_of_one_length_unless_clustering_is_off(tmp_path: Path) -> N
         lengths = [[order.lengths[index] for index in order.batch(number)] for number in range(9)]
         spread[clustered] = sum(max(batch) - min(batch) for batch in lengths)
     assert spread[True] < spread[False]
+
+
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        ("runs/x", "it names a folder in a store, such as s3://bucket/run; on a disk they lie in trainer.run_dir"),
+        ("hf://org/x", "trainer.checkpoints: hf://org/x: hf:// is only read here"),
+        ("s3://me:hidden@bucket/x", "trainer.checkpoints: s3://... has a user name or keys in it; leave them out"),
+    ],
+)
+def test_checkpoints_by_what_is_no_address_to_write_to_are_refused(place: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message) as caught:
+        TrainerConfig(run_dir=Path("run"), max_steps=1, checkpoints=place)
+    assert "hidden" not in str(caught.value)

@@ -3,12 +3,13 @@
 `save` returns when it is done; `start` copies the state and lets training go on while it is written, one at a time.
 """
 
+import logging
 import shutil
 import warnings
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from concurrent.futures import wait as futures_wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,11 +25,15 @@ from torch.distributed.tensor import DTensor
 from xllmx.checkpoints import folder as checkpoint_folder
 from xllmx.checkpoints.hashes import HashingWriter
 from xllmx.checkpoints.reader import CheckedReader, PlainPlanner, RefusedError
+from xllmx.checkpoints.stored import SendingWriter, StoredCheckpoints, brought, complete
 from xllmx.disk.files import WriteError, disk_error
 from xllmx.finite import NOT_FINITE, is_finite
 from xllmx.ranks.distributed import any_rank, barrier, is_main, num_ranks
+from xllmx.store.access import StoreError
+from xllmx.store.address import Address, Location
 
 _DRAIN_S = 600
+_LOG = logging.getLogger(__name__)
 
 _NOT_OURS = (
     "it is damaged, or was not written by this project: bring it back, or remove it to go on from an earlier one"
@@ -42,21 +47,64 @@ class CheckpointError(ValueError):
 class CheckpointManager:
     """The checkpoints of one run, `keep` of them."""
 
-    def __init__(self, folder: Path, keep: int = 20) -> None:
+    def __init__(self, folder: Path, keep: int = 20, *, store: Address | None = None) -> None:
+        """`store` is a folder of a store to which they go; `folder` then has those alone that are not there yet."""
         if keep < 1:
             raise ValueError(f"trainer.keep is {keep}; keep at least 1 checkpoint")
         self.folder = folder
+        self.stored = None if store is None else StoredCheckpoints(folder=store, keep=keep)
         self.keep = keep
         self._group: dist.ProcessGroup | None = None
         self._writing: tuple[int, Future[None]] | None = None
 
     def valid(self) -> list[Path]:
-        """Return the complete checkpoints, oldest first."""
+        """Return the complete checkpoints of the folder, oldest first."""
         return checkpoint_folder.complete(self.folder)
 
     def latest(self) -> Path | None:
-        """Return the newest complete checkpoint; None if there is none."""
+        """Return the newest complete checkpoint of the folder; None if there is none."""
         return next(reversed(self.valid()), None)
+
+    def newest(self) -> Location | None:
+        """Return where the newest complete checkpoint lies, for a message; of a store that does not say, None."""
+        here = self.latest()
+        with suppress(StoreError):
+            return here if here or self.stored is None else next(reversed(complete(self.stored.folder)), None)
+        return here
+
+    def to_resume(self, *, allowed: bool, check_hashes: bool = True) -> Path | None:
+        """Return the checkpoint a run goes on from, on this disk; as `checkpoint_folder.to_resume`.
+
+        Of those in the store and those that were not sent yet, the newest whose content is as it was written.
+
+        Raises:
+            ValueError: the only checkpoints are damaged, or going on is not `allowed` (trainer.resume).
+            StoreError: the store cannot be asked, or does not give it.
+        """
+        if self.stored is None:
+            return checkpoint_folder.to_resume(self.folder, allowed=allowed, check_hashes=check_hashes)
+        places = self.stored.to_choose_from(self.folder)
+        if places and not allowed:
+            raise ValueError(f"{places[-1].parent} holds checkpoints; use trainer.resume=true, or another folder")
+        for place in reversed(places):
+            path = brought(place) if isinstance(place, Address) else place
+            name = None if checkpoint_folder.is_complete(path) else "one of its files"
+            if name is None and check_hashes:
+                name = checkpoint_folder.changed(path)
+            if name is None:
+                return path
+            if is_main():
+                self._pass_over(place, name)
+        if places:
+            raise ValueError(f"every checkpoint in {self.stored.folder} is damaged; bring one back, or name another")
+        return None
+
+    def _pass_over(self, place: Location, name: str) -> None:
+        _LOG.warning("checkpoint %s is damaged (%s is not what was written): it is passed over", place, name)
+        if isinstance(place, Path):
+            checkpoint_folder.put_aside(place)
+        elif self.stored is not None:
+            self.stored.set_aside(place)
 
     def save(self, step: int, state: dict[str, Any], *, record: Mapping[str, Any] | None = None) -> Path:
         """Write a checkpoint, then remove older ones beyond `keep`; return its folder. Called on all ranks.
@@ -72,9 +120,11 @@ class CheckpointManager:
         self.wait()
         with self._explained(step):
             temporary, target = self._prepare(step)
-            dcp.save(state, storage_writer=HashingWriter(temporary), no_dist=_single())
-            self._publish(temporary, target, {"step": step, "ranks": num_ranks(), **(record or {})})
+            writer = self._writer(temporary, target)
+            dcp.save(state, storage_writer=writer, no_dist=_single())
+            self._publish(writer, target, {"step": step, "ranks": num_ranks(), **(record or {})})
             barrier()
+            self._leave(step)
         return target
 
     def start(self, step: int, state: dict[str, Any], *, record: Mapping[str, Any] | None = None) -> None:
@@ -90,9 +140,10 @@ class CheckpointManager:
             temporary, target = self._prepare(step)
             if self._group is None and dist.is_initialized():
                 self._group = dist.new_group(backend="gloo")  # its own: training uses the other at the same time
+            writer = self._writer(temporary, target)
             written = dcp.async_save(
                 state,
-                storage_writer=HashingWriter(temporary),
+                storage_writer=writer,
                 process_group=self._group,
                 async_stager=self._stager,
                 no_dist=_single(),
@@ -104,7 +155,7 @@ class CheckpointManager:
         def publish(writing: Future) -> None:
             try:
                 writing.result()  # on the main rank: every rank has written its part
-                self._publish(temporary, target, about)
+                self._publish(writer, target, about)
                 published.set_result(None)
             except BaseException as error:  # whatever it was, `wait` raises it
                 published.set_exception(error)
@@ -134,6 +185,28 @@ class CheckpointManager:
         if any_rank(error is not None):
             with self._explained(step):
                 raise error or RuntimeError("another process could not write its part")
+        self._leave(step)
+
+    def finish(self) -> None:
+        """Wait as `wait` does, and see to it that what goes to a store is there. Called on all ranks, at the end.
+
+        Raises:
+            CheckpointError: as `wait`; or a checkpoint could not be sent, and where it is kept.
+        """
+        self.wait()
+        if self.stored is None:
+            return
+        fault = None
+        if is_main():
+            if kept := self.valid():
+                self.stored.send_kept(kept)
+            fault = self.stored.fault
+        if any_rank(fault is not None):
+            kept_in = f"; it is kept in {self.folder}" if self.latest() else ""
+            raise CheckpointError(
+                f"{fault or 'the main process could not send a checkpoint'}{kept_in}: mend that, and the same command "
+                "sends it"
+            )
 
     def look(self) -> None:
         """Raise the error of `wait` now if writing has failed on some rank already. Called on all ranks."""
@@ -190,12 +263,28 @@ class CheckpointManager:
         if is_main():
             checkpoint_folder.remove_unfinished(self.folder)
             temporary.mkdir(parents=True)
+            if self.stored is not None:
+                self.stored.clear(self.stored.place_of(target))
         barrier()
         return temporary, target
 
-    def _publish(self, temporary: Path, target: Path, record: Mapping[str, Any]) -> None:
+    def _writer(self, temporary: Path, target: Path) -> HashingWriter:
+        if self.stored is None:
+            return HashingWriter(temporary)
+        return SendingWriter(temporary, self.stored.place_of(target))
+
+    def _leave(self, step: int) -> None:
+        """Remove this rank's part of a checkpoint that is in a store; on another machine's disk nobody else does."""
+        if self.stored is not None:
+            shutil.rmtree(checkpoint_folder.temporary_of(self.folder, step), ignore_errors=True)
+
+    def _publish(self, writer: HashingWriter, target: Path, record: Mapping[str, Any]) -> None:
         if is_main():
-            checkpoint_folder.publish(temporary, target, record)
+            temporary = Path(writer.path)
+            if self.stored is None:
+                checkpoint_folder.publish(temporary, target, record)
+            else:
+                self.stored.publish(temporary, target, record, needed=writer.needed)
             for path in self.valid()[: -self.keep]:
                 shutil.rmtree(path)
 

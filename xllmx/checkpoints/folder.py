@@ -17,13 +17,15 @@ from xllmx.checkpoints.hashes import ALGORITHM, changed_file, gathered_hashes
 from xllmx.disk.files import write_text
 from xllmx.ranks.distributed import gather_names, is_main, num_ranks, rank
 from xllmx.safe.json_text import read_object
+from xllmx.store.address import Location
 
 _NAME = re.compile(r"step-(\d{8})")
-_MARKER = "checkpoint.json"
+MARKER = "checkpoint.json"
+"""File that is written last: without it, a folder is no checkpoint."""
 _LOG = logging.getLogger(__name__)
 
 
-def step_of(path: Path) -> int:
+def step_of(path: Location) -> int:
     """Return the number of steps a checkpoint folder was written after.
 
     Raises:
@@ -33,6 +35,11 @@ def step_of(path: Path) -> int:
     if match is None:
         raise ValueError(f"{path} is not a checkpoint; its folder is named step-NNNNNNNN")
     return int(match.group(1))
+
+
+def is_named(path: Location) -> bool:
+    """Whether a folder has the name of a checkpoint."""
+    return _NAME.fullmatch(path.name) is not None
 
 
 def name_of(step: int) -> str:
@@ -55,7 +62,7 @@ def publish(temporary: Path, target: Path, record: Mapping[str, Any]) -> None:
     """Write the marker, which holds `record` and the size and hash of every file, then give the folder its name."""
     hashes = gathered_hashes(temporary)
     sizes = {path.name: path.stat().st_size for path in sorted(temporary.iterdir())}
-    write_text(temporary / _MARKER, json.dumps({**record, "files": sizes, ALGORITHM: hashes}, indent=1))
+    write_text(temporary / MARKER, json.dumps({**record, "files": sizes, ALGORITHM: hashes}, indent=1))
     if target.exists():  # the same step again, after a resume from an earlier one
         shutil.rmtree(target)
     temporary.rename(target)
@@ -63,12 +70,12 @@ def publish(temporary: Path, target: Path, record: Mapping[str, Any]) -> None:
 
 def read_record(path: Path) -> dict[str, Any]:
     """Return what was recorded with a complete checkpoint: its step, ranks and configuration, sizes and hashes."""
-    return read_object(path / _MARKER, finite=False)  # a setting may be inf
+    return read_object(path / MARKER, finite=False)  # a setting may be inf
 
 
 def complete(folder: Path) -> list[Path]:
     """Return the complete checkpoints, oldest first."""
-    return [path for path in _named(folder) if _is_complete(path)]
+    return [path for path in _named(folder) if is_complete(path)]
 
 
 def changed(path: Path) -> str | None:
@@ -113,7 +120,7 @@ def to_resume(folder: Path, *, allowed: bool, check_hashes: bool = True) -> Path
     if broken and is_main():
         _LOG.warning("checkpoint %s is damaged%s: the run goes on from %s", broken[-1], why, newest)
         for path in set_aside:
-            _set_aside(path)
+            put_aside(path)
     if not allowed:
         raise ValueError(f"{folder} holds checkpoints; use trainer.resume=true or another run_dir")
     return newest
@@ -128,7 +135,7 @@ def checkpoint_at(path: Path, *, check_hashes: bool = True) -> Path:
         ValueError: there is none, or its content has changed.
     """
     inside = [folder for folder in (path / "checkpoints", path) if complete(folder)]
-    found = path if _NAME.fullmatch(path.name) and _is_complete(path) else None
+    found = path if is_named(path) and is_complete(path) else None
     if found is None and inside:
         found = complete(inside[0])[-1]
     if found is None:
@@ -141,7 +148,8 @@ def checkpoint_at(path: Path, *, check_hashes: bool = True) -> Path:
     return found
 
 
-def _set_aside(path: Path) -> None:
+def put_aside(path: Path) -> None:
+    """Let a checkpoint whose content has changed count no more; it is called `damaged-step-NNNNNNNN` then."""
     place = path.with_name(f"damaged-{path.name}")
     if place.exists():
         shutil.rmtree(place)
@@ -149,10 +157,11 @@ def _set_aside(path: Path) -> None:
 
 
 def _named(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("step-*") if _NAME.fullmatch(path.name))
+    return sorted(path for path in folder.glob("step-*") if is_named(path))
 
 
-def _is_complete(path: Path) -> bool:
+def is_complete(path: Path) -> bool:
+    """Whether all files of a checkpoint are there in the sizes that its marker says."""
     try:
         sizes = read_record(path)["files"]
         return all(Path(name).name == name and (path / name).stat().st_size == sizes[name] for name in sizes)

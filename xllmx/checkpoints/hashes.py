@@ -7,13 +7,14 @@ Every rank writes its own files and leaves their hashes beside them, `.hashes-NA
 import hashlib
 import io
 import json
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
 from torch.distributed.checkpoint import FileSystemWriter
 from torch.distributed.checkpoint.filesystem import FileSystem
+from torch.distributed.checkpoint.metadata import Metadata
 from torch.distributed.checkpoint.planner import SavePlan, SavePlanner
 from torch.distributed.checkpoint.storage import WriteResult
 from torch.futures import Future
@@ -21,7 +22,8 @@ from torch.futures import Future
 from xllmx.safe.json_text import read_object
 
 ALGORITHM = "sha256"
-_LEFT_BESIDE = ".hashes-{}.json"
+HASHES_OF = ".hashes-{}.json"
+"""Name of the file with the hash of another, which lies beside it until all are written."""
 
 
 class HashingWriter(FileSystemWriter):
@@ -31,14 +33,24 @@ class HashingWriter(FileSystemWriter):
         super().__init__(folder)
         self._hashed = _HashingFiles()
         self.fs = self._hashed
+        self.needed: set[str] = set()
+        """Names of the files of all ranks, on the main one, once they are written."""
 
     def write_data(self, plan: SavePlan, planner: SavePlanner) -> Future[list[WriteResult]]:
         """Write the files of a rank, then their hashes."""
         written = super().write_data(plan, planner)
         written.wait()
-        for name, value in self._hashed.hashes.items():
-            (Path(self.path) / _LEFT_BESIDE.format(name)).write_text(json.dumps({name: value}))
+        self._written(self._hashed.hashes)
         return written
+
+    def _written(self, hashes: Mapping[str, str]) -> None:
+        for name, value in hashes.items():
+            (Path(self.path) / HASHES_OF.format(name)).write_text(json.dumps({name: value}))
+
+    def finish(self, metadata: Metadata, results: list[list[WriteResult]]) -> None:
+        """Write the list of what all ranks have written; on the main one."""
+        self.needed = {one.storage_data.relative_path for part in results for one in part}
+        super().finish(metadata, results)
 
 
 class _HashingFiles(FileSystem):
@@ -85,7 +97,7 @@ class _Hashed(io.RawIOBase):
 def gathered_hashes(folder: Path) -> dict[str, str]:
     """Return the hash of every file of a checkpoint that is being written; remove those left beside the files."""
     hashes: dict[str, str] = {}
-    for left in sorted(folder.glob(_LEFT_BESIDE.format("*"))):
+    for left in sorted(folder.glob(HASHES_OF.format("*"))):
         hashes |= read_object(left)
         left.unlink()
     for path in sorted(folder.iterdir()):

@@ -9,7 +9,7 @@ from xllmx.checkpoints.folder import read_record
 from xllmx.settings.config import to_plain
 from xllmx.settings.setting import shown
 
-_PLACES = ("run_dir", "resume_path")
+_PLACES = ("run_dir", "checkpoints", "resume_path")
 """Settings that say where a run lies, not what it does."""
 
 

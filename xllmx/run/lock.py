@@ -27,6 +27,8 @@ _TRIES = 3
 _NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EBADF)
 _HELD: set[int] = set()
 """File descriptors of the locks of this process; a child that it forks closes them, else it would hold them on."""
+_SHARED: dict[Path, int] = {}
+"""Files of locks that this process shares, with their descriptors; its children hold them too."""
 
 
 class HeldError(ValueError):
@@ -70,6 +72,17 @@ def locked(path: Path, *, what: str, remedy: str, wait: bool = False) -> Iterato
         os.close(descriptor)
 
 
+def hold_shared(path: Path) -> None:
+    """Hold a lock on the file `path` to the end of this process; others may hold it so too, none as `locked` does."""
+    while path not in _SHARED:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        _flock(descriptor, path, wait=True, shared=True)
+        if _is(descriptor, path):  # else who held it alone has removed it
+            _SHARED[path] = descriptor
+        else:
+            os.close(descriptor)
+
+
 def remove_unheld(folder: Path) -> None:
     """Remove the files of locks beside something in a folder (`lock_beside`) whose holder has died."""
     for path in folder.glob(f".*{_SUFFIX}"):
@@ -98,11 +111,11 @@ def _take(path: Path, *, wait: bool) -> int | None:
     return None
 
 
-def _flock(descriptor: int, path: Path, *, wait: bool) -> None:
+def _flock(descriptor: int, path: Path, *, wait: bool, shared: bool = False) -> None:
     try:
         if fcntl is None:
             raise OSError(errno.ENOSYS, "no locks on this system")
-        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
     except BlockingIOError:
         raise
     except OSError as error:

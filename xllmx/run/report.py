@@ -38,6 +38,8 @@ class RunReport:
         self._logger = MetricLogger(run_dir, step=step, trackers=self._config.trackers)
         if is_main():
             save_config(self._record, run_dir / CONFIG_FILE)
+            if (store := self._config.store) is not None:  # with it, what lies there is a run that can be exported
+                save_config(self._record, store / CONFIG_FILE)
             made_with = environment() | {"precision": self._config.precision}
             write_text(run_dir / ENVIRONMENT_FILE, json.dumps(made_with, indent=1))
 

@@ -69,7 +69,9 @@ def train_whole(config: WholeConfig, part: Part, *, config_file: Path | str | No
     if config.export_to is not None:
         inputs: dict[str, Any] = {**part.inputs, "trainer.run_dir": run_dir}
         check_new_folder(config.export_to, inputs=inputs, marks=part.marks)
-    claim = claimed_run(run_dir, inputs=part.inputs, config_file=config_file, written=written)
+    claim = claimed_run(
+        run_dir, inputs=part.inputs, config_file=config_file, written=written, store=config.trainer.store
+    )
     with ended_together(run_dir), claim:
         trainer = Trainer(part.task(), config.trainer, config.optim, ParallelConfig(), record=config)
         is_done = trainer.fit().stopped is None

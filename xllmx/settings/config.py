@@ -17,6 +17,7 @@ from yaml import YAMLError
 from xllmx.disk.files import write_text
 from xllmx.safe.yaml_text import check_yaml, read_yaml, refuse_lookups
 from xllmx.settings.setting import SettingError, shown, suggestion
+from xllmx.store.address import Location, location_of
 
 Config = TypeVar("Config")
 
@@ -62,9 +63,9 @@ def load_config(cls: type[Config], path: Path | str | None = None, overrides: Se
         raise SettingError(error.name, f"{error.fault}{example and f', for example {example}'}") from error
 
 
-def save_config(config: Any, path: Path | str) -> None:
+def save_config(config: Any, path: Location | str) -> None:
     """Write the dataclass as YAML that `load_config` reads back to an equal one."""
-    write_text(Path(path), OmegaConf.to_yaml(OmegaConf.create(to_plain(config))))
+    write_text(location_of(path), OmegaConf.to_yaml(OmegaConf.create(to_plain(config))))
 
 
 def to_plain(value: Any) -> Any:

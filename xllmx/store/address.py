@@ -121,6 +121,14 @@ class Address:
         names = is_there(self._call, lambda system: system.find(self.key)) or []
         return self._named(names, pattern)
 
+    def files(self) -> "list[tuple[Address, dict[str, Any]]]":
+        """The files below the folder, in order, with what the store says of each (`info`)."""
+        found = is_there(self._call, lambda system: system.find(self.key, detail=True)) or {}
+        named = (
+            key for key in found if found[key].get("type") == "file" and not key.endswith("/")
+        )  # no folders' marks
+        return [(Address(self.scheme, key.strip("/")), found[key]) for key in sorted(named)]
+
     def _named(self, keys: list[str], pattern: str) -> "list[Address]":
         found = (Address(self.scheme, key.strip("/")) for key in keys if key.strip("/") != self.key)
         return sorted(one for one in found if fnmatchcase(one.name, pattern))
@@ -140,12 +148,12 @@ class Address:
     def write_bytes(self, content: bytes, *, new: bool = False) -> None:
         """Write a file, whole or not at all; FileExistsError where it has to be `new` and is not."""
         mode = "create" if new else "overwrite"
-        self._check_writable()
+        self.check_writable()
         self._call(lambda system: system.pipe_file(self.key, content, mode=mode))
 
     def put(self, file: Path) -> None:
         """Write a file of the disk here, whole or not at all."""
-        self._check_writable()
+        self.check_writable()
         self._call(lambda system: system.put_file(str(file), self.key))
 
     def get(self, file: Path) -> None:
@@ -163,7 +171,8 @@ class Address:
             raise missing(self)
         is_there(self._call, lambda system: system.rm_file(self.key))
 
-    def _check_writable(self) -> None:
+    def check_writable(self) -> None:
+        """Raise the StoreError of a kind of store that is only read here."""
         if self.scheme in _READ_ALONE:
             raise StoreError(f"{self}: {self.scheme}:// is only read here; write to the disk, or to s3:// or gs://")
 

@@ -7,11 +7,12 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from xllmx.disk.temporary import remove_stale, temporary_beside
 from xllmx.store.address import Address, Location
@@ -39,8 +40,7 @@ class LocalCopies:
             StoreError: the store does not give it.
         """
         info = address.info()
-        seen = repr([str(address), *(str(info.get(name)) for name in _SEEN)])
-        name = hashlib.sha256(seen.encode()).hexdigest()[:40]
+        name = hashlib.sha256(f"{address} {what_is_seen(info)}".encode()).hexdigest()[:40]
         suffix = address.suffix if len(address.suffix) <= _LONGEST_SUFFIX else ""
         copy = self.folder / f"{name}{suffix}"
         try:
@@ -64,7 +64,7 @@ class LocalCopies:
         states = []
         for entry in os.scandir(self.folder):
             with suppress(FileNotFoundError):  # another process has just removed it
-                if not entry.name.startswith("."):
+                if not entry.name.startswith(".") and entry.is_file():
                     states.append((entry.stat().st_mtime_ns, entry.stat().st_size, Path(entry.path)))
         held = sum(size for _, size, _ in states)
         for _, size, path in sorted(states):
@@ -72,6 +72,11 @@ class LocalCopies:
                 return
             path.unlink(missing_ok=True)
             held -= size
+
+
+def what_is_seen(info: Mapping[str, Any]) -> str:
+    """Return what changes with a file's content of what a store says of it."""
+    return repr([str(info.get(name)) for name in _SEEN])
 
 
 def kept_copy(place: Location) -> Path:

@@ -148,7 +148,7 @@ def _add_where(where: Any) -> None:
 
 def _add_how(how: Any) -> None:
     add = how.add_argument
-    add("--model", "--ckpt", metavar="NAME", help=f"name, hub id or folder (default {DEFAULT_MODEL})")
+    add("--model", "--ckpt", metavar="NAME", help=f"name, hub id, folder or s3:// address (default {DEFAULT_MODEL})")
     add("--resolution", metavar="WxH", help="width and height at once")
     add("--num-frames", "--frames", type=int, metavar="N", help="exactly so many frames; 1 makes an image")
     for name, (kind, text) in _SETTINGS.items():

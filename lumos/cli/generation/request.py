@@ -15,6 +15,7 @@ from lumos.hub.models import ckpts_root, read_json
 from xllmx.safe.inside import bare_name, inside
 from xllmx.safe.json_text import unwritable
 from xllmx.settings.number_range import Range, check_number
+from xllmx.store.address import scheme_of
 
 if TYPE_CHECKING:
     from lumos.cli.jobs.runner import Plan
@@ -87,7 +88,13 @@ def take_record(options: argparse.Namespace, record: Mapping[str, Any]) -> None:
 
 
 def _recorded_model(name: str, options: argparse.Namespace) -> str:
-    """Return the name of a model under the checkpoints, or a folder that a record may name."""
+    """Return the name of a model under the checkpoints, or a folder that a record may name.
+
+    Raises:
+        ValueError: it names a folder elsewhere, or an address: whoever wrote the record would choose what is opened.
+    """
+    if scheme_of(name):
+        raise ValueError(f"{options.from_json} names the model by address, {name[:200]!a}; to use it: --model ADDRESS")
     if not Path(name).is_absolute() and not name.startswith((".", "~")):
         path = inside(
             ckpts_root(options.ckpts), name, said_by=options.from_json, remedy=_NAME_IT.format("--model NAME")

@@ -15,6 +15,7 @@ from lumos import __version__
 from lumos.hub.bundled import checkout
 from lumos.hub.models import read_json
 from lumos.media.files import replacing
+from xllmx.store.address import location_of
 
 IDENTITY = (
     "prompt", "then", "negative_prompt", "image_hash", "seed", "settings", "model_hash", "dtype", "weights", "tiled",
@@ -78,8 +79,13 @@ class HashedFiles(Protocol):
 def model_entries(files: HashedFiles, how: Mapping[str, Any], *, dtype: str) -> dict[str, Any]:
     """What a record says of the model: name, hash of its files, what of `how` it was loaded with is set, dtype."""
     chosen = {name: value for name, value in how.items() if value}
-    loaded = {name: str(value.resolve()) if isinstance(value, Path) else value for name, value in chosen.items()}
+    loaded = {name: _whole_name(value) if isinstance(value, Path) else value for name, value in chosen.items()}
     return {"model": files.name, "model_hash": model_hash(files), **loaded, "dtype": dtype}
+
+
+def _whole_name(place: Path) -> str:
+    location = location_of(place)
+    return str(location.resolve() if isinstance(location, Path) else location)
 
 
 def model_hash(files: HashedFiles) -> str:

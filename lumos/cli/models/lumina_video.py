@@ -23,7 +23,8 @@ _ASSUMED_TEXT_PARAMETERS = 2_614_341_888
 def _find_files(name: str | Path, ckpts: Path | None, how: Mapping[str, Any]) -> Files:
     from lumos.lumina_video.checkpoint.parts import find_parts
 
-    return replace(find_parts(hub.model_folder(name, ckpts), hub.ckpts_root(ckpts)), lora=how.get("lora"))
+    found, lora = find_parts(hub.model_folder(name, ckpts), hub.ckpts_root(ckpts)), how.get("lora")
+    return replace(found, name=hub.name_of(name, found.name), lora=None if lora is None else hub.local_folder(lora))
 
 
 def _settings_of(model: Model) -> "SettingsFor":

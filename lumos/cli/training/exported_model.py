@@ -18,27 +18,30 @@ from lumos.lumos1.training.task import LumosTask
 from lumos.media.inputs import choose_dtype
 from xllmx.checkpoints.checkpoint import CheckpointManager
 from xllmx.checkpoints.folder import changed
-from xllmx.disk.files import atomic_folder
-from xllmx.disk.place import check_new_folder
-from xllmx.disk.temporary import remove_stale
+from xllmx.checkpoints.stored import checkpoints_of, here_of
 from xllmx.lora import merge_lora, save_lora
+from xllmx.run.report import CONFIG_FILE
+from xllmx.store.address import Address, Location, is_address, location_of
+from xllmx.store.local_copy import kept_copy
+from xllmx.store.sent_folder import check_absent, check_new, new_folder
+from xllmx.trainer_config import TrainerConfig
 
 
 def export_run(
-    run: Path,
-    folder: Path,
+    run: Location | str,
+    folder: Location | str,
     *,
     tokenizers: str | Path | None = None,
     dtype: str = "float32",
     ckpts: str | Path | None = None,
     overwrite: bool = False,
     layout: Literal["model", "adapter", "released"] = "model",
-) -> Path:
+) -> Location:
     """The folder, filled with the newest checkpoint of a run (its averaged weights where it kept any).
 
     Args:
-        run: the run's folder, with `config.yaml` and `checkpoints/`.
-        folder: where the model goes; appears whole or not at all.
+        run: the run's folder, with `config.yaml` and `checkpoints/`, or its address (`trainer.checkpoints`).
+        folder: where the model goes, a path or an address; appears whole or not at all.
         tokenizers: a model whose tokenizers and `generation_config.json` are copied; None is the one the run started
             from.
         dtype: of the weights on disk, `float32` or `bfloat16`.
@@ -49,24 +52,26 @@ def export_run(
 
     Raises:
         ValueError: no run, no checkpoint, no tokenizers, or a folder that is there already.
+        StoreError: a store that cannot be asked or does not take it.
     """
-    remove_stale(folder.parent)
-    if folder.exists() and not overwrite:
-        raise ValueError(f"{folder} is there already; choose another folder, or use --overwrite")
+    run, folder = location_of(run), location_of(folder)
+    check_absent(folder, overwrite=overwrite, remedy="use --overwrite")
     _check_replaceable(folder, run)
-    if not (run / "config.yaml").is_file():
+    if not (run / CONFIG_FILE).is_file():
         raise ValueError(f"{run} is no training run: it has no config.yaml; give the trainer.run_dir of one")
-    config = load_run(run / "config.yaml")
+    config = load_run(kept_copy(run / CONFIG_FILE))
     source = tokenizers or config.task.init_from
-    inputs = {"the run's checkpoints": run / "checkpoints", "the model it started from": _folder_of(source, ckpts)}
-    check_new_folder(folder, inputs=inputs, marks=MODEL_MARKS)
+    if config.trainer.store is not None:
+        _check_replaceable(folder, config.trainer.store)
+    inputs = {"the run's checkpoints": run / "checkpoints", "the model it started from": _place_of(source, ckpts)}
+    check_new(folder, inputs=inputs, marks=MODEL_MARKS)
     write = _writer(config, tokenizers=tokenizers, ckpts=ckpts, released=layout == "released")
     task = build_task(config)
     if layout == "adapter" and task.lora is None:
         raise ValueError(f"{run} trained no adapters (lora.rank=0); leave --adapter out")
     part = "average" if config.trainer.ema_decay else "model"
-    model = _newest(task, run, part=part, check_hashes=config.trainer.check_hashes)
-    with atomic_folder(folder) as temporary:
+    with new_folder(folder, marks=MODEL_MARKS) as temporary:
+        model = _newest(task, run, config.trainer, part=part)
         if layout == "adapter":
             save_lora(model, temporary)
         else:
@@ -93,8 +98,12 @@ def _writer(
     return partial(write_model, config=config, parts=folder)
 
 
-def _check_replaceable(folder: Path, run: Path) -> None:
+def _check_replaceable(folder: Location, run: Location) -> None:
     """Raises ValueError where writing the folder would remove the run, or something that is no exported model."""
+    if isinstance(run, Address) and run.is_relative_to(folder):
+        raise ValueError(f"{folder} holds the run {run} or its checkpoints; choose another folder")
+    if isinstance(folder, Address) or isinstance(run, Address):
+        return
     place, source = folder.resolve(), run.resolve()
     if source.is_relative_to(place) or place.is_relative_to(source / "checkpoints"):
         raise ValueError(f"{folder} holds the run {run} or its checkpoints; choose another folder")
@@ -104,34 +113,38 @@ def _check_replaceable(folder: Path, run: Path) -> None:
         raise ValueError(f"{folder} is no model folder, and --overwrite would remove it; choose another folder")
 
 
-def _newest(task: LumosTask | LuminaVideoTask, run: Path, *, part: str, check_hashes: bool) -> nn.Module:
+def _newest(task: LumosTask | LuminaVideoTask, run: Location, trainer: TrainerConfig, *, part: str) -> nn.Module:
     """The model of the newest complete checkpoint, or the average kept there, in fp32 on the CPU."""
-    manager = CheckpointManager(run / "checkpoints")
-    newest = manager.latest()
-    if newest is None:
-        raise ValueError(f"{manager.folder} holds no complete checkpoint; train at least trainer.save_every steps")
-    if check_hashes and (name := changed(newest)):
-        others = [path.name for path in manager.valid() if path != newest]
+    found = checkpoints_of(run, trainer.store)
+    if not found:
+        where = f"{run} or {trainer.store}" if trainer.store not in (None, run) else f"{run}"
+        raise ValueError(f"{where} holds no complete checkpoint; train at least trainer.save_every steps")
+    newest = here_of(found[-1])
+    if trainer.check_hashes and (name := changed(newest)):
+        others = [place.name for place in found[:-1]]
         instead = (
             f"bring it back, or remove it to export {others[-1]}" if others else "bring it back; there is no other"
         )
         raise ValueError(
-            f"checkpoint {newest} is damaged: {name} is not what was written; {instead} "
+            f"checkpoint {found[-1]} is damaged: {name} is not what was written; {instead} "
             "(trainer.check_hashes in the run's config.yaml spares this look)"
         )
     model = task.build_model()
     state = {part: {n: torch.empty(t.shape, dtype=torch.float32) for n, t in model.state_dict().items()}}
-    model.load_state_dict(manager.load(newest, state)[part], strict=True, assign=True)
+    loaded = CheckpointManager(newest.parent).load(newest, state)
+    model.load_state_dict(loaded[part], strict=True, assign=True)
     return model.eval()
 
 
-def _folder_of(source: str | Path | None, ckpts: str | Path | None) -> Path | None:
-    """Return the folder of a model that is given by its name or so; None where there is none, or it is not here."""
-    return None if source is None else find_folder(source, ckpts_root(ckpts))
+def _place_of(source: str | Path | None, ckpts: str | Path | None) -> Location | None:
+    """Return where a model lies that is given by its name or so; None where there is none, or it is not here."""
+    if source is None or is_address(source):
+        return None if source is None else location_of(source)
+    return find_folder(source, ckpts_root(ckpts))
 
 
 def _model_folder(source: str | Path, ckpts: str | Path | None) -> Path:
     """Return the folder of a model that is given by its name, or so; ValueError where it is not here."""
-    if place := _folder_of(source, ckpts):
+    if place := find_folder(source, ckpts_root(ckpts)):
         return place
     raise ValueError(f"--tokenizers {source} is no model folder; give one with text_encoder/ and vae/ in it")

@@ -159,7 +159,8 @@ def run(config: AnyRun, *, config_file: Path | str | None = None) -> FitResult:
     """
     with ended_together(config.trainer.run_dir), naming_what_to_lower(_remedies(config)):
         task, preview = build_task(config), None
-        with claimed_run(config.trainer.run_dir, inputs=_inputs(config), config_file=config_file):
+        where: dict[str, Any] = {"inputs": _inputs(config), "config_file": config_file, "store": config.trainer.store}
+        with claimed_run(config.trainer.run_dir, **where):
             if isinstance(config, RunConfig) and config.samples.every:
                 folder = config.trainer.run_dir / "samples"
                 preview = PromptPreview(config.samples, folder, init_from=config.task.init_from)

@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 
 from xllmx.checkpoints.checkpoint import CheckpointManager
+from xllmx.checkpoints.stored import complete, here_of
 from xllmx.ranks.parallel import ParallelConfig
 from xllmx.ranks.sharding import fill_rows, local_rows, whole
 from xllmx.run.metrics import read_metrics
+from xllmx.store.address import Address
 
 pytestmark = pytest.mark.timeout(600)
 GLOBAL_BATCH = 12
@@ -30,12 +32,15 @@ def one(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def saved(run: Path) -> dict[str, Tensor]:
     """Everything in the newest checkpoint that is a tensor, by its path, read in one process."""
-    manager = CheckpointManager(run / "checkpoints")
-    newest = manager.latest()
+    newest = CheckpointManager(run / "checkpoints").latest()
     assert newest is not None
+    return saved_at(newest)
+
+
+def saved_at(newest: Path) -> dict[str, Tensor]:
     metadata = torch.distributed.checkpoint.FileSystemReader(newest).read_metadata().state_dict_metadata
     tensors = {name: torch.full(tuple(m.size), -7.0) for name, m in metadata.items() if hasattr(m, "size")}
-    return manager.load(newest, tensors)
+    return CheckpointManager(newest.parent).load(newest, tensors)
 
 
 def assert_same_run(run: Path, reference: Path, *, exact: bool = False, evaluated: bool = True) -> None:
@@ -157,3 +162,21 @@ def test_parallel_settings_that_contradict_are_named() -> None:
     assert [ParallelConfig().is_sharded(num) for num in (1, 2)] == [False, True]
     assert not ParallelConfig(engine="deepspeed").is_sharded(2)
     assert json.loads(json.dumps(ParallelConfig(activation_checkpointing="selective").activation_checkpointing))
+
+
+@pytest.mark.slow
+def test_machines_without_a_common_disk_write_one_checkpoint_into_a_store(tmp_path: Path, bucket: Address) -> None:
+    """What 2 sent, each from its own disk, 1 goes on from, as from what 2 wrote into one folder."""
+    trainer = {**COMMON, "max_steps": 4, "save_every": 2, "batch_size": {"image": 6}}
+    stored = {**trainer, "checkpoints": str(bucket / "run"), "keep": 1}
+    here = {"run": tmp_path / "here", "trainer": trainer}
+    ranks.run_ranks([here, {"run": tmp_path / "machine-RANK", "trainer": stored}], num=2)
+    assert [place.name for place in complete(bucket / "run")] == ["step-00000004"]
+    for number in (0, 1):
+        assert list((tmp_path / f"machine-{number}" / "checkpoints").iterdir()) == []
+    alone = {"max_steps": 6, "batch_size": {"image": GLOBAL_BATCH}}
+    ranks.train({**here, "trainer": {**trainer, **alone}})
+    ranks.train({"run": tmp_path / "other", "trainer": {**stored, **alone}})
+    theirs = saved_at(here_of(complete(bucket / "run")[-1]))
+    for name, value in saved(tmp_path / "here").items():
+        torch.testing.assert_close(theirs[name], value, rtol=0, atol=0)
