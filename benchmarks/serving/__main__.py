@@ -1,4 +1,4 @@
-"""`python -m benchmarks.serving`: a real server under many clients, bad requests and kills; is anything lost, doubled, left?
+"""`python -m benchmarks.serving`: a real server under many clients, bad requests and kills: what is lost, doubled, left?
 
 A third of the requests is bad or given up midway (`benchmarks.serving.requests`). The server is killed (SIGKILL) and
 started again while they come, in the first half of them, so that its last life is long enough to show what it holds on

@@ -1,6 +1,5 @@
 """The server: a process of its own that is started, killed, started again, and looked at (Linux: /proc)."""
 
-import os
 import signal
 import socket
 import subprocess
@@ -80,7 +79,7 @@ class Server:
         place = Path(f"/proc/{self._process.pid}") if self._process is not None else Path("/nowhere")
         try:
             lines = (place / "status").read_text(encoding="utf-8").splitlines()
-            files = len(os.listdir(place / "fd"))
+            files = sum(1 for _ in (place / "fd").iterdir())
         except OSError:
             return None
         about = dict(line.split(":", 1) for line in lines if ":" in line)

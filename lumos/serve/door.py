@@ -2,8 +2,9 @@
 
 /v1/...       needs the key, where there is one: `Authorization: Bearer KEY`; a browser's WebSocket, which cannot send
               that, names the protocol `openai-insecure-api-key.KEY`
-any path      a page of another site may not have its reader's browser send requests here (`Origin`), and on this
-              machine alone no other name of it is known (`Host`), or such a page would give itself one
+any path      a page of another site may not have its reader's browser send requests here (`Origin`, and
+              `Sec-Fetch-Site` of pictures and scripts; a link to here may be followed), and on this machine alone no
+              other name of it is known (`Host`), or such a page would give itself one
 any body      is counted while it is read
 """
 
@@ -12,7 +13,7 @@ import hmac
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
@@ -21,6 +22,8 @@ from lumos.serve.faults import RequestError
 from lumos.serve.metrics import Metrics
 
 _PROTOCOL_KEY = "openai-insecure-api-key."
+_ELSEWHERE = ("cross-site", "same-site")
+"""What browsers say of a request of another site's page, also where they send no `Origin` (pictures, scripts)."""
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
@@ -45,6 +48,8 @@ class Door:
         async def counted(message: Message) -> None:
             nonlocal status
             status = message.get("status", status)
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).setdefault("x-content-type-options", "nosniff")
             await send(message)
 
         try:
@@ -67,6 +72,8 @@ class Door:
         origin = headers.get("origin")
         if origin is not None and origin.partition("://")[2].lower() != host.lower():
             raise RequestError(403, "pages of other sites may not use this server (Origin)", code="other_origin")
+        if headers.get("sec-fetch-site") in _ELSEWHERE and headers.get("sec-fetch-mode") != "navigate":
+            raise RequestError(403, "pages of other sites may not use this server", code="other_origin")
         if self._keys and scope["path"].startswith("/v1") and not self._is_known(headers):
             raise RequestError(401, "no such API key; send Authorization: Bearer KEY", code="invalid_api_key")
         length = headers.get("content-length", "0")
