@@ -1,4 +1,4 @@
-"""`python -m benchmarks.serving`: a real server under many clients, bad requests and kills: what is lost, doubled, left?
+"""`python -m benchmarks.serving`: a real server under many clients, bad requests and kills; is anything lost?
 
 A third of the requests is bad or given up midway (`benchmarks.serving.requests`). The server is killed (SIGKILL) and
 started again while they come, in the first half of them, so that its last life is long enough to show what it holds on
@@ -123,9 +123,11 @@ def _ended(server: Server) -> list[str]:
 
 def _checked(data: Path, book: Book) -> tuple[list[str], int]:
     """Return what is wrong with what is kept, and how many clips were made alone to find out."""
+    if wrong := damaged(data / "jobs.sqlite3"):
+        return wrong, 0
     jobs = stored_jobs(data)
     wrong = wrong_jobs(book.accepted.values(), {job.id: job.status for job in jobs})
-    wrong += [*left_over(data, jobs), *damaged(data / "jobs.sqlite3")]
+    wrong += left_over(data, jobs)
     model = loaded(DEFAULT_MODEL, find_model(DEFAULT_MODEL))
     unlike, alone = unlike_alone(model, data, jobs, scratch=data.parent)
     return wrong + unlike, alone

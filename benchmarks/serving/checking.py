@@ -56,9 +56,13 @@ def left_over(root: Path, jobs: Iterable[Job]) -> list[str]:
 
 def damaged(database: Path) -> list[str]:
     """Return what SQLite finds wrong with its file."""
-    with sqlite3.connect(database) as opened:
+    opened = sqlite3.connect(database)
+    try:
         found = [str(row[0]) for row in opened.execute("PRAGMA integrity_check")]
-    opened.close()
+    except sqlite3.DatabaseError as error:
+        found = [str(error)]
+    finally:
+        opened.close()
     return [] if found == ["ok"] else found
 
 
