@@ -3,7 +3,7 @@
 uvicorn waits without end for the rest of a request and for a client to read its answer, so that whoever opens
 connections and says nothing (slowloris) takes all there are. Here each wait has an end:
 
-a request, its head or its body      30 s and a second for each KiB that has come
+a request, its head or its body      30 s in which less than 30 KiB have come, and it is not whole
 an answer that is not read           60 s without room for more of it
 """
 
@@ -15,7 +15,7 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 _LOOK_S = 5.0
-_REQUEST_S, _LEAST_BYTES_PER_S = 30.0, 1024
+_REQUEST_S, _LEAST_BYTES = 30.0, 30 * 1024
 _ANSWER_S = 60.0
 _MOST, _FILES_OF_OURS = 1000, 128
 """Connections, and the files that the server has open beside them: models, the store, videos being written."""
@@ -35,7 +35,7 @@ class Connection(H11Protocol):
     """uvicorn's connection, with an end to each wait for its client."""
 
     _waits_since: float | None = None
-    """When the server began to wait for a request, or for the rest of it; None while it need not."""
+    """When the server began to wait for a request, or for more of it; None while it need not."""
     _received = 0
     """Bytes that have come since."""
     _unread_since: float | None = None
@@ -97,8 +97,10 @@ class Connection(H11Protocol):
     def _look(self) -> None:
         """Close the connection where its client is too slow, else look again later."""
         now: float = self.loop.time()
-        allowed_s = _REQUEST_S + self._received / _LEAST_BYTES_PER_S
-        is_late = self._waits_since is not None and now - self._waits_since > allowed_s
+        is_late = self._waits_since is not None and now - self._waits_since > _REQUEST_S
+        if is_late and self._received >= _LEAST_BYTES:
+            self._await_request()
+            is_late = False
         is_unread = self._unread_since is not None and now - self._unread_since > _ANSWER_S
         if is_late or is_unread:
             self.transport.abort()

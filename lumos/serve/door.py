@@ -5,12 +5,13 @@
 any path      a page of another site may not have its reader's browser send requests here (`Origin`, and
               `Sec-Fetch-Site` of pictures and scripts; a link to here may be followed), and on this machine alone no
               other name of it is known (`Host`), or such a page would give itself one
-any body      is counted while it is read
+any body      is counted while it is read, and so are all together that are being read or worked on
 """
 
 import hashlib
 import hmac
 from collections.abc import Iterable
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -24,6 +25,9 @@ from lumos.serve.metrics import Metrics
 _PROTOCOL_KEY = "openai-insecure-api-key."
 _ELSEWHERE = ("cross-site", "same-site")
 """What browsers say of a request of another site's page, also where they send no `Origin` (pictures, scripts)."""
+_MOST_TOGETHER = 16
+"""Bodies as large as may be that are held at once, in memory or beside it."""
+_AGAIN_S = 10
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
@@ -35,6 +39,7 @@ class Door:
     ) -> None:
         """Take the keys (none: everybody may come in) and the names that this server goes by (None: any)."""
         self._app, self._most_bytes, self._metrics = app, most_bytes, metrics
+        self._held_bytes = 0
         self._keys = [_digest(key) for key in keys]
         self._hosts = None if hosts is None else {host.lower() for host in hosts}
 
@@ -43,7 +48,7 @@ class Door:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        status = 500
+        status, body = 500, _Body()
 
         async def counted(message: Message) -> None:
             nonlocal status
@@ -57,8 +62,9 @@ class Door:
         except RequestError as fault:
             await _refuse(fault, scope, receive, counted)
         else:
-            await self._app(scope, self._bounded(receive) if scope["type"] == "http" else receive, counted)
+            await self._app(scope, self._bounded(receive, body) if scope["type"] == "http" else receive, counted)
         finally:
+            self._held_bytes -= body.num_bytes
             if scope["type"] == "http":
                 route = getattr(scope.get("route"), "path", "none")
                 self._metrics.request(_method(scope), route, status)
@@ -89,16 +95,18 @@ class Door:
         digest = _digest(given.strip())
         return sum(hmac.compare_digest(digest, key) for key in self._keys) > 0  # all are compared, whichever fits
 
-    def _bounded(self, receive: Receive) -> Receive:
-        """Return `receive`, which raises once a body is larger than it may be."""
-        number = 0
+    def _bounded(self, receive: Receive, body: "_Body") -> Receive:
+        """Return `receive`, which raises once a body, or all of them together, are larger than they may be."""
 
         async def bounded() -> Message:
-            nonlocal number
             message = await receive()
-            number += len(message.get("body", b""))
-            if number > self._most_bytes:
+            number = len(message.get("body", b""))
+            body.num_bytes, self._held_bytes = body.num_bytes + number, self._held_bytes + number
+            if body.num_bytes > self._most_bytes:
                 raise self._too_large()
+            if number and self._held_bytes > _MOST_TOGETHER * self._most_bytes:
+                fault = "too much is being received at once; send the request again"
+                raise RequestError(503, fault, code="busy", retry_after_s=_AGAIN_S)
             return message
 
         return bounded
@@ -106,6 +114,13 @@ class Door:
     def _too_large(self) -> RequestError:
         fault = f"the request is larger than {self._most_bytes} bytes; send a smaller file"
         return RequestError(413, fault, code="request_too_large")
+
+
+@dataclass
+class _Body:
+    """What has come of one request."""
+
+    num_bytes: int = 0
 
 
 async def _refuse(fault: RequestError, scope: Scope, receive: Receive, send: Send) -> None:

@@ -32,7 +32,7 @@ async def answering(scope: Any, receive: Any, send: Any) -> None:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"_LOOK_S": 0.02, "_REQUEST_S": 0.3, "_LEAST_BYTES_PER_S": 10**6, "_ANSWER_S": 0.3}.items():
+    for name, value in {"_LOOK_S": 0.02, "_REQUEST_S": 0.3, "_LEAST_BYTES": 10**5, "_ANSWER_S": 0.3}.items():
         monkeypatch.setattr(connection, name, value)
 
 

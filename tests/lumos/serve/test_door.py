@@ -12,6 +12,11 @@ from tests.lumos.serve.standin import VIDEO, StandIn, behind_client, parts
 
 KEYS = ["first-key-0123456789", "other-key-0123456789"]
 
+POST = {
+    "type": "http", "method": "POST", "path": "/v1/videos", "raw_path": b"/v1/videos", "query_string": b"",
+    "http_version": "1.1", "scheme": "http", "headers": [(b"content-type", b"application/json")],
+}  # fmt: skip
+
 
 def bearer(key: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {key}"}
@@ -96,15 +101,47 @@ def test_a_client_that_goes_in_the_middle_of_its_body_is_no_mistake_of_ours(tmp_
         async def send(message: Any) -> None:
             answered.append(message)
 
-        scope = {
-            "type": "http", "method": "POST", "path": "/v1/videos", "raw_path": b"/v1/videos", "query_string": b"",
-            "headers": [(b"content-type", kind)], "http_version": "1.1", "scheme": "http",
-        }  # fmt: skip
-        await create_app(serving)(scope, receive, send)
+        await create_app(serving)({**POST, "headers": [(b"content-type", kind)]}, receive, send)
 
     answered = list[Any]()
     for kind, body in zip(kinds, sent, strict=True):
         anyio.run(go, kind, body)
     assert [message["status"] for message in answered if "status" in message] == [400, 400]
     assert serving.store.ids() == set()
+    serving.store.close()
+
+
+def test_many_half_bodies_together_are_bounded_and_those_that_go_make_room(tmp_path: Path, model: StandIn) -> None:
+    serving = parts(tmp_path, model, most_upload_mib=1)
+    app, answered = create_app(serving), list[Any]()
+
+    async def run() -> None:
+        gone = anyio.Event()
+
+        async def half() -> None:
+            messages = [{"type": "http.request", "body": b"x" * 900_000, "more_body": True}]
+
+            async def receive() -> Any:
+                if messages:
+                    return messages.pop()
+                await gone.wait()
+                return {"type": "http.disconnect"}
+
+            async def send(message: Any) -> None:
+                answered.append(message)
+
+            await app(dict(POST), receive, send)
+
+        for _ in range(2):
+            answered.clear()
+            gone = anyio.Event()
+            async with anyio.create_task_group() as group:
+                for _ in range(20):
+                    group.start_soon(half)
+                await anyio.wait_all_tasks_blocked()
+                assert [message["status"] for message in answered if "status" in message] == [503, 503]
+                assert (b"retry-after", b"10") in answered[0]["headers"]
+                gone.set()
+
+    anyio.run(run)
     serving.store.close()
