@@ -1,10 +1,13 @@
-"""A client's connection: closed where it is too slow, and not taken where there are as many as may be.
+"""A client's connection: closed where it is too slow, and where others need its place.
 
 uvicorn waits without end for the rest of a request and for a client to read its answer, so that whoever opens
 connections and says nothing (slowloris) takes all there are. Here each wait has an end:
 
 a request, its head or its body      30 s in which less than 30 KiB have come, and it is not whole
 an answer that is not read           60 s without room for more of it
+
+Where there are as many as may be, the one that has waited longest to say what it wants makes room for a new one; where
+all are being answered, new ones hear that the server is busy (503).
 """
 
 import asyncio
@@ -45,9 +48,11 @@ class Connection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin, or close it at once where there are as many as may be: more would leave no open file to anybody."""
         most = self.limit_concurrency
-        if most is not None and len(self.connections) > most + most // 8:  # these few hear that it is busy (503)
-            transport.abort()
-            return
+        if most is not None and len(self.connections) >= most - 1:
+            self._make_room()
+            if len(self.connections) > most + most // 8:
+                transport.abort()
+                return
         super().connection_made(transport)
         self._await_request()
         self._timer = self.loop.call_later(_LOOK_S, self._look)
@@ -90,6 +95,14 @@ class Connection(H11Protocol):
         """Go on: the client has read."""
         self._unread_since = None
         super().resume_writing()
+
+    def _make_room(self) -> None:
+        """Close the connection that has waited longest without a whole request, if there is one."""
+        idle = [one for one in self.connections if isinstance(one, Connection) and one._waits_since is not None]
+        if idle:
+            longest = min(idle, key=lambda one: one._waits_since or 0.0)
+            self.connections.discard(longest)
+            longest.transport.abort()
 
     def _await_request(self) -> None:
         self._waits_since, self._received = self.loop.time(), 0

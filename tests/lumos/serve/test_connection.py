@@ -123,13 +123,35 @@ def test_one_that_is_read_and_used_again_stays() -> None:
     with_server(client, timeout_keep_alive=5)
 
 
-def test_more_connections_than_there_may_be_are_not_taken() -> None:
+def test_connections_that_say_nothing_make_room_for_those_that_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "_REQUEST_S", 1000.0)
+
     async def client(port: int, server: uvicorn.Server) -> None:
         async with AsyncExitStack() as opened:
             for _ in range(40):
                 await opened.enter_async_context(line_to(port))
-            await asyncio.sleep(0.05)
-            assert len(server.server_state.connections) == 8 + 1 + 1
+            reader, writer = await opened.enter_async_context(line_to(port))
+            writer.write(b"GET /small HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert await reader.read(15) == b"HTTP/1.1 200 OK"
+            assert len(server.server_state.connections) < 8
+
+    with_server(client, limit_concurrency=8)
+
+
+def test_more_connections_that_are_answered_than_there_may_be_are_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "_ANSWER_S", 1000.0)
+
+    async def client(port: int, server: uvicorn.Server) -> None:
+        async with AsyncExitStack() as opened:
+            told = []
+            for _ in range(20):
+                reader, writer = await opened.enter_async_context(line_to(port))
+                writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+                with suppress(ConnectionResetError):
+                    told.append(await reader.read(12))
+            assert told.count(b"HTTP/1.1 200") == 7
+            assert b"HTTP/1.1 503" in told
+            assert len(server.server_state.connections) <= 8 + 1
 
     with_server(client, limit_concurrency=8)
 
