@@ -7,6 +7,7 @@ to. Ends with status 1 where something is wrong.
 
 import argparse
 import asyncio
+import dataclasses
 import json
 import random
 import sys
@@ -140,6 +141,7 @@ def _report(args: argparse.Namespace, book: Book, samples: list[Sample], *, wron
         "machine": machine_facts(),
         "seconds (number, median, 95 %)": book.latencies(),
         "held": growth(samples),
+        "samples (life, requests, MiB, files, threads)": [dataclasses.astuple(one) for one in samples],
         "notes": {"accepted": len(book.accepted), **dict(sorted(book.counted.items()))},
         "wrong": wrong,
     }

@@ -85,7 +85,7 @@ class Server:
         about = dict(line.split(":", 1) for line in lines if ":" in line)
         if "VmRSS" not in about:  # killed, and not waited for yet
             return None
-        held = int(about["VmRSS"].split()[0]) / 1024
+        held = round(int(about["VmRSS"].split()[0]) / 1024, 1)
         return Sample(life=self.life, jobs=jobs, rss_mib=held, files=files, threads=int(about["Threads"]))
 
     def mistakes(self) -> list[str]:
