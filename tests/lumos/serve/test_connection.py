@@ -105,6 +105,7 @@ def test_an_answer_that_is_not_read_is_given_up() -> None:
         async with line_to(port) as (reader, writer):
             writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
             await reader.read(15)
+            assert len(server.server_state.connections) == 1
             while server.server_state.connections:
                 await asyncio.sleep(0.02)
 
