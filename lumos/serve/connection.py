@@ -11,11 +11,15 @@ all are being answered, new ones hear that the server is busy (503).
 """
 
 import asyncio
-import resource
 from typing import Any
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+try:
+    import resource
+except ImportError:  # not on Windows
+    resource = None  # type: ignore[assignment]
 
 _LOOK_S = 5.0
 _REQUEST_S, _LEAST_BYTES = 30.0, 30 * 1024
@@ -28,8 +32,8 @@ _FILES_OF_A_CONNECTION = 2
 
 def most_connections() -> int:
     """Return how many connections there may be at once, with the open files that the system allows (`ulimit -n`)."""
-    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    if files == resource.RLIM_INFINITY:
+    files = -1 if resource is None else resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if files < 0:  # there is no bound
         return _MOST
     return max(16, min(_MOST, (files - _FILES_OF_OURS) // _FILES_OF_A_CONNECTION))
 
