@@ -43,7 +43,7 @@ MODULE_OF = {"pillow": "PIL", "huggingface-hub": "huggingface_hub"}
 BROUGHT = {"yaml", "httpx", "httpx2"}
 """Parts of what omegaconf and huggingface_hub raise; they come with those two."""
 
-OF_A_WING = {"serve": {"anyio", "fastapi", "prometheus_client", "pydantic", "starlette", "uvicorn"}}
+OF_A_WING = {"serve": {"anyio", "fastapi", "h11", "prometheus_client", "pydantic", "starlette", "uvicorn"}}
 """Wing of `lumos` -> packages of the extra without which none of it is imported: the command imports it when it runs,
 all but the bounds, which are its options."""
 

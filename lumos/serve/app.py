@@ -7,6 +7,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from lumos import __version__
 from lumos.serve.door import Door
@@ -38,6 +39,7 @@ def create_app(serving: Serving, *, keys: Iterable[str] = (), hosts: Iterable[st
     app.add_exception_handler(RequestError, _of_ours)
     app.add_exception_handler(RequestValidationError, _of_a_query)
     app.add_exception_handler(HTTPException, _of_starlette)
+    app.add_exception_handler(ClientDisconnect, _of_one_who_went)
     app.add_exception_handler(Exception, _unforeseen)
     most_bytes = serving.limits.most_upload_bytes
     app.add_middleware(Door, keys=list(keys), hosts=hosts, most_bytes=most_bytes, metrics=serving.metrics)
@@ -63,6 +65,11 @@ async def _of_starlette(request: Request, error: Exception) -> JSONResponse:
     asked = f"{request.method} {request.url.path[:80]!a}"
     said = {404: f"there is no {asked}", 405: f"{asked} cannot be done"}.get(error.status_code, str(error.detail))
     return JSONResponse(error_body(error.status_code, said), error.status_code, headers=error.headers)
+
+
+async def _of_one_who_went(request: Request, error: Exception) -> JSONResponse:
+    """Answer a client that has gone in the middle of its request: nobody hears it, and it is no mistake of ours."""
+    return JSONResponse(error_body(400, "the request was cut off"), 400)
 
 
 async def _unforeseen(request: Request, error: Exception) -> JSONResponse:

@@ -43,7 +43,9 @@ class Asker:
         body = typed(VideoBody, fields, others=self._others)
         for name in ("n", "num_outputs_per_prompt"):
             if getattr(body, name) not in (None, 1):
-                raise RequestError(400, f"{name} must be 1: a job makes one video; send the request again", param=name)
+                number = getattr(body, name)
+                fault = f"{name} is {number}; it must be 1, since a job is one video: send the request {number} times"
+                raise RequestError(400, f"{fault}, each with another seed", param=name)
         model = find_model(self._models, body.model)
         picture = _picture(body)
         if picture is not None:

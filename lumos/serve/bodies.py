@@ -16,10 +16,13 @@ from starlette.formparsers import FormParser, MultiPartException, MultiPartParse
 
 from lumos.serve.faults import RequestError
 from lumos.serve.limits import LONGEST_PROMPT
+from lumos.serve.turns import in_turn
 from xllmx.safe.json_text import parse_json, unwritable
 from xllmx.settings.setting import shown, suggestion
 
 _MOST_FIELDS, _MOST_FILES, _MOST_FIELD_BYTES = 64, 4, 2**16
+_MOST_VALUES = 100_000
+"""Of JSON, counted before it is read: each may take thirty times the bytes that it is sent in."""
 _REMEDY = "send fields as JSON or as a form"
 
 _NOT_HERE: Mapping[str, str] = {
@@ -129,7 +132,7 @@ async def read_body(request: Request) -> AsyncIterator[dict[str, Any]]:
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "application/json":
-        yield _with_extra(_object(await request.body(), "the body"))
+        yield await in_turn(_fields_of_json, await request.body())
         return
     if kind not in _FORMS:
         fault = f"the body is {kind[:60]!a}; send application/json or multipart/form-data"
@@ -232,7 +235,15 @@ def _fields(form: FormData) -> dict[str, Any]:
     return fields
 
 
+def _fields_of_json(body: bytes) -> dict[str, Any]:
+    return _with_extra(_object(body, "the body"))
+
+
 def _object(text: bytes | str, where: str) -> dict[str, Any]:
+    sent = text.encode() if isinstance(text, str) else text
+    if sum(sent.count(mark) for mark in (b",", b"[", b"{")) > _MOST_VALUES:
+        fault = f"{where} has more than {_MOST_VALUES} commas and brackets; leave out what is not asked for"
+        raise RequestError(413, fault, code="request_too_large")
     try:
         content = parse_json(text, where, remedy=_REMEDY)
     except ValueError as error:

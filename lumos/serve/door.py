@@ -2,17 +2,19 @@
 
 /v1/...       needs the key, where there is one: `Authorization: Bearer KEY`; a browser's WebSocket, which cannot send
               that, names the protocol `openai-insecure-api-key.KEY`
-any path      a page of another site may not have its reader's browser send requests here (`Origin`), and on this
-              machine alone no other name of it is known (`Host`), or such a page would give itself one
-any body      is counted while it is read
+any path      a page of another site may not have its reader's browser send requests here (`Origin`, and
+              `Sec-Fetch-Site` of pictures and scripts; a link to here may be followed), and on this machine alone no
+              other name of it is known (`Host`), or such a page would give itself one
+any body      is counted while it is read, and so are all together that are being read or worked on
 """
 
 import hashlib
 import hmac
 from collections.abc import Iterable
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
@@ -21,6 +23,11 @@ from lumos.serve.faults import RequestError
 from lumos.serve.metrics import Metrics
 
 _PROTOCOL_KEY = "openai-insecure-api-key."
+_ELSEWHERE = ("cross-site", "same-site")
+"""What browsers say of a request of another site's page, also where they send no `Origin` (pictures, scripts)."""
+_MOST_TOGETHER = 16
+"""Bodies as large as may be that are held at once, in memory or beside it."""
+_AGAIN_S = 10
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
@@ -32,6 +39,7 @@ class Door:
     ) -> None:
         """Take the keys (none: everybody may come in) and the names that this server goes by (None: any)."""
         self._app, self._most_bytes, self._metrics = app, most_bytes, metrics
+        self._held_bytes = 0
         self._keys = [_digest(key) for key in keys]
         self._hosts = None if hosts is None else {host.lower() for host in hosts}
 
@@ -40,11 +48,13 @@ class Door:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        status = 500
+        status, body = 500, _Body()
 
         async def counted(message: Message) -> None:
             nonlocal status
             status = message.get("status", status)
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).setdefault("x-content-type-options", "nosniff")
             await send(message)
 
         try:
@@ -52,8 +62,9 @@ class Door:
         except RequestError as fault:
             await _refuse(fault, scope, receive, counted)
         else:
-            await self._app(scope, self._bounded(receive) if scope["type"] == "http" else receive, counted)
+            await self._app(scope, self._bounded(receive, body) if scope["type"] == "http" else receive, counted)
         finally:
+            self._held_bytes -= body.num_bytes
             if scope["type"] == "http":
                 route = getattr(scope.get("route"), "path", "none")
                 self._metrics.request(_method(scope), route, status)
@@ -67,6 +78,8 @@ class Door:
         origin = headers.get("origin")
         if origin is not None and origin.partition("://")[2].lower() != host.lower():
             raise RequestError(403, "pages of other sites may not use this server (Origin)", code="other_origin")
+        if headers.get("sec-fetch-site") in _ELSEWHERE and headers.get("sec-fetch-mode") != "navigate":
+            raise RequestError(403, "pages of other sites may not use this server", code="other_origin")
         if self._keys and scope["path"].startswith("/v1") and not self._is_known(headers):
             raise RequestError(401, "no such API key; send Authorization: Bearer KEY", code="invalid_api_key")
         length = headers.get("content-length", "0")
@@ -82,16 +95,18 @@ class Door:
         digest = _digest(given.strip())
         return sum(hmac.compare_digest(digest, key) for key in self._keys) > 0  # all are compared, whichever fits
 
-    def _bounded(self, receive: Receive) -> Receive:
-        """Return `receive`, which raises once a body is larger than it may be."""
-        number = 0
+    def _bounded(self, receive: Receive, body: "_Body") -> Receive:
+        """Return `receive`, which raises once a body, or all of them together, are larger than they may be."""
 
         async def bounded() -> Message:
-            nonlocal number
             message = await receive()
-            number += len(message.get("body", b""))
-            if number > self._most_bytes:
+            number = len(message.get("body", b""))
+            body.num_bytes, self._held_bytes = body.num_bytes + number, self._held_bytes + number
+            if body.num_bytes > self._most_bytes:
                 raise self._too_large()
+            if number and self._held_bytes > _MOST_TOGETHER * self._most_bytes:
+                fault = "too much is being received at once; send the request again"
+                raise RequestError(503, fault, code="busy", retry_after_s=_AGAIN_S)
             return message
 
         return bounded
@@ -99,6 +114,13 @@ class Door:
     def _too_large(self) -> RequestError:
         fault = f"the request is larger than {self._most_bytes} bytes; send a smaller file"
         return RequestError(413, fault, code="request_too_large")
+
+
+@dataclass
+class _Body:
+    """What has come of one request."""
+
+    num_bytes: int = 0
 
 
 async def _refuse(fault: RequestError, scope: Scope, receive: Receive, send: Send) -> None:

@@ -6,8 +6,8 @@ viewers, so that one who comes late sees it from the beginning and one who is sl
 
 import asyncio
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 
 import anyio
@@ -26,6 +26,9 @@ class Feed:
         """The share of the work that is done."""
         self.is_closed = False
         """Whether nothing more comes: the job is finished, deleted, or put back."""
+        self.is_made = False
+        """Whether something was or will be published."""
+        self.num_watching = 0
 
     @property
     def num_frames(self) -> int:
@@ -84,14 +87,38 @@ class Feeds:
         self._feeds: dict[str, Feed] = {}
 
     def of(self, job_id: str) -> Feed:
-        """Return the feed of a job."""
+        """Return the feed of a job that is being made; it is there until `end`."""
         with self._lock:
-            return self._feeds.setdefault(job_id, Feed())
+            feed = self._feeds.setdefault(job_id, Feed())
+            feed.is_made = True
+            return feed
+
+    @contextmanager
+    def watched(self, job_id: str) -> Iterator[Feed]:
+        """A context of one who watches a job: its feed, which goes with the last of them where nobody makes the job.
+
+        So one who comes to a job that has just ended, or leaves one that waits, leaves nothing behind.
+        """
+        with self._lock:
+            feed = self._feeds.setdefault(job_id, Feed())
+            feed.num_watching += 1
+        try:
+            yield feed
+        finally:
+            with self._lock:
+                feed.num_watching -= 1
+                if not feed.num_watching and not feed.is_made and self._feeds.get(job_id) is feed:
+                    del self._feeds[job_id]
 
     def find(self, job_id: str) -> Feed | None:
         """Return the feed of a job that has one."""
         with self._lock:
             return self._feeds.get(job_id)
+
+    @property
+    def number(self) -> int:
+        """How many there are."""
+        return len(self._feeds)
 
     def end(self, job_id: str) -> None:
         """Close the feed of a job; who still watches keeps it."""

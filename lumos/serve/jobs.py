@@ -58,6 +58,8 @@ class JobRequest:
     """Whether the clip begins with a picture, kept in a file of the job's own."""
     remixed_from: str | None = None
     """The video whose request this is, with another prompt."""
+    sent: str | None = None
+    """Digest of all that the client sent, where it named the request by an Idempotency-Key."""
 
     @property
     def seconds(self) -> str:

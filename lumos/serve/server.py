@@ -10,12 +10,12 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
+from lumos.serve import connection
 from lumos.serve.serving import Serving
 
 _LOOK_S = 0.1
 _GRACE_S = 3
 """For which open connections, such as those that watch, are waited for at the end."""
-_MOST_CONNECTIONS = 1000
 
 
 def bound_socket(host: str, port: int) -> socket.socket:
@@ -45,8 +45,8 @@ def serve(app: FastAPI, serving: Serving, bound: socket.socket, *, say: Callable
         server_header=False,
         lifespan="on",
         ws_max_size=2**16,
-        limit_concurrency=_MOST_CONNECTIONS,
         timeout_graceful_shutdown=_GRACE_S,
+        **connection.options(),
     )
     server = _Server(config, serving, say=say)
     server.run(sockets=[bound])

@@ -4,7 +4,7 @@ import shutil
 import sqlite3
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ from lumos.serve.engine import Engine
 from lumos.serve.faults import RequestError
 from lumos.serve.feeds import Feeds
 from lumos.serve.files import JobFiles
-from lumos.serve.jobs import Job, JobRequest, Kind, new_id
+from lumos.serve.idempotency import SentKey
+from lumos.serve.jobs import UNFINISHED, Job, JobRequest, Kind, new_id
 from lumos.serve.limits import Limits
 from lumos.serve.metrics import Metrics
 from lumos.serve.models import ServedModel
@@ -24,7 +25,6 @@ from lumos.serve.store import JobStore, QueueFullError
 from lumos.serve.worker import Worker
 
 _LONGEST_WAIT_S = 600
-_LONGEST_KEY = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +55,7 @@ class Serving:
         *,
         picture: Image.Image | None = None,
         copies: Mapping[str, Path] | None = None,
-        key: str | None = None,
+        key: SentKey | None = None,
     ) -> Job:
         """Return a new job, which is kept from now on and waits.
 
@@ -71,8 +71,8 @@ class Serving:
         """
         if self.draining.is_set():
             raise RequestError(503, "the server is ending; send the request again", retry_after_s=10)
-        if key is not None and not (0 < len(key) <= _LONGEST_KEY and key.isprintable()):
-            raise RequestError(400, f"Idempotency-Key must have 1 to {_LONGEST_KEY} printable characters")
+        if key is not None:
+            request = replace(request, sent=key.digest)
         job_id = new_id(kind)
         try:
             if picture is not None:
@@ -80,14 +80,19 @@ class Serving:
             for name, source in (copies or {}).items():
                 shutil.copyfile(source, self.files.make(job_id) / name)
             most = self.limits.most_queued
-            job, is_new = self.store.add(kind, request, most_queued=most, job_id=job_id, key=key)
+            text = key.text if key is not None else None
+            job, is_new = self.store.add(kind, request, most_queued=most, job_id=job_id, key=text)
         except QueueFullError:
             self.files.remove(job_id)
-            wait_s = max(1, min(_LONGEST_WAIT_S, round(self.metrics.mean_job_s)))
+            wait_s = max(
+                1, min(_LONGEST_WAIT_S, round(self.metrics.mean_job_s / self.limits.at_once))
+            )  # one of those in work ends
             fault = f"{most} jobs wait already, and no more may; try again in {wait_s} s"
             raise RequestError(429, fault, code="queue_full", retry_after_s=wait_s) from None
         except (sqlite3.Error, OSError) as error:
             self.files.remove(job_id)
+            if isinstance(error, FileNotFoundError) and not all(path.exists() for path in (copies or {}).values()):
+                raise RequestError(404, "the video was deleted in this moment", code="video_not_found") from error
             reason = getattr(error, "strerror", None) or str(error)
             raise RequestError(507, f"the server cannot keep the request ({reason})", code="storage_error") from error
         except RequestError:
@@ -100,12 +105,13 @@ class Serving:
 
     def delete(self, job: Job) -> None:
         """Forget a job, whatever its state; one that is in work ends, and its files go with it."""
-        if not self.store.delete(job.id):
+        status = self.store.delete(job.id)  # it may be another one than when the job was looked for
+        if status is None:
             return
         self.worker.cancel(job.id)
-        if job.status != "in_progress":
+        if status != "in_progress":
             self.files.remove(job.id)
-        if not job.is_finished:
+        if status in UNFINISHED:
             self.metrics.ended(job, "deleted")
         self.feeds.end(job.id)
 

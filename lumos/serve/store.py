@@ -85,11 +85,11 @@ class JobStore:
 
         Raises:
             QueueFullError: as many wait already.
-            RequestError: another request had the same key.
+            RequestError: another request (`JobRequest.sent`) had the same key.
         """
         with self._writing():
             if key is not None and (found := self._one("WHERE idempotency = ?", (key,))) is not None:
-                if {**vars(found.request), "seed": 0} != {**vars(request), "seed": 0}:
+                if found.request.sent != request.sent:
                     fault = "this Idempotency-Key was used for another request; choose another one"
                     raise RequestError(422, fault, code="idempotency_key_reused")
                 return found, False
@@ -161,10 +161,12 @@ class JobStore:
             )
         return changed.rowcount > 0
 
-    def delete(self, job_id: str) -> bool:
-        """Forget a job; whether it was there."""
+    def delete(self, job_id: str) -> Status | None:
+        """Forget a job; return its state at that moment, None where it was not there."""
         with self._writing():
-            return self._db.execute("DELETE FROM jobs WHERE id = ?", (job_id,)).rowcount > 0
+            row = self._db.execute("SELECT status FROM jobs WHERE id = ?", (job_id,)).fetchone()
+            self._db.execute("DELETE FROM jobs WHERE id = ?", (job_id,))
+        return None if row is None else row[0]
 
     def expire(self, *, now: float) -> list[str]:
         """Forget the finished jobs whose time is over; their ids."""

@@ -22,6 +22,7 @@ from lumos.media.pictures import picture_pixels
 from lumos.media.reading import media_errors
 from lumos.media.video import Video
 from lumos.serve.faults import RequestError
+from lumos.serve.limits import Limits
 
 _MOST_PIXELS = 2**25
 """Of a picture: 33 million."""
@@ -48,20 +49,21 @@ def picture_of(value: Any, *, param: str) -> Image.Image | None:
     return _decoded(value.file.read(), param)
 
 
-def clip_of(path: Path, *, most_frames: int, param: str) -> FirstFrames:
+def clip_of(path: Path, *, limits: Limits, param: str) -> FirstFrames:
     """Return what is to be known of a clip before it is gone on from: size, number and rate of its frames.
 
     Each frame is decoded once, and none is kept: its pixels here are black, and take no memory.
 
     Raises:
-        RequestError: it is no clip that can be read, or longer than `most_frames`.
+        RequestError: it is no clip that can be read, or longer or larger than the limits allow.
     """
-    number, pixels = 0, None
+    number, pixels, most_frames, is_large = 0, None, limits.most_frames, False
     try:
         with _DECODING, media_errors("the clip"), Video(path) as video:
             for shown in video.from_start():
                 number += 1
-                if number > most_frames:
+                is_large = shown.frame.width * shown.frame.height > limits.most_pixels
+                if number > most_frames or is_large:
                     break
                 if shown.damaged:
                     raise ValueError("a frame is damaged")
@@ -69,6 +71,9 @@ def clip_of(path: Path, *, most_frames: int, param: str) -> FirstFrames:
             rate = video.rate
     except MediaError as error:
         raise RequestError(400, f"{param} is no clip that can be read ({_told(error)})", param=param) from None
+    if is_large:
+        fault = f"{param} has frames of more than {limits.most_pixels} pixels, which is the most that this server makes"
+        raise RequestError(413, fault, param=param)
     if number > most_frames:
         fault = f"{param} has more than {most_frames} frames, which is the most that this server makes"
         raise RequestError(413, fault, param=param)

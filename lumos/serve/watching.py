@@ -17,6 +17,7 @@ from typing import Any
 from starlette.concurrency import run_in_threadpool
 
 from lumos.serve.faults import RequestError
+from lumos.serve.feeds import Feed
 from lumos.serve.recording import FRAME_TYPE
 from lumos.serve.serving import Serving
 
@@ -41,14 +42,14 @@ class Message:
 
 async def watch(serving: Serving, job_id: str, *, first: int = 0) -> AsyncGenerator[Message]:
     """Yield the messages of a job until it is finished; of its frames those from `first` on."""
-    with serving.metrics.viewing():
-        async with aclosing(_messages(serving, job_id, first=first)) as messages:
+    with serving.metrics.viewing(), serving.feeds.watched(job_id) as feed:
+        async with aclosing(_messages(serving, job_id, feed=feed, first=first)) as messages:
             async for message in messages:
                 yield message
 
 
-async def _messages(serving: Serving, job_id: str, *, first: int) -> AsyncGenerator[Message]:
-    feed, cursor, said = serving.feeds.of(job_id), first, -1
+async def _messages(serving: Serving, job_id: str, *, feed: Feed, first: int) -> AsyncGenerator[Message]:
+    cursor, said = first, -1
     while True:
         version, is_closed = feed.version, feed.is_closed
         job = await run_in_threadpool(serving.store.get, job_id)
@@ -59,11 +60,11 @@ async def _messages(serving: Serving, job_id: str, *, first: int) -> AsyncGenera
             cursor += 1
         if job is None:
             yield Message(type="video.deleted", content={"id": job_id})
-            break
+            return
         shown = serving.shown(job)
         if job.is_finished:
             yield Message(type=f"video.{job.status}", content=shown)
-            break
+            return
         if is_closed:  # the server ends, and the job waits for its next start
             yield Message(type="video.queued", content=shown)
             return
@@ -72,7 +73,6 @@ async def _messages(serving: Serving, job_id: str, *, first: int) -> AsyncGenera
             yield Message(type="video.queued" if job.status == "queued" else "video.progress", content=shown)
         if not await feed.wait(version, patience_s=PATIENCE_S):
             said = -1
-    serving.feeds.end(job_id)  # one that was made for a job that had ended already
 
 
 def require_seat(serving: Serving) -> None:

@@ -10,10 +10,12 @@ from starlette.concurrency import run_in_threadpool
 from lumos.serve import files
 from lumos.serve.bodies import ImageBody, read_body
 from lumos.serve.faults import RequestError, no_such_job
+from lumos.serve.feeds import Feed
 from lumos.serve.jobs import Job, JobRequest
 from lumos.serve.routes.documented import takes
 from lumos.serve.routes.videos import find_job
 from lumos.serve.serving import Serving
+from lumos.serve.turns import in_turn
 
 _LOOK_S = 1.0
 """Between two looks whether the client is still there."""
@@ -26,11 +28,13 @@ def router_of(serving: Serving) -> APIRouter:
     @router.post("/generations", openapi_extra=takes(ImageBody))
     async def generate(request: Request) -> dict[str, Any]:
         async with read_body(request) as fields:
-            asked, form = await run_in_threadpool(serving.asker.image, fields)
+            asked, form = await in_turn(serving.asker.image, fields)
         jobs = await run_in_threadpool(_accept_all, serving, asked)
         finished: list[Job] = []
         try:
-            finished = [await _finished(serving, job, request) for job in jobs]
+            for job in jobs:
+                with serving.feeds.watched(job.id) as feed:
+                    finished.append(await _finished(serving, job, request, feed=feed))
             return {
                 "created": int(finished[0].created_at),
                 "data": [await run_in_threadpool(_datum, serving, job, form) for job in finished],
@@ -65,13 +69,12 @@ def _accept_all(serving: Serving, asked: list[JobRequest]) -> list[Job]:
     return jobs
 
 
-async def _finished(serving: Serving, job: Job, request: Request) -> Job:
+async def _finished(serving: Serving, job: Job, request: Request, *, feed: Feed) -> Job:
     """Return the job once it is finished.
 
     Raises:
         RequestError: it failed, the client has gone, or the server ends.
     """
-    feed = serving.feeds.of(job.id)
     while True:
         version, is_closed = feed.version, feed.is_closed
         found = await run_in_threadpool(serving.store.get, job.id)

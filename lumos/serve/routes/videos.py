@@ -7,14 +7,15 @@ from typing import Any, Literal
 
 from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse
-from starlette.concurrency import run_in_threadpool
 
 from lumos.serve import files
 from lumos.serve.bodies import ExtensionBody, RemixBody, VideoBody, read_body, typed
 from lumos.serve.faults import RequestError, no_such_job, shown_id
+from lumos.serve.idempotency import sent_key
 from lumos.serve.jobs import Job, is_id
 from lumos.serve.routes.documented import takes
 from lumos.serve.serving import Serving
+from lumos.serve.turns import in_turn
 from lumos.serve.uploads import clip_of, is_file, save_upload
 
 _VARIANTS: Mapping[str, tuple[str, str]] = {
@@ -39,18 +40,17 @@ def _add_asking(router: APIRouter, serving: Serving) -> None:
     @router.post("", openapi_extra=takes(VideoBody))
     async def create(request: Request) -> dict[str, Any]:
         async with read_body(request) as fields:
-            return await run_in_threadpool(_create, serving, fields, _key_of(request))
+            return await in_turn(_create, serving, fields, request)
 
     @router.post("/extensions", openapi_extra=takes(ExtensionBody))
     async def extend(request: Request) -> dict[str, Any]:
         async with read_body(request) as fields:
-            return await run_in_threadpool(_extend, serving, fields, _key_of(request))
+            return await in_turn(_extend, serving, fields, request)
 
     @router.post("/{video_id}/remix", openapi_extra=takes(RemixBody))
-    async def remix(video_id: str, request: Request) -> dict[str, Any]:
+    async def remix(request: Request) -> dict[str, Any]:
         async with read_body(request) as fields:
-            prompt = typed(RemixBody, fields).prompt
-        return await run_in_threadpool(_remix, serving, video_id, prompt, _key_of(request))
+            return await in_turn(_remix, serving, fields, request)
 
 
 def _add_having(router: APIRouter, serving: Serving) -> None:
@@ -97,16 +97,15 @@ def find_job(serving: Serving, job_id: str, *, kind: Literal["video", "image"] =
     return job
 
 
-def _key_of(request: Request) -> str | None:
-    return request.headers.get("idempotency-key")
-
-
-def _create(serving: Serving, fields: dict[str, Any], key: str | None) -> dict[str, Any]:
+def _create(serving: Serving, fields: dict[str, Any], sent: Request) -> dict[str, Any]:
+    key = sent_key(sent, fields)
     request, picture = serving.asker.video(fields)
     return serving.shown(serving.accept("video", request, picture=picture, key=key))
 
 
-def _remix(serving: Serving, video_id: str, prompt: str, key: str | None) -> dict[str, Any]:
+def _remix(serving: Serving, fields: dict[str, Any], sent: Request) -> dict[str, Any]:
+    key, video_id = sent_key(sent, fields), sent.path_params["video_id"]
+    prompt = typed(RemixBody, fields).prompt
     source = find_job(serving, video_id)
     _require_finished(source, unfinished=409)
     request = serving.asker.remix(source.request, prompt, source_id=source.id)
@@ -120,12 +119,12 @@ def _remix(serving: Serving, video_id: str, prompt: str, key: str | None) -> dic
     return serving.shown(job)
 
 
-def _extend(serving: Serving, fields: dict[str, Any], key: str | None) -> dict[str, Any]:
+def _extend(serving: Serving, fields: dict[str, Any], sent: Request) -> dict[str, Any]:
     """Have a clip go on: what is made behind it follows from its last frames, and the two are one file."""
-    most = serving.limits.most_frames
+    key = sent_key(sent, fields)
     with tempfile.TemporaryDirectory(prefix=files.MAKING, dir=serving.files.root) as folder:
         path, source = _clip_to_extend(serving, fields, Path(folder))
-        clip = clip_of(path, most_frames=most, param="video")
+        clip = clip_of(path, limits=serving.limits, param="video")
         request = serving.asker.extension(fields, source, clip=clip)
         job = serving.accept("video", request, copies={files.BEFORE: path}, key=key)
     return serving.shown(job)

@@ -3,12 +3,19 @@
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from starlette.testclient import WebSocketDenialResponse
 
+from lumos.serve.app import create_app
 from tests.lumos.serve.standin import VIDEO, StandIn, behind_client, parts
 
 KEYS = ["first-key-0123456789", "other-key-0123456789"]
+
+POST = {
+    "type": "http", "method": "POST", "path": "/v1/videos", "raw_path": b"/v1/videos", "query_string": b"",
+    "http_version": "1.1", "scheme": "http", "headers": [(b"content-type", b"application/json")],
+}  # fmt: skip
 
 
 def bearer(key: str) -> dict[str, str]:
@@ -51,6 +58,10 @@ def test_a_browsers_websocket_gives_its_key_as_a_protocol(tmp_path: Path, model:
         ({"host": "localhost:8000", "origin": "null"}, "other_origin"),
         ({"host": "localhost:8000", "origin": "http://localhost:8000"}, None),
         ({"host": "LOCALHOST:8000"}, None),
+        ({"host": "localhost:8000", "sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors"}, "other_origin"),
+        ({"host": "localhost:8000", "sec-fetch-site": "same-site"}, "other_origin"),
+        ({"host": "localhost:8000", "sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}, None),
+        ({"host": "localhost:8000", "sec-fetch-site": "same-origin"}, None),
     ],
 )
 def test_a_page_of_another_site_cannot_use_its_readers_server(
@@ -68,3 +79,69 @@ def test_addresses_and_methods_that_there_are_not_are_errors_of_the_same_form(tm
     assert (nowhere.status_code, wrong.status_code) == (404, 405)
     for answer in (nowhere, wrong):
         assert answer.json()["error"]["type"] == "invalid_request_error"
+
+
+def test_no_browser_guesses_the_kind_of_an_answer(tmp_path: Path, model: StandIn) -> None:
+    with behind_client(parts(tmp_path, model)) as client:
+        for path in ("/v1/videos", "/health", "/nowhere", "/"):
+            assert client.get(path).headers.get_list("x-content-type-options") == ["nosniff"]
+
+
+def test_a_client_that_goes_in_the_middle_of_its_body_is_no_mistake_of_ours(tmp_path: Path, model: StandIn) -> None:
+    serving = parts(tmp_path, model)
+    kinds = (b"application/json", b"multipart/form-data; boundary=x")
+    sent = [b"{", b'--x\r\nContent-Disposition: form-data; name="input_reference"; filename="x"\r\n\r\nabc']
+
+    async def go(kind: bytes, body: bytes) -> None:
+        messages: list[Any] = [{"type": "http.request", "body": body, "more_body": True}, {"type": "http.disconnect"}]
+
+        async def receive() -> Any:
+            return messages.pop(0)
+
+        async def send(message: Any) -> None:
+            answered.append(message)
+
+        await create_app(serving)({**POST, "headers": [(b"content-type", kind)]}, receive, send)
+
+    answered = list[Any]()
+    for kind, body in zip(kinds, sent, strict=True):
+        anyio.run(go, kind, body)
+    assert [message["status"] for message in answered if "status" in message] == [400, 400]
+    assert serving.store.ids() == set()
+    serving.store.close()
+
+
+def test_many_half_bodies_together_are_bounded_and_those_that_go_make_room(tmp_path: Path, model: StandIn) -> None:
+    serving = parts(tmp_path, model, most_upload_mib=1)
+    app, answered = create_app(serving), list[Any]()
+
+    async def run() -> None:
+        gone = anyio.Event()
+
+        async def half() -> None:
+            messages = [{"type": "http.request", "body": b"x" * 900_000, "more_body": True}]
+
+            async def receive() -> Any:
+                if messages:
+                    return messages.pop()
+                await gone.wait()
+                return {"type": "http.disconnect"}
+
+            async def send(message: Any) -> None:
+                answered.append(message)
+
+            await app(dict(POST), receive, send)
+
+        for _ in range(2):
+            answered.clear()
+            gone = anyio.Event()
+            async with anyio.create_task_group() as group:
+                for _ in range(20):
+                    group.start_soon(half)
+                await anyio.wait_all_tasks_blocked()
+                assert [message["status"] for message in answered if "status" in message] == [503, 503]
+                assert (b"retry-after", b"10") in answered[0]["headers"]
+                gone.set()
+
+    anyio.run(run)
+    serving.store.close()

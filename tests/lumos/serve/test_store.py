@@ -27,8 +27,12 @@ def test_what_was_deleted_is_not_finished(tmp_path: Path) -> None:
     job = store.add("video", REQUEST, most_queued=3)[0]
     assert not store.complete(job.id, {}, keep_s=1.0)  # it is not in work
     assert store.take() is not None
-    assert store.delete(job.id)
-    assert (store.delete(job.id), store.complete(job.id, {}, keep_s=1.0), store.put_back(job.id)) == (False,) * 3
+    assert store.delete(job.id) == "in_progress"
+    assert (store.delete(job.id), store.complete(job.id, {}, keep_s=1.0), store.put_back(job.id)) == (
+        None,
+        False,
+        False,
+    )
     assert not store.fail(job.id, code="c", message="m", keep_s=1.0)
     assert store.ids() == set()
     store.close()

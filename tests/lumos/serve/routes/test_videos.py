@@ -116,7 +116,8 @@ def test_a_picture_may_be_a_data_address(server: Server) -> None:
         ({"num_inference_steps": 10**9}, 400, "num_inference_steps", "at most"),
         ({"num_inference_steps": 5000}, 413, "num_inference_steps", "at most 200"),
         ({"guidance_scale": "NaN"}, 400, "guidance_scale", "finite"),
-        ({"n": 2}, 400, "n", "must be 1"),
+        ({"n": 2}, 400, "n", "must be 1, since a job is one video: send the request 2 times"),
+        ({"num_outputs_per_prompt": 3}, 400, "num_outputs_per_prompt", "send the request 3 times"),
         ({"output_path": "/tmp/x.mp4"}, 400, "output_path", "no client chooses a path"),
         ({"lora": "x"}, 400, "lora", "not taken"),
         ({"preset": "/etc/passwd"}, 400, "preset", "no field"),
@@ -154,6 +155,7 @@ def test_bad_fields_are_named(
         (b'{"prompt": "\xff"}', "application/json", 400, "not UTF-8"),
         (b'{"prompt": "\\ud800"}', "application/json", 400, "half a character"),
         (b"[" * 10_000, "application/json", 400, "levels"),
+        (b'{"then": [' + b"[]," * 60_000 + b"0]}", "application/json", 413, "commas and brackets"),
         (b"prompt=a", "text/plain", 415, "application/json"),
         (b"a", "", 415, "application/json"),
         (b"--x\r\nnonsense", "multipart/form-data; boundary=x", 400, "cut off"),
@@ -320,6 +322,10 @@ def test_a_clip_that_is_none_or_too_long_is_not_extended(refusing: Server, tmp_p
             "/v1/videos/extensions", data={"prompt": "b"}, files={"video": ("x.mp4", content)}
         )
         assert fault_of(answer, status)["param"] == "video"
+    write_video(tmp_path / "large.mp4", np.zeros((41, 96, 96, 3), np.uint8), fps=8)  # found out by its first frame
+    large = {"video": ("x.mp4", (tmp_path / "large.mp4").read_bytes())}
+    answer = refusing.client.post("/v1/videos/extensions", data={"prompt": "b"}, files=large)
+    assert "more than 4096 pixels" in fault_of(answer, 413)["message"]
     nothing = refusing.client.post("/v1/videos/extensions", json={"prompt": "b"})
     assert fault_of(nothing, 400)["param"] == "video"
     other = refusing.client.post("/v1/videos/extensions", json={"prompt": "b", "video": {"id": "../../etc/passwd"}})

@@ -1,0 +1,1 @@
+"""A real `lumos serve` under many clients, bad requests and kills."""

@@ -1,0 +1,163 @@
+"""Connections whose clients are slow, or too many: each wait has an end."""
+
+import asyncio
+import resource
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import Any
+
+import pytest
+import uvicorn
+
+from lumos.serve import connection
+
+HEAD = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n"
+
+
+async def answering(scope: Any, receive: Any, send: Any) -> None:
+    """Reads a body, then answers with 16 MiB, which no buffer of a connection takes, or with little."""
+    message: dict[str, Any] = {"more_body": True}
+    while message.get("more_body"):
+        message = await receive()
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    for left in reversed(range(1 if scope["path"] == "/small" else 64)):
+        await send(
+            {
+                "type": "http.response.body",
+                "body": b"x" * (100 if scope["path"] == "/small" else 2**18),
+                "more_body": left > 0,
+            }
+        )
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"_LOOK_S": 0.02, "_REQUEST_S": 0.3, "_LEAST_BYTES": 10**5, "_ANSWER_S": 0.3}.items():
+        monkeypatch.setattr(connection, name, value)
+
+
+def with_server(client: Callable[[int, uvicorn.Server], Awaitable[None]], **changes: Any) -> None:
+    """Run a client of a server in this process, given its port."""
+
+    async def run() -> None:
+        options = {**connection.options(), "lifespan": "off", "log_level": "critical", **changes}
+        server = uvicorn.Server(uvicorn.Config(answering, port=0, timeout_graceful_shutdown=1, **options))
+        server.config.load()
+        server.lifespan = server.config.lifespan_class(server.config)
+        await server.startup()
+        port = server.servers[0].sockets[0].getsockname()[1]
+        try:
+            async with asyncio.timeout(20):
+                await client(port, server)
+        finally:
+            server.should_exit = True
+            with suppress(asyncio.CancelledError):
+                await server.shutdown()
+
+    asyncio.run(run())
+
+
+@asynccontextmanager
+async def line_to(port: int) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A connection, which is closed whatever has become of it."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=2**10)
+    try:
+        yield reader, writer
+    finally:
+        writer.transport.abort()
+        with suppress(OSError):
+            await writer.wait_closed()
+
+
+@pytest.mark.parametrize("sent", [b"", b"POST / HT", HEAD, HEAD + b"half"])
+def test_a_request_that_does_not_go_on_is_given_up(sent: bytes) -> None:
+    async def client(port: int, server: uvicorn.Server) -> None:
+        async with line_to(port) as (reader, writer):
+            writer.write(sent)
+            with suppress(ConnectionResetError):
+                assert await reader.read() == b""
+        assert not server.server_state.connections
+
+    with_server(client)
+
+
+def test_a_body_that_drips_is_given_up_and_one_that_flows_is_taken() -> None:
+    async def answer(port: int, *, pieces: int, size: int) -> bytes:
+        async with line_to(port) as (reader, writer):
+            writer.write(HEAD.replace(b"1000000", str(pieces * size).encode()))
+            with suppress(ConnectionError):
+                for _ in range(pieces):
+                    writer.write(b"x" * size)
+                    await writer.drain()
+                    await asyncio.sleep(0.01)
+                return await reader.read(15)
+        return b""
+
+    async def client(port: int, server: uvicorn.Server) -> None:
+        assert await answer(port, pieces=2000, size=1) == b""
+        assert await answer(port, pieces=60, size=2**16) == b"HTTP/1.1 200 OK"  # longer than the grace, and fast
+
+    with_server(client)
+
+
+def test_an_answer_that_is_not_read_is_given_up() -> None:
+    async def client(port: int, server: uvicorn.Server) -> None:
+        async with line_to(port) as (reader, writer):
+            writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            await reader.read(15)
+            assert len(server.server_state.connections) == 1
+            while server.server_state.connections:
+                await asyncio.sleep(0.02)
+
+    with_server(client)
+
+
+def test_one_that_is_read_and_used_again_stays() -> None:
+    async def client(port: int, server: uvicorn.Server) -> None:
+        async with line_to(port) as (reader, writer):
+            for _ in range(2):
+                writer.write(b"GET /small HTTP/1.1\r\nHost: x\r\n\r\n")
+                assert b"200 OK" in await reader.readuntil(b"\r\n\r\n")
+                await reader.readuntil(b"\r\n0\r\n\r\n")
+                await asyncio.sleep(0.5)  # longer than a request may take, and it has none to send
+
+    with_server(client, timeout_keep_alive=5)
+
+
+def test_connections_that_say_nothing_make_room_for_those_that_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "_REQUEST_S", 1000.0)
+
+    async def client(port: int, server: uvicorn.Server) -> None:
+        async with AsyncExitStack() as opened:
+            for _ in range(40):
+                await opened.enter_async_context(line_to(port))
+            reader, writer = await opened.enter_async_context(line_to(port))
+            writer.write(b"GET /small HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert await reader.read(15) == b"HTTP/1.1 200 OK"
+            assert len(server.server_state.connections) < 8
+
+    with_server(client, limit_concurrency=8)
+
+
+def test_more_connections_that_are_answered_than_there_may_be_are_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "_ANSWER_S", 1000.0)
+
+    async def client(port: int, server: uvicorn.Server) -> None:
+        async with AsyncExitStack() as opened:
+            told = []
+            for _ in range(20):
+                reader, writer = await opened.enter_async_context(line_to(port))
+                writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+                with suppress(ConnectionResetError):
+                    told.append(await reader.read(12))
+            assert told.count(b"HTTP/1.1 200") == 7
+            assert b"HTTP/1.1 503" in told
+            assert len(server.server_state.connections) <= 8 + 1
+
+    with_server(client, limit_concurrency=8)
+
+
+@pytest.mark.parametrize(("files", "most"), [(256, 64), (1024, 448), (20000, 1000), (64, 16), (-1, 1000)])
+def test_connections_leave_open_files_for_the_rest(monkeypatch: pytest.MonkeyPatch, files: int, most: int) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (files, files))
+    assert connection.most_connections() == most

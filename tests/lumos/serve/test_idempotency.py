@@ -1,0 +1,60 @@
+"""One key, one request: what was sent twice is one job, and what only looks alike is refused."""
+
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lumos.media.writing import write_video
+from tests.lumos.serve.standin import VIDEO, Server
+
+KEY = {"idempotency-key": "k1"}
+
+
+def picture(colour: str) -> dict[str, Any]:
+    file = io.BytesIO()
+    Image.new("RGB", (32, 32), colour).save(file, "PNG")
+    return {"input_reference": ("x.png", file.getvalue())}
+
+
+@pytest.mark.parametrize("other", [{"seed": 8}, {"seed": None}, {"prompt": "b"}, {"num_frames": 5}], ids=str)
+def test_other_fields_under_the_same_key_are_refused(server: Server, other: dict[str, Any]) -> None:
+    fields = {name: value for name, value in {**VIDEO, **other}.items() if value is not None}
+    first, again = (server.client.post("/v1/videos", json=VIDEO, headers=KEY).json()["id"] for _ in range(2))
+    assert first == again
+    answer = server.client.post("/v1/videos", json=fields, headers=KEY)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (422, "idempotency_key_reused")
+
+
+def test_another_picture_under_the_same_key_is_refused_and_the_same_is_one_job(server: Server) -> None:
+    ids = {server.client.post("/v1/videos", data=VIDEO, files=picture("red"), headers=KEY).json()["id"] for _ in "12"}
+    assert len(ids) == 1
+    other = server.client.post("/v1/videos", data=VIDEO, files=picture("blue"), headers=KEY)
+    assert other.json()["error"]["code"] == "idempotency_key_reused"
+    server.finished(ids.pop())
+    assert server.model.made[-1].picture is not None
+
+
+def test_another_clip_or_address_under_the_same_key_is_refused(server: Server, tmp_path: Any) -> None:
+    clips = []
+    for level in (0, 200):
+        write_video(tmp_path / "x.mp4", np.full((3, 32, 64, 3), level, np.uint8), fps=4)
+        clips.append({"video": ("x.mp4", (tmp_path / "x.mp4").read_bytes())})
+    asked = {"prompt": "b", "num_frames": "2"}
+    answers = [server.client.post("/v1/videos/extensions", data=asked, files=one, headers=KEY) for one in clips]
+    assert [answer.status_code for answer in answers] == [200, 422]
+    sources = [server.create(prompt=prompt)["id"] for prompt in ("a", "a")]
+    for source in sources:
+        server.finished(source)
+    key = {"idempotency-key": "k2"}
+    remixes = [server.client.post(f"/v1/videos/{one}/remix", json={"prompt": "c"}, headers=key) for one in sources]
+    assert [answer.status_code for answer in remixes] == [200, 422]
+
+
+@pytest.mark.parametrize("key", ["", "x" * 201, "a\tb"])
+def test_a_key_that_is_none_is_refused(refusing: Server, key: str) -> None:
+    answer = refusing.client.post("/v1/videos", json=VIDEO, headers={"idempotency-key": key})
+    assert answer.status_code == 400
+    assert "Idempotency-Key" in answer.json()["error"]["message"]
