@@ -40,6 +40,7 @@ NEEDS = {
     r"^(python3 -m venv|source|pip|git|curl|hf|cd|nvidia-smi|apt|export|conda|uv|docker)\b": "the network",
     r"^bash (tests/run|exps/quickstart|exps/lumos_tiny)\.sh": "minutes to hours: tests/test_run.py, tests/exps",
     r"lumos download|python -m eval\.prompts( --from| *$)": "the network or others' lists: tests/eval/prompts",
+    r"exps/ablations\.sh(?! --dry-run$)|python -m eval\.ablations|plot .?runs/ablations": "hours: tests/eval/ablations",
     r"^lumos serve( (?!--dry-run)|$)": "a server in a process of its own: tests/lumos/cli/test_serve.py",
     r"bash benchmarks/gpu\.sh": "a GPU",
     r"python -m benchmarks\.(?!arithmetic|lumina_video\.arithmetic)": "minutes: tests/benchmarks has them small",
@@ -126,6 +127,7 @@ STORY: dict[str, list[str]] = {
     "lumos train --config configs/train/1B_stage_2_joint.yaml --dry-run --gpus 48": [],
     "lumos train --config configs/train/1B_lora.yaml --dry-run --size 672x384": [],
     "lumos serve --dry-run": [],
+    "bash exps/ablations.sh --dry-run": [],
     "lumos train --keys decay": [],
     "python -m lumos.lumos1.drawings --out assets/lumos1.png": [],
     "python -m benchmarks.arithmetic": [],
@@ -174,6 +176,8 @@ def program_of(words: Sequence[str]) -> tuple[str, list[str]] | None:
         ):
             name = found[1] if found[1] in ("custom", "geneval") else f"{found[1]}_{found[2]}"
             return program_of(["python", "-m", f"eval.{name}", *([found[2]] if name == "custom" else []), *options])
+        case ["bash", "exps/ablations.sh", *options]:
+            return "eval.ablations.__main__", options
         case ["bash", "exps/launch.sh", config, *overrides]:
             return "lumos.cli.training.training_run", ["--config", config, *overrides]
         case ["bash", script, *overrides] if "_Stage_" in script:

@@ -62,10 +62,8 @@ def run(found: Sequence[Job], options: Namespace) -> int:
             with _alone(folder, job):
                 if job.done or not job.ready:
                     continue
-                print(
-                    f"[{time.strftime('%H:%M:%S')}] {number} of {len(left)}, about {minutes:.0f} min left: {_line(job)}"
-                )
-                sys.stdout.flush()
+                when = f"{time.strftime('%H:%M:%S')}] {number} of {len(left)}, about {minutes:.0f} min left"
+                print(f"[{when}: {job.of} {job.what}", flush=True)
                 job.do()
         except HeldError:
             continue
@@ -110,10 +108,6 @@ def plan_in_words(found: Sequence[Job]) -> str:
     total = sum(job.minutes for job in found if not job.done)
     lines.append(f"{len(found)} jobs, {sum(job.done for job in found)} done; about {total / 60:.1f} h on one core")
     return "\n".join(lines)
-
-
-def _line(job: Job) -> str:
-    return f"{job.of} {job.what}"
 
 
 def _parser() -> OptionParser:
