@@ -176,8 +176,6 @@ def program_of(words: Sequence[str]) -> tuple[str, list[str]] | None:
         ):
             name = found[1] if found[1] in ("custom", "geneval") else f"{found[1]}_{found[2]}"
             return program_of(["python", "-m", f"eval.{name}", *([found[2]] if name == "custom" else []), *options])
-        case ["bash", "exps/ablations.sh", *options]:
-            return "eval.ablations.__main__", options
         case ["bash", "exps/launch.sh", config, *overrides]:
             return "lumos.cli.training.training_run", ["--config", config, *overrides]
         case ["bash", script, *overrides] if "_Stage_" in script:
@@ -194,7 +192,9 @@ def _recipe(script: str, overrides: list[str]) -> tuple[str, list[str]]:
 
 
 def _without_launcher(words: Sequence[str]) -> Sequence[str]:
-    """The words with those of torchrun left out, and those of `lumos evaluate` as the program they stand for."""
+    """The words with those of torchrun left out, those of `lumos evaluate` and a script as the program they stand for."""
+    if list(words[:2]) == ["bash", "exps/ablations.sh"]:
+        return ["python", "-m", "eval.ablations", *words[2:]]
     if list(words[:2]) == ["lumos", "evaluate"] and len(words) > 2:
         module = PROGRAMS.get(words[2], ("",))[0].removesuffix(".__main__")
         return ["python", "-m", module, *words[3:]] if module else ["bash"]

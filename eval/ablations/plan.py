@@ -5,6 +5,9 @@ one way to sample a model.
 """
 
 from dataclasses import dataclass
+from typing import Annotated
+
+from xllmx.settings.number_range import SEED, SHARE, Range, check_numbers
 
 BASE = "base"
 VARIANTS = {
@@ -29,12 +32,15 @@ COMPARED = (0.0, 0.5, 0.7)
 class Point:
     """One way to sample: what is not said here is the bundled model's own."""
 
-    share: float = 0.0
+    share: Annotated[float, SHARE] = 0.0
     """Of a finished frame that is masked when it becomes history."""
-    guidance: float = 2.0
+    guidance: Annotated[float, Range(0, 10_000)] = 2.0
     """Scale of the guidance; 1 is none."""
-    steps: int = 16
+    steps: Annotated[int, Range(1, 10_000)] = 16
     """Refinements of a frame."""
+
+    def __post_init__(self) -> None:
+        check_numbers(self)
 
     @property
     def name(self) -> str:
@@ -70,7 +76,7 @@ class Run:
 
     variant: str
     """One of `VARIANTS`."""
-    seed: int
+    seed: Annotated[int, SEED]
     """Of weights, order of the data and masks."""
 
     @property
