@@ -192,7 +192,7 @@ def _recipe(script: str, overrides: list[str]) -> tuple[str, list[str]]:
 
 
 def _without_launcher(words: Sequence[str]) -> Sequence[str]:
-    """The words with those of torchrun left out, those of `lumos evaluate` and a script as the program they stand for."""
+    """The words without those of torchrun; those of `lumos evaluate` and of a script as the program they stand for."""
     if list(words[:2]) == ["bash", "exps/ablations.sh"]:
         return ["python", "-m", "eval.ablations", *words[2:]]
     if list(words[:2]) == ["lumos", "evaluate"] and len(words) > 2:
