@@ -25,7 +25,7 @@ from xllmx.settings.setting import suggestion
 _CLIPS = {"video": (6000, 51), "eval_video": (128, 52)}
 """Folder -> clips of single moving shapes, and their seed."""
 _TRAINING_MIN = 35
-_PASS_S = (0.015, 0.04)
+_PASS_S = (0.025, 0.05)
 """Seconds of a refinement of all frames of a clip, in one branch: of the small models, of the bundled one."""
 DATA, CHANCE = "data", "chance"
 NUM_PROMPTS = 128
