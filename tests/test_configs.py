@@ -52,7 +52,7 @@ def words(**settings: object) -> list[str]:
 
 def test_every_file_is_of_a_kind_that_is_executed_here() -> None:
     kinds = {path.relative_to(CONFIGS).parts[0] for path in CONFIGS.rglob("*") if path.is_file()}
-    assert kinds == {"data", "model", "sampler", "train"}
+    assert kinds == {"ablations", "data", "model", "sampler", "train"}
     assert all(path.suffix == ".yaml" and path.parent.parent == CONFIGS for path in CONFIGS.rglob("*.*"))
 
 
@@ -142,6 +142,24 @@ def test_lumina_video_recipe_runs(tmp_path: Path, few_steps: list[str], name: st
     result = run(load_run(CONFIGS / "train" / name, few_steps + small))
     assert result.step == 2
     assert 0 < result.metrics["loss"] < 4 * 4
+
+
+# --- configs/ablations ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", of("ablations"))
+def test_ablation_runs(tmp_path: Path, few_steps: list[str], name: str) -> None:
+    model = {
+        **MODEL,
+        "vocab": VOCAB,
+        "rotary": load_config(RunConfig, CONFIGS / "ablations" / name).task.model["rotary"],
+    }
+    clips = write_clips(tmp_path / "clips", num_latent=2)
+    small = few_steps + words(task__model=model, task__code_levels=[10, 5], trainer__eval_every=2)
+    small += [f"task.data.video={clips}", f"task.eval_data.video={clips}"]
+    result = run(load_config(RunConfig, CONFIGS / "ablations" / name, small))
+    assert result.step == 2
+    assert 0 < result.metrics["video/frame_1"] < 2 * math.log(VOCAB["num_codes"])
 
 
 # --- configs/data -----------------------------------------------------------------------------------------------------

@@ -40,6 +40,7 @@ NEEDS = {
     r"^(python3 -m venv|source|pip|git|curl|hf|cd|nvidia-smi|apt|export|conda|uv|docker)\b": "the network",
     r"^bash (tests/run|exps/quickstart|exps/lumos_tiny)\.sh": "minutes to hours: tests/test_run.py, tests/exps",
     r"lumos download|python -m eval\.prompts( --from| *$)": "the network or others' lists: tests/eval/prompts",
+    r"exps/ablations\.sh(?! --dry-run$)|python -m eval\.ablations|plot .?runs/ablations": "hours: tests/eval/ablations",
     r"^lumos serve( (?!--dry-run)|$)": "a server in a process of its own: tests/lumos/cli/test_serve.py",
     r"bash benchmarks/gpu\.sh": "a GPU",
     r"python -m benchmarks\.(?!arithmetic|lumina_video\.arithmetic)": "minutes: tests/benchmarks has them small",
@@ -128,6 +129,7 @@ STORY: dict[str, list[str]] = {
     "lumos train --config configs/train/1B_stage_2_joint.yaml --dry-run --gpus 48": [],
     "lumos train --config configs/train/1B_lora.yaml --dry-run --size 672x384": [],
     "lumos serve --dry-run": [],
+    "bash exps/ablations.sh --dry-run": [],
     "lumos train --keys decay": [],
     "python -m lumos.lumos1.drawings --out assets/lumos1.png": [],
     "python -m benchmarks.arithmetic": [],
@@ -192,7 +194,9 @@ def _recipe(script: str, overrides: list[str]) -> tuple[str, list[str]]:
 
 
 def _without_launcher(words: Sequence[str]) -> Sequence[str]:
-    """The words with those of torchrun left out, and those of `lumos evaluate` as the program they stand for."""
+    """The words without those of torchrun; those of `lumos evaluate` and of a script as the program they stand for."""
+    if list(words[:2]) == ["bash", "exps/ablations.sh"]:
+        return ["python", "-m", "eval.ablations", *words[2:]]
     if list(words[:2]) == ["lumos", "evaluate"] and len(words) > 2:
         module = PROGRAMS.get(words[2], ("",))[0].removesuffix(".__main__")
         return ["python", "-m", module, *words[3:]] if module else ["bash"]

@@ -26,6 +26,8 @@ from lumos.lumos1.sampling.noise import NoNoise
 from xllmx.settings.number_range import check_number
 
 GIVEN: dict[str, dict[str, Any]] = {
+    "eval.ablations.plan.Point": {},
+    "eval.ablations.sampling.Scores": {"num": 8, "correct": 0.5, "looks": 0.75},
     "eval.shapes.run.RunConfig": {"model": "m", "out": Path("o")},
     "lumos.cli.jobs.runner.Recipe": {
         "given": {}, "settings_for": partial(lumos1_settings.settings_for, {}), "model": {},
@@ -84,6 +86,7 @@ MADE_BY_US = {
     "lumos.lumina_video.training.samples.Sample", "lumos.media.chosen_frames.ChosenFrames",
     "lumos.media.made_for.MadeFor",
     "pre_tokenize.pixels.Pixels", "pre_tokenize.motion.Score",
+    "eval.ablations.jobs.Job", "eval.ablations.plan.Run",
     "eval.benchmark.Benchmark", "eval.check.findings.Findings", "eval.check.media.Expected", "eval.check.media.Media",
     "eval.custom.jobs.Task", "eval.driver.command.Driver", "eval.driver.run.Done", "eval.geneval.judge.Detection",
     "eval.prompts.sources.Source",

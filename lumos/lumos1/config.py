@@ -10,6 +10,7 @@ from huggingface_hub.errors import StrictDataclassError
 from transformers import PretrainedConfig
 
 from lumos.hub.models import read_json
+from lumos.lumos1.rotary import MM_ROPE, ROTARIES
 from lumos.tokenizer.vocab import Vocab
 from xllmx.settings.config import convert
 from xllmx.settings.number_range import COUNT, POSITIVE, SHARE, Range, check_number, check_numbers
@@ -34,8 +35,9 @@ class LumosConfig(PretrainedConfig):
 
     Beside the fields of a Llama-style model: `model_parallel_size` rows of the query/key norms, `swin_norm` (both
     RMSNorms after their sublayer), residual `dropout`, `mm_rope`, `z_loss_weight` (of training), `mask_image_logits`
-    (kept; it concerns logits of the text model's own image codes, which nothing here draws), and `vocab`, the token ids
-    as `Vocab.to_dict()` (None = the released ids). Fields that only the original needs (`vq_config`, `vocabulary_map`,
+    (kept; it concerns logits of the text model's own image codes, which nothing here draws), `rotary`, how positions
+    turn heads (`mm_rope` as released; `rope_3d`, `rope_1d` are ablations), and `vocab`, the token ids as
+    `Vocab.to_dict()` (None = the released ids). Fields that only the original needs (`vq_config`, `vocabulary_map`,
     ...) are kept and written back.
 
     Raises:
@@ -66,6 +68,7 @@ class LumosConfig(PretrainedConfig):
         model_parallel_size: Annotated[int, _WIDTH] = 1,
         swin_norm: bool = False,
         mm_rope: bool = True,
+        rotary: str = MM_ROPE,
         dropout: Annotated[float, Range(0, 0.999)] = 0.0,
         z_loss_weight: Annotated[float, _SHORT] = 0.0,
         mask_image_logits: bool = False,
@@ -92,6 +95,7 @@ class LumosConfig(PretrainedConfig):
         self.model_parallel_size = model_parallel_size
         self.swin_norm = swin_norm
         self.mm_rope = mm_rope
+        self.rotary = rotary
         self.dropout = dropout
         self.z_loss_weight = z_loss_weight
         self.mask_image_logits = mask_image_logits
@@ -144,6 +148,7 @@ class LumosConfig(PretrainedConfig):
         for name, value in offered.items():
             if getattr(self, name) != value:
                 raise ValueError(f"{name} is {getattr(self, name)!r}, but Lumos models have {value!r}; set it so")
+        _require_one_of("rotary", self.rotary, tuple(ROTARIES))
         heads = self.num_attention_heads
         for name, number, divisor in (
             ("hidden_size", self.hidden_size, 2 * heads),

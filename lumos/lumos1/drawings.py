@@ -13,7 +13,7 @@ import torch
 
 from lumos.lumos1.ardf import history_pattern, tube_mask
 from lumos.lumos1.model.attention import frame_causal_mask
-from lumos.lumos1.model.rope import axis_of_channel
+from lumos.lumos1.rotary import axis_of_channel
 from lumos.lumos1.sequence import blocks_of, frame_index_of, positions_of, sequence_of
 from lumos.tokenizer.vocab import Vocab
 from xllmx.disk.files import atomic_path

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from lumos.lumos1.rotary import MM_ROPE, ROTARIES
 from lumos.tokenizer.vocab import Vocab
 from xllmx.settings.setting import SettingError
 
@@ -195,7 +196,7 @@ def blocks_of(ids: Int[Tensor, "B L"], vocab: Vocab) -> Int[Tensor, "B L"]:
     return (opens & _real(ids, vocab)).cumsum(1) - 1
 
 
-def positions_of(ids: Int[Tensor, "B L"], vocab: Vocab) -> Int[Tensor, "B 3 L"]:
+def positions_of(ids: Int[Tensor, "B L"], vocab: Vocab, *, rotary: str = MM_ROPE) -> Int[Tensor, "B 3 L"]:
     """Return the position (t, y, x) of every token (paper section 3.2).
 
     Outside frame content t = y = x = index in the sequence, counted from the first real token. Content of frame f, row
@@ -206,14 +207,20 @@ def positions_of(ids: Int[Tensor, "B L"], vocab: Vocab) -> Int[Tensor, "B 3 L"]:
             0   0  8,8,8  8,8,16  8,8,24  8,8,32  8,8,40
             0   1  8,16,8 8,16,16 8,16,24 8,16,32 8,16,40
             1   0  12,8,8 12,8,16 12,8,24 12,8,32 12,8,40
+
+    An ablation counts otherwise (`ROTARIES`): `rope_3d` has offset + (f, r, c), `rope_1d` the index everywhere.
     """
-    frame, content, row_length = _frames(ids, vocab)
+    unit = ROTARIES[rotary].unit
     real = _real(ids, vocab)
     index = (real.cumsum(1) - 1).clamp(min=0)
+    if unit == "tokens":
+        return index[:, None].expand(-1, 3, -1)
+    frame, content, row_length = _frames(ids, vocab)
     first = (ids == vocab.frame_start).int().argmax(1, keepdim=True) + _HEAD
     offset = index.gather(1, first.clamp(max=ids.shape[1] - 1))
     row, column = content // row_length, content % row_length
-    steps = torch.stack([TEMPORAL_FACTOR * frame, SPATIAL_FACTOR * row, SPATIAL_FACTOR * column], dim=1)
+    time, space = (TEMPORAL_FACTOR, SPATIAL_FACTOR) if unit == "pixels" else (1, 1)
+    steps = torch.stack([time * frame, space * row, space * column], dim=1)
     return torch.where((content >= 0)[:, None], offset[:, None] + steps, index[:, None])
 
 

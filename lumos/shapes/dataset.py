@@ -51,6 +51,8 @@ class Format:
     name the colour."""
     tags: tuple[str, ...] = TAGS
     """What captions are about; of what has none of these nothing is taken."""
+    objects: Annotated[int, Range(1, 2)] | None = None
+    """Shapes in every clip; None: one or two."""
     lesson: bool = False
     """Whether most of the clips show a white shape, as the bundled model was never shown (`lumos.shapes.lesson`)."""
 
@@ -73,16 +75,22 @@ class Format:
 
 
 def training_example(
-    index: int, *, seed: int, moving: bool, extras: int | float = 0, tags: Sequence[str] = TAGS
+    index: int,
+    *,
+    seed: int,
+    moving: bool,
+    extras: int | float = 0,
+    tags: Sequence[str] = TAGS,
+    objects: int | None = None,
 ) -> tuple[ShapeSpec, str]:
     """Clip number `index` of a training set and its caption: no held-out combination, no reserved wording.
 
-    What is hard to learn comes more often than chance would have it: two clips in three show a pair, and of the videos
-    in which nothing turns only every second is taken.
+    What is hard to learn comes more often than chance would have it: two clips in three show a pair, unless `objects`
+    says how many shapes each has, and of the videos in which nothing turns only every second is taken.
     """
     rng = random.Random(seed_for(seed, index, stream="shapes"))
     while True:
-        spec = sample_spec(rng, num_objects=rng.choice((1, 2, 2)), moving=moving, extras=extras)
+        spec = sample_spec(rng, num_objects=objects or rng.choice((1, 2, 2)), moving=moving, extras=extras)
         turning = any(item.motion == "turn" for item in spec.objects)
         if moving and not turning and rng.random() < 0.5:
             continue
@@ -118,7 +126,9 @@ def example(index: int, *, seed: int, form: Format) -> tuple[ShapeSpec, str]:
     """`training_example` of a data set of this form, or a clip of the lesson in it."""
     if form.lesson and is_lesson(index):
         return lesson_example(index, seed=seed, moving=form.moving)
-    return training_example(index, seed=seed, moving=form.moving, extras=form.extras, tags=form.tags)
+    return training_example(
+        index, seed=seed, moving=form.moving, extras=form.extras, tags=form.tags, objects=form.objects
+    )
 
 
 def frames_of(spec: ShapeSpec, form: Format) -> UInt8[np.ndarray, "F H W 3"]:
@@ -142,6 +152,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fps", type=int, default=6)
     parser.add_argument("--duration", type=int, default=2, help="seconds")
     parser.add_argument("--extras", type=float, default=0, help="chance of shapes and colours that only training shows")
+    parser.add_argument("--objects", type=int, help="shapes in every clip, 1 or 2 (default: either)")
     parser.add_argument("--lesson", action="store_true", help="white shapes among them, which lumos-tiny never saw")
     parser.add_argument("--tags", nargs="+", default=TAGS, metavar="TAG", help="what captions are about (default: all)")
 
@@ -149,7 +160,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def format_of(options: argparse.Namespace) -> Format:
     """The form of the clips that the options ask for; ValueError for what does not fit together."""
     length = {"fps": options.fps, "duration_s": options.duration}
-    kinds = {"extras": options.extras, "tags": tuple(options.tags), "lesson": options.lesson}
+    kinds = {
+        "extras": options.extras,
+        "tags": tuple(options.tags),
+        "lesson": options.lesson,
+        "objects": options.objects,
+    }
     form = Format(size_px=options.size, **length, **kinds)
     return dataclasses.replace(form, fps=1, duration_s=1, moving=False) if options.images else form
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from xllmx.plot import draw, main, panels_of, read_curves, smoothed, table
+from xllmx.plot import draw, main, panels_of, read_curves, read_spread, smoothed, table
 
 
 def write_run(folder: Path, *, steps: int = 6) -> Path:
@@ -33,7 +33,10 @@ def test_every_quantity_has_a_panel_and_what_repeats_another_has_none(tmp_path: 
         "loss": [(kind, stream) for kind in kinds for stream in ("image", "video")],
         "loss of each frame, video": [(kind, f"frame {frame}") for kind in kinds for frame in range(3)],
         "accuracy": [(kind, "video") for kind in kinds],
+        "loss of each frame, at the end": [("eval", "video")],
     }
+    (over_frames,) = panels["loss of each frame, at the end"]
+    assert (over_frames.steps, over_frames.values, over_frames.across) == ((0, 1, 2), (1.5, 2.5, 3.5), "frame")
     frame_2 = panels["loss of each frame, video"][5]
     assert (frame_2.steps, frame_2.values) == ((3, 6), (5.0, 3.5))
 
@@ -48,6 +51,19 @@ def test_curves_of_several_runs_bear_their_names(tmp_path: Path):
     runs = [write_run(tmp_path / name) for name in ("first", "second")]
     labels = [curve.label for curve in panels_of(read_curves(runs))["accuracy"]]
     assert labels == ["first video", "first video", "second video", "second video"]
+
+
+def test_runs_that_differ_in_their_seed_are_one_curve_with_a_band(tmp_path: Path):
+    runs = [write_run(tmp_path / name, steps=steps) for name, steps in (("tube-0", 6), ("tube-1", 3), ("random", 6))]
+    rows = (tmp_path / "tube-1" / "metrics.jsonl").read_text()
+    (tmp_path / "tube-1" / "metrics.jsonl").write_text(rows.replace('"video/loss": 3.0', '"video/loss": 5.0'))
+    panels = panels_of(read_spread(runs))
+    tube = next(curve for curve in panels["loss"] if (curve.label, curve.kind) == ("tube video", "eval"))
+    assert (tube.steps, tube.values, tube.band) == ((3,), (4.0,), ((3.0,), (5.0,))), "steps that both have"
+    random = next(curve for curve in panels["loss"] if curve.label == "random video")
+    assert random.band is None
+    assert "loss of each frame, video" not in panels, "frames are along the axis"
+    assert [curve.label for curve in panels["loss of each frame, at the end"]] == ["tube video", "random video"]
 
 
 def test_a_smoothed_value_is_the_mean_of_those_up_to_it():

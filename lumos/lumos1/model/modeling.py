@@ -89,7 +89,7 @@ class LumosForCausalLM(PreTrainedModel):
         if positions is None:
             if cache is not None and cache.length > 0:
                 raise ValueError("positions are needed: with tokens in the cache they do not follow from the new ids")
-            positions = positions_of(input_ids, self.vocab)
+            positions = positions_of(input_ids, self.vocab, rotary=self.config.rotary)
         if blocks is None:
             blocks = blocks_of(input_ids, self.vocab)
         layout = blocks if isinstance(blocks, AttentionLayout) else layout_of(blocks, backend=backend)

@@ -1,4 +1,7 @@
-"""MM-RoPE (paper section 3.2): rotary embedding of positions (t, y, x), which is plain RoPE where t = y = x."""
+"""MM-RoPE (paper section 3.2): rotary embedding of positions (t, y, x), which is plain RoPE where t = y = x.
+
+Which channels follow which axis, in MM-RoPE and in what it is compared with, is in `lumos.lumos1.rotary`.
+"""
 
 from typing import NamedTuple
 
@@ -6,9 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-# One group of 16 channels: 4 follow time, 6 the row, 6 the column.
-_GROUP = "ttttyyxxyyxxyyxx"
-_AXES = {"t": 0, "y": 1, "x": 2}
+from lumos.lumos1.rotary import MM_ROPE, axis_of_channel
 
 
 class Rotation(NamedTuple):
@@ -20,36 +21,28 @@ class Rotation(NamedTuple):
     """-sin of it in the first half of the channels, sin in the second."""
 
 
-def axis_of_channel(head_dim: int) -> Int[Tensor, " E"]:
-    """Return the axis (0 = t, 1 = y, 2 = x) that each channel of a head follows.
-
-    Channels c and c + E/2 rotate together, so the pattern repeats in both halves; of 32 channels::
-
-        ttttyyxxyyxxyyxx ttttyyxxyyxxyyxx
-
-    In heads of no multiple of 32 channels, which no released model has, the halves still rotate together.
-    """
-    pairs = torch.tensor([_AXES[axis] for axis in _GROUP])
-    return pairs[torch.arange(head_dim) % (head_dim // 2) % len(_GROUP)]
-
-
 def mm_rope_angles(
-    positions: Int[Tensor, "B 3 L"], *, head_dim: int, theta: float
+    positions: Int[Tensor, "B 3 L"], *, head_dim: int, theta: float, rotary: str = MM_ROPE
 ) -> tuple[Float[Tensor, "B L E2"], Float[Tensor, "B L E2"]]:
     """Return cos and sin (fp32) of every token's E2 = E/2 angles: position[axis of pair j] * theta^(-2j / E)."""
     device = positions.device
     exponent = torch.arange(0, head_dim, 2, device=device).float() / head_dim
     # Stacked by Python numbers: an index tensor would be copied to the device, which a CUDA graph must not hold.
-    axes = axis_of_channel(head_dim)[: head_dim // 2].tolist()
+    axes = axis_of_channel(head_dim, rotary=rotary)[: head_dim // 2].tolist()
     angles = torch.stack([positions[:, axis] for axis in axes], dim=-1).float() * (1.0 / theta**exponent)
     return angles.cos(), angles.sin()
 
 
 def mm_rotation(
-    positions: Int[Tensor, "B 3 L"], *, head_dim: int, theta: float, dtype: torch.dtype = torch.float32
+    positions: Int[Tensor, "B 3 L"],
+    *,
+    head_dim: int,
+    theta: float,
+    rotary: str = MM_ROPE,
+    dtype: torch.dtype = torch.float32,
 ) -> Rotation:
     """Return the rotation of every token, computed in fp32 and rounded to `dtype` once."""
-    cos, sin = (x.to(dtype) for x in mm_rope_angles(positions, head_dim=head_dim, theta=theta))
+    cos, sin = (x.to(dtype) for x in mm_rope_angles(positions, head_dim=head_dim, theta=theta, rotary=rotary))
     return Rotation(torch.cat([cos, cos], dim=-1), torch.cat([-sin, sin], dim=-1))
 
 

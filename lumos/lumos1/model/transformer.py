@@ -199,7 +199,10 @@ class LumosModel(nn.Module):
         device, dtype = positions.device.type, self.embed_tokens.weight.dtype
         if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
             dtype = torch.get_autocast_dtype(device)
-        return mm_rotation(positions, head_dim=self.config.head_dim, theta=self.config.rope_theta, dtype=dtype)
+        config = self.config
+        return mm_rotation(
+            positions, head_dim=config.head_dim, theta=config.rope_theta, rotary=config.rotary, dtype=dtype
+        )
 
 
 def columns(x: Float[Tensor, "B L D"], only: Int[Tensor, "B M"]) -> Float[Tensor, "B M D"]:

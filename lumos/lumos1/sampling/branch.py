@@ -32,7 +32,7 @@ class Branch:
         vocab, device, length = model.vocab, model.device, len(tokens.masked)
         whole = torch.cat([text.to(device), tokens.masked.repeat(num_latent_frames)])
         self._model, self._ids, self._frame_length = model, text, length
-        self._positions = positions_of(whole[None], vocab)
+        self._positions = positions_of(whole[None], vocab, rotary=model.config.rotary)
         self._text_layout = layout_of(blocks_of(text[None], vocab))
         self._frame_layout = frame_layout(1, length, kernels=model.attention_backend)
         self._cache = KVCache(model.config, batch_size=1, capacity=len(text) + num_in_sight * length, dtype=model.dtype)

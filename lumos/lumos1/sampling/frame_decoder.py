@@ -60,7 +60,8 @@ class FrameDecoder:
         padded = _padded(self._texts, vocab)
         frames = self._tokens.masked.cpu().repeat(num_latent_frames)
         whole = torch.cat([padded, frames.expand(len(padded), -1)], dim=1)
-        self._text_length, self._positions = padded.shape[1], positions_of(whole, vocab).to(device)
+        self._text_length = padded.shape[1]
+        self._positions = positions_of(whole, vocab, rotary=model.config.rotary).to(device)
         in_sight = num_latent_frames if window_frames is None else window_frames
         text_columns = -(-self._text_length // _TEXT_COLUMNS) * _TEXT_COLUMNS
         self._cache = self._new_cache(self._texts, capacity=text_columns + in_sight * self._frame_length)

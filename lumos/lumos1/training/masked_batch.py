@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from lumos.lumos1.model.row_plan import plan_of
+from lumos.lumos1.rotary import MM_ROPE
 from lumos.lumos1.sequence import blocks_of, content_index_of, frame_index_of, positions_of
 from lumos.lumos1.training.samples import MaskedSample
 from lumos.tokenizer.vocab import Vocab
@@ -31,7 +32,7 @@ def pad_batch(drawn: Sequence[MaskedSample], vocab: Vocab) -> MaskedSample:
     )
 
 
-def masked_batch(batch: MaskedSample, *, vocab: Vocab, next_token: bool = False) -> Prepared:
+def masked_batch(batch: MaskedSample, *, vocab: Vocab, next_token: bool = False, rotary: str = MM_ROPE) -> Prepared:
     """Return the batch [B, ...] with its masked content positions hidden.
 
     Inputs: `input_ids`, `positions`, `blocks`; `scored`, where the M codes that carry loss stand in the flattened
@@ -51,7 +52,7 @@ def masked_batch(batch: MaskedSample, *, vocab: Vocab, next_token: bool = False)
         hidden = torch.where(masked & is_code, vocab.code_ids(batch.noise[place]), ids)
     inputs = {
         "input_ids": hidden,
-        "positions": positions_of(ids, vocab),
+        "positions": positions_of(ids, vocab, rotary=rotary),
         "blocks": blocks_of(ids, vocab),
         "scored": scored,
         "frames": frame.flatten()[scored],

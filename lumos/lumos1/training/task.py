@@ -110,7 +110,8 @@ class LumosTask:
             draw_sample(sample, self.vocab, ardf=self.config.ardf, generator=sample_generator(generator, place))
             for place, sample in enumerate(batch)
         ]
-        make = partial(masked_batch, vocab=self.vocab, next_token=self.config.next_token_weight > 0)
+        next_token, rotary = self.config.next_token_weight > 0, self.model_config.rotary
+        make = partial(masked_batch, vocab=self.vocab, next_token=next_token, rotary=rotary)
         if self.config.packing:
             alone = [make(pad_batch([one], self.vocab)) for one in drawn]
             prepared = pack_batch(alone, self.config.packing, vocab=self.vocab)

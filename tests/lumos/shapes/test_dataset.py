@@ -38,6 +38,16 @@ def test_extras_are_named_and_leave_out_what_is_held_out() -> None:
     assert not any(is_extra(item) for spec, _ in plain for item in spec.objects)
 
 
+def test_every_clip_has_as_many_shapes_as_asked_and_is_about_one_of_the_tags() -> None:
+    for objects, tags in ((1, ("motion", "colors")), (2, ("position",))):
+        form = replace(VIDEO, objects=objects, tags=tags)
+        examples = [example(index, seed=0, form=form) for index in range(40)]
+        assert {len(spec.objects) for spec, _ in examples} == {objects}
+        assert not any(spec.held_out or is_reserved(text) for spec, text in examples)
+    with pytest.raises(ValueError, match="--objects is 3"):
+        replace(VIDEO, objects=3)
+
+
 def test_most_of_a_lesson_shows_white_shapes_and_says_so() -> None:
     form = replace(VIDEO, lesson=True)
     examples = [example(index, seed=0, form=form) for index in range(160)]

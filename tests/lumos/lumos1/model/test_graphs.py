@@ -10,7 +10,8 @@ import torch
 from lumos.lumos1.config import SamplerConfig
 from lumos.lumos1.model import graphs
 from lumos.lumos1.model.modeling import LumosForCausalLM
-from lumos.lumos1.model.rope import axis_of_channel, mm_rope_angles
+from lumos.lumos1.model.rope import mm_rope_angles
+from lumos.lumos1.rotary import axis_of_channel
 from lumos.lumos1.sampling.decode import generate_codes
 from lumos.lumos1.sampling.noise import GeneratorNoise
 

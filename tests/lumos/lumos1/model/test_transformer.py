@@ -9,8 +9,9 @@ import torch.nn.functional as F
 from torch.utils.checkpoint import checkpoint
 
 from lumos.lumos1.model.attention import frame_causal_mask, layout_of
-from lumos.lumos1.model.rope import axis_of_channel, mm_rope_angles
+from lumos.lumos1.model.rope import mm_rope_angles
 from lumos.lumos1.model.transformer import HeadNorm, RMSNorm
+from lumos.lumos1.rotary import axis_of_channel
 from lumos.lumos1.sequence import blocks_of, positions_of
 
 OPTIONS = {

@@ -1,0 +1,125 @@
+"""The tables: means, spread, frames, and what is not run yet; and where they go in a page."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from eval.ablations.jobs import CHANCE, jobs, scores_in
+from eval.ablations.pages import BEGIN, END, replace_tables
+from eval.ablations.pictures import sweep_curves
+from eval.ablations.plan import COMPARED, Point
+from eval.ablations.sampling import Scores, scores_of, single_prompts
+from eval.ablations.table import spread, tables
+from eval.shapes.score import Result, Verdict
+from lumos.shapes import MOTIONS, is_reserved
+
+
+def write_run(folder: Path, name: str, *, correct: float, losses: tuple[float, ...]) -> None:
+    """A finished run, with its last evaluation and its scores at the compared shares."""
+    for part in ("runs", "models", "scores"):
+        (folder / part / name).mkdir(parents=True)
+    (folder / "models" / name / "config.json").write_text("{}")
+    frames = {f"video/frame_{index}": loss for index, loss in enumerate(losses)}
+    rows = [{"kind": "train", "step": 1, "video/loss": 9.0}, {"kind": "eval", "step": 1, "video/loss": 8.0}]
+    rows.append({"kind": "eval", "step": 2, "video/loss": sum(losses) / len(losses), **frames})
+    (folder / "runs" / name / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for place, share in enumerate(COMPARED):
+        write_scores(folder, name, Point(share=share), correct - 0.1 * place)
+
+
+def write_scores(folder: Path, name: str, point: Point | None, correct: float) -> None:
+    path = folder / "scores" / name / (f"{point.name}.json" if point else "chance.json")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    said = {"share": point.share, "guidance": point.guidance, "steps": point.steps} if point else None
+    content = {"point": said, "scores": {"num": 8, "correct": correct, "looks": 0.9, "seconds": 1.5}}
+    path.write_text(json.dumps(content))
+
+
+def cells(text: str, first: str) -> list[str]:
+    """The cells after the first of the row that begins so."""
+    row = next(line for line in text.splitlines() if line.startswith(f"| {first} |"))
+    return [cell.strip() for cell in row.split("|")[2:-1]]
+
+
+def test_spread_is_the_mean_and_half_of_the_range() -> None:
+    assert spread([0.25, 0.75, 0.5]) == "0.500 ± 0.250"
+    assert spread([0.25]) == "0.250"
+
+
+def test_tables_hold_means_over_seeds_and_say_what_is_not_run(tmp_path: Path) -> None:
+    write_run(tmp_path, "base-0", correct=0.6, losses=(3.0, 2.0))
+    write_run(tmp_path, "base-1", correct=0.8, losses=(3.5, 2.0))
+    write_scores(tmp_path, CHANCE, None, 0.015)
+    losses, clips, shares, *_ = tables(tmp_path, seeds=2).split("\n\n")
+    assert cells(losses, "tube masks, MM-RoPE") == [
+        "2",
+        "2.625 ± 0.125",
+        "3.250 ± 0.250",
+        "2.000 ± 0.000",
+        "1.250 ± 0.250",
+    ]
+    assert cells(losses, "random masks")[0] == "not run yet"
+    assert cells(clips, "tube masks, MM-RoPE")[:3] == ["2", "0.700 ± 0.100", "0.600 ± 0.100"]
+    assert cells(clips, "plain 3-D RoPE")[0] == "not run yet"
+    assert cells(clips, "chance: clips of other prompts")[1] == "0.015"
+    assert cells(shares, "0.5") == ["not run yet", "0.600 ± 0.100"]
+
+
+def test_a_run_in_training_is_in_no_table(tmp_path: Path) -> None:
+    write_run(tmp_path, "base-0", correct=0.6, losses=(3.0, 2.0))
+    (tmp_path / "models" / "base-0" / "config.json").unlink()
+    assert cells(tables(tmp_path, seeds=1), "tube masks, MM-RoPE")[0] == "not run yet"
+
+
+def test_tables_of_nothing_say_so(tmp_path: Path) -> None:
+    assert "not run yet" in tables(tmp_path, seeds=2)
+
+
+def test_a_sweep_is_drawn_at_the_points_that_are_there(tmp_path: Path) -> None:
+    for name, correct in (("base-0", 0.4), ("base-1", 0.6)):
+        write_scores(tmp_path, name, Point(share=0.3), correct)
+        write_scores(tmp_path, name, Point(share=0.0), 0.9)
+    write_scores(tmp_path, "base-1", Point(share=0.5), 0.1)
+    curve = next(one for one in sweep_curves(tmp_path, seeds=2) if one.across == "share of masked history")
+    assert (curve.steps, curve.values) == ((0.0, 0.3), (0.9, 0.5)), "means at the points that both seeds have"
+    assert curve.band == ((0.9, 0.4), (0.9, 0.6))
+
+
+def test_a_job_is_done_when_what_it_makes_is_there_and_only_some_can_be_asked_for(tmp_path: Path) -> None:
+    write_run(tmp_path, "random-0", correct=0.5, losses=(2.0, 1.0))
+    found = jobs(tmp_path, seeds=2, only=["random"])
+    assert {job.of for job in found} == {"data", "random-0", "random-1"}
+    assert {job.of for job in found if job.done} == {"random-0"}
+    with pytest.raises(ValueError, match="did you mean random"):
+        jobs(tmp_path, seeds=2, only=["randon"])
+
+
+def test_scores_are_read_back(tmp_path: Path) -> None:
+    write_scores(tmp_path, "base-0", Point(share=0.7, steps=4), 0.25)
+    assert scores_in(tmp_path, "base-0")[Point(share=0.7, steps=4)].correct == 0.25
+
+
+def test_looks_right_is_wrong_in_motion_at_most() -> None:
+    records = single_prompts(len(MOTIONS))
+    reasons = [(), ("motion: still instead of left",), ("shape: ring instead of star", "motion: up instead of down")]
+    results = [
+        Result(record=record, verdict=Verdict(reasons=why)) for record, why in zip(records, reasons, strict=False)
+    ]
+    assert scores_of(results) == Scores(num=3, correct=1 / 3, looks=2 / 3)
+
+
+def test_prompts_are_of_one_shape_each_motion_equally_often_and_reserved() -> None:
+    records = single_prompts(2 * len(MOTIONS))
+    assert [record.spec.objects[0].motion for record in records] == [*MOTIONS, *MOTIONS]
+    assert all(len(record.spec.objects) == 1 and is_reserved(record.prompt.text) for record in records)
+
+
+def test_tables_replace_what_is_between_the_marks(tmp_path: Path) -> None:
+    page = tmp_path / "PAGE.md"
+    page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    replace_tables(page, "| new |\n")
+    assert page.read_text() == f"before\n{BEGIN}\n\n| new |\n\n{END}\nafter\n"
+    page.write_text("no marks")
+    with pytest.raises(ValueError, match="has not both lines"):
+        replace_tables(page, "")
