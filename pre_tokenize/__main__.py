@@ -16,17 +16,19 @@ with loading("pre_tokenize"):
     from lumos.cli.option import OptionParser, said_as_options
     from lumos.look.sheet import check_sheet
     from lumos.media.decord_frames import Reader
-    from lumos.media.inputs import choose_device, pin
     from lumos.media.parquet_rows import INDEX_NAME
     from pre_tokenize.decoded_again import NUM_DECODED
     from pre_tokenize.dry_run import DryRun, in_words, look_at, write_kept
     from pre_tokenize.encode import Limits
-    from pre_tokenize.job import DTYPES, TF32, Job, job_of
+    from pre_tokenize.engine import Job, Making
+    from pre_tokenize.engine_options import device_of, engine_of
+    from pre_tokenize.job import DTYPES, TF32, job_of
     from pre_tokenize.ledger import FORMS, MANIFEST, REPORT, likely_cause
     from pre_tokenize.lists.table import Table, modality_of, read_table
-    from pre_tokenize.share import complete_share, own_gpu
-    from pre_tokenize.work import PACE, Place, work
+    from pre_tokenize.share import complete_share
+    from pre_tokenize.work import PACE, Place, is_whole, work
     from xllmx.disk.place import check_file, check_folder, inputs_of
+    from xllmx.ranks.ray_cluster import add_engine
     from xllmx.settings.number_range import Range, check_number
     from xllmx.store.address import Address, Location, location_of
 
@@ -51,6 +53,8 @@ def _main(arguments: Sequence[str] | None) -> int:
             report = look(options) if options.dry_run else run(options)
     except torch.OutOfMemoryError as error:
         raise ValueError("the GPU's memory is full; give a smaller --batch_size, or --num_decoded 0") from error
+    if not (options.dry_run or is_whole(report)):
+        return CHECK_FAILED
     # Of several processes concat_record says it, of all rows.
     alone = options.splits == options.all_tasks == 1 or options.dry_run
     if alone and not report["clips"]:
@@ -71,14 +75,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     table, job, limits = _asked(options)
     folder = place.folder_in(options.output_dir)
     _check_output(options, folder)
-    return work(
-        table,
-        folder=folder,
-        rows=place.rows_of(table),
-        form=FORMS[options.to],
-        settings={"to": options.to, **job.settings},
-        load=lambda: (job.load(limits), limits),
-    )
+    making = Making(table=table, job=job, limits=limits)
+    return work(making, folder=folder, rows=place.rows_of(table), engine=engine_of(options))
 
 
 def look(options: argparse.Namespace) -> dict[str, Any]:
@@ -140,8 +138,7 @@ def _limits(options: argparse.Namespace) -> Limits:
     sizes = {"shard_rows": 64, "batch_size": 1} if options.modality == "video" else {"shard_rows": 512, "batch_size": 8}
     sizes |= {name: getattr(options, name) for name in sizes if getattr(options, name) is not None}
     same = {"num_workers": options.num_workers, "num_decoded": options.num_decoded}
-    device = options.device or own_gpu(os.environ, torch.cuda.device_count())
-    return Limits(**sizes, **same, device=str(pin(choose_device(device))))
+    return Limits(**sizes, **same, device=device_of(options))
 
 
 def option_parser() -> argparse.ArgumentParser:
@@ -180,6 +177,7 @@ def option_parser() -> argparse.ArgumentParser:
     add("--shard_rows", type=int, help="rows per shard, what a kill can cost: 512 images, 64 videos")
     add("--num_workers", type=int, default=2, help="threads that decode ahead")
     add("--num_decoded", type=int, default=NUM_DECODED, help="clips of a shard decoded again for their PSNR; 0: none")
+    add_engine(parser)
     add("--dry_run", action="store_true", help="say which rows would be kept, and why not the others; make nothing")
     add("--sheet", metavar="FILE", help="with --dry_run: a picture of rows as they would be cut, .png")
     add("--sheet_clips", type=int, metavar="N", help="how many rows are on it (16)")

@@ -11,7 +11,6 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from lumos.lumos1.data.shards import write_shard
 from lumos.lumos1.sequence import Clip
 from lumos.media.crop import MAX_ASPECT, PATCH_PX, crop_to_bucket
 from lumos.media.decord_frames import Reader
@@ -116,8 +115,6 @@ class Codes:
         target.check(text.vocab)
         self._target, self._text, self._visual, self._device = target, text, visual, device
         self.read = ClipFrames(target).read
-
-    write_shard = staticmethod(write_shard)
 
     def network(self, batch: Sequence[Pixels]) -> Tensor:
         """Codes [B, T, H, W] of items of one shape."""

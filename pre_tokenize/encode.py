@@ -1,16 +1,16 @@
-"""The work of one process: decode, crop and encode the items of its rows, shard by shard.
+"""Decode, crop and encode items, a shard at a time; `engine` says who does it.
 
 What items are made into is a `Product`: codes of Lumos-1 (`codes`), latents of Lumina-Video (`latents`), motion scores
 (`motion`). Nothing here knows which.
 """
 
-import sys
+import threading
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, Protocol, TypeVar
 
@@ -18,13 +18,11 @@ import numpy as np
 import torch
 from einops import rearrange
 from torch import Tensor
-from tqdm import tqdm
 
-from lumos.media.decoded import DecodedSample, low_psnr
 from lumos.media.frames import MediaError
 from lumos.media.reading import media_errors
 from pre_tokenize.decoded_again import DecodedAgain
-from pre_tokenize.ledger import Ledger, Skip, WriteShard
+from pre_tokenize.ledger import Skip
 from pre_tokenize.lists.table import Item, Table
 from pre_tokenize.pace import Pace
 from pre_tokenize.pixels import Decode, Pixels
@@ -57,9 +55,6 @@ class Reader(Protocol):
 class Product(Reader, Protocol):
     """What items are made into."""
 
-    write_shard: WriteShard
-    """Writes what was made of a stretch of rows."""
-
     def network(self, batch: Sequence[Pixels]) -> Tensor:
         """Run the network on pixels of one shape; the result is on the CPU."""
 
@@ -89,42 +84,44 @@ class Limits:
     def __post_init__(self) -> None:
         check_numbers(self, "--")
 
+    @property
+    def depth(self) -> int:
+        """Items that are decoded ahead of the network."""
+        return 2 * self.num_workers + self.batch_size
+
+
+@dataclass(frozen=True, kw_only=True)
+class MadeShard:
+    """What was made of a stretch of rows."""
+
+    rows: range
+    clips: Sequence[Made]
+    """In the order of their rows."""
+    skipped: Sequence[Skip]
+    """The rows that gave none."""
+    psnr_db: Mapping[int, float]
+    """Of the clips that were decoded again, by their places."""
+
 
 class Encoder:
-    """Turns the items of a table into a product."""
+    """Turns decoded items into a product, a stretch of rows at a time; for several threads."""
 
-    def __init__(self, table: Table, product: Product, *, limits: Limits) -> None:
-        self._table, self._product, self._limits = table, product, limits
+    def __init__(self, product: Product, *, limits: Limits) -> None:
+        self._product, self._limits = product, limits
+        self._turn = threading.Lock()
 
-    def run(self, ledger: Ledger, *, on_row: Callable[[], None]) -> Pace:
-        """Make a shard of every stretch of rows that `ledger` misses; `on_row` is called once a row.
+    def shard(self, rows: range, decoded: Iterable[Decoded], *, pace: Pace, on_row: Callable[[], None]) -> MadeShard:
+        """What the items of `rows`, in their order, are made into; `on_row` is called once a row.
 
-        Workers decode ahead of the network, from one shard into the next. The first shard whose clips come back as
-        blotches is said at once.
+        It depends on these items alone: whoever makes the shard, and after which one, it is the same.
         """
-        size, ahead = self._limits.shard_rows, 2 * self._limits.num_workers + self._limits.batch_size
-        starts = [(start, gap) for gap in ledger.missing for start in range(gap.start, gap.stop, size)]
-        shards = [range(start, min(start + size, gap.stop)) for start, gap in starts]
-        items, pace = (self._table.items[row] for row in chain(*shards)), Pace()
-        low = None
-        with ThreadPoolExecutor(self._limits.num_workers) as pool:
-            decoded = _ahead(pool, partial(_decode, self._table, self._product), items, ahead)
-            for rows in shards:
-                sample = DecodedAgain(rows, num=self._limits.num_decoded, decode=self._product.decode)
-                made = self._shard(islice(decoded, len(rows)), sample, on_row=on_row, pace=pace)
-                skipped = [outcome for outcome in made if isinstance(outcome, Skip)]
-                clips = {row: one for row, one in zip(rows, made, strict=True) if not isinstance(one, Skip)}
-                psnr_db = sample.by_place(list(clips))
-                shard = ledger.write(
-                    rows, [*clips.values()], skipped=skipped, write_shard=self._product.write_shard, psnr_db=psnr_db
-                )
-                said = low_psnr([DecodedSample(file=shard, psnr_db=psnr_db)], remedy=ledger.form.remedy)
-                if said and not low:
-                    tqdm.write(f"pre_tokenize: warning: {said}", file=sys.stderr)
-                low = low or said
-        return pace
+        sample = DecodedAgain(rows, num=self._limits.num_decoded, decode=self._product.decode)
+        made = self._made(islice(decoded, len(rows)), sample, on_row=on_row, pace=pace)
+        skipped = [outcome for outcome in made if isinstance(outcome, Skip)]
+        clips = {row: one for row, one in zip(rows, made, strict=True) if not isinstance(one, Skip)}
+        return MadeShard(rows=rows, clips=[*clips.values()], skipped=skipped, psnr_db=sample.by_place(list(clips)))
 
-    def _shard(
+    def _made(
         self, decoded: Iterable[Decoded], sample: DecodedAgain, *, on_row: Callable[[], None], pace: Pace
     ) -> list[Made]:
         """What the items were made into, or their skips, in their order."""
@@ -145,13 +142,14 @@ class Encoder:
         return [made[row] for row in sorted(made)]
 
     def _encode(self, batch: list[tuple[Item, Pixels]], sample: DecodedAgain, pace: Pace) -> Mapping[int, Made]:
-        with pace.network(len(batch)):
-            outputs = self._product.network([pixels for _, pixels in batch])
-        made = self._product.made(batch, outputs)
-        with pace.network(0):
-            for (item, pixels), output in zip(batch, outputs, strict=True):
-                if not isinstance(made[item.row], Skip):
-                    sample.measure(item.row, pixels, output)
+        with self._turn:  # a network takes one batch at a time
+            with pace.network(len(batch)):
+                outputs = self._product.network([pixels for _, pixels in batch])
+            made = self._product.made(batch, outputs)
+            with pace.network(0):
+                for (item, pixels), output in zip(batch, outputs, strict=True):
+                    if not isinstance(made[item.row], Skip):
+                        sample.measure(item.row, pixels, output)
         return made
 
 
@@ -159,12 +157,13 @@ def read_items(table: Table, reader: Reader, rows: Iterable[int], *, num_workers
     """Yield items in order, each read or with its reason, as for a network that there is not."""
     pool = ThreadPoolExecutor(num_workers)
     try:
-        yield from _ahead(pool, partial(_decode, table, reader), (table.items[row] for row in rows), 2 * num_workers)
+        yield from ahead(pool, partial(decode_item, table, reader), (table.items[row] for row in rows), 2 * num_workers)
     finally:  # after Ctrl-C what was found is said at once
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _decode(table: Table, reader: Reader, item: Item) -> Decoded:
+def decode_item(table: Table, reader: Reader, item: Item) -> Decoded:
+    """An item with its pixels, or with why it has none."""
     named = without_keys(item.path)
     if reader.captioned and not item.text:
         return item, Skip(row=item.row, path=named, reason=EMPTY_CAPTION)
@@ -183,8 +182,8 @@ def on_device(clips: Sequence[np.ndarray], *, device: str) -> Tensor:
     return rearrange(stacked, "B F H W C -> B C F H W").float().div_(255).mul_(2).sub_(1).contiguous()
 
 
-def _ahead(pool: ThreadPoolExecutor, work: Callable[[_I], _O], inputs: Iterable[_I], depth: int) -> Iterator[_O]:
-    """Results of `work` in order, at most `depth` of them made ahead."""
+def ahead(pool: ThreadPoolExecutor, work: Callable[[_I], _O], inputs: Iterable[_I], depth: int) -> Iterator[_O]:
+    """Yield results of `work` in order, at most `depth` of them made ahead."""
     remaining = iter(inputs)
     pending: deque[Future[_O]] = deque(pool.submit(work, item) for item in islice(remaining, depth))
     while pending:

@@ -1,8 +1,6 @@
 """What a run of `python -m pre_tokenize` makes, from the options: the product, and settings that must not change."""
 
 import argparse
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,8 +10,10 @@ import torch
 from lumos.hub.hashes import sha256_of
 from lumos.hub.models import DEFAULT_MODEL, ckpts_root, find_folder, named_folder
 from lumos.lumina_video.data.latents import VAEIdentity
+from lumos.lumina_video.data.shards import LATENTS, write_latent_shard
 from lumos.lumina_video.made_for import made_for as lumina_made_for
 from lumos.lumina_video.vae import WEIGHTS, CogVideoXVAE
+from lumos.lumos1.data.shards import CLIPS, write_shard
 from lumos.lumos1.made_for import made_for as lumos_made_for
 from lumos.media.decord_frames import choose_reader
 from lumos.media.made_for import MadeFor
@@ -21,7 +21,8 @@ from lumos.tokenizer.files import tokenizer_files
 from lumos.tokenizer.text import TextTokenizer
 from lumos.tokenizer.visual import VisualTokenizer
 from pre_tokenize.codes import ClipFrames, Codes, Target
-from pre_tokenize.encode import Limits, Product, Reader
+from pre_tokenize.encode import Limits
+from pre_tokenize.engine import Job
 from pre_tokenize.latents import LatentFrames, Latents, LatentTarget
 from pre_tokenize.sizes import complete, read_sizes
 from xllmx.settings.setting import SettingError
@@ -51,18 +52,6 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "latents": {"target_size": 512, "target_fps": 16, "most_seconds": 30, "vae": None, "vae_dtype": "float32"},
 }
 """What options are that are not given, and which there are for each kind."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """A kind of product, not loaded yet."""
-
-    load: Callable[[Limits], Product]
-    """Reads networks and tokenizers."""
-    reader: Callable[[], Reader]
-    """How items are read, while no network is."""
-    settings: Mapping[str, Any]
-    """What must be the same for all rows of an output, by the names of the options."""
 
 
 def job_of(options: argparse.Namespace) -> Job:
@@ -124,24 +113,15 @@ def _codes(options: argparse.Namespace) -> Job:
         reader=choose_reader(options.reader, options.frame_choice),
     )
     name = options.cosmos_dtype
-    dtype = torch.float32 if name == TF32 else DTYPES[name] if name else None
+    dtype = _precision(name)
     visual, text = tokenizer_files(options.visual_tokenizer, options.text_tokenizer)
-
-    def load(limits: Limits) -> Codes:
-        if name == TF32:
-            torch.backends.cuda.matmul.fp32_precision = "tf32"
-            torch.backends.cudnn.conv.fp32_precision = "tf32"  # type: ignore[attr-defined]  # stubs of torch lack it
-        pair = VisualTokenizer.from_pretrained(visual, device=limits.device, dtype=dtype)
-        return Codes(target, text=TextTokenizer.from_file(text), visual=pair, device=limits.device)
-
-    def reader() -> ClipFrames:
-        target.check(TextTokenizer.from_file(text).vocab)
-        return ClipFrames(target)
-
     return Job(
-        load=load,
-        reader=reader,
+        load=partial(_load_codes, target=target, visual=visual, text=text, precision=name),
+        reader=partial(_read_frames, target=target, text=text),
+        write_shard=write_shard,
+        form=CLIPS,
         settings={
+            "to": "codes",
             "modality": target.modality,
             **_size_setting(options),
             "target_fps": target.fps,
@@ -152,6 +132,30 @@ def _codes(options: argparse.Namespace) -> Job:
             "cosmos_dtype": TF32 if name == TF32 else str(dtype).removeprefix("torch.") if dtype else "default",
         },
     )
+
+
+def _precision(name: str | None) -> torch.dtype | None:
+    return torch.float32 if name == TF32 else DTYPES[name] if name else None
+
+
+def _load_codes(limits: Limits, *, target: Target, visual: Path, text: Path, precision: str | None) -> Codes:
+    """The product of codes. A function of the module, as its kin: actors of Ray find those by name."""
+    if precision == TF32:
+        torch.backends.cuda.matmul.fp32_precision = "tf32"
+        torch.backends.cudnn.conv.fp32_precision = "tf32"  # type: ignore[attr-defined]  # stubs of torch lack it
+    pair = VisualTokenizer.from_pretrained(visual, device=limits.device, dtype=_precision(precision))
+    return Codes(target, text=TextTokenizer.from_file(text), visual=pair, device=limits.device)
+
+
+def _read_frames(*, target: Target, text: Path) -> ClipFrames:
+    target.check(TextTokenizer.from_file(text).vocab)
+    return ClipFrames(target)
+
+
+def _load_latents(limits: Limits, *, target: LatentTarget, folder: Path, dtype: torch.dtype) -> Latents:
+    vae = CogVideoXVAE.from_pretrained(folder, device=limits.device, dtype=dtype)
+    vae.clips_at_once = limits.batch_size
+    return Latents(target, vae=vae, device=limits.device)
 
 
 def _latents(options: argparse.Namespace) -> Job:
@@ -171,16 +175,13 @@ def _latents(options: argparse.Namespace) -> Job:
         "most_seconds": target.most_seconds,
         "frame_choice": target.frame_choice,
     }
-
-    def load(limits: Limits) -> Latents:
-        vae = CogVideoXVAE.from_pretrained(folder, device=limits.device, dtype=dtype)
-        vae.clips_at_once = limits.batch_size
-        return Latents(target, vae=vae, identity=identity, device=limits.device)
-
     return Job(
-        load=load,
+        load=partial(_load_latents, target=target, folder=folder, dtype=dtype),
         reader=partial(LatentFrames, target, spatial=identity.spatial, temporal=identity.temporal),
+        write_shard=partial(write_latent_shard, vae=identity),
+        form=LATENTS,
         settings={
+            "to": "latents",
             "modality": target.modality,
             **_size_setting(options),
             **(videos if target.modality == "video" else {}),

@@ -12,8 +12,7 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from lumos.lumina_video.data.latents import LatentClip, VAEIdentity
-from lumos.lumina_video.data.shards import write_latent_shard
+from lumos.lumina_video.data.latents import LatentClip
 from lumos.lumina_video.encoding.clip_frames import clip_frames
 from lumos.lumina_video.encoding.crops import crop_sizes
 from lumos.lumina_video.encoding.protocols import VideoVAE
@@ -100,11 +99,10 @@ class Latents:
 
     captioned = True
 
-    def __init__(self, target: LatentTarget, *, vae: VideoVAE, identity: VAEIdentity, device: str) -> None:
+    def __init__(self, target: LatentTarget, *, vae: VideoVAE, device: str) -> None:
         """Take a VAE; ValueError where crops are no multiple of its latents' pixels."""
         self._target, self._vae, self._device = target, vae, device
         self.read = LatentFrames(target, spatial=vae.spatial, temporal=vae.temporal).read
-        self.write_shard = partial(write_latent_shard, vae=identity)
 
     def network(self, batch: Sequence[Pixels]) -> Tensor:
         """Scaled latents [B, C, T, H, W], bf16, of items of one shape; NaN for one that has none."""

@@ -13,95 +13,30 @@ with loading("pre_tokenize.motion"):
     import argparse
     import os
     import sys
-    from collections.abc import Mapping, Sequence
-    from dataclasses import asdict, dataclass
+    from collections.abc import Sequence
+    from functools import partial
     from pathlib import Path
     from typing import Any
 
-    import numpy as np
-    import pyarrow as pa
-    import torch
-    from einops import rearrange
-    from jaxtyping import Float32, UInt8
-    from torch import Tensor
-
-    from lumos.cli.exit_status import status_of
-    from lumos.cli.option import OptionParser
+    from lumos.cli.exit_status import CHECK_FAILED, status_of
+    from lumos.cli.option import OptionParser, said_as_options
     from lumos.hub.hashes import sha256_of
-    from lumos.lumina_video.data.flow_estimators import ESTIMATORS, estimator_named
-    from lumos.lumina_video.data.motion import FlowEstimator, motion_pictures, score_clips
-    from lumos.lumina_video.encoding.clip_frames import MOTION_EVERY_S, motion_frames
-    from lumos.media.chosen_frames import read_chosen
-    from lumos.media.frames import FrameChoice
-    from lumos.media.inputs import choose_device, pin
-    from lumos.media.parquet_rows import ParquetRows, RowForm, write_rows
-    from pre_tokenize.encode import Limits, Made
+    from lumos.lumina_video.data.flow_estimators import ESTIMATORS
+    from lumos.media.parquet_rows import ParquetRows
+    from pre_tokenize.encode import Limits
+    from pre_tokenize.engine import Job, Making
+    from pre_tokenize.engine_options import device_of, engine_of
     from pre_tokenize.ledger import Ledger
-    from pre_tokenize.lists.table import MOTION_COLUMN, Item
-    from pre_tokenize.pixels import Pixels
+    from pre_tokenize.lists.table import MOTION_COLUMN
+    from pre_tokenize.motion_scores import SCORES, MotionPictures, load_scores, write_scores
     from pre_tokenize.records import Record, read_record, with_fields, write_rows_as
-    from pre_tokenize.share import complete_share, own_gpu
-    from pre_tokenize.work import Place, work
+    from pre_tokenize.share import complete_share
+    from pre_tokenize.work import Place, is_whole, work
     from xllmx.disk.place import check_file, inputs_of
+    from xllmx.ranks.ray_cluster import add_engine
 
 ESTIMATOR_COLUMN = "motion_estimator"
 """Which estimator made a score."""
-
-SCORES = RowForm(
-    what="motion scores",
-    index_format="lumina-motion",
-    schema=pa.schema([("row", pa.int64()), ("motion", pa.float64())]),
-    large_column=None,
-    shape_columns=("row",),
-)
-"""What the ledger keeps: a score of each row."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Score:
-    """What is made of a row."""
-
-    row: int
-    motion: float
-
-
-class Scores:
-    """Turns items into motion scores."""
-
-    captioned = False
-    decode = None
-
-    def __init__(self, estimator: FlowEstimator, *, frame_choice: FrameChoice = "time") -> None:
-        self._estimator, self._frame_choice = estimator, frame_choice
-
-    @staticmethod
-    def write_shard(path: Path, clips: Sequence[Any], *, metadata: Mapping[str, str]) -> None:
-        """Write scores as one shard, whole or not at all."""
-        write_rows(path, map(asdict, clips), form=SCORES, metadata=metadata)
-
-    def read(self, path: Path) -> Pixels:
-        """The pictures between which flow is measured. Raises `MediaError`."""
-        chosen = read_chosen(
-            path, motion_frames, step_s=MOTION_EVERY_S, prepare=_picture, frame_choice=self._frame_choice
-        )
-        return Pixels(frames=chosen.frames)
-
-    def network(self, batch: Sequence[Pixels]) -> Tensor:
-        """The scores [B] of clips of as many pictures."""
-        clips = torch.stack([torch.from_numpy(pixels.frames) for pixels in batch])
-        scores = score_clips(rearrange(clips, "B n H W C -> B n C H W"), self._estimator)
-        return torch.tensor(scores, dtype=torch.float64)
-
-    def made(self, batch: Sequence[tuple[Item, Pixels]], outputs: Tensor) -> Mapping[int, Made]:
-        """A score for each item."""
-        return {
-            item.row: Score(row=item.row, motion=score)
-            for (item, _), score in zip(batch, outputs.tolist(), strict=True)
-        }
-
-
-def _picture(pixels: UInt8[np.ndarray, "H W 3"]) -> Float32[np.ndarray, "320 576 3"]:
-    return rearrange(motion_pictures(pixels[None]), "1 C H W -> H W C").contiguous().numpy()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -113,12 +48,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _main(arguments: Sequence[str] | None) -> int:
     options = _parser().parse_args(arguments)
     complete_share(options, os.environ, program="pre_tokenize.motion")
+    with said_as_options(vars(options), separator="_"):
+        return _run(options)
+
+
+def _run(options: argparse.Namespace) -> int:
     place = Place(rank=(options.rank, options.splits))
-    device = options.device or own_gpu(os.environ, torch.cuda.device_count())
-    limits = Limits(
-        shard_rows=options.shard_rows, num_workers=options.num_workers, device=str(pin(choose_device(device)))
-    )
-    record = read_record(options.input_file)
+    if options.engine == "ray" and options.estimator == "dis":
+        options.device = options.device or "cpu"  # it has no use for a GPU
+    limits = Limits(shard_rows=options.shard_rows, num_workers=options.num_workers, device=device_of(options))
+    record, engine = read_record(options.input_file), engine_of(options)
     parts = options.output_file.with_name(f"{options.output_file.name}.parts")
     endings = (".csv",) if record.suffix == ".csv" else (".jsonl", ".json")
     if options.output_file.suffix.lower() not in endings:
@@ -128,24 +67,21 @@ def _main(arguments: Sequence[str] | None) -> int:
     check_file(
         options.output_file, inputs=inputs_of({"--input_file": options.input_file, "--weights": options.weights})
     )
-    settings = {"to": "motion", "estimator": options.estimator, "frame_choice": options.frame_choice}
-    if options.weights is not None and options.weights.is_file():
-        settings["weights"] = sha256_of(options.weights)
-
-    def load() -> tuple[Scores, Limits]:
-        estimator = estimator_named(options.estimator, weights=options.weights, device=limits.device)
-        return Scores(estimator, frame_choice=options.frame_choice), limits
-
-    work(
-        record.table,
-        folder=place.folder_in(parts),
-        rows=place.rows_of(record.table),
-        form=SCORES,
-        settings=settings,
-        load=load,
-    )
+    making = Making(table=record.table, job=_job(options), limits=limits)
+    report = work(making, folder=place.folder_in(parts), rows=place.rows_of(record.table), engine=engine)
     _finish(record, options.output_file, parts=parts, splits=options.splits, estimator=options.estimator)
-    return 0
+    return 0 if is_whole(report) else CHECK_FAILED
+
+
+def _job(options: argparse.Namespace) -> Job:
+    name, weights, frame_choice = options.estimator, options.weights, options.frame_choice
+    settings = {"to": "motion", "estimator": name, "frame_choice": frame_choice}
+    if weights is not None and weights.is_file():
+        settings["weights"] = sha256_of(weights)
+
+    load = partial(load_scores, estimator=name, weights=weights, frame_choice=frame_choice)
+    reader = partial(MotionPictures, frame_choice=frame_choice)
+    return Job(load=load, reader=reader, write_shard=write_scores, form=SCORES, settings=settings)
 
 
 def _finish(record: Record, target: Path, *, parts: Path, splits: int, estimator: str) -> None:
@@ -176,6 +112,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--splits", type=int, help="processes that share the rows (those of Slurm's array and of srun, or 1)")
     add("--rank", type=int, help="which of them this is, from 0 (as Slurm says)")
     add("--device", help="of unimatch: cuda when there is one, else cpu")
+    add_engine(parser)
     add("--shard_rows", type=int, default=64, help="rows that a kill can cost")
     add("--num_workers", type=int, default=2, help="threads that decode ahead")
     return parser

@@ -14,6 +14,8 @@ class Pace:
     """Made so far."""
     network_s: float = 0.0
     """Seconds in the visual tokenizer, to the codes being in memory."""
+    networks: int = 1
+    """That were at work at the same time, at most."""
     _start: float = field(default_factory=time.perf_counter)
 
     @contextmanager
@@ -25,11 +27,11 @@ class Pace:
         self.clips += clips
 
     def report(self) -> dict[str, float]:
-        """Return `clips`, `seconds` since the start, `clips_per_s` and `network_share` of these seconds."""
+        """Return `clips`, `seconds` since the start, `clips_per_s`, and `network_share` of these seconds a network."""
         seconds = time.perf_counter() - self._start
         return {
             "clips": self.clips,
             "seconds": round(seconds, 3),
             "clips_per_s": round(self.clips / seconds, 3),
-            "network_share": round(self.network_s / seconds, 3),
+            "network_share": round(self.network_s / seconds / self.networks, 3),
         }

@@ -8,6 +8,7 @@
 # writes the index at the end; of several (--all_tasks N --task_id I), run pre_tokenize/concat_record.py after the last.
 # Under Slurm the jobs of an array are those machines, the last of which writes the index; with several processes of srun
 # each is one process of the pre-tokenisation (exps/slurm/pre_tokenize.sbatch).
+# With --engine ray it is one process, and Ray's cluster does the work (pre_tokenize/README.md).
 # Without options it codes the example: pre_tokenize/csv_files/test_image.csv and test_video.csv, into pre_tokenize/data/.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../exps/env.sh"
@@ -17,7 +18,7 @@ if (($# == 0)); then
     exec "$python" -u -m pre_tokenize.parallel_tokenization_video
 fi
 
-splits=auto all_tasks= output_dir=
+splits=auto all_tasks= output_dir= engine=local
 arguments=("$@")
 for ((i = 0; i < $#; i++)); do
     case "${arguments[i]}" in
@@ -25,13 +26,17 @@ for ((i = 0; i < $#; i++)); do
         --splits=*) splits=${arguments[i]#*=} ;;
         --all_tasks) all_tasks=${arguments[i + 1]-} ;;
         --all_tasks=*) all_tasks=${arguments[i]#*=} ;;
+        --engine) engine=${arguments[i + 1]-} ;;
+        --engine=*) engine=${arguments[i]#*=} ;;
         --dry_run | --dry-run) exec "$python" -m pre_tokenize "$@" ;;
         --output_dir | --out_dir) output_dir=${arguments[i + 1]-} ;;
         --output_dir=* | --out_dir=*) output_dir=${arguments[i]#*=} ;;
     esac
 done
 gpus=()
-if [ -n "${CUDA_VISIBLE_DEVICES+set}" ]; then
+if [ "$engine" = ray ]; then # one process, which hands out the work
+    if [ "$splits" = auto ]; then splits=1; fi
+elif [ -n "${CUDA_VISIBLE_DEVICES+set}" ]; then
     for id in ${CUDA_VISIBLE_DEVICES//,/ }; do case "$id" in -*) break ;; *) gpus+=("$id") ;; esac done
 elif command -v nvidia-smi > /dev/null; then
     found=$(nvidia-smi -L | grep -c '^GPU ' || true)

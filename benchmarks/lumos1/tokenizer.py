@@ -22,6 +22,7 @@ from benchmarks.report import output_file, write_report
 from lumos.cli.exit_status import status_of
 from lumos.cli.option import OptionParser
 from lumos.hub.models import resolve
+from lumos.lumos1.data.shards import CLIPS, write_shard
 from lumos.media.frames import to_tensor
 from lumos.media.reading import read_clip
 from lumos.media.writing import write_video
@@ -30,10 +31,12 @@ from lumos.tokenizer.network import CausalVideoTokenizer, NetworkConfig
 from lumos.tokenizer.text import TextTokenizer
 from lumos.tokenizer.visual import VisualTokenizer
 from pre_tokenize.codes import Codes, Target
-from pre_tokenize.encode import Encoder, Limits, on_device
+from pre_tokenize.encode import Limits, on_device
+from pre_tokenize.engine import Job, LocalEngine, Making
 from pre_tokenize.ledger import Ledger
 from pre_tokenize.lists.table import Table, read_table
 from pre_tokenize.pace import Pace
+from pre_tokenize.work import fill
 
 
 class Work:
@@ -76,9 +79,11 @@ class Work:
         shutil.rmtree(output, ignore_errors=True)
         output.mkdir()
         codes = Codes(self.target, text=self.text, visual=self.visual, device=self.limits.device)
-        encoder = Encoder(self.table, codes, limits=self.limits)
+        job = Job(load=lambda limits: codes, reader=lambda: codes, write_shard=write_shard, form=CLIPS, settings={})
         ledger = Ledger(output, range(len(self.table.items)))
-        self.paces["fast"].append(encoder.run(ledger, on_row=lambda: None).report())
+        making = Making(table=self.table, job=job, limits=self.limits)
+        with LocalEngine().ready(making) as make:
+            self.paces["fast"].append(fill(ledger, making, make, on_rows=lambda _: None).report())
 
     def network(self) -> None:
         """Run the network alone, in our batches."""

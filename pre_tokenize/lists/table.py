@@ -51,6 +51,8 @@ class Table:
     """Of the list: a changed one cannot go on into an output that an earlier one began."""
     allowed: Sequence[Location] = ()
     """Folders, beside its own, that it may name by address."""
+    is_of_tars: bool = False
+    """Whether its items are samples of tars: one that lies in none is nowhere."""
 
     def locate(self, item: Item) -> Path:
         """The item's file on this disk: relative paths count from the list's folder, else from the working directory.
@@ -90,7 +92,7 @@ class Table:
             yield file
 
     def _place(self, item: Item) -> Location:
-        if isinstance(self.items, TarSamples):
+        if self.is_of_tars:
             raise MediaError(item.path, MISSING, "a sample without a medium of a kind that is read")
         scheme = scheme_of(item.path)
         known = scheme in (*SCHEMES, "file")
@@ -122,7 +124,7 @@ def read_table(file: str | Location, *, allowed: Sequence[Location] = ()) -> Tab
     name = f"--input_file {place}"
     if isinstance(place, Path) and (tars := tars_of(place)):
         samples = TarSamples(tars)
-        return Table(file=place, items=samples, sha256=samples.sha256, allowed=allowed)
+        return Table(file=place, items=samples, sha256=samples.sha256, allowed=allowed, is_of_tars=True)
     if isinstance(place, Address) and place.suffix == ".tar":
         raise ValueError(
             f"{name}: tars are read from the disk; copy them here, or list their media in a CSV or Parquet"

@@ -10,7 +10,7 @@ import torch
 
 from lumos.media.frames import to_tensor
 from pre_tokenize import __main__ as program
-from pre_tokenize import encode
+from pre_tokenize import encode, engine
 from pre_tokenize.codes import ClipFrames, Target
 from pre_tokenize.encode import on_device
 from pre_tokenize.ledger import Ledger, Skip
@@ -36,7 +36,7 @@ def test_pace_counts_clips_and_the_time_of_the_network_only(monkeypatch: pytest.
 
 def test_workers_decode_into_the_next_shard(videos, tmp_path: Path, command, monkeypatch: pytest.MonkeyPatch) -> None:
     events: list[str] = []
-    decode, write = encode._decode, Ledger.write
+    decode, write = engine.decode_item, Ledger.write
 
     def decoded(table, reader, item):
         events.append("decode")
@@ -49,7 +49,7 @@ def test_workers_decode_into_the_next_shard(videos, tmp_path: Path, command, mon
         events.append("write")
         return write(self, *args, **kwargs)
 
-    monkeypatch.setattr(encode, "_decode", decoded)
+    monkeypatch.setattr(engine, "decode_item", decoded)
     monkeypatch.setattr(Ledger, "write", written)
     assert program.main(command(videos.file, tmp_path, "--shard_rows", "3", "--num_workers", "1")) == 0
     assert events.count("write") == 5  # 14 rows

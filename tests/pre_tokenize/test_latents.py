@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 import torch
 
-from lumos.lumina_video.data.latents import VAEIdentity
 from lumos.lumina_video.data.shards import LatentShards
 from lumos.lumina_video.encoding.crops import crop_sizes
 from lumos.lumina_video.vae import CogVideoXVAE, NotFiniteError
@@ -104,12 +103,11 @@ def test_videos_become_latents_and_skips(
 def test_latents_are_those_of_the_whole_clip(tmp_path: Path, vae: Path, latents_command: Command) -> None:
     write_clip(tmp_path / "a.mp4", 30, Form(fps=Fraction(8)))
     write_csv(tmp_path / "a.csv", [("a.mp4", "a")])
-    product = Latents(TARGET, vae=MeanVAE(), identity=VAEIdentity.of(MeanVAE()), device="cpu")
+    product = Latents(TARGET, vae=MeanVAE(), device="cpu")
     pixels = product.read(tmp_path / "a.mp4")
     whole = Latents(
         LatentTarget(modality="video", size=64, fps=8, most_seconds=9),
         vae=MeanVAE(),
-        identity=VAEIdentity.of(MeanVAE()),
         device="cpu",
     ).read(tmp_path / "a.mp4")
     assert whole.frames.shape == (28, 32, 64, 3)
@@ -125,7 +123,7 @@ def test_latents_are_those_of_the_whole_clip(tmp_path: Path, vae: Path, latents_
 def test_frames_are_found_by_time_or_counted(tmp_path: Path, choice: str) -> None:
     write_clip(tmp_path / "a.mp4", 40, Form(fps=Fraction(12)), paint=big)
     target = LatentTarget(modality="video", size=96, fps=8, most_seconds=9, frame_choice=choice)
-    product = Latents(target, vae=MeanVAE(), identity=VAEIdentity.of(MeanVAE()), device="cpu")
+    product = Latents(target, vae=MeanVAE(), device="cpu")
     found = numbers(product.read(tmp_path / "a.mp4").frames[:, :32, :].repeat(1, axis=1))
     assert found == [round(Fraction(i * 12, 8)) for i in range(24)]
 
@@ -169,7 +167,7 @@ def test_latents_that_are_not_finite_skip_their_row_alone() -> None:
 
     from pre_tokenize.lists.table import Item
 
-    product = Latents(TARGET, vae=Overflowing(), identity=VAEIdentity.of(MeanVAE()), device="cpu")
+    product = Latents(TARGET, vae=Overflowing(), device="cpu")
     batch = [
         (
             Item(row=row, path=f"{row}.mp4", text="a"),

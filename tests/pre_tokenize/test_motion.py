@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from lumos.media.writing import write_video
-from pre_tokenize import motion
+from pre_tokenize import motion_scores
 from pre_tokenize.lists.table import read_table
 from pre_tokenize.motion import main
 from tests.lumos.lumina_video.data.texture import expected_score, moving_texture
@@ -99,7 +99,7 @@ def test_what_was_stopped_goes_on_and_does_nothing_twice(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert main(words(folder / "clips.csv", tmp_path / "straight.csv")) == 0
-    score, calls = motion.score_clips, []
+    score, calls = motion_scores.score_clips, []
 
     def counting(clips, estimator):
         if len(calls) == 2:
@@ -108,7 +108,7 @@ def test_what_was_stopped_goes_on_and_does_nothing_twice(
         calls.append(len(clips))
         return score(clips, estimator)
 
-    monkeypatch.setattr(motion, "score_clips", counting)
+    monkeypatch.setattr(motion_scores, "score_clips", counting)
     arguments = words(folder / "clips.csv", tmp_path / "stopped.csv", "--num_workers", "1")
     assert main(arguments) == 130
     assert not (tmp_path / "stopped.csv").exists()

@@ -15,6 +15,9 @@ class SettingError(ValueError):
         super().__init__(f"{name} {fault}")
         self.name, self.fault = name, fault
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.name, self.fault)  # as it is said in another process
+
 
 def suggestion(word: str, known: Iterable[str], *, prefix: str = "") -> str:
     """What to say of an unknown word: the known one it was probably meant to be, and all of them if they are few.

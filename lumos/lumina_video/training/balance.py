@@ -24,8 +24,8 @@ def balance_channels(vae: AutoencoderKLCogVideoX, latents: Float[Tensor, "B C T 
     back, num = torch.linalg.inv(forth.double()).to(vae.dtype), len(forth)
     with torch.no_grad():
         last = vae.encoder.conv_out.conv  # means, then log variances
-        last.weight[:num] = torch.einsum("ij,j...->i...", forth, last.weight[:num])
-        last.bias[:num] = forth @ last.bias[:num]
+        for values in (last.weight, last.bias):
+            values[:num] = torch.einsum("ij,j...->i...", forth, values[:num])
         for name, module in vae.decoder.named_modules():
             if name == "conv_in.conv" or name.endswith(("conv_y.conv", "conv_b.conv")):  # all that see the latents
                 module.weight.copy_(torch.einsum("oj...,ji->oi...", module.weight, back))

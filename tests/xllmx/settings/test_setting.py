@@ -1,6 +1,7 @@
 """A fault of a setting keeps its name apart from what is wrong; an unknown word meets the one that was meant."""
 
 import doctest
+import pickle
 
 import pytest
 
@@ -40,3 +41,8 @@ def test_whole_numbers_of_any_type_count() -> None:
 def test_what_counts_nothing_is_refused(value: object) -> None:
     with pytest.raises(SettingError, match=r"^fps is .*; it must be a whole number of at least 1$"):
         whole_number("fps", value)
+
+
+def test_an_error_is_said_the_same_in_another_process() -> None:
+    error = pickle.loads(pickle.dumps(SettingError("fps", "is 0; give 1")))
+    assert (str(error), error.name, error.fault) == ("fps is 0; give 1", "fps", "is 0; give 1")
