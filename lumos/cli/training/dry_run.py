@@ -107,28 +107,38 @@ def report_run(
 
     `num_clips` is the length of data that is not there.
     """
+    num_gpus, together = machines.num_gpus, machines.gpus_per_machine
     if isinstance(config, RunConfig):
-        run: ShardedRun = (lumos1 := estimate_run(config, num_gpus=machines.num_gpus, size=size))
+        lumos1 = estimate_run(config, num_gpus=num_gpus, gpus_per_machine=together, size=size)
+        run: ShardedRun = lumos1
         lines = [report(lumos1), "", *_flops_lines(lumos1, machines)]
     else:
-        run = (lumina := estimate_tasks(config, num_gpus=machines.num_gpus, size=size))
+        lumina = estimate_tasks(config, num_gpus=num_gpus, gpus_per_machine=together, size=size)
+        run = lumina
         lines = [lumina_video_report(lumina)]
     return "\n".join([*lines, "", *time_lines(run, machines, num_clips=num_clips)])
 
 
-def estimate_run(config: RunConfig, *, num_gpus: int = 1, size: tuple[int, int] | None = None) -> RunEstimate:
+def estimate_run(
+    config: RunConfig,
+    *,
+    num_gpus: int = 1,
+    gpus_per_machine: int | None = None,
+    size: tuple[int, int] | None = None,
+) -> RunEstimate:
     """Returns what a run would take on so many GPUs.
 
     Args:
         config: the run's settings; of a released checkpoint that is not here the published shape is taken.
         num_gpus: processes, one a GPU.
+        gpus_per_machine: of one machine; None: all are of one.
         size: (width, height) in pixels to assume for every stream; None measures the data sets, and assumes 448x256
             for those that are not there.
 
     Raises:
         ValueError: no model, no data, a number of GPUs that the replicas do not divide, or another engine.
     """
-    shards = num_shards(config.parallel, num_gpus)
+    shards = num_shards(config.parallel, num_gpus, gpus_per_machine=gpus_per_machine)
     if not config.task.data:
         raise ValueError("task.data names no stream; give for example task.data.video=configs/data/video.yaml")
     config = replace(config, task=without_checkpoint(config.task))
