@@ -204,6 +204,7 @@ class Trainer:
             together=config.together,
             accumulation=config.accumulation_of(datasets, num_ranks()),
             seed=config.seed,
+            shuffle=config.shuffle,
         )
         for order in self.streams.orders.values():
             order.by_length = config.length_clustering

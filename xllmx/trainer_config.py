@@ -47,6 +47,10 @@ class TrainerConfig:
     length_clustering: bool = True
     """Whether the samples of a batch are of similar length, so that little is padded; false: they are as the shuffle
     has them, within the sizes that may share a batch."""
+    shuffle: Literal["auto", "whole", "shards"] = "auto"
+    """whole: any sample of a set may follow any other. shards: an epoch takes its files in a new order, mixes the
+    samples of 16 at a time, and holds each once: few files are open, and each is read (or brought from a store) once.
+    auto: shards where a set has more than 1,048,576 samples in files of many."""
     deterministic: bool = False
     """Kernels that add in the same order every time where torch has them, a warning where not: on one machine, with the
     same processes, a run then repeats itself. Slower on GPUs; on a CPU nothing changes."""

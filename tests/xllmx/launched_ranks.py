@@ -24,7 +24,7 @@ TRAINER = {
 
 
 def start_ranks(words: list[str], *, num: int, a_machine: int | None = None) -> list[subprocess.Popen]:
-    """Returns the processes `python WORDS`, their errors piped; `a_machine` of them count as one of several machines."""
+    """Returns the processes `python WORDS`, their errors piped; `a_machine` of them are one machine of several."""
     common = {**os.environ, "WORLD_SIZE": str(num), "OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1"}
     common["MASTER_PORT"] = str(_free_port())
     common["PYTHONPATH"] = os.pathsep.join([str(HERE.parents[2]), *sys.path])

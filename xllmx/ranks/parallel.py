@@ -79,7 +79,8 @@ class ParallelConfig:
         if self.sharding == "hybrid" and a_machine is None:
             raise ValueError(
                 f"parallel.sharding is 'hybrid', and the {num_ranks} processes are not as many on each machine, "
-                "neighbours by number; start as many on each (srun: --distribution=block), or set parallel.sharding=full"
+                "neighbours by number; start as many on each (srun: --distribution=block), or set "
+                "parallel.sharding=full"
             )
         if self.replicas is None:
             copies_machines = self.sharding == "hybrid" or (self.sharding == "auto" and (a_machine or 1) > 1)

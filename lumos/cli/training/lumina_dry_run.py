@@ -162,7 +162,7 @@ def report(run: LuminaVideoEstimate) -> str:
 def _task(task: ScaleTask, size: tuple[int, int] | None, *, accumulation: int) -> TaskEstimate:
     measured = None if size is not None else _measured(task.data)
     if measured is not None and len(measured):
-        _, frames, rows, columns, lead = max(measured.shapes.tolist(), key=_num_latents)
+        _, frames, rows, columns, lead = max(measured.kinds.values, key=_num_latents)
         frames -= lead
     else:
         width, height = size or (task.image_size or _ASSUMED_PX,) * 2
@@ -177,7 +177,7 @@ def _task(task: ScaleTask, size: tuple[int, int] | None, *, accumulation: int) -
     )
 
 
-def _num_latents(row: list[int]) -> int:
+def _num_latents(row: tuple[int, ...]) -> int:
     """Return the latent positions that training may take of a clip with a row of `shapes`."""
     _, frames, rows, columns, lead = row
     return (frames - lead) * rows * columns

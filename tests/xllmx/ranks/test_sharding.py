@@ -109,7 +109,8 @@ def test_two_machines_of_two_hold_a_copy_each_and_give_the_losses_and_weights_of
     ("given", "a_machine", "copies"),
     [
         ({}, 2, 3), ({}, 6, 1), ({}, None, 1), ({}, 1, 1), ({"sharding": "full"}, 2, 1), ({"sharding": "hybrid"}, 3, 2),
-        ({"sharding": "hybrid"}, 1, 6), ({"sharding": "hybrid"}, 6, 1), ({"replicas": 6}, 3, 6), ({"replicas": 3}, 6, 3),
+        ({"sharding": "hybrid"}, 1, 6), ({"sharding": "hybrid"}, 6, 1), ({"replicas": 6}, 3, 6),
+        ({"replicas": 3}, 6, 3),
     ],
 )  # fmt: skip
 def test_six_processes_hold_a_copy_a_machine_unless_another_number_is_set(
