@@ -1,0 +1,94 @@
+"""exps/launch.sh, elastic, with real launchers: one of three machines dies, and the other two go on."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.exps.elastic_training import BATCH, HELD_AT, MACHINES, SAVED, STEPS
+from tests.xllmx.launched_ranks import TRAINER
+from tests.xllmx.toy_task import ToyTask
+from xllmx.optimisation.optim import OptimConfig
+from xllmx.run.metrics import read_metrics
+from xllmx.trainer import Trainer
+from xllmx.trainer_config import TrainerConfig
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+PYTHON = """#!/bin/bash
+words="$*"
+[[ $words == *lumos.train* ]] || exec {python} "$@"
+exec {python} ${{words%%-m lumos.train*}} {script} {run}
+"""
+"""An interpreter that trains the toy where lumos.train is asked for."""
+PATIENCE_S = 400
+
+
+def waited(ready: Callable[[], bool], agents: list[subprocess.Popen[str]]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not ready():
+        assert time.monotonic() < deadline, [agent.poll() for agent in agents]
+        assert None in [agent.poll() for agent in agents], [agent.communicate()[1][-2000:] for agent in agents]
+        time.sleep(0.05)
+
+
+def agent(repo: Path, folder: Path, port: int) -> "subprocess.Popen[str]":
+    """One machine: `exps/launch.sh` as it is typed."""
+    python = folder / "python"
+    if not python.exists():
+        script = repo / "tests" / "exps" / "elastic_training.py"
+        python.write_text(PYTHON.format(python=sys.executable, script=script, run=folder / "run"))
+        python.chmod(0o755)
+    quick = "last_call_timeout=10,keep_alive_interval=1,keep_alive_max_attempt=3"
+    environment = {
+        **os.environ, "LUMOS_PYTHON": str(python), "NUM_PROCESSES": "1", "NUM_NODES": "2:3", "OMP_NUM_THREADS": "1",
+        "RDZV_ENDPOINT": f"127.0.0.1:{port}", "RDZV_CONF": quick, "MAX_RESTARTS": "2",
+    }  # fmt: skip
+    command = ["bash", str(repo / "exps" / "launch.sh"), "configs/train/debug.yaml"]
+    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+
+
+def begun(run: Path) -> list[dict[str, int]]:
+    return [json.loads(file.read_text()) for file in run.glob("begun-*.json")]
+
+
+def test_two_of_three_machines_go_on_from_the_checkpoint_with_the_same_global_batch(repo: Path, tmp_path: Path) -> None:
+    """SIGKILL to one launcher; its worker ends with it. The steps are those of an unbroken run of one process."""
+    run = tmp_path / "run"
+    run.mkdir()
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    agents = [agent(repo, tmp_path, port) for _ in range(MACHINES)]
+    try:
+        waited(lambda: len(list(run.glob("held-*"))) == MACHINES, agents)
+        first = {about["agent"]: about for about in begun(run) if about["ranks"] == MACHINES}
+        # not the launcher that the others meet at: with it they end (README.md)
+        lost = next(one for one in reversed(agents) if first[one.pid]["rank"])
+        lost.send_signal(signal.SIGKILL)
+        waited(lambda: not Path(f"/proc/{first[lost.pid]['pid']}").exists(), agents)
+        (run / "killed").touch()
+        rest = [one for one in agents if one is not lost]
+        errors = [one.communicate(timeout=PATIENCE_S)[1] for one in rest]
+        assert [one.returncode for one in rest] == [0, 0], errors
+    finally:
+        for one in agents:
+            one.kill()
+            one.wait()
+    again = [about for about in begun(run) if about["ranks"] == 2]
+    assert sorted((about["rank"], about["step"]) for about in again) == [
+        (0, saved := HELD_AT - HELD_AT % SAVED),
+        (1, saved),
+    ]
+    settings = {**TRAINER, "max_steps": STEPS, "batch_size": {"image": BATCH * MACHINES}}
+    Trainer(ToyTask(), TrainerConfig(run_dir=tmp_path / "one", **settings), OptimConfig(lr=1e-2)).fit()
+    rows, wanted = read_metrics(run), read_metrics(tmp_path / "one")
+    assert [row["step"] for row in rows] == list(range(1, STEPS + 1))
+    for name in ("loss", "tokens", "grad_norm"):
+        assert [row[name] for row in rows] == pytest.approx([row[name] for row in wanted], rel=2e-5), name
