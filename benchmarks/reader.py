@@ -105,13 +105,14 @@ def make_set(folder: Path, model: str, num_clips: int, num_shards: int) -> None:
 
 def measured(folder: Path, options: argparse.Namespace) -> list[str]:
     """Return what opening and reading took, for people."""
-    held, before, began = _held_mib(), _held_mib("VmRSS"), time.perf_counter()
+    held, before = _held_mib(), _held_mib("VmRSS")
+    began, cpu = time.perf_counter(), time.process_time()
     stream = _stream(folder, options.model)
     order = _order(stream, options.shuffle)
     batches = iter(build_loader(Replacing(stream), order, collate=len))
     number = order.global_batches_per_epoch
     first = order.batch(0)
-    started = time.perf_counter() - began
+    started, cpu = time.perf_counter() - began, time.process_time() - cpu
     opened = _held_mib() - held
     assert sum(next(batches) for _ in range(options.batches)) == BATCH * options.batches
     read_s = (time.perf_counter() - began - started) / options.batches
@@ -122,9 +123,9 @@ def measured(folder: Path, options: argparse.Namespace) -> list[str]:
     assert first != order.batch(number)
     turned = time.perf_counter() - turned
     return [
-        f"started       {started:.1f} s until the first batch of {BATCH} is known, of {number:,} of {RANKS} ranks",
+        f"started       {started:.1f} s ({cpu:.1f} s of CPU) until the first batch is known, of {number:,} of {RANKS} ranks",
         f"holds         {opened:.0f} MiB then, {reading:.0f} MiB after {options.batches} batches; "
-        f"{_peak_mib() - before:.0f} MiB at most, with mapped files; beyond the {before:.0f} MiB of the process before",
+        f"{_peak_mib() - before:.0f} MiB at most, with mapped files; beyond the {before:.0f} MiB before",
         f"reads         {read_s * 1e3:.0f} ms a batch; {files:,} shards opened in {options.batches} batches",
         f"next epoch    {turned:.1f} s",
     ]

@@ -5,6 +5,7 @@ from typing import Any, Generic, TypeVar, overload
 
 import numpy as np
 
+_STRETCH = 2**18
 _T = TypeVar("_T")
 _U = TypeVar("_U")
 
@@ -55,7 +56,7 @@ class Kinds(Sequence[_T], Generic[_T]):
 
     def counts(self) -> np.ndarray:
         """Return how many items have each value, int64."""
-        return np.bincount(self.which, minlength=len(self.values))
+        return counts_of(self.which, len(self.values))
 
     @overload
     def __getitem__(self, index: int) -> _T: ...
@@ -77,6 +78,14 @@ class Kinds(Sequence[_T], Generic[_T]):
         return isinstance(other, Sequence) and list(self) == list(other)
 
     __hash__ = None  # type: ignore[assignment]
+
+
+def counts_of(which: np.ndarray, count: int) -> np.ndarray:
+    """Return how often each number below `count` is there, int64; of many a stretch at a time, which numpy widens."""
+    found = np.zeros(count, np.int64)
+    for start in range(0, len(which), _STRETCH):
+        found += np.bincount(which[start : start + _STRETCH], minlength=count)
+    return found
 
 
 def number_type(count: int) -> type[np.unsignedinteger]:

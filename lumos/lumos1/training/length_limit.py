@@ -8,6 +8,7 @@ import numpy as np
 from lumos.lumos1.sequence import Clip, sequence_length
 from lumos.lumos1.training.cutting import cut_to_frames, frames_within
 from xllmx.data.broken import BrokenSampleError
+from xllmx.data.kinds import counts_of
 from xllmx.settings.number_range import COUNT, check_numbers
 
 TOO_LONG = ("error", "cut", "drop")
@@ -54,7 +55,7 @@ class LengthLimit:
             lengths: tokens of each kind.
             which: the kind of each clip.
         """
-        over, counts = lengths > self.max_length, np.bincount(which, minlength=len(lengths))
+        over, counts = lengths > self.max_length, counts_of(which, len(lengths))
         if self.action == "error" or not over.any():
             return Selection(indices=range(len(which)))
         dropped = over.copy()
