@@ -123,7 +123,7 @@ def measured(folder: Path, options: argparse.Namespace) -> list[str]:
     assert first != order.batch(number)
     turned = time.perf_counter() - turned
     return [
-        f"started       {started:.1f} s ({cpu:.1f} s of CPU) until the first batch is known, of {number:,} of {RANKS} ranks",
+        f"started       {started:.1f} s ({cpu:.1f} s of CPU) until the first of {number:,} batches is known",
         f"holds         {opened:.0f} MiB then, {reading:.0f} MiB after {options.batches} batches; "
         f"{_peak_mib() - before:.0f} MiB at most, with mapped files; beyond the {before:.0f} MiB before",
         f"reads         {read_s * 1e3:.0f} ms a batch; {files:,} shards opened in {options.batches} batches",

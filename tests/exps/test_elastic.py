@@ -45,7 +45,7 @@ def agent(repo: Path, folder: Path, port: int) -> "subprocess.Popen[str]":
         script = repo / "tests" / "exps" / "elastic_training.py"
         python.write_text(PYTHON.format(python=sys.executable, script=script, run=folder / "run"))
         python.chmod(0o755)
-    quick = "last_call_timeout=10,keep_alive_interval=1,keep_alive_max_attempt=3"
+    quick = "last_call_timeout=15,keep_alive_interval=2,keep_alive_max_attempt=8"
     environment = {
         **os.environ, "LUMOS_PYTHON": str(python), "NUM_PROCESSES": "1", "NUM_NODES": "2:3", "OMP_NUM_THREADS": "1",
         "RDZV_ENDPOINT": f"127.0.0.1:{port}", "RDZV_CONF": quick, "MAX_RESTARTS": "2",

@@ -98,7 +98,10 @@ class LatentShards(ParquetRows):
         """
         super().__init__(files, form=LATENTS)
         if isinstance(files, KnownShards) and "vae" in files.said:
-            self.vae = VAEIdentity.from_dict(files.said["vae"])
+            try:
+                self.vae = VAEIdentity.from_dict(files.said["vae"])
+            except ValueError as error:
+                raise ValueError(f"the index of {self._files[0].parent}: {error}; write it again") from error
             return
         made_by = [(path, shard_vae(path)) for path in self._files]
         for path, vae in made_by[1:]:

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ from lumos.media import parquet_rows
 from lumos.media.known_shards import SHAPES_NAME
 from lumos.media.parquet_rows import write_rows_index
 from lumos.tokenizer.vocab import Vocab
+from xllmx.store.address import Address
+from xllmx.store.local_copy import default_copies
 
 
 def clip(number: int) -> Clip:
@@ -21,15 +24,26 @@ def clip(number: int) -> Clip:
     return Clip(prompt_ids=prompt, caption=f"{number}", codes=codes, fps=12, duration=2, source=f"{number}.mp4")
 
 
-@pytest.fixture
-def many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Seven clips in four shards, which count as many."""
+def written(folder: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Seven clips in four shards, which count as many; returns their folder."""
     monkeypatch.setattr(parquet_rows, "MANY_SHARDS", 3)
-    files = [tmp_path / f"{name}.parquet" for name in "abcd"]
+    files = [folder / f"{name}.parquet" for name in "abcd"]
     for place, file in enumerate(files):
         write_shard(file, [clip(number) for number in range(2 * place, min(2 * place + 2, 7))])
-    assert write_rows_index(tmp_path / "index.json", files, form=CLIPS) == 7
-    return tmp_path
+    assert write_rows_index(folder / "index.json", files, form=CLIPS) == 7
+    return folder
+
+
+@pytest.fixture
+def many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    return written(tmp_path, monkeypatch)
+
+
+def test_a_set_in_a_store_is_known_by_its_index_too(bucket: Address, monkeypatch: pytest.MonkeyPatch) -> None:
+    clips = ClipDataset(str(written(bucket / "set", monkeypatch)))
+    assert (len(clips), clips[5].caption) == (7, "5")
+    assert len(list(default_copies().folder.glob("*.parquet"))) == 1
+    assert len(list(default_copies().folder.glob("*.npz"))) == 1
 
 
 def test_no_shard_is_opened_before_it_is_read(many: Path, monkeypatch: pytest.MonkeyPatch) -> None:
