@@ -4,9 +4,8 @@
 # NUM_PROCESSES says otherwise. Started again, it goes on from the newest checkpoint. --dry-run: what it would take.
 # Several machines that share the folder of the run, the same line on each:
 #   static:   NUM_NODES=6 NODE_RANK=0 MASTER_ADDR=first-machine bash exps/...     with the NODE_RANK of the machine
-#   elastic:  NUM_NODES=4:6 RDZV_ENDPOINT=first-machine:29400 bash exps/...       goes on while 4 to 6 are there
-# (elastic: RDZV_ID tells runs apart; MAX_RESTARTS, 3: how often the rest goes on; RDZV_CONF: of --rdzv-conf. srun needs
-# no RDZV_ENDPOINT. README.md says what happens when a machine dies.)
+#   elastic:  NUM_NODES=3:6 RDZV_ENDPOINT=first-machine:29400 bash exps/...       goes on while 3 to 6 are there
+# (RDZV_ID tells runs apart; MAX_RESTARTS, 3: how often the rest goes on; RDZV_CONF: for --rdzv-conf. Slurm: README.md)
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 cd "$repo"

@@ -92,7 +92,7 @@ def test_two_of_three_machines_go_on_from_the_checkpoint_with_the_same_global_ba
     finally:
         for one in agents:
             one.kill()
-            one.wait()
+            one.communicate()
     again = [(about["ranks"], about["rank"], about["step"]) for about in begun(run) if about["pid"] not in workers]
     saved = HELD_AT - HELD_AT % SAVED
     assert sorted(again) == [(2, 0, saved), (2, 1, saved)]
