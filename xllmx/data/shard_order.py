@@ -156,8 +156,10 @@ def by_length(rows: np.ndarray, size: int, *, lengths: Kinds[int] | np.ndarray |
 
     Without `lengths` they stay in their order. Of `rows`, whose number `size` divides, the memory is used.
     """
+    if lengths is None:
+        return rows.reshape(-1, size)
     pool = POOL_BATCHES * size
-    for start in range(0, 0 if lengths is None else len(rows), pool):
+    for start in range(0, len(rows), pool):
         part = rows[start : start + pool]
         part[:] = part[np.argsort(np.asarray(lengths[part]), kind="stable")]
     return rows.reshape(-1, size)
