@@ -1,7 +1,7 @@
 """The latents of one task as the engine's dataset: those that its scale can take, by their size after the cut."""
 
 import logging
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -49,9 +49,10 @@ class LatentStream:
             used = self._used = np.flatnonzero(fits[kinds.which]).astype(np.uint32)
             self.subsets, self.shard_starts = within(latents.subsets, used), np.searchsorted(used, latents.shard_starts)
         _report(name, kinds, len(self._used), task)
-        self.bucket_keys: Kinds[Hashable] = Kinds(sizes, kinds.which if fits.all() else kinds.which[used]).compact()
+        of_used = Kinds(sizes, kinds.which if fits.all() else kinds.which[used]).compact()
+        self.bucket_keys: Kinds[tuple[int, int, int]] = of_used
         scale = task.scale
-        lengths = [t * h * w // (scale.frames * scale.pixels**2) for t, h, w in self.bucket_keys.values]
+        lengths = [t * h * w // (scale.frames * scale.pixels**2) for t, h, w in of_used.values]
         self.lengths: Kinds[int] = self.bucket_keys.given(lengths)
 
     def __len__(self) -> int:
