@@ -38,7 +38,7 @@ class ClipStream:
         lengths[known] = sequence_lengths(shapes[known])
         self.selection = limit.select(shapes, lengths, which=clips.kinds.which)
         all_known = bool(known.all())
-        keys = [
+        keys: list[Hashable] = [
             (*(row if all_known else ()), kind.type) for row, kind in zip(shapes[:, 2:4].tolist(), kinds, strict=True)
         ]
         used = self.selection.indices
