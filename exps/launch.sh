@@ -4,8 +4,8 @@
 # NUM_PROCESSES says otherwise. Started again, it goes on from the newest checkpoint. --dry-run: what it would take.
 # Several machines that share the folder of the run, the same line on each:
 #   static:   NUM_NODES=6 NODE_RANK=0 MASTER_ADDR=first-machine bash exps/...     with the NODE_RANK of the machine
-#   elastic:  NUM_NODES=4:6 RDZV_ENDPOINT=first-machine:29400 bash exps/...       goes on while 4 to 6 are there
-# (elastic: RDZV_ID tells runs apart; MAX_RESTARTS, 3: how often the rest goes on. srun needs none of it: README.md.)
+#   elastic:  NUM_NODES=3:6 RDZV_ENDPOINT=first-machine:29400 bash exps/...       goes on while 3 to 6 are there
+# (RDZV_ID tells runs apart; MAX_RESTARTS, 3: how often the rest goes on; RDZV_CONF: for --rdzv-conf. Slurm: README.md)
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 cd "$repo"
@@ -26,7 +26,7 @@ if [ -n "${RDZV_ENDPOINT:-}" ]; then
     [[ $nodes =~ ^[0-9]{1,9}(:[0-9]{1,9})?$ ]] && ((10#${nodes%%:*} >= 1 && 10#${nodes%%:*} <= 10#${nodes#*:})) ||
         wrong NUM_NODES "$nodes" "a whole number from 1 on, or to MIN:MAX"
     launcher=(--nnodes "$nodes" --rdzv-backend c10d --rdzv-endpoint "$RDZV_ENDPOINT"
-        --rdzv-id "${RDZV_ID:-lumos}" --max-restarts "${MAX_RESTARTS:-3}")
+        --rdzv-id "${RDZV_ID:-lumos}" --max-restarts "${MAX_RESTARTS:-3}" ${RDZV_CONF:+--rdzv-conf "$RDZV_CONF"})
 elif [ "$nodes" != 1 ]; then
     whole "NUM_NODES (without RDZV_ENDPOINT)" "$nodes" 1
     whole NODE_RANK "${NODE_RANK:?set NODE_RANK, from 0, on each machine}" 0 $((10#$nodes - 1))

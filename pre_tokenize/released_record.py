@@ -11,7 +11,7 @@ from lumos.hub.models import SHARED_TEXT_TOKENIZER, TEXT_TOKENIZER, ckpts_root
 from lumos.lumos1.data.clips import ClipDataset
 from lumos.lumos1.data.released_writing import write_released
 from lumos.lumos1.data.shards import CLIPS
-from lumos.media.parquet_rows import INDEX_NAME, decoded_in, files_of_index, num_rows
+from lumos.media.parquet_rows import INDEX_NAME, decoded_in, known_of_index, num_rows
 from lumos.tokenizer.text import TextTokenizer
 from lumos.tokenizer.vocab import Vocab
 from pre_tokenize.ledger import MANIFEST, UNSAID, read_manifest
@@ -48,7 +48,7 @@ def _psnr_db(folder: Path) -> dict[int, float]:
     """PSNR of the clips of an output that were decoded, by their number."""
     found: dict[int, float] = {}
     first, index = 0, read_object(folder / INDEX_NAME)
-    for file in files_of_index(folder / INDEX_NAME, index, form=CLIPS):
+    for file in known_of_index(folder / INDEX_NAME, index, form=CLIPS).files:
         found |= {first + place: value for place, value in decoded_in(file, form=CLIPS).psnr_db.items()}
         first += num_rows(file, form=CLIPS)
     return found

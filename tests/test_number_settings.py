@@ -80,6 +80,7 @@ MADE_BY_US = {
     "lumos.cli.training.sharded_run.ShardedRun", "lumos.cli.training.sharded_run.Turn",
     "lumos.cli.training.sharded_run.StreamSize", "lumos.look.clip_set.ClipSet",
     "xllmx.ranks.data_sheets.DataSheet", "xllmx.ranks.machines.Traffic",
+    "lumos.media.known_shards.KnownShards",
     "lumos.cli.training.lumina_dry_run.LuminaVideoEstimate", "lumos.cli.training.lumina_dry_run.TaskEstimate",
     "lumos.lumina_video.data.latents.LatentClip", "lumos.lumina_video.data.latents.VAEIdentity",
     "lumos.lumina_video.training.image_files.ImageSample", "lumos.lumina_video.training.samples.Item",

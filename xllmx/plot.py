@@ -197,7 +197,7 @@ def draw(curves: Sequence[Curve], out: Path) -> None:
         axes.set_xlabel(members[0].across if members else "step")
         axes.grid(alpha=0.3)
         if all(isinstance(step, int) for curve in members for step in curve.steps):
-            axes.xaxis.get_major_locator().set_params(integer=True)
+            axes.xaxis.get_major_locator().set_params(integer=True)  # type: ignore[call-arg]  # a MaxNLocator
         axes.legend(fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
     suffix = out.suffix.removeprefix(".")
     if suffix not in figure.canvas.get_supported_filetypes():

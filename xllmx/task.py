@@ -61,6 +61,14 @@ class SubsetDataset(Protocol):
 
 
 @runtime_checkable
+class ShardedDataset(Protocol):
+    """A dataset in files, of which few at a time should be open; subsets are of whole files."""
+
+    shard_starts: np.ndarray
+    """Int64 [files + 1], rising: the first sample of each file, and the number of samples."""
+
+
+@runtime_checkable
 class TrainTask(Protocol):
     """A model, its data and its loss.
 

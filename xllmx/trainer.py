@@ -1,7 +1,7 @@
 """The training loop: `fit` says what a run does, `train_step` what a step does; everything else has its own file."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -27,6 +27,7 @@ from xllmx.ranks.parallel import ParallelConfig
 from xllmx.rng import seed_for
 from xllmx.run.deterministic import use_deterministic_kernels
 from xllmx.run.finite import FiniteWatch
+from xllmx.run.global_batch import kept, recorded
 from xllmx.run.held_out import HeldOut
 from xllmx.run.logs import logging_to
 from xllmx.run.meter import StepMeter
@@ -172,7 +173,9 @@ class Trainer:
         """
         self._raise_if_not_finite()
         write = self.checkpoints.save if wait else self.checkpoints.start
-        write(self.step, self._state(), record={"config": to_plain(self._record)})
+        sizes = {name: order.global_batch_size for name, order in self.streams.orders.items()}
+        record = {"config": to_plain(self._record), **recorded(self._asked, sizes)}
+        write(self.step, self._state(), record=record)
         self._saved_step = self.step
         self._report.note(f"checkpoint of step {self.step} {'written' if wait else 'is being written'}")
 
@@ -196,9 +199,10 @@ class Trainer:
     # ---------------------------------------------------------------- making ready
 
     def _make_ready(self) -> None:
-        config = self.config
         datasets = self.task.build_dataset("train")
-        config.check_streams(datasets)
+        self.config.check_streams(datasets)
+        self._asked, newest = self.config, self._newest()
+        self.config = config = self._fitted(datasets, newest)
         self.streams = Streams(
             datasets,
             batch_size=config.batch_size,
@@ -206,6 +210,7 @@ class Trainer:
             together=config.together,
             accumulation=config.accumulation_of(datasets, num_ranks()),
             seed=config.seed,
+            shuffle=config.shuffle,
         )
         for order in self.streams.orders.values():
             order.by_length = config.length_clustering
@@ -221,20 +226,36 @@ class Trainer:
             decay, every = config.ema_decay, config.ema_every
             self.average = WeightAverage(self.model, decay, every=every, warmup=config.ema_warmup)
         self._finite, self._meter = FiniteWatch(self.device), StepMeter(self.device)
-        self.checkpoints = CheckpointManager(config.run_dir / "checkpoints", config.keep, store=config.store)
         self.step: int = 0
-        newest = self.checkpoints.to_resume(allowed=config.resume, check_hashes=config.check_hashes)
-        if newest is None and config.resume_path is not None:
-            start = location_of(config.resume_path)
-            if isinstance(start, Address):
-                newest = to_begin_from(start, check_hashes=config.check_hashes)
-            else:
-                newest = checkpoint_at(start, check_hashes=config.check_hashes)
         if newest:
             self.engine.load(self.checkpoints.load(newest, self._state()))
             self.step = step_of(newest)
             self._report.resumed(newest)
         self._saved_step = self.step
+
+    def _newest(self) -> Path | None:
+        """The checkpoint to go on from."""
+        config = self.config
+        self.checkpoints = CheckpointManager(config.run_dir / "checkpoints", config.keep, store=config.store)
+        newest = self.checkpoints.to_resume(allowed=config.resume, check_hashes=config.check_hashes)
+        if newest is None and config.resume_path is not None:
+            start = location_of(config.resume_path)
+            if isinstance(start, Address):
+                return to_begin_from(start, check_hashes=config.check_hashes)
+            return checkpoint_at(start, check_hashes=config.check_hashes)
+        return newest
+
+    def _fitted(self, streams: Iterable[str], newest: Path | None) -> TrainerConfig:
+        """The settings with batches that these processes fill, of the global batches that a checkpoint has."""
+        config, ranks = self.config.fitted(num_ranks()), num_ranks()
+        accumulation = config.accumulation_of(streams, ranks)
+        sizes = {name: config.batch_size.get(name, 1) * ranks * number for name, number in accumulation.items()}
+        if newest is None:
+            return config
+        config, said = kept(self._asked, newest, sizes, num_ranks=ranks)
+        if said:
+            self._report.note(said)
+        return config if said else self.config.fitted(ranks)
 
     def _batches(self) -> CyclicLoader:
         workers, share = self.config.num_workers, self.config.max_broken

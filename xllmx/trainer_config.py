@@ -1,7 +1,7 @@
 """The settings of a training run: how long, how much at a time, and where to."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -38,7 +38,8 @@ class TrainerConfig:
     """Batches of one optimiser step on one rank."""
     global_batch_size: dict[str, Annotated[int, Range(1, 10**6)]] = field(default_factory=dict)
     """Samples of one optimiser step over all ranks, by stream; `grad_accumulation` then follows from the number of
-    ranks, so that a run is the same on any number that divides it. Empty: ranks x batch_size x grad_accumulation."""
+    ranks, so that a run is the same on any number that divides it; where batches of `batch_size` do not, they are
+    smaller. Empty: ranks x batch_size x grad_accumulation, which a run that goes on with other ranks keeps."""
     clip_grad_norm: float = 4.0
     """Gradients are scaled down to this norm; 0 leaves them."""
     precision: Literal["auto", "bf16", "fp32", "tf32", "fp16"] = "bf16"
@@ -51,6 +52,10 @@ class TrainerConfig:
     length_clustering: bool = True
     """Whether the samples of a batch are of similar length, so that little is padded; false: they are as the shuffle
     has them, within the sizes that may share a batch."""
+    shuffle: Literal["auto", "whole", "shards"] = "auto"
+    """whole: any sample of a set may follow any other. shards: an epoch takes its files in a new order, mixes the
+    samples of 16 at a time, and holds each once: few files are open, and each is read (or brought from a store) once.
+    auto: shards where a set has more than 1,048,576 samples in files of many."""
     deterministic: bool = False
     """Kernels that add in the same order every time where torch has them, a warning where not: on one machine, with the
     same processes, a run then repeats itself. Slower on GPUs; on a CPU nothing changes."""
@@ -136,6 +141,28 @@ class TrainerConfig:
         for name, sizes in (("batch_size", self.batch_size), ("global_batch_size", self.global_batch_size)):
             if unknown := sorted(set(sizes) - set(known)):
                 raise ValueError(f"trainer.{name} names {unknown[0]!r}; the task's streams are {', '.join(known)}")
+
+    def fitted(self, num_ranks: int) -> "TrainerConfig":
+        """Return the same, with smaller batches where those of `batch_size` do not fill the global ones.
+
+        Each is as large as it can be; where streams take turns, all have the same number of batches a step. What so
+        many ranks do not divide is left, for `accumulation` to say.
+        """
+        whole = {name: total // num_ranks for name, total in self.global_batch_size.items() if total % num_ranks == 0}
+        most = {name: self.batch_size.get(name, 1) for name in whole}
+        exact = {name: each // most[name] for name, each in whole.items() if each % most[name] == 0}
+        if len(whole) < len(self.global_batch_size) or not whole:
+            return self
+        if len(exact) == len(whole) and (self.together or len(set(exact.values())) == 1):
+            return self
+        groups = [[name] for name in whole] if self.together else [list(whole)]
+        found: dict[str, int] = {}
+        for names in groups:
+            for number in range(1, max(whole[name] for name in names) + 1):
+                if all(whole[name] % number == 0 and whole[name] // number <= most[name] for name in names):
+                    found |= {name: whole[name] // number for name in names}
+                    break
+        return replace(self, batch_size={**self.batch_size, **found})
 
     def accumulation(self, num_ranks: int) -> int:
         """Return the number of batches of one optimiser step on one of `num_ranks` ranks, where streams take turns.

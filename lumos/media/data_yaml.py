@@ -47,9 +47,9 @@ class Entry:
             raise ValueError(f"{self.path}: this is read from the disk; copy it here")
         return self.path
 
-    def chosen(self, length: int) -> np.ndarray:
+    def chosen(self, length: int) -> "Chosen":
         """The clips of the set, of `length`, that the dataset holds: all that an epoch may draw."""
-        return np.arange(length) if self.drawn == "each_epoch" else repeated(length, self.ratio)
+        return Chosen(length, 1.0 if self.drawn == "each_epoch" else self.ratio)
 
     def subset(self, start: int, stop: int) -> list[Subset]:
         """Of which of the dataset's clips, where these are its, each epoch sees a part."""
@@ -108,9 +108,35 @@ def _found(yaml: Location, path: str) -> Location:
     raise MissingClipsError(f"{yaml}: there is no {places}; pre-tokenise first or correct the path")
 
 
-def repeated(length: int, ratio: float) -> np.ndarray:
-    """Indices of `length` clips taken `ratio` times: every one floor(ratio) times, the rest evenly spread."""
-    whole, total = int(ratio), round(ratio * length)
-    rest = total - whole * length
-    spread = np.arange(rest) * length // max(rest, 1)
-    return np.concatenate([np.tile(np.arange(length), whole), spread]).astype(np.int64)
+class Chosen:
+    """Indices of `length` clips taken `ratio` times: every one floor(ratio) times, the rest evenly spread.
+
+    >>> Chosen(4, 1.5).tolist()
+    [0, 1, 2, 3, 0, 2]
+    """
+
+    def __init__(self, length: int, ratio: float) -> None:
+        self._length, self._whole = length, int(ratio)
+        self._rest = round(ratio * length) - self._whole * length
+
+    def __len__(self) -> int:
+        return self._whole * self._length + self._rest
+
+    def __getitem__(self, place: int) -> int:
+        copy, index = divmod(place, max(self._length, 1))
+        return index if copy < self._whole else index * self._length // self._rest
+
+    def of(self, values: np.ndarray) -> np.ndarray:
+        """Return the values of the clips that are taken, of those of all."""
+        spread = np.arange(self._rest) * self._length // max(self._rest, 1)
+        return np.concatenate([*[values] * self._whole, values[spread]])
+
+    def starts(self, starts: np.ndarray) -> np.ndarray:
+        """Return where stretches of the clips, [n + 1] from 0 on, begin among those taken: once for each copy."""
+        copies = [starts[:-1] + copy * self._length for copy in range(self._whole)]
+        spread = -(-starts * self._rest // max(self._length, 1)) + self._whole * self._length
+        return np.concatenate([*copies, spread if self._rest else spread[-1:]])
+
+    def tolist(self) -> list[int]:
+        """Return all of them."""
+        return self.of(np.arange(self._length)).tolist()

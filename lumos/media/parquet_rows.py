@@ -17,6 +17,8 @@ import pyarrow.parquet as pq
 
 from lumos.media.decoded import DecodedSample, said_in_index, sample_in
 from lumos.media.files import replacing
+from lumos.media.known_shards import MANY_SHARDS, SHAPES_NAME, KnownShards, Shape, shards_of_index, write_shapes
+from xllmx.data.kinds import Kinds
 from xllmx.safe.inside import inside
 from xllmx.store.access import StoreError
 from xllmx.store.address import Address, Location, location_of
@@ -102,75 +104,109 @@ def write_rows_index(
     path: str | Location, files: Sequence[Location], *, form: RowForm, more: Mapping[str, Any] | None = None
 ) -> int:
     """Write the index of a finished set (its paths relative to it, `more` beside them); return the number of rows."""
-    path = location_of(path)
-    samples = [decoded_in(file, form=form) for file in files]
+    known = looked_up(files, form=form)
+    write_known_index(location_of(path), known, form=form, more=more)
+    return len(known.shapes)
+
+
+def write_known_index(
+    path: Location, known: KnownShards, *, form: RowForm, more: Mapping[str, Any] | None = None
+) -> None:
+    """Write the index of shards that were looked up."""
+    many = len(known.files) > MANY_SHARDS
+    if many:
+        write_shapes(path.parent / SHAPES_NAME, known.shapes, columns=len(form.shape_columns))
     entries: list[dict[str, Any]] = [
         {
             "file": _below(file, path.parent),
-            "num_clips": num_rows(file, form=form),
+            "num_clips": number,
+            **({"num_bytes": _num_bytes(file)} if many else {}),
             **said_in_index([sample]),
         }
-        for file, sample in zip(files, samples, strict=True)
+        for file, number, sample in zip(known.files, known.counts.tolist(), known.decoded, strict=True)
     ]
-    total = sum(int(entry["num_clips"]) for entry in entries)
-    said = {"num_clips": total, **said_in_index(samples), **(more or {})}
-    index = {"format": form.index_format, "version": 1, **said, "shards": entries}
+    said = {"num_clips": len(known.shapes), **said_in_index(known.decoded), **(more or {})}
+    shapes = {"shapes": SHAPES_NAME} if many else {}
+    index = {"format": form.index_format, "version": 1, **said, **shapes, "shards": entries}
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(index, indent=1) + "\n")
-    return total
 
 
-def files_of_index(path: Location, index: Mapping[str, Any], *, form: RowForm) -> list[Location]:
-    """The files an index lists, checked against it. Raises `ValueError` where one is missing or of another length."""
-    files: list[Location] = []
-    for entry in index["shards"]:
-        remedy = f"a set of {form.what} has its shards in its own folder: move them there and write the index again"
-        file = inside(path.parent, entry["file"], said_by=path, remedy=remedy)
-        if (found := num_rows(file, form=form)) != entry["num_clips"]:
+def known_of_index(path: Location, index: Mapping[str, Any], *, form: RowForm) -> KnownShards:
+    """The shards an index lists, checked against it; they are opened only where it does not say their shapes.
+
+    Raises:
+        ValueError: one is missing, or of another size or length than it says.
+    """
+    remedy = f"a set of {form.what} has its shards in its own folder: move them there and write the index again"
+    files = [inside(path.parent, entry["file"], said_by=path, remedy=remedy) for entry in index["shards"]]
+    if known := shards_of_index(path, index, files, columns=len(form.shape_columns)):
+        return known
+    known = looked_up(files, form=form)
+    for file, found, entry in zip(files, known.counts.tolist(), index["shards"], strict=True):
+        if found != entry["num_clips"]:
             raise ValueError(
                 f"{file}: holds {found} {form.what}, but {path} says {entry['num_clips']}; write the index again"
             )
-        files.append(file)
-    return files
+    return known
+
+
+def looked_up(files: Sequence[Location], *, form: RowForm) -> KnownShards:
+    """What the footers and shape columns of the files say; each is opened once.
+
+    Raises:
+        ValueError: one holds no such rows.
+    """
+    counts, decoded, shapes, columns = [], [], [], list(form.shape_columns)
+    for path in files:
+        with _reading(path, form) as file:
+            counts.append(file.metadata.num_rows)
+            decoded.append(sample_in(_metadata(file), file=path, num_clips=counts[-1]))
+            table = file.read(columns=columns, use_threads=False)
+            rows = np.stack([table[name].to_numpy() for name in columns], axis=1).astype(np.int64)
+        values, which = np.unique(rows, axis=0, return_inverse=True)
+        shapes.append(Kinds[Shape]([tuple(row) for row in values.tolist()], which.reshape(-1)))
+    return KnownShards(
+        files=files, counts=np.array(counts, dtype=np.int64), shapes=Kinds.joined(shapes), decoded=decoded
+    )
 
 
 class ParquetRows:
     """The rows of several files as one sequence of tables of one row; files are mapped and opened when first needed."""
 
-    shapes: np.ndarray
-    """Int64 [N, columns]: the `shape_columns` of each row."""
+    kinds: Kinds[Shape]
+    """The `shape_columns` of each row."""
+    starts: np.ndarray
+    """Int64 [files + 1]: the first row of each file, and their number."""
     decoded: list[DecodedSample]
     """Of each file, the clips that were decoded as it was written."""
 
-    def __init__(self, files: Sequence[Location], *, form: RowForm) -> None:
-        self._files, self._form = list(files), form
+    def __init__(self, files: Sequence[Location] | KnownShards, *, form: RowForm) -> None:
+        """Look the files up, unless that was done."""
+        known = files if isinstance(files, KnownShards) else looked_up(files, form=form)
+        self._files, self._form, self.kinds, self.decoded = list(known.files), form, known.shapes, known.decoded
+        self.starts = np.concatenate([[0], np.cumsum(known.counts, dtype=np.int64)])
         self._open: OrderedDict[int, pq.ParquetFile] = OrderedDict()
-        self._kept: OrderedDict[int, pa.Table] = OrderedDict()
+        self._group_starts: dict[int, np.ndarray] = {}
+        self._kept: OrderedDict[tuple[int, int], pa.Table] = OrderedDict()
         self._kept_bytes = 0
-        columns = form.shape_columns
-        groups, starts, shapes, total = [], [], [np.zeros((0, len(columns)), np.int64)], 0
-        self.decoded = []
-        for number, path in enumerate(self._files):
-            with _reading(path, form) as file:
-                for group in range(file.num_row_groups):
-                    groups.append((number, group))
-                    starts.append(total)
-                    total += file.metadata.row_group(group).num_rows
-                self.decoded.append(sample_in(_metadata(file), file=path, num_clips=file.metadata.num_rows))
-                table = file.read(columns=list(columns), use_threads=False)
-                shapes.append(np.stack([table[name].to_numpy() for name in columns], axis=1).astype(np.int64))
-        self._groups, self._starts = groups, np.array(starts, dtype=np.int64)
-        self.shapes = np.concatenate(shapes)
+
+    @property
+    def shapes(self) -> np.ndarray:
+        """Int64 [N, columns]: the `shape_columns` of each row."""
+        return np.array(self.kinds.values, np.int64).reshape(-1, len(self._form.shape_columns))[self.kinds.which]
 
     def __len__(self) -> int:
-        return len(self.shapes)
+        return len(self.kinds)
 
     @contextmanager
     def row(self, index: int) -> Iterator[dict[str, pa.Scalar]]:
         """A context with the values of a row; what is wrong with them in it becomes an error that names the file."""
-        group = int(np.searchsorted(self._starts, index, side="right")) - 1
-        with _naming(self._files[self._groups[group][0]], self._form):
-            table, place = self._table(group), index - int(self._starts[group])
+        number = int(np.searchsorted(self.starts, index, side="right")) - 1
+        with _naming(self._files[number], self._form):
+            starts, row = self._groups_of(number), index - int(self.starts[number])
+            group = int(np.searchsorted(starts, row, side="right")) - 1
+            table, place = self._table(number, group), row - int(starts[group])
             yield {name: table[name][place] for name in self._form.schema.names}
 
     def column(self, name: str) -> np.ndarray:
@@ -184,20 +220,33 @@ class ParquetRows:
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_open": OrderedDict(), "_kept": OrderedDict(), "_kept_bytes": 0}
 
-    def _table(self, group: int) -> pa.Table:
-        """Return a row group, from memory or read now; the groups longest unused make room for it."""
-        if group not in self._kept:
-            number, local = self._groups[group]
-            table = self._kept[group] = self._file(number).read_row_group(local, use_threads=False)
+    def _groups_of(self, number: int) -> np.ndarray:
+        """Return the first row of each row group of a file, which is opened once for that."""
+        if number not in self._group_starts:
+            about = self._file(number).metadata
+            counts = [about.row_group(group).num_rows for group in range(about.num_row_groups)]
+            self._group_starts[number] = np.cumsum([0, *counts[:-1]], dtype=np.int32)
+        return self._group_starts[number]
+
+    def _table(self, number: int, group: int) -> pa.Table:
+        """Return a row group of a file, from memory or read now; the groups longest unused make room for it."""
+        key = number, group
+        if key not in self._kept:
+            table = self._kept[key] = self._file(number).read_row_group(group, use_threads=False)
             self._kept_bytes += table.nbytes
             while self._kept_bytes > _KEPT_BYTES and len(self._kept) > 1:
                 self._kept_bytes -= self._kept.popitem(last=False)[1].nbytes
-        self._kept.move_to_end(group)
-        return self._kept[group]
+        self._kept.move_to_end(key)
+        return self._kept[key]
 
     def _file(self, number: int) -> pq.ParquetFile:
         if number not in self._open:
-            self._open[number] = _opened(self._files[number], self._form, whole=True)
+            file = self._open[number] = _opened(self._files[number], self._form, whole=True)
+            if (found := file.metadata.num_rows) != (said := int(np.diff(self.starts[number : number + 2])[0])):
+                raise UnreadableShardError(
+                    f"{self._files[number]}: holds {found} {self._form.what}, but its index says {said}; write the "
+                    "index again"
+                )
             if len(self._open) > _OPEN_FILES:
                 self._open.popitem(last=False)[1].close(force=True)
         self._open.move_to_end(number)
@@ -217,6 +266,10 @@ def _row_groups(rows: Iterable[Row], large_column: str | None) -> Iterator[list[
         num_bytes += size
     if group:
         yield group
+
+
+def _num_bytes(file: Location) -> int:
+    return int(file.info()["size"]) if isinstance(file, Address) else file.stat().st_size
 
 
 def _below(file: Location, folder: Location) -> str:

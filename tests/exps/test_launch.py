@@ -60,6 +60,15 @@ def started(
             {"NUM_PROCESSES": "8", "NUM_NODES": "4:6", "RDZV_ENDPOINT": "first:29400", "RDZV_ID": "a"},
             f"{MANY} 8 --nnodes 4:6 --rdzv-backend c10d --rdzv-endpoint first:29400 --rdzv-id a --max-restarts 3 ",
         ),
+        (
+            {"NUM_PROCESSES": "1", "NUM_NODES": "1:3", "RDZV_ENDPOINT": "first:29400", "RDZV_CONF": "join_timeout=60"},
+            f"{MANY} 1 --nnodes 1:3 --rdzv-backend c10d --rdzv-endpoint first:29400 --rdzv-id lumos --max-restarts 3 "
+            "--rdzv-conf join_timeout=60 ",
+        ),
+        (
+            TASK_A_MACHINE | {"NUM_NODES": "2:3"},
+            f"{MANY} 8 --nnodes 2:3 --rdzv-backend c10d --rdzv-endpoint gpu7:15042 --rdzv-id 120042 --max-restarts 3 ",
+        ),
     ],
 )
 def test_the_launcher_follows_the_environment(
@@ -106,6 +115,10 @@ ELASTIC = {"NUM_NODES": "2:3", "RDZV_ENDPOINT": "first:29400"}
         (STATIC | {"NUM_NODES": "2:3"}, "NUM_NODES (without RDZV_ENDPOINT) is '2:3'; set it to a whole number"),
         (STATIC | {"NODE_RANK": "x"}, "NODE_RANK is 'x'; set it to a whole number from 0 to 1"),
         (STATIC | {"NODE_RANK": "2"}, "NODE_RANK is '2'; set it to a whole number from 0 to 1"),
+        (
+            TASK_A_MACHINE | {"SLURM_NTASKS": "24", "NUM_NODES": "2:3"},
+            "--ntasks-per-node is '8'; set it to 1: an elastic run has one launcher a machine",
+        ),
         (TASK_A_MACHINE | {"SLURM_NODEID": "3"}, "SLURM_NODEID is '3'; set it to a whole number from 0 to 2"),
         (STATIC | {"NODE_RANK": "-1"}, "NODE_RANK is '-1'; set it to a whole number from 0 to 1"),
         *(

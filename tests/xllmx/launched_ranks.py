@@ -23,15 +23,15 @@ TRAINER = {
 }  # fmt: skip
 
 
-def start_ranks(words: list[str], *, num: int) -> list[subprocess.Popen]:
-    """Returns the processes `python WORDS`, their errors piped."""
+def start_ranks(words: list[str], *, num: int, a_machine: int | None = None) -> list[subprocess.Popen]:
+    """Returns the processes `python WORDS`, their errors piped; `a_machine` of them are one machine of several."""
     common = {**os.environ, "WORLD_SIZE": str(num), "OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1"}
     common["MASTER_PORT"] = str(_free_port())
     common["PYTHONPATH"] = os.pathsep.join([str(HERE.parents[2]), *sys.path])
     return [
         subprocess.Popen(
             [sys.executable, *words],
-            env={**common, "RANK": str(number), "LOCAL_RANK": str(number)},
+            env={**common, "RANK": str(number), "LOCAL_RANK": str(number % (a_machine or num))},
             stderr=subprocess.PIPE,
             text=True,
         )
@@ -39,9 +39,9 @@ def start_ranks(words: list[str], *, num: int) -> list[subprocess.Popen]:
     ]
 
 
-def run_ranks(plan: list[dict[str, Any]], *, num: int, fails: bool = False) -> list[str]:
+def run_ranks(plan: list[dict[str, Any]], *, num: int, a_machine: int | None = None, fails: bool = False) -> list[str]:
     """Returns the standard errors of the processes, which must all end well (or all badly, if `fails`)."""
-    errors, codes = ended(start_ranks([str(HERE), json.dumps(plan, default=str)], num=num))
+    errors, codes = ended(start_ranks([str(HERE), json.dumps(plan, default=str)], num=num, a_machine=a_machine))
     assert all(bool(code) == fails for code in codes), (codes, errors)
     return errors
 

@@ -6,11 +6,10 @@ from functools import cached_property
 
 import numpy as np
 
+from xllmx.data.kinds import Kinds
+from xllmx.data.shard_order import ShardOrder, by_length
 from xllmx.rng import seed_for
 from xllmx.subset import Subset, draw, num_drawn
-
-_POOL_BATCHES = 32
-"""Global batches sorted by length together: many enough for even lengths, few enough that an epoch stays well mixed."""
 
 
 @dataclass(kw_only=True)
@@ -24,6 +23,8 @@ class BatchOrder:
 
     so the samples of a step are the same however it is cut. Samples that do not fill a global batch wait for another
     epoch, whose shuffle leaves out others. A key with too few samples for one global batch repeats them.
+
+    With `shard_starts` an epoch goes from shard to shard (`xllmx.data.shard_order`), else any sample may follow any.
     """
 
     lengths: Sequence[int]
@@ -42,6 +43,8 @@ class BatchOrder:
     subsets: Sequence[Subset] = ()
     """Samples of which each epoch sees a share, drawn from (seed, epoch); no two overlap. Of each bucket key the same
     share is seen, so that all epochs are of one length."""
+    shard_starts: np.ndarray | None = None
+    """Int64 [shards + 1]: the first sample of each shard, where few shards at a time are to be open."""
     start: int = 0
     """Batches drawn so far: iteration goes on from here."""
 
@@ -52,8 +55,10 @@ class BatchOrder:
             raise ValueError(f"batch_size {self.batch_size} and accumulation {self.accumulation} must be at least 1")
         if self.bucket_keys is not None and len(self.bucket_keys) != len(self.lengths):
             raise ValueError(f"{len(self.bucket_keys)} bucket_keys for {len(self.lengths)} samples; give one for each")
+        self._lengths = self.lengths if isinstance(self.lengths, Kinds) else np.asarray(self.lengths)
         self._epoch = -1
         self._batches_of_epoch = np.empty((0, 0), dtype=np.int64)
+        self._places_of_epoch = np.empty(0, dtype=np.int64)
 
     @property
     def global_batch_size(self) -> int:
@@ -63,6 +68,8 @@ class BatchOrder:
     @cached_property
     def global_batches_per_epoch(self) -> int:
         """Global batches of an epoch."""
+        if self._by_shard is not None:
+            return self._by_shard.num_batches
         counts = [num_drawn(indices, self.subsets) for indices in self._by_key]
         return sum(max(count // self.global_batch_size, 1) for count in counts)
 
@@ -87,46 +94,68 @@ class BatchOrder:
     def global_batch(self, number: int) -> np.ndarray:
         """Return the sample indices of global batch `number`, counted from the first of training."""
         epoch, place = divmod(number, self.global_batches_per_epoch)
+        if self._by_shard is not None:
+            return self._by_shard.batch(epoch, place, lengths=self._lengths if self.by_length else None)
         if epoch != self._epoch:
-            self._batches_of_epoch, self._epoch = self._shuffled(epoch), epoch
-        return self._batches_of_epoch[place]
+            self._batches_of_epoch = np.empty((0, 0), dtype=np.int64)  # let go before the next is made
+            self._batches_of_epoch, self._places_of_epoch = self._shuffled(epoch)
+            self._epoch = epoch
+        return self._batches_of_epoch[self._places_of_epoch[place]]
 
     def slot(self, micro: int) -> int:
         """Return the place in the global batch of the first sample of this rank's micro-batch."""
         return (micro * self.num_ranks + self.rank) * self.batch_size
 
     @cached_property
-    def _by_key(self) -> list[np.ndarray]:
+    def _groups(self) -> Kinds[int]:
+        """The number of each sample's key, from 0."""
         if self.bucket_keys is None:
-            return [np.arange(len(self.lengths))]
-        places: dict[Hashable, list[int]] = {}
-        for index, key in enumerate(self.bucket_keys):
-            places.setdefault(key, []).append(index)
-        return [np.asarray(indices) for indices in places.values()]
+            one = (
+                self._lengths
+                if isinstance(self._lengths, Kinds)
+                else Kinds([0], np.zeros(len(self.lengths), np.uint16))
+            )
+            return one.given([0] * len(one.values))
+        keys = self.bucket_keys if isinstance(self.bucket_keys, Kinds) else Kinds.of(self.bucket_keys)
+        numbers: dict[Hashable, int] = {}
+        return keys.given([numbers.setdefault(key, len(numbers)) for key in keys.values])
 
-    def _shuffled(self, epoch: int) -> np.ndarray:
-        """Return the global batches of the epoch, [global_batches_per_epoch, global_batch_size]."""
+    @cached_property
+    def _by_shard(self) -> ShardOrder | None:
+        if self.shard_starts is None:
+            return None
+        size, seed, subsets = self.global_batch_size, self.seed, self.subsets
+        return ShardOrder(self.shard_starts, self._groups, size=size, seed=seed, subsets=subsets)
+
+    @cached_property
+    def _by_key(self) -> list[np.ndarray]:
+        """The samples of each key, by the first of them, in 4 bytes each: their order is no other for that."""
+        numbers = np.asarray(self._groups.values, dtype=np.uint32)
+        if not numbers.any():
+            return [np.arange(len(self.lengths), dtype=np.uint32)]
+        groups = numbers.astype(np.uint16 if numbers.max() < 2**16 else np.uint32)[self._groups.which]
+        found = [np.flatnonzero(groups == number).astype(np.uint32) for number in np.unique(groups)]
+        return sorted(found, key=lambda indices: int(indices[0]))
+
+    def _shuffled(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return global batches of the epoch, [global_batches_per_epoch, global_batch_size], and their order."""
         # The name of this random stream is part of every run's order: another one would change resumed runs.
         random = np.random.default_rng(seed_for(self.seed, epoch, stream="sampler"))
         groups = self._by_key
         if self.subsets:  # of its own stream: the order of what is drawn stays that of a set without subsets
             choosing = np.random.default_rng(seed_for(self.seed, epoch, stream="subsets"))
             groups = [draw(indices, self.subsets, choosing) for indices in groups]
-        lengths = np.asarray(self.lengths)
-        batches = np.concatenate([self._batches_of(indices, lengths, random) for indices in groups])
-        return batches[random.permutation(len(batches))]
+        parts = [self._batches_of(indices, random) for indices in groups]
+        batches = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return batches, random.permutation(len(batches))
 
-    def _batches_of(self, indices: np.ndarray, lengths: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    def _batches_of(self, indices: np.ndarray, random: np.random.Generator) -> np.ndarray:
         """Return the global batches of the samples of one key, shuffled, then sorted by length within pools.
 
         `by_length` False leaves them shuffled.
         """
         size = self.global_batch_size
         shuffled = random.permutation(indices)
-        shuffled = np.resize(shuffled, max(len(shuffled) // size, 1) * size)  # cut, or repeat where there are too few
-        if not self.by_length:
-            return shuffled.reshape(-1, size)
-        pool = _POOL_BATCHES * size
-        pools = [shuffled[start : start + pool] for start in range(0, len(shuffled), pool)]
-        by_length = [part[np.argsort(lengths[part], kind="stable")] for part in pools]
-        return np.concatenate(by_length).reshape(-1, size)
+        fitting = max(len(shuffled) // size, 1) * size  # cut, or repeat where there are too few
+        shuffled = shuffled[:fitting] if fitting <= len(shuffled) else np.resize(shuffled, fitting)
+        return by_length(shuffled, size, lengths=self._lengths if self.by_length else None)

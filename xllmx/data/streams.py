@@ -1,8 +1,9 @@
 """The named data sets of a run: in what turns they are drawn from, in what batches, and how long an epoch is."""
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 import torch
 
 from xllmx.data.broken import CollateDrawn, Drawn, FaultCount, Replacing
@@ -11,7 +12,12 @@ from xllmx.data.loader import CyclicLoader, build_loader
 from xllmx.data.order import BatchOrder
 from xllmx.ranks.distributed import num_ranks, rank
 from xllmx.rng import generator_at, seed_for
-from xllmx.task import KeyedDataset, SizedDataset, SubsetDataset
+from xllmx.task import KeyedDataset, ShardedDataset, SizedDataset, SubsetDataset
+
+Shuffle = Literal["auto", "whole", "shards"]
+"""Whether any sample of a set may follow any other, or a few of its files are gone through at a time."""
+MOST_WHOLE = 2**20
+"""Samples of the largest set that is shuffled whole, unless it is said."""
 
 
 class Streams:
@@ -26,6 +32,7 @@ class Streams:
         together: Mapping[str, int] | None = None,
         accumulation: Mapping[str, int] | None = None,
         seed: int = 0,
+        shuffle: Shuffle = "auto",
     ) -> None:
         """Make the orders; nothing is read.
 
@@ -36,6 +43,7 @@ class Streams:
             together: streams that give their batches to the same step, with their ratios, in place of turns.
             accumulation: batches of one step by stream; 1 for one that is left out.
             seed: with the name, seeds the order of each stream.
+            shuffle: `whole`, `shards`, or `auto`: by shards where a set has more than `MOST_WHOLE` samples.
 
         Raises:
             ValueError: no data set, or a stream in the schedule or in `together` that is none of them.
@@ -55,6 +63,7 @@ class Streams:
                 lengths=data.lengths,
                 bucket_keys=data.bucket_keys if isinstance(data, KeyedDataset) else None,
                 subsets=data.subsets if isinstance(data, SubsetDataset) else (),
+                shard_starts=_shards_of(data, shuffle),
                 batch_size=batch_size.get(name.partition("/")[0], 1),
                 accumulation=(accumulation or {}).get(name, 1),
                 seed=seed_for(seed, stream=name),
@@ -112,3 +121,9 @@ class Streams:
         }
         faults = FaultCount({name: len(self.datasets[name]) for name in loaders}, max_broken)
         return CyclicLoader(loaders, self.cycle, step=step, faults=faults)
+
+
+def _shards_of(data: SizedDataset, shuffle: Shuffle) -> np.ndarray | None:
+    """Return the first sample of each file of a set that is gone through by files; None of another."""
+    by_shards = shuffle == "shards" or (shuffle == "auto" and len(data) > MOST_WHOLE)
+    return data.shard_starts if by_shards and isinstance(data, ShardedDataset) else None

@@ -186,7 +186,7 @@ def _check(config: TrainerConfig, parallel: ParallelConfig) -> None:
         "trainer.together": bool(config.together),
         "trainer.precision=fp16": config.precision == "fp16",
         "parallel.cpu_offload": parallel.cpu_offload,
-        "parallel.replicas": parallel.replicas > 1,
+        "parallel.replicas": (parallel.replicas or 1) > 1,
         "parallel.sharding": parallel.sharding != "auto",
     }
     if named := [name for name, is_set in given.items() if is_set]:

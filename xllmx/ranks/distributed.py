@@ -105,6 +105,28 @@ def is_main() -> bool:
     return rank() == 0
 
 
+def processes_of_machines() -> list[int]:
+    """Return how many processes each machine has, in the order of their numbers; called on all of them.
+
+    A machine begins where its launcher counts from 0 again (`LOCAL_RANK`, `SLURM_LOCALID`). It is [] where a launcher
+    does not say, or has dealt numbers to the machines in turns.
+    """
+    said = "LOCAL_RANK" in os.environ or slurm_task(os.environ) is not None
+    mine = torch.tensor([launched_local_rank() if said else -1])
+    if not dist.is_initialized():
+        return [1]
+    everywhere = [torch.empty_like(mine) for _ in range(num_ranks())]
+    dist.all_gather(everywhere, mine)
+    counts: list[int] = []
+    for local in torch.cat(everywhere).tolist():
+        if local == 0:
+            counts.append(0)
+        if not counts or local != counts[-1]:
+            return []
+        counts[-1] += 1
+    return counts
+
+
 def barrier() -> None:
     """Wait until every rank has come here."""
     if dist.is_initialized():

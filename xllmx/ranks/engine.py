@@ -1,5 +1,6 @@
 """Engines compute a step: losses, gradients over all ranks, the optimiser. DeepSpeed's has a file of its own."""
 
+import logging
 import math
 from typing import Any, Protocol, runtime_checkable
 
@@ -16,9 +17,11 @@ from xllmx.optimisation.precision import compute_dtype, computing_in
 from xllmx.ranks.distributed import all_reduce_gradients, is_main, num_ranks
 from xllmx.ranks.memory import require_room
 from xllmx.ranks.parallel import ParallelConfig, parallelize
-from xllmx.ranks.sharding import shard, whole
+from xllmx.ranks.sharding import copies_of, shard, whole
 from xllmx.task import EnteredTask, Prepared, TrainTask
 from xllmx.trainer_config import TrainerConfig
+
+_LOG = logging.getLogger(__name__)
 
 
 @runtime_checkable
@@ -141,8 +144,15 @@ class NativeEngine:
         units = self._task.shard_units(model)
         parallelize(model, units, parallel)
         is_sharded = parallel.is_sharded(num_ranks())
-        room = torch.device("cpu") if parallel.cpu_offload else place
-        require_room(model, room, shards=num_ranks() // parallel.replicas if is_sharded else 1)
+        room, replicas = torch.device("cpu") if parallel.cpu_offload else place, 1
+        if is_sharded:
+            replicas = copies_of(parallel)
+            if is_main() and num_ranks() > 1:
+                cut = num_ranks() // replicas
+                _LOG.info(
+                    "weights: %d cop%s, each cut over %d processes", replicas, "y" if replicas == 1 else "ies", cut
+                )
+        require_room(model, room, shards=num_ranks() // replicas if is_sharded else 1)
         if is_sharded:
             shard(
                 model.to(torch.float32),
@@ -150,6 +160,7 @@ class NativeEngine:
                 parallel,
                 device=self._device,
                 compute_dtype=compute_dtype(self._config.precision),
+                replicas=replicas,
                 methods=self._task.entered_by if isinstance(self._task, EnteredTask) else (),
             )
             place = torch.device("cpu") if parallel.cpu_offload else place

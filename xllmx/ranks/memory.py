@@ -21,7 +21,8 @@ def require_room(model: nn.Module, device: torch.device, *, shards: int = 1) -> 
     if needed > there:
         raise ValueError(
             f"the weights of the model take {needed / 2**30:,.1f} GiB in fp32 and {device} has {there / 2**30:,.1f}; "
-            "set a smaller model (task.model_config, task.model, task.network), or cut it over more GPUs"
+            "set a smaller model (task.model_config, task.model, task.network), or cut it over more GPUs "
+            "(parallel.sharding=full: those of all machines)"
         )
 
 

@@ -15,26 +15,33 @@ from torch.distributed.fsdp import (
 )
 from torch.distributed.tensor import DTensor
 
-from xllmx.ranks.distributed import num_ranks
+from xllmx.ranks.distributed import num_ranks, processes_of_machines
 from xllmx.ranks.parallel import ParallelConfig
 
 
 def replicate_shard_mesh(device_type: str, replicas: int) -> DeviceMesh:
-    """Return the mesh of all ranks: [shard], or with several replicas [replicate, shard].
+    """Return the mesh of all ranks: [dp_shard] (FSDP), or with several replicas [dp_replicate, dp_shard] (HSDP).
 
     Neighbouring ranks share a replica, so that with 8 GPUs a machine and a replica a machine, weights are gathered
-    within machines and only gradients travel between them.
+    within machines and only gradients travel between them (2 machines of 4):
 
-    Raises:
-        ValueError: the number of replicas does not divide the number of ranks.
+        dp_replicate 0   [ 0 1 2 3 ]    gathers and reduces along dp_shard, within the machine
+        dp_replicate 1   [ 4 5 6 7 ]    then sums gradients along dp_replicate: 0 with 4, 1 with 5, ...
     """
     ranks = num_ranks()
-    if ranks % replicas:
-        divisors = ", ".join(str(n) for n in range(1, ranks + 1) if ranks % n == 0)
-        raise ValueError(f"parallel.replicas is {replicas}, which does not divide {ranks} processes; use {divisors}")
     if replicas == 1:
-        return init_device_mesh(device_type, (ranks,), mesh_dim_names=("shard",))
-    return init_device_mesh(device_type, (replicas, ranks // replicas), mesh_dim_names=("replicate", "shard"))
+        return init_device_mesh(device_type, (ranks,), mesh_dim_names=("dp_shard",))
+    return init_device_mesh(device_type, (replicas, ranks // replicas), mesh_dim_names=("dp_replicate", "dp_shard"))
+
+
+def copies_of(config: ParallelConfig) -> int:
+    """Return in how many copies the weights lie on these processes; called on all of them.
+
+    Raises:
+        ValueError: as `ParallelConfig.copies`.
+    """
+    machines = processes_of_machines()
+    return config.copies(num_ranks(), a_machine=machines[0] if len(set(machines)) == 1 else None)
 
 
 def shard(
@@ -44,6 +51,7 @@ def shard(
     *,
     device: torch.device,
     compute_dtype: torch.dtype,
+    replicas: int = 1,
     methods: Sequence[str] = (),
 ) -> nn.Module:
     """Return the model (usually on meta), every parameter cut along its first dimension over the ranks.
@@ -55,12 +63,13 @@ def shard(
     Args:
         model: fp32; these are the master weights.
         units: its modules to gather one at a time.
-        config: replicas, offload, whether to gather twice.
+        config: offload, whether to gather twice.
         device: where it computes.
         compute_dtype: what weights are gathered in; gradients are summed (not averaged) in fp32.
+        replicas: copies of the model (`copies_of`).
         methods: methods besides `forward` that the model is entered by.
     """
-    mesh = replicate_shard_mesh(device.type, config.replicas)
+    mesh = replicate_shard_mesh(device.type, replicas)
     offload = CPUOffloadPolicy(pin_memory=device.type in ("cuda", "xpu")) if config.cpu_offload else OffloadPolicy()
     policy = MixedPrecisionPolicy(param_dtype=compute_dtype, reduce_dtype=torch.float32, cast_forward_inputs=False)
     # The residual stream is fp32 as on one rank, where autocast leaves it so.

@@ -53,6 +53,7 @@ class _Watch:
 
     def __init__(self, reports: Path) -> None:
         self._reports = reports
+        self._launcher = os.getppid() if "TORCHELASTIC_RUN_ID" in os.environ else None
         # of this start of the workers: a launcher that restarts them keeps its store
         self._key = f"xllmx/failure/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}"
         self._stopped = threading.Event()
@@ -94,6 +95,8 @@ class _Watch:
 
     def _look(self) -> None:
         while not self._stopped.wait(_LOOK_S):
+            if self._launcher not in (None, os.getppid()):  # killed: whoever takes our place must not find us at work
+                self._end("torchrun, which started this process, has died; it ends with it")
             if not dist.is_initialized():
                 continue
             try:

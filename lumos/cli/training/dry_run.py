@@ -17,6 +17,7 @@ from lumos.cli.training.sharded_run import ShardedRun, StreamSize, cycle_of, mem
 from lumos.cli.training.training_run import AnyRun, RunConfig, build_task
 from lumos.lumos1.config import LumosConfig
 from lumos.lumos1.data.clips import ClipDataset
+from lumos.lumos1.data.shards import SHAPE_COLUMNS
 from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.sequence import grid_of, num_latent_frames
 from lumos.lumos1.training.cost import (
@@ -32,6 +33,7 @@ from lumos.lumos1.training.cutting import cut_shapes
 from lumos.lumos1.training.model_settings import without_checkpoint
 from lumos.lumos1.training.task import LumosTask
 from lumos.media.data_yaml import MissingClipsError
+from xllmx.data.kinds import Kinds
 from xllmx.ranks.machines import Machines
 
 ASSUMED_SIZE = (448, 256)
@@ -107,28 +109,38 @@ def report_run(
 
     `num_clips` is the length of data that is not there.
     """
+    num_gpus, together = machines.num_gpus, machines.gpus_per_machine
     if isinstance(config, RunConfig):
-        run: ShardedRun = (lumos1 := estimate_run(config, num_gpus=machines.num_gpus, size=size))
+        lumos1 = estimate_run(config, num_gpus=num_gpus, gpus_per_machine=together, size=size)
+        run: ShardedRun = lumos1
         lines = [report(lumos1), "", *_flops_lines(lumos1, machines)]
     else:
-        run = (lumina := estimate_tasks(config, num_gpus=machines.num_gpus, size=size))
+        lumina = estimate_tasks(config, num_gpus=num_gpus, gpus_per_machine=together, size=size)
+        run = lumina
         lines = [lumina_video_report(lumina)]
     return "\n".join([*lines, "", *time_lines(run, machines, num_clips=num_clips)])
 
 
-def estimate_run(config: RunConfig, *, num_gpus: int = 1, size: tuple[int, int] | None = None) -> RunEstimate:
+def estimate_run(
+    config: RunConfig,
+    *,
+    num_gpus: int = 1,
+    gpus_per_machine: int | None = None,
+    size: tuple[int, int] | None = None,
+) -> RunEstimate:
     """Returns what a run would take on so many GPUs.
 
     Args:
         config: the run's settings; of a released checkpoint that is not here the published shape is taken.
         num_gpus: processes, one a GPU.
+        gpus_per_machine: of one machine; None: all are of one.
         size: (width, height) in pixels to assume for every stream; None measures the data sets, and assumes 448x256
             for those that are not there.
 
     Raises:
         ValueError: no model, no data, a number of GPUs that the replicas do not divide, or another engine.
     """
-    shards = num_shards(config.parallel, num_gpus)
+    shards = num_shards(config.parallel, num_gpus, gpus_per_machine=gpus_per_machine)
     if not config.task.data:
         raise ValueError("task.data names no stream; give for example task.data.video=configs/data/video.yaml")
     config = replace(config, task=without_checkpoint(config.task))
@@ -180,9 +192,9 @@ def _stream(
     if shapes is None:
         mean = longest = _assumed(config, name, size or ASSUMED_SIZE)
     else:
-        lengths = np.array([shape.length for shape in shapes])
+        lengths = np.asarray(shapes.given([shape.length for shape in shapes.values]))
         order = lengths.argsort(kind="stable")
-        mean, longest = shapes[order[len(order) // 2]], shapes[order[-1]]
+        mean, longest = shapes[int(order[len(order) // 2])], shapes[int(order[-1])]
     return Stream(
         batch_size=config.trainer.batch_size.get(name, 1),
         accumulation=accumulation,
@@ -193,7 +205,7 @@ def _stream(
     )
 
 
-def _measured(path: str, task: LumosTask) -> list[SequenceShape] | None:
+def _measured(path: str, task: LumosTask) -> Kinds[SequenceShape] | None:
     """Returns the shapes of a data set's clips as they are trained on; None where it is not there or says none."""
     if not Path(path).exists():
         return None
@@ -201,9 +213,11 @@ def _measured(path: str, task: LumosTask) -> list[SequenceShape] | None:
         clips = ClipDataset(path, vocab=task.vocab)
     except MissingClipsError:
         return None
-    shapes = cut_shapes(clips.shapes, task.config.duration_s)[:, :4]
-    known = shapes[shapes[:, 1] > 0]
-    return [SequenceShape(num_prompt_ids=int(n), grid=(int(t), int(h), int(w))) for n, t, h, w in known] or None
+    rows = np.array([kind.shape for kind in clips.kinds.values], np.int64).reshape(-1, len(SHAPE_COLUMNS))
+    shapes = cut_shapes(rows, task.config.duration_s)[:, :4]
+    made = [SequenceShape(num_prompt_ids=n, grid=(t, h, w)) for n, t, h, w in shapes.tolist()]
+    found = Kinds(made, clips.kinds.which[(shapes[:, 1] > 0)[clips.kinds.which]])
+    return found if len(found) else None
 
 
 def _assumed(config: RunConfig, name: str, size: tuple[int, int]) -> SequenceShape:

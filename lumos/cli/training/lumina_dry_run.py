@@ -85,20 +85,25 @@ class LuminaVideoEstimate(ShardedRun):
 
 
 def estimate_tasks(
-    config: LuminaVideoRunConfig, *, num_gpus: int = 1, size: tuple[int, int] | None = None
+    config: LuminaVideoRunConfig,
+    *,
+    num_gpus: int = 1,
+    gpus_per_machine: int | None = None,
+    size: tuple[int, int] | None = None,
 ) -> LuminaVideoEstimate:
     """Return what a run would take on so many GPUs.
 
     Args:
         config: the run's settings.
         num_gpus: processes, one a GPU.
+        gpus_per_machine: of one machine; None: all are of one.
         size: (width, height) in pixels to assume for every task; None measures the data, and assumes a square of
             `image_size` (or 256) for those that are not there.
 
     Raises:
         ValueError: no model, no data, batches that the GPUs do not divide, or another engine.
     """
-    shards = num_shards(config.parallel, num_gpus)
+    shards = num_shards(config.parallel, num_gpus, gpus_per_machine=gpus_per_machine)
     config.task.check_data()
     model_config = read_model_config(without_checkpoint(config.task))
     with torch.device("meta"):
@@ -128,8 +133,10 @@ def estimate_tasks(
     )
 
 
-def num_shards(parallel: ParallelConfig, num_gpus: int) -> int:
+def num_shards(parallel: ParallelConfig, num_gpus: int, *, gpus_per_machine: int | None = None) -> int:
     """Return how many GPUs share one copy of the state.
+
+    `gpus_per_machine` None is one machine for all.
 
     Raises:
         ValueError: another engine than ours, or a number that the replicas do not divide.
@@ -137,10 +144,13 @@ def num_shards(parallel: ParallelConfig, num_gpus: int) -> int:
     if parallel.engine != "native":
         rule = "whose memory the dry run does not know"
         raise ValueError(f"parallel.engine is {parallel.engine}, {rule}; leave it out of the dry run")
-    if num_gpus < 1 or num_gpus % parallel.replicas:
-        replicas = parallel.replicas
+    replicas = parallel.replicas or 1
+    if num_gpus < 1 or num_gpus % replicas:
         raise ValueError(f"--gpus {num_gpus} must be a positive multiple of parallel.replicas={replicas}; change one")
-    return num_gpus // parallel.replicas if parallel.is_sharded(num_gpus) else 1
+    if not parallel.is_sharded(num_gpus):
+        return 1
+    a_machine = min(gpus_per_machine or num_gpus, num_gpus)
+    return num_gpus // parallel.copies(num_gpus, a_machine=None if num_gpus % a_machine else a_machine)
 
 
 def report(run: LuminaVideoEstimate) -> str:
@@ -152,7 +162,7 @@ def report(run: LuminaVideoEstimate) -> str:
 def _task(task: ScaleTask, size: tuple[int, int] | None, *, accumulation: int) -> TaskEstimate:
     measured = None if size is not None else _measured(task.data)
     if measured is not None and len(measured):
-        _, frames, rows, columns, lead = max(measured.shapes.tolist(), key=_num_latents)
+        _, frames, rows, columns, lead = max(measured.kinds.values, key=_num_latents)
         frames -= lead
     else:
         width, height = size or (task.image_size or _ASSUMED_PX,) * 2
@@ -167,7 +177,7 @@ def _task(task: ScaleTask, size: tuple[int, int] | None, *, accumulation: int) -
     )
 
 
-def _num_latents(row: list[int]) -> int:
+def _num_latents(row: tuple[int, ...]) -> int:
     """Return the latent positions that training may take of a clip with a row of `shapes`."""
     _, frames, rows, columns, lead = row
     return (frames - lead) * rows * columns

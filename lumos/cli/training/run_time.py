@@ -105,7 +105,8 @@ def _replica_lines(run: ShardedRun, machines: Machines) -> list[str]:
     if best is None:
         return ["replicas      no number of them fits; take more GPUs, or see what fills the memory above"]
     if best == run.replicas:
-        return [f"replicas      parallel.replicas={best}, as configured, fits and has the least time of network"]
+        set_so = f"parallel.replicas={best}, as configured," if run.parallel.replicas else f"{best}, as sharding makes,"
+        return [f"replicas      {set_so} fits and has the least time of network"]
     other = run.in_copies(best)
     times = [_seconds(machines.exchange_seconds(one.traffic)) for one in (other, run)]
     return [

@@ -171,12 +171,13 @@ def cycle_of(trainer: TrainerConfig, streams: Mapping[str, Any]) -> StreamCycle:
 
 def size_lines(run: ShardedRun, parts: str) -> list[str]:
     """Return how large the model is and how it is cut, for people; `parts` says what it is made of."""
-    copies = run.replicas
+    copies, cut = run.replicas, run.parallel.is_sharded(run.num_gpus)
+    kind = {True: "hybrid, HSDP", False: "full, FSDP"}[copies > 1] if cut and run.num_gpus > 1 else "not cut"
     return [
         f"parameters    {run.num_parameters:,} ({parts})",
         f"trained       {run.trainable:,} ({run.trainable / run.num_parameters:.2%})",
         f"GPUs          {run.num_gpus}: {copies} cop{'y' if copies == 1 else 'ies'} of the state in {run.shards} "
-        f"shard{'s' if run.shards > 1 else ''}",
+        f"shard{'s' if run.shards > 1 else ''}{f' ({kind})' if run.num_gpus > 1 else ''}",
     ]
 
 

@@ -7,9 +7,11 @@ import numpy as np
 from lumos.lumina_video.data.latents import LatentClip, VAEIdentity
 from lumos.lumina_video.data.released import ReleasedLatents
 from lumos.lumina_video.data.shards import LATENTS, SHAPE_COLUMNS, LatentShards
-from lumos.media.data_yaml import entries_of
+from lumos.media.data_yaml import Chosen, entries_of
 from lumos.media.decoded import DecodedSample
-from lumos.media.parquet_rows import INDEX_NAME, files_of_index
+from lumos.media.known_shards import Shape
+from lumos.media.parquet_rows import INDEX_NAME, known_of_index
+from xllmx.data.kinds import Kinds
 from xllmx.safe.json_text import parse_json, read_text
 from xllmx.store.address import Address, Location, location_of
 from xllmx.subset import Subset
@@ -29,8 +31,10 @@ class LatentSet:
     An entry's `type` is taken and says nothing here: a batch has latents of one size in any case.
     """
 
-    shapes: np.ndarray
-    """Int64 [N, 5]: `lumos.lumina_video.data.shards.SHAPE_COLUMNS`."""
+    kinds: Kinds[Shape]
+    """The shape of each clip: `lumos.lumina_video.data.shards.SHAPE_COLUMNS`."""
+    shard_starts: np.ndarray
+    """Int64 [files + 1]: the first clip of each file, and the number of clips."""
     vae: VAEIdentity | None
     """Which VAE made them; None where no clip says it."""
     subsets: list[Subset]
@@ -45,28 +49,39 @@ class LatentSet:
             ValueError: there is nothing of the kind, it is damaged, or the latents are of different VAEs.
         """
         self._parts: list[LatentShards | ReleasedLatents] = []
-        items, shapes = [np.zeros((0, 2), np.int64)], [np.zeros((0, len(SHAPE_COLUMNS)), np.int64)]
-        self.vae, self.subsets, self.decoded, total = None, [], [], 0
+        self._chosen: list[Chosen] = []
+        kinds, starts, first = [], [np.zeros(0, np.int64)], [0]
+        self.vae, self.subsets, self.decoded = None, [], []
         for entry in entries_of(location_of(path)):
             part = _open(entry.path)
             if self.vae is not None and part.vae is not None:
                 self.vae.require(part.vae, said_by=entry.path)
             self.vae = self.vae or part.vae
             chosen = entry.chosen(len(part))
-            self.subsets += entry.subset(total, total + len(chosen))
-            total += len(chosen)
-            items.append(np.stack([np.full_like(chosen, len(self._parts)), chosen], axis=1))
-            shapes.append(part.shapes[chosen])
+            self.subsets += entry.subset(first[-1], first[-1] + len(chosen))
+            kinds.append(Kinds(part.kinds.values, chosen.of(part.kinds.which)).compact())
+            starts.append(first[-1] + chosen.starts(part.starts)[:-1])
+            first.append(first[-1] + len(chosen))
             self.decoded += part.decoded
             self._parts.append(part)
-        self._items, self.shapes = np.concatenate(items), np.concatenate(shapes)
+            self._chosen.append(chosen)
+        self._first, self.kinds = np.array(first, dtype=np.int64), Kinds.joined(kinds)
+        self.shard_starts = np.append(np.concatenate(starts), first[-1])
+
+    @property
+    def shapes(self) -> np.ndarray:
+        """Int64 [N, 5]: `lumos.lumina_video.data.shards.SHAPE_COLUMNS`, as in `kinds`."""
+        return np.array(self.kinds.values, np.int64).reshape(-1, len(SHAPE_COLUMNS))[self.kinds.which]
 
     def __len__(self) -> int:
-        return len(self._items)
+        return len(self.kinds)
 
     def __getitem__(self, index: int) -> LatentClip:
-        part, item = self._items[index].tolist()
-        return self._parts[part][item]
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"clip {index} of {len(self)}")
+        index %= len(self)
+        part = int(np.searchsorted(self._first, index, side="right")) - 1
+        return self._parts[part][self._chosen[part][index - int(self._first[part])]]
 
 
 def _open(path: Location) -> LatentShards | ReleasedLatents:
@@ -89,7 +104,7 @@ def _open(path: Location) -> LatentShards | ReleasedLatents:
     if not isinstance(index, dict) or index.get("format") != LATENTS.index_format:
         raise ValueError(f"{path}: is no index of latents; give {_READABLE}")
     try:
-        return LatentShards(files_of_index(path, index, form=LATENTS))
+        return LatentShards(known_of_index(path, index, form=LATENTS))
     except (KeyError, TypeError) as error:
         raise ValueError(f"{path}: damaged index of latents ({type(error).__name__}: {error}); {remedy}") from error
 

@@ -16,12 +16,14 @@ import numpy as np
 from lumos.lumina_video.data.latent_pickle import read_latent_pickle
 from lumos.lumina_video.data.latents import UNKNOWN_MOTION, LatentClip
 from lumos.media.decoded import DecodedSample
+from xllmx.data.kinds import Kinds
 from xllmx.safe.json_text import json_lines, parse_json, read_text
 from xllmx.safe.plain_pickle import MOST_BYTES, read_plain
 
 _MOST_BYTES = 2**30
 """Of a record; that of a million clips has a few hundred MB."""
 
+_STRETCH = 512
 _SHAPE = re.compile(r"\s*[\[(]\s*(\d{1,6})\s*,\s*(\d{1,6})\s*,\s*(\d{1,6})\s*,\s*(\d{1,6})\s*[\])]\s*", re.ASCII)
 _REMEDY = "write the record again, or leave the row out"
 
@@ -31,6 +33,10 @@ class ReleasedLatents:
 
     shapes: np.ndarray
     """Int64 [N, 5]: `lumos.lumina_video.data.shards.SHAPE_COLUMNS` of each clip."""
+    kinds: Kinds[tuple[int, ...]]
+    """The same, of few distinct ones."""
+    starts: np.ndarray
+    """Int64: the first of every so many clips, and their number; each is in a file of its own."""
     lengths: np.ndarray
     """Int64 [N]: latent positions (frames x rows x columns) of each clip that training may take, without its lead."""
     motion: np.ndarray
@@ -55,6 +61,8 @@ class ReleasedLatents:
         self._path, self._folder = path, pickles or path.parent
         self._rows = [_checked(row, f"{path}: row {number}") for number, row in enumerate(rows)]
         self.shapes = np.array([(*_shape(row), row["lead"]) for row in self._rows], dtype=np.int64).reshape(-1, 5)
+        self.kinds = Kinds.of([tuple(shape) for shape in self.shapes.tolist()])
+        self.starts = np.append(np.arange(0, len(self._rows), _STRETCH), len(self._rows))
         self.motion = np.array([row["unimatch_flow"] for row in self._rows], dtype=np.float32)
         _, T, H, W, lead = self.shapes.T
         self.lengths = (T - lead) * H * W

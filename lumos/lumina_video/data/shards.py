@@ -7,7 +7,7 @@ folder/index.json             written last: the shards, and the VAE
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ import pyarrow as pa
 import torch
 
 from lumos.lumina_video.data.latents import LatentClip, VAEIdentity, check_finite
+from lumos.media.known_shards import KnownShards
 from lumos.media.parquet_rows import ParquetRows, RowForm, UnreadableShardError, rows_metadata, write_rows
 from lumos.media.shard_writer import SHARD_SIZE, ShardWriter
 from xllmx.safe.json_text import parse_json
@@ -86,27 +87,37 @@ def shard_vae(path: str | Location) -> VAEIdentity:
 class LatentShards(ParquetRows):
     """The clips of several Parquet files as one sequence of `LatentClip`."""
 
-    lengths: np.ndarray
-    """Int64 [N]: latent positions (frames x rows x columns) of each clip that training may take, without its lead."""
     vae: VAEIdentity | None
     """Which VAE made them; None of no files at all."""
-    motion: np.ndarray
-    """Float32 [N]: the motion score of each clip, -1 where it is unknown."""
 
-    def __init__(self, files: Sequence[Location]) -> None:
+    def __init__(self, files: Sequence[Location] | KnownShards) -> None:
         """Open shards of one VAE.
 
         Raises:
             ValueError: one is damaged or is no shard of latents, or two are of different VAEs.
         """
         super().__init__(files, form=LATENTS)
-        made_by = [(path, shard_vae(path)) for path in files]
+        if isinstance(files, KnownShards) and "vae" in files.said:
+            try:
+                self.vae = VAEIdentity.from_dict(files.said["vae"])
+            except ValueError as error:
+                raise ValueError(f"the index of {self._files[0].parent}: {error}; write it again") from error
+            return
+        made_by = [(path, shard_vae(path)) for path in self._files]
         for path, vae in made_by[1:]:
             made_by[0][1].require(vae, said_by=path)
         self.vae = made_by[0][1] if made_by else None
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Int64 [N]: latent positions (frames x rows x columns) of each clip that training may take, without a lead."""
         _, T, H, W, lead = self.shapes.T
-        self.lengths = (T - lead) * H * W
-        self.motion = self.column("motion").astype(np.float32)
+        return (T - lead) * H * W
+
+    @cached_property
+    def motion(self) -> np.ndarray:
+        """Float32 [N]: the motion score of each clip, -1 where it is unknown."""
+        return self.column("motion").astype(np.float32)
 
     def __getitem__(self, index: int) -> LatentClip:
         if not -len(self) <= index < len(self):

@@ -24,7 +24,7 @@ def balance_channels(vae: AutoencoderKLCogVideoX, latents: Float[Tensor, "B C T 
     back, num = torch.linalg.inv(forth.double()).to(vae.dtype), len(forth)
     with torch.no_grad():
         last = vae.encoder.conv_out.conv  # means, then log variances
-        for values in (last.weight, last.bias):
+        for values in last.parameters():
             values[:num] = torch.einsum("ij,j...->i...", forth, values[:num])
         for name, module in vae.decoder.named_modules():
             if name == "conv_in.conv" or name.endswith(("conv_y.conv", "conv_b.conv")):  # all that see the latents

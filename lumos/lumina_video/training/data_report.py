@@ -31,6 +31,8 @@ def report_latents(name: str, latents: LatentSet, *, init_from: str | None) -> N
         _LOG.warning("task %s: what %s is made for cannot be told: %s", name, init_from, error)
         return
     side = RELEASED.spatial if latents.vae is None else latents.vae.spatial
-    sizes = Counter((width * side, height * side) for _, _, height, width, _ in latents.shapes.tolist())
+    sizes: Counter[tuple[int, int]] = Counter()
+    for (_, _, height, width, _), number in zip(latents.kinds.values, latents.kinds.counts().tolist(), strict=True):
+        sizes[width * side, height * side] += number
     if model is not None and not set(model.sizes) & sizes.keys() and (said := model.differences(sizes, {})):
         _LOG.warning("task %s: %s", name, said)

@@ -69,7 +69,7 @@ class ImageFiles:
             records = [_record(one, entry.local) for one in _rows(entry.local)]
             chosen = entry.chosen(len(records))
             self.subsets += entry.subset(len(self._records), len(self._records) + len(chosen))
-            self._records += [records[index] for index in chosen]
+            self._records += [records[index] for index in chosen.tolist()]
         if not self._records:
             raise ValueError(f"{task.data} lists no image; {_REMEDY}")
         self.lengths: Sequence[int] = [1] * len(self._records)

@@ -1,17 +1,20 @@
 """The latents of one task as the engine's dataset: those that its scale can take, by their size after the cut."""
 
 import logging
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from lumos.lumina_video.config import LuminaVideoConfig
 from lumos.lumina_video.data.latent_set import LatentSet
 from lumos.lumina_video.data.latents import LatentClip
+from lumos.lumina_video.data.shards import SHAPE_COLUMNS
 from lumos.lumina_video.sizes import RELEASED
 from lumos.lumina_video.training.samples import Sample, num_frames_of, sides_of
 from lumos.lumina_video.training.task_config import ScaleTask
+from lumos.media.known_shards import Shape
 from xllmx.data.broken import BrokenSampleError
+from xllmx.data.kinds import Kinds
 from xllmx.ranks.distributed import is_main
 from xllmx.subset import within
 
@@ -34,17 +37,23 @@ class LatentStream:
                 scale divides.
         """
         self._latents, self._task, self._held_out = latents, task, held_out
-        shapes = np.asarray(latents.shapes)
+        kinds = latents.kinds
+        shapes = np.array(kinds.values, np.int64).reshape(-1, len(SHAPE_COLUMNS))
         _check_channels(name, shapes, model)
         _check_area(name, shapes, task)
-        sizes = [_size_after_cut(shape, task) for shape in shapes.tolist()]
-        self._used = [index for index, size in enumerate(sizes) if min(size)]
-        _report(name, shapes, self._used, task)
-        used = [sizes[index] for index in self._used]
+        sizes = [_size_after_cut(shape, task) for shape in kinds.values]
+        fits = np.array([min(size) > 0 for size in sizes], dtype=bool)
+        self._used: np.ndarray | range = range(len(kinds))
+        self.subsets, self.shard_starts = list(latents.subsets), latents.shard_starts
+        if not fits.all():
+            used = self._used = np.flatnonzero(fits[kinds.which]).astype(np.uint32)
+            self.subsets, self.shard_starts = within(latents.subsets, used), np.searchsorted(used, latents.shard_starts)
+        _report(name, kinds, len(self._used), task)
+        of_used = Kinds(sizes, kinds.which if fits.all() else kinds.which[used]).compact()
+        self.bucket_keys: Kinds[tuple[int, int, int]] = of_used
         scale = task.scale
-        self.lengths: Sequence[int] = [t * h * w // (scale.frames * scale.pixels**2) for t, h, w in used]
-        self.bucket_keys: Sequence[Hashable] = used
-        self.subsets = within(latents.subsets, self._used)
+        lengths = [t * h * w // (scale.frames * scale.pixels**2) for t, h, w in of_used.values]
+        self.lengths: Kinds[int] = self.bucket_keys.given(lengths)
 
     def __len__(self) -> int:
         return len(self._used)
@@ -56,7 +65,7 @@ class LatentStream:
             BrokenSampleError: it cannot be read, is not finite, or was encoded at another rate.
         """
         try:
-            clip = self._latents[self._used[index]]
+            clip = self._latents[int(self._used[index])]
             _check_rate(clip, self._task)
         except ValueError as error:
             raise BrokenSampleError(str(error)) from error
@@ -101,24 +110,24 @@ def _check_rate(clip: LatentClip, task: ScaleTask) -> None:
         )
 
 
-def _report(name: str, shapes: np.ndarray, used: Sequence[int], task: ScaleTask) -> None:
+def _report(name: str, kinds: Kinds[Shape], num_used: int, task: ScaleTask) -> None:
     """Log on the main rank what is left out.
 
     Raises:
         ValueError: nothing is left.
     """
-    total, kind = len(shapes), task.media_type
+    total, kind = len(kinds), task.media_type
     if not total:
         raise ValueError(f"task {name}: {task.data} holds no clips; make them with pre_tokenize, or correct the path")
-    if not used:
-        _, frames, rows, columns, lead = shapes[0].tolist()
+    if not num_used:
+        _, frames, rows, columns, lead = kinds[0]
         raise ValueError(
             f"task {name}: scale {task.scale} (frames x pixels) divides none of the {total} {kind} "
             f"latents, the first of {frames - lead} frames of {rows}x{columns}; take media_type, scale and max_frames "
             "that fit them"
         )
-    if len(used) < total and is_main():
+    if num_used < total and is_main():
         _LOG.warning(
-            "task %s: %d of %d clips are left out: no %s, or too small for scale %s", name, total - len(used), total,
+            "task %s: %d of %d clips are left out: no %s, or too small for scale %s", name, total - num_used, total,
             kind, task.scale,
         )  # fmt: skip

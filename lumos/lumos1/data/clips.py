@@ -1,9 +1,8 @@
 """A dataset of clips on disk: from Parquet shards, from data YAML and from released pickles."""
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from torch.utils.data import Dataset
@@ -11,10 +10,12 @@ from torch.utils.data import Dataset
 from lumos.lumos1.data.released import ReleasedClips, read_released
 from lumos.lumos1.data.shards import CLIPS, SHAPE_COLUMNS, ClipShards
 from lumos.lumos1.sequence import Clip
-from lumos.media.data_yaml import entries_of
+from lumos.media.data_yaml import Chosen, entries_of
 from lumos.media.decoded import DecodedSample
-from lumos.media.parquet_rows import INDEX_NAME, files_of_index
+from lumos.media.known_shards import Shape
+from lumos.media.parquet_rows import INDEX_NAME, known_of_index
 from lumos.tokenizer.vocab import Vocab
+from xllmx.data.kinds import Kinds
 from xllmx.safe.bounded_file import read_bounded
 from xllmx.safe.json_text import json_lines, parse_json, read_text, without_cut_line
 from xllmx.safe.plain_pickle import read_plain
@@ -34,6 +35,17 @@ _MOST_RECORD_BYTES = 2**30
 """Of a record; that of a million samples has about 100 MB."""
 
 
+class ClipKind(NamedTuple):
+    """What training has to know of a clip before it is read."""
+
+    shape: Shape
+    """`lumos.lumos1.data.shards.SHAPE_COLUMNS`; -1 where only the length is known (a released record)."""
+    length: int
+    """Tokens of its sequence (placeholders still one token each)."""
+    type: str
+    """The type of its entry in the YAML."""
+
+
 class ClipDataset(Dataset[Clip]):
     """Clips of any source this project reads, as a map-style dataset.
 
@@ -46,12 +58,14 @@ class ClipDataset(Dataset[Clip]):
     names and that are not there.
     """
 
-    lengths: Sequence[int]
-    """Tokens of each clip's sequence (placeholders still one token each)."""
-    shapes: np.ndarray
-    """Int64 [N, 6]: `lumos.lumos1.data.shards.SHAPE_COLUMNS`; -1 where only the length is known (a released record)."""
-    types: Sequence[str] | None
+    kinds: Kinds[ClipKind]
+    """What is known of each clip."""
+    lengths: Kinds[int]
+    """Tokens of each clip's sequence."""
+    types: Kinds[str] | None
     """The type of each clip's entry in the YAML; None where all are of one."""
+    shard_starts: np.ndarray
+    """Int64 [files + 1]: the first clip of each file, and the number of clips."""
     subsets: list[Subset]
     """Clips of which each epoch sees a part."""
     decoded: list[DecodedSample]
@@ -60,33 +74,52 @@ class ClipDataset(Dataset[Clip]):
     @checked_types
     def __init__(self, path: str | Path | Address, *, vocab: Vocab | None = None) -> None:
         self._parts: list[ClipShards | ReleasedClips] = []
-        items, lengths = [np.zeros((0, 2), np.int64)], [np.zeros(0, np.int64)]
-        shapes = [np.zeros((0, len(SHAPE_COLUMNS)), np.int64)]
-        types: list[str] = []
+        self._chosen: list[Chosen] = []
+        kinds, starts, first = [], [np.zeros(0, np.int64)], [0]
         self.subsets, self.decoded = [], []
         for entry in entries_of(location_of(path)):
             part = _open(entry.path, vocab or Vocab())
             chosen = entry.chosen(len(part.lengths))
-            self.subsets += entry.subset(len(types), len(types) + len(chosen))
-            types += [entry.type] * len(chosen)
-            items.append(np.stack([np.full_like(chosen, len(self._parts)), chosen], axis=1))
-            lengths.append(np.asarray(part.lengths, dtype=np.int64)[chosen])
-            shapes.append(part.shapes[chosen])
+            self.subsets += entry.subset(first[-1], first[-1] + len(chosen))
+            kinds.append(_kinds(part, chosen, entry.type))
+            starts.append(first[-1] + chosen.starts(part.starts)[:-1])
+            first.append(first[-1] + len(chosen))
             self.decoded += part.decoded
             self._parts.append(part)
-        self._items = np.concatenate(items)
-        self.lengths = np.concatenate(lengths).tolist()
-        self.shapes = np.concatenate(shapes)
-        self.types = types if len(set(types)) > 1 else None
+            self._chosen.append(chosen)
+        self._first = np.array(first, dtype=np.int64)
+        self.kinds = Kinds.joined(kinds)
+        self.shard_starts = np.append(np.concatenate(starts), first[-1])
+        self.lengths = self.kinds.given([kind.length for kind in self.kinds.values])
+        types = [kind.type for kind in self.kinds.values]
+        self.types = self.kinds.given(types) if len(set(types)) > 1 else None
+
+    @property
+    def shapes(self) -> np.ndarray:
+        """Int64 [N, 6]: `lumos.lumos1.data.shards.SHAPE_COLUMNS`, as in `kinds`."""
+        rows = [kind.shape for kind in self.kinds.values]
+        return np.array(rows, np.int64).reshape(-1, len(SHAPE_COLUMNS))[self.kinds.which]
 
     def __len__(self) -> int:
-        return len(self.lengths)
+        return len(self.kinds)
 
     def __getitem__(self, index: int) -> Clip:
         if not -len(self) <= index < len(self):
             raise IndexError(f"clip {index} of {len(self)}")
-        part, item = self._items[index].tolist()
-        return self._parts[part][item]
+        index %= len(self)
+        part = int(np.searchsorted(self._first, index, side="right")) - 1
+        return self._parts[part][self._chosen[part][index - int(self._first[part])]]
+
+
+def _kinds(part: "ClipShards | ReleasedClips", chosen: Chosen, kind: str) -> Kinds[ClipKind]:
+    if isinstance(part, ClipShards):
+        pairs = zip(part.kinds.values, part.lengths.values, strict=True)
+        found = part.kinds.given([ClipKind(shape, length, kind) for shape, length in pairs])
+    else:
+        rows = zip(part.shapes.tolist(), part.lengths.tolist(), strict=True)
+        found = Kinds.of(ClipKind(tuple(shape), length, kind) for shape, length in rows)
+    used = Kinds(found.values, chosen.of(found.which))
+    return used.compact()
 
 
 def _open(path: Location, vocab: Vocab) -> "ClipShards | ReleasedClips":
@@ -140,7 +173,7 @@ def _open_json(path: Location, vocab: Vocab) -> "ClipShards | ReleasedClips":
         raise ValueError(f"{path}: damaged index of clips: {error}") from error
     try:
         if isinstance(content, dict) and content.get("format") == CLIPS.index_format:
-            return ClipShards(files_of_index(path, content, form=CLIPS))
+            return ClipShards(known_of_index(path, content, form=CLIPS))
         if isinstance(content, list) and isinstance(path, Path):
             return ReleasedClips.of_records(path, content, vocab)
     except (KeyError, TypeError) as error:

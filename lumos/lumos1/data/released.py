@@ -22,7 +22,8 @@ _MOST_BYTES = 64 * 2**20
 _MOST_CAPTION_BYTES = 2**30
 """Of all captions of a set; those of a million clips have a few hundred MB."""
 
-
+_STRETCH = 512
+"""Pickles that are gone through together where a set is not shuffled whole."""
 _WHOLE_SET = "move the whole set, folders and all, and leave its record in it"
 """What helps a record whose samples are not where it is."""
 
@@ -65,6 +66,7 @@ class ReleasedClips:
         self.lengths = np.array(lengths, dtype=np.int64)
         unknown = [(-1,) * len(SHAPE_COLUMNS)] * len(files)
         self.shapes = np.array(shapes or unknown, dtype=np.int64).reshape(len(files), len(SHAPE_COLUMNS))
+        self.starts = np.append(np.arange(0, len(files), _STRETCH), len(files))
 
     @classmethod
     def of_files(cls, files: Sequence[Path], vocab: Vocab) -> "ReleasedClips":

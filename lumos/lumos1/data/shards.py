@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from lumos.lumos1.sequence import Clip, sequence_length
+from lumos.media.known_shards import KnownShards
 from lumos.media.parquet_rows import ParquetRows, RowForm, write_rows
 from xllmx.store.address import Location
 
@@ -48,9 +49,10 @@ def write_shard(path: str | Location, clips: Sequence[Clip], *, metadata: Mappin
 class ClipShards(ParquetRows):
     """The clips of several Parquet files as one sequence."""
 
-    def __init__(self, files: Sequence[Location]) -> None:
+    def __init__(self, files: Sequence[Location] | KnownShards) -> None:
         super().__init__(files, form=CLIPS)
-        self.lengths = sequence_lengths(self.shapes)
+        rows = np.array(self.kinds.values, np.int64).reshape(-1, len(SHAPE_COLUMNS))
+        self.lengths = self.kinds.given(sequence_lengths(rows).tolist())
 
     def __getitem__(self, index: int) -> Clip:
         with self.row(index) as values:

@@ -1,17 +1,18 @@
 """The clips of one stream as the engine's dataset, cut to the training length."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable
 
 import numpy as np
 
 from lumos.lumos1.data.clips import ClipDataset
-from lumos.lumos1.data.shards import sequence_lengths
+from lumos.lumos1.data.shards import SHAPE_COLUMNS, sequence_lengths
 from lumos.lumos1.training.cutting import cut_clip, cut_shapes
 from lumos.lumos1.training.length_limit import LengthLimit
 from lumos.lumos1.training.samples import Sample
 from lumos.lumos1.training.tokenizer_check import check_vocabulary
 from lumos.tokenizer.vocab import Vocab
 from xllmx.data.broken import BrokenSampleError
+from xllmx.data.kinds import Kinds
 from xllmx.subset import within
 
 
@@ -29,18 +30,25 @@ class ClipStream:
         """Choose which clips are used, from their shapes; none is read."""
         self._clips, self._modes, self._cfg_drop = clips, modes, cfg_drop
         self._limit, self._vocab = limit, vocab
-        shapes = cut_shapes(clips.shapes, limit.duration_s)
+        kinds = clips.kinds.values
+        shapes = np.array([kind.shape for kind in kinds], np.int64).reshape(-1, len(SHAPE_COLUMNS))
+        shapes = cut_shapes(shapes, limit.duration_s)
         known = shapes[:, 1] > 0
-        lengths = np.asarray(clips.lengths, dtype=np.int64)
+        lengths = np.array([kind.length for kind in kinds], dtype=np.int64)
         lengths[known] = sequence_lengths(shapes[known])
-        self.selection = limit.select(shapes, lengths)
+        self.selection = limit.select(shapes, lengths, which=clips.kinds.which)
+        all_known = bool(known.all())
+        keys: list[Hashable] = [
+            (*(row if all_known else ()), kind.type) for row, kind in zip(shapes[:, 2:4].tolist(), kinds, strict=True)
+        ]
         used = self.selection.indices
-        self.lengths: Sequence[int] = np.minimum(lengths, limit.max_length)[used].tolist()
-        grids = shapes[used, 2:4].tolist() if bool(known.all()) else [()] * len(used)
-        types = [clips.types[index] for index in used] if clips.types else [""] * len(used)
-        keys = [(*grid, kind) for grid, kind in zip(grids, types, strict=True)]
-        self.bucket_keys: Sequence[Hashable] | None = keys if len(set(keys)) > 1 else None
-        self.subsets = within(clips.subsets, used)
+        chosen = clips.kinds if isinstance(used, range) else clips.kinds[used]
+        self.lengths: Kinds[int] = chosen.given(np.minimum(lengths, limit.max_length).tolist()).compact()
+        of_used = chosen.given(keys).compact()
+        self.bucket_keys: Kinds[Hashable] | None = of_used if len(set(of_used.values)) > 1 else None
+        self.subsets, self.shard_starts = list(clips.subsets), clips.shard_starts
+        if not isinstance(used, range):
+            self.subsets, self.shard_starts = within(clips.subsets, used), np.searchsorted(used, clips.shard_starts)
 
     def __len__(self) -> int:
         return len(self.selection.indices)

@@ -40,9 +40,19 @@ def report_clips(name: str, clips: ClipDataset, *, init_from: str | None) -> Non
 def _sizes_and_rates(clips: ClipDataset) -> tuple[Counter[tuple[int, int]], Counter[float]]:
     """How many clips there are of each (width, height) in pixels, and videos of each rate."""
     frames, rows, columns, rate = (SHAPE_COLUMNS.index(name) for name in ("T", "H", "W", "fps"))
-    known = clips.shapes[clips.shapes[:, frames] > 0][:, [frames, rows, columns, rate]].tolist() or _looked_up(clips)
-    sizes = Counter((W * SPATIAL_FACTOR, H * SPATIAL_FACTOR) for _, H, W, _ in known)
-    return sizes, Counter(float(fps) for T, _, _, fps in known if T > 1)
+    counted = list(zip([kind.shape for kind in clips.kinds.values], clips.kinds.counts().tolist(), strict=True))
+    known = [
+        ((shape[frames], shape[rows], shape[columns], shape[rate]), number)
+        for shape, number in counted
+        if shape[frames] > 0
+    ] or [((T, H, W, fps), 1) for T, H, W, fps in _looked_up(clips)]
+    sizes: Counter[tuple[int, int]] = Counter()
+    rates: Counter[float] = Counter()
+    for (T, H, W, fps), number in known:
+        sizes[W * SPATIAL_FACTOR, H * SPATIAL_FACTOR] += number
+        if T > 1:
+            rates[float(fps)] += number
+    return sizes, rates
 
 
 def _looked_up(clips: ClipDataset) -> list[tuple[int, ...]]:

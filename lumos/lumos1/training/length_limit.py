@@ -8,6 +8,7 @@ import numpy as np
 from lumos.lumos1.sequence import Clip, sequence_length
 from lumos.lumos1.training.cutting import cut_to_frames, frames_within
 from xllmx.data.broken import BrokenSampleError
+from xllmx.data.kinds import counts_of
 from xllmx.settings.number_range import COUNT, check_numbers
 
 TOO_LONG = ("error", "cut", "drop")
@@ -18,8 +19,8 @@ TOO_LONG = ("error", "cut", "drop")
 class Selection:
     """Which clips of a data set are used, and what was done about those that are too long."""
 
-    indices: np.ndarray
-    """Int64 [M], the clips that are used."""
+    indices: np.ndarray | range
+    """[M], the clips that are used."""
     num_cut: int = 0
     """Clips over the longest sequence that are cut when they are read."""
     num_dropped: int = 0
@@ -46,24 +47,25 @@ class LengthLimit:
         if self.action not in TOO_LONG:
             raise ValueError(f"too_long is {self.action!r}; it must be one of {', '.join(TOO_LONG)}")
 
-    def select(self, shapes: np.ndarray, lengths: np.ndarray) -> Selection:
+    def select(self, shapes: np.ndarray, lengths: np.ndarray, *, which: np.ndarray) -> Selection:
         """Return which clips are used, from their shapes and lengths alone; with action `error` all of them.
 
         Args:
-            shapes: rows of `SHAPE_COLUMNS` of the clips as `duration_s` leaves them; -1 where not known.
-            lengths: tokens of each.
+            shapes: rows of `SHAPE_COLUMNS` of kinds of clips as `duration_s` leaves them; -1 where not known.
+            lengths: tokens of each kind.
+            which: the kind of each clip.
         """
-        over = lengths > self.max_length
+        over, counts = lengths > self.max_length, counts_of(which, len(lengths))
         if self.action == "error" or not over.any():
-            return Selection(indices=np.arange(len(lengths)))
+            return Selection(indices=range(len(which)))
         dropped = over.copy()
         if self.action == "cut":
             rows = [(int(n), (int(t), int(h), int(w))) for n, t, h, w in shapes[over, :4]]
             dropped[over] = [grid[0] > 0 and not frames_within(n, grid, self.max_length) for n, grid in rows]
         return Selection(
-            indices=np.flatnonzero(~dropped),
-            num_cut=int((over & ~dropped).sum()),
-            num_dropped=int(dropped.sum()),
+            indices=np.flatnonzero(~dropped[which]).astype(np.uint32) if dropped.any() else range(len(which)),
+            num_cut=int(counts[over & ~dropped].sum()),
+            num_dropped=int(counts[dropped].sum()),
         )
 
     def apply(self, clip: Clip) -> Clip:

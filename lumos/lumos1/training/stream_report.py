@@ -29,7 +29,7 @@ def report_stream(name: str, stream: ClipStream, *, max_length: int, model_lengt
         raise ValueError(
             f"stream {name}: all {total} clips are over task.max_length={max_length}: raise it, or lower duration_s"
         )
-    longest = max(stream.lengths, default=0)
+    longest = max(stream.lengths.values, default=0)
     if is_main() and longest > model_length:
         remedy = f"task.max_length={model_length} task.too_long=drop leaves them out"
         _LOG.warning(

@@ -1,10 +1,12 @@
 """Entries of a data YAML: the release's keys, and parts that each epoch draws anew."""
 
+import itertools
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from lumos.media.data_yaml import entries_of
+from lumos.media.data_yaml import Chosen, entries_of
 
 
 def entry(tmp_path: Path, text: str) -> Path:
@@ -40,3 +42,14 @@ def test_a_part_that_epochs_draw_holds_the_whole_set(tmp_path: Path) -> None:
 def test_another_entry_is_refused(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         entries_of(entry(tmp_path, text))
+
+
+@pytest.mark.parametrize("ratio", [0.3, 0.5, 1.0, 1.6, 2.0])
+def test_places_and_first_clips_of_files_are_those_of_the_list(ratio: float) -> None:
+    chosen, starts = Chosen(10, ratio), np.array([0, 4, 4, 7, 10])
+    listed = chosen.tolist()
+    assert [chosen[place] for place in range(len(chosen))] == listed
+    begin = chosen.starts(starts)
+    assert (begin[0], begin[-1]) == (0, len(listed))
+    files = [np.searchsorted(starts, listed[a:b], side="right").tolist() for a, b in itertools.pairwise(begin.tolist())]
+    assert all(len(set(of_one)) < 2 for of_one in files)

@@ -2,9 +2,11 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
+from xllmx.data import streams as streams_module
 from xllmx.data.streams import Streams
 
 
@@ -21,6 +23,10 @@ class Numbers:
 
 class Keyed(Numbers):
     bucket_keys = ("wide", "tall") * 5
+
+
+class Sharded(Numbers):
+    shard_starts = np.arange(0, 41, 2)
 
 
 def streams_of(**settings: Any) -> Streams:
@@ -57,3 +63,13 @@ def test_bad_settings_are_named() -> None:
         streams_of(schedule={"audio": 1})
     with pytest.raises(ValueError, match="epoch_stream is 'image'; the schedule has video"):
         streams_of(schedule={"video": 1}).steps_per_epoch("image")
+
+
+def test_a_set_of_very_many_samples_is_gone_through_by_its_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    def by_files(shuffle: Any, size: int = 40) -> list[bool]:
+        streams = Streams({"a": Sharded(size), "b": Numbers(size)}, batch_size={"a": 2}, shuffle=shuffle)
+        return [order.shard_starts is not None for order in streams.orders.values()]
+
+    assert [by_files(shuffle) for shuffle in ("auto", "whole", "shards")] == [[False, False]] * 2 + [[True, False]]
+    monkeypatch.setattr(streams_module, "MOST_WHOLE", 39)
+    assert [by_files(shuffle) for shuffle in ("auto", "whole")] == [[True, False], [False, False]]

@@ -94,11 +94,51 @@ def test_three_processes_give_the_losses_and_weights_of_one(one: Path, tmp_path:
 
 
 @pytest.mark.slow
-def test_two_replicas_of_two_shards_give_the_losses_and_weights_of_one(one: Path, tmp_path: Path) -> None:
-    plan = [planned(tmp_path, 4, "mesh", replicas=2), planned(tmp_path, 4, "mesh_accumulated", cuts=3, replicas=2)]
-    ranks.run_ranks(plan, num=4)
+def test_two_machines_of_two_hold_a_copy_each_and_give_the_losses_and_weights_of_one(one: Path, tmp_path: Path) -> None:
+    """Which is what full sharding over both gives too; the losses are those of one process."""
+    plan = [
+        planned(tmp_path, 4, "by_itself"),
+        planned(tmp_path, 4, "accumulated", cuts=3, sharding="hybrid"),
+        planned(tmp_path, 4, "named", replicas=2),
+        planned(tmp_path, 4, "full", sharding="full"),
+    ]
+    ranks.run_ranks(plan, num=4, a_machine=2)
     for entry in plan:
         assert_same_run(entry["run"], one, evaluated=entry["trainer"]["grad_accumulation"] == 1)
+        said = (entry["run"] / "log.txt").read_text()
+        wanted = "1 copy, each cut over 4" if entry["run"].name == "full" else "2 copies, each cut over 2"
+        assert f"weights: {wanted} processes" in said
+
+
+@pytest.mark.parametrize(
+    ("given", "a_machine", "copies"),
+    [
+        ({}, 2, 3), ({}, 6, 1), ({}, None, 1), ({}, 1, 1), ({"sharding": "full"}, 2, 1), ({"sharding": "hybrid"}, 3, 2),
+        ({"sharding": "hybrid"}, 1, 6), ({"sharding": "hybrid"}, 6, 1), ({"replicas": 6}, 3, 6),
+        ({"replicas": 3}, 6, 3),
+    ],
+)  # fmt: skip
+def test_six_processes_hold_a_copy_a_machine_unless_another_number_is_set(
+    given: dict[str, Any], a_machine: int | None, copies: int
+) -> None:
+    assert ParallelConfig(**given).copies(6, a_machine=a_machine) == copies
+
+
+@pytest.mark.parametrize(
+    ("given", "a_machine", "message"),
+    [
+        ({"replicas": 4}, None, "replicas is 4, which does not divide 6 processes; use 1, 2, 3, 6, or leave it out"),
+        (
+            {"replicas": 3},
+            3,
+            "is 3, whose shards lie across the machines of 6 processes on 2 machines of 3; use 1, 2, 6",
+        ),
+        ({"sharding": "hybrid"}, None, "the 6 processes are not as many on each machine.*start as many on each"),
+    ],
+)
+def test_copies_that_cannot_be_made_are_named(given: dict[str, Any], a_machine: int | None, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ParallelConfig(**given).copies(6, a_machine=a_machine)
 
 
 @pytest.mark.slow
@@ -159,6 +199,8 @@ def test_parallel_settings_that_contradict_are_named() -> None:
         ParallelConfig(replicas=0)
     with pytest.raises(ValueError, match=r"parallel.cpu_offload needs sharded weights.*sharding=full"):
         ParallelConfig(sharding="none", cpu_offload=True)
+    with pytest.raises(ValueError, match=r"a copy a machine; leave parallel.replicas out"):
+        ParallelConfig(sharding="hybrid", replicas=2)
     assert [ParallelConfig().is_sharded(num) for num in (1, 2)] == [False, True]
     assert not ParallelConfig(engine="deepspeed").is_sharded(2)
     assert json.loads(json.dumps(ParallelConfig(activation_checkpointing="selective").activation_checkpointing))

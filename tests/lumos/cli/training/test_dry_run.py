@@ -87,7 +87,9 @@ def test_data_that_cannot_be_read_is_said_not_assumed(repo: Path, tmp_path: Path
 def test_replicas_are_copies_of_the_state(repo: Path) -> None:
     estimate = estimate_run(recipe(repo, "1B_pretrain_image", *MODEL_WORDS, "parallel.replicas=2"), num_gpus=6)
     assert estimate.shards == 3
-    assert "6: 2 copies of the state in 3 shards" in report(estimate)
+    assert "6: 2 copies of the state in 3 shards (hybrid, HSDP)" in report(estimate)
+    by_itself = estimate_run(recipe(repo, "1B_pretrain_image", *MODEL_WORDS), num_gpus=6, gpus_per_machine=3)
+    assert (by_itself.shards, by_itself.replicas) == (3, 2)
     whole = estimate_run(recipe(repo, "1B_pretrain_image", *MODEL_WORDS, "parallel.sharding=none"), num_gpus=6)
     assert whole.shards == 1
     assert whole.state.optimizer == 8 * whole.trainable
