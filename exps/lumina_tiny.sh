@@ -10,9 +10,10 @@ latents() { # a folder of data/lumina_tiny, number, seed and what else; nothing 
     [ -f "$data/$1/index.json" ] || "$python" -m pre_tokenize.shapes --to latents --vae "$out/vae" \
         --out "$data/$1" --fps 8 --num "$2" --seed "$3" "${@:4}"
 }
-step "1/5 VAE"
-[ -d "$out/vae" ] || "$python" -m lumos.lumina_video.training.vae --config configs/train/lumina_tiny_vae.yaml \
-    trainer.run_dir="$work/vae" export_to="$out/vae"
+step "1/5 VAE; then channels that weigh alike, and a decoder that forgives"
+vae() { "$python" -m lumos.lumina_video.training.vae --config "configs/train/$1.yaml" trainer.run_dir="$work/$2" "${@:3}"; }
+[ -f "$work/vae/network.safetensors" ] || vae lumina_tiny_vae vae
+[ -d "$out/vae" ] || vae lumina_tiny_decoder vae_decoder task.init_from="$work/vae/network.safetensors" export_to="$out/vae"
 step "2/5 text encoder, from the captions"
 [ -d "$out/text_encoder" ] || "$python" -m lumos.lumina_video.training.text \
     --config configs/train/lumina_tiny_text.yaml trainer.run_dir="$work/text" export_to="$out/text_encoder"

@@ -87,6 +87,8 @@ MADE_BY_US = {
     "lumos.lumina_video.training.samples.Sample", "lumos.media.chosen_frames.ChosenFrames",
     "lumos.media.made_for.MadeFor",
     "eval.ablations.jobs.Job", "eval.ablations.plan.Run",
+    "lumos.serve.door._Body", "xllmx.checkpoints.stored.StoredCheckpoints", "xllmx.ranks.actor_pool._Member",
+    "xllmx.store.folder_copy.ListedFile", "pre_tokenize.lists.table.Table",
     "pre_tokenize.pixels.Pixels", "pre_tokenize.motion_scores.Score", "pre_tokenize.ray_actors.Shard",
     "eval.benchmark.Benchmark", "eval.check.findings.Findings", "eval.check.media.Expected", "eval.check.media.Media",
     "eval.custom.jobs.Task", "eval.driver.command.Driver", "eval.driver.run.Done", "eval.geneval.judge.Detection",

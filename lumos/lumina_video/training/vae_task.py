@@ -213,9 +213,10 @@ class VAETask:
         return LossOutput(sum=total, count=error.numel(), metrics=_quality(pixels.detach(), prepared.targets, latents))
 
     def export(self, model: nn.Module, folder: Path) -> None:
-        """Write a folder of diffusers whose scale makes the latents of training clips deviate by 1."""
+        """Write a folder of diffusers whose scale makes the latents of training clips deviate by 1 from the mean."""
         assert isinstance(model, AutoencoderKLCogVideoX)
-        deviation = float(self._some_latents(model).std())
+        latents = self._some_latents(model)
+        deviation = float((latents - latents.mean(dim=(0, 2, 3, 4), keepdim=True)).square().mean().sqrt())
         if not 1e-6 < deviation < 1e6:  # nor NaN
             raise ValueError(f"the latents deviate by {deviation:g}, from which no scale follows; train on, or anew")
         fresh = self._network(scaling_factor=round(1 / deviation, 6), **{GROUP_KEY: FRAMES_PER_GROUP})
