@@ -35,7 +35,7 @@ from xllmx.settings.config import load_config
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 TOKENIZERS = {"tiny_tokenizer.yaml", "tiny_decoder.yaml"}
 """Those of configs/train that train a visual tokenizer, not a model."""
-VAES, TEXTS = {"lumina_tiny_vae.yaml"}, {"lumina_tiny_text.yaml"}
+VAES, TEXTS = {"lumina_tiny_vae.yaml", "lumina_tiny_decoder.yaml"}, {"lumina_tiny_text.yaml"}
 """Those that train the VAE and the text encoder of a Lumina-Video."""
 LUMINA_VIDEOS = {"lumina_tiny.yaml", "lumina_tiny_images.yaml", "lumina_f8F32R256.yaml"}
 """Those that train a Lumina-Video."""
@@ -111,7 +111,7 @@ def test_tokenizer_recipe_runs(few_steps: list[str], name: str) -> None:
 def test_vae_recipe_runs(few_steps: list[str], name: str) -> None:
     network = {"block_out_channels": [4, 6, 8, 10], "norm_num_groups": 2, "latent_channels": 5}
     few = words(task__num_clips=8, task__num_eval_clips=2, task__network=network, task__size_px=24, task__crop_px=16)
-    few += words(trainer__batch_size={"images": 2, "clips": 2, "chained": 2})
+    few += words(trainer__batch_size={"images": 2, "clips": 2, "chained": 2}, task__init_from=None, task__balance=0.0)
     metrics = train_vae(load_config(VAERunConfig, CONFIGS / "train" / name, few_steps + few))
     assert metrics
     assert all(map(math.isfinite, metrics.values()))

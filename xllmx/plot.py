@@ -36,9 +36,9 @@ class Curve:
     """Run, stream or frame, to tell it from the other curves of its panel; the same for training and evaluation."""
     kind: str
     """train or eval."""
-    steps: tuple[float, ...]
+    steps: tuple[float | int, ...]
     """Steps at which it was measured, or what else `across` says."""
-    values: tuple[float, ...]
+    values: tuple[float | int, ...]
     """What was measured there."""
     across: str = "step"
     """What is along the axis."""

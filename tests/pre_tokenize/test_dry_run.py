@@ -98,7 +98,7 @@ def test_after_ctrl_c_what_was_found_is_said(
         return read(self, path)
 
     monkeypatch.setattr(codes.ClipFrames, "read", stopped)
-    monkeypatch.setattr(encode, "_ahead", lambda pool, work, inputs, depth: map(work, inputs))
+    monkeypatch.setattr(encode, "ahead", lambda pool, work, inputs, depth: map(work, inputs))
     assert program.main([*command(videos.file, tmp_path / "out"), "--dry_run"]) == 130
     said = capsys.readouterr()
     assert "3 rows of 14, to be codes" in said.out

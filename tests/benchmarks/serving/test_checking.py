@@ -38,7 +38,7 @@ def data(tmp_path: Path) -> tuple[Path, Job]:
                     add(np.asarray(image))
     for name in (files.THUMBNAIL, files.SPRITESHEET):
         (folder / name).write_bytes(b"x")
-    store.complete(job.id, {}, keep_s=60)
+    store.complete(job.id, {}, keep_s=60.0)
     store.close()
     return kept.root, stored_jobs(kept.root)[0]
 

@@ -15,7 +15,7 @@ def test_a_job_that_was_finished_in_the_moment_of_its_deletion_leaves_no_file(tm
     seen = serving.store.take()
     assert seen is not None
     (serving.files.make(seen.id) / files.VIDEO).write_bytes(b"made")
-    assert serving.store.complete(seen.id, {}, keep_s=60)
+    assert serving.store.complete(seen.id, {}, keep_s=60.0)
     serving.delete(seen)  # as it was seen before: in work
     assert not serving.files.folder(seen.id).exists()
     serving.store.close()

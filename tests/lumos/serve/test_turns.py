@@ -9,13 +9,15 @@ from lumos.serve.turns import in_turn
 
 
 def test_many_that_take_long_leave_threads_to_the_rest() -> None:
-    gate, lock, inside, most = threading.Event(), threading.Lock(), 0, 0
+    gate, full, lock, inside, most = threading.Event(), threading.Event(), threading.Lock(), 0, 0
 
     def read() -> int:
         nonlocal inside, most
         with lock:
             inside += 1
             most = max(most, inside)
+            if inside == 8:
+                full.set()
         gate.wait(20)
         with lock:
             inside -= 1
@@ -32,6 +34,7 @@ def test_many_that_take_long_leave_threads_to_the_rest() -> None:
                 group.start_soon(ask)
             with anyio.fail_after(10):
                 assert await run_in_threadpool(lambda: 3) == 3
+            assert await run_in_threadpool(full.wait, 20)
             gate.set()
 
     anyio.run(run)
