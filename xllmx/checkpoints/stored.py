@@ -71,8 +71,7 @@ def to_begin_from(run: Address, *, check_hashes: bool) -> Path:
     if not named:
         raise ValueError(f"trainer.resume_path is {run}, where there is no complete checkpoint and no run with one")
     path = brought(cast(Address, location_of(named[0])))
-    name = None if checkpoint_folder.is_complete(path) else "one of its files"
-    if name := name or (checkpoint_folder.changed(path) if check_hashes else None):
+    if name := checkpoint_folder.fault_in(path, check_hashes=check_hashes):
         raise ValueError(f"trainer.resume_path: {named[0]} is damaged ({name} is not what was written); give another")
     return path
 
