@@ -214,7 +214,7 @@ class CheckpointManager:
         if is_main():
             if kept := self.valid():
                 self.stored.send_kept(kept)
-            fault = self.stored.fault
+            fault = self.stored.lost or self.stored.fault
         if any_rank(fault is not None):
             kept_in = f"; it is kept in {self.folder}" if self.latest() else ""
             raise CheckpointError(
