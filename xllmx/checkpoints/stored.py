@@ -114,7 +114,10 @@ class SendingWriter(HashingWriter):
 
 @dataclass(kw_only=True)
 class StoredCheckpoints:
-    """What the main rank does about the checkpoints of a run in a store; what fails is logged, and told by `fault` and `lost`."""
+    """What the main rank does about the checkpoints of a run in a store.
+
+    What fails is logged, and told by `fault` and `lost`.
+    """
 
     folder: Address
     """`trainer.checkpoints`."""

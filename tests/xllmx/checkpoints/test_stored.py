@@ -168,7 +168,7 @@ def test_where_all_are_damaged_a_run_never_begins_anew_by_itself(manager: Checkp
         place = run / f"step-{step:08d}/__0_0.distcp"
         place.write_bytes(bytes(len(place.read_bytes())))
     for _ in range(2):  # the same command again, as a launcher gives it
-        with pytest.raises(ValueError, match="every checkpoint in .*run is damaged; bring one back"):
+        with pytest.raises(ValueError, match=r"every checkpoint in .*run is damaged; bring one back"):
             manager.to_resume(allowed=True)
     assert [place.name for place in complete(run)] == ["step-00000001", "step-00000002"]
 
