@@ -21,6 +21,7 @@ from pre_tokenize.lists.table import Item, Table
 from pre_tokenize.pace import Pace
 from xllmx.ranks.actor_pool import MOST_LOSSES, LostError, losses
 from xllmx.ranks.ray_cluster import work_in
+from xllmx.store.access import without_keys
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +106,7 @@ class Decoders:
                 Thread(target=self._add, daemon=True).start()  # it waits until there is room
             while self._number > number:
                 try:
-                    self._ray.kill(self._free.get_nowait())
+                    self._ray.kill(self._take(block=False))
                 except Empty:
                     return
                 self._number -= 1
@@ -130,10 +131,11 @@ class Decoders:
                 continue
             self._free.put(actor)
             return decoded
-        raise LostError(f"{MOST_LOSSES} decoders died over row {item.row} ({item.path:.200}), the last one: {why}")
+        named = without_keys(item.path)[:200]
+        raise LostError(f"{MOST_LOSSES} decoders died over row {item.row} ({named}), the last one: {why}")
 
-    def _take(self) -> Any:
-        found = self._free.get()
+    def _take(self, *, block: bool = True) -> Any:
+        found = self._free.get(block)
         if isinstance(found, BaseException):
             self._free.put(found)  # for the others, too
             raise found
@@ -148,8 +150,9 @@ class Decoders:
                 self._free.put(error.cause)
                 return
             except losses(self._ray) as error:
-                fault = LostError(
-                    f"{MOST_LOSSES} decoders died while they loaded: {' '.join(str(error).split())[:120]}"
+                fault = ValueError(  # no row is at fault: with none that loads, all of them would be given up
+                    f"{MOST_LOSSES} decoders died while they loaded ({' '.join(str(error).split())[:120]}); look at "
+                    "their memory, and into Ray's logs (/tmp/ray/session_latest/logs)"
                 )
                 continue
             self._free.put(actor)

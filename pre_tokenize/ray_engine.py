@@ -77,7 +77,7 @@ class Team:
         self.look()
 
     def look(self) -> int:
-        """The number of encoders; that of the decoders of each is set, too. Of a cluster without room, 0.
+        """The number of encoders; that of the decoders of each is set, too. Of a cluster without room, 0 and as before.
 
         An encoder has a GPU and no CPU, or a CPU: 8 GPUs and 64 CPUs make 8 encoders of `num_workers` decoders each, 8
         at most; 9 CPUs alone make 3 encoders of 2 decoders each, where so many are wanted.
@@ -89,7 +89,8 @@ class Team:
         else:
             self.num_encoders = max(cpus // (1 + self._most), min(cpus // 2, 1))
             left = cpus - self.num_encoders
-        self.num_decoders = min(self._most, left // self.num_encoders) if self.num_encoders else 0
+        if self.num_encoders:  # else an encoder that is at work still goes on with those it has
+            self.num_decoders = min(self._most, left // self.num_encoders)
         return self.num_encoders
 
 

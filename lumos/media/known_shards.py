@@ -76,7 +76,7 @@ def shards_of_index(
             f"{path} says {index['num_clips']} clips, its shards {total} together, and {SHAPES_NAME} has "
             f"{len(shapes)}; {_AGAIN}"
         )
-    decoded = [_decoded(file, entry) for file, entry in zip(files, entries, strict=True)]
+    decoded = [_decoded(file, entry, said_by=path) for file, entry in zip(files, entries, strict=True)]
     said = {name: value for name, value in index.items() if name != "shards"}
     return KnownShards(files=files, counts=counts, shapes=shapes, decoded=decoded, said=said)
 
@@ -96,11 +96,15 @@ def _read_shapes(path: Location, *, columns: int) -> Kinds[Shape]:
     local = kept_copy(path)
     rows, which = (read_array(local, name, most_bytes=_MOST_BYTES) for name in ("rows", "which"))
     whole = rows.dtype.kind in "iu" and which.dtype.kind == "u" and rows.ndim == 2 and which.ndim == 1
-    if not whole or rows.shape[1] != columns or which.max(initial=0) >= max(len(rows), 1):
+    if not whole or rows.shape[1] != columns or (len(which) and which.max() >= len(rows)):
         raise ValueError(f"{path}: holds no shapes of {columns} numbers, or numbers clips past them; {_AGAIN}")
     return Kinds([tuple(row) for row in rows.tolist()], which)
 
 
-def _decoded(file: Location, entry: Mapping[str, Any]) -> DecodedSample:
+def _decoded(file: Location, entry: Mapping[str, Any], *, said_by: Location) -> DecodedSample:
     num, mean = entry.get("num_decoded", 0), entry.get("psnr_db", 0.0)
+    if not isinstance(num, int) or not 0 <= num <= entry["num_clips"] or not isinstance(mean, int | float):
+        raise ValueError(
+            f"{said_by} says of {file.name} num_decoded {num!r:.40} and psnr_db {mean!r:.40}, which cannot be; {_AGAIN}"
+        )
     return DecodedSample(file=file, psnr_db=dict.fromkeys(range(num), float(mean)))

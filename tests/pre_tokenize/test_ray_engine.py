@@ -13,13 +13,15 @@ from pre_tokenize import motion
 from pre_tokenize.encode import Limits
 from pre_tokenize.engine import Engine, Job, LocalEngine, Making
 from pre_tokenize.ledger import Ledger
-from pre_tokenize.lists.table import read_table
+from pre_tokenize.lists.table import Item, read_table
 from pre_tokenize.motion_scores import SCORES, write_scores
-from pre_tokenize.ray_engine import RayEngine
+from pre_tokenize.ray_actors import Decoders
+from pre_tokenize.ray_engine import RayEngine, Team
 from pre_tokenize.work import is_whole, work
 from tests import ray_here
 from tests.ray_here import DEADLY, WRONG, Sizes, load_sizes
 from tests.ray_in_threads import RayInThreads
+from xllmx.ranks.actor_pool import LostError
 from xllmx.settings.setting import SettingError
 
 pytestmark = pytest.mark.timeout(900)  # where cores are shared, Ray takes its time to start
@@ -135,6 +137,50 @@ def test_what_an_actor_raises_is_raised_here(making: Making, tmp_path: Path) -> 
     for engine in (LocalEngine(), RayEngine()):
         with pytest.raises(SettingError, match=r"^size is wrong$"):
             make(making, tmp_path / type(engine).__name__, engine)
+
+
+class Unready:
+    """Decoders whose process dies while it loads, or when it is given an item."""
+
+    def __init__(self, *, loads: bool) -> None:
+        self._loads = loads
+
+    def load(self) -> None:
+        if not self._loads:
+            raise SystemExit
+
+    def decode(self, item: Item) -> None:
+        raise SystemExit
+
+
+def test_decoders_that_never_load_are_no_fault_of_the_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a `LostError` all rows would be given up, one after the other."""
+    ray = RayInThreads()
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    decoders = Decoders(lambda: ray.remote()(Unready).remote(loads=False))
+    decoders.resize(2)
+    said = r"3 decoders died while they loaded \(.*\); look at their memory"
+    with pytest.raises(ValueError, match=said):
+        decoders.decode(Item(row=4, path="a.mp4", text=""))
+    with pytest.raises(ValueError, match=said):
+        decoders.resize(1)  # what waits there is no actor that could be killed
+
+
+def test_what_is_said_of_a_lost_row_has_no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = RayInThreads()
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    decoders = Decoders(lambda: ray.remote()(Unready).remote(loads=True))
+    decoders.resize(1)
+    with pytest.raises(LostError, match=r"3 decoders died over row 4 \(s3://bucket/a\.mp4\)"):
+        decoders.decode(Item(row=4, path="s3://me:secret@bucket/a.mp4", text=""))
+
+
+def test_a_cluster_that_shrinks_leaves_encoders_at_work_their_decoders() -> None:
+    ray = RayInThreads(cpus=5)
+    team = Team(ray, num_workers=4, on_gpus=False)
+    assert (team.num_encoders, team.num_decoders) == (1, 4)
+    ray.cpus = 1
+    assert (team.look(), team.num_decoders) == (0, 4)
 
 
 def test_stopped_midway_the_ledger_is_whole_and_no_actor_is_left(making: Making, tmp_path: Path) -> None:

@@ -75,10 +75,12 @@ class CheckpointManager:
     def to_resume(self, *, allowed: bool, check_hashes: bool = True) -> Path | None:
         """Return the checkpoint a run goes on from, on this disk; as `checkpoint_folder.to_resume`.
 
-        Of those in the store and those that were not sent yet, the newest whose content is as it was written.
+        Of those in the store and those that were not sent yet, the newest whose content is as it was written; newer
+        ones are set aside once it is found.
 
         Raises:
-            ValueError: the only checkpoints are damaged, or going on is not `allowed` (trainer.resume).
+            ValueError: the only checkpoints are damaged, or going on is not `allowed` (trainer.resume); or the newest
+                was not sent, and is not on the disks of all machines.
             StoreError: the store cannot be asked, or does not give it.
         """
         if self.stored is None:
@@ -86,18 +88,30 @@ class CheckpointManager:
         places = self.stored.to_choose_from(self.folder)
         if places and not allowed:
             raise ValueError(f"{places[-1].parent} holds checkpoints; use trainer.resume=true, or another folder")
+        passed: list[tuple[Location, str]] = []
         for place in reversed(places):
-            path = brought(place) if isinstance(place, Address) else place
-            name = None if checkpoint_folder.is_complete(path) else "one of its files"
-            if name is None and check_hashes:
-                name = checkpoint_folder.changed(path)
+            path = self._here(place)
+            name = checkpoint_folder.fault_in(path, check_hashes=check_hashes)
             if name is None:
+                for one, why in passed if is_main() else []:
+                    self._pass_over(one, why)
                 return path
-            if is_main():
-                self._pass_over(place, name)
-        if places:
-            raise ValueError(f"every checkpoint in {self.stored.folder} is damaged; bring one back, or name another")
+            passed.append((place, name))
+        if passed:
+            remedy = "bring one back, name another, or remove them to begin anew"
+            raise ValueError(f"every checkpoint in {self.stored.folder} is damaged; {remedy}")
         return None
+
+    def _here(self, place: Location) -> Path:
+        """Return a checkpoint of the store, or one that was not sent, as a folder of this disk."""
+        if isinstance(place, Address):
+            return brought(place)
+        if any_rank(not place.is_dir()):
+            raise ValueError(
+                f"checkpoint {place} could not be sent, and other machines do not have it: start on the machine that "
+                "has it alone, which goes on from it and sends it with the next"
+            )
+        return place
 
     def _pass_over(self, place: Location, name: str) -> None:
         _LOG.warning("checkpoint %s is damaged (%s is not what was written): it is passed over", place, name)
@@ -200,7 +214,7 @@ class CheckpointManager:
         if is_main():
             if kept := self.valid():
                 self.stored.send_kept(kept)
-            fault = self.stored.fault
+            fault = self.stored.lost or self.stored.fault
         if any_rank(fault is not None):
             kept_in = f"; it is kept in {self.folder}" if self.latest() else ""
             raise CheckpointError(

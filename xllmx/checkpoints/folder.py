@@ -15,7 +15,7 @@ from typing import Any
 
 from xllmx.checkpoints.hashes import ALGORITHM, changed_file, gathered_hashes
 from xllmx.disk.files import write_text
-from xllmx.ranks.distributed import gather_names, is_main, num_ranks, rank
+from xllmx.ranks.distributed import any_rank, gather_names, is_main, num_ranks, rank
 from xllmx.safe.json_text import read_object
 from xllmx.store.address import Location
 
@@ -86,6 +86,16 @@ def changed(path: Path) -> str | None:
     hashes = read_record(path).get(ALGORITHM)
     found = changed_file(path, hashes, share=(rank(), num_ranks()))
     return next(iter(gather_names([] if found is None else [found])), None)
+
+
+def fault_in(path: Path, *, check_hashes: bool) -> str | None:
+    """Return a file of a checkpoint that is not what was written, on any rank's disk; None where there is none.
+
+    Called on all ranks, all of which are told the same: each may have a copy of its own.
+    """
+    if any_rank(not is_complete(path)):
+        return "one of its files"
+    return changed(path) if check_hashes else None
 
 
 def damaged(folder: Path) -> list[Path]:

@@ -71,8 +71,7 @@ def to_begin_from(run: Address, *, check_hashes: bool) -> Path:
     if not named:
         raise ValueError(f"trainer.resume_path is {run}, where there is no complete checkpoint and no run with one")
     path = brought(cast(Address, location_of(named[0])))
-    name = None if checkpoint_folder.is_complete(path) else "one of its files"
-    if name := name or (checkpoint_folder.changed(path) if check_hashes else None):
+    if name := checkpoint_folder.fault_in(path, check_hashes=check_hashes):
         raise ValueError(f"trainer.resume_path: {named[0]} is damaged ({name} is not what was written); give another")
     return path
 
@@ -115,14 +114,19 @@ class SendingWriter(HashingWriter):
 
 @dataclass(kw_only=True)
 class StoredCheckpoints:
-    """What the main rank does about the checkpoints of a run in a store; what fails is logged, and told by `fault`."""
+    """What the main rank does about the checkpoints of a run in a store.
+
+    What fails is logged, and told by `fault` and `lost`.
+    """
 
     folder: Address
     """`trainer.checkpoints`."""
     keep: int
     """How many complete ones stay."""
     fault: str | None = None
-    """Why the last checkpoint is not there whole."""
+    """Why a checkpoint that is kept here is not there yet."""
+    lost: str | None = None
+    """Why the last checkpoint is nowhere whole."""
     _is_clear: bool = field(default=False, init=False)
     """Whether what lies in the place of the one being written was written for it."""
 
@@ -151,16 +155,17 @@ class StoredCheckpoints:
         elsewhere = sorted(needed - {path.name for path in temporary.iterdir()})
         if not elsewhere:
             checkpoint_folder.publish(temporary, target, record)
+            self.lost = None
             self.send_kept(checkpoint_folder.complete(target.parent))
             return
         place = self.place_of(target)
         try:
             _send(temporary, place, self._with_parts(temporary, place, record, elsewhere))
-            self.fault = None
+            self.lost = None
             self._remove_old()
         except StoreError as error:
-            self.fault = f"the checkpoint of step {step_of(target)} is not in {self.folder} ({error})"
-            _LOG.warning("%s; training goes on", self.fault)
+            self.lost = f"the checkpoint of step {step_of(target)} is not in {self.folder} ({error})"
+            _LOG.warning("%s; training goes on", self.lost)
         shutil.rmtree(temporary, ignore_errors=True)
 
     def _with_parts(

@@ -116,7 +116,7 @@ def test_prompts_are_of_one_shape_each_motion_equally_often_and_reserved() -> No
 
 
 def test_tables_replace_what_is_between_the_marks(tmp_path: Path) -> None:
-    page = tmp_path / "PAGE.md"
+    page = tmp_path / "page.txt"
     page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
     replace_tables(page, "| new |\n")
     assert page.read_text() == f"before\n{BEGIN}\n\n| new |\n\n{END}\nafter\n"

@@ -162,6 +162,44 @@ def test_one_whose_content_has_changed_is_passed_over_and_counts_no_more(
         manager.to_resume(allowed=False)
 
 
+def test_where_all_are_damaged_a_run_never_begins_anew_by_itself(manager: CheckpointManager, run: Address) -> None:
+    for step in (1, 2):
+        manager.save(step, state(step))
+        place = run / f"step-{step:08d}/__0_0.distcp"
+        place.write_bytes(bytes(len(place.read_bytes())))
+    for _ in range(2):  # the same command again, as a launcher gives it
+        with pytest.raises(ValueError, match=r"every checkpoint in .*run is damaged; bring one back"):
+            manager.to_resume(allowed=True)
+    assert [place.name for place in complete(run)] == ["step-00000001", "step-00000002"]
+
+
+def test_all_ranks_pass_over_what_is_damaged_on_the_disk_of_one(
+    manager: CheckpointManager, run: Address, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for step in (1, 2):
+        manager.save(step, state(step))
+    elsewhere = iter([True, False])  # of another rank: its copy of the newest is cut
+    monkeypatch.setattr("xllmx.checkpoints.folder.any_rank", lambda flag: flag or next(elsewhere))
+    path = manager.to_resume(allowed=True)
+    assert path is not None
+    assert path.name == "step-00000001"
+    assert [place.name for place in complete(run)] == ["step-00000001"]
+
+
+def test_one_that_was_not_sent_and_other_machines_lack_is_neither_passed_over_nor_set_aside(
+    manager: CheckpointManager, away: Callable[[bool], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manager.save(1, state(1.0))
+    away(True)
+    manager.save(2, state(2.0))
+    monkeypatch.setattr("xllmx.checkpoints.checkpoint.any_rank", lambda _: True)
+    with pytest.raises(
+        ValueError, match="step-00000002 could not be sent, and other machines do not have it: start on"
+    ):
+        manager.to_resume(allowed=True)
+    assert names(manager.folder) == ["step-00000002"]
+
+
 def test_parts_that_lie_on_the_disks_of_other_machines_make_one_checkpoint(
     manager: CheckpointManager, run: Address, tmp_path: Path, away: Callable[[bool], None]
 ) -> None:
@@ -186,8 +224,13 @@ def test_parts_that_lie_on_the_disks_of_other_machines_make_one_checkpoint(
             path = manager.to_resume(allowed=True)
             assert path is not None
             assert (path.name, manager.load(path, state(0.0))["name"]) == ("step-00000008", "at 7.0")
-    with pytest.raises(CheckpointError, match=r"step 8 is not in .*distcp was not sent from the machine that wrote it"):
+    away(True)
+    CheckpointManager(manager.folder, store=run).save(6, state(6.0))
+    away(False)
+    said = r"step 8 is not in .*distcp was not sent from the machine that wrote it"
+    with pytest.raises(CheckpointError, match=said):  # that an older one can be sent by now does not hide it
         manager.finish()
+    assert names(manager.folder) == []
 
 
 def test_a_run_begins_from_a_checkpoint_at_an_address(

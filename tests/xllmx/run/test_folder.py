@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from xllmx.run import folder
 from xllmx.run.folder import claimed_run
 from xllmx.run.lock import HeldError
+from xllmx.store.address import Address
 
 
 def test_a_second_training_is_refused(tmp_path: Path) -> None:
@@ -54,3 +56,26 @@ def test_a_process_beside_the_main_one_holds_nothing(tmp_path: Path, monkeypatch
     monkeypatch.setenv("RANK", "1")
     with claimed_run(tmp_path / "run", inputs={}, config_file=None):
         assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("variable", ["TORCHELASTIC_MAX_RESTARTS", "SLURM_RESTART_COUNT"])
+def test_a_run_that_is_started_again_by_itself_waits_for_a_machine_that_died(
+    tmp_path: Path, bucket: Address, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    """The lease of another machine stays for ten minutes: who is started again meanwhile must not end with it."""
+    lease = bucket / "run" / ".lock"
+    lease.write_bytes(b'{"process": 1, "host": "dead", "place": "elsewhere"}')
+    how = {"inputs": {}, "config_file": None, "store": bucket / "run"}
+    with pytest.raises(HeldError, match=r"is written by another process \(process 1 on dead"):
+        claimed_run(tmp_path / "run", **how).__enter__()
+    waited: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waited.append(seconds)
+        if len(waited) == 2:
+            lease.unlink()
+
+    monkeypatch.setenv(variable, "1")
+    monkeypatch.setattr(folder.time, "sleep", sleep)
+    with claimed_run(tmp_path / "run", **how):
+        assert len(waited) == 2
