@@ -14,12 +14,14 @@ from xllmx.disk.files import atomic_folder, writing
 from xllmx.disk.place import check_new_folder
 from xllmx.disk.temporary import remove_stale
 from xllmx.store.address import Address, Location
-from xllmx.store.folder_copy import listed
+from xllmx.store.folder_copy import ListedFile, listed
 from xllmx.store.lease import leased
 
 _AT_ONCE = 4
 LOCK = ".lock"
 """File in a folder of a store that says who writes there."""
+UNFINISHED = ".sending"
+"""File that lies in a folder of a store as long as it is not whole: what a killed process left may be replaced."""
 
 
 @contextmanager
@@ -62,7 +64,8 @@ def check_absent(place: Location, *, overwrite: bool, remedy: str) -> None:
         is_there = place.exists() and not (place.is_dir() and not any(place.iterdir()))
     else:
         place.check_writable()
-        is_there = bool(listed(place)) or place.is_file()
+        files = listed(place)
+        is_there = place.is_file() or (bool(files) and not _is_unfinished(files))
     if is_there and not overwrite:
         raise ValueError(f"{place} is there already; choose another folder, or {remedy}")
 
@@ -86,9 +89,13 @@ def check_new(place: Location, *, marks: Sequence[str], inputs: Mapping[str, Loc
         if isinstance(held, Address) and (held.is_relative_to(place) or place.is_relative_to(held)):
             raise ValueError(f"{place} is or holds {name}, or lies in it; choose another folder")
     files = listed(place)
-    if files and not any(str(one.name) in marks for one in files):
+    if files and not _is_unfinished(files) and not any(str(one.name) in marks for one in files):
         rule = f"it has no {' or '.join(marks)}, and something else would be removed"
         raise ValueError(f"{place} is not written over: {rule}; choose another folder")
+
+
+def _is_unfinished(files: Sequence[ListedFile]) -> bool:
+    return any(str(one.name) == UNFINISHED for one in files)
 
 
 def send_folder(folder: Path, place: Address, *, marks: Sequence[str]) -> None:
@@ -100,6 +107,7 @@ def send_folder(folder: Path, place: Address, *, marks: Sequence[str]) -> None:
     before = listed(place)
     files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
     last = [name for name in files if name in marks]
+    (place / UNFINISHED).write_bytes(b"")
     for one in before:
         if str(one.name) in marks:
             one.address.unlink(missing_ok=True)
@@ -114,3 +122,4 @@ def send_folder(folder: Path, place: Address, *, marks: Sequence[str]) -> None:
             one.address.unlink(missing_ok=True)
     for name in last:
         (place / name).put(files[name])
+    (place / UNFINISHED).unlink(missing_ok=True)
