@@ -84,7 +84,7 @@ def unlike_alone(model: ServedModel, root: Path, jobs: Iterable[Job], *, scratch
         if job.kind != "video" or job.status != "completed":
             continue
         before = root / job.id / files.BEFORE if job.request.num_before else None
-        asked = {**json.loads(job.request.as_json()), "remixed_from": None}
+        asked = {**json.loads(job.request.as_json()), "remixed_from": None, "sent": None}
         key = json.dumps([asked, _digest(before) if before else None])
         if key not in alone:
             alone[key] = _made(model, job, before=before, scratch=scratch / "alone.mp4")
