@@ -76,9 +76,13 @@ async def _load(server: Server, args: argparse.Namespace, *, book: Book, samples
     async with httpx.AsyncClient(base_url=server.address, timeout=httpx.Timeout(None), limits=limits) as http:
         clients = Clients(http, book)
         looking = asyncio.create_task(_look(server, book, samples))
-        killing = asyncio.create_task(_kill(server, args, book=book))
-        await asyncio.gather(*(clients.work(asks) for _ in range(args.clients)))
-        await killing
+        working = asyncio.gather(_kill(server, args, book=book), *(clients.work(asks) for _ in range(args.clients)))
+        await asyncio.wait({looking, working}, return_when=asyncio.FIRST_COMPLETED)
+        if looking.done():  # the server has ended by itself
+            working.cancel()
+            await asyncio.gather(working, return_exceptions=True)
+            looking.result()
+        await working
         await _settled(http, book)
         looking.cancel()
 
@@ -97,6 +101,7 @@ async def _kill(server: Server, args: argparse.Namespace, *, book: Book) -> None
 async def _look(server: Server, book: Book, samples: list[Sample]) -> None:
     life, before = 0, 0
     while True:
+        server.check()
         if server.life != life:
             life, before = server.life, book.done
         if (sample := server.sample(jobs=book.done - before)) is not None:

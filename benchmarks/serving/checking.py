@@ -84,7 +84,7 @@ def unlike_alone(model: ServedModel, root: Path, jobs: Iterable[Job], *, scratch
         if job.kind != "video" or job.status != "completed":
             continue
         before = root / job.id / files.BEFORE if job.request.num_before else None
-        asked = {**json.loads(job.request.as_json()), "remixed_from": None}
+        asked = {**json.loads(job.request.as_json()), "remixed_from": None, "sent": None}
         key = json.dumps([asked, _digest(before) if before else None])
         if key not in alone:
             alone[key] = _made(model, job, before=before, scratch=scratch / "alone.mp4")
@@ -94,16 +94,22 @@ def unlike_alone(model: ServedModel, root: Path, jobs: Iterable[Job], *, scratch
 
 
 def growth(samples: Sequence[Sample]) -> dict[str, float] | None:
-    """Return what the last life of the server held early and at its end; None where it was too short to say."""
+    """Return what the last life of the server held early and at its end; None where it was too short to say.
+
+    What is kept of each request shows in the second half too; what the allocator takes once does not.
+    """
     last = [one for one in samples if one.life == samples[-1].life and one.jobs >= _EARLY] if samples else []
     if len({one.jobs for one in last}) < 3:
         return None
-    slope = np.polyfit([one.jobs for one in last], [one.rss_mib for one in last], 1)[0]
+    middle = (last[0].jobs + last[-1].jobs) / 2
+    late = [one for one in last if one.jobs >= middle]
+    later = {"KiB a request, second half": _kib_a_request(late)} if len({one.jobs for one in late}) > 1 else {}
     return {
         "requests": last[-1].jobs,
         "early MiB": round(last[0].rss_mib, 1),
         "end MiB": round(last[-1].rss_mib, 1),
-        "KiB a request": round(float(slope) * 1024, 1),
+        "KiB a request": _kib_a_request(last),
+        **later,
         "early files": last[0].files,
         "end files": last[-1].files,
         "early threads": last[0].threads,
@@ -138,3 +144,9 @@ def _made(model: ServedModel, job: Job, *, before: Path | None, scratch: Path) -
 
 def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _kib_a_request(samples: Sequence[Sample]) -> float:
+    """Return the slope of the line through the memory of samples of at least two numbers of requests."""
+    slope = np.polyfit([one.jobs for one in samples], [one.rss_mib for one in samples], 1)[0]
+    return round(float(slope) * 1024, 1)

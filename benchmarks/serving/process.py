@@ -58,15 +58,26 @@ class Server:
             self._process = subprocess.Popen([*command, *self._words], stdout=log, stderr=log)
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() - began > _START_S:
-                raise ValueError(f"the server did not start; {self.log} says why")
+                raise ValueError(f"the server did not start; the end of what it said: {self._last_line()}")
             time.sleep(_LOOK_S)
         return time.monotonic() - began
 
     def kill(self) -> None:
         """End it in the middle of whatever it does (SIGKILL)."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.wait()
+
+    def check(self) -> None:
+        """Check that it has not ended by itself, for which its clients would wait without end.
+
+        Raises:
+            ValueError: it has.
+        """
+        process = self._process
+        if process is not None and (status := process.poll()) is not None:
+            raise ValueError(f"the server ended by itself with {status}; the end of what it said: {self._last_line()}")
 
     def stop(self) -> int:
         """Have it end as it should (SIGTERM); return its exit status."""
@@ -76,7 +87,8 @@ class Server:
 
     def sample(self, *, jobs: int) -> Sample | None:
         """Return what it holds now; None where it does not run."""
-        place = Path(f"/proc/{self._process.pid}") if self._process is not None else Path("/nowhere")
+        process = self._process  # another thread kills it
+        place = Path(f"/proc/{process.pid}") if process is not None else Path("/nowhere")
         try:
             lines = (place / "status").read_text(encoding="utf-8").splitlines()
             files = sum(1 for _ in (place / "fd").iterdir())
@@ -98,6 +110,10 @@ class Server:
                 inside = False
                 found.append(line)
         return found
+
+    def _last_line(self) -> str:
+        lines = self.log.read_text(encoding="utf-8", errors="replace").split("\n")
+        return next((line.strip() for line in reversed(lines) if line.strip()), "nothing")
 
     def _answers(self) -> bool:
         try:

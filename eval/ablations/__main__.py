@@ -18,10 +18,9 @@ with loading("eval.ablations"):
     from pathlib import Path
 
     from eval.ablations.jobs import DATA, Job, jobs
-    from eval.ablations.pages import replace_tables
     from eval.ablations.pictures import draw_all
     from eval.ablations.plan import VARIANTS
-    from eval.ablations.table import tables
+    from eval.ablations.table import SECTION, tables
     from lumos.cli.exit_status import status_of
     from lumos.cli.option import OptionParser, said_as_options
     from xllmx.disk.files import write_text
@@ -37,6 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = _parser().parse_args(arguments)
         with said_as_options(vars(options)):
             check_number("seeds", int, options.seeds, Range(1, 100))
+        if options.into is not None:
+            SECTION.around(options.into)  # refused before hours of work
         found = jobs(options.folder, seeds=options.seeds, only=options.only)
         if options.dry_run:
             print(plan_in_words(found))
@@ -90,7 +91,7 @@ def _report(folder: Path, options: Namespace) -> None:
     for path in (folder / "tables.md", *draw_all(folder, seeds=options.seeds)):
         print(path)
     if options.into is not None:
-        replace_tables(options.into, text)
+        SECTION.write(options.into, text)
         print(options.into)
 
 

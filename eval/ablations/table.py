@@ -5,9 +5,15 @@ from pathlib import Path
 
 from eval.ablations.jobs import CHANCE, scores_in
 from eval.ablations.plan import BASE, BUNDLED, COMPARED, SWEEPS, VARIANTS, Point, Run, value_of
+from eval.marked_section import MarkedSection
 from xllmx.run.metrics import read_metrics
 
 NOT_RUN = "not run yet"
+SECTION = MarkedSection(
+    begin="<!-- tables: written by `bash exps/ablations.sh --report --into exps/ABLATIONS.md` -->",
+    end="<!-- end of tables -->",
+)
+"""The place of the tables in a page."""
 
 
 def spread(values: Sequence[float], *, digits: int = 3) -> str:

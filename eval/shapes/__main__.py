@@ -259,7 +259,7 @@ def _side_by_side(args: argparse.Namespace) -> None:
     pictures = args.pictures or args.out
     check_folder(pictures)
     if args.write is not None:
-        both.around_section(args.write)  # refused before hours of work
+        both.SECTION.around(args.write)  # refused before hours of work
     run_as = RunConfig(model="", out=args.out, num=args.num, batch_size=args.batch_size, seed=args.seed)
     ways = both.evaluate_ways(args.models, run_as=run_as)
     both.measure_ways(ways, args.out, repeats=args.repeats)

@@ -10,12 +10,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from eval.marked_section import MarkedSection
 from eval.shapes.alternating import Sampled, measure_alternately
 from eval.shapes.compare import Evaluation, compare_table, read_evaluation
 from eval.shapes.prompts import KINDS, TASK_OF_KIND
 from eval.shapes.run import RunConfig, run, write_json
 from lumos.cli.models.door import find_model
-from lumos.media.files import replacing
 
 SEEN_IN_TRAINING: Mapping[str, str] = {
     "lumos-tiny": "271k clips, 514k images",
@@ -25,9 +25,8 @@ SEEN_IN_TRAINING: Mapping[str, str] = {
 
 Of different ones lumos-tiny had 72,000 clips and 50,000 images, lumina-tiny 12,000 and 24,000."""
 
-
-BEGIN, END = "<!-- side by side: written by the command -->", "<!-- end of side by side -->"
-"""Marks of the place in a file of Markdown."""
+SECTION = MarkedSection(begin="<!-- side by side: written by the command -->", end="<!-- end of side by side -->")
+"""The place of table and pictures in a file of Markdown."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,29 +84,14 @@ def side_by_side_table(ways: Sequence[Way], out: Path) -> str:
     return compare_table(evaluations, more={"shown in training": seen})
 
 
-def around_section(path: Path) -> tuple[str, str]:
-    """What stands before and after the marks in a file of Markdown.
-
-    Raises:
-        ValueError: a file that is not there or has no such marks.
-    """
-    before, _, rest = (path.read_text(encoding="utf-8") if path.is_file() else "").partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not end:
-        raise ValueError(f"{path} has no place for the table: write a line {BEGIN} and below it one {END}")
-    return before, after
-
-
 def write_section(path: Path, table: str, pictures: Sequence[Path]) -> None:
-    """Put table and pictures between the marks of a file of Markdown, in place of what is there.
+    """Put table and pictures between the marks of a file of Markdown (`SECTION`), in place of what is there.
 
     Raises:
         ValueError: a file that is not there or has no such marks.
     """
-    before, after = around_section(path)
     shown = [f"![Side by side]({Path(os.path.relpath(one, path.parent)).as_posix()})" for one in pictures]
-    with replacing(path) as temporary:
-        temporary.write_text("\n\n".join([before + BEGIN, table, *shown, END + after]), encoding="utf-8")
+    SECTION.write(path, "\n\n".join([table, *shown]))
 
 
 def evaluations_of(ways: Sequence[Way], out: Path) -> dict[str, Evaluation]:

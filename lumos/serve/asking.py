@@ -105,7 +105,8 @@ class Asker:
         model = find_model(self._models, source.model)
         with _as_fault():
             model.pipeline.check(prompt, model.pipeline.settings_for(source.given))
-        return JobRequest(**{**vars(source), "prompt": prompt, "then": None, "remixed_from": source_id})
+        own = {"prompt": prompt, "then": None, "remixed_from": source_id, "sent": None}
+        return JobRequest(**{**vars(source), **own})
 
     def _given(self, body: ClipBody, model: ServedModel) -> dict[str, Any]:
         """Return what the pipeline is to be called with."""

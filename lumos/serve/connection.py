@@ -84,6 +84,8 @@ class Connection(H11Protocol):
         if self.conn.their_state is h11.DONE:
             self._waits_since = None
         super().on_response_complete()
+        if self._waits_since is None and self.conn.their_state is h11.SEND_BODY:  # of a request that came behind it
+            self._await_request()
 
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
         """Hand it over to the WebSocket, whose pings find out who has gone."""

@@ -75,5 +75,6 @@ def _part(path: Path) -> FileResponse:
 def _record(job: Job) -> dict[str, object]:
     """Return what was asked for, the settings of the call, and what it took."""
     asked = dataclasses.asdict(job.request)
+    del asked["sent"]  # it makes nothing
     asked["settings"] = asked.pop("given")
     return {"id": job.id, "created_at": int(job.created_at), **asked, **job.outcome}

@@ -111,6 +111,14 @@ def test_growth_is_that_of_the_last_life_after_its_first_requests() -> None:
     assert growth(last[:2]) is None
 
 
+def test_what_the_allocator_takes_once_is_told_from_what_each_request_keeps() -> None:
+    held = {20: 500.0, 40: 540.0, 60: 560.0, 80: 560.0, 100: 560.0}
+    found = growth([Sample(life=0, jobs=jobs, rss_mib=rss, files=9, threads=5) for jobs, rss in held.items()])
+    assert found is not None
+    assert found["KiB a request"] > 500
+    assert found["KiB a request, second half"] == pytest.approx(0, abs=0.1)
+
+
 def test_a_third_of_the_requests_is_bad_and_a_seed_makes_them() -> None:
     asks = asks_of(48, seed=1)
     assert sum(ask.is_good for ask in asks) == 32

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from eval.ablations.jobs import CHANCE, jobs, scores_in
-from eval.ablations.pages import BEGIN, END, replace_tables
 from eval.ablations.pictures import sweep_curves
 from eval.ablations.plan import COMPARED, Point
 from eval.ablations.sampling import Scores, scores_of, single_prompts
@@ -113,13 +112,3 @@ def test_prompts_are_of_one_shape_each_motion_equally_often_and_reserved() -> No
     records = single_prompts(2 * len(MOTIONS))
     assert [record.spec.objects[0].motion for record in records] == [*MOTIONS, *MOTIONS]
     assert all(len(record.spec.objects) == 1 and is_reserved(record.prompt.text) for record in records)
-
-
-def test_tables_replace_what_is_between_the_marks(tmp_path: Path) -> None:
-    page = tmp_path / "page.txt"
-    page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
-    replace_tables(page, "| new |\n")
-    assert page.read_text() == f"before\n{BEGIN}\n\n| new |\n\n{END}\nafter\n"
-    page.write_text("no marks")
-    with pytest.raises(ValueError, match="has not both lines"):
-        replace_tables(page, "")

@@ -10,7 +10,7 @@ from eval.shapes import side_by_side
 from eval.shapes.__main__ import main
 from eval.shapes.alternating import Sampled, measure_alternately
 from eval.shapes.cost import Cost
-from eval.shapes.side_by_side import BEGIN, END, write_section
+from eval.shapes.side_by_side import SECTION, write_section
 from tests.lumos.lumina_video.tiny import DEFAULTS, tiny_lumina_folder
 from tests.model_folder import make_model_folder
 
@@ -45,7 +45,7 @@ def test_one_command_makes_scores_measures_draws_and_writes_and_then_has_nothing
 
     monkeypatch.setattr(side_by_side, "measure_alternately", measure)
     page, out, pictures = tmp_path / "page.md", tmp_path / "o", tmp_path / "pictures"
-    page.write_text(f"above\n\n{BEGIN}\nold\n{END}\n\nbelow\n")
+    page.write_text(f"above\n\n{SECTION.begin}\nold\n{SECTION.end}\n\nbelow\n")
     words = ["side-by-side", "--models", *models, "--num", "1", "--repeats", "3", "--out", str(out)]
     words += ["--write", str(page), "--pictures", str(pictures)]
     assert main(words) == 0
@@ -70,9 +70,12 @@ def test_a_page_without_a_place_and_two_models_of_one_name_are_refused_before_an
     models: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     page, out = tmp_path / "page.md", tmp_path / "o"
-    page.write_text(f"{BEGIN}\nbut no end\n")
+    page.write_text(f"{SECTION.begin}\nbut no end\n")
     for words, said in (
-        (["--models", *models, "--write", str(page)], f"{page} has no place for the table: write a line {BEGIN}"),
+        (
+            ["--models", *models, "--write", str(page)],
+            f"{page} has no place for the table: write a line {SECTION.begin}",
+        ),
         (["--models", models[0], models[0]], "two have one name"),
         (["--models", models[0], "--repeats", "0"], "repeats"),
     ):
@@ -84,10 +87,10 @@ def test_a_page_without_a_place_and_two_models_of_one_name_are_refused_before_an
 
 def test_a_section_is_written_in_the_place_of_the_old_one(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
-    page.write_text(f"a\n{BEGIN}\n{END}\nz\n")
+    page.write_text(f"a\n{SECTION.begin}\n{SECTION.end}\nz\n")
     for table in ("| one |", "| two |"):
         write_section(page, table, [])
-    assert page.read_text() == f"a\n{BEGIN}\n\n| two |\n\n{END}\nz\n"
+    assert page.read_text() == f"a\n{SECTION.begin}\n\n| two |\n\n{SECTION.end}\nz\n"
 
 
 @pytest.mark.slow

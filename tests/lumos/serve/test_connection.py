@@ -81,6 +81,18 @@ def test_a_request_that_does_not_go_on_is_given_up(sent: bytes) -> None:
     with_server(client)
 
 
+def test_a_request_that_came_behind_another_and_is_not_whole_is_given_up() -> None:
+    async def client(port: int, server: uvicorn.Server) -> None:
+        async with line_to(port) as (reader, writer):
+            writer.write(b"GET /small HTTP/1.1\r\nHost: x\r\n\r\n" + HEAD + b"half")
+            assert b"200 OK" in await reader.readuntil(b"\r\n\r\n")
+            with suppress(ConnectionResetError):
+                assert (await reader.read()).endswith(b"\r\n0\r\n\r\n")
+        assert not server.server_state.connections
+
+    with_server(client)
+
+
 def test_a_body_that_drips_is_given_up_and_one_that_flows_is_taken() -> None:
     async def answer(port: int, *, pieces: int, size: int) -> bytes:
         async with line_to(port) as (reader, writer):

@@ -53,6 +53,15 @@ def test_another_clip_or_address_under_the_same_key_is_refused(server: Server, t
     assert [answer.status_code for answer in remixes] == [200, 422]
 
 
+def test_what_was_sent_under_a_key_is_no_part_of_a_remix_or_a_record(server: Server) -> None:
+    source = server.client.post("/v1/videos", json=VIDEO, headers=KEY).json()["id"]
+    server.finished(source)
+    remix = server.client.post(f"/v1/videos/{source}/remix", json={"prompt": "c"}).json()["id"]
+    kept = [server.serving.store.get(one) for one in (source, remix)]
+    assert [job.request.sent is None for job in kept if job is not None] == [False, True]
+    assert "sent" not in server.client.get(f"/v1/videos/{source}/record").json()
+
+
 @pytest.mark.parametrize("key", ["", "x" * 201, "a\tb"])
 def test_a_key_that_is_none_is_refused(refusing: Server, key: str) -> None:
     answer = refusing.client.post("/v1/videos", json=VIDEO, headers={"idempotency-key": key})
