@@ -25,6 +25,7 @@ nodes="${NUM_NODES:-1}" launcher=()
 if [ -n "${RDZV_ENDPOINT:-}" ]; then
     [[ $nodes =~ ^[0-9]{1,9}(:[0-9]{1,9})?$ ]] && ((10#${nodes%%:*} >= 1 && 10#${nodes%%:*} <= 10#${nodes#*:})) ||
         wrong NUM_NODES "$nodes" "a whole number from 1 on, or to MIN:MAX"
+    export TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 # else a round reads what the one before left in its store, and hangs
     launcher=(--nnodes "$nodes" --rdzv-backend c10d --rdzv-endpoint "$RDZV_ENDPOINT"
         --rdzv-id "${RDZV_ID:-lumos}" --max-restarts "${MAX_RESTARTS:-3}" ${RDZV_CONF:+--rdzv-conf "$RDZV_CONF"})
 elif [ "$nodes" != 1 ]; then
@@ -33,8 +34,6 @@ elif [ "$nodes" != 1 ]; then
     launcher=(--nnodes "$nodes" --node-rank "$NODE_RANK"
         --master-addr "${MASTER_ADDR:?set MASTER_ADDR to the machine of NODE_RANK 0}"
         --master-port "${MASTER_PORT:-29500}")
-elif [ "$processes" -gt 1 ]; then
-    launcher=(--standalone)
-fi
+elif [ "$processes" -gt 1 ]; then launcher=(--standalone); fi
 [ ${#launcher[@]} = 0 ] || launcher=(-m torch.distributed.run --nproc-per-node "$processes" "${launcher[@]}")
 exec "$python" ${launcher[@]+"${launcher[@]}"} -m lumos.train --config "$config" "$@"
