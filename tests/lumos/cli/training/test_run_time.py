@@ -1,5 +1,6 @@
 """Steps, epochs, GPU-hours and replicas of a run follow from its shape, by hand and by the streams of a real one."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -75,7 +76,9 @@ def test_replicas_are_suggested_that_fit_and_exchange_least(repo: Path) -> None:
     assert any("parallel.replicas=2 would do: " in line for line in time_lines(run, machines))
     copied = run.in_copies(2)
     assert (copied.shards, copied.state.weights) == (8, pytest.approx(2 * run.state.weights, rel=1e-6))
-    assert any("parallel.replicas=2, as configured" in line for line in time_lines(copied, machines))
+    assert any("replicas      2, as sharding makes, fits" in line for line in time_lines(copied, machines))
+    named = replace(copied, parallel=replace(copied.parallel, replicas=2))
+    assert any("parallel.replicas=2, as configured, fits" in line for line in time_lines(named, machines))
     small = Machines(gpu="L4", num_gpus=16)
     assert not fits(copied, small)
     assert "do not fit" in time_lines(copied, small)[0]
