@@ -16,7 +16,7 @@ from typing import Any
 
 from lumos.cli.exit_status import status_of
 from lumos.cli.option import OptionParser
-from pre_tokenize.ledger import MANIFEST, Ledger, rank_folder
+from pre_tokenize.bookkeeping.ledger import MANIFEST, Ledger, rank_folder
 from pre_tokenize.lists.table import part_of
 from pre_tokenize.outstanding import outstanding
 from xllmx.ranks.slurm import as_array

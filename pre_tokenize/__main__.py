@@ -17,16 +17,16 @@ with loading("pre_tokenize"):
     from lumos.look.sheet import check_sheet
     from lumos.media.decord_frames import Reader
     from lumos.media.parquet_rows import INDEX_NAME
-    from pre_tokenize.decoded_again import NUM_DECODED
+    from pre_tokenize.bookkeeping.ledger import FORMS, MANIFEST, REPORT, likely_cause
+    from pre_tokenize.bookkeeping.share import complete_share
+    from pre_tokenize.bookkeeping.work import PACE, Place, is_whole, work
     from pre_tokenize.dry_run import DryRun, in_words, look_at, write_kept
-    from pre_tokenize.encode import Limits
-    from pre_tokenize.engine import Job, Making
-    from pre_tokenize.engine_options import device_of, engine_of
+    from pre_tokenize.engines.engine import Job, Making
+    from pre_tokenize.engines.engine_options import device_of, engine_of
     from pre_tokenize.job import DTYPES, TF32, job_of
-    from pre_tokenize.ledger import FORMS, MANIFEST, REPORT, likely_cause
     from pre_tokenize.lists.table import Table, modality_of, read_table
-    from pre_tokenize.share import complete_share
-    from pre_tokenize.work import PACE, Place, is_whole, work
+    from pre_tokenize.products.decoded_again import NUM_DECODED
+    from pre_tokenize.products.encode import Limits
     from xllmx.disk.place import check_file, check_folder, inputs_of
     from xllmx.ranks.ray_cluster import add_engine
     from xllmx.settings.number_range import Range, check_number

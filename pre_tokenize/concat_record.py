@@ -17,7 +17,7 @@ from lumos.cli.option import OptionParser
 from lumos.lumina_video.data.shards import LATENTS, shard_vae
 from lumos.media.decoded import low_psnr
 from lumos.media.parquet_rows import INDEX_NAME, ParquetRows, RowForm, num_rows, write_rows_index
-from pre_tokenize.ledger import (
+from pre_tokenize.bookkeeping.ledger import (
     FORMS,
     MANIFEST,
     REPORT,
@@ -30,8 +30,8 @@ from pre_tokenize.ledger import (
     summary,
     write_json,
 )
+from pre_tokenize.bookkeeping.released_record import MERGED, left_by_release, merge_left, write_record
 from pre_tokenize.lists.table import part_of
-from pre_tokenize.released_record import MERGED, left_by_release, merge_left, write_record
 from xllmx.disk.place import check_file
 from xllmx.store.address import Location, location_of
 

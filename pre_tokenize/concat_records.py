@@ -12,7 +12,7 @@ from typing import Any
 
 from lumos.cli.exit_status import status_of
 from lumos.cli.option import OptionParser
-from pre_tokenize.records import write_rows_as
+from pre_tokenize.bookkeeping.records import write_rows_as
 from xllmx.safe.json_text import parse_json, read_text
 
 RECORD = "record.jsonl"

@@ -15,10 +15,10 @@ from tqdm import tqdm
 from lumos.look.places import spread_places
 from lumos.look.sheet import Card, Strip, strip_of, write_sheet
 from lumos.look.words import columns, line, plural, printable, spread, tail
-from pre_tokenize.encode import Reader, read_items
-from pre_tokenize.ledger import Skip
+from pre_tokenize.bookkeeping.ledger import Skip
 from pre_tokenize.lists.table import Item, Table
-from pre_tokenize.pixels import Pixels
+from pre_tokenize.products.encode import Reader, read_items
+from pre_tokenize.products.pixels import Pixels
 
 _EXAMPLES = 3
 """Rows that are named of each reason, where many were skipped."""

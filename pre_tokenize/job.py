@@ -20,11 +20,11 @@ from lumos.media.made_for import MadeFor
 from lumos.tokenizer.files import tokenizer_files
 from lumos.tokenizer.text import TextTokenizer
 from lumos.tokenizer.visual import VisualTokenizer
-from pre_tokenize.codes import ClipFrames, Codes, Target
-from pre_tokenize.encode import Limits
-from pre_tokenize.engine import Job
-from pre_tokenize.latents import LatentFrames, Latents, LatentTarget
-from pre_tokenize.sizes import complete, read_sizes
+from pre_tokenize.engines.engine import Job
+from pre_tokenize.products.codes import ClipFrames, Codes, Target
+from pre_tokenize.products.encode import Limits
+from pre_tokenize.products.latents import LatentFrames, Latents, LatentTarget
+from pre_tokenize.products.sizes import complete, read_sizes
 from xllmx.settings.setting import SettingError
 
 DTYPES = {

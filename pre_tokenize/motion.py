@@ -23,15 +23,15 @@ with loading("pre_tokenize.motion"):
     from lumos.hub.hashes import sha256_of
     from lumos.lumina_video.data.flow_estimators import ESTIMATORS
     from lumos.media.parquet_rows import ParquetRows
-    from pre_tokenize.encode import Limits
-    from pre_tokenize.engine import Job, Making
-    from pre_tokenize.engine_options import device_of, engine_of
-    from pre_tokenize.ledger import Ledger
+    from pre_tokenize.bookkeeping.ledger import Ledger
+    from pre_tokenize.bookkeeping.records import Record, read_record, with_fields, write_rows_as
+    from pre_tokenize.bookkeeping.share import complete_share
+    from pre_tokenize.bookkeeping.work import Place, is_whole, work
+    from pre_tokenize.engines.engine import Job, Making
+    from pre_tokenize.engines.engine_options import device_of, engine_of
     from pre_tokenize.lists.table import MOTION_COLUMN
-    from pre_tokenize.motion_scores import SCORES, MotionPictures, load_scores, write_scores
-    from pre_tokenize.records import Record, read_record, with_fields, write_rows_as
-    from pre_tokenize.share import complete_share
-    from pre_tokenize.work import Place, is_whole, work
+    from pre_tokenize.products.encode import Limits
+    from pre_tokenize.products.motion_scores import SCORES, MotionPictures, load_scores, write_scores
     from xllmx.disk.place import check_file, inputs_of
     from xllmx.ranks.ray_cluster import add_engine
 

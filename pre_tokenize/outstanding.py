@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from lumos.cli.exit_status import CHECK_FAILED, status_of
 from lumos.cli.option import OptionParser
-from pre_tokenize.ledger import MANIFEST, has_all_rows, read_manifest
+from pre_tokenize.bookkeeping.ledger import MANIFEST, has_all_rows, read_manifest
 from xllmx.ranks.slurm import as_array
 from xllmx.store.address import Location, location_of
 

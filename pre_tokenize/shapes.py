@@ -24,8 +24,8 @@ from lumos.media.decoded import low_psnr, psnr
 from lumos.shapes.dataset import Format, add_options, example, format_of, frames_of
 from lumos.tokenizer.text import TextTokenizer
 from lumos.tokenizer.visual import VisualTokenizer
-from pre_tokenize.decoded_again import decoded_of
-from pre_tokenize.ledger import FORMS
+from pre_tokenize.bookkeeping.ledger import FORMS
+from pre_tokenize.products.decoded_again import decoded_of
 from pre_tokenize.shapes_latents import add_latent_options, write_from
 
 

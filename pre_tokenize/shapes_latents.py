@@ -28,9 +28,9 @@ from lumos.lumina_video.encoding.clip_frames import motion_frames
 from lumos.lumina_video.vae import CogVideoXVAE
 from lumos.media.decoded import low_psnr, psnr
 from lumos.shapes.dataset import Format, add_options, example, format_of, frames_of
-from pre_tokenize.decoded_again import decoded_of
-from pre_tokenize.encode import on_device
 from pre_tokenize.job import DTYPES, vae_of
+from pre_tokenize.products.decoded_again import decoded_of
+from pre_tokenize.products.encode import on_device
 from xllmx.settings.number_range import Range, check_numbers
 
 NO_MOTION = "none"

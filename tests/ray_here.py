@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pre_tokenize.encode import Limits
-from pre_tokenize.motion_scores import Score
-from pre_tokenize.pixels import Pixels
+from pre_tokenize.products.encode import Limits
+from pre_tokenize.products.motion_scores import Score
+from pre_tokenize.products.pixels import Pixels
 from xllmx.ranks.ray_cluster import imported_ray, start_here
 from xllmx.settings.setting import SettingError
 

@@ -65,10 +65,10 @@ GIVEN: dict[str, dict[str, Any]] = {
     "lumos.tokenizer.network.NetworkConfig": {},
     "lumos.tokenizer.task.TokenizerTaskConfig": {},
     "lumos.tokenizer.vocab.Vocab": {},
-    "pre_tokenize.encode.Limits": {},
-    "pre_tokenize.latents.LatentTarget": {"modality": "video", "size": 64, "fps": 4, "most_seconds": 3},
+    "pre_tokenize.products.encode.Limits": {},
+    "pre_tokenize.products.latents.LatentTarget": {"modality": "video", "size": 64, "fps": 4, "most_seconds": 3},
     "pre_tokenize.shapes_latents.Speed": {},
-    "pre_tokenize.codes.Target": {"modality": "video", "size": 64, "fps": 4, "duration": 2},
+    "pre_tokenize.products.codes.Target": {"modality": "video", "size": 64, "fps": 4, "duration": 2},
     "xllmx.optimisation.optim.OptimConfig": {},
     "xllmx.ranks.machines.Machines": {},
     "xllmx.ranks.parallel.ParallelConfig": {},
@@ -89,7 +89,8 @@ MADE_BY_US = {
     "eval.ablations.jobs.Job", "eval.ablations.plan.Run",
     "lumos.serve.door._Body", "xllmx.checkpoints.stored.StoredCheckpoints", "xllmx.ranks.actor_pool._Member",
     "xllmx.store.folder_copy.ListedFile", "pre_tokenize.lists.table.Table",
-    "pre_tokenize.pixels.Pixels", "pre_tokenize.motion_scores.Score", "pre_tokenize.ray_actors.Shard",
+    "pre_tokenize.products.pixels.Pixels", "pre_tokenize.products.motion_scores.Score",
+    "pre_tokenize.engines.ray_actors.Shard",
     "eval.benchmark.Benchmark", "eval.check.findings.Findings", "eval.check.media.Expected", "eval.check.media.Media",
     "eval.custom.jobs.Task", "eval.driver.command.Driver", "eval.driver.run.Done", "eval.geneval.judge.Detection",
     "eval.prompts.sources.Source",
@@ -120,7 +121,7 @@ MADE_BY_US = {
     "lumos.shapes.caption.ObjectClaim", "lumos.shapes.describe.ObjectReading", "lumos.shapes.segment.Blob",
     "eval.shapes.look.Look", "lumos.look.code_clips._Seen", "lumos.look.latent_clips._Seen",
     "lumos.look.provenance.Provenance", "pre_tokenize.dry_run.DryRun", "pre_tokenize.dry_run.Kept",
-    "pre_tokenize.ledger.Skip", "pre_tokenize.pace.Pace", "pre_tokenize.lists.item.Item",
+    "pre_tokenize.bookkeeping.ledger.Skip", "pre_tokenize.engines.pace.Pace", "pre_tokenize.lists.item.Item",
     "xllmx.kernels.attention.Spans", "xllmx.ranks.actor_pool.Crew",
     "pre_tokenize.lists.item.Stretch", "xllmx.store.local_copy.LocalCopies",
     "xllmx.data.broken.Drawn", "xllmx.data.broken.Fault",
@@ -128,12 +129,12 @@ MADE_BY_US = {
     "lumos.media.data_yaml.Entry", "xllmx.subset.Subset",
     "xllmx.plot.Curve", "xllmx.ranks.accounting.Sharding", "xllmx.ranks.accounting.StateBytes",
     "xllmx.safe.plain_pickle.Seen", "xllmx.task.Prepared", "xllmx.ranks.slurm.SlurmTask", "xllmx.trainer.FitResult",
-    "xllmx.ranks.slurm.SlurmArray", "xllmx.ranks.slurm.SlurmStep", "pre_tokenize.share._Pair",
+    "xllmx.ranks.slurm.SlurmArray", "xllmx.ranks.slurm.SlurmStep", "pre_tokenize.bookkeeping.share._Pair",
 }  # fmt: skip
 """Classes with numbers that nobody sets: results, and what is made of settings that were checked."""
 
 OWN_TEST = {
-    "lumos.lumina_video.preset.FlowPreset", "pre_tokenize.work.Place",
+    "lumos.lumina_video.preset.FlowPreset", "pre_tokenize.bookkeeping.work.Place",
     "xllmx.lora.AdapterConfig",
 }  # fmt: skip
 

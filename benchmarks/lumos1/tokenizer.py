@@ -30,13 +30,13 @@ from lumos.tokenizer.export import export_pair
 from lumos.tokenizer.network import CausalVideoTokenizer, NetworkConfig
 from lumos.tokenizer.text import TextTokenizer
 from lumos.tokenizer.visual import VisualTokenizer
-from pre_tokenize.codes import Codes, Target
-from pre_tokenize.encode import Limits, on_device
-from pre_tokenize.engine import Job, LocalEngine, Making
-from pre_tokenize.ledger import Ledger
+from pre_tokenize.bookkeeping.ledger import Ledger
+from pre_tokenize.bookkeeping.work import fill
+from pre_tokenize.engines.engine import Job, LocalEngine, Making
+from pre_tokenize.engines.pace import Pace
 from pre_tokenize.lists.table import Table, read_table
-from pre_tokenize.pace import Pace
-from pre_tokenize.work import fill
+from pre_tokenize.products.codes import Codes, Target
+from pre_tokenize.products.encode import Limits, on_device
 
 
 class Work:

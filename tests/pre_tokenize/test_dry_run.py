@@ -9,11 +9,11 @@ import pytest
 from PIL import Image
 
 from pre_tokenize import __main__ as program
-from pre_tokenize import codes, encode
+from pre_tokenize.bookkeeping.share import complete_share
 from pre_tokenize.dry_run import DryRun
-from pre_tokenize.encode import Pixels
 from pre_tokenize.lists.table import Item
-from pre_tokenize.share import complete_share
+from pre_tokenize.products import codes, encode
+from pre_tokenize.products.encode import Pixels
 from tests.pre_tokenize.conftest import World, write_csv
 
 Command = Callable[..., list[str]]

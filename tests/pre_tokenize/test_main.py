@@ -21,7 +21,8 @@ from lumos.media.reading import read_clip, read_image
 from lumos.tokenizer.text import TextTokenizer
 from lumos.tokenizer.visual import VisualTokenizer
 from pre_tokenize import __main__ as program
-from pre_tokenize import codes, concat_record, encode, job
+from pre_tokenize import concat_record, job
+from pre_tokenize.products import codes, encode
 from tests.lumos.media.clips import Form, write_clip
 from tests.pre_tokenize.conftest import write_csv
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from lumos.media.writing import write_video
-from pre_tokenize import motion_scores
 from pre_tokenize.lists.table import read_table
 from pre_tokenize.motion import main
+from pre_tokenize.products import motion_scores
 from tests.lumos.lumina_video.data.texture import expected_score, moving_texture
 from tests.lumos.media.clips import Form, write_clip
 

@@ -9,7 +9,7 @@ from benchmarks.lumos1.data import Data
 from benchmarks.lumos1.tokenizer import Work as TokenizerWork
 from benchmarks.lumos1.work import Work
 from lumos.lumos1.data.clips import ClipDataset, read_released
-from pre_tokenize.encode import Limits
+from pre_tokenize.products.encode import Limits
 
 WORK = Work(width=48, num_layers=1, num_heads=4, num_kv_heads=2, inner=40, grid=(4, 8), num_prompt_ids=5)
 

@@ -1,4 +1,4 @@
-"""Who makes shards: this process (`LocalEngine`), or actors of Ray (`pre_tokenize.ray_engine`).
+"""Who makes shards: this process (`LocalEngine`), or actors of Ray (`pre_tokenize.engines.ray_engine`).
 
 The ledger says which rows are missing and takes what comes; an engine is given stretches of rows and says what became
 of each. It writes nothing, and keeps nothing that a later run needs.
@@ -13,10 +13,10 @@ from itertools import chain
 from typing import Any, Protocol
 
 from lumos.media.parquet_rows import RowForm
-from pre_tokenize.encode import Encoder, Limits, MadeShard, Product, Reader, ahead, decode_item
-from pre_tokenize.ledger import WriteShard
+from pre_tokenize.bookkeeping.ledger import WriteShard
+from pre_tokenize.engines.pace import Pace
 from pre_tokenize.lists.table import Table
-from pre_tokenize.pace import Pace
+from pre_tokenize.products.encode import Encoder, Limits, MadeShard, Product, Reader, ahead, decode_item
 
 
 @dataclass(frozen=True, kw_only=True)

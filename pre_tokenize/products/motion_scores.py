@@ -18,9 +18,9 @@ from lumos.lumina_video.encoding.clip_frames import MOTION_EVERY_S, motion_frame
 from lumos.media.chosen_frames import read_chosen
 from lumos.media.frames import FrameChoice
 from lumos.media.parquet_rows import RowForm, write_rows
-from pre_tokenize.encode import Limits, Made
 from pre_tokenize.lists.table import Item
-from pre_tokenize.pixels import Pixels
+from pre_tokenize.products.encode import Limits, Made
+from pre_tokenize.products.pixels import Pixels
 
 SCORES = RowForm(
     what="motion scores",

@@ -21,11 +21,11 @@ from lumos.media.chosen_frames import read_chosen
 from lumos.media.crop import PATCH_PX, crop_to_bucket, nearest_size
 from lumos.media.frames import TOO_SMALL, FrameChoice, MediaError
 from lumos.media.reading import read_image
-from pre_tokenize.decoded_again import MOST_LATENT_FRAMES
-from pre_tokenize.encode import Made, on_device
-from pre_tokenize.ledger import Skip
+from pre_tokenize.bookkeeping.ledger import Skip
 from pre_tokenize.lists.table import Item
-from pre_tokenize.pixels import Pixels
+from pre_tokenize.products.decoded_again import MOST_LATENT_FRAMES
+from pre_tokenize.products.encode import Made, on_device
+from pre_tokenize.products.pixels import Pixels
 from xllmx.settings.number_range import Range, check_number
 
 NOT_FINITE = "latents that are not finite"

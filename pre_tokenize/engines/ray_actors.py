@@ -1,6 +1,6 @@
 """The actors of Ray: some decode items on CPUs, others make shards of what these decode.
 
-Ray makes them from these classes (`pre_tokenize.ray_engine`); nothing here imports it.
+Ray makes them from these classes (`pre_tokenize.engines.ray_engine`); nothing here imports it.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,10 +15,10 @@ from typing import Any
 import torch
 
 from lumos.media.inputs import choose_device, pin
-from pre_tokenize.encode import Decoded, Encoder, MadeShard, Reader, ahead, decode_item
-from pre_tokenize.engine import Making
+from pre_tokenize.engines.engine import Making
+from pre_tokenize.engines.pace import Pace
 from pre_tokenize.lists.table import Item, Table
-from pre_tokenize.pace import Pace
+from pre_tokenize.products.encode import Decoded, Encoder, MadeShard, Reader, ahead, decode_item
 from xllmx.ranks.actor_pool import MOST_LOSSES, LostError, losses
 from xllmx.ranks.ray_cluster import work_in
 from xllmx.store.access import without_keys

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from lumos.media.decoded import psnr
 from lumos.media.shard_writer import SHARD_SIZE
-from pre_tokenize.pixels import Decode, Pixels
+from pre_tokenize.products.pixels import Decode, Pixels
 
 MOST_LATENT_FRAMES = 8
 """Of a clip that is decoded; what codes and VAEs give for them does not depend on the ones after them."""

@@ -18,11 +18,11 @@ from lumos.tokenizer.text import TextTokenizer
 from lumos.tokenizer.visual import VisualTokenizer
 from pre_tokenize import __main__ as program
 from pre_tokenize import concat_record, motion
-from pre_tokenize.decoded_again import DecodedAgain, decoded_of, spread
-from pre_tokenize.pixels import Pixels
+from pre_tokenize.products.decoded_again import DecodedAgain, decoded_of, spread
+from pre_tokenize.products.pixels import Pixels
 from tests.pre_tokenize.conftest import write_csv
+from tests.pre_tokenize.products.test_sizes import without
 from tests.pre_tokenize.test_main import contents
-from tests.pre_tokenize.test_sizes import without
 
 Command = Callable[..., list[str]]
 MEDIA = Path(__file__).resolve().parents[3] / "shared" / "data" / "media"

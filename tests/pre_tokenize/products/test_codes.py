@@ -5,8 +5,8 @@ import pytest
 from lumos.media import crop
 from lumos.media.crop import crop_sizes
 from lumos.tokenizer.vocab import Vocab
-from pre_tokenize import codes
-from pre_tokenize.codes import Target
+from pre_tokenize.products import codes
+from pre_tokenize.products.codes import Target
 
 
 @pytest.mark.parametrize("aspect", [1, 4, 5, 8])

@@ -8,7 +8,16 @@ import pytest
 
 from lumos.lumos1.data.shards import write_shard
 from lumos.lumos1.sequence import Clip
-from pre_tokenize.ledger import REPORT, Ledger, Skip, claimed, rank_folder, read_manifest, summary, write_json
+from pre_tokenize.bookkeeping.ledger import (
+    REPORT,
+    Ledger,
+    Skip,
+    claimed,
+    rank_folder,
+    read_manifest,
+    summary,
+    write_json,
+)
 from tests.xllmx.disk.test_temporary import left_by_a_dead_process
 
 

@@ -10,12 +10,13 @@ import torch
 
 from lumos.media.frames import to_tensor
 from pre_tokenize import __main__ as program
-from pre_tokenize import encode, engine
-from pre_tokenize.codes import ClipFrames, Target
-from pre_tokenize.encode import on_device
-from pre_tokenize.ledger import Ledger, Skip
+from pre_tokenize.bookkeeping.ledger import Ledger, Skip
+from pre_tokenize.engines import engine
+from pre_tokenize.engines.pace import Pace
 from pre_tokenize.lists.table import NOT_ALLOWED, read_table
-from pre_tokenize.pace import Pace
+from pre_tokenize.products import encode
+from pre_tokenize.products.codes import ClipFrames, Target
+from pre_tokenize.products.encode import on_device
 
 
 def test_pixels_are_those_of_each_clip_alone() -> None:

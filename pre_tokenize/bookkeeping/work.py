@@ -11,10 +11,10 @@ from typing import Any
 from tqdm import tqdm
 
 from lumos.media.decoded import DecodedSample, low_psnr
-from pre_tokenize.engine import Engine, LostShard, Maker, Making, stretches_of
-from pre_tokenize.ledger import REPORT, Ledger, claimed, rank_folder, summary, write_json
+from pre_tokenize.bookkeeping.ledger import REPORT, Ledger, claimed, rank_folder, summary, write_json
+from pre_tokenize.engines.engine import Engine, LostShard, Maker, Making, stretches_of
+from pre_tokenize.engines.pace import Pace
 from pre_tokenize.lists.table import Table, part_of
-from pre_tokenize.pace import Pace
 from xllmx.store.address import Location
 
 PACE = "pace.json"

@@ -6,8 +6,8 @@ import os
 import torch
 
 from lumos.media.inputs import choose_device, pin
-from pre_tokenize.engine import Engine, LocalEngine
-from pre_tokenize.share import own_gpu
+from pre_tokenize.bookkeeping.share import own_gpu
+from pre_tokenize.engines.engine import Engine, LocalEngine
 from xllmx.ranks.ray_cluster import check_options, require_ray
 
 ANY = ""
@@ -23,7 +23,7 @@ def engine_of(options: argparse.Namespace) -> Engine:
     check_options(options)
     if options.engine == "local":
         return LocalEngine()
-    from pre_tokenize.ray_engine import RayEngine
+    from pre_tokenize.engines.ray_engine import RayEngine
 
     return RayEngine(address=options.ray_address)
 

@@ -4,7 +4,7 @@ from argparse import Namespace
 
 import pytest
 
-from pre_tokenize.share import complete_share, own_gpu
+from pre_tokenize.bookkeeping.share import complete_share, own_gpu
 
 STEP = {"SLURM_STEP_ID": "0", "SLURM_PROCID": "5", "SLURM_NTASKS": "8", "SLURM_LOCALID": "1"}
 FIRST = {**STEP, "SLURM_PROCID": "0", "SLURM_LOCALID": "0"}

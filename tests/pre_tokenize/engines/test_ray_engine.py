@@ -10,14 +10,14 @@ import pytest
 
 from pre_tokenize import __main__ as program
 from pre_tokenize import motion
-from pre_tokenize.encode import Limits
-from pre_tokenize.engine import Engine, Job, LocalEngine, Making
-from pre_tokenize.ledger import Ledger
+from pre_tokenize.bookkeeping.ledger import Ledger
+from pre_tokenize.bookkeeping.work import is_whole, work
+from pre_tokenize.engines.engine import Engine, Job, LocalEngine, Making
+from pre_tokenize.engines.ray_actors import Decoders
+from pre_tokenize.engines.ray_engine import RayEngine, Team
 from pre_tokenize.lists.table import Item, read_table
-from pre_tokenize.motion_scores import SCORES, write_scores
-from pre_tokenize.ray_actors import Decoders
-from pre_tokenize.ray_engine import RayEngine, Team
-from pre_tokenize.work import is_whole, work
+from pre_tokenize.products.encode import Limits
+from pre_tokenize.products.motion_scores import SCORES, write_scores
 from tests import ray_here
 from tests.ray_here import DEADLY, WRONG, Sizes, load_sizes
 from tests.ray_in_threads import RayInThreads

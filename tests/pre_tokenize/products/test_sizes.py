@@ -11,7 +11,7 @@ from lumos.lumina_video.data.latent_set import LatentSet
 from lumos.lumos1.data.clips import ClipDataset
 from pre_tokenize import __main__ as program
 from pre_tokenize import concat_record
-from pre_tokenize.sizes import read_sizes
+from pre_tokenize.products.sizes import read_sizes
 
 Command = Callable[..., list[str]]
 

@@ -17,10 +17,10 @@ from lumos.media.decord_frames import Reader
 from lumos.media.frames import FrameChoice
 from lumos.media.reading import read_clip, read_image
 from lumos.tokenizer.vocab import Vocab
-from pre_tokenize.decoded_again import MOST_LATENT_FRAMES
-from pre_tokenize.encode import Made, on_device
 from pre_tokenize.lists.table import Item
-from pre_tokenize.pixels import Pixels
+from pre_tokenize.products.decoded_again import MOST_LATENT_FRAMES
+from pre_tokenize.products.encode import Made, on_device
+from pre_tokenize.products.pixels import Pixels
 from xllmx.settings.number_range import Range, check_numbers
 
 

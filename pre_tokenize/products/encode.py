@@ -21,11 +21,11 @@ from torch import Tensor
 
 from lumos.media.frames import MediaError
 from lumos.media.reading import media_errors
-from pre_tokenize.decoded_again import DecodedAgain
-from pre_tokenize.ledger import Skip
+from pre_tokenize.bookkeeping.ledger import Skip
+from pre_tokenize.engines.pace import Pace
 from pre_tokenize.lists.table import Item, Table
-from pre_tokenize.pace import Pace
-from pre_tokenize.pixels import Decode, Pixels
+from pre_tokenize.products.decoded_again import DecodedAgain
+from pre_tokenize.products.pixels import Decode, Pixels
 from xllmx.settings.number_range import COUNT, Range, check_numbers
 from xllmx.store.access import without_keys
 

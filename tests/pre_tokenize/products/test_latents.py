@@ -22,8 +22,8 @@ from lumos.media.writing import write_image
 from pre_tokenize import __main__ as program
 from pre_tokenize import concat_record
 from pre_tokenize.job import vae_of
-from pre_tokenize.latents import NOT_FINITE, Latents, LatentTarget
-from pre_tokenize.pixels import Pixels
+from pre_tokenize.products.latents import NOT_FINITE, Latents, LatentTarget
+from pre_tokenize.products.pixels import Pixels
 from tests.lumos.media.clips import Form, numbers, write_clip
 from tests.pre_tokenize.conftest import write_csv
 from tests.pre_tokenize.test_main import contents

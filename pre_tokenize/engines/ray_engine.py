@@ -19,10 +19,10 @@ from typing import Any
 
 from tqdm import tqdm
 
-from pre_tokenize.encode import MadeShard
-from pre_tokenize.engine import LostShard, Maker, Making
-from pre_tokenize.pace import Pace
-from pre_tokenize.ray_actors import ShardMaker
+from pre_tokenize.engines.engine import LostShard, Maker, Making
+from pre_tokenize.engines.pace import Pace
+from pre_tokenize.engines.ray_actors import ShardMaker
+from pre_tokenize.products.encode import MadeShard
 from xllmx.ranks.actor_pool import ActorPool, Crew, Lost
 from xllmx.ranks.ray_cluster import connected, counts_in, device_in
 

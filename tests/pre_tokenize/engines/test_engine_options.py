@@ -12,8 +12,8 @@ import pytest
 
 from pre_tokenize import __main__ as program
 from pre_tokenize import motion
-from pre_tokenize.engine import LocalEngine, LostShard, Making, stretches_of
-from pre_tokenize.ray_engine import Team
+from pre_tokenize.engines.engine import LocalEngine, LostShard, Making, stretches_of
+from pre_tokenize.engines.ray_engine import Team
 from xllmx.ranks import ray_cluster
 
 Command = Callable[..., list[str]]

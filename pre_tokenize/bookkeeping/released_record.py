@@ -14,7 +14,7 @@ from lumos.lumos1.data.shards import CLIPS
 from lumos.media.parquet_rows import INDEX_NAME, decoded_in, known_of_index, num_rows
 from lumos.tokenizer.text import TextTokenizer
 from lumos.tokenizer.vocab import Vocab
-from pre_tokenize.ledger import MANIFEST, UNSAID, read_manifest
+from pre_tokenize.bookkeeping.ledger import MANIFEST, UNSAID, read_manifest
 from xllmx.disk.files import write_text
 from xllmx.safe.json_text import json_lines, read_object, read_text, without_cut_line
 

@@ -1,0 +1,1 @@
+"""Who makes shards of rows: this process, or actors of Ray."""

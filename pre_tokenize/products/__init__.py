@@ -1,0 +1,1 @@
+"""What is made of an item: codes, latents or a motion score, from pixels that are read, cut and encoded in batches."""
