@@ -1,4 +1,4 @@
-"""What a clip of a model costs: passes and FLOPs by arithmetic, seconds and memory measured, weights counted.
+"""What a clip of a model costs: passes, seconds and memory measured, FLOPs by arithmetic, weights counted.
 
 Times and memory are of the machine and of this process, which should measure one model alone.
 """
@@ -30,9 +30,9 @@ class Cost:
     file_bytes: int
     """Of all weights: the network, and what turns text and pixels into numbers and back."""
     passes: int
-    """Of the network, each branch of the guidance counted."""
+    """Of the network, each branch of the guidance counted: the mean of the clips made: adaptive sampling ends early."""
     flops: int
-    """Of these passes; a multiplication and an addition are two."""
+    """Of so many passes at the mean of the planned ones; a multiplication and an addition are two."""
     seconds: float
     """Median wall time of a clip, from the prompt to the frames, on the device in the dtype below."""
     spread: float
@@ -59,6 +59,7 @@ class MeasuredModel:
         found = find_model(model, device=device, dtype=dtype, how={"keep_encoders": True})
         refuse_settings(found, settings)
         self._model, self._settings, self._seconds = found, settings, list[float]()
+        self._calls = list[int]()
         self._pipeline: Any = found.load([])
         self._generate = PipelineGenerator(self._pipeline, settings=settings)
         self._first = make_prompts("t2v", 1, seed=0)[0]
@@ -69,18 +70,19 @@ class MeasuredModel:
         before = time.perf_counter()
         self._generate([record])
         self._seconds.append(time.perf_counter() - before)
+        self._calls.extend(self._generate.model_calls)
         return self._seconds[-1]
 
     def cost(self) -> Cost:
         """The cost of a clip, by the clips made so far, at least one."""
         costs = self._model.kind.costs(self._model, self._pipeline.dtype)
         of_clip = costs.of_clip(planned_clip(self._model, self._first, self._settings))
-        median = statistics.median(self._seconds)
+        median, passes = statistics.median(self._seconds), statistics.mean(self._calls)
         return Cost(
             num_parameters=costs.num_parameters,
             file_bytes=sum(path.stat().st_size for path in _weights(self._model)),
-            passes=of_clip.passes,
-            flops=of_clip.flops,
+            passes=round(passes),
+            flops=round(of_clip.flops * passes / of_clip.passes),
             seconds=median,
             spread=(max(self._seconds) - min(self._seconds)) / median,
             peak_bytes=_peak_bytes(self._pipeline.device),

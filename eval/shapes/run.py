@@ -177,6 +177,8 @@ class PipelineGenerator:
 
     callback: Callable[..., None] | None = None
     """What the pipeline calls as it goes."""
+    model_calls: Sequence[int] = ()
+    """Passes of the network that each clip of the last call took."""
 
     def __init__(self, pipeline: Any, *, seed: int = 0, settings: Mapping[str, Any] | None = None) -> None:
         self.pipeline, self.seed, self.settings = pipeline, seed, dict(settings or {})
@@ -203,6 +205,7 @@ class PipelineGenerator:
         seeds = [self.seed + record.id for record in records]
         settings |= {"callback": self.callback} if self.callback is not None else {}
         output = self.pipeline([record.prompt.text for record in records], seed=seeds, **settings)
+        self.model_calls = output.model_calls
         return [np.stack([np.asarray(frame) for frame in frames]) for frames in output.frames]
 
 

@@ -308,7 +308,9 @@ class FakePipeline:
     def __call__(self, prompt: list[str], **settings) -> SimpleNamespace:
         self.calls.append(settings)
         clips = [render(self.records[text].spec, num_frames=settings.get("num_frames", 13)) for text in prompt]
-        return SimpleNamespace(frames=[[Image.fromarray(frame) for frame in clip] for clip in clips])
+        return SimpleNamespace(
+            frames=[[Image.fromarray(frame) for frame in clip] for clip in clips], model_calls=[4] * len(clips)
+        )
 
 
 @pytest.mark.parametrize("kind", KINDS)
