@@ -72,7 +72,8 @@ class Cluster:
         while not done():
             failed = job is not None and self.state(job)["JobState"] == "FAILED"
             if failed or time.monotonic() > end:
-                logs = [f"--- {path.name}\n{path.read_text()[-3000:]}" for path in self.folder.glob("[0-9]*.log")]
+                said = [*sorted(self.folder.glob("[0-9]*.log")), *sorted(self.folder.glob("slurm*.log"))]
+                logs = [f"--- {path.name}\n{path.read_text()[-3000:]}" for path in said]
                 raise AssertionError("\n".join([self.run("squeue"), *logs]))
             time.sleep(0.2)
 

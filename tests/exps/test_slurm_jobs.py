@@ -55,7 +55,8 @@ def test_a_training_that_slurm_signals_saves_is_queued_again_and_goes_on(cluster
     shape = ["--nodes=2", "--ntasks-per-node=1", "--cpus-per-task=1"]
     job = cluster.submit(*shape, "exps/slurm/train.sbatch", str(recipe), str(tmp_path / "run"))
     cluster.wait(lambda: cluster.state(job).get("Restarts") == "1", job=job)
-    cluster.run("scontrol", "update", f"JobId={job}", "StartTime=now")  # Slurm waits two minutes before it starts again
+    # Slurm waits two minutes before it starts again; in the second of the kill the node would refuse it as killed.
+    cluster.run("scontrol", "update", f"JobId={job}", "StartTime=now+3")
     cluster.wait(lambda: cluster.state(job)["JobState"] == "COMPLETED", job=job)
     said = [json.loads(line) for line in (tmp_path / "run" / "said.jsonl").read_text().splitlines()]
     assert said == [[0, 2, "SIGUSR1", 2], [2, 4, None, 2]]
