@@ -28,7 +28,8 @@ def main(run: Path) -> int:
         train_step(draws)
         if trainer.step == STOPPED_AT:
             if is_main():
-                subprocess.run(["scancel", "--signal=USR1", os.environ["SLURM_JOB_ID"]], check=True)
+                # Unchecked: the signal may meet scancel too, which runs in the job.
+                subprocess.run(["scancel", "--signal=USR1", os.environ["SLURM_JOB_ID"]], check=False)
             while not trainer._watch._signal:
                 time.sleep(0.01)
 
