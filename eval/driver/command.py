@@ -30,7 +30,8 @@ if TYPE_CHECKING:  # torch and all: only where outputs are made, so that --help 
     from eval.driver.run import Done
     from eval.driver.work import Work
     from lumos.cli.jobs.outputs import OutputFolder
-    from lumos.cli.jobs.runner import Job, Recipe, Settings, SettingsFor
+    from lumos.cli.jobs.pipeline import Settings, SettingsFor
+    from lumos.cli.jobs.runner import Job, Recipe
     from lumos.cli.models.kind import Model
 
 _FIRST_SPEAKS_S = 10

@@ -17,21 +17,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Protocol, runtime_checkable
+from typing import Annotated, Any
 
 import numpy as np
-import torch
-from PIL import Image
 
 from lumos.cli.jobs.finished import finished_seed, free_name
 from lumos.cli.jobs.outputs import IMAGE_FORMATS, OutputFolder, format_of, move, placing, staging_folder
 from lumos.cli.jobs.pictures import keep_picture, picture_entries
+from lumos.cli.jobs.pipeline import LoadedModel, Pipeline, Settings, SettingsFor
 from lumos.cli.jobs.places import check_places, named
 from lumos.cli.jobs.record import code_version, record_path, write_record
 from lumos.cli.jobs.scale import check_scale, enlarged
 from lumos.cli.jobs.workers import ALONE, Worker, batches_of, share_of
 from lumos.hub.hashes import sha256_of
-from lumos.media.clip_settings import ClipSettings
 from lumos.media.inputs import choose_seeds
 from lumos.media.writing import write_image, write_video
 from xllmx.disk.files import writing
@@ -39,76 +37,6 @@ from xllmx.settings.number_range import Range, check_numbers
 from xllmx.settings.setting import SettingError
 
 _SHOWN_FAULTS = 3
-
-
-@runtime_checkable
-class Settings(ClipSettings, Protocol):
-    """The settings of one output, with nothing left open, and as they are written down."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, as they stand in a record; a call with them makes the same again."""
-        ...
-
-
-@runtime_checkable
-class PipelineOutput(Protocol):
-    """What a call of a pipeline made, one entry an output in every list."""
-
-    @property
-    def frames(self) -> list[list[Image.Image]]:
-        """The frames of each."""
-        ...
-
-    @property
-    def seeds(self) -> list[int]:
-        """What makes each again."""
-        ...
-
-    @property
-    def model_calls(self) -> list[int]:
-        """Passes of the model that each took."""
-        ...
-
-
-@runtime_checkable
-class LoadedModel(Protocol):
-    """What every model answers that makes outputs."""
-
-    @property
-    def device(self) -> torch.device:
-        """Where the model lies."""
-        ...
-
-    def check(self, prompt: Any, settings: Any) -> None:
-        """ValueError if a call with this prompt and these settings (its own `Settings`) would be refused."""
-        ...
-
-
-@runtime_checkable
-class Pipeline(LoadedModel, Protocol):
-    """All that the runner asks of a model."""
-
-    def __call__(
-        self,
-        prompt: Sequence[Any],
-        *,
-        image: Sequence[Path | None],
-        negative_prompt: Sequence[str | None],
-        seed: Sequence[int],
-        callback: Callable[..., None] | None,
-        **settings: Any,
-    ) -> PipelineOutput:
-        """One output a prompt; an output with a seed is the same in any batch, up to floating point."""
-        ...
-
-
-@runtime_checkable
-class SettingsFor(Protocol):
-    """The settings of a call, worked out without the model: `LumosPipeline.settings_for` before it is loaded."""
-
-    def __call__(self, given: Mapping[str, Any], *, image: Path | Image.Image | None) -> Settings:
-        """`given` filled up from the model's defaults; a first frame sets the size that is not given. ValueError."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
