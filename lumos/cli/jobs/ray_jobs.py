@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tqdm import tqdm
 
 from lumos.cli.jobs.outputs import PlainFolder, staging_folder
 from lumos.cli.jobs.ray_sampler import Loading, MadeFile, Sampler
@@ -111,6 +112,8 @@ class RayJobs:
             room_for, most = counts_in(ray)[on_gpus], self._options.ray_actors
             return room_for if most is None else min(room_for, most)
 
+        place = "GPU" if on_gpus else "CPU"
+        self._say(f"batches go to samplers of Ray, one a {place}: there is room for {size()} now")
         return Crew(what="sampler", start=lambda: kind.remote(*shipped), ask=ask, size=size, say=self._say)
 
     def _tell_lost(self, names: Sequence[str], why: str) -> None:
@@ -119,7 +122,7 @@ class RayJobs:
         self._say(f"warning: {shown} not made: {why}; the rest goes on, and the same command tries again")
 
     def _say(self, what: str) -> None:
-        print(f"{self._program}: {what}", file=sys.stderr, flush=True)
+        tqdm.write(f"{self._program}: {what}", file=sys.stderr)
 
 
 @contextmanager

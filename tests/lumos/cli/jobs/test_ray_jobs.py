@@ -102,6 +102,7 @@ def test_what_a_killed_sampler_had_is_given_to_another(
     assert killed[0] >= 1
     said = capsys.readouterr()
     assert f"{tmp_path / 'ray'}: 5 made, 0 finished before" in said.out
+    assert "eval.custom: batches go to samplers of Ray, one a CPU: there is room for 2 now" in said.err
     assert "not made" not in said.err
     assert len(made_in(tmp_path / "local")) == 2 * len(PROMPTS)
     assert made_in(tmp_path / "ray") == made_in(tmp_path / "local")
@@ -161,7 +162,7 @@ def test_a_bad_prompt_is_refused_as_by_one_process(
     assert custom.main(words) == 2
     local = capsys.readouterr().err
     assert custom.main([*words, "--engine", "ray"]) == 2
-    assert capsys.readouterr().err == local
+    assert capsys.readouterr().err.endswith(f"now\n{local}")
     assert "prompt 6 of 6" in local
     assert made_in(tmp_path / "o") == {}
 
