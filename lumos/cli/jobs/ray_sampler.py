@@ -70,8 +70,8 @@ class Sampler:
             torch.set_num_threads(1)  # sums in one order, wherever the actor is
         if loading.deterministic:
             use_deterministic_kernels()
-        where = {"device": loading.device, "dtype": loading.dtype}
-        model = find_model(loading.name, loading.ckpts, **where, how=loading.how)
+        device, dtype = loading.device, loading.dtype
+        model = find_model(loading.name, loading.ckpts, device=device, dtype=dtype, how=loading.how)
         _check_same(model_hash(model.files), self._plan, loading.name)
         check_room(model, self._plan)
         self._pipeline = model.load(self._plan.missing)
