@@ -32,9 +32,9 @@ elif [ -n "${start_device:-}$number" ]; then
     CUDA_VISIBLE_DEVICES="$(IFS=,; echo "${visible[*]:start:number}")" gpus="$number"
     export CUDA_VISIBLE_DEVICES
 fi
-# with --device-map one process has all GPUs; those of srun share the list without a launcher
+# with --device-map one process has all GPUs, with --engine ray it hands the work out; those of srun need no launcher
 [ -z "${SLURM_STEP_ID:-}" ] || [ "${SLURM_NTASKS:-1}" = 1 ] || gpus=0
-case " $* " in *" --help "* | *" --dry-run "* | *" --outstanding"* | *" --device-map"* | *" --device_map"*) gpus=0 ;; esac
+case " $* " in *" --help "* | *" --dry-run "* | *" --outstanding"* | *" --device"[-_]map* | *" --engine"[\ =]"ray "*) gpus=0 ;; esac
 if ((gpus < 2)); then exec "$python" -m "$driver" "$@"; fi
 "$python" -m "$driver" "$@" --dry-run --gpus "$gpus" # what will be made, or a mistake, is said once and at once
 exec "$python" -m torch.distributed.run --standalone --nproc-per-node "$gpus" -m "$driver" "$@"

@@ -64,7 +64,7 @@ NEEDS = {
     r"lumos evaluate (?!shapes look)": "as python -m eval: tests/lumos/cli/test_evaluate.py",
     r"--modality image --input_file images\.csv|--splits 4|--output_dir data/video$": "pictures, cores",
     r"s3://": "a bucket: tests/pre_tokenize/bookkeeping/test_work.py, tests/lumos/cli/test_export.py",
-    r"--engine ray": "Ray: tests/pre_tokenize/engines/test_ray_engine.py",
+    r"--engine ray": "Ray: tests/pre_tokenize/engines/test_ray_engine.py, tests/lumos/cli/jobs/test_ray_jobs.py",
     r"xllmx\.plot runs/lumos-tiny": "the runs of the bundled model",
     r"\b(RUN|FOLDER|NAME|COMMAND|FILE|IMAGES|CONFIG|FILE\.json)\b": "something of the reader's own",
     r"configs/train/quickstart.yaml trainer.max_steps=100": "minutes; the run of README.md is that",

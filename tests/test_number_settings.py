@@ -105,6 +105,7 @@ MADE_BY_US = {
     "eval.shapes.score.Report", "eval.shapes.score.Result", "eval.vbench.prompts.VideoPrompt",
     "eval.vbench.totals.Dimension", "lumos.cli.checks.Check", "lumos.cli.generation.estimate.Estimate",
     "lumos.cli.jobs.prompts.Prompt", "lumos.cli.jobs.runner.Job", "lumos.cli.jobs.runner.Made",
+    "lumos.cli.jobs.runner.Generated", "lumos.cli.jobs.ray_sampler.Loading",
     "lumos.cli.jobs.runner.Plan", "lumos.cli.jobs.runner.Planned", "lumos.cli.jobs.workers.Worker",
     "lumos.cli.models.kind.ClipCost", "lumos.cli.models.kind.Memory", "lumos.cli.models.kind.ModelKind",
     "lumos.cli.training.dry_run.RunEstimate", "lumos.cli.training.dry_run.Stream", "lumos.hub.transfer.RemoteFile",

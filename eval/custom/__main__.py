@@ -8,20 +8,31 @@ processes. The record of each lies beside it, of images in folders in OUT_record
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eval.driver.beginning import CUSTOM_MODELS, say_model
-from eval.driver.command import add_options, answer, aside, device_of, model_of, say_cost, say_outstanding, settings_of
+from eval.driver.command import (
+    add_options,
+    answer,
+    aside,
+    device_of,
+    model_of,
+    say_cost,
+    say_outstanding,
+    settings_of,
+    status_after,
+)
 from eval.driver.command import parse as parse_options
 from lumos.cli.interrupt import loading
 from lumos.cli.option import OptionParser
 
 if TYPE_CHECKING:  # torch and all: only where outputs are made, so that --help answers at once
     from eval.custom.jobs import Listed
-    from lumos.cli.jobs.runner import Plan, Recipe
-    from lumos.cli.models.kind import Model
+    from lumos.cli.jobs.ray_jobs import RayJobs
+    from lumos.cli.jobs.runner import Made, Plan, Recipe
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,7 +50,16 @@ def run(options: argparse.Namespace) -> int:
     with aside(options):
         say_model(options, CUSTOM_MODELS[options.task], program="eval.custom")
     with loading("eval.custom"):
+        from lumos.cli.jobs.ray_jobs import ray_jobs
+
+    with ray_jobs(options, program="eval.custom") as engine:
+        return _run_on(engine, options)
+
+
+def _run_on(engine: "RayJobs | None", options: argparse.Namespace) -> int:
+    with loading("eval.custom"):
         from eval.custom.jobs import listed
+        from eval.driver.run import make
         from lumos.cli.jobs.places import check_places
         from lumos.cli.jobs.runner import plan_jobs
         from lumos.media.inputs import choose_seeds
@@ -59,10 +79,11 @@ def run(options: argparse.Namespace) -> int:
         print(f"{out}: {len(whole.jobs)} outputs")
         return say_cost(options, model, whole.jobs, folder=whole.folder, recipe=recipe)
     plan = plan_jobs(whole.jobs, whole.folder, recipe, **how)
-    made, unfinished = _make(options, model, plan, recipe=recipe, whole=whole, out=out)
+    make_missing = partial(make, plan, model, options.worker, engine=engine)
+    made, unfinished = _make(options, plan, make_missing, recipe=recipe, whole=whole, out=out)
     rest = f"; {unfinished} of other workers or parts are not there yet" if unfinished else ""
     print(f"{out}: {made} made, {len(plan.finished)} finished before{rest}")
-    return 0
+    return status_after(engine)
 
 
 def default_out(task: str) -> Path:
@@ -87,18 +108,24 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _make(
-    options: argparse.Namespace, model: "Model", plan: "Plan", *, recipe: "Recipe", whole: "Listed", out: Path
+    options: argparse.Namespace,
+    plan: "Plan",
+    make_missing: Callable[[], list["Made"]],
+    *,
+    recipe: "Recipe",
+    whole: "Listed",
+    out: Path,
 ) -> tuple[int, int]:
     """How many outputs were made, and how many of all workers are not in place yet."""
     from eval.driver.folders import records_folder
-    from eval.driver.run import make, run
+    from eval.driver.run import run
     from eval.driver.work import describe
 
     if whole.grouped is None:
-        return len(make(plan, model, options.worker)), 0
+        return len(make_missing()), 0
     settings = recipe.settings_for(recipe.given, image=None)
     about = describe(whole.grouped, recipe, settings, seed=options.seed or 0)
-    done = run(plan, model, options.worker, work=whole.grouped, records=records_folder(out), about=about)
+    done = run(plan, make_missing, work=whole.grouped, records=records_folder(out), about=about)
     return done.made, done.unfinished
 
 

@@ -11,11 +11,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, redirect_stdout
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eval.driver.beginning import bring_lists, needs_list, say_model
 from eval.prompts.lists import PromptLists
+from lumos.cli.engine_options import add_sampling_engine, check_sampling_engine
 from lumos.cli.exit_status import CHECK_FAILED, status_of
 from lumos.cli.interrupt import loading
 from lumos.cli.jobs.workers import Worker, local_rank_of, part_here, remark_on_part, worker_of
@@ -30,7 +32,9 @@ if TYPE_CHECKING:  # torch and all: only where outputs are made, so that --help 
     from eval.driver.run import Done
     from eval.driver.work import Work
     from lumos.cli.jobs.outputs import OutputFolder
-    from lumos.cli.jobs.runner import Job, Recipe, Settings, SettingsFor
+    from lumos.cli.jobs.pipeline import Settings, SettingsFor
+    from lumos.cli.jobs.ray_jobs import RayJobs
+    from lumos.cli.jobs.runner import Job, Recipe
     from lumos.cli.models.kind import Model
 
 _FIRST_SPEAKS_S = 10
@@ -88,6 +92,7 @@ def answer(
                 options.worker = _worker(program, options)
                 _require_numbers(options)
                 refuse_machines(options)
+                check_sampling_engine(options, os.environ)
                 return run(options)
         except (ValueError, OSError):
             if _is_second():  # the first one has the same to say, and ends us
@@ -224,6 +229,7 @@ def add_options(parser: argparse.ArgumentParser, *, batch_size: int) -> None:
     add("--dtype", help="bfloat16 or float32")
     add("--ckpts", type=Path, help="the folder of checkpoints")
     add("--offload", action="store_true", help="blocks stay in the host's memory until their turn; slow")
+    add_sampling_engine(parser)
     add_placement(parser)
     add_loading(parser)
 
@@ -260,10 +266,18 @@ def _drive(driver: Driver, options: argparse.Namespace) -> int:
     with aside(options):
         _begin(driver, options)
     with loading(f"eval.{driver.name}"):
+        from lumos.cli.jobs.ray_jobs import ray_jobs
+
+    with ray_jobs(options, program=f"eval.{driver.name}") as engine:
+        return _drive_on(engine, driver, options)
+
+
+def _drive_on(engine: "RayJobs | None", driver: Driver, options: argparse.Namespace) -> int:
+    with loading(f"eval.{driver.name}"):
         import torch
 
         from eval.driver.folders import records_folder, require_folder_for
-        from eval.driver.run import name_of, run
+        from eval.driver.run import make, name_of, run
         from eval.driver.work import describe, num_prompts
         from lumos.cli.generation.room import check_room
         from lumos.cli.jobs.runner import plan_jobs
@@ -291,16 +305,16 @@ def _drive(driver: Driver, options: argparse.Namespace) -> int:
     how = {"batch_size": options.batch_size, "worker": worker, "overwrite": options.overwrite}
     plan = plan_jobs(work.jobs, work.folder, recipe, **how)
     check_room(model, plan)
-    done = run(
-        plan,
-        model,
-        worker,
-        work=work,
-        records=records_folder(options.out),
-        about=describe(work, recipe, settings, seed=options.seed),
-    )
+    about = describe(work, recipe, settings, seed=options.seed)
+    make_missing = partial(make, plan, model, worker, engine=engine)
+    done = run(plan, make_missing, work=work, records=records_folder(options.out), about=about)
     print(f"{name_of(worker)}: {_said(done, is_new=options.overwrite)}")
-    return 0
+    return status_after(engine)
+
+
+def status_after(engine: "RayJobs | None") -> int:
+    """The exit status once all outputs were made, or given up."""
+    return CHECK_FAILED if engine is not None and engine.num_lost else 0
 
 
 def _said(done: "Done", *, is_new: bool) -> str:

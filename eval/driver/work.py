@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from eval.driver.folders import BenchmarkFolder
-from lumos.cli.jobs.runner import Job, Recipe, Settings
+from lumos.cli.jobs.pipeline import Settings
+from lumos.cli.jobs.runner import Job, Recipe
 from lumos.hub.hashes import sha256_of
 
 _SEED_BYTES = 6

@@ -21,7 +21,7 @@ from eval.prompts.lists import long_of, texts_of
 
 if TYPE_CHECKING:
     from eval.driver.work import Work
-    from lumos.cli.jobs.runner import SettingsFor
+    from lumos.cli.jobs.pipeline import SettingsFor
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -26,7 +26,7 @@ from xllmx.safe.inside import inside, is_file
 
 if TYPE_CHECKING:
     from eval.driver.work import Work
-    from lumos.cli.jobs.runner import SettingsFor
+    from lumos.cli.jobs.pipeline import SettingsFor
 
 _TOLERANCE = 0.02
 """How far the shape of a crop may be from its ratio: whole pixels, and no more."""

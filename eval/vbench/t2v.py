@@ -28,7 +28,8 @@ from eval.vbench.prompts import (
 
 if TYPE_CHECKING:
     from eval.driver.work import Work
-    from lumos.cli.jobs.runner import Job, SettingsFor
+    from lumos.cli.jobs.pipeline import SettingsFor
+    from lumos.cli.jobs.runner import Job
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,11 +1,14 @@
 """`lumos generate`: videos and images from prompts and pictures, by either model; what it would take (`--dry-run`)."""
 
 import argparse
+import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from lumos.cli.engine_options import check_sampling_engine
+from lumos.cli.exit_status import CHECK_FAILED
 from lumos.cli.generation.options import add_options, refuse_options, settings_of, take_clip, take_resolution
 from lumos.cli.generation.picture_address import fetched
 from lumos.cli.generation.request import (
@@ -24,6 +27,7 @@ from lumos.cli.models.kind import Model, ModelKind
 
 if TYPE_CHECKING:
     from lumos.cli.jobs.prompts import Prompt
+    from lumos.cli.jobs.ray_jobs import RayJobs
     from lumos.cli.jobs.runner import Job, Plan, Recipe
 
 
@@ -47,6 +51,7 @@ def run(options: argparse.Namespace) -> int:
     kind = kind_of_model(options.model, options.ckpts, absent=options.dry_run)
     refuse_options(options, kind)
     take_clip(options)
+    check_sampling_engine(options, os.environ)
     with fetched(options):
         return _run(options, kind, settings=settings, record=record)
 
@@ -65,17 +70,37 @@ def _run(
 
     with loading("lumos"):  # from here on it takes PyTorch: what is at fault above is said at once
         from lumos.cli.generation.world import remark
-        from lumos.cli.jobs.outputs import PlainFolder
-        from lumos.cli.jobs.places import check_places
-        from lumos.cli.jobs.record import model_hash
-        from lumos.cli.jobs.runner import plan_jobs
+        from lumos.cli.jobs.ray_jobs import ray_jobs
         from xllmx.run.deterministic import use_deterministic_kernels
 
     if options.deterministic:
         use_deterministic_kernels()
     how = {name: getattr(options, name) for name in kind.how_options}
-    where = {"device": options.device, "dtype": options.dtype}
-    model = find_model(options.model, options.ckpts, **where, how=how, absent=options.dry_run)
+    with ray_jobs(options, program="lumos") as engine:
+        where = {"device": options.device, "dtype": options.dtype}
+        model = find_model(options.model, options.ckpts, **where, how=how, absent=options.dry_run)
+        plan = _plan(options, model, prompts, settings=settings, record=record)
+        if told := remark(model, plan.missing):
+            print(f"lumos: {told}", file=sys.stderr, flush=True)
+        if options.dry_run:
+            return _estimate(model, plan, options)
+        return _make(model, plan, stream=options.stream, engine=engine)
+
+
+def _plan(
+    options: argparse.Namespace,
+    model: Model,
+    prompts: Sequence["Prompt"],
+    *,
+    settings: dict[str, Any],
+    record: dict[str, Any] | None,
+) -> "Plan":
+    """Return what is to be made of the prompts, and what of it is there."""
+    from lumos.cli.jobs.outputs import PlainFolder
+    from lumos.cli.jobs.places import check_places
+    from lumos.cli.jobs.record import model_hash
+    from lumos.cli.jobs.runner import plan_jobs
+
     if record is not None and not model.is_absent:
         check_weights(record, model_hash(model.files), options)
     recipe = _recipe(options, model, settings)
@@ -88,9 +113,7 @@ def _run(
     plan = plan_jobs(jobs, folder, recipe, batch_size=options.batch_size, overwrite=replaced)
     if record is not None:
         check_record_kept(record, options.from_json, plan)
-    if told := remark(model, plan.missing):
-        print(f"lumos: {told}", file=sys.stderr, flush=True)
-    return _estimate(model, plan, options) if options.dry_run else _make(model, plan, stream=options.stream)
+    return plan
 
 
 def _job(prompt: "Prompt", name: str) -> "Job":
@@ -109,8 +132,8 @@ def _recipe(options: argparse.Namespace, model: Model, settings: Mapping[str, An
     return replace(model.recipe(given), scale=1 if options.scale is None else options.scale)
 
 
-def _make(model: Model, plan: "Plan", *, stream: bool) -> int:
-    """Make what is missing, and say how far it is."""
+def _make(model: Model, plan: "Plan", *, stream: bool, engine: "RayJobs | None") -> int:
+    """Make what is missing, here or by `engine`, and say how far it is."""
     from tqdm import tqdm
 
     from lumos.cli.generation.growing import told
@@ -124,11 +147,11 @@ def _make(model: Model, plan: "Plan", *, stream: bool) -> int:
     for one in plan.finished:
         print(f"{one.output}  seed {one.seed}  finished before; --seed or --out makes another")
     on_begin = told(tqdm.write) if stream else None
-    with making(plan, model, program="lumos", on_begin=on_begin) as (progress, outputs):
+    with making(plan, model, program="lumos", on_begin=on_begin, engine=engine) as (progress, outputs):
         for one in outputs:
             each = f" each of {one.together} at once" if one.together > 1 else ""
             progress.say(f"{one.output}  seed {one.seed}  {one.seconds:.1f} s{each}")
-    return 0
+    return CHECK_FAILED if engine is not None and engine.num_lost else 0
 
 
 def _estimate(model: Model, plan: "Plan", options: argparse.Namespace) -> int:

@@ -20,13 +20,14 @@ from xllmx.settings.setting import SettingError
 
 ADDRESS_VARIABLE = "RAY_ADDRESS"
 """Where Ray's own commands look for an address, too."""
+LOCAL = "local"
+"""In the place of an address: a cluster that is started on this machine."""
 _ANSWER_S = 10.0
 """Longest wait for somebody who listens at an address."""
 _JOIN_S = 60.0
 """Longest wait for a cluster to take us in, once somebody listened."""
 _TRIES = 2
 """To start Ray on this machine."""
-_LOCAL = "local"
 _QUIET = {"log_to_driver": False, "logging_level": "error"}
 
 
@@ -65,7 +66,7 @@ def imported_ray() -> Any:
 
 def chosen_address(given: str | None) -> str:
     """Return the address that was typed, or that of `RAY_ADDRESS`; `local` is a cluster that is started here."""
-    return given or os.environ.get(ADDRESS_VARIABLE) or _LOCAL
+    return given or os.environ.get(ADDRESS_VARIABLE) or LOCAL
 
 
 @contextmanager
@@ -95,7 +96,7 @@ def connected(address: str | None = None) -> Iterator[Any]:
 
 
 def _join(ray: Any, place: str, *, typed: bool) -> None:
-    if place == _LOCAL:
+    if place == LOCAL:
         start_here(ray)
         return
     if place != "auto":
@@ -131,7 +132,7 @@ def start_here(ray: Any, **how: Any) -> None:
     """
     for tries_left in reversed(range(_TRIES)):
         try:
-            ray.init(address=_LOCAL, include_dashboard=False, **_QUIET, **how)
+            ray.init(address=LOCAL, include_dashboard=False, **_QUIET, **how)
             return
         except Exception as error:  # Ray raises a bare one where its node has not started within half a minute
             with suppress(Exception):
@@ -166,12 +167,21 @@ def device_in(ray: Any, given: str) -> str:
     Raises:
         SettingError: another device is asked for, or GPUs that the cluster does not have.
     """
-    if given not in ("", "cpu", "cuda"):
-        raise SettingError("device", f"is {given!r}; Ray gives each actor its own GPU: leave it out, or give cpu")
+    check_device(given)
     has_gpus = ray.cluster_resources().get("GPU", 0) >= 1
     if given == "cuda" and not has_gpus:
         raise SettingError("device", "is 'cuda', and Ray's cluster has no GPU; leave it out, or give cpu")
     return given or ("cuda" if has_gpus else "cpu")
+
+
+def check_device(given: str) -> None:
+    """Check the device that is asked for, "" where none is; whether the cluster has it, `device_in` says.
+
+    Raises:
+        SettingError: it is one among several of its kind, or of another kind.
+    """
+    if given not in ("", "cpu", "cuda"):
+        raise SettingError("device", f"is {given!r}; Ray gives each actor its own GPU: leave it out, or give cpu")
 
 
 def counts_in(ray: Any) -> tuple[int, int]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin
 
 import numpy as np
+from jaxtyping import jaxtyped
 
 from xllmx.settings.setting import SettingError, shown
 
@@ -69,7 +70,8 @@ def is_of(value: Any, hint: Any) -> bool:
         return value is None
     if hint is Any or getattr(hint, "_is_protocol", False) or not isinstance(hint, type):
         return True
-    return isinstance(value, hint)
+    with jaxtyped("context"):  # apart from the axes of a caller that jaxtyping checks, which may call with other sizes
+        return isinstance(value, hint)
 
 
 def _items_are_of(value: Sequence[Any], origin: type, inner: tuple[Any, ...]) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lumos.cli.engine_options import add_sampling_engine
 from lumos.cli.jobs.outputs import FORMATS
 from lumos.cli.jobs.prompts import CLIP_SUFFIXES
 from lumos.cli.machine_options import add_machines
@@ -161,6 +162,7 @@ def _add_how(how: Any) -> None:
     add("--fast", action="store_true", help=fast)
     add("--lora", type=Path, metavar="FOLDER", help="adapters to merge in (lumos export --adapter)")
     add("--batch-size", type=int, default=1, metavar="N", help="prompts that go through the model together")
+    add_sampling_engine(how)
     add("--device", help="cpu, cuda, cuda:1 (default: a GPU if there is one)")
     add("--dtype", "--precision", help="bf16 or fp32 (default: bf16 on a GPU, fp32 on a CPU)")
     add("--deterministic", action="store_true", help="kernels that give the same bits every time, where there are any")

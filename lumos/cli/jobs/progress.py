@@ -9,7 +9,7 @@ line for each output and nothing else; all of this goes to standard error.
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
@@ -18,6 +18,7 @@ from lumos.cli.jobs.runner import Made, Plan, Planned, run_jobs
 from lumos.cli.jobs.streaming import OnBegin, stream_jobs
 
 if TYPE_CHECKING:
+    from lumos.cli.jobs.ray_jobs import RayJobs
     from lumos.cli.models.kind import Model
 
 EVERY_S = 10.0
@@ -84,11 +85,18 @@ class Progress:
 
 @contextmanager
 def making(
-    plan: Plan, model: "Model", *, program: str, quiet: bool = False, on_begin: OnBegin | None = None
+    plan: Plan,
+    model: "Model",
+    *,
+    program: str,
+    quiet: bool = False,
+    on_begin: OnBegin | None = None,
+    engine: "RayJobs | None" = None,
 ) -> Iterator[tuple[Progress, Iterator[Made]]]:
     """A context with the progress of a plan, and with its missing outputs as `run_jobs` yields them.
 
-    With `on_begin` they are streamed: `stream_jobs` makes them, and calls it.
+    With `on_begin` they are streamed: `stream_jobs` makes them, and calls it. With an `engine` they are made there, and
+    progress is counted in whole batches.
     """
     missing = plan.missing
     begun = [one for batch in plan.batches for one in batch if any(other.seed is None for other in batch)]
@@ -104,6 +112,13 @@ def making(
         def begin(batch: Sequence[Planned]) -> None:
             progress.begin(batch_in_words(batch, missing))
 
+        def made(batch: Sequence[Planned]) -> None:
+            progress.advance(sum(map(model.kind.num_units, batch)))
+
+        if engine is not None:
+            with closing(engine.run(plan, model, on_batch=begin, on_made=made)) as outputs:
+                yield progress, outputs
+            return
         how: dict[str, Any] = {"on_frame": watch.callback, "on_batch": begin}
         if on_begin is None:
             yield progress, run_jobs(plan, load, **how)

@@ -17,21 +17,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Protocol, runtime_checkable
+from typing import Annotated, Any
 
 import numpy as np
-import torch
-from PIL import Image
+from jaxtyping import UInt8
 
 from lumos.cli.jobs.finished import finished_seed, free_name
 from lumos.cli.jobs.outputs import IMAGE_FORMATS, OutputFolder, format_of, move, placing, staging_folder
 from lumos.cli.jobs.pictures import keep_picture, picture_entries
+from lumos.cli.jobs.pipeline import LoadedModel, Pipeline, Settings, SettingsFor
 from lumos.cli.jobs.places import check_places, named
 from lumos.cli.jobs.record import code_version, record_path, write_record
 from lumos.cli.jobs.scale import check_scale, enlarged
 from lumos.cli.jobs.workers import ALONE, Worker, batches_of, share_of
 from lumos.hub.hashes import sha256_of
-from lumos.media.clip_settings import ClipSettings
 from lumos.media.inputs import choose_seeds
 from lumos.media.writing import write_image, write_video
 from xllmx.disk.files import writing
@@ -39,76 +38,6 @@ from xllmx.settings.number_range import Range, check_numbers
 from xllmx.settings.setting import SettingError
 
 _SHOWN_FAULTS = 3
-
-
-@runtime_checkable
-class Settings(ClipSettings, Protocol):
-    """The settings of one output, with nothing left open, and as they are written down."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, as they stand in a record; a call with them makes the same again."""
-        ...
-
-
-@runtime_checkable
-class PipelineOutput(Protocol):
-    """What a call of a pipeline made, one entry an output in every list."""
-
-    @property
-    def frames(self) -> list[list[Image.Image]]:
-        """The frames of each."""
-        ...
-
-    @property
-    def seeds(self) -> list[int]:
-        """What makes each again."""
-        ...
-
-    @property
-    def model_calls(self) -> list[int]:
-        """Passes of the model that each took."""
-        ...
-
-
-@runtime_checkable
-class LoadedModel(Protocol):
-    """What every model answers that makes outputs."""
-
-    @property
-    def device(self) -> torch.device:
-        """Where the model lies."""
-        ...
-
-    def check(self, prompt: Any, settings: Any) -> None:
-        """ValueError if a call with this prompt and these settings (its own `Settings`) would be refused."""
-        ...
-
-
-@runtime_checkable
-class Pipeline(LoadedModel, Protocol):
-    """All that the runner asks of a model."""
-
-    def __call__(
-        self,
-        prompt: Sequence[Any],
-        *,
-        image: Sequence[Path | None],
-        negative_prompt: Sequence[str | None],
-        seed: Sequence[int],
-        callback: Callable[..., None] | None,
-        **settings: Any,
-    ) -> PipelineOutput:
-        """One output a prompt; an output with a seed is the same in any batch, up to floating point."""
-        ...
-
-
-@runtime_checkable
-class SettingsFor(Protocol):
-    """The settings of a call, worked out without the model: `LumosPipeline.settings_for` before it is loaded."""
-
-    def __call__(self, given: Mapping[str, Any], *, image: Path | Image.Image | None) -> Settings:
-        """`given` filled up from the model's defaults; a first frame sets the size that is not given. ValueError."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,6 +111,19 @@ class Planned:
     """The file that stands there, if one does."""
     seed: int | None
     """The seed of the finished output; None if it is to be made."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Generated:
+    """What is known of an output that a model has made, and that has no place yet."""
+
+    planned: Planned
+    record: Mapping[str, Any]
+    """What its record says, but for its file."""
+    seconds: float
+    """How long it took, its share of the batch."""
+    together: int
+    """How many were made at once: its batch."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -306,6 +248,27 @@ def _make(
     on_frame: Callable[..., None] | None,
 ) -> Iterator[Made]:
     """Makes one batch, and yields what of it was missing."""
+    written, fault = [], None
+    for one, pixels in generated(batch, pipeline, plan.recipe, code=code, on_frame=on_frame):
+        try:
+            made = write_output(one.planned, pixels, staging)
+            written.append(placed(plan.folder, one, made, staging=staging))
+        except ValueError as error:  # a full disk: a smaller one may still find room
+            fault = fault or error
+    yield from written
+    if fault is not None:
+        raise fault
+
+
+def generated(
+    batch: Sequence[Planned],
+    pipeline: Pipeline,
+    recipe: Recipe,
+    *,
+    code: str,
+    on_frame: Callable[..., None] | None = None,
+) -> Iterator[tuple[Generated, UInt8[np.ndarray, "F Hpx Wpx 3"]]]:
+    """Have a model make a whole batch, and yield what of it was missing, each with its pixels."""
     start = time.perf_counter()
     result = pipeline(
         [one.job.asked for one in batch],
@@ -313,25 +276,17 @@ def _make(
         negative_prompt=[one.job.negative_prompt for one in batch],
         seed=[choose_seeds(1, seed=one.job.seed if one.seed is None else one.seed)[0] for one in batch],
         callback=on_frame,
-        **plan.recipe.given,
+        **recipe.given,
     )
     seconds = (time.perf_counter() - start) / len(batch)
-    written, fault = [], None
     for one, frames, seed, calls in zip(batch, result.frames, result.seeds, result.model_calls, strict=True):
         if one.seed is not None:
             continue
         where = {"device": pipeline.device.type, "code": code}
         took = {"num_frames": len(frames), "model_calls": calls, "seconds": round(seconds, 3)}
-        pixels = enlarged(np.stack([np.asarray(frame) for frame in frames]), plan.recipe.scale)
-        try:
-            output = _write(plan.folder, one, pixels, {**one.wanted, "seed": seed, **where, **took}, staging=staging)
-        except ValueError as error:  # a full disk: a smaller one may still find room
-            fault = fault or error
-            continue
-        written.append(Made(output=output, seed=seed, seconds=seconds, together=len(batch), replaced=bool(one.place)))
-    yield from written
-    if fault is not None:
-        raise fault
+        record = {**one.wanted, "seed": seed, **where, **took}
+        pixels = enlarged(np.stack([np.asarray(frame) for frame in frames]), recipe.scale)
+        yield Generated(planned=one, record=record, seconds=seconds, together=len(batch)), pixels
 
 
 def _check_written(name: str, settings: Settings, *, scale: int) -> None:
@@ -341,14 +296,21 @@ def _check_written(name: str, settings: Settings, *, scale: int) -> None:
     check_scale(scale, width=settings.width, height=settings.height)
 
 
-def _write(folder: OutputFolder, one: Planned, pixels: np.ndarray, record: Mapping[str, Any], *, staging: Path) -> Path:
-    """Where an output is, written and in place with its record."""
+def write_output(one: Planned, pixels: UInt8[np.ndarray, "F Hpx Wpx 3"], staging: Path) -> Path:
+    """The file that was written in a staging folder, in the format that the name of the output says."""
     made = staging / f"made{Path(one.job.name).suffix}"
     if format_of(one.job.name) in IMAGE_FORMATS:
         write_image(made, pixels[0])
     else:
         write_video(made, pixels, fps=one.settings.fps)
-    return put_in_place(folder, one, made, record, staging=staging)
+    return made
+
+
+def placed(folder: OutputFolder, one: Generated, made: Path, *, staging: Path) -> Made:
+    """The output, once `made`, its file in a staging folder, and its record are in place."""
+    output = put_in_place(folder, one.planned, made, one.record, staging=staging)
+    replaced = bool(one.planned.place)
+    return Made(output=output, seed=one.record["seed"], seconds=one.seconds, together=one.together, replaced=replaced)
 
 
 def put_in_place(folder: OutputFolder, one: Planned, made: Path, record: Mapping[str, Any], *, staging: Path) -> Path:

@@ -13,8 +13,9 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from lumos.cli.jobs.outputs import format_of, staging_folder
+from lumos.cli.jobs.pipeline import LoadedModel
 from lumos.cli.jobs.record import code_version
-from lumos.cli.jobs.runner import LoadedModel, Made, Plan, Planned, check_prompts, put_in_place
+from lumos.cli.jobs.runner import Made, Plan, Planned, check_prompts, put_in_place
 from lumos.cli.jobs.scale import enlarged
 from lumos.media.frame_stream import FrameStream
 from lumos.media.inputs import choose_seeds

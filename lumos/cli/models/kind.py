@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 if TYPE_CHECKING:  # torch and all: only where a model is asked to work, so that mistakes are said at once
     import torch
 
-    from lumos.cli.jobs.runner import Pipeline, Planned, Recipe, SettingsFor
+    from lumos.cli.jobs.pipeline import Pipeline, SettingsFor
+    from lumos.cli.jobs.runner import Planned, Recipe
 
 
 @runtime_checkable

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     import torch
     from tokenizers import Tokenizer
 
-    from lumos.cli.jobs.runner import Pipeline, Planned, SettingsFor
+    from lumos.cli.jobs.pipeline import Pipeline, SettingsFor
+    from lumos.cli.jobs.runner import Planned
 
 _ASSUMED_TEXT_PARAMETERS = 2_614_341_888
 """Of the released text encoder, Gemma-2 2B, where it is not here."""

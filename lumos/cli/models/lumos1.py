@@ -12,7 +12,8 @@ from lumos.hub import models as hub
 if TYPE_CHECKING:
     import torch
 
-    from lumos.cli.jobs.runner import Pipeline, Planned, SettingsFor
+    from lumos.cli.jobs.pipeline import Pipeline, SettingsFor
+    from lumos.cli.jobs.runner import Planned
     from lumos.lumos1.sampling.cost import Generation
 
 _ASSUMED_PROMPT_IDS = 160

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pytest
-from jaxtyping import UInt8
+from jaxtyping import UInt8, jaxtyped
 
 from xllmx.settings.argument_types import checked_types
 
@@ -55,3 +55,9 @@ def test_another_type_is_named_in_one_line(given: dict[str, Any], message: str) 
     with pytest.raises(ValueError, match=message) as caught:
         call(**given)
     assert "\n" not in str(caught.value)
+
+
+@jaxtyped(typechecker=None)
+def test_a_caller_that_jaxtyping_checks_may_call_with_several_sizes() -> None:
+    for number in (3, 2):
+        assert call("a", frames=np.zeros((number, 4, 5, 3), np.uint8)) == "a 1"

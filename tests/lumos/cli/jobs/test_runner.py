@@ -16,7 +16,8 @@ import torch
 from PIL import Image
 
 from lumos.cli.jobs.outputs import PlainFolder
-from lumos.cli.jobs.runner import Job, Made, Pipeline, Recipe, SettingsFor, plan_jobs, run_jobs
+from lumos.cli.jobs.pipeline import Pipeline, SettingsFor
+from lumos.cli.jobs.runner import Job, Made, Recipe, plan_jobs, run_jobs
 from lumos.cli.jobs.workers import Worker
 from lumos.hub.hashes import sha256_of
 from lumos.media.reading import read_image

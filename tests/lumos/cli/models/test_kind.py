@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import torch
 
+from lumos.cli.jobs.pipeline import SettingsFor
 from lumos.cli.jobs.record import model_hash
-from lumos.cli.jobs.runner import Recipe, SettingsFor
+from lumos.cli.jobs.runner import Recipe
 from lumos.cli.models.door import find_model
 from xllmx.settings.setting import SettingError
 
