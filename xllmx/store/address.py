@@ -13,9 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from xllmx.store.access import StoreError, file_system, is_there, missing, tried
+from xllmx.store.parts import Parts
 
 SCHEMES = ("s3", "gs", "hf")
 """Kinds of stores, of which fsspec has one each."""
@@ -133,9 +134,18 @@ class Address:
         found = (Address(self.scheme, key.strip("/")) for key in keys if key.strip("/") != self.key)
         return sorted(one for one in found if fnmatchcase(one.name, pattern))
 
-    def open(self) -> io.IOBase:
+    def open(self, mode: Literal["rb"] = "rb") -> io.BufferedReader:
         """Open a file to read parts of it."""
-        return cast(io.IOBase, self._call(lambda system: system.open(self.key, "rb", block_size=_BLOCK_BYTES)))
+        parts = Parts(self.read_part, size=int(self.info()["size"] or 0))
+        return io.BufferedReader(parts, _BLOCK_BYTES)
+
+    def read_part(self, start: int, stop: int) -> bytes:
+        """The bytes of a file from `start` to before `stop`; StoreError where it has not all of them."""
+        content = cast(bytes, self._call(lambda system: system.cat_file(self.key, start=start, end=stop)))
+        if len(content) != stop - start:
+            what = f"{self} gave {len(content)} of its bytes {start} to {stop - 1}"
+            raise StoreError(f"{what}: it was cut on the way, or has changed; run the same command again")
+        return content
 
     def read_bytes(self) -> bytes:
         """The content of a file; FileNotFoundError of none."""
