@@ -7,6 +7,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -44,7 +45,7 @@ class LocalCopies:
         suffix = address.suffix if len(address.suffix) <= _LONGEST_SUFFIX else ""
         copy = self.folder / f"{name}{suffix}"
         try:
-            os.utime(copy)
+            os.utime(copy, ns=(time.time_ns(), copy.stat().st_mtime_ns))  # used now, and not changed
             return copy
         except FileNotFoundError:
             pass
@@ -65,7 +66,7 @@ class LocalCopies:
         for entry in os.scandir(self.folder):
             with suppress(FileNotFoundError):  # another process has just removed it
                 if not entry.name.startswith(".") and entry.is_file():
-                    states.append((entry.stat().st_mtime_ns, entry.stat().st_size, Path(entry.path)))
+                    states.append((entry.stat().st_atime_ns, entry.stat().st_size, Path(entry.path)))
         held = sum(size for _, size, _ in states)
         for _, size, path in sorted(states):
             if held + num_bytes <= self.most_bytes:
