@@ -64,7 +64,9 @@ def test_a_run_and_a_model_by_address_are_read_written_and_generated_with(
 ) -> None:
     model = bucket / "models/mine"
     assert lumos("export", str(run), str(model))[:2] == (0, f"{model}\n")
-    assert lumos("export", "run", "here")[0] == 0  # the folder of that run, whose checkpoints are not in it
+    status, _, error = lumos("export", "run", "here")  # the folder of that run, whose checkpoints are not in it
+    assert (status, f"leads to trainer.checkpoints={run}, outside" in error) == (2, True)
+    assert lumos("export", "run", "here", "--trust-run")[0] == 0
     there = {str(one.relative_to(model)): one.read_bytes() for one, _ in model.files()}
     here = {str(p.relative_to("here")): p.read_bytes() for p in Path("here").rglob("*") if p.is_file()}
     assert there == here
