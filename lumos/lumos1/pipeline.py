@@ -46,6 +46,7 @@ from xllmx.full_memory import said_when_full
 from xllmx.kernels.attention import resolve_backend
 from xllmx.lora import load_lora
 from xllmx.settings.argument_types import checked_types
+from xllmx.store.said import naming_addresses
 
 _PLACEMENT = ("weights", "offload", "device_map", "max_memory")
 _LOADED_WITH = ("device", "dtype", "ckpts", "lora", *_PLACEMENT, "attention_backend")
@@ -88,6 +89,7 @@ class LumosPipeline(PipelineWords):
         model.vocab = self.vocab
 
     @classmethod
+    @naming_addresses()
     @checked_types
     def from_pretrained(
         cls,

@@ -12,6 +12,7 @@ from xllmx.settings.setting import suggestion
 from xllmx.store.access import StoreError
 from xllmx.store.address import Address, Location, is_address, location_of
 from xllmx.store.local_copy import kept_copy
+from xllmx.store.said import naming_addresses
 from xllmx.subset import Subset
 
 Drawn = Literal["once", "each_epoch"]
@@ -57,6 +58,7 @@ class Entry:
         return [Subset(start=start, stop=stop, share=self.ratio)] if self.drawn == "each_epoch" else []
 
 
+@naming_addresses()
 def entries_of(path: Location) -> list[Entry]:
     """The entries of a data YAML, or the path itself as one.
 
