@@ -91,8 +91,9 @@ def _with_encoders_of(config: AnyRun, tokenizers: str | Path, ckpts: str | Path 
     if isinstance(config, RunConfig):
         return config
     folder = _model_folder(tokenizers, ckpts)
-    own = {name: str(folder / name) for name in ("text_encoder", "vae") if (folder / name).is_dir()}
-    return replace(config, task=replace(config.task, **own))
+    encoder, vae = (str(folder / name) if (folder / name).is_dir() else None for name in ("text_encoder", "vae"))
+    task = replace(config.task, text_encoder=encoder or config.task.text_encoder, vae=vae or config.task.vae)
+    return replace(config, task=task)
 
 
 def _writer(
