@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 from lumos.hub.models import DEFAULT_MODEL, LUMINA_VIDEO, kind_of, model_folder
 from xllmx.settings.argument_types import check_type, checked_types
+from xllmx.store.said import naming_addresses
 
 if TYPE_CHECKING:
     from lumos.lumina_video.pipeline import LuminaVideoPipeline
     from lumos.lumos1.pipeline import LumosPipeline
 
 
+@naming_addresses()
 @checked_types
 def load_pipeline(
     path_or_name: str | Path = DEFAULT_MODEL, device: Any = None, dtype: Any = None, **options: Any

@@ -4,7 +4,8 @@
 
 `unimatch_flow` is the name under which the release kept scores; `motion_estimator` says what made them here. Rows that
 have none, as their file cannot be read, are left out, with their reasons in the report. Several processes (`--splits N
---rank R`) share the rows; the last to finish writes the file. Stopped or killed: the same command goes on.
+--rank R`) share the rows; the last to finish writes the file. Stopped or killed: the same command goes on. Both files
+may lie in a store, by address.
 """
 
 from lumos.cli.interrupt import loading
@@ -34,6 +35,7 @@ with loading("pre_tokenize.motion"):
     from pre_tokenize.products.motion_scores import SCORES, MotionPictures, load_scores, write_scores
     from xllmx.disk.place import check_file, inputs_of
     from xllmx.ranks.ray_cluster import add_engine
+    from xllmx.store.address import Location, location_of
 
 ESTIMATOR_COLUMN = "motion_estimator"
 """Which estimator made a score."""
@@ -57,20 +59,31 @@ def _run(options: argparse.Namespace) -> int:
     if options.engine == "ray" and options.estimator == "dis":
         options.device = options.device or "cpu"  # it has no use for a GPU
     limits = Limits(shard_rows=options.shard_rows, num_workers=options.num_workers, device=device_of(options))
-    record, engine = read_record(options.input_file), engine_of(options)
-    parts = options.output_file.with_name(f"{options.output_file.name}.parts")
+    source, target = location_of(options.input_file), location_of(options.output_file)
+    allowed = [location_of(one) for one in options.media_from]
+    record, engine = read_record(source, allowed=allowed), engine_of(options)
     endings = (".csv",) if record.suffix == ".csv" else (".jsonl", ".json")
-    if options.output_file.suffix.lower() not in endings:
+    if target.suffix.lower() not in endings:
         raise ValueError(
-            f"--output_file {options.output_file}: of a {record.suffix} give a name that ends in {' or '.join(endings)}"
+            f"--output_file {target}: of a {record.suffix} give a name that ends in {' or '.join(endings)}"
         )
-    check_file(
-        options.output_file, inputs=inputs_of({"--input_file": options.input_file, "--weights": options.weights})
-    )
+    _check_output(target, source, weights=options.weights)
+    parts = target.with_name(f"{target.name}.parts")
     making = Making(table=record.table, job=_job(options), limits=limits)
     report = work(making, folder=place.folder_in(parts), rows=place.rows_of(record.table), engine=engine)
-    _finish(record, options.output_file, parts=parts, splits=options.splits, estimator=options.estimator)
+    _finish(record, target, parts=parts, splits=options.splits, estimator=options.estimator)
     return 0 if is_whole(report) else CHECK_FAILED
+
+
+def _check_output(target: Location, source: Location, *, weights: Path | None) -> None:
+    """Raises ValueError where the file cannot be written, or something that is read would be written over."""
+    if isinstance(target, Path):
+        here = source if isinstance(source, Path) else None
+        check_file(target, inputs=inputs_of({"--input_file": here, "--weights": weights}))
+        return
+    target.check_writable()
+    if target == source:
+        raise ValueError(f"{target} is --input_file, and would be written over; choose another place for the output")
 
 
 def _job(options: argparse.Namespace) -> Job:
@@ -84,7 +97,7 @@ def _job(options: argparse.Namespace) -> Job:
     return Job(load=load, reader=reader, write_shard=write_scores, form=SCORES, settings=settings)
 
 
-def _finish(record: Record, target: Path, *, parts: Path, splits: int, estimator: str) -> None:
+def _finish(record: Record, target: Location, *, parts: Location, splits: int, estimator: str) -> None:
     """Write the scored table if every process has done its rows."""
     places = [Place(rank=(rank, splits)) for rank in range(splits)]
     ledgers = [Ledger(place.folder_in(parts), place.rows_of(record.table), form=SCORES) for place in places]
@@ -104,8 +117,9 @@ def _finish(record: Record, target: Path, *, parts: Path, splits: int, estimator
 def _parser() -> argparse.ArgumentParser:
     parser = OptionParser(prog="python -m pre_tokenize.motion", description=__doc__)
     add = parser.add_argument
-    add("--input_file", required=True, type=Path, help="a .csv with the column path, or a record (.jsonl, .json)")
-    add("--output_file", required=True, type=Path, help="the same with scores; the work is kept in FILE.parts")
+    add("--input_file", required=True, help="a .csv with the column path, or a record (.jsonl, .json); a path or URL")
+    add("--media_from", action="append", default=[], metavar="URL", help="folder whose media the list may name by URL")
+    add("--output_file", required=True, help="the same with scores, path or URL; the work is kept in FILE.parts")
     add("--estimator", choices=list(ESTIMATORS), default="dis", help="what measures flow (dis)")
     add("--weights", type=Path, help="unimatch: its released weights")
     add("--frame_choice", choices=["time", "released"], default="time", help="frames nearest in time, or by number")

@@ -15,6 +15,7 @@ from lumos.cli.models.kind import Model
 from lumos.hub.hashes import HASHES, check_folder
 from lumos.hub.models import DEFAULT_MODEL, ckpts_root
 from lumos.media.inputs import choose_device
+from xllmx.store.said import with_addresses
 
 OLDEST_PYTHON = (3, 11)
 _OUTPUT_BYTES = 2**30
@@ -95,7 +96,7 @@ def _disk(folder: Path) -> str:
 def _model(name: str | Path, ckpts: Path | None, found: list[Model]) -> str:
     model = find_model(name, ckpts)
     found.append(model)
-    return f"{model.kind.title}, {model.files.model} (checkpoints in {ckpts_root(ckpts)})"
+    return f"{model.kind.title}, {with_addresses(str(model.files.model))} (checkpoints in {ckpts_root(ckpts)})"
 
 
 def _hashes(model: Model) -> str:

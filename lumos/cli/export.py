@@ -27,6 +27,11 @@ def add_command(commands: Any) -> None:
         "--released", action="store_true", help="a Lumina-Video in the released layout: model_args.pth and weights"
     )
     command.add_argument("--adapter", action="store_true", help="only the adapters of a LoRA run; default: merged")
+    command.add_argument(
+        "--trust-run",
+        action="store_true",
+        help="the run is yours: read the models and checkpoints that its config.yaml names, wherever they lie",
+    )
     command.set_defaults(run=run)
     add_ckpts(command)
 
@@ -45,6 +50,7 @@ def run(options: argparse.Namespace) -> int:
             ckpts=options.ckpts,
             overwrite=options.overwrite,
             layout="adapter" if options.adapter else "released" if options.released else "model",
+            trusted=options.trust_run,
         )
     )
     return 0

@@ -20,6 +20,7 @@ from lumos.media.inputs import choose_device, choose_dtype
 from xllmx.settings.argument_types import checked_types
 from xllmx.settings.setting import SettingError
 from xllmx.store.address import location_of
+from xllmx.store.said import naming_addresses
 from xllmx.store.sent_folder import check_absent, check_new, new_folder
 
 Itself = TypeVar("Itself", bound="PipelineWords")
@@ -102,6 +103,7 @@ class PipelineWords(ABC):
         wanted = device if device is not None else f"{here.type if here else 'cpu'}:{gpu_id or 0}"
         self._offload(with_index(choose_device(wanted)))
 
+    @naming_addresses()
     @checked_types
     def load_lora_weights(self, folder: str | Path, **words: Any) -> None:
         """Merge adapters into the weights, as `lora=` of `from_pretrained` does: as fast as without them.

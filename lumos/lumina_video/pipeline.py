@@ -39,6 +39,7 @@ from xllmx.full_memory import said_when_full
 from xllmx.lora import load_lora
 from xllmx.settings.argument_types import checked_types
 from xllmx.settings.setting import SettingError
+from xllmx.store.said import naming_addresses
 
 _LUMOS1_WORDS = ("weights", "offload", "device_map", "max_memory")
 
@@ -76,6 +77,7 @@ class LuminaVideoPipeline(PipelineWords):
         self._open: Callable[..., LuminaVideoParts] | None = None
 
     @classmethod
+    @naming_addresses()
     @checked_types
     def from_pretrained(
         cls,

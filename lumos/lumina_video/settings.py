@@ -147,6 +147,7 @@ def resolve_settings(
     if given.get("num_frames") == 1 and _is_own_fast_preset(given.get("preset"), defaults):
         del given["preset"]
     chosen = given if "preset" in given else {**defaults, **given}
+    _refuse_file(defaults.get("preset") if "preset" not in given else None)
     base = preset_of(chosen.get("preset", RELEASED_PRESET))
     clip = {**_made_for(base), **defaults, **given}
     clip = {name: whole_number(name, clip[name]) for name in CLIP_NAMES}
@@ -197,7 +198,19 @@ def fast_settings(defaults: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(settings, Mapping):
         example = {"preset": f"{RELEASED_PRESET}-MultiScale"}
         raise ValueError(f"fast of generation_config.json is {shown(settings)}; it must be settings, such as {example}")
+    _refuse_file(settings.get("preset"))
     return dict(settings)
+
+
+def _refuse_file(preset: Any) -> None:
+    """Raises SettingError where a model's own preset is a file: its maker would choose what is opened here."""
+    if _is_file(preset):
+        fault = f"of generation_config.json is the file {str(preset)[:200]!r}; its keys belong there, or give"
+        raise SettingError("preset", f"{fault} it yourself, --preset FILE")
+
+
+def _is_file(preset: Any) -> bool:
+    return isinstance(preset, Path) or (isinstance(preset, str) and preset.lower().endswith(_PRESET_FILES))
 
 
 def _is_own_fast_preset(preset: Any, defaults: Mapping[str, Any]) -> bool:
@@ -215,7 +228,7 @@ def preset_of(value: Any) -> FlowPreset:
         return value
     if not isinstance(value, str | Path | Mapping):
         raise SettingError("preset", f"is {value!r}; give a name ({', '.join(PRESETS)}), a file, or its keys")
-    is_file = isinstance(value, Path) or (isinstance(value, str) and value.lower().endswith(_PRESET_FILES))
+    is_file = _is_file(value)
     if isinstance(value, str) and not is_file and value not in PRESETS:
         raise SettingError("preset", f"is {value!r}; {suggestion(value, PRESETS)}; or give a JSON or YAML file")
     try:

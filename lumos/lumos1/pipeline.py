@@ -46,6 +46,7 @@ from xllmx.full_memory import said_when_full
 from xllmx.kernels.attention import resolve_backend
 from xllmx.lora import load_lora
 from xllmx.settings.argument_types import checked_types
+from xllmx.store.said import naming_addresses
 
 _PLACEMENT = ("weights", "offload", "device_map", "max_memory")
 _LOADED_WITH = ("device", "dtype", "ckpts", "lora", *_PLACEMENT, "attention_backend")
@@ -88,6 +89,7 @@ class LumosPipeline(PipelineWords):
         model.vocab = self.vocab
 
     @classmethod
+    @naming_addresses()
     @checked_types
     def from_pretrained(
         cls,
@@ -246,8 +248,7 @@ class LumosPipeline(PipelineWords):
         clip = self._clip(0, script, first, negative_prompt, seed=chosen, given=settings)
         finished = finished_frames(self.model, request_of([clip]), on_refinement=self._tell, graphs=self.cuda_graphs)
         decode = self.visual.stream(window=decode_window)
-        how: dict[str, Any] = {"seed": chosen, "frames": clip.frames, "callback": callback}
-        return LumosStream(finished, decode, settings=clip.settings, **how)
+        return LumosStream(finished, decode, settings=clip.settings, seed=chosen, frames=clip.frames, callback=callback)
 
     def _sample(
         self, clips: Sequence[ClipAsked], step_end: StepEnd, *, on_frame: OnFrame | None
@@ -386,8 +387,7 @@ class LumosPipeline(PipelineWords):
     def _merge_lora(self, folder: Path) -> None:
         self._check_whole("load_lora_weights", " with lora=FOLDER")
         load_lora(self.model, folder)
-        if self.files is not None:
-            self.files = replace(self.files, lora=folder)
+        self.files = self.files and replace(self.files, lora=folder)
 
     def _check_whole(self, what: str, remedy: str = "") -> None:
         if self._placed is not None:

@@ -12,6 +12,7 @@ from xllmx.settings.setting import suggestion
 from xllmx.store.access import StoreError
 from xllmx.store.address import Address, Location, is_address, location_of
 from xllmx.store.local_copy import kept_copy
+from xllmx.store.said import naming_addresses
 from xllmx.subset import Subset
 
 Drawn = Literal["once", "each_epoch"]
@@ -20,6 +21,7 @@ Drawn = Literal["once", "each_epoch"]
 DEFAULT_TYPE = "default"
 """The type of an entry that says none."""
 
+_HUB_KINDS = ("datasets", "spaces")
 _KEYS = ("path", "ratio", "type", "drawn")
 
 
@@ -56,6 +58,7 @@ class Entry:
         return [Subset(start=start, stop=stop, share=self.ratio)] if self.drawn == "each_epoch" else []
 
 
+@naming_addresses()
 def entries_of(path: Location) -> list[Entry]:
     """The entries of a data YAML, or the path itself as one.
 
@@ -96,8 +99,10 @@ def _found(yaml: Location, path: str) -> Location:
     """The path, from the YAML's folder or else from the working directory; of a YAML in a store, below its folder."""
     candidates: list[Location]
     if isinstance(yaml, Address):
-        remedy = "copy the YAML here: one in a store names what lies below it, or in its store by whole addresses"
+        remedy = "copy the YAML here: one in a store names what lies below it, or in its bucket by whole addresses"
         named = location_of(path) if is_address(path) else inside(yaml.parent, path, said_by=yaml, remedy=remedy)
+        if _bucket_of(named) != _bucket_of(yaml):
+            raise ValueError(f"it names {named}, in another bucket than its own; {remedy}")
         candidates = [named]
     else:
         candidates = [location_of(path)] if is_address(path) else [yaml.parent / path, Path(path)]
@@ -106,6 +111,15 @@ def _found(yaml: Location, path: str) -> Location:
             return candidate
     places = " and no ".join(map(str, candidates))
     raise MissingClipsError(f"{yaml}: there is no {places}; pre-tokenise first or correct the path")
+
+
+def _bucket_of(place: Location) -> str:
+    """What people are let into as a whole: a bucket, or a repository of the hub."""
+    assert isinstance(place, Address)
+    parts, num = place.key.split("/"), 1
+    if place.scheme == "hf":
+        num = 3 if parts[0] in _HUB_KINDS else 2
+    return f"{place.scheme}://{'/'.join(parts[:num])}"
 
 
 class Chosen:

@@ -19,6 +19,7 @@ from xllmx.data.kinds import Kinds
 from xllmx.safe.arrays import read_array
 from xllmx.store.address import Location
 from xllmx.store.local_copy import kept_copy
+from xllmx.store.said import naming_addresses
 
 MANY_SHARDS = 64
 """A set of more shards than these has its shapes beside its index."""
@@ -92,6 +93,7 @@ def _check_size(file: Path, num_bytes: Any, *, said_by: Location) -> None:
         raise ValueError(f"{file}: has {found} bytes, but {said_by} says {num_bytes}; {_AGAIN}")
 
 
+@naming_addresses()
 def _read_shapes(path: Location, *, columns: int) -> Kinds[Shape]:
     local = kept_copy(path)
     rows, which = (read_array(local, name, most_bytes=_MOST_BYTES) for name in ("rows", "which"))

@@ -10,12 +10,13 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from pre_tokenize.lists.table import Item, Table, read_table
 from xllmx.disk.files import write_text
 from xllmx.safe.json_text import json_lines, parse_json, read_text
+from xllmx.store.address import Location, location_of
+from xllmx.store.local_copy import kept_copy
 
 _MOST_BYTES = 2**30
 """Of a record; that of a million clips has a few hundred MB."""
@@ -37,16 +38,21 @@ class Record:
         return self.table.file.suffix.lower()
 
 
-def read_record(file: str | Path) -> Record:
+def read_record(named: str | Location, *, allowed: Sequence[Location] = ()) -> Record:
     """The rows of a CSV (columns path, text), or of a .json or .jsonl (fields path, prompt).
+
+    Args:
+        named: the file, by path or by address.
+        allowed: folders, beside its own, that it may name by address.
 
     Raises:
         ValueError: it is missing, of another kind or damaged, or a row has no path.
+        StoreError: the store does not give it.
     """
-    file = Path(file)
+    file = location_of(named)
     if file.suffix.lower() == ".csv":
-        table = read_table(file)
-        lines = csv.DictReader(io.StringIO(file.read_text(encoding="utf-8-sig"), newline=""))
+        table = read_table(file, allowed=allowed)
+        lines = csv.DictReader(io.StringIO(kept_copy(file).read_text(encoding="utf-8-sig"), newline=""))
         return Record(table=table, rows=[{name: value for name, value in line.items() if name} for line in lines])
     if file.suffix.lower() not in (".json", ".jsonl"):
         raise ValueError(f"--input_file {file}: give a .csv, .json or .jsonl")
@@ -58,10 +64,11 @@ def read_record(file: str | Path) -> Record:
     if not isinstance(rows, list):
         raise ValueError(f"{file} holds no list of rows; {_REMEDY}")
     items = [_item(row, number, file) for number, row in enumerate(rows)]
-    return Record(table=Table(file=file, items=items, sha256=hashlib.sha256(text.encode()).hexdigest()), rows=rows)
+    sha256 = hashlib.sha256(text.encode()).hexdigest()
+    return Record(table=Table(file=file, items=items, sha256=sha256, allowed=allowed), rows=rows)
 
 
-def _item(row: Any, number: int, file: Path) -> Item:
+def _item(row: Any, number: int, file: Location) -> Item:
     if not isinstance(row, dict) or not isinstance(row.get("path"), str):
         raise ValueError(f"{file}: row {number} has no path; {_REMEDY}")
     prompt = row.get("prompt", row.get("text", ""))
@@ -73,7 +80,7 @@ def with_fields(record: Record, found: Mapping[int, Mapping[str, Any]]) -> list[
     return [{**row, **found[number]} for number, row in enumerate(record.rows) if number in found]
 
 
-def write_rows_as(file: Path, rows: Sequence[Mapping[str, Any]], *, more: Sequence[str] = ()) -> None:
+def write_rows_as(file: Location, rows: Sequence[Mapping[str, Any]], *, more: Sequence[str] = ()) -> None:
     """Write rows as .csv, .json (indented by 1) or .jsonl, by the name of the file; whole or not at all.
 
     `more` are names of fields that a CSV without rows has too.

@@ -4,13 +4,14 @@ import threading
 from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import isfinite
-from pathlib import Path
 from typing import Any, overload
 
 from lumos.lumina_video.data.latents import UNKNOWN_MOTION
+from xllmx.store.access import StoreError
+from xllmx.store.address import Address, Location
 
 BLOCK = 4096
 """Rows that are read together."""
@@ -18,17 +19,36 @@ MOTION_COLUMN = "unimatch_flow"
 """The name under which the release kept motion scores, whatever made them."""
 
 _KEPT_BLOCKS = 4
+_CHUNK_BYTES = 2**23
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stretch:
     """A part of a file that is a file of its own: a member of a tar."""
 
-    file: Path
+    file: Location
     start: int
     """The first byte."""
     size: int
     """Bytes."""
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield its bytes, a few MiB at a time.
+
+        Raises:
+            StoreError: the store does not give them.
+        """
+        starts = range(self.start, self.start + self.size, _CHUNK_BYTES)
+        ends = [min(start + _CHUNK_BYTES, self.start + self.size) for start in starts]
+        if isinstance(self.file, Address):
+            try:
+                yield from map(self.file.read_part, starts, ends)
+            except FileNotFoundError as error:  # no fault of this row, and all others of the tar would fare the same
+                raise StoreError(f"{self.file} is gone; put it back and run the same command again") from error
+            return
+        with self.file.open("rb") as source:
+            source.seek(self.start)
+            yield from (source.read(stop - start) for start, stop in zip(starts, ends, strict=True))
 
 
 @dataclass(frozen=True, kw_only=True)

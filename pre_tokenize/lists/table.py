@@ -1,6 +1,6 @@
 """The list of items, and the part of it that each task and process works on.
 
-A CSV, a Parquet file or WebDataset tars, here or (tars apart) in a store. Whatever lists them, media are read where the
+A CSV, a Parquet file or WebDataset tars, here or in a store. Whatever lists them, media are read where the
 user lets them be read: those of a list on this disk by any path of it, those of a list in a store below its own folder,
 and by address where `allowed` says so.
 """
@@ -38,7 +38,6 @@ __all__ = [
 NOT_ALLOWED = "an address that is not allowed"
 _PICTURES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".heic"))
 """Endings of files that hold one picture."""
-_CHUNK_BYTES = 2**20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +113,7 @@ class Table:
 
 
 def read_table(file: str | Location, *, allowed: Sequence[Location] = ()) -> Table:
-    """The items of a list: a CSV, a `.parquet`, a `.tar`, a folder or range of tars; by path, or a list by address.
+    """The items of a list: a CSV, a `.parquet`, a `.tar`, a folder or range of tars; by path or by address.
 
     Raises:
         ValueError: it is missing, no such list, cut, or has no row.
@@ -122,13 +121,9 @@ def read_table(file: str | Location, *, allowed: Sequence[Location] = ()) -> Tab
     """
     place = location_of(file)
     name = f"--input_file {place}"
-    if isinstance(place, Path) and (tars := tars_of(place)):
+    if tars := tars_of(place):
         samples = TarSamples(tars)
         return Table(file=place, items=samples, sha256=samples.sha256, allowed=allowed, is_of_tars=True)
-    if isinstance(place, Address) and place.suffix == ".tar":
-        raise ValueError(
-            f"{name}: tars are read from the disk; copy them here, or list their media in a CSV or Parquet"
-        )
     try:
         local = kept_copy(place)
     except FileNotFoundError as error:
@@ -174,12 +169,8 @@ def _taken_out(stretch: Stretch, name: str) -> Iterator[Path]:
     """A context with a part of a file as a file of its own."""
     with tempfile.TemporaryDirectory(prefix="sample-") as folder:
         file = Path(folder) / f"file{Path(name).suffix.lower()}"
-        with writing(file), stretch.file.open("rb") as source, file.open("wb") as target:
-            source.seek(stretch.start)
-            left = stretch.size
-            while left and (chunk := source.read(min(left, _CHUNK_BYTES))):
-                target.write(chunk)
-                left -= len(chunk)
+        with writing(file), file.open("wb") as target:
+            target.writelines(stretch.chunks())
         yield file
 
 

@@ -7,9 +7,12 @@ Members of one sample lie next to each other. Of a sample with videos and pictur
 """
 
 import hashlib
+import io
+import os
 import re
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,8 @@ from typing import Any
 from lumos.lumina_video.data.latents import UNKNOWN_MOTION
 from pre_tokenize.lists.item import MOTION_COLUMN, BlockRows, Item, Stretch, motion_of
 from xllmx.safe.json_text import parse_json
+from xllmx.store.access import StoreError
+from xllmx.store.address import Address, Location, location_of
 
 VIDEOS = ("mp4", "m4v", "mov", "mkv", "webm", "avi")
 PICTURES = ("jpg", "jpeg", "png", "webp")
@@ -24,6 +29,8 @@ _CAPTIONS = ("caption", "text", "prompt")
 _MOST_TEXT_BYTES = 2**20
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 _MOST_TARS = 1_000_000
+_AT_ONCE = 16
+"""Tars of a store whose heads are read at once."""
 _END = bytes(tarfile.BLOCKSIZE)
 _AGAIN = "copy it again, or leave it out"
 
@@ -40,26 +47,23 @@ class _Sample:
 class TarSamples(BlockRows):
     """The samples of several tars, in the order of their names; those of a few tars are in memory."""
 
-    def __init__(self, tars: list[Path]) -> None:
-        """Read the heads of all members, and the captions.
+    def __init__(self, tars: Sequence[Location]) -> None:
+        """Read the heads of all members, and the captions; of a store nothing else is asked for.
 
         Raises:
             ValueError: a tar is cut, damaged or compressed, or there is no sample in any.
+            StoreError: the store does not give it.
         """
         super().__init__()
-        self._tars: list[Path] = []
+        self._tars: list[Location] = []
         digest = hashlib.sha256()
-        for tar in tars:
-            num = 0
-            for sample in _samples_of(tar):
-                item = _item(tar, sample, row=self._num_rows + num)
-                size = item.held.size if item.held else 0
-                digest.update(repr((tar.name, item.path, size, item.text, item.motion)).encode("utf-8", "replace"))
-                num += 1
-            if num:
+        for tar, samples in _described(tars):
+            for sample in samples:
+                digest.update(sample)
+            if samples:
                 self._tars.append(tar)
                 self._starts.append(self._num_rows)
-                self._num_rows += num
+                self._num_rows += len(samples)
         self.sha256 = digest.hexdigest()
         if not self._num_rows:
             raise ValueError(f"{tars[0]}{' and others' * (len(tars) > 1)}: there is no sample in it; {_EXPECTED}")
@@ -73,35 +77,65 @@ class TarSamples(BlockRows):
         return items
 
 
+def _described(tars: Sequence[Location]) -> Iterator[tuple[Location, list[bytes]]]:
+    """What makes a list of its tars, tar by tar, a text a sample; several tars of a store are asked for at once."""
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        for start in range(0, len(tars), _AT_ONCE):
+            some = tars[start : start + _AT_ONCE]
+            several = len(some) > 1 and isinstance(some[0], Address)
+            yield from zip(some, (pool.map if several else map)(_description, some), strict=True)
+
+
+def _description(tar: Location) -> list[bytes]:
+    items = (_item(tar, sample, row=0) for sample in _samples_of(tar))
+    told = ((tar.name, item.path, item.held.size if item.held else 0, item.text, item.motion) for item in items)
+    return [repr(one).encode("utf-8", "replace") for one in told]
+
+
 _EXPECTED = f"a sample is a .{' or .'.join((VIDEOS[0], PICTURES[0]))} and a .txt or .json of the same name"
 
 
-def tars_of(named: str | Path) -> list[Path]:
-    """The tars that are meant by a `.tar`, a folder of them, or a range `clips-{000..127}.tar`; none by another name.
+def tars_of(path: Location) -> list[Location]:
+    """The tars that are meant by a `.tar`, a folder of them, `clips-{000..127}.tar` or `clips-*.tar`; none by others.
 
     Raises:
-        ValueError: one of a range is not there, or a tar is compressed.
+        ValueError: one of a range is not there, none has such a name, or a tar is compressed.
+        StoreError: the store does not say what there is.
     """
-    path = Path(named)
     if path.name.endswith((".tar.gz", ".tgz", ".tar.zst", ".tar.bz2", ".tar.xz")):
-        raise ValueError(f"--input_file {named}: a compressed tar, in which nothing can be sought; unpack it to a .tar")
-    if path.is_dir():
+        raise ValueError(f"--input_file {path}: a compressed tar, in which nothing can be sought; unpack it to a .tar")
+    if isinstance(path, Address) and path.suffix.lower() not in (".tar", ".csv", ".parquet"):
+        return [*path.glob("*.tar")]
+    if isinstance(path, Path) and path.is_dir():
         return sorted(one for one in path.glob("*.tar") if one.is_file())
     if path.suffix != ".tar":
         return []
-    if (found := _RANGE.search(str(named))) is None or path.is_file():
-        return [path] if path.is_file() else []
+    if path.is_file():
+        return [path]
+    if "*" in path.name:
+        if not (found := sorted(path.parent.glob(path.name))):
+            raise ValueError(f"--input_file {path}: no tar has such a name; correct it")
+        return [*found]
+    return _range_of(path)
+
+
+def _range_of(path: Location) -> list[Location]:
+    """The tars of a range, all of them there; none where none is named."""
+    if (found := _RANGE.search(str(path))) is None:
+        return []
     first, last = int(found[1]), int(found[2])
     if not 0 <= last - first < _MOST_TARS:
-        raise ValueError(f"--input_file {named}: a range from {first} to {last}; give the smaller number first")
-    names = [str(named).replace(found[0], f"{k:0{len(found[1])}d}", 1) for k in range(first, last + 1)]
-    if missing := [name for name in names if not Path(name).is_file()]:
+        raise ValueError(f"--input_file {path}: a range from {first} to {last}; give the smaller number first")
+    texts = (str(path).replace(found[0], f"{k:0{len(found[1])}d}", 1) for k in range(first, last + 1))
+    tars = [location_of(text) for text in texts]
+    there = {tar for folder in {tar.parent for tar in tars} for tar in folder.glob("*.tar")}
+    if missing := [tar for tar in tars if tar not in there]:
         more = f", nor are {len(missing) - 1} more of the range" if len(missing) > 1 else ""
-        raise ValueError(f"--input_file {named}: {missing[0]} is not there{more}; copy it, or give another range")
-    return [Path(name) for name in names]
+        raise ValueError(f"--input_file {path}: {missing[0]} is not there{more}; copy it, or give another range")
+    return tars
 
 
-def _samples_of(tar: Path) -> Iterator[_Sample]:
+def _samples_of(tar: Location) -> Iterator[_Sample]:
     """The samples of a tar, in its order. Raises `ValueError` for a tar that is cut or damaged."""
     sample: _Sample | None = None
     for member, text in _members_of(tar):
@@ -122,11 +156,11 @@ def _samples_of(tar: Path) -> Iterator[_Sample]:
         yield sample
 
 
-def _members_of(tar: Path) -> Iterator[tuple[tarfile.TarInfo, bytes | None]]:
+def _members_of(tar: Location) -> Iterator[tuple[tarfile.TarInfo, bytes | None]]:
     """The members that belong to samples: media, and captions with their content."""
     try:
-        size = tar.stat().st_size
-        with tarfile.open(tar, "r:") as opened:
+        with tar.open("rb") as stream, tarfile.open(fileobj=stream, mode="r:") as opened:
+            size = stream.seek(0, os.SEEK_END)
             while (member := opened.next()) is not None:
                 opened.members = []  # else it keeps them all
                 if member.offset_data + member.size > size:
@@ -140,20 +174,23 @@ def _members_of(tar: Path) -> Iterator[tuple[tarfile.TarInfo, bytes | None]]:
                     yield member, content.read() if content else b""
                 elif ending in VIDEOS or ending in PICTURES:
                     yield member, None
-            _check_end(tar, opened.offset)
+            _check_end(tar, stream, opened.offset)
+    except StoreError:
+        raise
+    except FileNotFoundError as error:
+        raise ValueError(f"--input_file {tar}: is not there; correct the name") from error
     except (tarfile.TarError, OSError, EOFError) as error:
         raise ValueError(f"{tar}: not a whole tar ({' '.join(str(error).split())}); {_AGAIN}") from error
 
 
-def _check_end(tar: Path, offset: int) -> None:
+def _check_end(tar: Location, stream: io.BufferedReader, offset: int) -> None:
     """Check that members end where the tar says that it ends: `tarfile` takes any damage for the end."""
-    with tar.open("rb") as file:
-        file.seek(offset)
-        if file.read(tarfile.BLOCKSIZE) != _END:
-            raise ValueError(f"{tar}: is cut or damaged at byte {offset}, it does not say that it ends there; {_AGAIN}")
+    stream.seek(offset)
+    if stream.read(tarfile.BLOCKSIZE) != _END:
+        raise ValueError(f"{tar}: is cut or damaged at byte {offset}, it does not say that it ends there; {_AGAIN}")
 
 
-def _item(tar: Path, sample: _Sample, *, row: int) -> Item:
+def _item(tar: Location, sample: _Sample, *, row: int) -> Item:
     """The row of a sample; one without a medium names a file that is not there."""
     chosen = [ending for ending in (*VIDEOS, *PICTURES) if ending in sample.media]
     if not chosen:

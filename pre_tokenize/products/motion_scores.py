@@ -21,6 +21,7 @@ from lumos.media.parquet_rows import RowForm, write_rows
 from pre_tokenize.lists.table import Item
 from pre_tokenize.products.encode import Limits, Made
 from pre_tokenize.products.pixels import Pixels
+from xllmx.store.address import Location
 
 SCORES = RowForm(
     what="motion scores",
@@ -85,7 +86,7 @@ def load_scores(limits: Limits, *, estimator: str, weights: Path | None, frame_c
     return Scores(estimator_named(estimator, weights=weights, device=limits.device), frame_choice=frame_choice)
 
 
-def write_scores(path: Path, clips: Sequence[Any], *, metadata: Mapping[str, str]) -> None:
+def write_scores(path: Location, clips: Sequence[Any], *, metadata: Mapping[str, str]) -> None:
     """Write scores as one shard, whole or not at all."""
     write_rows(path, map(asdict, clips), form=SCORES, metadata=metadata)
 

@@ -14,6 +14,7 @@ from pre_tokenize.motion import main
 from pre_tokenize.products import motion_scores
 from tests.lumos.lumina_video.data.texture import expected_score, moving_texture
 from tests.lumos.media.clips import Form, write_clip
+from xllmx.store.address import Address
 
 STEPS = {"slow.mp4": (0.5, 0.0), "still.mp4": (0.0, 0.0), "fast.mp4": (1.5, 1.0)}
 FPS = 8
@@ -119,6 +120,44 @@ def test_what_was_stopped_goes_on_and_does_nothing_twice(
     assert calls == [1, 1, "killed", 1]
 
 
+def test_in_a_store_the_file_is_the_same_and_what_was_stopped_goes_on(
+    folder: Path, bucket: Address, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for file in folder.iterdir():
+        (bucket / "in" / file.name).put(file)
+    score, calls = motion_scores.score_clips, []
+
+    def stopped_once(clips, estimator):
+        calls.append(len(clips))
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return score(clips, estimator)
+
+    monkeypatch.setattr(motion_scores, "score_clips", stopped_once)
+    arguments = ["--input_file", f"{bucket}/in/clips.csv", "--output_file", f"{bucket}/scored.csv", "--shard_rows", "2"]
+    assert main([*arguments, "--num_workers", "1"]) == 130
+    assert not (bucket / "scored.csv").exists()
+    assert main(arguments) == 0
+    assert len(calls) == 4  # rows 0 to 3 were kept
+    assert_scored({item.path: item.motion for item in read_table(bucket / "scored.csv").items})
+    capsys.readouterr()
+    assert main([*arguments, "--output_file", f"{bucket}/in/clips.csv"]) == 2
+    assert "clips.csv is --input_file, and would be written over" in capsys.readouterr().err
+
+
+def test_a_record_in_a_store_names_media_of_this_disk_only_where_it_may(
+    folder: Path, bucket: Address, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (bucket / "record.jsonl").write_bytes(json.dumps({"path": str(folder / "still.mp4"), "ori_id": 7}).encode())
+    arguments = ["--input_file", f"{bucket}/record.jsonl", "--output_file", f"{bucket}/scored.jsonl"]
+    assert main(arguments) == 0
+    assert "1 skipped (an address that is not allowed: 1)" in capsys.readouterr().out
+    (bucket / "record.jsonl").write_bytes(json.dumps({"path": f"file://{folder}/still.mp4", "ori_id": 7}).encode())
+    arguments = ["--input_file", f"{bucket}/record.jsonl", "--output_file", f"{bucket}/other.jsonl"]
+    assert main([*arguments, "--media_from", f"file://{folder}"]) == 0
+    assert json.loads((bucket / "other.jsonl").read_text())["ori_id"] == 7
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [
@@ -129,6 +168,7 @@ def test_what_was_stopped_goes_on_and_does_nothing_twice(
         (["--rank", "1"], "--rank is 1; it must be one of 0..0"),
         (["--output_file", "a.jsonl"], "--output_file a.jsonl: of a .csv give a name that ends in .csv"),
         (["--input_file", "none.csv"], "none.csv: no such file"),
+        (["--output_file", "hf://datasets/org/name/a.csv"], "hf:// is only read here"),
         (["--input_file", "a.txt"], "a.txt: give a .csv, .json or .jsonl"),
     ],
 )

@@ -44,6 +44,25 @@ class SlurmArray:
     """Of all; None where the array leaves numbers out, as `--array=3,7` does, and does not say how many there are."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class SlurmJob:
+    """The job that this process belongs to; one that is queued again keeps its number."""
+
+    number: str
+    """Of the job on its cluster, `alps 4711`; each job of an array has its own."""
+    restarts: int
+    """How often Slurm has queued it again: what it started before that has ended."""
+
+
+def slurm_job(environment: Mapping[str, str]) -> SlurmJob | None:
+    """Return the job that this process belongs to; None where it is no job's, or its numbers are none."""
+    job, restarts = environment.get("SLURM_JOB_ID", ""), environment.get("SLURM_RESTART_COUNT") or "0"
+    if not re.fullmatch(r"\d{1,12}", job) or not re.fullmatch(r"\d{1,9}", restarts):
+        return None
+    cluster = environment.get("SLURM_CLUSTER_NAME", "")
+    return SlurmJob(number=f"{cluster} {job}".strip(), restarts=int(restarts))
+
+
 def slurm_step(environment: Mapping[str, str]) -> SlurmStep | None:
     """Return this process's place among those that srun started; None where it is one of one, or none of srun's.
 

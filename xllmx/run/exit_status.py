@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 
 from xllmx.run.error_report import UnforeseenError, is_foreseen, memory_line, unforeseen
+from xllmx.store.said import with_addresses
 
 CHECK_FAILED = 1
 """Something was looked at and is not as it should be; what it is was printed."""
@@ -64,7 +65,7 @@ def status_of(
         if asks_debug(words):
             traceback.print_exception(error)
         status, line = _ending(error, words)
-        _say(f"{program}: error: {line}")
+        _say(f"{program}: error: {with_addresses(line)}")
         return status
 
 

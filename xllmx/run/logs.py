@@ -8,6 +8,7 @@ from pathlib import Path
 
 from xllmx.disk.files import reason
 from xllmx.ranks.distributed import rank
+from xllmx.store.said import with_addresses
 
 _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
@@ -25,7 +26,7 @@ def logging_to(folder: Path) -> Iterator[Path]:
         raise ValueError(f"{path} is a folder, a pipe or a device; the run writes its log there: remove it")
     root = logging.getLogger()
     handler = _LogFile(path, encoding="utf-8", delay=number != 0)
-    handler.setFormatter(logging.Formatter(_FORMAT))
+    handler.setFormatter(_Line(_FORMAT))
     handler.setLevel(logging.INFO)
     before, screen = root.level, _screen() if not root.handlers else None
     root.setLevel(min(before, logging.INFO) if before else logging.INFO)
@@ -39,6 +40,14 @@ def logging_to(folder: Path) -> Iterator[Path]:
             root.removeHandler(one)
             one.close()
         root.setLevel(before)
+
+
+class _Line(logging.Formatter):
+    """A line that names what came from a store by its address."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        return with_addresses(super().format(record))
 
 
 class _LogFile(logging.FileHandler):
@@ -63,4 +72,5 @@ def _screen() -> logging.Handler:
     """Return a handler that shows warnings at the terminal, as Python does where no logging is set up."""
     screen = logging.StreamHandler()
     screen.setLevel(logging.WARNING)
+    screen.setFormatter(_Line())
     return screen

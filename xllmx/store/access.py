@@ -39,6 +39,17 @@ _UNKNOWN = re.compile(
 )
 _NO_BUCKET = re.compile(r"NoSuchBucket|bucket does not exist|RepositoryNotFound")
 _NO_WAY = re.compile(r"EndpointConnection|ConnectionError|ConnectTimeout|ClientConnector|ConnectionClosed|Timeout")
+_LOG_IN = "accept its conditions on its page, and log in with a token that may read it: hf auth login, or HF_TOKEN"
+_WHO = {
+    "s3": "give the credentials that its client takes, such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    "gs": "log in: gcloud auth application-default login, or let GOOGLE_APPLICATION_CREDENTIALS name a key",
+    "hf": _LOG_IN,
+}
+_WHERE = {
+    "s3": "AWS_ENDPOINT_URL, if it is not Amazon's",
+    "gs": "STORAGE_EMULATOR_HOST, if it is not Google's",
+    "hf": "HF_ENDPOINT, if it is not huggingface.co",
+}
 _SECRETS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "HF_TOKEN")
 _LEAST_SECRET = 4
 
@@ -98,28 +109,36 @@ def missing(place: object) -> FileNotFoundError:
     return FileNotFoundError(errno.ENOENT, "there is no such object", str(place))
 
 
+def no_bucket(place: object) -> StoreError:
+    """The error of a place whose bucket or repository is not there."""
+    if str(place).startswith("hf://"):
+        rule = f"correct its name, or, where it is private, {_LOG_IN.partition(', and ')[2]}"
+        return StoreError(f"{place}: there is no such repository for who asks; {rule}")
+    return StoreError(f"{place}: there is no such bucket; make it, or correct its name")
+
+
 def without_keys(text: str) -> str:
     """Return a text in which addresses have no user names and keys: `s3://me:key@bucket/x` as `s3://bucket/x`."""
     return re.sub(r"://[^/\s@]*@", "://", text)
 
 
 def _explained(place: object, error: Exception) -> Exception:
-    said = _said(error)
+    said, kind = _said(error), str(place).partition("://")[0]
+    kind = kind if kind in _WHO else "s3"
     if _UNKNOWN.search(said):
-        remedy = "give the credentials that its client takes, such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-        return StoreError(f"{place}: the store does not know who asks, or no longer ({_short(error)}); {remedy}")
+        return StoreError(f"{place}: the store does not know who asks, or no longer ({_short(error)}); {_WHO[kind]}")
     if _NO_BUCKET.search(said):
-        return StoreError(f"{place}: there is no such bucket; make it, or correct its name")
+        return no_bucket(place)
     if isinstance(error, FileNotFoundError):
         return missing(place)
     if isinstance(error, PermissionError) or _DENIED.search(said):
-        rule = "see to it that these credentials may list, read and write there"
+        rule = _LOG_IN if kind == "hf" else "see to it that these credentials may list, read and write there"
         return DeniedError(f"{place}: the store denies it ({_short(error)}); {rule}")
     if _is_busy(error):
         rule = "run the same command again later, or with fewer processes"
         return StoreError(f"{place}: the store was too busy {len(WAITS_S) + 1} times ({_short(error)}); {rule}")
     if _NO_WAY.search(said):
-        rule = "check the network, and the address of the store (AWS_ENDPOINT_URL, if it is not Amazon's)"
+        rule = f"check the network, and the address of the store ({_WHERE[kind]})"
         return StoreError(f"{place}: the store cannot be reached ({_short(error)}); {rule}")
     return StoreError(f"{place}: {_short(error)}; mend that and run the same command again")
 

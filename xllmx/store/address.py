@@ -13,9 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
-from typing import Any, cast
+from typing import Any, Literal, cast
 
-from xllmx.store.access import StoreError, file_system, is_there, missing, tried
+from xllmx.store.access import StoreError, file_system, is_there, missing, no_bucket, tried
+from xllmx.store.parts import Parts
 
 SCHEMES = ("s3", "gs", "hf")
 """Kinds of stores, of which fsspec has one each."""
@@ -133,9 +134,19 @@ class Address:
         found = (Address(self.scheme, key.strip("/")) for key in keys if key.strip("/") != self.key)
         return sorted(one for one in found if fnmatchcase(one.name, pattern))
 
-    def open(self) -> io.IOBase:
+    def open(self, mode: Literal["rb"] = "rb") -> io.BufferedReader:
         """Open a file to read parts of it."""
-        return cast(io.IOBase, self._call(lambda system: system.open(self.key, "rb", block_size=_BLOCK_BYTES)))
+        parts = Parts(self.read_part, size=int(self.info()["size"] or 0))
+        return io.BufferedReader(parts, _BLOCK_BYTES)
+
+    def read_part(self, start: int, stop: int) -> bytes:
+        """The bytes of a file from `start` to before `stop`; StoreError where it has not all of them."""
+        alone = {"cache_type": "none"} if self.scheme == "hf" else {}  # else several MiB are brought with it
+        content = cast(bytes, self._call(lambda system: system.cat_file(self.key, start=start, end=stop, **alone)))
+        if len(content) != stop - start:
+            what = f"{self} gave {len(content)} of its bytes {start} to {stop - 1}"
+            raise StoreError(f"{what}: it was cut on the way, or has changed; run the same command again")
+        return content
 
     def read_bytes(self) -> bytes:
         """The content of a file; FileNotFoundError of none."""
@@ -148,13 +159,11 @@ class Address:
     def write_bytes(self, content: bytes, *, new: bool = False) -> None:
         """Write a file, whole or not at all; FileExistsError where it has to be `new` and is not."""
         mode = "create" if new else "overwrite"
-        self.check_writable()
-        self._call(lambda system: system.pipe_file(self.key, content, mode=mode))
+        self._write(lambda system: system.pipe_file(self.key, content, mode=mode))
 
     def put(self, file: Path) -> None:
         """Write a file of the disk here, whole or not at all."""
-        self.check_writable()
-        self._call(lambda system: system.put_file(str(file), self.key))
+        self._write(lambda system: system.put_file(str(file), self.key))
 
     def get(self, file: Path) -> None:
         """Write the whole file to the disk; StoreError where it is cut on the way."""
@@ -175,6 +184,13 @@ class Address:
         """Raise the StoreError of a kind of store that is only read here."""
         if self.scheme in _READ_ALONE:
             raise StoreError(f"{self}: {self.scheme}:// is only read here; write to the disk, or to s3:// or gs://")
+
+    def _write(self, work: Callable[[Any], Any]) -> None:
+        self.check_writable()
+        try:
+            self._call(work)
+        except FileNotFoundError as error:
+            raise no_bucket(self) from error
 
     def _call(self, work: Callable[[Any], Any]) -> Any:
         return tried(self, lambda: work(file_system(self.scheme)))

@@ -1,7 +1,8 @@
 """One process at a time in a folder of a store: a file there that says who works, and is renewed while it does.
 
 A store knows no locks. The file is made only where there is none (a conditional write), and is taken over where its
-holder has died: at once if that was on this machine, else when it was not renewed for ten minutes.
+holder has died: at once if that was on this machine, or in this job of Slurm before Slurm queued it again; else when it
+was not renewed for ten minutes.
 """
 
 import json
@@ -16,6 +17,7 @@ from datetime import datetime
 from typing import Any
 
 from xllmx.disk.temporary import is_alive, place_here
+from xllmx.ranks.slurm import slurm_job
 from xllmx.run.lock import HeldError
 from xllmx.store.access import StoreError
 from xllmx.store.address import Address
@@ -41,6 +43,8 @@ def leased(place: Address, *, what: str, remedy: str) -> Iterator[None]:
         "place": place_here(),
         "token": secrets.token_hex(8),
     }
+    if job := slurm_job(os.environ):
+        mine |= {"job": job.number, "restarts": job.restarts}
     _take(place, mine, what=what, remedy=remedy)
     ended = threading.Event()
     renewing = threading.Thread(target=_renew, args=(place, mine, ended), daemon=True)
@@ -74,6 +78,9 @@ def _take(place: Address, mine: dict[str, Any], *, what: str, remedy: str) -> No
 
 
 def _is_dead(place: Address, holder: dict[str, Any]) -> bool:
+    job, restarts = slurm_job(os.environ), holder.get("restarts")
+    if job and holder.get("job") == job.number and isinstance(restarts, int) and restarts < job.restarts:
+        return True  # Slurm ends all that it started for a job before it starts the job again
     if holder.get("place") == place_here() and isinstance(holder.get("process"), int):
         return not is_alive(holder["process"])
     try:

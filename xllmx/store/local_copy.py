@@ -7,6 +7,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ _SHARE_OF_FREE = 0.5
 _SEEN = ("ETag", "etag", "LastModified", "mtime", "updated", "generation", "blob_id", "last_commit", "size")
 """What changes with a file's content, as the stores call it."""
 _LONGEST_SUFFIX = 16
+_ADDRESSES: dict[str, str] = {}
+"""Names of the copies that this process has asked for, with what they are copies of."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +46,9 @@ class LocalCopies:
         name = hashlib.sha256(f"{address} {what_is_seen(info)}".encode()).hexdigest()[:40]
         suffix = address.suffix if len(address.suffix) <= _LONGEST_SUFFIX else ""
         copy = self.folder / f"{name}{suffix}"
+        _ADDRESSES[copy.name] = str(address)
         try:
-            os.utime(copy)
+            os.utime(copy, ns=(time.time_ns(), copy.stat().st_mtime_ns))  # used now, and not changed
             return copy
         except FileNotFoundError:
             pass
@@ -65,7 +69,7 @@ class LocalCopies:
         for entry in os.scandir(self.folder):
             with suppress(FileNotFoundError):  # another process has just removed it
                 if not entry.name.startswith(".") and entry.is_file():
-                    states.append((entry.stat().st_mtime_ns, entry.stat().st_size, Path(entry.path)))
+                    states.append((entry.stat().st_atime_ns, entry.stat().st_size, Path(entry.path)))
         held = sum(size for _, size, _ in states)
         for _, size, path in sorted(states):
             if held + num_bytes <= self.most_bytes:
@@ -96,12 +100,22 @@ def passing_copy(address: Address) -> Iterator[Path]:
 @cache
 def default_copies() -> LocalCopies:
     """Return the copies in the user's cache folder: at most 64 GiB, and half of what is free there and theirs."""
-    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"  # where the system has caches; no setting of ours
-    folder = Path(home).expanduser() / "xllmx-store"
+    folder = copies_folder()
     folder.mkdir(parents=True, exist_ok=True)
     held = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
     free = shutil.disk_usage(folder).free + held
     return LocalCopies(folder=folder, most_bytes=min(_MOST_BYTES, int(_SHARE_OF_FREE * free)))
+
+
+def copies_folder() -> Path:
+    """Return where these copies are, which need not be there yet."""
+    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"  # where the system has caches; no setting of ours
+    return Path(home).expanduser() / "xllmx-store"
+
+
+def address_of(name: str) -> str | None:
+    """Return what a copy is of, by the name of its file; None of one that this process has not asked for."""
+    return _ADDRESSES.get(name)
 
 
 @cache

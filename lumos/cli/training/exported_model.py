@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from lumos.cli.training.lumina_export import write_model, write_released
+from lumos.cli.training.run_places import check_places
 from lumos.cli.training.training_run import AnyRun, RunConfig, build_task, load_run
 from lumos.hub.models import MODEL_MARKS, ckpts_root, find_folder, resolve
 from lumos.lumina_video.training.task import LuminaVideoTask
@@ -36,6 +37,7 @@ def export_run(
     ckpts: str | Path | None = None,
     overwrite: bool = False,
     layout: Literal["model", "adapter", "released"] = "model",
+    trusted: bool = False,
 ) -> Location:
     """The folder, filled with the newest checkpoint of a run (its averaged weights where it kept any).
 
@@ -49,9 +51,10 @@ def export_run(
         overwrite: whether a folder that is there is replaced.
         layout: `adapter` writes the adapters of a LoRA run alone, as peft does; otherwise they are merged into the
             weights. `released` writes a Lumina-Video as it was published, without encoders.
+        trusted: whether its `config.yaml` is followed to models and checkpoints wherever they lie (`run_places`).
 
     Raises:
-        ValueError: no run, no checkpoint, no tokenizers, or a folder that is there already.
+        ValueError: no run, or its config leads elsewhere, no checkpoint, no tokenizers, or a folder that is there.
         StoreError: a store that cannot be asked or does not take it.
     """
     run, folder = location_of(run), location_of(folder)
@@ -60,6 +63,10 @@ def export_run(
     if not (run / CONFIG_FILE).is_file():
         raise ValueError(f"{run} is no training run: it has no config.yaml; give the trainer.run_dir of one")
     config = load_run(kept_copy(run / CONFIG_FILE))
+    if tokenizers is not None:
+        config = _with_encoders_of(config, tokenizers, ckpts)
+    if not trusted:
+        check_places(config, run, ckpts=ckpts, named=tokenizers)
     source = tokenizers or config.task.init_from
     if config.trainer.store is not None:
         _check_replaceable(folder, config.trainer.store)
@@ -77,6 +84,16 @@ def export_run(
         else:
             write(merge_lora(model).to(choose_dtype(dtype, torch.device("cpu"))), temporary)
     return folder
+
+
+def _with_encoders_of(config: AnyRun, tokenizers: str | Path, ckpts: str | Path | None) -> AnyRun:
+    """Return the settings of a run with the encoders of a model that is given, which are those that go along."""
+    if isinstance(config, RunConfig):
+        return config
+    folder = _model_folder(tokenizers, ckpts)
+    encoder, vae = (str(folder / name) if (folder / name).is_dir() else None for name in ("text_encoder", "vae"))
+    task = replace(config.task, text_encoder=encoder or config.task.text_encoder, vae=vae or config.task.vae)
+    return replace(config, task=task)
 
 
 def _writer(

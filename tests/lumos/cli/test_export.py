@@ -64,7 +64,9 @@ def test_a_run_and_a_model_by_address_are_read_written_and_generated_with(
 ) -> None:
     model = bucket / "models/mine"
     assert lumos("export", str(run), str(model))[:2] == (0, f"{model}\n")
-    assert lumos("export", "run", "here")[0] == 0  # the folder of that run, whose checkpoints are not in it
+    status, _, error = lumos("export", "run", "here")  # the folder of that run, whose checkpoints are not in it
+    assert (status, f"leads to trainer.checkpoints={run}, outside" in error) == (2, True)
+    assert lumos("export", "run", "here", "--trust-run")[0] == 0
     there = {str(one.relative_to(model)): one.read_bytes() for one, _ in model.files()}
     here = {str(p.relative_to("here")): p.read_bytes() for p in Path("here").rglob("*") if p.is_file()}
     assert there == here
@@ -86,12 +88,16 @@ def test_a_run_and_a_model_by_address_are_read_written_and_generated_with(
 def test_what_an_address_lacks_is_said_in_one_line(lumos: Lumos, run: Address, bucket: Address) -> None:
     (bucket / "half/model.safetensors").write_bytes(b"weights")
     (bucket / "data/rows.parquet").write_bytes(b"rows")
+    (bucket / "torn/config.json").write_bytes(b"{")
+    (bucket / "bad/config.yaml").write_bytes(b"{")
     generate = ("generate", "--prompt", "a", "--out", "a.gif", "--model")
     for words, said in {
         (*generate, str(bucket / "none")): "none is no folder: nothing lies there; correct the address",
         (*generate, str(bucket / "half")): "half is not a folder of a model, a tokenizer or adapters: it has no config",
         (*generate, str(run)): f"is a training run, which is no model yet; make one of it: lumos export {run} FOLDER",
         (*generate, "s3://me:hidden@bucket/x"): "s3://... has a user name or keys in it; leave them out",
+        (*generate, str(bucket / "torn")): f"lumos: error: {bucket}/torn/config.json is not valid JSON",
+        ("export", str(bucket / "bad"), "m"): f"cannot read the settings of {bucket}/bad/config.yaml: {bucket}/bad/con",
         ("export", str(bucket / "none"), "m"): "none is no training run: it has no config.yaml",
         ("export", str(run), str(bucket / "data")): "data is there already",
         ("export", str(run), str(bucket / "data"), "--overwrite"): "something else would be removed; choose another",
@@ -101,6 +107,7 @@ def test_what_an_address_lacks_is_said_in_one_line(lumos: Lumos, run: Address, b
         status, _, error = lumos(*words)
         assert (status, error.count("\n"), said in error) == (2, 1, True), error
         assert "hidden" not in error
+        assert "xllmx-store" not in error
 
 
 def test_the_bundled_model_that_a_run_started_from_is_not_replaced(

@@ -201,6 +201,17 @@ def test_a_wrong_value_of_the_model_is_refused_too() -> None:
             resolve_settings({**DEFAULTS, name: value}, {})
 
 
+def test_a_model_does_not_choose_a_file_that_is_opened(tmp_path: Path) -> None:
+    file = tmp_path / "mine.json"
+    file.write_text(json.dumps(FlowPreset.named("f16F64R512").to_dict()))
+    said = r"preset of generation_config.json is the file .*; its keys belong there, or give it yourself, --preset FILE"
+    with pytest.raises(ValueError, match=said):
+        resolve_settings({"preset": str(file)}, {})
+    with pytest.raises(ValueError, match=said):
+        fast_settings({"fast": {"preset": str(file)}})
+    assert resolve_settings({"preset": str(file)}, {"preset": str(file)}).preset == FlowPreset.from_file(file)
+
+
 def test_every_setting_of_lumos_1_alone_is_refused_as_such() -> None:
     assert set(NAMES_OF_LUMOS1) - set(SETTING_NAMES) == set(LUMOS1_NAMES)
 

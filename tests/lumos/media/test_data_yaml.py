@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from lumos.media.data_yaml import Chosen, entries_of
+from xllmx.store.address import Address
 
 
 def entry(tmp_path: Path, text: str) -> Path:
@@ -53,3 +54,28 @@ def test_places_and_first_clips_of_files_are_those_of_the_list(ratio: float) -> 
     assert (begin[0], begin[-1]) == (0, len(listed))
     files = [np.searchsorted(starts, listed[a:b], side="right").tolist() for a, b in itertools.pairwise(begin.tolist())]
     assert all(len(set(of_one)) < 2 for of_one in files)
+
+
+def test_a_yaml_in_a_store_names_what_lies_in_its_bucket_alone(bucket: Address) -> None:
+    (bucket / "set/index.json").write_bytes(b"{}")
+    for named, is_read in {
+        "set": True,
+        f"{bucket}/set": True,
+        "s3://other/set": False,
+        "gs://other/set": False,
+        "/etc": False,
+        "../x": False,
+        "file:///etc": False,
+    }.items():
+        (bucket / "data.yaml").write_bytes(f"META: [{{path: '{named}'}}]".encode())
+        if is_read:
+            assert [entry.path for entry in entries_of(bucket / "data.yaml")] == [bucket / "set"]
+        else:
+            with pytest.raises(ValueError, match=r"data.yaml: not a data YAML: .*"):
+                entries_of(bucket / "data.yaml")
+
+
+def test_another_bucket_is_said_with_what_to_do(bucket: Address) -> None:
+    (bucket / "data.yaml").write_bytes(b"META: [{path: 's3://other/set'}]")
+    with pytest.raises(ValueError, match=r"names s3://other/set, in another bucket than its own; copy the YAML here"):
+        entries_of(bucket / "data.yaml")

@@ -10,6 +10,9 @@ import pytest
 
 from lumos.media.frames import MISSING, MediaError
 from pre_tokenize.lists.table import modality_of, read_table
+from xllmx.store import access
+from xllmx.store.access import StoreError
+from xllmx.store.address import Address
 
 
 def write_tar(file: Path, members: Mapping[str, bytes]) -> Path:
@@ -80,3 +83,85 @@ def test_what_is_no_tar_of_samples_is_one_clear_error(tmp_path: Path) -> None:
         read_table(tmp_path / "b.tar")
     with pytest.raises(ValueError, match=r"c.tar.gz: a compressed tar, .*; unpack it to a .tar"):
         read_table(tmp_path / "c.tar.gz")
+
+
+def test_a_pattern_is_the_tars_that_fit_it(tmp_path: Path) -> None:
+    for name in ("a-1", "a-0", "b-0"):
+        write_tar(tmp_path / f"{name}.tar", {f"{name}.png": b"x", f"{name}.txt": b"t"})
+    assert [item.path for item in read_table(f"{tmp_path}/a-*.tar").items] == ["a-0.tar/a-0.png", "a-1.tar/a-1.png"]
+    with pytest.raises(ValueError, match=r"c-\*.tar: no tar has such a name"):
+        read_table(f"{tmp_path}/c-*.tar")
+
+
+def sent(bucket: Address, tmp_path: Path) -> Address:
+    """Three tars of a store, with media that are longer than what is read at once."""
+    for number in range(3):
+        members = {f"{number}/x.mp4": bytes([number]) * 400_000, f"{number}/x.txt": b"t", f"{number}/y.png": b"y"}
+        (bucket / "set" / f"part-{number:03d}.tar").put(write_tar(tmp_path / f"part-{number:03d}.tar", members))
+    return bucket / "set"
+
+
+def test_tars_of_a_store_are_the_list_that_they_are_here(bucket: Address, tmp_path: Path) -> None:
+    stored = sent(bucket, tmp_path)
+    here = read_table(tmp_path)
+    for named in (stored, stored / "part-{000..002}.tar", stored / "part-*.tar"):
+        there = read_table(str(named))
+        assert (there.sha256, [item.path for item in there.items]) == (
+            here.sha256,
+            [item.path for item in here.items],
+        )
+    with there.media(there.items[4]) as file:
+        assert file.read_bytes() == b"\x02" * 400_000
+    assert not (tmp_path / "cache").exists()  # nothing is kept
+    with pytest.raises(ValueError, match=r"s3://.*/part-003.tar is not there; copy it, or give another range"):
+        read_table(str(stored / "part-{001..003}.tar"))
+    with pytest.raises(ValueError, match=r"--input_file s3://.*/none.tar: no such object"):
+        read_table(str(stored / "none.tar"))
+
+
+def test_of_a_tar_in_a_store_the_media_are_not_read_for_its_list(
+    bucket: Address, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    members = {f"{k}.{ending}": b"m" * size for k in range(3) for ending, size in (("mp4", 3 * 2**20), ("txt", 3))}
+    (bucket / "a.tar").put(write_tar(tmp_path / "a.tar", members))
+    asked: list[int] = []
+    read_part = Address.read_part
+
+    def noted(self: Address, start: int, stop: int) -> bytes:
+        asked.append(stop - start)
+        return read_part(self, start, stop)
+
+    monkeypatch.setattr(Address, "read_part", noted)
+    assert len(read_table(str(bucket / "a.tar")).items) == 3
+    assert sum(asked) < 2 * 2**20 < 9 * 2**20
+
+
+def test_a_cut_tar_of_a_store_is_the_error_of_one_here(bucket: Address, tmp_path: Path) -> None:
+    content = write_tar(tmp_path / "a.tar", {"a.mp4": b"m" * 1024, "a.txt": b"t"}).read_bytes()
+    (bucket / "a.tar").write_bytes(content[:1024])
+    with pytest.raises(
+        ValueError, match=r"^s3://.*/a.tar: is cut \(a.mp4 needs 1536 bytes of it, and it has 1024\); copy"
+    ):
+        read_table(str(bucket / "a.tar"))
+
+
+def test_a_store_that_is_busy_is_asked_again_for_a_part_of_a_tar(
+    bucket: Address, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = read_table(str(sent(bucket, tmp_path) / "part-001.tar"))
+    item, system, errors = table.items[0], access.file_system("s3"), [OSError(16, "busy")] * 2
+    cat_file = system.cat_file
+
+    def stumbling(*arguments: object, **more: object) -> bytes:
+        if errors:
+            raise errors.pop()
+        return cat_file(*arguments, **more)
+
+    monkeypatch.setattr(system, "cat_file", stumbling)
+    monkeypatch.setattr(access, "WAITS_S", (0.0, 0.0))
+    with table.media(item) as file:
+        assert file.read_bytes() == b"\x01" * 400_000
+    assert not errors
+    (bucket / "set" / "part-001.tar").unlink()
+    with pytest.raises(StoreError, match=r"part-001.tar is gone; put it back"), table.media(item):
+        pass

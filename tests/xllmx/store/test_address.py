@@ -1,12 +1,22 @@
-"""Addresses as paths: what they mean, and what is found, read and written there."""
+"""Addresses as paths: what they mean, and what is found, read and written there: in S3, on the hub, at Google."""
 
+import json
 import pickle
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 import pytest
 
-from xllmx.store.access import StoreError
+from tests.xllmx.store.small_gcs import small_gcs
+from tests.xllmx.store.small_hub import small_hub
+from xllmx.run.lock import HeldError
+from xllmx.store import access, lease
+from xllmx.store.access import DeniedError, StoreError
 from xllmx.store.address import Address, is_address, location_of
+from xllmx.store.folder_copy import folder_copy
+from xllmx.store.lease import leased
+from xllmx.store.local_copy import default_copies, kept_copy
 
 
 def test_what_is_named_is_an_address_or_a_path() -> None:
@@ -95,3 +105,114 @@ def test_a_bucket_that_is_not_there_is_named(bucket: Address) -> None:
 def test_a_store_that_is_only_read_refuses_to_be_written() -> None:
     with pytest.raises(StoreError, match="hf:// is only read here"):
         Address("hf", "datasets/org/name/x").write_bytes(b"")
+
+
+# --- the hub
+
+
+LARGE = bytes(range(256)) * 4000
+FILES = {
+    "models/org/tiny/config.json": b"{}",
+    "models/org/tiny/deep/weights.bin": LARGE,
+    "datasets/org/clips/lists/a.csv": b"path,text\nx.mp4,a\n",
+    "datasets/org/clips/lists/x.mp4": b"a video",
+}
+
+
+class Hub(NamedTuple):
+    faults: list[int]
+    sent: list[int]
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    default_copies.cache_clear()
+    monkeypatch.setattr(access, "WAITS_S", (0.0,))
+    told = Hub([], [])
+    with small_hub(FILES, faults=told.faults, sent=told.sent) as address:
+        monkeypatch.setitem(access._OPTIONS, "hf", {"endpoint": address})
+        yield told
+
+
+def test_a_folder_of_the_hub_is_brought_whole(hub: Hub) -> None:
+    copy = folder_copy(Address("hf", "org/tiny"), marks=["config.json"], what="a model")
+    assert {str(path.relative_to(copy)): path.read_bytes() for path in copy.rglob("*") if path.is_file()} == {
+        "config.json": b"{}",
+        "deep/weights.bin": LARGE,
+    }
+
+
+def test_places_of_the_hub_are_what_they_are_in_other_stores(hub: Hub) -> None:
+    lists = Address("hf", "datasets/org/clips/lists")
+    assert lists.glob("*.csv") == [lists / "a.csv"]
+    assert (lists.is_dir(), lists.is_file(), (lists / "a.csv").is_file(), (lists / "b.csv").exists()) == (
+        True,
+        False,
+        True,
+        False,
+    )
+    assert kept_copy(lists / "a.csv").read_bytes() == FILES["datasets/org/clips/lists/a.csv"]
+    with pytest.raises(FileNotFoundError, match="there is no such object"):
+        (lists / "b.csv").read_bytes()
+
+
+def test_a_part_of_a_file_of_the_hub_brings_no_more_than_that(hub: Hub) -> None:
+    assert Address("hf", "org/tiny/deep/weights.bin").read_part(257, 300_000) == LARGE[257:300_000]
+    assert hub.sent == [300_000 - 257]
+
+
+def test_what_the_hub_has_against_it_is_said_with_what_to_do_there(hub: Hub) -> None:
+    hub.faults.append(403)
+    with pytest.raises(DeniedError, match=r"hf://org/tiny/config.json: the store denies it .*hf auth login"):
+        Address("hf", "org/tiny/config.json").read_bytes()
+    with pytest.raises(
+        StoreError, match=r"hf://org/none/x: there is no such repository for who asks; correct its name"
+    ):
+        Address("hf", "org/none/x").info()
+
+
+# --- Google
+
+
+@pytest.fixture
+def google(monkeypatch: pytest.MonkeyPatch) -> Iterator[Address]:
+    monkeypatch.setenv(
+        "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false"
+    )  # it asks over gRPC, which this store does not know
+    pytest.importorskip("gcsfs")
+    with small_gcs() as address:
+        monkeypatch.setitem(access._OPTIONS, "gs", {"token": "anon", "endpoint_url": address})
+        yield Address("gs", "bucket")
+
+
+def test_what_google_is_given_is_found_and_read(google: Address, tmp_path: Path) -> None:
+    folder = google / "data"
+    assert (folder.exists(), folder.glob("*")) == (False, [])
+    (folder / "deep/a.txt").write_bytes(b"one")
+    (tmp_path / "c").write_bytes(b"three")
+    (folder / "c").put(tmp_path / "c")
+    assert folder.glob("*") == [folder / "c", folder / "deep"]
+    assert folder.rglob("*.txt") == [folder / "deep/a.txt"]
+    assert [(one.is_file(), one.is_dir()) for one in (folder / "c", folder, folder / "no")] == [
+        (True, False),
+        (False, True),
+        (False, False),
+    ]
+    (folder / "c").get(tmp_path / "d")
+    assert ((tmp_path / "d").read_bytes(), (folder / "c").read_part(1, 4)) == (b"three", b"hre")
+    (folder / "c").unlink()
+    with pytest.raises(FileNotFoundError, match="there is no such object"):
+        (folder / "c").read_bytes()
+    with pytest.raises(StoreError, match=r"gs://other/x: there is no such bucket; make it, or correct its name"):
+        Address("gs", "other/x").write_bytes(b"")
+
+
+def test_one_process_at_a_time_holds_a_lease_of_google(google: Address, monkeypatch: pytest.MonkeyPatch) -> None:
+    (google / ".lock").write_bytes(json.dumps({"process": 4711, "host": "node3", "since": "then"}).encode())
+    with pytest.raises(HeldError, match="process 4711 on node3"), leased(google / ".lock", what="", remedy=""):
+        pass
+    monkeypatch.setattr(lease, "OLD_S", -1.0)
+    with leased(google / ".lock", what="", remedy=""):
+        assert json.loads((google / ".lock").read_bytes())["process"] != 4711
+    assert not (google / ".lock").exists()

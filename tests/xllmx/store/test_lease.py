@@ -51,6 +51,31 @@ def test_one_of_another_machine_is_taken_for_dead_when_it_was_not_renewed(
         assert b"4711" not in (bucket / ".lock").read_bytes()
 
 
+@pytest.mark.parametrize(
+    ("holder", "is_free"),
+    [
+        ({"job": "alps 31", "restarts": 0}, True),
+        ({"job": "alps 31", "restarts": 0, "place": lease.place_here(), "process": 1}, True),  # its number taken again
+        ({"job": "alps 31", "restarts": 1}, False),  # another step of the same start
+        ({"job": "alps 32", "restarts": 0}, False),
+        ({}, False),
+    ],
+)
+def test_a_job_that_slurm_queued_again_takes_the_place_it_had_at_once(
+    bucket: Address, monkeypatch: pytest.MonkeyPatch, holder: dict[str, Any], is_free: bool
+) -> None:
+    for name, value in {"JOB_ID": "31", "RESTART_COUNT": "1", "CLUSTER_NAME": "alps"}.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    held_by(bucket / ".lock", **holder)
+    if is_free:
+        with leased(bucket / ".lock", what="", remedy=""):
+            said = json.loads((bucket / ".lock").read_bytes())
+        assert (said["job"], said["restarts"]) == ("alps 31", 1)
+    else:
+        with pytest.raises(HeldError, match="process 4711 on node3"), leased(bucket / ".lock", what="", remedy=""):
+            pass
+
+
 def test_it_is_renewed_while_it_is_held(bucket: Address, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease, "RENEWED_EVERY_S", 0.01)
     written: list[bool] = []
