@@ -13,7 +13,7 @@ from lumos.media.inputs import choose_seeds
 from lumos.serve.bodies import ClipBody, ExtensionBody, ImageBody, VideoBody, plain, typed
 from lumos.serve.faults import RequestError
 from lumos.serve.jobs import JobRequest
-from lumos.serve.limits import LONGEST_PROMPT, Limits
+from lumos.serve.limits import LONGEST_CHANGES, LONGEST_MESSAGE, LONGEST_PROMPT, Limits
 from lumos.serve.models import ServedModel, find_model
 from lumos.serve.uploads import picture_of
 from xllmx.safe.json_text import unwritable
@@ -200,6 +200,8 @@ def _changes(body: ClipBody, model: ServedModel) -> list[list[Any]] | None:
         if len(pair[1]) > LONGEST_PROMPT or unwritable(pair[1]) is not None:
             fault = f"then: a text has more than {LONGEST_PROMPT} characters, or some that are none"
             raise RequestError(400, fault, param="then")
+    if sum(len(pair[1]) for pair in pairs) > LONGEST_CHANGES:
+        raise RequestError(400, f"then: its texts have more than {LONGEST_CHANGES} characters together", param="then")
     with _as_fault():
         Script(text=body.prompt, changes=tuple((frame, text) for frame, text in pairs))
     return pairs
@@ -215,11 +217,11 @@ def _as_fault(*, size_given: bool = False) -> Iterator[None]:
     try:
         yield
     except SettingError as error:
-        name = "seconds" if error.name == "duration" else error.name
+        name, fault = "seconds" if error.name == "duration" else error.name, error.fault[:LONGEST_MESSAGE]
         if size_given and name in ("width", "height"):
-            raise RequestError(400, f"size: {error.name} {error.fault}", param="size") from None
-        raise RequestError(400, f"{name} {error.fault}", param=name) from None
+            raise RequestError(400, f"size: {error.name} {fault}", param="size") from None
+        raise RequestError(400, f"{name} {fault}", param=name) from None
     except ValueError as error:
-        fault = " ".join(str(error).split())
+        fault = " ".join(str(error).split())[:LONGEST_MESSAGE]
         param = "then" if "prompt changes" in fault else "prompt" if "prompt" in fault else None
         raise RequestError(400, fault, param=param) from None

@@ -76,7 +76,7 @@ class Serving:
         job_id = new_id(kind)
         try:
             if picture is not None:
-                picture.save(self.files.make(job_id) / files.PICTURE)
+                picture.save(self.files.make(job_id) / files.PICTURE, compress_level=1)  # six times as fast
             for name, source in (copies or {}).items():
                 shutil.copyfile(source, self.files.make(job_id) / name)
             most = self.limits.most_queued

@@ -17,6 +17,7 @@ from lumos.serve.engine import Broken, Engine, Event, FrameMade, Made, Progresse
 from lumos.serve.feeds import Feeds
 from lumos.serve.files import JobFiles
 from lumos.serve.jobs import Job
+from lumos.serve.limits import LONGEST_MESSAGE
 from lumos.serve.metrics import Metrics
 from lumos.serve.recording import Recording, encoded
 from lumos.serve.store import JobStore
@@ -236,5 +237,5 @@ def said_of(error: Exception) -> tuple[str, str]:
     if isinstance(error, MediaError):
         return "invalid_request", f"a file of the request cannot be used: {error.reason}"
     if isinstance(error, ValueError):
-        return "invalid_request", " ".join(str(error).split())[:600]
+        return "invalid_request", " ".join(str(error).split())[:LONGEST_MESSAGE]
     return "server_error", f"the model failed ({type(error).__name__}); the server's log says more"
