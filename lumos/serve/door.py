@@ -3,13 +3,15 @@
 /v1/...       needs the key, where there is one: `Authorization: Bearer KEY`; a browser's WebSocket, which cannot send
               that, names the protocol `openai-insecure-api-key.KEY`
 any path      a page of another site may not have its reader's browser send requests here (`Origin`, and
-              `Sec-Fetch-Site` of pictures and scripts; a link to here may be followed), and on this machine alone no
-              other name of it is known (`Host`), or such a page would give itself one
+              `Sec-Fetch-Site` of pictures and scripts; a link to here may be followed), and where no key is asked for
+              no other name of the server is known (`Host`), or such a page would give itself one (DNS rebinding); an
+              address in numbers is no name that a page could have
 any body      is counted while it is read, and so are all together that are being read or worked on
 """
 
 import hashlib
 import hmac
+import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -28,7 +30,6 @@ _ELSEWHERE = ("cross-site", "same-site")
 _MOST_TOGETHER = 16
 """Bodies as large as may be that are held at once, in memory or beside it."""
 _AGAIN_S = 10
-LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
 class Door:
@@ -72,7 +73,8 @@ class Door:
     def _check(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
-        if self._hosts is not None and _name_of(f"//{host}") not in self._hosts:
+        name = _name_of(f"//{host}")
+        if self._hosts is not None and name not in self._hosts and not _is_address(name):
             fault = "this server does not go by that name (Host); --allow-host NAME adds one"
             raise RequestError(403, fault, code="unknown_host")
         origin = headers.get("origin")
@@ -143,6 +145,14 @@ def _name_of(address: str) -> str:
         return (urlsplit(address).hostname or "").lower()
     except ValueError:
         return ""
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _digest(key: str) -> bytes:

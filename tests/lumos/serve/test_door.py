@@ -30,6 +30,8 @@ def test_a_client_needs_one_of_the_keys(tmp_path: Path, model: StandIn) -> None:
             assert answer.json()["error"]["code"] == "invalid_api_key"
             assert answer.headers["www-authenticate"] == "Bearer"
         assert client.get("/v1/videos").status_code == 401
+        for given in (b"Bearer \xff\xfe", "Bearer n\u00e9e".encode(), b"Bearer " + b"\x80" * 5000):
+            assert client.get("/v1/videos", headers={b"authorization": given}).status_code == 401
         for key in KEYS:
             assert client.post("/v1/videos", json=VIDEO, headers=bearer(key)).status_code == 200
         assert client.get("/health").status_code == 200
@@ -58,6 +60,10 @@ def test_a_browsers_websocket_gives_its_key_as_a_protocol(tmp_path: Path, model:
         ({"host": "localhost:8000", "origin": "null"}, "other_origin"),
         ({"host": "localhost:8000", "origin": "http://localhost:8000"}, None),
         ({"host": "LOCALHOST:8000"}, None),
+        ({"host": "192.168.0.5:8000"}, None),
+        ({"host": "[fe80::1]:8000"}, None),
+        ({"host": "192.168.0.5.another.name"}, "unknown_host"),
+        ({"host": "127.0.0.1", "origin": "http://192.168.0.5"}, "other_origin"),
         ({"host": "localhost:8000", "sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors"}, "other_origin"),
         ({"host": "localhost:8000", "sec-fetch-site": "same-site"}, "other_origin"),
         ({"host": "localhost:8000", "sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}, None),

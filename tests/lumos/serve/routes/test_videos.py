@@ -223,8 +223,8 @@ def test_a_picture_that_unpacks_to_too_much_is_refused_before_it_is_unpacked(ref
     assert len(bomb) < 2**20
     answer = refusing.client.post("/v1/videos", data=VIDEO, files={"input_reference": ("x.png", bomb)})
     assert "6000x6000" in fault_of(answer, 413)["message"]
-    worse = bomb[:16] + struct.pack(">II", 60_000, 60_000) + bomb[24:29] + struct.pack(">I", 0) + bomb[33:]
-    worse = worse[:29] + struct.pack(">I", zlib.crc32(worse[12:29])) + worse[33:]
+    head = bomb[:16] + struct.pack(">II", 60_000, 60_000) + bomb[24:29]
+    worse = head + struct.pack(">I", zlib.crc32(head[12:])) + bomb[33:]
     answer = refusing.client.post("/v1/videos", data=VIDEO, files={"input_reference": ("x.png", worse)})
     assert "many more pixels" in fault_of(answer, 413)["message"]
 
