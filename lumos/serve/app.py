@@ -17,7 +17,6 @@ from lumos.serve.faults import RequestError, error_body, storage_fault
 from lumos.serve.routes import images, page, server, videos, watching
 from lumos.serve.serving import Serving
 
-
 _LOG = logging.getLogger(__name__)
 
 

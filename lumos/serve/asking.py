@@ -66,7 +66,11 @@ class Asker:
         model.require("t2i", "a request for an image", param="model")
         if body.size == "auto":
             body.size = None
-        given = {**self._given(body, model), "num_frames": 1}
+        given = self._given(body, model)
+        for name in ("num_frames", "duration"):
+            if given.pop(name, 1) != 1:
+                raise RequestError(400, f"an image has one frame; leave {name} out", param=name)
+        given["num_frames"] = 1
         first = self._request(body, model, given)
         seeds = choose_seeds(body.n or 1, seed=first.seed)
         return [JobRequest(**{**vars(first), "seed": seed}) for seed in seeds], body.response_format

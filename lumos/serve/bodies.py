@@ -152,7 +152,9 @@ async def read_body(request: Request) -> AsyncIterator[dict[str, Any]]:
 def _kind_of(content_type: str) -> tuple[str, str]:
     """Return a type of content and its charset, "" where none is said."""
     kind, *parameters = (part.strip().lower() for part in content_type.split(";"))
-    said = [one.partition("=")[2].strip().strip("\"'") for one in parameters if one.partition("=")[0].strip() == "charset"]
+    said = [
+        one.partition("=")[2].strip().strip("\"'") for one in parameters if one.partition("=")[0].strip() == "charset"
+    ]
     return kind, said[0] if said else ""
 
 
@@ -222,7 +224,7 @@ async def _multipart(request: Request) -> FormData:
 
 
 async def _urlencoded(request: Request) -> FormData:
-    """Return a form without files; its text is UTF-8, escaped or as it is (`curl -d "prompt=..."`), and nothing else."""
+    """Return a form without files; its text is UTF-8, escaped or as it is (`curl -d "prompt=..."`)."""
     body = await request.body()
     if len(body) > _MOST_FIELDS * _MOST_FIELD_BYTES:
         fault = f"the form is larger than {_MOST_FIELDS * _MOST_FIELD_BYTES} bytes; send files as multipart/form-data"

@@ -66,6 +66,11 @@ def storage_fault(error: Exception) -> RequestError | None:
     return RequestError(507, f"the server's disk takes nothing ({reason})", code="storage_error")
 
 
+def is_full(error: sqlite3.Error) -> bool:
+    """Whether the store found no room, or an error of the disk that may be that."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
+
+
 def no_such_job(job_id: str, *, what: str = "video") -> RequestError:
     """Return the fault of an id that is not there, was deleted, or has expired."""
     return RequestError(404, f"there is no {what} {shown_id(job_id)}; it may have expired", code=f"{what}_not_found")

@@ -13,7 +13,7 @@ from PIL import Image
 from lumos.serve import files
 from lumos.serve.asking import Asker
 from lumos.serve.engine import Engine
-from lumos.serve.faults import RequestError
+from lumos.serve.faults import RequestError, is_full
 from lumos.serve.feeds import Feeds
 from lumos.serve.files import JobFiles
 from lumos.serve.idempotency import SentKey
@@ -116,8 +116,8 @@ class Serving:
         """Forget a job, whatever its state; one that is in work ends, and its files go with it."""
         try:
             status = self.store.delete(job.id)  # it may be another one than when the job was looked for
-        except sqlite3.Error:
-            if not job.is_finished:
+        except sqlite3.Error as error:
+            if not (job.is_finished and is_full(error)):
                 raise
             self.files.remove(job.id)  # so that a full disk has room for its being forgotten
             status = self.store.delete(job.id)

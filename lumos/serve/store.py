@@ -2,8 +2,8 @@
 
 queued -> in_progress -> completed | failed;  in_progress -> queued when the server that had it has ended
 
-Images that are asked for together under an `Idempotency-Key` stand under KEY, KEY\\n1, KEY\\n2, ...: no client's key holds
-a line's end.
+Images that are asked for together under an `Idempotency-Key` stand under that key, and the further ones under it with a
+line's end and a number behind it, as no client's key is.
 """
 
 import json

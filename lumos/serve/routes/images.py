@@ -61,9 +61,7 @@ def router_of(serving: Serving) -> APIRouter:
     return router
 
 
-def _asked(
-    serving: Serving, fields: Mapping[str, Any], sent: Request
-) -> tuple[list[JobRequest], str, SentKey | None]:
+def _asked(serving: Serving, fields: Mapping[str, Any], sent: Request) -> tuple[list[JobRequest], str, SentKey | None]:
     """Return a request an image, the form of the answer, and the key."""
     key = sent_key(sent, fields)
     return *serving.asker.image(fields), key

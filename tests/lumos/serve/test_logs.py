@@ -8,7 +8,9 @@ import pytest
 from lumos.serve.logs import Entry
 
 
-@pytest.mark.parametrize("text", ["a\nERROR: forged", "a\r\nERROR: forged", "\x1b[2J\x1b]0;x\x07", "a\u2028\u202eb\x85c"])
+@pytest.mark.parametrize(
+    "text", ["a\nERROR: forged", "a\r\nERROR: forged", "\x1b[2J\x1b]0;x\x07", "a\u2028\u202eb\x85c"]
+)
 def test_no_text_ends_its_entry_or_speaks_to_the_terminal(text: str) -> None:
     out = io.StringIO()
     handler = logging.StreamHandler(out)
