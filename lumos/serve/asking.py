@@ -117,9 +117,11 @@ class Asker:
         own = {name: getattr(body, name, None) for name in _CLIP_FIELDS}
         own |= {name: plain(value) for name, value in (body.model_extra or {}).items()}
         given = {name: value for name, value in own.items() if value is not None}
-        for name in given:
+        for name, value in given.items():
             if name not in model.setting_names:
                 raise RequestError(400, f"{name} is no setting of {model.name}, which is {model.title}", param=name)
+            if isinstance(value, str) and len(value) > LONGEST_PROMPT:
+                raise RequestError(400, f"{name} has more than {LONGEST_PROMPT} characters", param=name)
         if isinstance(preset := given.get("preset"), str) and preset not in model.presets:
             known = ", ".join(model.presets)
             raise RequestError(400, f"preset is {shown(preset)}; known are {known}, or its keys", param="preset")

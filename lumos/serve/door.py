@@ -6,7 +6,7 @@ any path      a page of another site may not have its reader's browser send requ
               `Sec-Fetch-Site` of pictures and scripts; a link to here may be followed), and where no key is asked for
               no other name of the server is known (`Host`), or such a page would give itself one (DNS rebinding); an
               address in numbers is no name that a page could have
-any body      is counted while it is read, and so are all together that are being read or worked on
+any body      has one length, is counted while it is read, and so are all together that are being read or worked on
 """
 
 import hashlib
@@ -84,6 +84,10 @@ class Door:
             raise RequestError(403, "pages of other sites may not use this server", code="other_origin")
         if self._keys and scope["path"].startswith("/v1") and not self._is_known(headers):
             raise RequestError(401, "no such API key; send Authorization: Bearer KEY", code="invalid_api_key")
+        if "content-length" in headers and "transfer-encoding" in headers:  # a proxy may see another end than we do
+            fault = RequestError(400, "the request says its length twice (Content-Length and Transfer-Encoding)")
+            fault.headers["Connection"] = "close"
+            raise fault
         length = headers.get("content-length", "0")
         if length.isdecimal() and int(length[:20]) > self._most_bytes:
             raise self._too_large()

@@ -186,6 +186,20 @@ async def showing(scope: Any, receive: Any, send: Any) -> None:
         raise AssertionError(f"{message} is of no use here")
 
 
+def test_a_websocket_that_is_refused_is_no_error_of_ours(caplog: pytest.LogCaptureFixture) -> None:
+    async def refusing(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "websocket.http.response.start", "status": 404, "headers": []})
+        await send({"type": "websocket.http.response.body", "body": b"there is none"})
+
+    async def client(port: int, server: uvicorn.Server) -> None:
+        async with line_to(port) as (reader, writer):
+            writer.write(UPGRADE)
+            assert (await reader.read()).endswith(b"there is none")
+
+    with_server(client, app=refusing, log_level="warning", log_config=None)
+    assert caplog.records == []
+
+
 def test_a_websocket_that_is_not_read_is_given_up() -> None:
     async def client(port: int, server: uvicorn.Server) -> None:
         async with line_to(port) as (reader, writer):

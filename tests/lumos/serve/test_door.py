@@ -117,6 +117,22 @@ def test_a_client_that_goes_in_the_middle_of_its_body_is_no_mistake_of_ours(tmp_
     serving.store.close()
 
 
+def test_a_body_of_two_lengths_is_refused_and_ends_its_connection(tmp_path: Path, model: StandIn) -> None:
+    serving, answered = parts(tmp_path, model), list[Any]()
+    lengths = [(b"content-length", b"4"), (b"transfer-encoding", b"chunked")]
+
+    async def receive() -> Any:
+        raise AssertionError("nothing of it is read")
+
+    async def send(message: Any) -> None:
+        answered.append(message)
+
+    anyio.run(create_app(serving), {**POST, "headers": [*POST["headers"], *lengths]}, receive, send)
+    assert answered[0]["status"] == 400
+    assert (b"connection", b"close") in answered[0]["headers"]
+    serving.store.close()
+
+
 def test_many_half_bodies_together_are_bounded_and_those_that_go_make_room(tmp_path: Path, model: StandIn) -> None:
     serving = parts(tmp_path, model, most_upload_mib=1)
     app, answered = create_app(serving), list[Any]()

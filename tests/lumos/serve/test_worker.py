@@ -238,25 +238,23 @@ def test_what_the_next_start_makes_again_is_counted_there_and_its_waiting_once(
 def test_what_has_expired_makes_the_room_that_its_being_forgotten_takes(
     tmp_path: Path, model: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "_AGAIN_S", 0.01)
-    serving = parts(tmp_path, model, keep_hours=1e-9)
-    delete = serving.store.delete
-
-    def needs_room(job_id: str) -> Any:
-        if serving.files.folder(job_id).exists():
-            raise sqlite3.OperationalError("database or disk is full")
-        return delete(job_id)
-
+    serving = parts(tmp_path, model)
     job = add(serving)
-    serving.files.make(job.id)
     assert serving.store.take() is not None
     serving.store.complete(job.id, {}, keep_s=0.0)
-    monkeypatch.setattr(serving.store, "delete", needs_room)
-    with living(serving):
-        ended_one = add(serving, prompt="b")
-        serving.worker.wake()
-        ended(serving, ended_one.id)
-        assert serving.store.get(job.id) is None
+    writing, folder = serving.store._writing, serving.files.make(job.id)
+
+    @contextmanager
+    def needs_room() -> Iterator[None]:
+        if folder.exists():
+            raise sqlite3.OperationalError("database or disk is full")
+        with writing():
+            yield
+
+    monkeypatch.setattr(serving.store, "_writing", needs_room)
+    serving.worker._look_for_expired()
+    assert (serving.store.get(job.id), folder.exists()) == (None, False)
+    serving.store.close()
 
 
 def test_a_mistake_of_an_engine_does_not_end_the_worker(
