@@ -231,7 +231,9 @@ async def _urlencoded(request: Request) -> FormData:
         raise RequestError(413, fault, code="request_too_large")
     _utf8(body, "form")
     try:
-        return FormData(parse_qsl(body.decode(), keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS))
+        return FormData(
+            [*parse_qsl(body.decode(), keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS)]
+        )
     except UnicodeDecodeError as error:
         raise RequestError(400, f"the form is not UTF-8 text ({error.reason})") from None
     except ValueError:

@@ -16,7 +16,6 @@ from typing import Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.frames import Frame
 
 try:
     import resource
@@ -163,13 +162,13 @@ class Watching(WebSocketsSansIOProtocol):
         if self.initial_response is not None and self.close_sent:
             self.handshake_complete = True
 
-    def handle_text(self, event: Frame) -> None:
+    def handle_text(self, event: Any) -> None:
         """Let be what is said."""
 
-    def handle_bytes(self, event: Frame) -> None:
+    def handle_bytes(self, event: Any) -> None:
         """Let be what is said."""
 
-    def handle_cont(self, event: Frame) -> None:
+    def handle_cont(self, event: Any) -> None:
         """Let be what is said."""
 
     def handle_ping(self) -> None:

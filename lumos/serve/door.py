@@ -85,9 +85,9 @@ class Door:
         if self._keys and scope["path"].startswith("/v1") and not self._is_known(headers):
             raise RequestError(401, "no such API key; send Authorization: Bearer KEY", code="invalid_api_key")
         if "content-length" in headers and "transfer-encoding" in headers:  # a proxy may see another end than we do
-            fault = RequestError(400, "the request says its length twice (Content-Length and Transfer-Encoding)")
-            fault.headers["Connection"] = "close"
-            raise fault
+            twice = RequestError(400, "the request says its length twice (Content-Length and Transfer-Encoding)")
+            twice.headers["Connection"] = "close"
+            raise twice
         length = headers.get("content-length", "0")
         if length.isdecimal() and int(length[:20]) > self._most_bytes:
             raise self._too_large()
