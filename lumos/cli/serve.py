@@ -2,6 +2,7 @@
 
 import argparse
 import ipaddress
+import socket
 from dataclasses import fields
 from importlib.util import find_spec
 from pathlib import Path
@@ -144,11 +145,10 @@ def _keys(options: argparse.Namespace) -> list[str]:
 
 
 def _hosts(options: argparse.Namespace) -> list[str] | None:
-    """Return the names the server goes by; None: any."""
+    """Return the names the server goes by, beside addresses in numbers; None: any, where a key is asked for."""
+    own = [] if _is_loopback(options.host) else [options.host, socket.gethostname()]
     others = options.allow_host or []
-    if _is_loopback(options.host):
-        return [*_LOOPBACK, *others]
-    return [options.host, *_LOOPBACK, *others] if others else None
+    return [*_LOOPBACK, *own, *others] if others or not own or options.without_key else None
 
 
 def _is_loopback(host: str) -> bool:

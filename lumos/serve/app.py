@@ -1,5 +1,7 @@
 """The application: routes behind the door, errors in one form, the worker beside them."""
 
+import logging
+import sqlite3
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
@@ -11,9 +13,11 @@ from starlette.requests import ClientDisconnect
 
 from lumos import __version__
 from lumos.serve.door import Door
-from lumos.serve.faults import RequestError, error_body
+from lumos.serve.faults import RequestError, error_body, storage_fault
 from lumos.serve.routes import images, page, server, videos, watching
 from lumos.serve.serving import Serving
+
+_LOG = logging.getLogger(__name__)
 
 
 def create_app(serving: Serving, *, keys: Iterable[str] = (), hosts: Iterable[str] | None = None) -> FastAPI:
@@ -40,6 +44,8 @@ def create_app(serving: Serving, *, keys: Iterable[str] = (), hosts: Iterable[st
     app.add_exception_handler(RequestValidationError, _of_a_query)
     app.add_exception_handler(HTTPException, _of_starlette)
     app.add_exception_handler(ClientDisconnect, _of_one_who_went)
+    for kind in (sqlite3.Error, OSError):
+        app.add_exception_handler(kind, _of_storage)
     app.add_exception_handler(Exception, _unforeseen)
     most_bytes = serving.limits.most_upload_bytes
     app.add_middleware(Door, keys=list(keys), hosts=hosts, most_bytes=most_bytes, metrics=serving.metrics)
@@ -70,6 +76,15 @@ async def _of_starlette(request: Request, error: Exception) -> JSONResponse:
 async def _of_one_who_went(request: Request, error: Exception) -> JSONResponse:
     """Answer a client that has gone in the middle of its request: nobody hears it, and it is no mistake of ours."""
     return JSONResponse(error_body(400, "the request was cut off"), 400)
+
+
+async def _of_storage(request: Request, error: Exception) -> JSONResponse:
+    """Answer what the disk or the store of jobs has against a request; another error is a mistake of ours."""
+    fault = storage_fault(error)
+    if fault is None:
+        raise error
+    _LOG.error("%s %a: %s", request.method, request.url.path[:80], error)
+    return JSONResponse(fault.body, fault.status, headers=fault.headers)
 
 
 async def _unforeseen(request: Request, error: Exception) -> JSONResponse:

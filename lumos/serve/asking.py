@@ -13,7 +13,7 @@ from lumos.media.inputs import choose_seeds
 from lumos.serve.bodies import ClipBody, ExtensionBody, ImageBody, VideoBody, plain, typed
 from lumos.serve.faults import RequestError
 from lumos.serve.jobs import JobRequest
-from lumos.serve.limits import LONGEST_PROMPT, Limits
+from lumos.serve.limits import LONGEST_CHANGES, LONGEST_MESSAGE, LONGEST_PROMPT, Limits
 from lumos.serve.models import ServedModel, find_model
 from lumos.serve.uploads import picture_of
 from xllmx.safe.json_text import unwritable
@@ -66,7 +66,11 @@ class Asker:
         model.require("t2i", "a request for an image", param="model")
         if body.size == "auto":
             body.size = None
-        given = {**self._given(body, model), "num_frames": 1}
+        given = self._given(body, model)
+        for name in ("num_frames", "duration"):
+            if given.pop(name, 1) != 1:
+                raise RequestError(400, f"an image has one frame; leave {name} out", param=name)
+        given["num_frames"] = 1
         first = self._request(body, model, given)
         seeds = choose_seeds(body.n or 1, seed=first.seed)
         return [JobRequest(**{**vars(first), "seed": seed}) for seed in seeds], body.response_format
@@ -113,9 +117,11 @@ class Asker:
         own = {name: getattr(body, name, None) for name in _CLIP_FIELDS}
         own |= {name: plain(value) for name, value in (body.model_extra or {}).items()}
         given = {name: value for name, value in own.items() if value is not None}
-        for name in given:
+        for name, value in given.items():
             if name not in model.setting_names:
                 raise RequestError(400, f"{name} is no setting of {model.name}, which is {model.title}", param=name)
+            if isinstance(value, str) and len(value) > LONGEST_PROMPT:
+                raise RequestError(400, f"{name} has more than {LONGEST_PROMPT} characters", param=name)
         if isinstance(preset := given.get("preset"), str) and preset not in model.presets:
             known = ", ".join(model.presets)
             raise RequestError(400, f"preset is {shown(preset)}; known are {known}, or its keys", param="preset")
@@ -200,6 +206,8 @@ def _changes(body: ClipBody, model: ServedModel) -> list[list[Any]] | None:
         if len(pair[1]) > LONGEST_PROMPT or unwritable(pair[1]) is not None:
             fault = f"then: a text has more than {LONGEST_PROMPT} characters, or some that are none"
             raise RequestError(400, fault, param="then")
+    if sum(len(pair[1]) for pair in pairs) > LONGEST_CHANGES:
+        raise RequestError(400, f"then: its texts have more than {LONGEST_CHANGES} characters together", param="then")
     with _as_fault():
         Script(text=body.prompt, changes=tuple((frame, text) for frame, text in pairs))
     return pairs
@@ -215,11 +223,11 @@ def _as_fault(*, size_given: bool = False) -> Iterator[None]:
     try:
         yield
     except SettingError as error:
-        name = "seconds" if error.name == "duration" else error.name
+        name, fault = "seconds" if error.name == "duration" else error.name, error.fault[:LONGEST_MESSAGE]
         if size_given and name in ("width", "height"):
-            raise RequestError(400, f"size: {error.name} {error.fault}", param="size") from None
-        raise RequestError(400, f"{name} {error.fault}", param=name) from None
+            raise RequestError(400, f"size: {error.name} {fault}", param="size") from None
+        raise RequestError(400, f"{name} {fault}", param=name) from None
     except ValueError as error:
-        fault = " ".join(str(error).split())
+        fault = " ".join(str(error).split())[:LONGEST_MESSAGE]
         param = "then" if "prompt changes" in fault else "prompt" if "prompt" in fault else None
         raise RequestError(400, fault, param=param) from None

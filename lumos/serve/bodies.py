@@ -5,14 +5,15 @@ The fields are those of OpenAI, SGLang, FastVideo and vLLM-Omni that mean someth
 """
 
 import math
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import parse_qsl
 
 from fastapi import Request
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from starlette.datastructures import FormData
-from starlette.formparsers import FormParser, MultiPartException, MultiPartParser
+from starlette.formparsers import MultiPartException, MultiPartParser
 
 from lumos.serve.faults import RequestError
 from lumos.serve.limits import LONGEST_PROMPT
@@ -23,6 +24,8 @@ from xllmx.settings.setting import shown, suggestion
 _MOST_FIELDS, _MOST_FILES, _MOST_FIELD_BYTES = 64, 4, 2**16
 _MOST_VALUES = 100_000
 """Of JSON, counted before it is read: each may take thirty times the bytes that it is sent in."""
+_LONGEST_NAME = 80
+"""Characters of an unknown name of which it is asked what it may have meant."""
 _REMEDY = "send fields as JSON or as a form"
 
 _NOT_HERE: Mapping[str, str] = {
@@ -130,18 +133,29 @@ async def read_body(request: Request) -> AsyncIterator[dict[str, Any]]:
     Raises:
         RequestError: it is neither, or not well-formed.
     """
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    kind, charset = _kind_of(request.headers.get("content-type", ""))
+    if charset not in ("", "utf-8", "utf8", "us-ascii"):
+        raise RequestError(415, f"the body is in {charset[:60]!a}; send UTF-8")
     if kind == "application/json":
         yield await in_turn(_fields_of_json, await request.body())
         return
     if kind not in _FORMS:
         fault = f"the body is {kind[:60]!a}; send application/json or multipart/form-data"
         raise RequestError(415, fault)
-    form = await _form(_FORMS[kind], request)
+    form = await _FORMS[kind](request)
     try:
         yield _with_extra(_fields(form))
     finally:
         await form.close()
+
+
+def _kind_of(content_type: str) -> tuple[str, str]:
+    """Return a type of content and its charset, "" where none is said."""
+    kind, *parameters = (part.strip().lower() for part in content_type.split(";"))
+    said = [
+        one.partition("=")[2].strip().strip("\"'") for one in parameters if one.partition("=")[0].strip() == "charset"
+    ]
+    return kind, said[0] if said else ""
 
 
 def typed(kind: type[Body], fields: Mapping[str, Any], *, others: tuple[str, ...] = ()) -> Body:
@@ -159,7 +173,7 @@ def typed(kind: type[Body], fields: Mapping[str, Any], *, others: tuple[str, ...
             if value not in (None, False, "", "false"):
                 raise RequestError(400, f"{name} is not taken: {_NOT_HERE[name]}", param=name)
         else:
-            fault = f"there is no field {shown(name)}; {suggestion(name, known)}"
+            fault = f"there is no field {shown(name)}; {suggestion(name[:_LONGEST_NAME], known)}"
             raise RequestError(400, fault, param=name[:60], code="unknown_parameter")
     try:
         return kind.model_validate({name: value for name, value in asked.items() if name in known})
@@ -196,25 +210,40 @@ class _StrictParser(MultiPartParser):
         super().on_part_end()
 
 
-_FORMS: Mapping[str, type[FormParser] | type[MultiPartParser]] = {
-    "multipart/form-data": _StrictParser,
-    "application/x-www-form-urlencoded": FormParser,
-}
-
-
-async def _form(parser: type[FormParser] | type[MultiPartParser], request: Request) -> FormData:
-    limits: dict[str, Any] = {"max_fields": _MOST_FIELDS, "max_part_size": _MOST_FIELD_BYTES}
-    if issubclass(parser, MultiPartParser):
-        limits["max_files"] = _MOST_FILES
+async def _multipart(request: Request) -> FormData:
+    limits: dict[str, Any] = {"max_fields": _MOST_FIELDS, "max_part_size": _MOST_FIELD_BYTES, "max_files": _MOST_FILES}
     try:
-        reading = parser(request.headers, request.stream(), **limits)
+        reading = _StrictParser(request.headers, request.stream(), **limits)
         form = await reading.parse()
     except MultiPartException as error:
         raise RequestError(400, f"the form cannot be read: {error.message}") from None
-    if isinstance(reading, _StrictParser) and not reading.is_whole:
+    if not reading.is_whole:
         await form.close()
         raise RequestError(400, "the form is cut off: its last boundary is missing; send it again")
     return form
+
+
+async def _urlencoded(request: Request) -> FormData:
+    """Return a form without files; its text is UTF-8, escaped or as it is (`curl -d "prompt=..."`)."""
+    body = await request.body()
+    if len(body) > _MOST_FIELDS * _MOST_FIELD_BYTES:
+        fault = f"the form is larger than {_MOST_FIELDS * _MOST_FIELD_BYTES} bytes; send files as multipart/form-data"
+        raise RequestError(413, fault, code="request_too_large")
+    _utf8(body, "form")
+    try:
+        return FormData(
+            [*parse_qsl(body.decode(), keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS)]
+        )
+    except UnicodeDecodeError as error:
+        raise RequestError(400, f"the form is not UTF-8 text ({error.reason})") from None
+    except ValueError:
+        raise RequestError(400, f"the form has more than {_MOST_FIELDS} fields") from None
+
+
+_FORMS: Mapping[str, Callable[[Request], Awaitable[FormData]]] = {
+    "multipart/form-data": _multipart,
+    "application/x-www-form-urlencoded": _urlencoded,
+}
 
 
 def _fields(form: FormData) -> dict[str, Any]:
@@ -226,6 +255,8 @@ def _fields(form: FormData) -> dict[str, Any]:
             held = fields.setdefault(outer, {})
             if not isinstance(held, dict):
                 raise RequestError(400, f"the field {shown(outer)} is given twice", param=outer[:60])
+            if inner.rstrip("]") in held:
+                raise RequestError(400, f"the field {shown(name)} is given twice", param=outer[:60])
             held[inner.rstrip("]")] = value
             continue
         if outer in fields:
@@ -264,6 +295,7 @@ def _with_extra(fields: dict[str, Any]) -> dict[str, Any]:
         if extra is not None and not isinstance(extra, dict) and extra != "":
             raise RequestError(400, f"{name} is {shown(extra)}; it must be an object of further fields", param=name)
         held |= extra or {}
+    _check_texts(held)
     return {**held, **fields}
 
 

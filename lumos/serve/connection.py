@@ -4,7 +4,7 @@ uvicorn waits without end for the rest of a request and for a client to read its
 connections and says nothing (slowloris) takes all there are. Here each wait has an end:
 
 a request, its head or its body      30 s in which less than 30 KiB have come, and it is not whole
-an answer that is not read           60 s without room for more of it
+an answer that is not read           60 s without room for more of it, over a WebSocket too
 
 Where there are as many as may be, the one that has waited longest to say what it wants makes room for a new one; where
 all are being answered, new ones hear that the server is busy (503).
@@ -15,6 +15,7 @@ from typing import Any
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 try:
     import resource
@@ -132,6 +133,58 @@ class Connection(H11Protocol):
             self._timer = None
 
 
+class Watching(WebSocketsSansIOProtocol):
+    """uvicorn's WebSocket, which only tells: what its client says is let be, and a client that does not read goes.
+
+    uvicorn closes one whose pings are not answered, but waits without end until what was sent before is read.
+    """
+
+    _timer: asyncio.TimerHandle | None = None
+
+    def pause_writing(self) -> None:
+        """Have no more written until the client has read, and give it up where it does not."""
+        self._timer = self.loop.call_later(_ANSWER_S, self.transport.abort)
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        """Go on: the client has read."""
+        self._stop_waiting()
+        super().resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End, and wait for nobody any more."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    async def send(self, message: Any) -> None:
+        """Send, and have a refusal be an answer, of which uvicorn's log complains."""
+        await super().send(message)
+        if self.initial_response is not None and self.close_sent:
+            self.handshake_complete = True
+
+    def handle_text(self, event: Any) -> None:
+        """Let be what is said."""
+
+    def handle_bytes(self, event: Any) -> None:
+        """Let be what is said."""
+
+    def handle_cont(self, event: Any) -> None:
+        """Let be what is said."""
+
+    def handle_ping(self) -> None:
+        """Answer, unless more is unread than a connection may hold: whoever only asks would have it grow."""
+        if self.writable.is_set():
+            super().handle_ping()
+        else:
+            self.conn.data_to_send()
+
+    def _stop_waiting(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
 def options() -> dict[str, Any]:
     """Return what uvicorn is told of connections."""
-    return {"http": Connection, "limit_concurrency": most_connections(), "ws_per_message_deflate": False}
+    how = {"http": Connection, "ws": Watching, "ws_per_message_deflate": False}
+    return {**how, "limit_concurrency": most_connections()}

@@ -3,13 +3,15 @@
 /v1/...       needs the key, where there is one: `Authorization: Bearer KEY`; a browser's WebSocket, which cannot send
               that, names the protocol `openai-insecure-api-key.KEY`
 any path      a page of another site may not have its reader's browser send requests here (`Origin`, and
-              `Sec-Fetch-Site` of pictures and scripts; a link to here may be followed), and on this machine alone no
-              other name of it is known (`Host`), or such a page would give itself one
-any body      is counted while it is read, and so are all together that are being read or worked on
+              `Sec-Fetch-Site` of pictures and scripts; a link to here may be followed), and where no key is asked for
+              no other name of the server is known (`Host`), or such a page would give itself one (DNS rebinding); an
+              address in numbers is no name that a page could have
+any body      has one length, is counted while it is read, and so are all together that are being read or worked on
 """
 
 import hashlib
 import hmac
+import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -28,7 +30,6 @@ _ELSEWHERE = ("cross-site", "same-site")
 _MOST_TOGETHER = 16
 """Bodies as large as may be that are held at once, in memory or beside it."""
 _AGAIN_S = 10
-LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
 class Door:
@@ -72,7 +73,8 @@ class Door:
     def _check(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
-        if self._hosts is not None and _name_of(f"//{host}") not in self._hosts:
+        name = _name_of(f"//{host}")
+        if self._hosts is not None and name not in self._hosts and not _is_address(name):
             fault = "this server does not go by that name (Host); --allow-host NAME adds one"
             raise RequestError(403, fault, code="unknown_host")
         origin = headers.get("origin")
@@ -82,6 +84,10 @@ class Door:
             raise RequestError(403, "pages of other sites may not use this server", code="other_origin")
         if self._keys and scope["path"].startswith("/v1") and not self._is_known(headers):
             raise RequestError(401, "no such API key; send Authorization: Bearer KEY", code="invalid_api_key")
+        if "content-length" in headers and "transfer-encoding" in headers:  # a proxy may see another end than we do
+            twice = RequestError(400, "the request says its length twice (Content-Length and Transfer-Encoding)")
+            twice.headers["Connection"] = "close"
+            raise twice
         length = headers.get("content-length", "0")
         if length.isdecimal() and int(length[:20]) > self._most_bytes:
             raise self._too_large()
@@ -143,6 +149,14 @@ def _name_of(address: str) -> str:
         return (urlsplit(address).hostname or "").lower()
     except ValueError:
         return ""
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _digest(key: str) -> bytes:

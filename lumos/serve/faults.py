@@ -3,10 +3,17 @@
 {"error": {"message": "seconds is 0; ...", "type": "invalid_request_error", "param": "seconds", "code": null}}
 """
 
+import errno
+import sqlite3
 from collections.abc import Mapping
 from typing import Any
 
 _TYPES: Mapping[int, str] = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+
+
+_DISK_REFUSES = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
+_TOO_MANY_FILES = {errno.EMFILE, errno.ENFILE}
+_AGAIN_S = 5
 
 
 class RequestError(Exception):
@@ -37,6 +44,31 @@ def error_body(status: int, message: str, *, param: str | None = None, code: str
     """Return an error as OpenAI's clients read it."""
     usual = "server_error" if status >= 500 else "invalid_request_error"
     return {"error": {"message": message, "type": _TYPES.get(status, usual), "param": param, "code": code}}
+
+
+def storage_fault(error: Exception) -> RequestError | None:
+    """Return what is said where the disk or the store of jobs takes nothing; None for an error that is not theirs.
+
+    507: it is full, may not be written to, or is broken; 503: it is in use, or too many files are open.
+    """
+    if isinstance(error, sqlite3.Error):
+        number = getattr(error, "sqlite_errorcode", None)  # none: the store was closed
+        is_busy = number is None or number & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+        reason = str(error) if number is not None else "the server is ending"
+    elif isinstance(error, OSError) and error.errno in _DISK_REFUSES | _TOO_MANY_FILES:
+        is_busy = error.errno in _TOO_MANY_FILES
+        reason = error.strerror or type(error).__name__
+    else:
+        return None
+    if is_busy:
+        fault = f"the server cannot get at its disk now ({reason}); send the request again"
+        return RequestError(503, fault, code="storage_busy", retry_after_s=_AGAIN_S)
+    return RequestError(507, f"the server's disk takes nothing ({reason})", code="storage_error")
+
+
+def is_full(error: sqlite3.Error) -> bool:
+    """Whether the store found no room, or an error of the disk that may be that."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 
 
 def no_such_job(job_id: str, *, what: str = "video") -> RequestError:

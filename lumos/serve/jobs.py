@@ -87,6 +87,7 @@ class Job:
     created_at: float
     """Unix seconds, as all times here."""
     started_at: float | None = None
+    """When it was begun for the first time."""
     completed_at: float | None = None
     """When it was finished or failed."""
     expires_at: float | None = None

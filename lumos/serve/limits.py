@@ -9,6 +9,10 @@ from xllmx.settings.number_range import COUNT, Range, check_numbers
 _MIB = 2**20
 LONGEST_PROMPT = 10_000
 """Characters; what a model reads of it is said by the model."""
+LONGEST_CHANGES = 50_000
+"""Characters of all that a prompt changes to, together: every answer about the video says them."""
+LONGEST_MESSAGE = 600
+"""Characters of what a client is told is wrong; some of it may be what it sent."""
 
 
 @dataclass(frozen=True, kw_only=True)

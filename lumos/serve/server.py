@@ -10,7 +10,7 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
-from lumos.serve import connection
+from lumos.serve import connection, logs
 from lumos.serve.serving import Serving
 
 _LOOK_S = 0.1
@@ -40,6 +40,7 @@ def serve(app: FastAPI, serving: Serving, bound: socket.socket, *, say: Callable
     """Answer requests until a signal ends it; `say` is told once it listens, and what is waited for at the end."""
     config = uvicorn.Config(
         app,
+        log_config=logs.settings(),
         log_level="warning",
         access_log=False,
         server_header=False,

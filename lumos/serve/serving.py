@@ -3,7 +3,7 @@
 import shutil
 import sqlite3
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from PIL import Image
 from lumos.serve import files
 from lumos.serve.asking import Asker
 from lumos.serve.engine import Engine
-from lumos.serve.faults import RequestError
+from lumos.serve.faults import RequestError, is_full
 from lumos.serve.feeds import Feeds
 from lumos.serve.files import JobFiles
 from lumos.serve.idempotency import SentKey
@@ -67,45 +67,60 @@ class Serving:
             key: what a client names a request by that it may send twice.
 
         Raises:
-            RequestError: the queue is full, the server ends, the disk is full.
+            RequestError: the queue is full, the server ends.
+            sqlite3.Error, OSError: the disk is full and the like; nothing is kept (`lumos.serve.faults.storage_fault`).
         """
-        if self.draining.is_set():
-            raise RequestError(503, "the server is ending; send the request again", retry_after_s=10)
+        self._require_open()
         if key is not None:
             request = replace(request, sent=key.digest)
         job_id = new_id(kind)
         try:
             if picture is not None:
-                picture.save(self.files.make(job_id) / files.PICTURE)
+                picture.save(self.files.make(job_id) / files.PICTURE, compress_level=1)  # six times as fast
             for name, source in (copies or {}).items():
                 shutil.copyfile(source, self.files.make(job_id) / name)
             most = self.limits.most_queued
             text = key.text if key is not None else None
             job, is_new = self.store.add(kind, request, most_queued=most, job_id=job_id, key=text)
-        except QueueFullError:
+        except Exception as error:
             self.files.remove(job_id)
-            wait_s = max(
-                1, min(_LONGEST_WAIT_S, round(self.metrics.mean_job_s / self.limits.at_once))
-            )  # one of those in work ends
-            fault = f"{most} jobs wait already, and no more may; try again in {wait_s} s"
-            raise RequestError(429, fault, code="queue_full", retry_after_s=wait_s) from None
-        except (sqlite3.Error, OSError) as error:
-            self.files.remove(job_id)
+            if isinstance(error, QueueFullError):
+                raise self._queue_is_full() from None
             if isinstance(error, FileNotFoundError) and not all(path.exists() for path in (copies or {}).values()):
                 raise RequestError(404, "the video was deleted in this moment", code="video_not_found") from error
-            reason = getattr(error, "strerror", None) or str(error)
-            raise RequestError(507, f"the server cannot keep the request ({reason})", code="storage_error") from error
-        except RequestError:
-            self.files.remove(job_id)
             raise
         if not is_new:
             self.files.remove(job_id)
         self.worker.wake()
         return job
 
+    def accept_images(self, requests: Sequence[JobRequest], *, key: SentKey | None = None) -> list[Job]:
+        """Return a new job for each request, all of them or none; or those that came under the same key before.
+
+        Raises:
+            RequestError: the queue is full, the server ends.
+            sqlite3.Error: as for `accept`.
+        """
+        self._require_open()
+        if key is not None:
+            requests = [replace(request, sent=key.digest) for request in requests]
+        most, text = self.limits.most_queued, key.text if key is not None else None
+        try:
+            jobs, _ = self.store.add_images(requests, most_queued=most, key=text)
+        except QueueFullError:
+            raise self._queue_is_full() from None
+        self.worker.wake()
+        return jobs
+
     def delete(self, job: Job) -> None:
         """Forget a job, whatever its state; one that is in work ends, and its files go with it."""
-        status = self.store.delete(job.id)  # it may be another one than when the job was looked for
+        try:
+            status = self.store.delete(job.id)  # it may be another one than when the job was looked for
+        except sqlite3.Error as error:
+            if not (job.is_finished and is_full(error)):
+                raise
+            self.files.remove(job.id)  # so that a full disk has room for its being forgotten
+            status = self.store.delete(job.id)
         if status is None:
             return
         self.worker.cancel(job.id)
@@ -142,6 +157,16 @@ class Serving:
             "inference_time_s": job.outcome.get("inference_time_s"),
             "url": f"/v1/videos/{job.id}/content" if job.status == "completed" else None,
         }
+
+    def _require_open(self) -> None:
+        if self.draining.is_set():
+            raise RequestError(503, "the server is ending; send the request again", retry_after_s=10)
+
+    def _queue_is_full(self) -> RequestError:
+        wait_s = round(self.metrics.mean_job_s / self.limits.at_once)  # until one of those in work ends
+        wait_s = max(1, min(_LONGEST_WAIT_S, wait_s))
+        fault = f"{self.limits.most_queued} jobs wait already, and no more may; try again in {wait_s} s"
+        return RequestError(429, fault, code="queue_full", retry_after_s=wait_s)
 
     def close(self) -> None:
         """End the worker, the streams and the store."""

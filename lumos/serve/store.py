@@ -1,6 +1,9 @@
 """Jobs in SQLite: what was accepted is there after a kill, and each job is given out once.
 
 queued -> in_progress -> completed | failed;  in_progress -> queued when the server that had it has ended
+
+Images that are asked for together under an `Idempotency-Key` stand under that key, and the further ones under it with a
+line's end and a number behind it, as no client's key is.
 """
 
 import json
@@ -18,6 +21,8 @@ from lumos.serve.jobs import Job, JobRequest, Kind, Status, new_id
 MOST_ATTEMPTS = 5
 """Times that a job may take the whole server with it (memory, a driver) before it is given up."""
 
+_PATIENCE_S = 5.0
+"""For which a lock that another program has on the file is waited for."""
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS jobs (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -51,7 +56,10 @@ class JobStore:
     def __init__(self, path: Path) -> None:
         """Open the file, which is made if needed; ValueError for one of another kind or version."""
         self._lock = threading.RLock()
-        self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=10)
+        try:
+            self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=_PATIENCE_S)
+        except sqlite3.Error as error:
+            raise ValueError(f"{path} cannot be used ({error}); give another --data") from error
         try:
             self._db.execute("PRAGMA journal_mode = WAL")
             version = self._db.execute("PRAGMA user_version").fetchone()[0]
@@ -87,20 +95,22 @@ class JobStore:
             QueueFullError: as many wait already.
             RequestError: another request (`JobRequest.sent`) had the same key.
         """
-        with self._writing():
-            if key is not None and (found := self._one("WHERE idempotency = ?", (key,))) is not None:
-                if found.request.sent != request.sent:
-                    fault = "this Idempotency-Key was used for another request; choose another one"
-                    raise RequestError(422, fault, code="idempotency_key_reused")
-                return found, False
-            if self.count("queued") >= most_queued:
-                raise QueueFullError
-            job = Job(id=job_id or new_id(kind), kind=kind, status="queued", request=request, created_at=time.time())
-            self._db.execute(
-                "INSERT INTO jobs (id, kind, status, request, created_at, idempotency) VALUES (?, ?, ?, ?, ?, ?)",
-                (job.id, kind, job.status, request.as_json(), job.created_at, key),
-            )
-        return job, True
+        job = Job(id=job_id or new_id(kind), kind=kind, status="queued", request=request, created_at=time.time())
+        jobs, is_new = self._add_all([job], most_queued=most_queued, key=key)
+        return jobs[0], is_new
+
+    def add_images(
+        self, requests: Sequence[JobRequest], *, most_queued: int, key: str | None = None
+    ) -> tuple[list[Job], bool]:
+        """Return a new job for each request, all of them or none, and True; or those of the same key, and False.
+
+        Raises:
+            QueueFullError: with them more would wait than may.
+            RequestError: another request had the same key, or some of its images have expired.
+        """
+        now = time.time()
+        jobs = [Job(id=new_id("image"), kind="image", status="queued", request=one, created_at=now) for one in requests]
+        return self._add_all(jobs, most_queued=most_queued, key=key)
 
     def get(self, job_id: str) -> Job | None:
         """Return a job, or None."""
@@ -137,7 +147,8 @@ class JobStore:
             if job is None or (beside_others and job.attempts > 0):
                 return None
             self._db.execute(
-                "UPDATE jobs SET status = 'in_progress', attempts = attempts + 1, started_at = ? WHERE id = ?",
+                "UPDATE jobs SET status = 'in_progress', attempts = attempts + 1, started_at = COALESCE(started_at, ?) "
+                "WHERE id = ?",
                 (time.time(), job.id),
             )
             return self._one("WHERE id = ?", (job.id,))
@@ -155,8 +166,7 @@ class JobStore:
         """Have a job that is in work wait again, in its old place, not counted as begun; False where it was deleted."""
         with self._writing():
             changed = self._db.execute(
-                "UPDATE jobs SET status = 'queued', attempts = attempts - 1, started_at = NULL "
-                "WHERE id = ? AND status = 'in_progress'",
+                "UPDATE jobs SET status = 'queued', attempts = attempts - 1 WHERE id = ? AND status = 'in_progress'",
                 (job_id,),
             )
         return changed.rowcount > 0
@@ -168,23 +178,26 @@ class JobStore:
             self._db.execute("DELETE FROM jobs WHERE id = ?", (job_id,))
         return None if row is None else row[0]
 
-    def expire(self, *, now: float) -> list[str]:
-        """Forget the finished jobs whose time is over; their ids."""
-        with self._writing():
+    def expired(self, *, now: float) -> list[str]:
+        """Return the ids of the finished jobs whose time is over."""
+        with self._lock:
             found = self._db.execute("SELECT id FROM jobs WHERE expires_at <= ?", (now,)).fetchall()
-            self._db.execute("DELETE FROM jobs WHERE expires_at <= ?", (now,))
         return [job_id for (job_id,) in found]
 
     def recover(self, *, keep_s: float) -> None:
-        """Have what an earlier server had in work wait again; images, whose client is gone, are forgotten."""
+        """Have what an earlier server had in work wait again.
+
+        Images, whose client is gone, are forgotten, but for those that it can ask for again, under their key.
+        """
+        unfinished = "status IN ('queued', 'in_progress')"
         with self._writing():
-            self._db.execute("DELETE FROM jobs WHERE kind = 'image' AND status IN ('queued', 'in_progress')")
+            self._db.execute(f"DELETE FROM jobs WHERE kind = 'image' AND idempotency IS NULL AND {unfinished}")
             self._db.execute(
                 "UPDATE jobs SET status = 'failed', error = ?, completed_at = ?, expires_at = ? "
                 "WHERE status = 'in_progress' AND attempts >= ?",
                 (json.dumps(_INTERRUPTED), time.time(), time.time() + keep_s, MOST_ATTEMPTS),
             )
-            self._db.execute("UPDATE jobs SET status = 'queued', started_at = NULL WHERE status = 'in_progress'")
+            self._db.execute("UPDATE jobs SET status = 'queued' WHERE status = 'in_progress'")
 
     def position(self, job_id: str) -> int | None:
         """Return how many jobs wait before this one, or None where it does not wait."""
@@ -205,6 +218,38 @@ class JobStore:
         """Return the ids of all jobs."""
         with self._lock:
             return {job_id for (job_id,) in self._db.execute("SELECT id FROM jobs")}
+
+    def _add_all(self, jobs: list[Job], *, most_queued: int, key: str | None) -> tuple[list[Job], bool]:
+        keys = [None if key is None else f"{key}\n{index}" if index else key for index in range(len(jobs))]
+        with self._writing():
+            if key is not None and (found := self._sent_before(jobs[0].request, key, keys)):
+                return found, False
+            if self.count("queued") + len(jobs) > most_queued:
+                raise QueueFullError
+            self._db.executemany(
+                "INSERT INTO jobs (id, kind, status, request, created_at, idempotency) VALUES (?, ?, ?, ?, ?, ?)",
+                [
+                    (job.id, job.kind, job.status, job.request.as_json(), job.created_at, own)
+                    for job, own in zip(jobs, keys, strict=True)
+                ],
+            )
+        return jobs, True
+
+    def _sent_before(self, request: JobRequest, key: str, keys: Sequence[str | None]) -> list[Job]:
+        """Return the jobs of a request that came before under the key; none where it did not, or has expired."""
+        first = self._one("WHERE idempotency = ?", (key,))
+        if first is None:  # others of its images may be there for a moment still
+            others = "idempotency > ? AND idempotency < ?"
+            self._db.execute(f"UPDATE jobs SET idempotency = NULL WHERE {others}", (f"{key}\n", f"{key}\n:"))
+            return []
+        if first.request.sent != request.sent:
+            fault = "this Idempotency-Key was used for another request; choose another one"
+            raise RequestError(422, fault, code="idempotency_key_reused")
+        found = [job for own in keys if (job := self._one("WHERE idempotency = ?", (own,))) is not None]
+        if len(found) < len(keys):
+            fault = "some images of this Idempotency-Key have expired; choose another one"
+            raise RequestError(404, fault, code="image_not_found")
+        return found
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

@@ -26,7 +26,8 @@ from lumos.serve.limits import Limits
 
 _MOST_PIXELS = 2**25
 """Of a picture: 33 million."""
-_FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+"""As Pillow names them; it takes MPO for a JPEG."""
 _DATA = re.compile(r"data:image/[a-z0-9.+-]{1,40};base64,", re.IGNORECASE)
 _DECODING = threading.Semaphore(2)
 """Pictures that are decoded at once: each may take some hundred MB."""
@@ -60,7 +61,8 @@ def clip_of(path: Path, *, limits: Limits, param: str) -> FirstFrames:
     number, pixels, most_frames, is_large = 0, None, limits.most_frames, False
     try:
         with _DECODING, media_errors("the clip"), Video(path) as video:
-            for shown in video.from_start():
+            is_large = video.stream.width * video.stream.height > limits.most_pixels  # as the file says, or as it is
+            for shown in () if is_large else video.from_start():
                 number += 1
                 is_large = shown.frame.width * shown.frame.height > limits.most_pixels
                 if number > most_frames or is_large:
@@ -129,6 +131,9 @@ def _decoded(content: bytes, param: str) -> Image.Image:
     except MediaError as error:
         if isinstance(error.__cause__, RequestError):
             raise error.__cause__ from None
+        if isinstance(error.__cause__, Image.DecompressionBombError):
+            fault = f"{param} has many more pixels than {_MOST_PIXELS}, which is the most that are read"
+            raise RequestError(413, fault, param=param) from None
         raise RequestError(400, f"{param} is no picture that can be read ({_told(error)})", param=param) from None
 
 

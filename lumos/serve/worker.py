@@ -17,6 +17,7 @@ from lumos.serve.engine import Broken, Engine, Event, FrameMade, Made, Progresse
 from lumos.serve.feeds import Feeds
 from lumos.serve.files import JobFiles
 from lumos.serve.jobs import Job
+from lumos.serve.limits import LONGEST_MESSAGE
 from lumos.serve.metrics import Metrics
 from lumos.serve.recording import Recording, encoded
 from lumos.serve.store import JobStore
@@ -42,7 +43,7 @@ class Worker:
         self._wake, self._stopping, self._draining = threading.Event(), threading.Event(), threading.Event()
         self._recordings: dict[str, Recording] = {}
         self._begun: dict[str, float] = {}
-        self._looked = 0.0
+        self._looked, self._since = 0.0, 0.0
 
     @property
     def is_alive(self) -> bool:
@@ -56,6 +57,7 @@ class Worker:
 
     def start(self) -> None:
         """Begin: first what an earlier server left, then what waits."""
+        self._since = time.time()
         self._store.recover(keep_s=self._keep_s)
         self._files.recover(self._store.ids())
         self._thread.start()
@@ -91,10 +93,11 @@ class Worker:
                 if self._engine.is_idle:
                     self._wake.wait(_LOOK_S)
                 else:
-                    self._metrics.step(one.job.request.model for one in self._recordings.values())
+                    models = [one.job.request.model for one in self._recordings.values()]
                     self._engine.step(self._told)
-            except sqlite3.Error:
-                _LOG.exception("the store of jobs cannot be used; it is tried again")
+                    self._metrics.step(models)
+            except sqlite3.Error as error:
+                _LOG.error("the store of jobs cannot be used (%s); it is tried again", error)
                 self._stopping.wait(_AGAIN_S)
             except Exception:  # an engine's mistake must not end the queue
                 _LOG.exception("a step of the engine failed")
@@ -120,7 +123,8 @@ class Worker:
             self._files.remove_made(job.id, job.kind)
             self._recordings[job.id] = Recording(job, self._files)
             self._begun[job.id] = time.monotonic()
-            self._metrics.begun(job, waited_s=time.time() - job.created_at)
+            if self._is_first_time(job):
+                self._metrics.begun(job, waited_s=(job.started_at or 0.0) - job.created_at)
             self._engine.submit(
                 Work(
                     id=job.id,
@@ -170,7 +174,7 @@ class Worker:
             self._engine.cancel(job.id)
             self._fail(job, error)
             return
-        if recording.num_new == 1:
+        if recording.num_new == 1 and self._is_first_time(job):
             self._metrics.first_frame(job, after_s=time.monotonic() - self._begun[job.id])
         self._metrics.frame(job)
 
@@ -183,9 +187,11 @@ class Worker:
             self._fail(job, error)
             return
         outcome = {"model_calls": model_calls, "inference_time_s": round(took_s, 3)}
-        if self._until_written(partial(self._store.complete, job.id, outcome, keep_s=self._keep_s)) is False:
-            self._files.remove(job.id)  # deleted in the last moment
-        self._metrics.ended(job, "completed", took_s=took_s)
+        is_kept = self._until_written(partial(self._store.complete, job.id, outcome, keep_s=self._keep_s))
+        if is_kept is False:  # deleted in the last moment, and counted as that
+            self._files.remove(job.id)
+        elif is_kept:
+            self._metrics.ended(job, "completed", took_s=took_s)
         self._recordings.pop(job.id)
         self._begun.pop(job.id)
         self._feeds.end(job.id)
@@ -198,9 +204,11 @@ class Worker:
             _LOG.warning("job %s failed: %s", job.id, error)
         self._forget(job, error)
         fail = partial(self._store.fail, job.id, code=code, message=message, keep_s=self._keep_s)
-        if self._until_written(fail) is False:
-            self._files.remove(job.id)  # deleted meanwhile
-        self._metrics.ended(job, "failed")
+        is_kept = self._until_written(fail)
+        if is_kept is False:  # deleted meanwhile, and counted as that
+            self._files.remove(job.id)
+        elif is_kept:
+            self._metrics.ended(job, "failed")
         self._feeds.end(job.id)
 
     def _forget(self, job: Job, error: Exception | None = None) -> None:
@@ -215,16 +223,21 @@ class Worker:
         while True:
             try:
                 return write()
-            except sqlite3.Error:
-                _LOG.exception("the store of jobs cannot be written to; it is tried again")
+            except sqlite3.Error as error:
+                _LOG.error("the store of jobs cannot be written to (%s); it is tried again", error)
                 if self._stopping.wait(_AGAIN_S):
                     return None
 
     def _look_for_expired(self) -> None:
         if time.monotonic() - self._looked >= _LOOK_S or not self._looked:
+            for job_id in self._store.expired(now=time.time()):
+                self._files.remove(job_id)  # first, so that a full disk has room for its being forgotten
+                self._store.delete(job_id)
             self._looked = time.monotonic()
-            for job_id in self._store.expire(now=time.time()):
-                self._files.remove(job_id)
+
+    def _is_first_time(self, job: Job) -> bool:
+        """Whether no earlier server began it: what one has counted is not counted again."""
+        return job.started_at is not None and job.started_at >= self._since
 
 
 def said_of(error: Exception) -> tuple[str, str]:
@@ -236,5 +249,5 @@ def said_of(error: Exception) -> tuple[str, str]:
     if isinstance(error, MediaError):
         return "invalid_request", f"a file of the request cannot be used: {error.reason}"
     if isinstance(error, ValueError):
-        return "invalid_request", " ".join(str(error).split())[:600]
+        return "invalid_request", " ".join(str(error).split())[:LONGEST_MESSAGE]
     return "server_error", f"the model failed ({type(error).__name__}); the server's log says more"

@@ -4,6 +4,7 @@ Over the WebSocket a frame comes as a text message that tells of it, and then as
 """
 
 import json
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, suppress
 from functools import partial
@@ -15,7 +16,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.websockets import WebSocketDisconnect
 
-from lumos.serve.faults import RequestError
+from lumos.serve.faults import RequestError, storage_fault
 from lumos.serve.routes.videos import find_job
 from lumos.serve.serving import Serving
 from lumos.serve.watching import require_seat, watch
@@ -49,7 +50,9 @@ def router_of(serving: Serving) -> APIRouter:
         try:
             await run_in_threadpool(find_job, serving, video_id)
             require_seat(serving)
-        except RequestError as fault:
+        except (RequestError, sqlite3.Error) as error:
+            fault = error if isinstance(error, RequestError) else storage_fault(error)
+            assert fault is not None
             await socket.send_denial_response(JSONResponse(fault.body, fault.status, headers=fault.headers))
             return
         await socket.accept(_PROTOCOL if _PROTOCOL in socket.scope.get("subprotocols", ()) else None)

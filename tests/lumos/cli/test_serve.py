@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -14,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from lumos.cli.commands import parser
+from lumos.cli.serve import _hosts
 from tests.lumos.cli.console import Lumos
 
 KEY = "a-key-of-some-length"
@@ -59,6 +62,21 @@ def test_an_open_address_takes_a_key_or_the_word_that_there_is_none(lumos: Lumos
         status, out, err = lumos("serve", "--dry-run", "--host", "0.0.0.0", *words)
         assert (status, err) == (0, "")
         assert f"for whoever reaches it, {said}" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        ([], {"localhost", "127.0.0.1", "::1"}),
+        (["--allow-host", "box.lan"], {"localhost", "127.0.0.1", "::1", "box.lan"}),
+        (["--host", "0.0.0.0", "--without-key"], {"localhost", "127.0.0.1", "::1", "0.0.0.0", socket.gethostname()}),
+        (["--host", "0.0.0.0", "--api-key-file", "keys.txt"], None),
+    ],
+    ids=["loopback", "allowed", "without-key", "key"],
+)
+def test_where_no_key_is_asked_for_no_page_can_give_the_server_a_name(words: list[str], names: set[str] | None) -> None:
+    found = _hosts(parser().parse_args(["serve", *words]))
+    assert (found if found is None else set(found)) == names
 
 
 @contextmanager

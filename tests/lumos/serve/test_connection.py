@@ -40,8 +40,9 @@ def with_server(client: Callable[[int, uvicorn.Server], Awaitable[None]], **chan
     """Run a client of a server in this process, given its port."""
 
     async def run() -> None:
+        app = changes.pop("app", answering)
         options = {**connection.options(), "lifespan": "off", "log_level": "critical", **changes}
-        server = uvicorn.Server(uvicorn.Config(answering, port=0, timeout_graceful_shutdown=1, **options))
+        server = uvicorn.Server(uvicorn.Config(app, port=0, timeout_graceful_shutdown=1, **options))
         server.config.load()
         server.lifespan = server.config.lifespan_class(server.config)
         await server.startup()
@@ -167,6 +168,84 @@ def test_more_connections_that_are_answered_than_there_may_be_are_not_taken(monk
             assert len(server.server_state.connections) <= 8 + 1
 
     with_server(client, limit_concurrency=8)
+
+
+UPGRADE = (
+    b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+)
+
+
+async def showing(scope: Any, receive: Any, send: Any) -> None:
+    """Sends 16 MiB of frames, and then waits for the client to go."""
+    assert (await receive())["type"] == "websocket.connect"
+    await send({"type": "websocket.accept"})
+    for _ in range(64 if scope["path"] == "/" else 0):
+        await send({"type": "websocket.send", "bytes": b"x" * 2**18})
+    while (message := await receive())["type"] != "websocket.disconnect":
+        raise AssertionError(f"{message} is of no use here")
+
+
+def test_a_websocket_that_is_refused_is_no_error_of_ours(caplog: pytest.LogCaptureFixture) -> None:
+    async def refusing(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "websocket.http.response.start", "status": 404, "headers": []})
+        await send({"type": "websocket.http.response.body", "body": b"there is none"})
+
+    async def client(port: int, server: uvicorn.Server) -> None:
+        async with line_to(port) as (reader, writer):
+            writer.write(UPGRADE)
+            assert (await reader.read()).endswith(b"there is none")
+
+    with_server(client, app=refusing, log_level="warning", log_config=None)
+    assert caplog.records == []
+
+
+def test_a_websocket_that_is_not_read_is_given_up() -> None:
+    async def client(port: int, server: uvicorn.Server) -> None:
+        async with line_to(port) as (reader, writer):
+            writer.write(UPGRADE)
+            assert b"101" in await reader.readuntil(b"\r\n\r\n")
+            assert len(server.server_state.connections) == 1
+            while server.server_state.connections or server.server_state.tasks:
+                await asyncio.sleep(0.02)
+
+    with_server(client, app=showing, ws_ping_interval=0.1, ws_ping_timeout=0.1)
+
+
+def test_pings_of_a_websocket_that_is_not_read_take_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "_ANSWER_S", 1000.0)
+
+    async def client(port: int, server: uvicorn.Server) -> None:
+        async with line_to(port) as (reader, writer):
+            writer.write(UPGRADE)
+            await reader.readuntil(b"\r\n\r\n")
+            (one,) = server.server_state.connections
+            assert isinstance(one, connection.Watching)
+            while one.writable.is_set():
+                await asyncio.sleep(0.02)
+            held = one.transport.get_write_buffer_size()
+            for _ in range(100):
+                writer.write((b"\x89\xfd\0\0\0\0" + b"x" * 125) * 100)
+                await writer.drain()
+            await asyncio.sleep(0.1)
+            assert one.transport.get_write_buffer_size() <= held
+            one.transport.abort()
+
+    with_server(client, app=showing)
+
+
+def test_what_is_said_over_a_websocket_is_let_be() -> None:
+    async def client(port: int, server: uvicorn.Server) -> None:
+        async with line_to(port) as (reader, writer):
+            writer.write(UPGRADE.replace(b"GET /", b"GET /small"))
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"\x81\x82\0\0\0\0\xff\xff" + b"\x02\x80\0\0\0\0" + b"\x00\x80\0\0\0\0" * 1000)
+            writer.write(b"\x80\x80\0\0\0\0")
+            for letter in (b"x", b"y"):  # a ping is answered, and so is the next
+                writer.write(b"\x89\x81\0\0\0\0" + letter)
+                assert await reader.readexactly(3) == b"\x8a\x01" + letter
+
+    with_server(client, app=showing)
 
 
 @pytest.mark.parametrize(("files", "most"), [(256, 64), (1024, 448), (20000, 1000), (64, 16), (-1, 1000)])

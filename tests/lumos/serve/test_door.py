@@ -30,6 +30,8 @@ def test_a_client_needs_one_of_the_keys(tmp_path: Path, model: StandIn) -> None:
             assert answer.json()["error"]["code"] == "invalid_api_key"
             assert answer.headers["www-authenticate"] == "Bearer"
         assert client.get("/v1/videos").status_code == 401
+        for given in (b"Bearer \xff\xfe", "Bearer n\u00e9e".encode(), b"Bearer " + b"\x80" * 5000):
+            assert client.get("/v1/videos", headers={b"authorization": given}).status_code == 401
         for key in KEYS:
             assert client.post("/v1/videos", json=VIDEO, headers=bearer(key)).status_code == 200
         assert client.get("/health").status_code == 200
@@ -58,6 +60,10 @@ def test_a_browsers_websocket_gives_its_key_as_a_protocol(tmp_path: Path, model:
         ({"host": "localhost:8000", "origin": "null"}, "other_origin"),
         ({"host": "localhost:8000", "origin": "http://localhost:8000"}, None),
         ({"host": "LOCALHOST:8000"}, None),
+        ({"host": "192.168.0.5:8000"}, None),
+        ({"host": "[fe80::1]:8000"}, None),
+        ({"host": "192.168.0.5.another.name"}, "unknown_host"),
+        ({"host": "127.0.0.1", "origin": "http://192.168.0.5"}, "other_origin"),
         ({"host": "localhost:8000", "sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors"}, "other_origin"),
         ({"host": "localhost:8000", "sec-fetch-site": "same-site"}, "other_origin"),
         ({"host": "localhost:8000", "sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}, None),
@@ -108,6 +114,22 @@ def test_a_client_that_goes_in_the_middle_of_its_body_is_no_mistake_of_ours(tmp_
         anyio.run(go, kind, body)
     assert [message["status"] for message in answered if "status" in message] == [400, 400]
     assert serving.store.ids() == set()
+    serving.store.close()
+
+
+def test_a_body_of_two_lengths_is_refused_and_ends_its_connection(tmp_path: Path, model: StandIn) -> None:
+    serving, answered = parts(tmp_path, model), list[Any]()
+    lengths = [(b"content-length", b"4"), (b"transfer-encoding", b"chunked")]
+
+    async def receive() -> Any:
+        raise AssertionError("nothing of it is read")
+
+    async def send(message: Any) -> None:
+        answered.append(message)
+
+    anyio.run(create_app(serving), {**POST, "headers": [*POST["headers"], *lengths]}, receive, send)
+    assert answered[0]["status"] == 400
+    assert (b"connection", b"close") in answered[0]["headers"]
     serving.store.close()
 
 

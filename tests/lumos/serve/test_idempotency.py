@@ -1,6 +1,7 @@
 """One key, one request: what was sent twice is one job, and what only looks alike is refused."""
 
 import io
+import threading
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from PIL import Image
 
 from lumos.media.writing import write_video
+from lumos.serve import recording
 from tests.lumos.serve.standin import VIDEO, Server
 
 KEY = {"idempotency-key": "k1"}
@@ -60,6 +62,56 @@ def test_what_was_sent_under_a_key_is_no_part_of_a_remix_or_a_record(server: Ser
     kept = [server.serving.store.get(one) for one in (source, remix)]
     assert [job.request.sent is None for job in kept if job is not None] == [False, True]
     assert "sent" not in server.client.get(f"/v1/videos/{source}/record").json()
+
+
+IMAGES = "/v1/images/generations"
+
+
+@pytest.mark.parametrize("form", ["b64_json", "url"])
+def test_images_that_are_asked_for_twice_are_made_once_and_answered_alike(server: Server, form: str) -> None:
+    asked = {"prompt": "a", "n": 2, "response_format": form}  # without a seed: it is drawn once
+    first, again = (server.client.post(IMAGES, json=asked, headers=KEY) for _ in range(2))
+    assert (first.status_code, first.json()) == (200, again.json())
+    assert len(server.model.made) == 2
+    for other in ({**asked, "n": 1}, {**asked, "prompt": "b"}):
+        answer = server.client.post(IMAGES, json=other, headers=KEY)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (422, "idempotency_key_reused")
+    assert server.client.post("/v1/videos", json={"prompt": "a"}, headers=KEY).status_code == 422
+
+
+def test_images_that_are_asked_for_again_while_they_are_made_are_waited_for_by_both(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go = threading.Event(), threading.Event()
+    write = recording.write_image
+
+    def held_back(*args: Any) -> None:
+        begun.set()
+        assert go.wait(20)
+        write(*args)
+
+    monkeypatch.setattr(recording, "write_image", held_back)
+    answers: list[Any] = []
+    ask = lambda: answers.append(server.client.post(IMAGES, json={"prompt": "a", "n": 2}, headers=KEY).json())  # noqa: E731
+    threads = [threading.Thread(target=ask) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    assert begun.wait(20)
+    go.set()
+    for thread in threads:
+        thread.join()
+    assert answers[0] == answers[1]
+    assert (len(answers[0]["data"]), len(server.model.made)) == (2, 2)
+
+
+def test_images_that_failed_under_a_key_fail_alike(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    def breaks(*args: Any) -> None:
+        raise RuntimeError("it broke")
+
+    monkeypatch.setattr(recording, "write_image", breaks)
+    first, again = (server.client.post(IMAGES, json={"prompt": "a"}, headers=KEY) for _ in range(2))
+    assert (first.status_code, first.json()) == (500, again.json())
+    assert len(server.model.made) == 1
 
 
 @pytest.mark.parametrize("key", ["", "x" * 201, "a\tb"])

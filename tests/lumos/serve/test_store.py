@@ -1,10 +1,12 @@
 """Jobs in SQLite."""
 
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from lumos.serve.faults import RequestError
 from lumos.serve.store import JobStore, QueueFullError
 from tests.lumos.serve.standin import REQUEST
 
@@ -55,11 +57,49 @@ def test_a_write_that_fails_leaves_the_table_as_it_was(tmp_path: Path) -> None:
     store.close()
 
 
+def test_images_under_a_key_are_found_together_until_the_first_has_expired(tmp_path: Path) -> None:
+    store = JobStore(tmp_path / "jobs.sqlite3")
+    asked = [replace(REQUEST, seed=seed, sent="digest") for seed in (1, 2)]
+    jobs, is_new = store.add_images(asked, most_queued=5, key="k")
+    assert (is_new, [job.request.seed for job in jobs]) == (True, [1, 2])
+    again, is_new = store.add_images([replace(one, seed=9) for one in asked], most_queued=5, key="k")
+    assert (is_new, [job.id for job in again]) == (False, [job.id for job in jobs])
+    with pytest.raises(QueueFullError):  # all of them or none
+        store.add_images(asked * 2, most_queued=5)
+    assert store.count("queued") == 2
+    store.delete(jobs[1].id)
+    with pytest.raises(RequestError, match="have expired"):
+        store.add_images(asked, most_queued=5, key="k")
+    store.delete(jobs[0].id)
+    whole, _ = store.add_images(asked, most_queued=5, key="k")
+    store.delete(whole[0].id)
+    assert store.add_images(asked, most_queued=5, key="k")[1]  # the other one of before is there still
+    assert store.count("queued") == 3
+    store.close()
+
+
+def test_images_that_may_be_asked_for_again_outlive_a_kill(tmp_path: Path) -> None:
+    store = JobStore(tmp_path / "jobs.sqlite3")
+    kept = store.add_images([replace(REQUEST, sent="digest")] * 2, most_queued=5, key="k")[0]
+    store.add_images([REQUEST], most_queued=5)
+    began = store.take()
+    store.recover(keep_s=1.0)
+    assert store.ids() == {job.id for job in kept}
+    again = store.take()
+    assert began is not None
+    assert again is not None
+    assert (again.id, again.attempts, again.started_at) == (began.id, 2, began.started_at)  # when it was first begun
+    store.close()
+
+
 def test_another_file_or_version_is_said(tmp_path: Path) -> None:
     other, newer = tmp_path / "other", tmp_path / "newer"
     other.write_text("no database" * 1000)
     with pytest.raises(ValueError, match="cannot be used"):
         JobStore(other)
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(ValueError, match="cannot be used"):
+        JobStore(tmp_path / "folder")
     with sqlite3.connect(newer) as database:
         database.execute("PRAGMA user_version = 99")
     database.close()

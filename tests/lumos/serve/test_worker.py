@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -178,6 +179,82 @@ def test_a_full_disk_under_the_store_is_waited_for(
     with living(serving):
         assert ended(serving, job.id).status == "completed"
     assert faults == []
+
+
+def counted(serving: Serving, name: str, **labels: str) -> float:
+    """A number of /metrics; 0 where nothing was counted."""
+    return serving.metrics.registry.get_sample_value(name, {"model": "red", **labels}) or 0.0
+
+
+def ends(serving: Serving) -> list[float]:
+    """How many jobs were counted as completed, failed and deleted."""
+    kinds = ("completed", "failed", "deleted")
+    return [counted(serving, "lumos_jobs_total", kind="video", status=status) for status in kinds]
+
+
+@pytest.mark.parametrize("prompt", ["a", "break"])
+def test_a_job_that_is_deleted_in_the_last_moment_is_counted_once(
+    tmp_path: Path, model: StandIn, monkeypatch: pytest.MonkeyPatch, prompt: str
+) -> None:
+    serving = parts(tmp_path, model)
+    end = serving.store._end
+
+    def late(job_id: str, *args: Any, **words: Any) -> bool:
+        job = serving.store.get(job_id)
+        if job is not None and job.id == goes.id:
+            serving.delete(job)
+        return end(job_id, *args, **words)
+
+    monkeypatch.setattr(serving.store, "_end", late)
+    goes, stays = add(serving, prompt=prompt), add(serving)
+    with living(serving):
+        ended(serving, stays.id)
+        assert ends(serving) == [1.0, 0.0, 1.0]
+
+
+def test_what_the_next_start_makes_again_is_counted_there_and_its_waiting_once(
+    tmp_path: Path, model: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serving, tried = parts(tmp_path, model), threading.Event()
+
+    def full(*args: Any, **words: Any) -> bool:
+        tried.set()
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(serving.store, "complete", full)
+    job = add(serving)
+    with living(serving):
+        serving.worker.wake()
+        assert tried.wait(20)
+    serving.metrics.watch_queue(lambda: 0.0, lambda: 0.0)  # its store is closed
+    again = parts(tmp_path, model)
+    with living(again):
+        ended(again, job.id)
+        assert (ends(serving), ends(again)) == ([0.0] * 3, [1.0, 0.0, 0.0])
+        for name in ("lumos_queue_seconds_count", "lumos_first_frame_seconds_count"):
+            assert (counted(serving, name), counted(again, name)) == (1.0, 0.0)
+
+
+def test_what_has_expired_makes_the_room_that_its_being_forgotten_takes(
+    tmp_path: Path, model: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serving = parts(tmp_path, model)
+    job = add(serving)
+    assert serving.store.take() is not None
+    serving.store.complete(job.id, {}, keep_s=0.0)
+    writing, folder = serving.store._writing, serving.files.make(job.id)
+
+    @contextmanager
+    def needs_room() -> Iterator[None]:
+        if folder.exists():
+            raise sqlite3.OperationalError("database or disk is full")
+        with writing():
+            yield
+
+    monkeypatch.setattr(serving.store, "_writing", needs_room)
+    serving.worker._look_for_expired()
+    assert (serving.store.get(job.id), folder.exists()) == (None, False)
+    serving.store.close()
 
 
 def test_a_mistake_of_an_engine_does_not_end_the_worker(

@@ -35,6 +35,10 @@ def test_an_image_that_cannot_be_made_is_an_error(server: Server) -> None:
     assert (other.status_code, "makes t2v" in other.json()["error"]["message"]) == (400, True)
     many = server.client.post("/v1/images/generations", json={**ASKED, "n": 9})  # more than may wait
     assert many.status_code == 429
+    assert 'status="deleted"' not in server.client.get("/metrics").text  # what was not accepted is not counted
+    for field in ({"num_frames": 5}, {"duration": 2}):
+        video = server.client.post("/v1/images/generations", json={**ASKED, **field})
+        assert (video.status_code, "leave" in video.json()["error"]["message"]) == (400, True)
     wrong = server.client.post("/v1/images/generations", json={**ASKED, "response_format": "file"})
     assert (wrong.status_code, wrong.json()["error"]["param"]) == (400, "response_format")
     for path in ("../x", "image_x", "image_" + "0" * 32):

@@ -3,7 +3,10 @@
 import base64
 import io
 import json
+import struct
 import threading
+import time
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,8 +16,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lumos.media.video import Video
 from lumos.media.writing import write_video
 from lumos.serve import files
+from lumos.serve.uploads import picture_of
 from tests.lumos.serve.standin import VIDEO, Server, events
 
 
@@ -128,8 +133,11 @@ def test_a_picture_may_be_a_data_address(server: Server) -> None:
         ({"then": [[5, "it moves up"]]}, 400, "then", "change it before"),
         ({"then": [[1, "it moves up"]], "model": "flow"}, 400, "then", "leave then out"),
         ({"temperature": []}, 400, "temperature", "number"),
+        ({"temperature": "9" * 10_001}, 400, "temperature", "more than 10000 characters"),
         ({"extra_body": {"tempratur": 1}}, 400, "tempratur", "did you mean temperature?"),
         ({"extra_params": "[1]"}, 400, None, "no object"),
+        ({"extra_body": {"negative_prompt": "a\0b"}}, 400, "'negative_prompt'", "NUL"),
+        ({"num_frames": 25, "then": [[4 * n + 1, "x" * 9999] for n in range(6)]}, 400, "then", "together"),
         ({"input_reference": {"file_id": "file-1"}}, 400, "input_reference", "no files by id"),
         ({"model": "flow", "input_reference": "data:image/png;base64,AA=="}, 400, "input_reference", "no picture"),
     ],
@@ -164,11 +172,45 @@ def test_bad_fields_are_named(
             b'--x\r\nContent-Disposition: form-data; name="prompt"\r\n\r\n\xff\r\n--x--\r\n',
             "multipart/form-data; boundary=x", 400, "not UTF-8",
         ),
+        (
+            b'--x\r\nContent-Disposition: form-data; name="\\ud800"\r\n\r\na\r\n--x--\r\n',
+            "multipart/form-data; boundary=x; charset=unicode_escape", 415, "send UTF-8",
+        ),
+        (b"prompt=%ff", "application/x-www-form-urlencoded", 400, "not UTF-8"),
+        (b"prompt=\xff", "application/x-www-form-urlencoded", 400, "not UTF-8"),
+        (b"a&" * 100, "application/x-www-form-urlencoded", 400, "more than 64 fields"),
+        (b"video%5Bid%5D=a&video[id]=b", "application/x-www-form-urlencoded", 400, "given twice"),
     ],
 )  # fmt: skip
 def test_bodies_that_are_none_are_refused(refusing: Server, body: bytes, kind: str, status: int, said: str) -> None:
     answer = refusing.client.post("/v1/videos", content=body, headers={"content-type": kind})
     assert said in fault_of(answer, status)["message"]
+
+
+def test_a_form_may_have_its_text_as_it_is_or_escaped(server: Server) -> None:
+    kind = {"content-type": "application/x-www-form-urlencoded"}
+    for sent in ("prompt=n\u00e9; a+b&seed=1".encode(), b"prompt=n%C3%A9%3B+a%20b&seed=1"):
+        answer = server.client.post("/v1/videos", content=sent, headers=kind)
+        assert answer.json()["prompt"] == "n\u00e9; a b"
+
+
+def test_what_is_wrong_is_said_shortly_and_at_once_however_much_was_sent(refusing: Server) -> None:
+    asked: dict[str, Any]
+    for asked in ({"ab cd" * 150_000: 1}, {"temperature": "9" * 9_000}):
+        began = time.process_time()
+        answer = refusing.client.post("/v1/videos", json={**VIDEO, **asked})
+        assert (answer.status_code, len(answer.content) < 1000) == (400, True)
+        assert time.process_time() - began < 0.25
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP", "TIFF", "AVIF"])
+def test_pictures_of_every_common_kind_are_taken(kind: str) -> None:
+    file, words = io.BytesIO(), {"save_all": True} if kind == "MPO" else {}
+    Image.new("RGB", (30, 50), "blue").save(file, kind, **words)
+    address = f"data:image/{kind.lower()};base64,{base64.b64encode(file.getvalue()).decode()}"
+    found = picture_of(address, param="input_reference")
+    assert found is not None
+    assert found.size == (30, 50)
 
 
 @pytest.mark.parametrize("content", [b"", b"GIF89a", b"\x89PNG\r\n\x1a\n" + b"0" * 60, b"%!PS-Adobe-3.0 EPSF-3.0"])
@@ -182,6 +224,10 @@ def test_a_picture_that_unpacks_to_too_much_is_refused_before_it_is_unpacked(ref
     assert len(bomb) < 2**20
     answer = refusing.client.post("/v1/videos", data=VIDEO, files={"input_reference": ("x.png", bomb)})
     assert "6000x6000" in fault_of(answer, 413)["message"]
+    head = bomb[:16] + struct.pack(">II", 60_000, 60_000) + bomb[24:29]
+    worse = head + struct.pack(">I", zlib.crc32(head[12:])) + bomb[33:]
+    answer = refusing.client.post("/v1/videos", data=VIDEO, files={"input_reference": ("x.png", worse)})
+    assert "many more pixels" in fault_of(answer, 413)["message"]
 
 
 def test_an_upload_is_bounded_while_it_is_read(refusing: Server) -> None:
@@ -315,15 +361,18 @@ def test_a_prompt_changes_where_then_says_so(server: Server) -> None:
     assert remix["then"] is None  # the new prompt is that of the whole clip
 
 
-def test_a_clip_that_is_none_or_too_long_is_not_extended(refusing: Server, tmp_path: Path) -> None:
+def test_a_clip_that_is_none_or_too_long_is_not_extended(
+    refusing: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_video(tmp_path / "long.mp4", np.zeros((41, 32, 64, 3), np.uint8), fps=8)
     for content, status in ((b"nonsense", 400), ((tmp_path / "long.mp4").read_bytes(), 413)):
         answer = refusing.client.post(
             "/v1/videos/extensions", data={"prompt": "b"}, files={"video": ("x.mp4", content)}
         )
         assert fault_of(answer, status)["param"] == "video"
-    write_video(tmp_path / "large.mp4", np.zeros((41, 96, 96, 3), np.uint8), fps=8)  # found out by its first frame
+    write_video(tmp_path / "large.mp4", np.zeros((41, 96, 96, 3), np.uint8), fps=8)
     large = {"video": ("x.mp4", (tmp_path / "large.mp4").read_bytes())}
+    monkeypatch.setattr(Video, "from_start", lambda self: pytest.fail("a frame is decoded"))
     answer = refusing.client.post("/v1/videos/extensions", data={"prompt": "b"}, files=large)
     assert "more than 4096 pixels" in fault_of(answer, 413)["message"]
     nothing = refusing.client.post("/v1/videos/extensions", json={"prompt": "b"})
