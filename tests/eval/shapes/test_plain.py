@@ -1,4 +1,4 @@
-"""Prompts in plain words: none of them can come out of the grammar that training is worded in, and all can be scored."""
+"""Prompts in plain words: none can come out of the grammar that training is worded in, and all can be scored."""
 
 import re
 from pathlib import Path
