@@ -60,7 +60,7 @@ AND_WORDS: tuple[str, ...] = ("and", "and", "and", "with", "plus", "as well as",
 BESIDE_WORDS: tuple[str, ...] = ("next to", "beside", "alongside")
 """Of two that stand side by side."""
 
-_WAYS = ("move", "move", "go", "slide", "drift", "travel", "glide", "float", "head")
+_WAYS = ("move", "move", "move", "go", "go", "go", "slide", "drift", "travel", "glide", "float", "head")
 _SIDEWAYS = ("{}", "{}", "to the {}", "to the {}", "{}wards", "{}ward", "towards the {}")
 _UPRIGHT = ("{}", "{}", "{}", "{}wards", "{}ward")
 
@@ -88,7 +88,7 @@ MOTION_WORDS: dict[str, tuple[str, ...]] = {
         "decrease in size", "get smaller and smaller", "dwindle", "grow smaller",
     ),
     "turn": (
-        "turn", "rotate", "spin", "whirl", "twirl", "revolve", "turn around", "spin around", "turn clockwise",
+        *("turn", "rotate", "spin") * 4, "whirl", "whirl", "twirl", "revolve", "turn around", "spin around", "turn clockwise",
         "rotate clockwise", "spin in place", "rotate in place", "spin round", "turn round",
     ),
 }  # fmt: skip

@@ -128,7 +128,7 @@ def _still(claim: ObjectClaim, spec: ShapeSpec, rng: random.Random, *, last: boo
 def _moving_one(claim: ObjectClaim, rng: random.Random) -> _Body:
     """One thing and its motion: "a ball that goes up", "a spinning star", "make a ring grow", ..."""
     phrase, form = rng.choice(MOTION_WORDS[claim.motion or "still"]), rng.random()
-    if form < 0.15 and (before := attribute(phrase)):
+    if form < 0.16 and (before := attribute(phrase)):
         return _Body(head=_named(claim, rng, before=before))
     name = _named(claim, rng)
     if form < 0.25:
