@@ -88,8 +88,8 @@ MOTION_WORDS: dict[str, tuple[str, ...]] = {
         "decrease in size", "get smaller and smaller", "dwindle", "grow smaller",
     ),
     "turn": (
-        *("turn", "rotate", "spin") * 4, "whirl", "whirl", "twirl", "revolve", "turn around", "spin around", "turn clockwise",
-        "rotate clockwise", "spin in place", "rotate in place", "spin round", "turn round",
+        *("turn", "rotate", "spin") * 4, "whirl", "whirl", "twirl", "revolve", "turn around", "spin around",
+        "turn clockwise", "rotate clockwise", "spin in place", "rotate in place", "spin round", "turn round",
     ),
 }  # fmt: skip
 """Verbs with what follows them, in the infinitive."""

@@ -52,7 +52,8 @@ def test_there_are_many_and_in_every_manner() -> None:
     assert len(patterns) > 1500
     for manner in (
         "show me .* that (is )?", "[a-z]ing up", "whirl", "^draw ", "i want ", "a pair of", r"\b2 ", "does not move",
-        "swell", "a (turning|rotating|spinning)", "on black", "against ", "backdrop", ", please", r"\?$", "!$", "donut", "crimson",
+        "swell", "a (turning|rotating|spinning)", "on black", "against ", "backdrop", ", please", r"\?$", "!$", "donut",
+        "crimson",
     ):  # fmt: skip
         assert any(re.search(manner, text, re.IGNORECASE) for text in texts), manner
     assert any(map(str.isupper, texts))
