@@ -274,7 +274,10 @@ def _spread(rng: random.Random, objects: list[ObjectSpec], *, axis: str) -> list
     slack = high - low - widest - _GAP
     before, until = sorted((rng.random(), rng.random()))
     places = {id(first): low + slack * before, id(second): high - slack * (1 - until)}
-    return [replace(item, **{axis: places[id(item)]}) for item in objects]
+    along = [places[id(item)] for item in objects]
+    if axis == "x":
+        return [replace(item, x=place) for item, place in zip(objects, along, strict=True)]
+    return [replace(item, y=place) for item, place in zip(objects, along, strict=True)]
 
 
 def _apart(objects: list[ObjectSpec], *, side_by_side: bool) -> bool:
