@@ -26,12 +26,9 @@ clips image/a 18000 23 --images & clips image/b 18000 24 --images; wait $!
 clips eval_image 512 25 --images & clips eval_video 256 26; wait $!
 clips image/c 14000 35 --images --extras 0.4 & clips video/c 18000 33 --extras 0.4; wait $!
 clips video/m1 9000 41 --extras 0.4 --tags motion & clips video/m2 9000 42 --extras 0.4 --tags motion; wait $!
-plain=(--wordings many --off-grid 0.5)
-clips video/w1 15000 51 --extras 0.2 "${plain[@]}" --motions turn=3 & clips image/w 12000 53 --images --extras 0.2 "${plain[@]}"
-clips video/w2 9000 52 --extras 0.4 "${plain[@]}" --motions turn=4 left=2 --tags motion; wait $!
+plain=(--wordings many --off-grid 0.5); clips video/w1 15000 51 --extras 0.2 "${plain[@]}" --motions turn=3 & clips image/w 12000 53 --images --extras 0.2 "${plain[@]}"; clips video/w2 9000 52 --extras 0.4 "${plain[@]}" --motions turn=4 left=2 --tags motion; wait $!
 step "4/5 model: images; images and videos; these with Muon; longer, in two processes; four more descents; plain words"; start=null
-for stage in tiny_images:1 tiny:1 tiny_muon:1 tiny_long:2 tiny_last:1 tiny_more:2 tiny_extras:2 tiny_motion:2 \
-    tiny_words:1; do
+for stage in tiny_images:1 tiny:1 tiny_muon:1 tiny_long:2 tiny_last:1 tiny_more:2 tiny_extras:2 tiny_motion:2 tiny_words:1; do
     name="${stage%:*}" # : and its number of processes
     NUM_PROCESSES="${stage#*:}" bash exps/launch.sh "configs/train/$name.yaml" \
         trainer.run_dir="$work/$name" task.init_from="$start"
