@@ -56,6 +56,7 @@ NEEDS = {
     r"^LUMOS_FAULTS_": "minutes to hours: tests/faults runs them small",
     r"--to latents|shapes_latents": "a VAE: tests/pre_tokenize/products/test_latents.py, test_shapes.py",
     r"pre_tokenize\.(motion|concat_records)": "the reader's own records: tests/pre_tokenize",
+    r"python -m eval\.shapes run --kinds plain": "64 clips",
     r"python -m eval\.shapes (run --num 280|run --model models/mine|score|gallery|compare)|prompts\|score": "280 clips",
     r"python -m eval\.shapes (long|change)": "minutes: tests/eval/shapes/test_long.py has them small",
     r"python -m eval\.shapes (side-by-side|scales|motion)": "hours: tests/eval/shapes has them small",
@@ -123,6 +124,9 @@ STORY: dict[str, list[str]] = {
     "python -m eval.shapes codec --model ckpts/lumina-tiny/vae --num 64": ["--num", "2"],
     "python -m eval.shapes.geneval prompts --num 12 --out shapes.jsonl": [],
     "python -m pre_tokenize.shapes --out data/tiny/video --num 30000 --tokenizer lumos-tiny": ["--num", "2"],
+    "python -m pre_tokenize.shapes --out data/words --num 15000 --wordings many --motions turn=4 --off-grid 0.5": [
+        "--num", "2",
+    ],
     "python -m lumos.tokenizer.text_training --out ckpts/lumos-tiny/text_tokenizer.json --num-codes 4375": [
         "--num-captions", "50", "--out", "tokenizer.json",
     ],

@@ -16,7 +16,7 @@ with loading("eval.shapes"):
     from eval.shapes.gallery import write_gallery
     from eval.shapes.look import look
     from eval.shapes.outputs import score_folder
-    from eval.shapes.prompts import KINDS, load_prompts, make_prompts, save_prompts
+    from eval.shapes.prompts import ALL_KINDS, load_prompts, make_prompts, save_prompts
     from eval.shapes.run import RunConfig, require_numbers, run, write_json
     from eval.shapes.score import summarise, table
     from lumos.cli.exit_status import status_of
@@ -49,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar=_COMMANDS)
 
     prompts = commands.add_parser("prompts", help="write a file of prompts, and the first frames for i2v")
-    prompts.add_argument("--kind", choices=KINDS, required=True)
+    prompts.add_argument("--kind", choices=ALL_KINDS, required=True)
     prompts.add_argument("--out", type=Path, required=True, help="json file to write")
     prompts.add_argument("--size", type=int, nargs=2, default=(64, 64), metavar=("WIDTH", "HEIGHT"), help="of pngs")
     prompts.set_defaults(command=_prompts)
@@ -62,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
 
     whole = commands.add_parser("run", help="generate with a model, save and score; starts again where it stopped")
     whole.add_argument("--model", default=DEFAULT_MODEL, help="name, hub id or folder (default: the bundled one)")
-    whole.add_argument("--kinds", nargs="+", choices=KINDS, help="default: all that the model makes")
+    whole.add_argument("--kinds", nargs="+", choices=ALL_KINDS, help="default: all that the model makes, but plain")
     whole.add_argument("--out", type=Path, required=True, help="folder to write")
     whole.add_argument("--batch-size", type=int, default=32)
     whole.add_argument("--steps", type=int, dest="num_inference_steps")
@@ -138,7 +138,7 @@ def _add_comparing(commands: Any) -> None:
 
     scales = commands.add_parser("scales", help="the fast preset against its twin of one scale (Lumina-Video)")
     scales.add_argument("--model", default="lumina-tiny", help="name, hub id or folder (default: lumina-tiny)")
-    scales.add_argument("--kinds", nargs="+", choices=KINDS, default=["t2v"], help="default: t2v")
+    scales.add_argument("--kinds", nargs="+", choices=ALL_KINDS, default=["t2v"], help="default: t2v")
     scales.add_argument("--at", type=_numbers, metavar="A,B,...", help="times at which the finest scale begins instead")
     _add_settings(scales)
     scales.set_defaults(command=_scales)

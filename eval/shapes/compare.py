@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from eval.shapes.cost import Cost
-from eval.shapes.prompts import KINDS
+from eval.shapes.prompts import ALL_KINDS
 from xllmx.safe.json_text import read_object
 from xllmx.settings.config import convert
 
@@ -15,6 +15,7 @@ _KIND_ROWS = {
     "held_out": "video, combinations never trained on",
     "t2i": "image of a text",
     "i2v": "video of a text and its first frame",
+    "plain": "video, plain words",
 }
 
 
@@ -72,7 +73,7 @@ def _table(names: Sequence[str], evaluations: Sequence[Evaluation], *, more: Map
 def _scores(reports: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     """Rows of the overall score of each kind, under t2v of each tag, and of each motion."""
     rows = []
-    for kind in KINDS:
+    for kind in ALL_KINDS:
         if any(kind in report for report in reports):
             rows.append([_KIND_ROWS[kind], *(_number(report.get(kind), "overall") for report in reports)])
     videos = [report.get("t2v") for report in reports]

@@ -1,13 +1,17 @@
-"""Prompts for evaluation: reserved wordings of clips, so that training has seen none of them."""
+"""Prompts for evaluation: reserved wordings of clips, so that training has seen none of them.
+
+Those of the kind `plain` are sentences of `eval.shapes.plain`; all others are worded by the grammar of captions.
+"""
 
 import json
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from eval.shapes.plain import plain_prompts
 from lumos.media.files import replacing, require_folder
 from lumos.media.writing import write_image
 from lumos.shapes import (
@@ -22,16 +26,21 @@ from lumos.shapes import (
     sample_spec,
     tags_of,
 )
+from lumos.shapes.spec import ROUND_SHAPES
 from xllmx.safe.json_text import read_json
 from xllmx.settings.config import convert
 
 KINDS: tuple[str, ...] = ("t2v", "t2i", "i2v", "held_out")
 """Videos from text, images from text, videos from text and first frame, and videos of held-out combinations."""
+PLAIN = "plain"
+"""Videos from text in plain words, which are made only where they are asked for."""
+ALL_KINDS: tuple[str, ...] = (*KINDS, PLAIN)
 
-TASK_OF_KIND: dict[str, str] = {kind: "t2v" if kind == "held_out" else kind for kind in KINDS}
+TASK_OF_KIND: dict[str, str] = {kind: kind if kind in ("t2i", "i2v") else "t2v" for kind in ALL_KINDS}
 """What a model must be able to make for them."""
 
 TAGS_OF_KIND: dict[str, tuple[str, ...]] = {"t2v": TAGS, "t2i": TAGS[:-1], "i2v": ("motion",), "held_out": ("motion",)}
+TAGS_OF_KIND[PLAIN] = TAGS
 _OBJECTS_OF_TAG = {"single_object": 1, "colors": 1, "two_object": 2, "position": 2, "color_attr": 2}
 _MOST_CLIPS = 20_000  # drawn for one prompt; the rarest (held out, one motion) takes some hundreds
 _WORDINGS = 10  # tried on a clip: one in ten is reserved
@@ -80,10 +89,14 @@ def make_prompts(
 
     held_out: the text itself names a colour, shape and motion that training never shows together. Every other kind is
     drawn from the combinations that training may show. The same arguments give the same records at any time.
+    plain: its sentences are few and the same at any seed; where more are asked for, all of them.
     """
-    if kind not in KINDS:
-        raise ValueError(f"kind={kind!r} is not one of {', '.join(KINDS)}")
+    if kind not in ALL_KINDS:
+        raise ValueError(f"kind={kind!r} is not one of {', '.join(ALL_KINDS)}")
     rng = random.Random(f"{kind}-{seed}")
+    if kind == PLAIN:
+        chosen = enumerate(plain_prompts()[:num])
+        return [Record(id=id_, kind=kind, prompt=prompt, spec=_clip_of(prompt, rng)) for id_, prompt in chosen]
     tags = TAGS_OF_KIND[kind] if tags is None else tags
     used: set[str] = set()
     records = []
@@ -146,6 +159,27 @@ def _draw(rng: random.Random, kind: str, tag: str, *, motion: str | None, used: 
             if motion in (None, *(c.motion for c in prompt.include)) and (not held_out or names_held_out(prompt)):
                 return spec, prompt
     raise ValueError(f"no more unused wordings of tag {tag!r} for kind {kind!r}: ask for fewer prompts")
+
+
+def _clip_of(prompt: Prompt, rng: random.Random) -> ShapeSpec:
+    """One of the clips that show what a prompt claims, and no held-out combination."""
+    claims = [claim for claim in prompt.include for _ in range(claim.count)]
+    for _ in range(_MOST_CLIPS):
+        drawn = sample_spec(rng, num_objects=len(claims))
+        fits = prompt.relation in (None, drawn.relation) and all(
+            claim.motion in (None, item.motion) and not (item.motion == "turn" and claim.shape in ROUND_SHAPES)
+            for claim, item in zip(claims, drawn.objects, strict=True)
+        )
+        if not fits:
+            continue
+        objects = tuple(
+            replace(item, shape=claim.shape, colour=claim.colour or item.colour)
+            for claim, item in zip(claims, drawn.objects, strict=True)
+        )
+        spec = ShapeSpec(objects=objects, ground=prompt.ground or drawn.ground)
+        if not spec.held_out:
+            return spec
+    raise ValueError(f"no clip that training may show is as {prompt.text!r} asks")
 
 
 def _letters(text: str) -> str:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, get_type_hints
 import numpy as np
 
 from eval.shapes.outputs import find_output, save_output, score_folder
-from eval.shapes.prompts import KINDS, TASK_OF_KIND, Record, make_prompts, save_prompts
+from eval.shapes.prompts import ALL_KINDS, KINDS, TASK_OF_KIND, Record, make_prompts, save_prompts
 from eval.shapes.score import Report, Result, score, summarise
 from eval.shapes.sheet import write_sheet
 from lumos.cli.jobs.progress import Progress, batch_in_words
@@ -40,7 +40,7 @@ class RunConfig:
     kinds: tuple[str, ...] | None = None
     """None: all of `KINDS` that the model makes."""
     num: Annotated[int, Range(1, 10**6)] = 280
-    """Prompts of each kind."""
+    """Prompts of each kind; of `plain`, at most as many as there are."""
     batch_size: Annotated[int, COUNT] = 32
     seed: Annotated[int, SEED] = 0
     """Draws the prompts; clip i of a kind is made with seed + i."""
@@ -55,8 +55,8 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         for kind in self.kinds or ():
-            if kind not in KINDS:
-                raise ValueError(f"kinds has {kind!r}: choose from {', '.join(KINDS)}")
+            if kind not in ALL_KINDS:
+                raise ValueError(f"kinds has {kind!r}: choose from {', '.join(ALL_KINDS)}")
         check_numbers(self)
 
 

@@ -115,7 +115,7 @@ def tags_of(spec: ShapeSpec, *, moving: bool = True) -> tuple[str, ...]:
     if a.shape == b.shape:
         same_colour = a.colour == b.colour
         return ("counting", "counting") if same_colour else ("counting", "position", "color_attr")
-    return ("two_object", *("position",) * 4, "color_attr", "color_attr", *(motion if _mover(spec) else ()))
+    return ("two_object", *("position",) * 4, "color_attr", "color_attr", *(motion if mover_of(spec) else ()))
 
 
 def prompt_for(spec: ShapeSpec, rng: random.Random, *, tag: str) -> Prompt:
@@ -152,7 +152,7 @@ def _counting(spec: ShapeSpec, rng: random.Random) -> tuple[tuple[ObjectClaim, .
 def _two(
     spec: ShapeSpec, rng: random.Random, *, coloured: bool, placed: bool
 ) -> tuple[tuple[ObjectClaim, ...], str, str | None]:
-    objects = spec.objects if placed else _in_reading_order(spec)
+    objects = spec.objects if placed else in_reading_order(spec)
     claims = tuple(ObjectClaim(shape=o.shape, colour=o.colour if coloured else None) for o in objects)
     relation = spec.relation if placed else None
     joint = rng.choice(_RELATION_WORDS[relation]) if relation else rng.choice(("and", "and", "next to", "with"))
@@ -161,7 +161,7 @@ def _two(
     return claims, f"{_noun_phrase(claims[0], rng)} {joint} {_noun_phrase(claims[1], rng)}", relation
 
 
-def _in_reading_order(spec: ShapeSpec) -> tuple[ObjectSpec, ...]:
+def in_reading_order(spec: ShapeSpec) -> tuple[ObjectSpec, ...]:
     """Left before right and top before bottom, as people name things whose places they leave unsaid."""
     return spec.objects if spec.relation in ("left", "above") else spec.objects[::-1]
 
@@ -171,7 +171,7 @@ def _motion(spec: ShapeSpec, rng: random.Random) -> tuple[tuple[ObjectClaim, ...
         item = spec.objects[0]
         claim = ObjectClaim(shape=item.shape, colour=item.colour if rng.random() < 0.85 else None, motion=item.motion)
         return (claim,), f"{_noun_phrase(claim, rng)} {_verb(item.motion, rng)}", None
-    mover = _mover(spec)
+    mover = mover_of(spec)
     assert mover is not None, "tags_of offers motion for a pair only where one of the two moves"
     claims = tuple(
         ObjectClaim(shape=o.shape, colour=o.colour, motion=o.motion if o is mover else None) for o in spec.objects
@@ -183,7 +183,8 @@ def _motion(spec: ShapeSpec, rng: random.Random) -> tuple[tuple[ObjectClaim, ...
     return claims, f"{body}, the {_shape_word(mover.shape, rng)} {moves}", relation
 
 
-def _mover(spec: ShapeSpec) -> ObjectSpec | None:
+def mover_of(spec: ShapeSpec) -> ObjectSpec | None:
+    """The object that moves, of which there is at most one; None where all stand still."""
     return next((o for o in spec.objects if o.motion != "still"), None)
 
 

@@ -10,8 +10,8 @@ import dataclasses
 import io
 import random
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -20,10 +20,11 @@ from jaxtyping import UInt8
 from tqdm import tqdm
 
 from lumos.media.writing import write_image, write_video
-from lumos.shapes.caption import TAGS, caption
+from lumos.shapes.caption import TAGS, caption, mover_of
 from lumos.shapes.lesson import is_lesson, lesson_example
 from lumos.shapes.render import render
-from lumos.shapes.spec import EXTRA_COLOURS, ShapeSpec, is_reserved, sample_spec
+from lumos.shapes.spec import EXTRA_COLOURS, MOTIONS, ShapeSpec, is_reserved, sample_spec
+from lumos.shapes.wordings import wording
 from xllmx.disk.files import write_text
 from xllmx.disk.place import check_file
 from xllmx.rng import seed_for
@@ -31,6 +32,12 @@ from xllmx.run.exit_status import status_of
 from xllmx.run.option_parser import OptionParser
 from xllmx.settings.number_range import SHARE, Range, check_numbers
 
+WORDINGS = {"few": caption, "many": wording}
+"""How captions are worded: in the grammar that evaluation asks in, or in many more ways besides."""
+MOTION_WEIGHTS: Mapping[str, float] = dict.fromkeys(MOTIONS, 1) | {"turn": 2}
+"""How often clips of each motion are taken of those that are drawn, relative to each other."""
+
+_WEIGHT = Range(0, 1000)
 _COLOURLESS_TAGS = {"single_object", "two_object"}
 
 
@@ -55,6 +62,12 @@ class Format:
     """Shapes in every clip; None: one or two."""
     lesson: bool = False
     """Whether most of the clips show a white shape, as the bundled model was never shown (`lumos.shapes.lesson`)."""
+    wordings: str = "few"
+    """How captions are worded, one of `WORDINGS`."""
+    motions: Mapping[str, Annotated[int | float, _WEIGHT]] = field(default_factory=dict)
+    """How often clips of some motions are taken, instead of as `MOTION_WEIGHTS` says."""
+    off_grid: Annotated[int | float, SHARE] = 0
+    """Chance that the centres of a clip are anywhere, and its sizes a little varied (`sample_spec`)."""
 
     def __post_init__(self) -> None:
         check_numbers(self, "--")
@@ -67,6 +80,26 @@ class Format:
             raise ValueError(
                 f"--extras is 1, but captions of {', '.join(sorted(sayable))} name no colour: add a tag, or lower it"
             )
+        if self.wordings not in WORDINGS:
+            raise ValueError(f"--wordings is {self.wordings!r}: choose from {', '.join(WORDINGS)}")
+        self._check_motions()
+        if self.lesson and (self.wordings != "few" or self.motions or self.off_grid):
+            raise ValueError(
+                "--lesson has clips and wordings of its own: leave out --wordings, --motions and --off-grid"
+            )
+
+    def _check_motions(self) -> None:
+        if unknown := set(self.motions) - set(MOTIONS):
+            raise ValueError(f"--motions has {', '.join(sorted(unknown))}: choose from {', '.join(MOTIONS)}")
+        if self.motions and not self.moving:
+            raise ValueError("--motions is about clips, and in an image nothing moves: leave it out")
+        if not any(self.weights.values()):
+            raise ValueError("--motions leaves no motion to show: give one of them a weight above 0")
+
+    @property
+    def weights(self) -> dict[str, int | float]:
+        """How often clips of each motion are taken, relative to each other."""
+        return {**MOTION_WEIGHTS, **self.motions}
 
     @property
     def num_frames(self) -> int:
@@ -83,20 +116,35 @@ def training_example(
     tags: Sequence[str] = TAGS,
     objects: int | None = None,
 ) -> tuple[ShapeSpec, str]:
+    """Clip number `index` of a training set as `draw_example` has it, of a form with these settings alone."""
+    return draw_example(index, seed=seed, form=Format(moving=moving, extras=extras, tags=tuple(tags), objects=objects))
+
+
+def draw_example(index: int, *, seed: int, form: Format) -> tuple[ShapeSpec, str]:
     """Clip number `index` of a training set and its caption: no held-out combination, no reserved wording.
 
-    What is hard to learn comes more often than chance would have it: two clips in three show a pair, unless `objects`
-    says how many shapes each has, and of the videos in which nothing turns only every second is taken.
+    What is hard to learn comes more often than chance would have it: two clips in three show a pair, unless the form
+    says how many shapes each has, and of the videos in which nothing turns only every second is taken, or as its
+    weights say.
     """
     rng = random.Random(seed_for(seed, index, stream="shapes"))
+    weights, worded = form.weights, WORDINGS[form.wordings]
+    most = max(weights.values())
     while True:
-        spec = sample_spec(rng, num_objects=objects or rng.choice((1, 2, 2)), moving=moving, extras=extras)
-        turning = any(item.motion == "turn" for item in spec.objects)
-        if moving and not turning and rng.random() < 0.5:
+        count = form.objects or rng.choice((1, 2, 2))
+        spec = sample_spec(rng, num_objects=count, moving=form.moving, extras=form.extras, off_grid=form.off_grid)
+        share = weights[motion_of(spec)] / most
+        if form.moving and share < 1 and rng.random() < 1 - share:
             continue
-        text = caption(spec, rng, moving=moving, tags=tags)
+        text = worded(spec, rng, moving=form.moving, tags=form.tags)
         if text is not None and not is_reserved(text) and _names_extras(spec, text):
             return spec, text
+
+
+def motion_of(spec: ShapeSpec) -> str:
+    """What moves in a clip, in which at most one shape does: that shape's motion, or `still`."""
+    mover = mover_of(spec)
+    return mover.motion if mover else "still"
 
 
 def _names_extras(spec: ShapeSpec, text: str) -> bool:
@@ -123,12 +171,10 @@ def write_files(out: Path, *, num: int, seed: int, form: Format) -> Path:
 
 
 def example(index: int, *, seed: int, form: Format) -> tuple[ShapeSpec, str]:
-    """`training_example` of a data set of this form, or a clip of the lesson in it."""
+    """`draw_example` of a data set of this form, or a clip of the lesson in it."""
     if form.lesson and is_lesson(index):
         return lesson_example(index, seed=seed, moving=form.moving)
-    return training_example(
-        index, seed=seed, moving=form.moving, extras=form.extras, tags=form.tags, objects=form.objects
-    )
+    return draw_example(index, seed=seed, form=form)
 
 
 def frames_of(spec: ShapeSpec, form: Format) -> UInt8[np.ndarray, "F H W 3"]:
@@ -154,7 +200,30 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--extras", type=float, default=0, help="chance of shapes and colours that only training shows")
     parser.add_argument("--objects", type=int, help="shapes in every clip, 1 or 2 (default: either)")
     parser.add_argument("--lesson", action="store_true", help="white shapes among them, which lumos-tiny never saw")
+    parser.add_argument(
+        "--wordings", choices=list(WORDINGS), default="few", help="of captions: as evaluation asks, or many more"
+    )
+    parser.add_argument(
+        "--motions",
+        nargs="+",
+        type=_weight,
+        default=[],
+        metavar="NAME=WEIGHT",
+        help="how often each comes (default: turn=2, others 1)",
+    )
+    parser.add_argument(
+        "--off-grid", type=float, default=0, help="chance of centres anywhere, not on the grid of eighths"
+    )
     parser.add_argument("--tags", nargs="+", default=TAGS, metavar="TAG", help="what captions are about (default: all)")
+
+
+def _weight(text: str) -> tuple[str, float]:
+    """A motion and how often it comes, of "turn=4"."""
+    name, _, weight = text.partition("=")
+    try:
+        return name, float(weight)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no motion and its weight, such as turn=4") from None
 
 
 def format_of(options: argparse.Namespace) -> Format:
@@ -165,6 +234,9 @@ def format_of(options: argparse.Namespace) -> Format:
         "tags": tuple(options.tags),
         "lesson": options.lesson,
         "objects": options.objects,
+        "wordings": options.wordings,
+        "motions": dict(options.motions),
+        "off_grid": options.off_grid,
     }
     form = Format(size_px=options.size, **length, **kinds)
     return dataclasses.replace(form, fps=1, duration_s=1, moving=False) if options.images else form

@@ -6,7 +6,7 @@ Lengths are fractions of the frame's shorter side and times are seconds, so one 
 
 import random
 import zlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Annotated
 
 from xllmx.settings.number_range import Range, check_numbers
@@ -65,7 +65,9 @@ GROWTH = 1.8
 """Final over initial radius of a growing shape (its inverse for a shrinking one), over the whole clip."""
 
 STEP = 1 / 8
-"""Centres lie on a grid of this many frame sides."""
+"""Centres lie on a grid of this many frame sides (`sample_spec(off_grid=...)` leaves it)."""
+_LESS_OR_MORE = 1.1  # the most by which a radius off the grid is larger or smaller than usual
+_GAP = 1 / 32  # the least between the two of a pair, in frame sides: two pixels of 64, which is an edge
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,6 +167,7 @@ def sample_spec(
     moving: bool = True,
     held_out: bool | None = False,
     extras: int | float = 0,
+    off_grid: int | float = 0,
 ) -> ShapeSpec:
     """A random clip, drawn from `rng`.
 
@@ -174,12 +177,15 @@ def sample_spec(
         moving: False leaves every object still, as in an image.
         held_out: False draws only what training may see, True only clips with a held-out combination, None any.
         extras: chance that an object's shape is one of EXTRA_SHAPES, and as much again that its colour is an extra one.
+        off_grid: chance that the clip's centres lie anywhere that keeps its shapes inside and apart, not on the grid of
+            `STEP`, and that their radii are up to a tenth larger or smaller.
     """
     while True:
         count = num_objects or rng.choice((1, 2))
         ground = rng.choice(tuple(GROUNDS))
         draw = _single if count == 1 else _pair
-        objects = draw(rng, moving=moving, extras=extras)
+        free = bool(off_grid) and rng.random() < off_grid  # at 0 nothing is drawn for it, as ever
+        objects = draw(rng, moving=moving, extras=extras, free=free)
         spec = ShapeSpec(objects=objects, ground=ground)
         if held_out is None or spec.held_out == held_out:
             return spec
@@ -205,7 +211,9 @@ def _start_range(motion: str, axis: str, radius: float, duration_s: float = 2.0)
     return low, high
 
 
-def _coordinate(rng: random.Random, low: float, high: float) -> float:
+def _coordinate(rng: random.Random, low: float, high: float, *, free: bool) -> float:
+    if free and low < high:
+        return rng.uniform(low, high)
     first, last = -(-low // STEP), high // STEP
     if last < first:
         return _snap((low + high) / 2)
@@ -219,16 +227,21 @@ def _look(rng: random.Random, extras: int | float) -> tuple[str, str]:
     return rng.choice(shapes), rng.choice(tuple(colours))
 
 
-def _single(rng: random.Random, *, moving: bool, extras: int | float) -> tuple[ObjectSpec, ...]:
+def _radius(rng: random.Random, usual: float, *, free: bool) -> float:
+    return usual * rng.uniform(1 / _LESS_OR_MORE, _LESS_OR_MORE) if free else usual
+
+
+def _single(rng: random.Random, *, moving: bool, extras: int | float, free: bool) -> tuple[ObjectSpec, ...]:
     shape, colour = _look(rng, extras)
     motion = _motion_for(rng, shape, MOTIONS) if moving else "still"
-    radius = {"grow": 10 / 64, "shrink": 18 / 64}.get(motion) or rng.choice((12 / 64, 15 / 64))
-    x = _coordinate(rng, *_start_range(motion, "x", radius))
-    y = _coordinate(rng, *_start_range(motion, "y", radius))
+    usual = {"grow": 10 / 64, "shrink": 18 / 64}.get(motion) or rng.choice((12 / 64, 15 / 64))
+    radius = _radius(rng, usual, free=free)
+    x = _coordinate(rng, *_start_range(motion, "x", radius), free=free)
+    y = _coordinate(rng, *_start_range(motion, "y", radius), free=free)
     return (ObjectSpec(shape=shape, colour=colour, motion=motion, x=x, y=y, radius=radius),)
 
 
-def _pair(rng: random.Random, *, moving: bool, extras: int | float) -> tuple[ObjectSpec, ...]:
+def _pair(rng: random.Random, *, moving: bool, extras: int | float, free: bool) -> tuple[ObjectSpec, ...]:
     """Two objects side by side or one above the other; at most one of them moves, never towards the other."""
     side_by_side = rng.random() < 0.5
     lanes = ("still", "up", "down", "turn", "grow", "shrink") if side_by_side else ("still", "left", "right", "turn")
@@ -241,14 +254,30 @@ def _pair(rng: random.Random, *, moving: bool, extras: int | float) -> tuple[Obj
             shape = objects[0].shape
             colour = objects[0].colour if rng.random() < 0.5 else colour
         motion = _motion_for(rng, shape, lanes[1:]) if index == mover else "still"
-        radius = {"grow": 8 / 64, "shrink": 14 / 64}.get(motion) or 12 / 64
+        radius = _radius(rng, {"grow": 8 / 64, "shrink": 14 / 64}.get(motion) or 12 / 64, free=free)
         along = places[index]
-        across = _coordinate(rng, *_start_range(motion, "y" if side_by_side else "x", radius))
+        across = _coordinate(rng, *_start_range(motion, "y" if side_by_side else "x", radius), free=free)
         x, y = (along, across) if side_by_side else (across, along)
         objects.append(ObjectSpec(shape=shape, colour=colour, motion=motion, x=x, y=y, radius=radius))
+    if free:
+        objects = _spread(rng, objects, axis="x" if side_by_side else "y")
     if not _apart(objects, side_by_side=side_by_side):
-        return _pair(rng, moving=moving, extras=extras)
+        return _pair(rng, moving=moving, extras=extras, free=free)
     return tuple(objects)
+
+
+def _spread(rng: random.Random, objects: list[ObjectSpec], *, axis: str) -> list[ObjectSpec]:
+    """The pair anywhere along its axis where both stay inside and apart, in the order in which they stand."""
+    first, second = sorted(objects, key=lambda item: getattr(item, axis))
+    low, high = _start_range(first.motion, "", first.radius)[0], _start_range(second.motion, "", second.radius)[1]
+    widest = sum(item.radius * (GROWTH if item.motion == "grow" else 1.0) for item in objects)
+    slack = high - low - widest - _GAP
+    before, until = sorted((rng.random(), rng.random()))
+    places = {id(first): low + slack * before, id(second): high - slack * (1 - until)}
+    along = [places[id(item)] for item in objects]
+    if axis == "x":
+        return [replace(item, x=place) for item, place in zip(objects, along, strict=True)]
+    return [replace(item, y=place) for item, place in zip(objects, along, strict=True)]
 
 
 def _apart(objects: list[ObjectSpec], *, side_by_side: bool) -> bool:

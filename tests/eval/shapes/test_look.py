@@ -38,6 +38,19 @@ def test_captions_are_read_back_into_their_claims():
       ObjectClaim(shape="square", colour="orange", motion="down")], "left", None),
     ("a star growing smaller under a dot", [ObjectClaim(shape="star", motion="shrink"), ObjectClaim(shape="circle")],
      "below", None),
+    ("show me a star that spins", [ObjectClaim(shape="star", motion="turn")], None, None),
+    ("a red ball going up", [ObjectClaim(shape="circle", colour="red", motion="up")], None, None),
+    ("Can you draw 2 golden donuts on black?", [ObjectClaim(shape="ring", colour="yellow", count=2)], None, "black"),
+    ("a spinning box coloured red next to a still dot, white background",
+     [ObjectClaim(shape="square", colour="red", motion="turn"), ObjectClaim(shape="circle", motion="still")],
+     None, "white"),
+    ("a pair of stars, one crimson and one violet",
+     [ObjectClaim(shape="star", colour="red"), ObjectClaim(shape="star", colour="purple")], None, None),
+    ("a ball at the top and a box at the bottom, over a pink backdrop",
+     [ObjectClaim(shape="circle"), ObjectClaim(shape="square")], "above", "pink"),
+    ("on the right a ring that swells, on the left a star",
+     [ObjectClaim(shape="ring", motion="grow"), ObjectClaim(shape="star")], "right", None),
+    ("a dot on a white square", [ObjectClaim(shape="circle"), ObjectClaim(shape="square", colour="white")], None, None),
 ])  # fmt: skip
 def test_other_sentences_are_read(text: str, claims: list[ObjectClaim], relation: str | None, ground: str | None):
     read = claims_of(text)

@@ -1,6 +1,7 @@
 """Data sets of the shapes world: clips as shards, or as files with a CSV; never what is kept for evaluation."""
 
 import csv
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,9 +11,11 @@ import pytest
 from PIL import Image
 
 from eval.shapes.parse import claims_of
+from eval.shapes.prompts import KINDS, make_prompts
 from lumos.shapes import is_reserved, render
-from lumos.shapes.dataset import Format, example, main, training_example, write_files
-from lumos.shapes.spec import EXTRA_COLOURS, EXTRA_SHAPES, MOTIONS, ObjectSpec, ShapeSpec
+from lumos.shapes.dataset import Format, example, main, motion_of, training_example, write_files
+from lumos.shapes.render import pose
+from lumos.shapes.spec import EXTRA_COLOURS, EXTRA_SHAPES, MOTIONS, STEP, ObjectSpec, ShapeSpec
 
 VIDEO = Format(size_px=32, fps=4, duration_s=2)
 IMAGE = Format(size_px=32, fps=1, duration_s=1, moving=False)
@@ -69,6 +72,80 @@ def test_most_of_a_lesson_shows_white_shapes_and_says_so() -> None:
 def test_a_shape_of_its_grounds_colour_is_none() -> None:
     with pytest.raises(ValueError, match="a white shape cannot be seen on white"):
         ShapeSpec(objects=(ObjectSpec(shape="circle", colour="white"),), ground="white")
+
+
+def test_what_is_drawn_by_default_stays_what_it_was() -> None:
+    """The hashes are of the commit before `--wordings`, `--motions` and `--off-grid` came."""
+    clips = [
+        training_example(index, seed=0, moving=moving, extras=extras)
+        for index in range(30)
+        for moving in (True, False)
+        for extras in (0, 0.4)
+    ]
+    assert digest(clips) == "a819cbb7916f9ec0"
+    assert digest([make_prompts(kind, 16) for kind in KINDS]) == "543107440c66361d"
+
+
+def digest(value: object) -> str:
+    return hashlib.sha256(repr(value).encode()).hexdigest()[:16]
+
+
+def test_motions_come_as_often_as_asked() -> None:
+    def share(motion: str, form: Format) -> float:
+        moving = [motion_of(example(index, seed=0, form=form)[0]) for index in range(250)]
+        return moving.count(motion) / len(moving)
+
+    turning = replace(VIDEO, motions={"turn": 8})
+    assert share("turn", VIDEO) < 0.3 < 0.4 < share("turn", turning)
+    assert share("left", replace(VIDEO, motions={"left": 0})) == 0
+    only = replace(VIDEO, motions={**dict.fromkeys(MOTIONS, 0), "up": 1})
+    assert {motion_of(example(index, seed=0, form=only)[0]) for index in range(20)} == {"up"}
+
+
+def test_centres_may_leave_the_grid() -> None:
+    def on_grid(form: Format) -> list[bool]:
+        clips = [example(index, seed=0, form=form)[0] for index in range(120)]
+        return [all(item.x % STEP == item.y % STEP == 0 for item in spec.objects) for spec in clips]
+
+    for form in (VIDEO, IMAGE):
+        assert all(on_grid(form)) or form.moving  # what has no room for two steps is put half-way
+        assert not any(on_grid(replace(form, off_grid=1)))
+        assert 0.3 < sum(on_grid(replace(form, off_grid=0.5))) / 120 < 0.7
+
+
+def test_off_the_grid_shapes_stay_inside_and_apart() -> None:
+    clips = [example(index, seed=1, form=replace(VIDEO, off_grid=1, extras=0.4))[0] for index in range(300)]
+    times = np.linspace(0, 2, 9)
+    for spec in clips:
+        poses = [pose(item, times, duration_s=spec.duration_s) for item in spec.objects]
+        for x, y, radius, _ in poses:
+            assert min((x - radius).min(), (y - radius).min(), (1 - x - radius).min(), (1 - y - radius).min()) > 0
+        if len(poses) == 2:
+            (ax, ay, ar, _), (bx, by, br, _) = poses
+            assert (np.hypot(ax - bx, ay - by) - ar - br).min() >= 1 / 32 - 1e-9
+    radii = {round(item.radius, 3) for spec in clips for item in spec.objects}
+    assert len(radii) > 50
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--motions", "hop=2"], "--motions has hop: choose from still, left"),
+        (["--motions", "turn"], "'turn' is no motion and its weight, such as turn=4"),
+        (["--motions", "turn=-1"], "--motions.turn is -1"),
+        (["--motions", "turn=2", "--images"], "--motions is about clips, and in an image nothing moves"),
+        (["--motions", *(f"{motion}=0" for motion in MOTIONS)], "--motions leaves no motion to show"),
+        (["--off-grid", "2"], "--off_grid is 2.0; it must be a number of at least 0 and at most 1"),
+        (["--wordings", "most"], "--wordings"),
+        (["--lesson", "--wordings", "many"], "--lesson has clips and wordings of its own"),
+    ],
+)
+def test_what_cannot_be_drawn_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture, words: list[str], message: str
+) -> None:
+    assert main(["--out", str(tmp_path / "clips"), "--num", "1", *words]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "clips").exists()
 
 
 def is_extra(item: ObjectSpec) -> bool:
