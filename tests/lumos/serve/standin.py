@@ -1,5 +1,6 @@
 """A server in this process whose model is a stand-in: frames of plain colours, made at once or when a test says so."""
 
+import io
 import json
 import threading
 from collections.abc import Iterator, Mapping
@@ -163,3 +164,18 @@ def parts(data: Path, model: StandIn, **limits: Any) -> Serving:
 def behind_client(serving: Serving, **how: Any) -> TestClient:
     """A client of a server, a context manager within which the server lives."""
     return TestClient(create_app(serving, **how), raise_server_exceptions=False)
+
+
+def picture(size: tuple[int, int] = (30, 50)) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", size, "blue").save(file, "PNG")
+    return file.getvalue()
+
+
+def fault_of(answer: Any, status: int) -> dict[str, Any]:
+    """The error of an answer, which is of this status and of OpenAI's form."""
+    assert answer.status_code == status, answer.text
+    error = answer.json()["error"]
+    assert error.keys() == {"message", "type", "param", "code"}
+    assert "\n" not in error["message"]
+    return dict(error)

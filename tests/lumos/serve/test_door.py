@@ -63,7 +63,7 @@ def test_a_browsers_websocket_gives_its_key_as_a_protocol(tmp_path: Path, model:
         ({"host": "192.168.0.5:8000"}, None),
         ({"host": "[fe80::1]:8000"}, None),
         ({"host": "192.168.0.5.another.name"}, "unknown_host"),
-        ({"host": "127.0.0.1", "origin": "http://192.168.0.5"}, "other_origin"),
+        ({"host": "127.0.0.1", "origin": "http://localhost"}, "other_origin"),
         ({"host": "localhost:8000", "sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors"}, "other_origin"),
         ({"host": "localhost:8000", "sec-fetch-site": "same-site"}, "other_origin"),
         ({"host": "localhost:8000", "sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}, None),

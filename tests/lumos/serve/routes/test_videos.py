@@ -3,13 +3,8 @@
 import base64
 import io
 import json
-import struct
 import threading
-import time
-import zlib
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import av
 import numpy as np
@@ -19,28 +14,12 @@ from PIL import Image
 from lumos.media.video import Video
 from lumos.media.writing import write_video
 from lumos.serve import files
-from lumos.serve.uploads import picture_of
-from tests.lumos.serve.standin import VIDEO, Server, events
-
-
-def picture(size: tuple[int, int] = (30, 50)) -> bytes:
-    file = io.BytesIO()
-    Image.new("RGB", size, "blue").save(file, "PNG")
-    return file.getvalue()
+from tests.lumos.serve.standin import VIDEO, Server, events, fault_of, picture
 
 
 def frames_of(content: bytes) -> list[np.ndarray]:
     with av.open(io.BytesIO(content)) as container:
         return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
-
-
-def fault_of(answer: Any, status: int) -> dict[str, Any]:
-    """The error of an answer, which is of this status and of OpenAI's form."""
-    assert answer.status_code == status, answer.text
-    error = answer.json()["error"]
-    assert error.keys() == {"message", "type", "param", "code"}
-    assert "\n" not in error["message"]
-    return dict(error)
 
 
 def test_a_video_is_asked_for_made_and_fetched(server: Server) -> None:
@@ -90,163 +69,6 @@ def test_a_picture_may_be_a_data_address(server: Server) -> None:
     assert "nothing is fetched" in fault_of(unfetched, 400)["message"]
     path = server.client.post("/v1/videos", json={**VIDEO, "input_reference": "/etc/passwd"})
     assert "no path is read" in fault_of(path, 400)["message"]
-
-
-@pytest.mark.parametrize(
-    ("fields", "status", "param", "said"),
-    [
-        ({"promt": "x"}, 400, "promt", "did you mean prompt?"),
-        ({"prompt": ""}, 400, "prompt", "at least 1 character"),
-        ({"prompt": "  "}, 400, "prompt", "empty"),
-        ({"prompt": 3}, 400, "prompt", "string"),
-        ({"prompt": None}, 400, "prompt", "string"),
-        ({"prompt": "x" * 10_001}, 400, "prompt", "10000"),
-        ({"prompt": "a\0b"}, 400, "'prompt'", "NUL"),
-        ({"model": "sora-2"}, 404, "model", "there is no model 'sora-2'"),
-        ({"model": "../red"}, 404, "model", "no model"),
-        ({"seconds": 0}, 400, "seconds", "greater than 0"),
-        ({"seconds": -4}, 400, "seconds", "greater than 0"),
-        ({"seconds": 1e300}, 400, "seconds", "at most"),
-        ({"seconds": "four"}, 400, "seconds", "number"),
-        ({"seconds": True}, 400, "seconds", "number"),
-        ({"seconds": 1000}, 413, "seconds", "at most 40"),
-        ({"size": "big"}, 400, "size", "width x height"),
-        ({"size": "33x32"}, 400, "size", "multiple of 32"),
-        ({"size": "99999x99999"}, 400, "size", "at most"),
-        ({"size": "6400x6400"}, 413, "size", "at most 4096"),
-        ({"size": "64x32", "width": 64}, 400, "size", "leave these out"),
-        ({"seed": -1}, 400, "seed", "greater than or equal to 0"),
-        ({"seed": 2**63}, 400, "seed", "less than"),
-        ({"seed": 1.5}, 400, "seed", "integer"),
-        ({"num_inference_steps": 10**9}, 400, "num_inference_steps", "at most"),
-        ({"num_inference_steps": 5000}, 413, "num_inference_steps", "at most 200"),
-        ({"guidance_scale": "NaN"}, 400, "guidance_scale", "finite"),
-        ({"n": 2}, 400, "n", "must be 1, since a job is one video: send the request 2 times"),
-        ({"num_outputs_per_prompt": 3}, 400, "num_outputs_per_prompt", "send the request 3 times"),
-        ({"output_path": "/tmp/x.mp4"}, 400, "output_path", "no client chooses a path"),
-        ({"lora": "x"}, 400, "lora", "not taken"),
-        ({"preset": "/etc/passwd"}, 400, "preset", "no field"),
-        ({"then": "it moves up"}, 400, "then", "give a list of [frame, text]"),
-        ({"then": [[1, 2]]}, 400, "then", "give a list of [frame, text]"),
-        ({"then": [["1", "it moves up"]]}, 400, "then", "give the number of a frame"),
-        ({"then": [[1, "\0"]]}, 400, "then", "characters"),
-        ({"then": [[5, "it moves up"]]}, 400, "then", "change it before"),
-        ({"then": [[1, "it moves up"]], "model": "flow"}, 400, "then", "leave then out"),
-        ({"temperature": []}, 400, "temperature", "number"),
-        ({"temperature": "9" * 10_001}, 400, "temperature", "more than 10000 characters"),
-        ({"extra_body": {"tempratur": 1}}, 400, "tempratur", "did you mean temperature?"),
-        ({"extra_params": "[1]"}, 400, None, "no object"),
-        ({"extra_body": {"negative_prompt": "a\0b"}}, 400, "'negative_prompt'", "NUL"),
-        ({"num_frames": 25, "then": [[4 * n + 1, "x" * 9999] for n in range(6)]}, 400, "then", "together"),
-        ({"input_reference": {"file_id": "file-1"}}, 400, "input_reference", "no files by id"),
-        ({"model": "flow", "input_reference": "data:image/png;base64,AA=="}, 400, "input_reference", "no picture"),
-    ],
-    ids=lambda value: str(value)[:40],
-)
-def test_bad_fields_are_named(
-    refusing: Server, fields: Mapping[str, Any], status: int, param: str | None, said: str
-) -> None:
-    answer = refusing.client.post("/v1/videos", json={**VIDEO, **fields})
-    error = fault_of(answer, status)
-    assert (error["param"], said in error["message"]) == ((param or "").strip("'") or None, True), error
-    assert refusing.serving.store.ids() == set()
-    assert [path for path in refusing.serving.files.root.iterdir() if path.is_dir()] == []
-
-
-@pytest.mark.parametrize(
-    ("body", "kind", "status", "said"),
-    [
-        (b"{", "application/json", 400, "not valid JSON"),
-        (b"[]", "application/json", 400, "no object"),
-        (b'{"prompt": "a", "seed": NaN}', "application/json", 400, "NaN"),
-        (b'{"prompt": "a", "prompt": "b"}', "application/json", 400, "twice"),
-        (b'{"prompt": "\xff"}', "application/json", 400, "not UTF-8"),
-        (b'{"prompt": "\\ud800"}', "application/json", 400, "half a character"),
-        (b"[" * 10_000, "application/json", 400, "levels"),
-        (b'{"then": [' + b"[]," * 60_000 + b"0]}", "application/json", 413, "commas and brackets"),
-        (b"prompt=a", "text/plain", 415, "application/json"),
-        (b"a", "", 415, "application/json"),
-        (b"--x\r\nnonsense", "multipart/form-data; boundary=x", 400, "cut off"),
-        (b"", "multipart/form-data", 400, "boundary"),
-        (
-            b'--x\r\nContent-Disposition: form-data; name="prompt"\r\n\r\n\xff\r\n--x--\r\n',
-            "multipart/form-data; boundary=x", 400, "not UTF-8",
-        ),
-        (
-            b'--x\r\nContent-Disposition: form-data; name="\\ud800"\r\n\r\na\r\n--x--\r\n',
-            "multipart/form-data; boundary=x; charset=unicode_escape", 415, "send UTF-8",
-        ),
-        (b"prompt=%ff", "application/x-www-form-urlencoded", 400, "not UTF-8"),
-        (b"prompt=\xff", "application/x-www-form-urlencoded", 400, "not UTF-8"),
-        (b"a&" * 100, "application/x-www-form-urlencoded", 400, "more than 64 fields"),
-        (b"video%5Bid%5D=a&video[id]=b", "application/x-www-form-urlencoded", 400, "given twice"),
-    ],
-)  # fmt: skip
-def test_bodies_that_are_none_are_refused(refusing: Server, body: bytes, kind: str, status: int, said: str) -> None:
-    answer = refusing.client.post("/v1/videos", content=body, headers={"content-type": kind})
-    assert said in fault_of(answer, status)["message"]
-
-
-def test_a_form_may_have_its_text_as_it_is_or_escaped(server: Server) -> None:
-    kind = {"content-type": "application/x-www-form-urlencoded"}
-    for sent in ("prompt=n\u00e9; a+b&seed=1".encode(), b"prompt=n%C3%A9%3B+a%20b&seed=1"):
-        answer = server.client.post("/v1/videos", content=sent, headers=kind)
-        assert answer.json()["prompt"] == "n\u00e9; a b"
-
-
-def test_what_is_wrong_is_said_shortly_and_at_once_however_much_was_sent(refusing: Server) -> None:
-    asked: dict[str, Any]
-    for asked in ({"ab cd" * 150_000: 1}, {"temperature": "9" * 9_000}):
-        began = time.process_time()
-        answer = refusing.client.post("/v1/videos", json={**VIDEO, **asked})
-        assert (answer.status_code, len(answer.content) < 1000) == (400, True)
-        assert time.process_time() - began < 0.25
-
-
-@pytest.mark.parametrize("kind", ["PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP", "TIFF", "AVIF"])
-def test_pictures_of_every_common_kind_are_taken(kind: str) -> None:
-    file, words = io.BytesIO(), {"save_all": True} if kind == "MPO" else {}
-    Image.new("RGB", (30, 50), "blue").save(file, kind, **words)
-    address = f"data:image/{kind.lower()};base64,{base64.b64encode(file.getvalue()).decode()}"
-    found = picture_of(address, param="input_reference")
-    assert found is not None
-    assert found.size == (30, 50)
-
-
-@pytest.mark.parametrize("content", [b"", b"GIF89a", b"\x89PNG\r\n\x1a\n" + b"0" * 60, b"%!PS-Adobe-3.0 EPSF-3.0"])
-def test_an_upload_that_is_no_picture_is_refused(refusing: Server, content: bytes) -> None:
-    answer = refusing.client.post("/v1/videos", data=VIDEO, files={"input_reference": ("x.png", content)})
-    assert "no picture" in fault_of(answer, 400)["message"]
-
-
-def test_a_picture_that_unpacks_to_too_much_is_refused_before_it_is_unpacked(refusing: Server) -> None:
-    bomb = picture((6000, 6000))
-    assert len(bomb) < 2**20
-    answer = refusing.client.post("/v1/videos", data=VIDEO, files={"input_reference": ("x.png", bomb)})
-    assert "6000x6000" in fault_of(answer, 413)["message"]
-    head = bomb[:16] + struct.pack(">II", 60_000, 60_000) + bomb[24:29]
-    worse = head + struct.pack(">I", zlib.crc32(head[12:])) + bomb[33:]
-    answer = refusing.client.post("/v1/videos", data=VIDEO, files={"input_reference": ("x.png", worse)})
-    assert "many more pixels" in fault_of(answer, 413)["message"]
-
-
-def test_an_upload_is_bounded_while_it_is_read(refusing: Server) -> None:
-    told = refusing.client.post("/v1/videos", content=b"x" * (2**20 + 1), headers={"content-type": "application/json"})
-    assert fault_of(told, 413)["code"] == "request_too_large"
-    read = 0
-
-    def chunks() -> Any:  # of no length that is told
-        nonlocal read
-        yield b'--x\r\nContent-Disposition: form-data; name="input_reference"; filename="x"\r\n\r\n'
-        for _ in range(100):
-            read += 2**16
-            yield b"0" * 2**16
-
-    answer = refusing.client.post(
-        "/v1/videos", content=chunks(), headers={"content-type": "multipart/form-data; boundary=x"}
-    )
-    assert fault_of(answer, 413)["code"] == "request_too_large"
-    assert refusing.serving.store.ids() == set()
 
 
 def test_the_queue_has_an_end(server: Server) -> None:
