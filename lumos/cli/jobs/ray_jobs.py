@@ -129,20 +129,22 @@ class RayJobs:
 def ray_jobs(options: argparse.Namespace, *, program: str) -> Iterator[RayJobs | None]:
     """A context with what makes outputs on Ray, or None where it is not asked for, or nothing is to be made.
 
-    The device and dtype in `options` become what planning needs: records name the dtype of the actors, and no model is
-    loaded here. What was opened is closed afterwards.
+    The device and dtype in `options` become what planning needs, of what is only looked at too: records name the dtype
+    of the actors, and no model is loaded here. What was opened is closed afterwards.
 
     Raises:
         SettingError: as `RayJobs.device`.
     """
-    if options.engine != "ray" or options.dry_run or getattr(options, "outstanding", None) is not None:
+    if options.engine != "ray":
         yield None
         return
     with ExitStack() as opened:
         engine = RayJobs(options, opened, program=program)
-        options.dtype = options.dtype or ("bfloat16" if engine.device == "cuda" else "float32")
+        if not options.dtype and engine.device == "cuda":
+            options.dtype = "bfloat16"
         options.device = "cpu"
-        yield engine
+        only_looks = options.dry_run or getattr(options, "outstanding", None) is not None
+        yield None if only_looks else engine
 
 
 def _put(plan: Plan, file: MadeFile, staging: Path) -> Made:
