@@ -189,6 +189,23 @@ def test_stopped_midway_outputs_are_whole_and_no_sampler_is_left(
     assert made.items() <= made_in(tmp_path / "local").items()
 
 
+def test_an_output_that_finds_no_room_costs_none_of_its_batch(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = ray_jobs.placed
+
+    def full(folder: Any, one: Any, made: Path, **kwargs: Any) -> Any:
+        if one.planned.job.prompt == "a circle":
+            raise ValueError("the disk is full")
+        return place(folder, one, made, **kwargs)
+
+    monkeypatch.setattr(ray_jobs, "placed", full)
+    on_ray = ["--engine", "ray", "--ray-actors", "1"]
+    assert custom.main([*words, "--out", str(tmp_path / "o"), *on_ray]) == 2
+    assert capsys.readouterr().err.endswith("eval.custom: error: the disk is full\n")
+    assert [path.name for path in (tmp_path / "o").glob("*.png")] == ["a-square.png"]
+
+
 def test_what_is_there_is_left_alone_and_what_makes_nothing_asks_no_ray(
     words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
