@@ -25,11 +25,11 @@ step "4/5 model: images; then clips at two scales, and images, in each step"
 compile=false; command -v g++ > /dev/null && compile=true # half the time of a step
 with=(task.text_encoder="$out/text_encoder" task.vae="$out/vae" parallel.compile=$compile)
 bash exps/launch.sh configs/train/lumina_tiny_images.yaml trainer.run_dir="$work/images" "${with[@]}"
-[ -d "$work/images_model" ] || "$python" -m lumos.cli export "$work/images" "$work/images_model" --tokenizers "$out" --trust-run
+[ -d "$work/images_model" ] || "$python" -m lumos.cli export "$work/images" "$work/images_model" --tokenizers "$out"
 bash exps/launch.sh configs/train/lumina_tiny.yaml trainer.run_dir="$work/dit" \
     task.init_from="$work/images_model" "${with[@]}"
 [ -f "$out/generation_config.json" ] || cp ckpts/lumina-tiny/generation_config.json "$out/"
-"$python" -m lumos.cli export "$work/dit" "$work/export" --tokenizers "$out" --dtype bfloat16 --overwrite --trust-run
+"$python" -m lumos.cli export "$work/dit" "$work/export" --tokenizers "$out" --dtype bfloat16 --overwrite
 cp "$work/export/config.json" "$work/export/model.safetensors" "$out/"
 step "5/5 evaluation, and the curves of training"
 "$python" -m eval.shapes run --model "$out" --num 280 --out "$work/eval"

@@ -46,7 +46,6 @@ def run(options: argparse.Namespace) -> int:
 
     with loading("lumos"):
         from lumos.cli.training import training_run
-        from lumos.cli.training.run_places import TRUST, places_outside
 
     config = training_run.load_run(options.config, options.overrides)
     if options.dry_run:
@@ -55,9 +54,7 @@ def run(options: argparse.Namespace) -> int:
         print(f"lumos: {hint}", file=sys.stderr)
     if stopped := training_run.run(config, config_file=options.config).stopped:
         return training_run.stopped_status(stopped)
-    folder = config.trainer.run_dir
-    trust = f" {TRUST}" if places_outside(config, folder) else ""
-    print(f"{folder}  (a model folder: lumos export {folder} FOLDER{trust})")
+    print(f"{config.trainer.run_dir}  (a model folder: lumos export {config.trainer.run_dir} FOLDER)")
     return 0
 
 

@@ -15,6 +15,7 @@ from xllmx.optimisation.precision import slow_precision
 from xllmx.ranks.distributed import is_main, num_ranks
 from xllmx.run.changed_settings import changed_settings
 from xllmx.run.environment import environment
+from xllmx.run.made_here import STATE, state_of
 from xllmx.run.metrics import MetricLogger
 from xllmx.settings.config import save_config
 from xllmx.trainer_config import TrainerConfig
@@ -40,7 +41,7 @@ class RunReport:
             save_config(self._record, run_dir / CONFIG_FILE)
             if (store := self._config.store) is not None:  # with it, what lies there is a run that can be exported
                 save_config(self._record, store / CONFIG_FILE)
-            made_with = environment() | {"precision": self._config.precision}
+            made_with = environment() | {"precision": self._config.precision, STATE: state_of(run_dir / CONFIG_FILE)}
             write_text(run_dir / ENVIRONMENT_FILE, json.dumps(made_with, indent=1))
 
     def row(self, kind: str, step: int, values: Mapping[str, float | int]) -> None:

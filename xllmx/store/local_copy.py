@@ -18,6 +18,8 @@ from typing import Any
 from xllmx.disk.temporary import remove_stale, temporary_beside
 from xllmx.store.address import Address, Location
 
+COPIES = "xllmx-store"
+"""The folder of the copies, in the user's cache."""
 _MOST_BYTES = 64 * 2**30
 _SHARE_OF_FREE = 0.5
 _SEEN = ("ETag", "etag", "LastModified", "mtime", "updated", "generation", "blob_id", "last_commit", "size")
@@ -110,7 +112,7 @@ def default_copies() -> LocalCopies:
 def copies_folder() -> Path:
     """Return where these copies are, which need not be there yet."""
     home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"  # where the system has caches; no setting of ours
-    return Path(home).expanduser() / "xllmx-store"
+    return Path(home).expanduser() / COPIES
 
 
 def address_of(name: str) -> str | None:

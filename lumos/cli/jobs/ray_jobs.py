@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from tqdm import tqdm
 from lumos.cli.jobs.outputs import PlainFolder, staging_folder
 from lumos.cli.jobs.ray_sampler import Loading, MadeFile, Sampler
 from lumos.cli.jobs.record import code_version
-from lumos.cli.jobs.runner import Made, Plan, Planned, placed
+from lumos.cli.jobs.runner import Made, Plan, Planned, all_placed, placed
 from lumos.cli.models.kind import Model
 from xllmx.disk.files import writing
 from xllmx.ranks.actor_pool import ActorPool, Crew, Lost
@@ -81,8 +81,7 @@ class RayJobs:
                 if isinstance(outcome, Lost):
                     self._tell_lost([one.job.name for one in plan.batches[number] if one.seed is None], outcome.why)
                     continue
-                for file in outcome:
-                    yield _put(plan, file, staging)
+                yield from all_placed(outcome, partial(_put, plan, staging=staging))
 
     @cached_property
     def _ray(self) -> Any:
@@ -129,23 +128,25 @@ class RayJobs:
 def ray_jobs(options: argparse.Namespace, *, program: str) -> Iterator[RayJobs | None]:
     """A context with what makes outputs on Ray, or None where it is not asked for, or nothing is to be made.
 
-    The device and dtype in `options` become what planning needs: records name the dtype of the actors, and no model is
-    loaded here. What was opened is closed afterwards.
+    The device and dtype in `options` become what planning needs, of what is only looked at too: records name the dtype
+    of the actors, and no model is loaded here. What was opened is closed afterwards.
 
     Raises:
         SettingError: as `RayJobs.device`.
     """
-    if options.engine != "ray" or options.dry_run or getattr(options, "outstanding", None) is not None:
+    if options.engine != "ray":
         yield None
         return
     with ExitStack() as opened:
         engine = RayJobs(options, opened, program=program)
-        options.dtype = options.dtype or ("bfloat16" if engine.device == "cuda" else "float32")
+        if not options.dtype and engine.device == "cuda":
+            options.dtype = "bfloat16"
         options.device = "cpu"
-        yield engine
+        only_looks = options.dry_run or getattr(options, "outstanding", None) is not None
+        yield None if only_looks else engine
 
 
-def _put(plan: Plan, file: MadeFile, staging: Path) -> Made:
+def _put(plan: Plan, file: MadeFile, *, staging: Path) -> Made:
     made = staging / f"made{Path(file.about.planned.job.name).suffix}"
     with writing(made):
         made.write_bytes(file.content)

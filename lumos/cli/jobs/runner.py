@@ -12,12 +12,12 @@ another one, and none without its record. Of two processes that make one name, n
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import numpy as np
 from jaxtyping import UInt8
@@ -37,6 +37,7 @@ from xllmx.disk.files import writing
 from xllmx.settings.number_range import Range, check_numbers
 from xllmx.settings.setting import SettingError
 
+T = TypeVar("T")
 _SHOWN_FAULTS = 3
 
 
@@ -248,11 +249,20 @@ def _make(
     on_frame: Callable[..., None] | None,
 ) -> Iterator[Made]:
     """Makes one batch, and yields what of it was missing."""
+
+    def write(made: tuple[Generated, np.ndarray]) -> Made:
+        one, pixels = made
+        return placed(plan.folder, one, write_output(one.planned, pixels, staging), staging=staging)
+
+    yield from all_placed(generated(batch, pipeline, plan.recipe, code=code, on_frame=on_frame), write)
+
+
+def all_placed(batch: Iterable[T], place: Callable[[T], Made]) -> Iterator[Made]:
+    """Yield the outputs of a batch, once all have been placed that can be; then raise the first fault."""
     written, fault = [], None
-    for one, pixels in generated(batch, pipeline, plan.recipe, code=code, on_frame=on_frame):
+    for one in batch:
         try:
-            made = write_output(one.planned, pixels, staging)
-            written.append(placed(plan.folder, one, made, staging=staging))
+            written.append(place(one))
         except ValueError as error:  # a full disk: a smaller one may still find room
             fault = fault or error
     yield from written

@@ -1,7 +1,8 @@
 """Where a run's config.yaml leads: a run may be a stranger's, and then its config would choose what is read here.
 
-What lies in the run, under the checkpoints, below the working directory by a relative path, or in the model that the
-user names is read; of anything else it is said that it was not, and what to type.
+A run that a training of this user's wrote where it lies is followed wherever it leads. Of any other, what lies in it,
+under the checkpoints or in the model that the user names is read; of the rest it is said that it was not, and what to
+type.
 """
 
 import os
@@ -11,6 +12,9 @@ from pathlib import Path
 from lumos.cli.training.training_run import AnyRun, RunConfig
 from lumos.hub.bundled import bundled, file_or_bundled
 from lumos.hub.models import ckpts_root, find_folder
+from xllmx.run.made_here import is_made_here
+from xllmx.run.report import CONFIG_FILE, ENVIRONMENT_FILE
+from xllmx.store.access import without_keys
 from xllmx.store.address import Address, Location, is_address, location_of
 
 TRUST = "--trust-run"
@@ -18,7 +22,9 @@ TRUST = "--trust-run"
 
 
 def check_places(config: AnyRun, run: Location, *, ckpts: str | Path | None, named: str | Path | None) -> None:
-    """Check that all that making a model of a run reads lies where it may, before anything of it is opened.
+    """Check that a run is this user's own, or that all that making a model of it reads lies where it may.
+
+    Nothing of it is opened before.
 
     Args:
         config: of the run.
@@ -29,8 +35,10 @@ def check_places(config: AnyRun, run: Location, *, ckpts: str | Path | None, nam
     Raises:
         ValueError: it does not; says which settings lead where.
     """
+    if isinstance(run, Path) and is_made_here(run / CONFIG_FILE, environment=run / ENVIRONMENT_FILE):
+        return
     if outside := places_outside(config, run, ckpts=ckpts, named=named):
-        said = ", ".join(f"{name}={value[:200]}" for name, value in outside.items())
+        said = ", ".join(f"{name}={without_keys(value)[:200]}" for name, value in outside.items())
         what = (
             f"{run}: its config.yaml leads to {said}, outside the run and {ckpts_root(ckpts)}; nothing was read there"
         )
@@ -61,16 +69,14 @@ def _read(config: AnyRun) -> Iterator[tuple[str, str]]:
 
 
 def _may_be_read(value: str, *, run: Location, known: list[Location], ckpts: Path) -> bool:
-    """Whether a place lies in one that is the user's own, or in the run, where links are followed to their ends."""
+    """Whether a place lies in one that is the user's own, or in the run, where links are followed; or is not there."""
     place = location_of(value)
     if isinstance(place, Address):
         return any(place.is_relative_to(one) for one in (run, *known) if isinstance(one, Address))
     place = _whole(find_folder(place, ckpts) or file_or_bundled(place))
     if isinstance(run, Path) and place.is_relative_to(_whole(run)):
         return place.resolve().is_relative_to(run.resolve())
-    if any(place.is_relative_to(_whole(one)) for one in known if isinstance(one, Path)):
-        return True
-    return not value.startswith(("/", "~", "file:")) and place.resolve().is_relative_to(Path.cwd().resolve())
+    return not place.exists() or any(place.is_relative_to(_whole(one)) for one in known if isinstance(one, Path))
 
 
 def _whole(path: Path) -> Path:

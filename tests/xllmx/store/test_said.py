@@ -25,6 +25,24 @@ def test_copies_of_files_and_of_folders_are_called_by_their_addresses(bucket: Ad
     assert with_addresses(unknown) == unknown
 
 
+def test_a_cache_that_is_named_from_the_working_directory_is_one_place_by_either_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", "cache")
+    file = "cache/xllmx-store/folders/0123456789ab/s3/bucket/x"
+    assert with_addresses(f"{file} and {tmp_path}/{file}") == "s3://bucket/x and s3://bucket/x"
+
+
+def test_where_nobodys_home_is_known_what_is_said_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr("os.getuid", lambda: 2**31 - 7)  # a container's user, of whom no file tells
+    with pytest.raises(RuntimeError):
+        Path("~").expanduser()
+    assert with_addresses("seed is -1") == "seed is -1"
+
+
 def test_errors_and_logs_are_told_so(bucket: Address, tmp_path: Path) -> None:
     (bucket / "a.csv").write_bytes(b"x")
     file = kept_copy(bucket / "a.csv")
@@ -36,6 +54,9 @@ def test_errors_and_logs_are_told_so(bucket: Address, tmp_path: Path) -> None:
     with pytest.raises(ValueError) as caught:
         read()
     assert caught.value.args == (f"{bucket}/a.csv: no CSV", 3)
+    with pytest.raises(FileNotFoundError) as absent, naming_addresses():
+        Path(f"{file.parent}/folders/0123456789ab/s3/bucket/x").read_text()
+    assert str(absent.value).endswith("No such file or directory: 's3://bucket/x'")
     with logging_to(tmp_path / "run") as log:
         logging.getLogger("x").warning("%s is odd", file)
     assert log.read_text().endswith(f"WARNING x: {bucket}/a.csv is odd\n")

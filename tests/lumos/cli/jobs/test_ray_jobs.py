@@ -1,5 +1,6 @@
 """`--engine ray` of drivers and of `lumos generate`: the files of one process, byte for byte, whoever is killed."""
 
+import argparse
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -188,6 +189,23 @@ def test_stopped_midway_outputs_are_whole_and_no_sampler_is_left(
     assert made.items() <= made_in(tmp_path / "local").items()
 
 
+def test_an_output_that_finds_no_room_costs_none_of_its_batch(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = ray_jobs.placed
+
+    def full(folder: Any, one: Any, made: Path, **kwargs: Any) -> Any:
+        if one.planned.job.prompt == "a circle":
+            raise ValueError("the disk is full")
+        return place(folder, one, made, **kwargs)
+
+    monkeypatch.setattr(ray_jobs, "placed", full)
+    on_ray = ["--engine", "ray", "--ray-actors", "1"]
+    assert custom.main([*words, "--out", str(tmp_path / "o"), *on_ray]) == 2
+    assert capsys.readouterr().err.endswith("eval.custom: error: the disk is full\n")
+    assert [path.name for path in (tmp_path / "o").glob("*.png")] == ["a-square.png"]
+
+
 def test_what_is_there_is_left_alone_and_what_makes_nothing_asks_no_ray(
     words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -244,6 +262,18 @@ def test_a_sampler_has_a_gpu_where_the_cluster_has_one(
     assert custom.main([*words, "--out", str(tmp_path / "o"), "--engine", "ray", *words_of_place]) == 2
     assert capsys.readouterr().err.endswith("error: seen\n")
     assert asked == [{**room, "max_restarts": 0}]
+
+
+@pytest.mark.parametrize("looks", [{"dry_run": True}, {"outstanding": 2}])
+@pytest.mark.parametrize(("device", "dtype"), [(None, "bfloat16"), ("cuda", "bfloat16"), ("cpu", None)])
+def test_what_is_only_looked_at_is_compared_with_what_the_clusters_samplers_would_make(
+    looks: dict[str, Any], device: str | None, dtype: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules["ray"], "cluster_resources", lambda: {"CPU": 4.0, "GPU": 2.0})
+    place = {"engine": "ray", "ray_address": "host:6379", "ray_actors": None, "device": device, "dtype": None}
+    options = argparse.Namespace(**{"dry_run": False, **place, **looks})
+    with ray_jobs.ray_jobs(options, program="x") as engine:
+        assert (engine, options.dtype, options.device) == (None, dtype, "cpu")
 
 
 def test_a_machine_with_other_weights_is_refused(

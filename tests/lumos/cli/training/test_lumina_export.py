@@ -44,7 +44,7 @@ def test_an_exported_run_generates(trained: Path, tmp_path: Path) -> None:
 
 
 def test_the_encoder_of_the_run_goes_along(trained: Path, tmp_path: Path) -> None:
-    assert main(["export", str(trained / "run"), str(tmp_path / "model"), "--dtype", "bfloat16", "--trust-run"]) == 0
+    assert main(["export", str(trained / "run"), str(tmp_path / "model"), "--dtype", "bfloat16"]) == 0
     assert (tmp_path / "model" / "text_encoder" / "tokenizer.json").is_file()
     assert json.loads((tmp_path / "model" / "generation_config.json").read_text())["preset"] == DEFAULTS["preset"]
     assert load_dit(tmp_path / "model").pad_token.dtype == torch.bfloat16
@@ -64,6 +64,6 @@ def test_the_released_layout_is_read_back(tmp_path: Path, monkeypatch: pytest.Mo
 def test_sizes_that_the_released_layout_cannot_name_are_refused(
     trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["export", str(trained / "run"), str(tmp_path / "model"), "--released", "--trust-run"]) == 2
+    assert main(["export", str(trained / "run"), str(tmp_path / "model"), "--released"]) == 2
     assert "this model has other sizes; leave --released out" in capsys.readouterr().err
     assert not (tmp_path / "model").exists()

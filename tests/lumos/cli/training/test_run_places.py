@@ -1,5 +1,7 @@
 """A run of a stranger leads nowhere: what its config names is read where it lies in the user's own places alone."""
 
+import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -7,10 +9,11 @@ from typing import Any
 import pytest
 
 from lumos.cli import main
-from lumos.cli.training.run_places import places_outside
+from lumos.cli.training.run_places import check_places, places_outside
 from lumos.cli.training.training_run import LuminaVideoRunConfig, RunConfig
 from lumos.lumina_video.training.task import LuminaVideoTaskConfig
 from lumos.lumos1.training.task import LumosTaskConfig
+from xllmx.run.made_here import state_of
 from xllmx.settings.config import save_config
 from xllmx.store.address import Address
 from xllmx.trainer import TrainerConfig
@@ -34,7 +37,7 @@ def test_names_and_what_lies_in_the_users_own_places_are_followed(
         "lumos-tiny",
         "mine",
         "1B/not-here",
-        "runs/first/model",
+        "runs/not-there/model",
         f"{tmp_path}/ckpts/mine",
         f"{tmp_path}/run/m",
     ):
@@ -43,15 +46,16 @@ def test_names_and_what_lies_in_the_users_own_places_are_followed(
     assert outside(tmp_path, init_from=f"{tmp_path}/elsewhere", named=tmp_path / "elsewhere") == []
 
 
-def test_whole_paths_addresses_ways_up_and_links_of_the_run_are_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_paths_addresses_ways_up_and_links_of_the_run_are_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     (tmp_path / "here/run").mkdir()
     (tmp_path / "here/run/link").symlink_to(tmp_path)
+    for folder in ("x", "here/x", "here/.ssh"):  # the working directory is a home, often
+        (tmp_path / folder).mkdir()
     run = tmp_path / "here/run"
-    for place in ("/etc", f"{tmp_path}/here/x", "../x", "~/x", "file:///etc", "s3://b/x", "hf://org/name", "run/link"):
+    inside = ("x", ".ssh", f"{tmp_path}/here/x", "run/link")
+    for place in ("/etc", "~", "../x", *inside, "file:///etc", "s3://b/x", "hf://org/name"):
         assert outside(tmp_path, run=run, init_from=place) == ["task.init_from"], place
     assert outside(tmp_path, model_config="/etc/passwd") == ["task.model_config"]
     assert outside(tmp_path, run=Address("s3", "b/run"), init_from="s3://b/run/model") == []
@@ -76,3 +80,15 @@ def test_an_export_copies_no_folder_that_a_strangers_config_names(
     assert f"leads to task.init_from=s3://not-mine/model, task.text_encoder={tmp_path / 'private'}, outside" in said
     assert "nothing was read there. If the run is yours, add --trust-run" in said
     assert not (tmp_path / "model").exists()
+
+
+def test_a_run_that_was_trained_where_it_lies_leads_wherever_its_user_said(tmp_path: Path) -> None:
+    """Written anew, or copied, it is anybody's."""
+    run, config = tmp_path / "run", RunConfig(trainer=replace(TRAINER, checkpoints="s3://b/run"))
+    save_config(config, run / "config.yaml")
+    (run / "environment.json").write_text(json.dumps({"config_file": state_of(run / "config.yaml")}))
+    check_places(config, run, ckpts=None, named=None)
+    shutil.copytree(run, tmp_path / "copy")
+    for other in (tmp_path / "copy", Address("s3", "c/run")):
+        with pytest.raises(ValueError, match=r"leads to trainer.checkpoints=s3://b/run, .* add --trust-run$"):
+            check_places(config, other, ckpts=None, named=None)

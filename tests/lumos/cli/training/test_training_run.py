@@ -242,12 +242,12 @@ def test_lumina_video_trains_adapters_alone(tmp_path: Path) -> None:
     (tmp_path / "base" / "vae").rename(tmp_path / "vae")
     config = lumina.run_config(tmp_path, steps=3, task={"init_from": str(tmp_path / "base")}, lora={"rank": 2})
     assert main(["train", "--config", str(config)]) == 0
-    assert main(["export", str(tmp_path / "run"), str(tmp_path / "merged"), "--trust-run"]) == 0
+    assert main(["export", str(tmp_path / "run"), str(tmp_path / "merged")]) == 0
     base, merged = load_dit(tmp_path / "base").state_dict(), load_dit(tmp_path / "merged").state_dict()
     changed = {name for name, value in base.items() if not torch.equal(value, merged[name])}
     assert changed
     assert {name.split(".")[-2] for name in changed} <= {"wq", "wk", "wv", "wk_y", "wv_y", "wo", "w1", "w2", "w3"}
-    assert main(["export", str(tmp_path / "run"), str(tmp_path / "adapter"), "--adapter", "--trust-run"]) == 0
+    assert main(["export", str(tmp_path / "run"), str(tmp_path / "adapter"), "--adapter"]) == 0
     assert (tmp_path / "adapter" / "adapter_model.safetensors").is_file()
 
 

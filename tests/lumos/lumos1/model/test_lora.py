@@ -49,20 +49,7 @@ def trained(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def export(run_folder: Path, folder: Path, *words: str) -> dict[str, torch.Tensor]:
-    assert (
-        main(
-            [
-                "export",
-                str(run_folder),
-                str(folder),
-                "--tokenizers",
-                str(folder.parent / "parts"),
-                "--trust-run",
-                *words,
-            ]
-        )
-        == 0
-    )
+    assert main(["export", str(run_folder), str(folder), "--tokenizers", str(folder.parent / "parts"), *words]) == 0
     return load_file(next(folder.glob("*.safetensors")))
 
 
