@@ -33,12 +33,14 @@ _NUMBERS = {
 _DIGITS = {"1": "one", "2": "two", "3": "three", "4": "four", "5": "five"}
 _GO = r"(?:mov|slid|drift|travel|go|float|glid|head|fly|fli)\w*(?: \w+ly)?"
 _TOWARDS = "(?:to the |towards? the )?"
+_OF = "(?:side )?of(?! the (?:screen|frame|picture|image|video))"
+"""Behind left and right: beside something, not at a side of the frame."""
 _BECOME = r"(?:get|becom|grow)\w*(?: \w+ and)?"
 _MOTIONS = {
     "still": r"(?:stand|stay|hold|sit|keep|remain)\w* (?:still|in place|where it is)|(?:be|is|are) still"
     r"|motionless|at rest|(?:does|do|is|are)? ?not mov\w+|doesn t move|rest(?:s|ing)?",
-    "left": rf"{_GO} {_TOWARDS}left(?:wards?)?(?! (?:side )?of)|from right to left",
-    "right": rf"{_GO} {_TOWARDS}right(?:wards?)?(?! (?:side )?of)|from left to right",
+    "left": rf"{_GO} {_TOWARDS}left(?:wards?)?(?! {_OF})|from right to left",
+    "right": rf"{_GO} {_TOWARDS}right(?:wards?)?(?! {_OF})|from left to right",
     "up": rf"{_GO} up(?:wards?)?|ris(?:es?|ing)|climb\w*|ascend\w*|from (?:the )?bottom to (?:the )?top",
     "down": rf"{_GO} down(?:wards?)?|fall(?:s|ing)?|sink(?:s|ing)?|drop\w*|descend\w*"
     r"|from (?:the )?top to (?:the )?bottom",
@@ -52,14 +54,14 @@ _DOING = (
 )
 """Motions as they stand before a noun; `still` stands before no verb."""
 _RELATIONS = {
-    "left": r"(?:(?:to|on) the )?left (?:side )?of",
-    "right": r"(?:(?:to|on) the )?right (?:side )?of",
+    "left": rf"(?:(?:to|on) the )?left {_OF}",
+    "right": rf"(?:(?:to|on) the )?right {_OF}",
     "above": "above|over|on top of|higher than",
     "below": "below|under|beneath|underneath|lower than",
 }
 _SIDES = {
-    "left": r"(?:on|at) the left(?: side)?(?! (?:side )?of)",
-    "right": r"(?:on|at) the right(?: side)?(?! (?:side )?of)",
+    "left": rf"(?:on|at) the left(?: side)?\b(?! {_OF})",
+    "right": rf"(?:on|at) the right(?: side)?\b(?! {_OF})",
     "above": r"at the top|on top(?! of)",
     "below": r"at the bottom",
 }
@@ -73,16 +75,18 @@ def _any(words: dict[Any, str], name: str) -> str:
 _ANY_SHAPE = "|".join(_SHAPES.values())
 _BEHIND = "(?:(?:back)?ground|backdrop|canvas|screen|wall)"
 _SIZE = "(?:(?:big|large|small|little|tiny|bright|nice|plain) )*"
+_A = "(?: an?| the)?(?: plain)?"
 _PLACE = re.compile(
-    rf"\b(?:(?:on|against|over|in front of|with)(?: an?| the)?(?: plain)? {_any(_GROUNDS, 'ground')}"
-    rf"(?: {_BEHIND}\b|\b(?! {_BEHIND}| {_SIZE}(?:{_ANY_SHAPE})\b))"
+    rf"\b(?:(?:on|against|over|in front of|with(?={_A} \w+ {_BEHIND}\b)){_A} {_any(_GROUNDS, 'ground')}"
+    rf"(?: {_BEHIND}\b|\b(?! {_BEHIND}| (?:colou?red )?{_SIZE}(?:{_ANY_SHAPE})\b))"
     rf"|(?:the )?(?:back)?ground (?:is )?{_any(_GROUNDS, 'said')}\b"
     rf"|{_any(_GROUNDS, 'last')} (?:back)?ground\b)"
 )
 _NOUN = re.compile(
     rf"\b(?:{_any(_NUMBERS, 'number')} {_SIZE})?(?:(?P<doing>{_DOING}) )?{_SIZE}"
     rf"(?:{_any(_COLOURS, 'colour')} (?:colou?red )?)?(?:five pointed )?{_any(_SHAPES, 'shape')}\b"
-    rf"(?: (?:in |(?:(?:that|which) (?:is|are) )?(?:colou?red )?){_any(_COLOURS, 'after')}\b)?"
+    rf"(?: (?:in |(?:(?:that|which) (?:is|are) )?(?:colou?red )?){_any(_COLOURS, 'after')}\b"
+    rf"(?! {_SIZE}(?:{_ANY_SHAPE})\b))?"
 )
 _ONE_AND_ONE = re.compile(rf"(?:two|a pair of|a couple of) (?:five pointed )?({_ANY_SHAPE}) one (\w+) and one (\w+)")
 

@@ -39,8 +39,13 @@ ALL_KINDS: tuple[str, ...] = (*KINDS, PLAIN)
 TASK_OF_KIND: dict[str, str] = {kind: kind if kind in ("t2i", "i2v") else "t2v" for kind in ALL_KINDS}
 """What a model must be able to make for them."""
 
-TAGS_OF_KIND: dict[str, tuple[str, ...]] = {"t2v": TAGS, "t2i": TAGS[:-1], "i2v": ("motion",), "held_out": ("motion",)}
-TAGS_OF_KIND[PLAIN] = TAGS
+TAGS_OF_KIND: dict[str, tuple[str, ...]] = {
+    "t2v": TAGS,
+    "t2i": TAGS[:-1],
+    "i2v": ("motion",),
+    "held_out": ("motion",),
+    PLAIN: TAGS,
+}
 _OBJECTS_OF_TAG = {"single_object": 1, "colors": 1, "two_object": 2, "position": 2, "color_attr": 2}
 _MOST_CLIPS = 20_000  # drawn for one prompt; the rarest (held out, one motion) takes some hundreds
 _WORDINGS = 10  # tried on a clip: one in ten is reserved

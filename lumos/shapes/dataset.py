@@ -39,6 +39,8 @@ MOTION_WEIGHTS: Mapping[str, float] = dict.fromkeys(MOTIONS, 1) | {"turn": 2}
 
 _WEIGHT = Range(0, 1000)
 _COLOURLESS_TAGS = {"single_object", "two_object"}
+_TAGS_OF_ONE = {"single_object", "colors", "counting", "motion"}
+_TAGS_OF_TWO = {"two_object", "counting", "position", "color_attr", "motion"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +78,11 @@ class Format:
         sayable = set(self.tags) - (set() if self.moving else {"motion"})
         if not sayable:
             raise ValueError("--tags leaves nothing to say: choose what an image can show, or render clips")
+        if self.objects and not sayable & (_TAGS_OF_ONE if self.objects == 1 else _TAGS_OF_TWO):
+            raise ValueError(
+                f"--objects is {self.objects}, of which nothing can be said under {', '.join(sorted(sayable))}: "
+                "add a tag, or leave --objects out"
+            )
         if self.extras == 1 and sayable <= _COLOURLESS_TAGS:
             raise ValueError(
                 f"--extras is 1, but captions of {', '.join(sorted(sayable))} name no colour: add a tag, or lower it"
@@ -95,6 +102,12 @@ class Format:
             raise ValueError("--motions is about clips, and in an image nothing moves: leave it out")
         if not any(self.weights.values()):
             raise ValueError("--motions leaves no motion to show: give one of them a weight above 0")
+        is_still = not any(weight for motion, weight in self.weights.items() if motion != "still")
+        if self.objects == 2 and is_still and set(self.tags) == {"motion"}:
+            raise ValueError(
+                "--motions leaves two shapes that stand still, of which --tags motion says nothing: give another "
+                "motion a weight above 0, or add a tag"
+            )
 
     @property
     def weights(self) -> dict[str, int | float]:

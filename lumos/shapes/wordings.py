@@ -40,6 +40,7 @@ _REQUESTS = (
     "please draw", "please make", "can you draw", "can you show me", "can you make",
 )  # fmt: skip
 _STATEMENTS = ("there is", "there is", "here is", "this is", "we see", "you see")
+_STATEMENTS_OF_TWO = ("there are", "there are", "here are", "these are", "we see", "you see")
 _VIDEOS = ("a video of", "a clip of", "a short clip of", "a short video of", "an animation of", "a movie of")
 _PICTURES = ("a picture of", "an image of", "a drawing of", "a photo of")
 _NUMBERS = {
@@ -65,6 +66,8 @@ class _Body:
     tail: str = ""
     is_sentence: bool = False
     """Whether it has a verb of its own, so that no request can come before it."""
+    is_plural: bool = False
+    """Whether the head is of two under one noun: there are two stars, there is a star and a ring."""
 
 
 def wording(spec: ShapeSpec, rng: random.Random, *, moving: bool = True, tags: Sequence[str] = TAGS) -> str | None:
@@ -81,12 +84,10 @@ def wording_for(spec: ShapeSpec, rng: random.Random, *, tag: str, moving: bool =
     claims, relation = _claims(spec, rng, tag=tag)
     if len(claims) == 2:
         body = _two(claims, relation, rng, beside=spec.relation in ("left", "right"))
+    elif claims[0].motion:
+        body = _moving_one(claims[0], rng)
     else:
-        body = (
-            _moving_one(claims[0], rng)
-            if claims[0].motion
-            else _Body(head=_still(claims[0], spec, rng, last=ground is None))
-        )
+        body = _Body(head=_still(claims[0], spec, rng, last=ground is None), is_plural=claims[0].count > 1)
     text = _sentence(body, ground, rng, moving=moving)
     return Prompt(tag=tag, text=text, include=claims, relation=relation, ground=ground)
 
@@ -152,26 +153,26 @@ def _relative(phrase: str, rng: random.Random) -> str:
 
 def _two(claims: tuple[ObjectClaim, ...], relation: str | None, rng: random.Random, *, beside: bool) -> _Body:
     """Two things, how they stand (`beside`: side by side) and which of them moves."""
-    names, tail = [_named(claim, rng) for claim in claims], ""
+    names, clause, tail = [_named(claim, rng) for claim in claims], "", ""
     mover = next((number for number, claim in enumerate(claims) if claim.motion), None)
     if mover is not None:
         phrase, form = rng.choice(MOTION_WORDS[claims[mover].motion or "still"]), rng.random()
         if form < 0.3 and (before := attribute(phrase)):
             names[mover] = _named(claims[mover], rng, before=before)
-        elif form < 0.5:
-            names[mover] += f" {_relative(phrase, rng)}"
+        elif form < 0.5 and mover == 1:  # of the first: "a dot that goes right above a box", "that sinks with a box"
+            clause = f" {_relative(phrase, rng)}"
         else:
             noun = rng.choice(SHAPE_WORDS[claims[mover].shape])
             tail = rng.choice(_TAILS).format(noun=noun, finite=finite(phrase), gerund=gerund(phrase))
     elif relation is None and claims[0].shape == claims[1].shape and rng.random() < 0.3:
-        return _Body(head=_one_and_one(claims, rng))
+        return _Body(head=_one_and_one(claims, rng), is_plural=True)
     if relation is not None and rng.random() < 0.12:
         (here, there), (a, b) = rng.choice(SIDES[relation]), names
-        return _Body(head=f"{here} {a}, {there} {b}", tail=tail, is_sentence=True)
+        return _Body(head=f"{here} {a}, {there} {b}{clause}", tail=tail, is_sentence=True)
     if relation is not None:
-        return _Body(head=_placed(names, relation, rng), tail=tail)
+        return _Body(head=_placed(names, relation, rng, clause=clause), tail=tail)
     joint = rng.choice(BESIDE_WORDS if beside and rng.random() < 0.3 else AND_WORDS)
-    return _Body(head=f"{names[0]} {joint} {names[1]}", tail=tail)
+    return _Body(head=f"{names[0]} {joint} {names[1]}{clause}", tail=tail)
 
 
 def _one_and_one(claims: tuple[ObjectClaim, ...], rng: random.Random) -> str:
@@ -181,12 +182,13 @@ def _one_and_one(claims: tuple[ObjectClaim, ...], rng: random.Random) -> str:
     return f"{rng.choice(_NUMBERS[2])} {noun}, one {a} and one {b}"
 
 
-def _placed(names: list[str], relation: str, rng: random.Random) -> str:
+def _placed(names: list[str], relation: str, rng: random.Random, *, clause: str) -> str:
+    """How two stand; `clause`, on the motion of the second, comes last: not "a box that goes right on top"."""
     a, b = names
     if rng.random() < 0.8:
-        return f"{a} {rng.choice(RELATION_WORDS[relation])} {b}"
+        return f"{a} {rng.choice(RELATION_WORDS[relation])} {b}{clause}"
     here, there = rng.choice(SIDES[relation])
-    return f"{a} {here} and {b} {there}"
+    return f"{a} {here} and {there} {b}{clause}" if clause else f"{a} {here} and {b} {there}"
 
 
 def _named(claim: ObjectClaim, rng: random.Random, *, before: str = "", last: bool = False) -> str:
@@ -217,13 +219,13 @@ def _plural(noun: str) -> str:
 
 
 def _sentence(body: _Body, ground: str | None, rng: random.Random, *, moving: bool) -> str:
-    intro = "" if body.is_sentence else _intro(rng, moving=moving)
+    intro = "" if body.is_sentence else _intro(body, rng, moving=moving)
     word = rng.choice(GROUND_WORDS[ground]) if ground else ""
     form = rng.random()
     if not word:
         text = f"{intro}{body.head}{body.tail}"
     elif form < 0.12 and not body.tail.startswith((".", ";")):
-        text = f"{body.head}{body.tail}{rng.choice(LAST_PLACES).format(word)}"
+        text = f"{intro}{body.head}{body.tail}{rng.choice(LAST_PLACES).format(word)}"
     elif form < 0.24:
         text = f"{rng.choice(PLACES).format(word)}{rng.choice((', ', ' ', ': '))}{intro}{body.head}{body.tail}"
     else:
@@ -231,7 +233,7 @@ def _sentence(body: _Body, ground: str | None, rng: random.Random, *, moving: bo
     return _written(text, rng, is_question=intro.startswith("can you"))
 
 
-def _intro(rng: random.Random, *, moving: bool) -> str:
+def _intro(body: _Body, rng: random.Random, *, moving: bool) -> str:
     """What comes before a noun phrase: nothing, a request, a statement, "a video of", or a request for one."""
     form = rng.random()
     if form < 0.4:
@@ -240,7 +242,7 @@ def _intro(rng: random.Random, *, moving: bool) -> str:
     if form < 0.65:
         return f"{rng.choice(_REQUESTS)} "
     if form < 0.73:
-        return f"{rng.choice(_STATEMENTS)} "
+        return f"{rng.choice(_STATEMENTS_OF_TWO if body.is_plural else _STATEMENTS)} "
     if form < 0.87:
         return f"{rng.choice(kinds)} "
     return f"{rng.choice(_REQUESTS)} {rng.choice(kinds)} "
@@ -250,9 +252,10 @@ def _written(text: str, rng: random.Random, *, is_question: bool) -> str:
     """The text with or without a capital at its start, a full stop, and the like."""
     form, stop = rng.random(), rng.random()
     text = text[0].upper() + text[1:] if form < 0.4 else text
-    text = text.upper() if form > 0.985 else text
     if is_question and stop < 0.7:
-        return text + "?"
-    if stop < 0.06:
-        return text + ", please"
-    return text + ("." if stop < 0.28 else "!" if stop < 0.34 else "")
+        text += "?"
+    elif stop < 0.06:
+        text += ", please"
+    else:
+        text += "." if stop < 0.28 else "!" if stop < 0.34 else ""
+    return text.upper() if form > 0.985 else text

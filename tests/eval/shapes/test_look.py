@@ -50,6 +50,12 @@ def test_captions_are_read_back_into_their_claims():
      [ObjectClaim(shape="circle"), ObjectClaim(shape="square")], "above", "pink"),
     ("on the right a ring that swells, on the left a star",
      [ObjectClaim(shape="ring", motion="grow"), ObjectClaim(shape="star")], "right", None),
+    ("a circle, green square", [ObjectClaim(shape="circle"), ObjectClaim(shape="square", colour="green")], None, None),
+    ("a ball moves to the left side of the screen and a box stays still",
+     [ObjectClaim(shape="circle", motion="left"), ObjectClaim(shape="square", motion="still")], None, None),
+    ("a ring with a white border on the left side of a star",
+     [ObjectClaim(shape="ring"), ObjectClaim(shape="star")], "left", None),
+    ("a dot on a black coloured box", [ObjectClaim(shape="circle"), ObjectClaim(shape="square")], None, None),
     ("a dot on a white square", [ObjectClaim(shape="circle"), ObjectClaim(shape="square", colour="white")], None, None),
 ])  # fmt: skip
 def test_other_sentences_are_read(text: str, claims: list[ObjectClaim], relation: str | None, ground: str | None):

@@ -135,6 +135,12 @@ def test_off_the_grid_shapes_stay_inside_and_apart() -> None:
         (["--motions", "turn=-1"], "--motions.turn is -1"),
         (["--motions", "turn=2", "--images"], "--motions is about clips, and in an image nothing moves"),
         (["--motions", *(f"{motion}=0" for motion in MOTIONS)], "--motions leaves no motion to show"),
+        (["--objects", "1", "--tags", "position"], "--objects is 1, of which nothing can be said under position"),
+        (["--objects", "2", "--tags", "colors"], "--objects is 2, of which nothing can be said under colors"),
+        (
+            ["--objects", "2", "--tags", "motion", "--motions", *(f"{motion}=0" for motion in MOTIONS[1:])],
+            "--motions leaves two shapes that stand still",
+        ),
         (["--off-grid", "2"], "--off_grid is 2.0; it must be a number of at least 0 and at most 1"),
         (["--wordings", "most"], "--wordings"),
         (["--lesson", "--wordings", "many"], "--lesson has clips and wordings of its own"),

@@ -59,6 +59,26 @@ def test_there_are_many_and_in_every_manner() -> None:
     assert any(map(str.isupper, texts))
 
 
+def test_a_clause_is_said_of_nobody_else() -> None:
+    """Not "a dot that goes right above a box", "a dot that sinks with a box", "a box that goes right on top"."""
+    pairs = [prompt for _, prompt in drawn(4000) if len(prompt.include) == 2 and prompt.tag == "motion"]
+    clause, place = r"\b(that|which)\b", r" (on|at) (the )?(left|right|top|bottom)\b"
+    wrong = [p.text for p in pairs if re.search(clause + ("" if p.include[0].motion else f".*{place}"), p.text, re.I)]
+    assert wrong == []
+    assert any(re.search(f" and{place} .*{clause}", p.text, re.I) for p in pairs)
+
+
+def test_sentences_are_of_one_number_and_asked_as_one_asks() -> None:
+    texts = [prompt.text for moving in (True, False) for _, prompt in drawn(4000, moving=moving)]
+    assert not any(
+        re.match("(there is|here is|this is) (2|two|a pair|a couple|exactly two) ", text, re.I) for text in texts
+    )
+    assert any(text.startswith(("there are two", "these are two")) for text in texts)
+    assert any(re.match("(show|draw).*, (the )?background ", text) for text in texts)
+    assert [text for text in texts if "?" in text and not re.search("can you", text, re.I)] == []
+    assert not any(text[:9].isupper() and text.endswith("please") for text in texts)
+
+
 def test_verbs_bend() -> None:
     assert [finite(p) for p in ("go left", "not move", "be at rest", "get bigger")] == [
         "goes left", "does not move", "is at rest", "gets bigger",
