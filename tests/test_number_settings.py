@@ -119,7 +119,7 @@ MADE_BY_US = {
     "lumos.lumos1.training.length_limit.Selection", "lumos.lumos1.training.samples.Sample", "lumos.media.video.Shown",
     "lumos.serve.engine.Made", "lumos.serve.engine.Progressed", "lumos.serve.engine.Work",
     "lumos.serve.jobs.Job", "lumos.serve.jobs.JobRequest", "lumos.serve.models.ServedModel",
-    "lumos.shapes.caption.ObjectClaim", "lumos.shapes.describe.ObjectReading", "lumos.shapes.segment.Blob",
+    "lumos.shapes.caption.ObjectClaim", "lumos.shapes.wordings._Body", "lumos.shapes.describe.ObjectReading", "lumos.shapes.segment.Blob",
     "eval.shapes.look.Look", "lumos.look.code_clips._Seen", "lumos.look.latent_clips._Seen",
     "lumos.look.provenance.Provenance", "pre_tokenize.dry_run.DryRun", "pre_tokenize.dry_run.Kept",
     "pre_tokenize.bookkeeping.ledger.Skip", "pre_tokenize.engines.pace.Pace", "pre_tokenize.lists.item.Item",
@@ -186,6 +186,8 @@ def placed(hint: Any, value: Any) -> Any:
         return placed(arguments[0], value)
     if origin is dict:
         return {"video": value}
+    if origin is Mapping:
+        return {"turn": value}
     if isinstance(origin, type) and issubclass(origin, tuple) and arguments[-1] is not Ellipsis:
         return (*[arguments[0](0.5)] * (len(arguments) - 1), value)
     if isinstance(origin, type) and not isinstance(None, origin) and issubclass(origin, tuple | list):
