@@ -20,7 +20,7 @@ step "2/5 text encoder, from the captions"
 step "3/5 latents and motion scores, two processes at a time"
 latents video/a 6000 31 --extras 0.2 & latents video/b 6000 32 --extras 0.2; wait $!
 latents image 6000 33 --images --extras 0.2 & latents image_b 18000 43 --images --extras 0.2; wait $!
-latents eval_video 256 34
+latents image_s 16000 51 --images --objects 1 --extras 0.1 & latents eval_video 256 34; wait $!
 step "4/5 model: images; then clips at two scales, and images, in each step"
 compile=false; command -v g++ > /dev/null && compile=true # half the time of a step
 with=(task.text_encoder="$out/text_encoder" task.vae="$out/vae" parallel.compile=$compile)

@@ -19,7 +19,7 @@ from lumos.cli.models.door import find_model
 
 SEEN_IN_TRAINING: Mapping[str, str] = {
     "lumos-tiny": "271k clips, 514k images",
-    "lumina-tiny": "778k clips, 935k images",
+    "lumina-tiny": "972k clips, 1458k images",
 }
 """Bundled model -> what its network was shown, repetitions counted: steps times batches (`exps/*_tiny.sh`).
 
