@@ -61,7 +61,7 @@ NEEDS = {
     r"python -m eval\.shapes (long|change)": "minutes: tests/eval/shapes/test_long.py has them small",
     r"python -m eval\.shapes (side-by-side|scales|motion)": "hours: tests/eval/shapes has them small",
     r"(generate|eval\.shapes run) --model lumina-tiny": "its weights: tests/test_bundled.py, test_shown_prompts.py",
-    r"python -m eval\.shapes beside": "clips of two models: tests/eval/shapes/test_beside.py",
+    r"python -m eval\.shapes beside": "clips of two models: tests/eval/shapes/pictures/test_beside.py",
     r"lumos evaluate (?!shapes look)": "as python -m eval: tests/lumos/cli/test_evaluate.py",
     r"--modality image --input_file images\.csv|--splits 4|--output_dir data/video$": "pictures, cores",
     r"s3://": "a bucket: tests/pre_tokenize/bookkeeping/test_work.py, tests/lumos/cli/test_export.py",

@@ -11,11 +11,11 @@ with loading("eval.shapes"):
     from typing import Annotated, Any
 
     from eval.driver.command import setting_of
-    from eval.shapes.beside import in_lines, pairs_of, write_beside
-    from eval.shapes.compare import compare
-    from eval.shapes.gallery import write_gallery
+    from eval.shapes.comparing.compare import compare
     from eval.shapes.look import look
     from eval.shapes.outputs import score_folder
+    from eval.shapes.pictures.beside import in_lines, pairs_of, write_beside
+    from eval.shapes.pictures.gallery import write_gallery
     from eval.shapes.prompts import ALL_KINDS, load_prompts, make_prompts, save_prompts
     from eval.shapes.run import RunConfig, require_numbers, run, write_json
     from eval.shapes.score import summarise, table
@@ -233,7 +233,7 @@ def _settings(args: argparse.Namespace, names: Sequence[str] = ()) -> dict[str, 
 
 
 def _cost(args: argparse.Namespace) -> None:
-    from eval.shapes.cost import measure_cost  # torch: only where clips are made
+    from eval.shapes.comparing.cost import measure_cost  # torch: only where clips are made
 
     if args.out is not None and not args.out.is_dir():
         raise ValueError(f"--out {args.out} is no folder: give the --out of lumos evaluate shapes run")
@@ -252,8 +252,8 @@ def _compare(args: argparse.Namespace) -> None:
 
 
 def _side_by_side(args: argparse.Namespace) -> None:
-    from eval.shapes import side_by_side as both
-    from eval.shapes.side_by_side_pictures import draw_clips, draw_cost
+    from eval.shapes.comparing import side_by_side as both
+    from eval.shapes.comparing.side_by_side_pictures import draw_clips, draw_cost
 
     check_number("repeats", Annotated[int, COUNT], args.repeats)
     pictures = args.pictures or args.out
@@ -274,7 +274,7 @@ def _side_by_side(args: argparse.Namespace) -> None:
 
 
 def _scales(args: argparse.Namespace) -> None:
-    from eval.shapes.scales import measure_scales, scales_table
+    from eval.shapes.comparing.scales import measure_scales, scales_table
 
     check_folder(args.out)
     given = {"num": args.num, "batch_size": args.batch_size, "seed": args.seed, "kinds": tuple(args.kinds)}

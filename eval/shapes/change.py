@@ -15,10 +15,10 @@ from typing import Annotated, Any
 import numpy as np
 
 from eval.shapes.outputs import find_output, read_output
+from eval.shapes.pictures.strips import write_strips
 from eval.shapes.prompts import Record, make_prompts
 from eval.shapes.run import claim_folder, fill_folder, write_json
 from eval.shapes.score import check
-from eval.shapes.strips import write_strips
 from lumos.cli.jobs.record import model_hash
 from lumos.cli.models.door import find_model, refuse_settings
 from lumos.shapes import Prompt, ShapeSpec, describe, is_held_out, is_reserved, prompt_for

@@ -10,9 +10,9 @@ from typing import Annotated, Any, get_type_hints
 import numpy as np
 
 from eval.shapes.outputs import find_output, save_output, score_folder
+from eval.shapes.pictures.sheet import write_sheet
 from eval.shapes.prompts import ALL_KINDS, KINDS, TASK_OF_KIND, Record, make_prompts, save_prompts
 from eval.shapes.score import Report, Result, score, summarise
-from eval.shapes.sheet import write_sheet
 from lumos.cli.jobs.progress import Progress, batch_in_words
 from lumos.cli.jobs.record import model_hash
 from lumos.cli.jobs.runner import Job, Planned

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from eval.shapes.beside import pairs_of
 from eval.shapes.parse import claims_of
+from eval.shapes.pictures.beside import pairs_of
 from lumos.cli import main as lumos
 from lumos.cli.jobs.prompts import read_prompts
 from lumos.shapes import is_reserved

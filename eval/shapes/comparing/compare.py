@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from eval.shapes.cost import Cost
+from eval.shapes.comparing.cost import Cost
 from eval.shapes.prompts import ALL_KINDS
 from xllmx.safe.json_text import read_object
 from xllmx.settings.config import convert

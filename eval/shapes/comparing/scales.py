@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from eval.shapes.cost import planned_clip
+from eval.shapes.comparing.cost import planned_clip
 from eval.shapes.prompts import make_prompts
 from eval.shapes.run import RunConfig, run, write_json
 from lumos.cli.models.door import find_model, refuse_settings

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from eval.marked_section import MarkedSection
-from eval.shapes.alternating import Sampled, measure_alternately
-from eval.shapes.compare import Evaluation, compare_table, read_evaluation
+from eval.shapes.comparing.alternating import Sampled, measure_alternately
+from eval.shapes.comparing.compare import Evaluation, compare_table, read_evaluation
 from eval.shapes.prompts import KINDS, TASK_OF_KIND
 from eval.shapes.run import RunConfig, run, write_json
 from lumos.cli.models.door import find_model

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from eval.shapes.__main__ import main
-from eval.shapes.gallery import write_gallery
 from eval.shapes.outputs import save_output
+from eval.shapes.pictures.gallery import write_gallery
 from eval.shapes.prompts import make_prompts, save_prompts
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from eval.shapes.__main__ import main
-from eval.shapes.compare import compare
-from eval.shapes.cost import measure_cost
+from eval.shapes.comparing.compare import compare
+from eval.shapes.comparing.cost import measure_cost
 from tests.lumos.lumina_video.tiny import tiny_lumina_folder
 
 

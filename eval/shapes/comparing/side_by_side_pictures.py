@@ -7,11 +7,11 @@ from textwrap import shorten
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from eval.shapes.compare import Evaluation
+from eval.shapes.comparing.compare import Evaluation
 from eval.shapes.outputs import frames_of
+from eval.shapes.pictures.sheet import mark, shown_frames
 from eval.shapes.prompts import TAGS_OF_KIND, Record, load_prompts
 from eval.shapes.score import score
-from eval.shapes.sheet import mark, shown_frames
 from lumos.media.writing import write_image
 from lumos.shapes import describe
 from xllmx.disk.files import atomic_path

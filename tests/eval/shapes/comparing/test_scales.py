@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from eval.shapes.__main__ import main
-from eval.shapes.scales import ScalesRow, scales_table
+from eval.shapes.comparing.scales import ScalesRow, scales_table
 from tests.lumos.lumina_video.tiny import DEFAULTS, tiny_lumina_folder
 
 PRESET = {**DEFAULTS["preset"], "P": "1x2"}

@@ -11,7 +11,7 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import Any
 
-from eval.shapes.cost import Cost, MeasuredModel
+from eval.shapes.comparing.cost import Cost, MeasuredModel
 from eval.shapes.prompts import Record, make_prompts
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from eval.shapes import side_by_side
 from eval.shapes.__main__ import main
-from eval.shapes.alternating import Sampled, measure_alternately
-from eval.shapes.cost import Cost
-from eval.shapes.side_by_side import SECTION, write_section
+from eval.shapes.comparing import side_by_side
+from eval.shapes.comparing.alternating import Sampled, measure_alternately
+from eval.shapes.comparing.cost import Cost
+from eval.shapes.comparing.side_by_side import SECTION, write_section
 from tests.lumos.lumina_video.tiny import DEFAULTS, tiny_lumina_folder
 from tests.model_folder import make_model_folder
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from eval.shapes.gallery import tile, write_tiles
 from eval.shapes.look import in_words
 from eval.shapes.outputs import SUFFIXES, read_output
 from eval.shapes.parse import claims_of
+from eval.shapes.pictures.gallery import tile, write_tiles
+from eval.shapes.pictures.sheet import mark
 from eval.shapes.score import check
-from eval.shapes.sheet import mark
 from lumos.cli.jobs.record import read_record
 from lumos.shapes import describe
 

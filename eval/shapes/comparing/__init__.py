@@ -1,0 +1,1 @@
+"""What models cost and give, beside each other: passes, FLOPs, seconds, memory, scores."""
