@@ -4,10 +4,9 @@ import hashlib
 import io
 import json
 import tarfile
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from eval.geneval.prompts import LISTS
 from eval.prompts import __main__ as prompts
 from eval.prompts import sources as prompt_sources
 from eval.prompts.lists import read_long
+from tests.web_server import serving
 
 OFFICIAL = "".join(
     json.dumps({"tag": "counting", "include": [], "exclude": [], "prompt": text}) + "\n" for text in ("a cat", "a dog")
@@ -53,16 +53,10 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, bytes]]:
         def log_message(self, *words: object) -> None:
             pass
 
-    httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=httpd.serve_forever)
-    thread.start()
-    url = f"http://127.0.0.1:{httpd.server_port}"
-    monkeypatch.setattr(prompt_sources, "GITHUB_FILES", url)
-    monkeypatch.setattr(prompt_sources, "GITHUB_ARCHIVES", url)
-    yield pages
-    httpd.shutdown()
-    thread.join()
-    httpd.server_close()
+    with serving(Handler) as url:
+        monkeypatch.setattr(prompt_sources, "GITHUB_FILES", url)
+        monkeypatch.setattr(prompt_sources, "GITHUB_ARCHIVES", url)
+        yield pages
 
 
 def archive(files: dict[str, bytes]) -> bytes:

@@ -1,12 +1,13 @@
 """A server on localhost that lists a model and sends it, but for what it is told to answer otherwise."""
 
 import json
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from tests import web_server
 
 COMMIT = "a" * 40
 FILES = {
@@ -61,14 +62,8 @@ def hostile(*, listed: Reply | None = None, weights: Reply | None = None) -> Ite
 
         do_HEAD = do_GET  # noqa: N815  # the name is the server's
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads, server.block_on_close = True, False
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with web_server.serving(Handler) as address:
+        yield address
 
 
 def endless(handler: BaseHTTPRequestHandler, pause_s: float = 0.0, piece: bytes = b"x" * 2**16) -> None:

@@ -3,14 +3,14 @@
 import hashlib
 import json
 import struct
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import unquote, urlsplit
 
 from lumos.hub.models import COSMOS_REPO, LUMINA_REPO, LUMOS_REPO
+from tests import web_server
 
 COMMIT = "c0ffee" * 6 + "c0ff"
 NAME = "1B/stage-2-joint"
@@ -174,12 +174,5 @@ class Handler(BaseHTTPRequestHandler):
 def serving() -> Iterator[Hub]:
     """The server, as long as it runs."""
     state = Hub()
-    httpd = ThreadingHTTPServer(("127.0.0.1", 0), type("BoundHandler", (Handler,), {"state": state}))
-    httpd.daemon_threads = True
-    thread = threading.Thread(target=httpd.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    state.url = f"http://127.0.0.1:{httpd.server_address[1]}"
-    yield state
-    httpd.shutdown()
-    httpd.server_close()
-    thread.join()
+    with web_server.serving(type("BoundHandler", (Handler,), {"state": state})) as state.url:
+        yield state

@@ -5,9 +5,11 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Lock, Thread
+from http.server import BaseHTTPRequestHandler
+from threading import Lock
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from tests.web_server import serving
 
 _OBJECT = re.compile(r"(?:/download)?/storage/v1/b/([^/]+)/o(?:/(.+))?")
 _UPLOAD = re.compile(r"/upload/storage/v1/b/([^/]+)/o")
@@ -20,15 +22,8 @@ def small_gcs() -> Iterator[str]:
     class Store(_Store):
         held, guard = {}, Lock()
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Store)
-    server.handle_error = lambda *_: None  # type: ignore[method-assign]  # who asks does not always wait for the answer
-    thread = Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with serving(Store) as address:
+        yield address
 
 
 class _Store(BaseHTTPRequestHandler):

@@ -5,9 +5,10 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from tests.web_server import serving
 
 _ASKED = re.compile(r"/api/(models|datasets)/([^/]+/[^/]+)(?:/(tree|paths-info|revision)/main(?:/(.*))?)?")
 _FILE = re.compile(r"/(?:(datasets)/)?([^/]+/[^/]+)/resolve/main/(.+)")
@@ -27,14 +28,8 @@ def small_hub(
         held, waiting = files, faults if faults is not None else []
         told = sent if sent is not None else []
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    thread = Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with serving(Hub) as address:
+        yield address
 
 
 class _Hub(BaseHTTPRequestHandler):

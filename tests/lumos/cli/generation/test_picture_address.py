@@ -4,9 +4,8 @@ import argparse
 import io
 import json
 import socket
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from lumos.cli.generation import picture_address
 from lumos.cli.generation.picture_address import fetched, is_address
 from lumos.hub.connection import AnswerError
 from tests.lumos.cli.console import Lumos, files_in
+from tests.web_server import serving
 
 
 def png(seed: int = 0) -> bytes:
@@ -61,13 +61,8 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setattr(picture_address, "_SCHEMES", ("https", "http"))
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     monkeypatch.setenv("NO_PROXY", "*")
-    served = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=served.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{served.server_port}"
-    served.shutdown()
-    served.server_close()
-    thread.join()
+    with serving(Handler) as address:
+        yield address
     assert not [headers for headers in asked if "Authorization" in headers or "secret" in str(headers)]
 
 
