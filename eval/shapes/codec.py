@@ -14,20 +14,32 @@ from lumos.lumina_video.vae import CogVideoXVAE, is_vae
 from lumos.lumos1.sampling.settings import resolve_settings
 from lumos.media.decoded import psnr
 from lumos.shapes import ShapeSpec, render, sample_spec
+from lumos.tokenizer.files import tokenizer_files
 from lumos.tokenizer.visual import VisualTokenizer
 
 _VAE_CLIPS = {"num_frames": 16, "fps": 8}
 """What the VAE of a small Lumina-Video sees, where its model does not say."""
 
 
+ThereAndBack = Callable[[torch.Tensor], torch.Tensor]
+"""Pixels [B, 3, F, H, W] in [-1, 1] to what codes or latents leave of them."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Codec:
     """Clips to codes or latents and back, and which clips it is measured on."""
 
-    there_and_back: Callable[[torch.Tensor], torch.Tensor]
-    """Pixels [B, 3, F, H, W] in [-1, 1] to what is left of them."""
+    there_and_back: ThereAndBack
+    """Pixels to what is left of them."""
     clips: dict[str, int]
     """width, height, num_frames, fps."""
+
+
+def there_and_back_of(name: str) -> ThereAndBack:
+    """Return the codec of a visual tokenizer, of a VAE, or of a model that has one, by its name or folder."""
+    if (vae_folder := _vae_folder(name)) is not None:
+        return _vae_codec(vae_folder).there_and_back
+    return _of_tokenizer(VisualTokenizer.from_pretrained(tokenizer_files(name)[0]))
 
 
 def codec_of(model: str) -> Codec:
@@ -39,7 +51,7 @@ def codec_of(model: str) -> Codec:
     settings = resolve_settings(files.defaults, {})
     length = {"num_frames": settings.num_output_frames, "fps": settings.fps}
     return Codec(
-        there_and_back=lambda video: visual.decode(visual.encode(video)),
+        there_and_back=_of_tokenizer(visual),
         clips={"width": settings.width, "height": settings.height, **length},
     )
 
@@ -59,6 +71,10 @@ def psnr_of(model: str, *, num: int, seed: int = 0, batch_size: int = 16) -> lis
             values += psnr(frames, codec.there_and_back(video))
             progress.update(len(specs))
     return values
+
+
+def _of_tokenizer(visual: VisualTokenizer) -> ThereAndBack:
+    return lambda video: visual.decode(visual.encode(video))
 
 
 def _vae_folder(model: str) -> Path | None:

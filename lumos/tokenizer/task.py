@@ -1,4 +1,4 @@
-"""The visual tokenizer as a task of the engine: rendered clips through the codes and back, the loss their error."""
+"""The visual tokenizer as a task of the engine: clips through the codes and back, the loss their error."""
 
 import random
 from collections.abc import Mapping, Sequence
@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from lumos.filming.clips import ClipSize, FilmedClips, pictures_of
 from lumos.shapes import render, sample_spec
 from lumos.tokenizer.export import export_pair
 from lumos.tokenizer.network import CausalVideoTokenizer, NetworkConfig
@@ -38,8 +39,11 @@ class TokenizerTaskConfig:
     """Weights to start from: the `network.safetensors` of an earlier run's folder; None starts afresh."""
     freeze_encoder: bool = False
     """Train the decoder alone: the codes, and every model that speaks them, stay as they are."""
+    pictures: Path | None = None
+    """Folder of photographs, of which clips are filmed (`lumos.filming`), each a whole window of `crop_px` and
+    `crop_frames`; one picture in eight is for evaluation. None: clips of the bundled world."""
     num_clips: Annotated[int, Range(1, 10**7)] = 20000
-    """Clips of the bundled world, rendered on the fly from their number."""
+    """Clips of an epoch, made on the fly from their number."""
     num_eval_clips: Annotated[int, Range(1, 10**7)] = 256
     """Held-out clips."""
     size_px: Annotated[int, Range(8, 8192)] = 64
@@ -62,6 +66,11 @@ class TokenizerTaskConfig:
         if self.num_frames % 4 != 1:
             raise ValueError(
                 f"num_frames={self.num_frames} must be 1 + 4k: the first frame is coded alone, the rest by four"
+            )
+        if self.pictures is not None and (self.crop_frames % 4 != 1 or self.crop_px % 8):
+            raise ValueError(
+                f"task.crop_frames={self.crop_frames} must be 1 + 4k and task.crop_px={self.crop_px} a multiple of 8: "
+                "filmed clips are windows of that size"
             )
 
 
@@ -128,12 +137,17 @@ class TokenizerTask:
         assert isinstance(model, CausalVideoTokenizer)
         return [model.encoder, model.decoder]
 
-    def build_dataset(self, split: str) -> Mapping[str, RenderedClips]:
-        """Return the rendered clips of the split; no clip is in both."""
-        training = split == "train"
-        num = self.config.num_clips if training else self.config.num_eval_clips
-        windowed = training and self.config.crop_px > 0
-        return {"clips": RenderedClips(self.config, num=num, seed=seed_for(0, stream=split), windowed=windowed)}
+    def build_dataset(self, split: str) -> Mapping[str, RenderedClips | FilmedClips]:
+        """Return the clips of the split, rendered or filmed; no clip is in both, and no picture."""
+        config, training, seed = self.config, split == "train", seed_for(0, stream=split)
+        num = config.num_clips if training else config.num_eval_clips
+        windowed = training and config.crop_px > 0
+        if config.pictures is None:
+            return {"clips": RenderedClips(config, num=num, seed=seed, windowed=windowed)}
+        side, length = (config.crop_px, config.crop_frames) if windowed else (config.size_px, config.num_frames)
+        pictures = pictures_of(config.pictures, "train" if training else "eval")
+        size = ClipSize(num_frames=length, height=side, width=side)
+        return {"clips": FilmedClips(pictures, num=num, seed=seed, size=size)}
 
     def collate(self, samples: list[tuple[Tensor, bool]]) -> tuple[Tensor, bool]:
         """Return uint8 [B, 3, F, H, W] and whether windows are to be cut."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from lumos.tokenizer.network import NetworkConfig
 from lumos.tokenizer.task import NETWORK_FILE, TokenizerTask, TokenizerTaskConfig
@@ -184,3 +185,23 @@ def test_frames_that_do_not_fit_are_refused() -> None:
 def test_command_line_says_what_to_mend(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["--config", str(tmp_path / "none.yaml")]) == 2
     assert f"error: settings file {tmp_path / 'none.yaml'} does not exist" in capsys.readouterr().err
+
+
+def test_clips_can_be_filmed_from_photographs(tmp_path: Path):
+    """Training sees windows, evaluation whole clips, of other pictures; a step learns from them."""
+    for index in range(30):
+        Image.new("RGB", (80, 70), (8 * index, 255 - 8 * index, 99)).save(tmp_path / f"{index}.png")
+    config = replace(TINY, pictures=tmp_path)
+    task = TokenizerTask(config)
+    training, evaluation = (task.build_dataset(split)["clips"] for split in ("train", "eval"))
+    assert training[0][0].shape == (3, 5, 16, 16)
+    assert evaluation[0][0].shape == (3, 9, 32, 32)
+    assert (len(training), len(evaluation)) == (40, 4)
+    metrics = run(run_config(tmp_path, max_steps=2, task=config))
+    assert metrics["clips/psnr_db"] > 3
+
+
+@pytest.mark.parametrize("wrong", [{"crop_frames": 6}, {"crop_px": 20}])
+def test_windows_to_be_filmed_are_of_whole_codes(tmp_path: Path, wrong: dict[str, int]):
+    with pytest.raises(ValueError, match=r"1 \+ 4k and task.crop_px=.* a multiple of 8"):
+        replace(TINY, pictures=tmp_path, **wrong)
