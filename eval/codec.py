@@ -1,7 +1,7 @@
 """How well a visual tokenizer or a VAE gives real clips back: PSNR of each clip at each size, and both side by side.
 
-`python -m eval.codec CLIPS... --tokenizer tiny-visual --sizes 112x64 224x128 --out outputs/codec.png`. On clips of the
-shapes world: `python -m eval.shapes codec`.
+`python -m eval.codec CLIPS... --tokenizer tiny-visual --sizes 112x64 224x128 --out outputs/codec.png`. Clips of the
+shapes world have a command of their own, `codec` of `eval.shapes`.
 """
 
 import re

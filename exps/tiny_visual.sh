@@ -7,7 +7,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/env.sh"; cd "$repo"
 out="${1:-ckpts/tiny-visual}" work=runs/tiny-visual; shift $(($# > 0)); mkdir -p "$out" "$work"
 step() { printf '\n[%s s] %s\n' "$SECONDS" "$*"; }
 step "1/4 photographs of wallpaper packages, pictures of scikit-image, textures"
-[ -f data/photographs/SOURCES.md ] || "$python" -m pre_tokenize.photographs --out data/photographs
+[ -f data/photographs/sources.md ] || "$python" -m pre_tokenize.photographs --out data/photographs
 step "2/4 text tokenizer with room for 64000 codes, from the captions of the shapes world"
 [ -f "$out/text_tokenizer.json" ] ||
     "$python" -m lumos.tokenizer.text_training --out "$out/text_tokenizer.json" --num-codes 64000

@@ -28,7 +28,7 @@ from xllmx.rng import generator_for
 from xllmx.run.exit_status import status_of
 from xllmx.run.option_parser import OptionParser
 
-LISTED = "SOURCES.md"
+LISTED = "sources.md"
 """Written last, beside the pictures: what came from where, under which licence."""
 _LONGEST_PX = 1280
 _LEAST_PX = 256

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from omegaconf import OmegaConf
+from PIL import Image
 
 from lumos.cli.training.training_run import LuminaVideoRunConfig, RunConfig, load_run, run
 from lumos.lumina_video.data.latent_set import LatentSet
@@ -33,8 +34,9 @@ from tests.tiny_data import MODEL, VOCAB, make_clip, write_clips
 from xllmx.settings.config import load_config
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
-TOKENIZERS = {"tiny_tokenizer.yaml", "tiny_decoder.yaml"}
-"""Those of configs/train that train a visual tokenizer, not a model."""
+FILMED = {"tiny_visual.yaml", "tiny_visual_decoder.yaml"}
+TOKENIZERS = {"tiny_tokenizer.yaml", "tiny_decoder.yaml", *FILMED}
+"""Those of configs/train that train a visual tokenizer, not a model; the first on clips filmed from photographs."""
 VAES, TEXTS = {"lumina_tiny_vae.yaml", "lumina_tiny_decoder.yaml"}, {"lumina_tiny_text.yaml"}
 """Those that train the VAE and the text encoder of a Lumina-Video."""
 LUMINA_VIDEOS = {"lumina_tiny.yaml", "lumina_tiny_images.yaml", "lumina_f8F32R256.yaml"}
@@ -99,7 +101,11 @@ def test_training_recipe_runs(tmp_path: Path, few_steps: list[str], name: str) -
 
 
 @pytest.mark.parametrize("name", sorted(TOKENIZERS))
-def test_tokenizer_recipe_runs(few_steps: list[str], name: str) -> None:
+def test_tokenizer_recipe_runs(tmp_path: Path, few_steps: list[str], name: str) -> None:
+    if name in FILMED:
+        for index in range(30):
+            Image.new("RGB", (80, 70), (8 * index, 90, 99)).save(tmp_path / f"{index}.png")
+        few_steps += words(task__pictures=str(tmp_path))
     few = words(task__num_clips=6, task__num_eval_clips=2, task__network__channels=4, trainer__batch_size={"clips": 2})
     few += words(task__init_from=None)
     metrics = train_tokenizer(load_config(TokenizerRunConfig, CONFIGS / "train" / name, few_steps + few))

@@ -53,6 +53,8 @@ NEEDS = {
     r"pre_tokenize\.outstanding": "the array's own output: tests/pre_tokenize/test_outstanding.py",
     r"lumos\.lumina_video\.training\.(vae|text)": "minutes to hours of a core: tests/test_configs.py runs them small",
     r"lumina_f8F32R256|Lumina_f8F32R256": "a released model: tests/lumos/cli/training",
+    r"pre_tokenize\.photographs|exps/tiny_visual": "the network: tests/pre_tokenize/test_photographs.py",
+    r"python -m eval\.codec": "the reader's own clips: tests/eval/test_codec.py",
     r"^LUMOS_FAULTS_": "minutes to hours: tests/faults runs them small",
     r"--to latents|shapes_latents": "a VAE: tests/pre_tokenize/products/test_latents.py, test_shapes.py",
     r"pre_tokenize\.(motion|concat_records)": "the reader's own records: tests/pre_tokenize",

@@ -34,6 +34,8 @@ GIVEN: dict[str, dict[str, Any]] = {
     },
     "lumos.cli.training.preview.PreviewConfig": {},
     "lumos.look.report.LookRequest": {},
+    "lumos.filming.camera.Camera": {"x": 30, "y": 20, "scale": 1.5},
+    "lumos.filming.clips.ClipSize": {"num_frames": 9, "height": 24, "width": 40},
     "lumos.lumina_video.config.LuminaVideoConfig": {},
     "lumos.lumina_video.scale.Scale": {"frames": 2, "pixels": 4},
     "lumos.lumina_video.settings.LuminaVideoSettings": {
@@ -120,7 +122,7 @@ MADE_BY_US = {
     "lumos.lumos1.training.length_limit.Selection", "lumos.lumos1.training.samples.Sample", "lumos.media.video.Shown",
     "lumos.serve.engine.Made", "lumos.serve.engine.Progressed", "lumos.serve.engine.Work",
     "lumos.serve.jobs.Job", "lumos.serve.jobs.JobRequest", "lumos.serve.models.ServedModel",
-    "lumos.shapes.caption.ObjectClaim",
+    "lumos.shapes.caption.ObjectClaim", "lumos.filming.scene.Thing",
     "lumos.shapes.wordings._Body", "lumos.shapes.describe.ObjectReading", "lumos.shapes.segment.Blob",
     "eval.shapes.look.Look", "lumos.look.code_clips._Seen", "lumos.look.latent_clips._Seen",
     "lumos.look.provenance.Provenance", "pre_tokenize.dry_run.DryRun", "pre_tokenize.dry_run.Kept",
