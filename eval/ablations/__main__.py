@@ -18,6 +18,7 @@ with loading("eval.ablations"):
     from pathlib import Path
 
     from eval.ablations.jobs import DATA, Job, jobs
+    from eval.ablations.kept import keep
     from eval.ablations.pictures import draw_all
     from eval.ablations.plan import VARIANTS
     from eval.ablations.table import SECTION, tables
@@ -38,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             check_number("seeds", int, options.seeds, Range(1, 100))
         if options.into is not None:
             SECTION.around(options.into)  # refused before hours of work
+        if options.keep is not None:
+            check_folder(options.keep)
         found = jobs(options.folder, seeds=options.seeds, only=options.only)
         if options.dry_run:
             print(plan_in_words(found))
@@ -93,6 +96,8 @@ def _report(folder: Path, options: Namespace) -> None:
     if options.into is not None:
         SECTION.write(options.into, text)
         print(options.into)
+    if options.keep is not None:
+        print(f"{options.keep}: results of {', '.join(keep(folder, options.keep)) or 'no finished run'}")
 
 
 def plan_in_words(found: Sequence[Job]) -> str:
@@ -121,6 +126,7 @@ def _parser() -> OptionParser:
     parser.add_argument("--only", nargs="+", default=(), metavar="NAME", help=only)
     parser.add_argument("--dry-run", action="store_true", help="say what there is to do, and how long it will take")
     parser.add_argument("--report", action="store_true", help="write tables and pictures of what is there, no more")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="the results, without weights, go there as well")
     parser.add_argument("--into", type=Path, metavar="FILE", help="page whose tables are replaced: exps/ABLATIONS.md")
     return parser
 

@@ -137,7 +137,7 @@ def _samplings(folder: Path, name: str, points: Sequence[Point], num: int) -> li
         do = partial(_sample, made, model, point, num)
         branches = 1 if point.guidance == 1 else 2
         seconds = num * point.steps * branches * _PASS_S[name == BUNDLED]
-        needs = () if name == BUNDLED else (Path(model) / "config.json",)
+        needs = () if name == BUNDLED else (Path(model) / "config.json", Path(model) / "model.safetensors")
         found.append(Job(of=name, what=f"samples {point.name}", made=made, minutes=seconds / 60, do=do, needs=needs))
     return found
 

@@ -1,11 +1,13 @@
 """The tables: means, spread, frames, and what is not run yet; and where they go in a page."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from eval.ablations.jobs import CHANCE, jobs, scores_in
+from eval.ablations.kept import keep
 from eval.ablations.pictures import sweep_curves
 from eval.ablations.plan import COMPARED, Point
 from eval.ablations.sampling import Scores, scores_of, single_prompts
@@ -73,6 +75,27 @@ def test_a_run_in_training_is_in_no_table(tmp_path: Path) -> None:
 
 def test_tables_of_nothing_say_so(tmp_path: Path) -> None:
     assert "not run yet" in tables(tmp_path, seeds=2)
+
+
+def test_kept_results_make_the_same_tables_and_count_as_done(tmp_path: Path) -> None:
+    """All but what was still in training; weights and the steps of a training stay behind."""
+    folder, kept = tmp_path / "runs", tmp_path / "kept"
+    write_run(folder, "base-0", correct=0.6, losses=(3.0, 2.0))
+    write_run(folder, "random-0", correct=0.5, losses=(3.1, 2.1))
+    write_run(folder, "rope_1d-0", correct=0.5, losses=(3.1, 2.1))
+    shutil.rmtree(folder / "models" / "rope_1d-0")
+    shutil.rmtree(folder / "scores" / "rope_1d-0")
+    (folder / "models" / "base-0" / "model.safetensors").write_text("large")
+    write_scores(folder, CHANCE, None, 0.015)
+    assert keep(folder, kept) == ["base-0", "random-0"]
+    assert tables(kept, seeds=2) == tables(folder, seeds=2)
+    assert not list(kept.rglob("*.safetensors"))
+    assert '"train"' not in (kept / "runs" / "base-0" / "metrics.jsonl").read_text()
+    done = {job.of for job in jobs(kept, seeds=1) if job.done}
+    assert done == {"base-0", "random-0", CHANCE}
+    sweeps = [job for job in jobs(kept, seeds=1, only=["base-0"]) if "samples" in job.what and not job.done]
+    assert sweeps
+    assert not any(job.ready for job in sweeps)  # without weights
 
 
 def test_a_sweep_is_drawn_at_the_points_that_are_there(tmp_path: Path) -> None:
