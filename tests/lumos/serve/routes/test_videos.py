@@ -13,7 +13,7 @@ from PIL import Image
 
 from lumos.media.video import Video
 from lumos.media.writing import write_video
-from lumos.serve import files
+from lumos.serve.storage import files
 from tests.lumos.serve.standin import VIDEO, Server, events, fault_of, picture
 
 

@@ -5,7 +5,7 @@ import threading
 import anyio
 from starlette.concurrency import run_in_threadpool
 
-from lumos.serve.turns import in_turn
+from lumos.serve.requests.turns import in_turn
 
 
 def test_many_that_take_long_leave_threads_to_the_rest() -> None:

@@ -10,9 +10,9 @@ import numpy as np
 from PIL import Image
 
 from lumos.media.writing import video_writer, write_image
-from lumos.serve import files
-from lumos.serve.files import JobFiles
-from lumos.serve.jobs import Job
+from lumos.serve.storage import files
+from lumos.serve.storage.files import JobFiles
+from lumos.serve.storage.jobs import Job
 from xllmx.disk.files import atomic_path
 
 _SHEET_FRAMES, _SHEET_COLUMNS = 25, 5

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from lumos.serve.uploads import picture_of
+from lumos.serve.requests.uploads import picture_of
 from tests.lumos.serve.standin import VIDEO, Server, fault_of, picture
 
 

@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from lumos.media.frames import MediaError
-from lumos.serve import files, worker
-from lumos.serve.jobs import Job, JobRequest, new_id
+from lumos.serve.generation import worker
+from lumos.serve.generation.worker import said_of
 from lumos.serve.serving import Serving
-from lumos.serve.store import MOST_ATTEMPTS
-from lumos.serve.worker import said_of
+from lumos.serve.storage import files
+from lumos.serve.storage.jobs import Job, JobRequest, new_id
+from lumos.serve.storage.store import MOST_ATTEMPTS
 from tests.lumos.serve.standin import REQUEST, StandIn, parts
 from xllmx.disk.files import WriteError
 from xllmx.disk.temporary import temporary_beside

@@ -12,15 +12,15 @@ from collections.abc import Callable
 from functools import partial
 
 from lumos.media.frames import MediaError
-from lumos.serve import files
-from lumos.serve.engine import Broken, Engine, Event, FrameMade, Made, Progressed, Stopped, Work
-from lumos.serve.feeds import Feeds
-from lumos.serve.files import JobFiles
-from lumos.serve.jobs import Job
+from lumos.serve.generation.engine import Broken, Engine, Event, FrameMade, Made, Progressed, Stopped, Work
+from lumos.serve.generation.feeds import Feeds
+from lumos.serve.generation.recording import Recording, encoded
 from lumos.serve.limits import LONGEST_MESSAGE
 from lumos.serve.metrics import Metrics
-from lumos.serve.recording import Recording, encoded
-from lumos.serve.store import JobStore
+from lumos.serve.storage import files
+from lumos.serve.storage.files import JobFiles
+from lumos.serve.storage.jobs import Job
+from lumos.serve.storage.store import JobStore
 from xllmx.disk.files import WriteError, disk_error
 
 _LOG = logging.getLogger(__name__)

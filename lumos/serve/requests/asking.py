@@ -10,12 +10,12 @@ from PIL import Image
 from lumos.conventions.script import Script
 from lumos.media.first_frames import FirstFrames
 from lumos.media.inputs import choose_seeds
-from lumos.serve.bodies import ClipBody, ExtensionBody, ImageBody, VideoBody, plain, typed
 from lumos.serve.faults import RequestError
-from lumos.serve.jobs import JobRequest
+from lumos.serve.generation.models import ServedModel, find_model
 from lumos.serve.limits import LONGEST_CHANGES, LONGEST_MESSAGE, LONGEST_PROMPT, Limits
-from lumos.serve.models import ServedModel, find_model
-from lumos.serve.uploads import picture_of
+from lumos.serve.requests.bodies import ClipBody, ExtensionBody, ImageBody, VideoBody, plain, typed
+from lumos.serve.requests.uploads import picture_of
+from lumos.serve.storage.jobs import JobRequest
 from xllmx.safe.json_text import unwritable
 from xllmx.settings.setting import SettingError, shown
 

@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import Request
 
 from lumos.serve.faults import RequestError
-from lumos.serve.uploads import is_file
+from lumos.serve.requests.uploads import is_file
 
 _LONGEST = 200
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from lumos.media.writing import write_video
-from lumos.serve import recording
+from lumos.serve.generation import recording
 from tests.lumos.serve.standin import VIDEO, Server
 
 KEY = {"idempotency-key": "k1"}

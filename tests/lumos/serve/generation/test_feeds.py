@@ -2,7 +2,7 @@
 
 import pytest
 
-from lumos.serve.feeds import Feeds
+from lumos.serve.generation.feeds import Feeds
 from tests.lumos.serve.standin import VIDEO, Server, events
 
 

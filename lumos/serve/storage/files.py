@@ -1,7 +1,7 @@
 """Where the server keeps what belongs to jobs: names are made of our ids alone, never of what a client sends.
 
 DATA/
-  jobs.sqlite3                    the jobs (`lumos.serve.store`)
+  jobs.sqlite3                    the jobs (`lumos.serve.storage.store`)
   video_3f..c1/                   a job's own folder
     picture.png                   what the clip begins with, as pixels that were decoded here
     before.mp4                    the clip that is made longer
@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lumos.serve.jobs import Kind, is_id
+from lumos.serve.storage.jobs import Kind, is_id
 from xllmx.disk.temporary import remove_stale
 from xllmx.run.lock import lock_beside, locked
 

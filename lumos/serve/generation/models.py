@@ -7,8 +7,8 @@ from typing import Any, Protocol, runtime_checkable
 from lumos.conventions.job import Job
 from lumos.media.clip_settings import ClipSettings
 from lumos.media.first_frames import FirstInput
-from lumos.serve.engine import Work
 from lumos.serve.faults import RequestError
+from lumos.serve.generation.engine import Work
 from xllmx.settings.setting import suggestion
 
 

@@ -1,4 +1,4 @@
-"""What a client asked for, and how far it is: one row of the store (`lumos.serve.store`)."""
+"""What a client asked for, and how far it is: one row of the store (`lumos.serve.storage.store`)."""
 
 import dataclasses
 import json

@@ -17,7 +17,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 
 from lumos.serve.faults import RequestError
 from lumos.serve.limits import LONGEST_PROMPT
-from lumos.serve.turns import in_turn
+from lumos.serve.requests.turns import in_turn
 from xllmx.safe.json_text import parse_json, unwritable
 from xllmx.settings.setting import shown, suggestion
 

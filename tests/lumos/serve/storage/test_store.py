@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lumos.serve.faults import RequestError
-from lumos.serve.store import JobStore, QueueFullError
+from lumos.serve.storage.store import JobStore, QueueFullError
 from tests.lumos.serve.standin import REQUEST
 
 

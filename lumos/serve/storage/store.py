@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lumos.serve.faults import RequestError
-from lumos.serve.jobs import Job, JobRequest, Kind, Status, new_id
+from lumos.serve.storage.jobs import Job, JobRequest, Kind, Status, new_id
 
 MOST_ATTEMPTS = 5
 """Times that a job may take the whole server with it (memory, a driver) before it is given up."""
