@@ -16,7 +16,7 @@ USED = {
     "huggingface_hub": ("huggingface_hub", "lumos/hub/transfer.py"),
     "tqdm": ("tqdm", "xllmx/run/report.py"),
     "flash-attn": ("flash_attn", "xllmx/kernels/flash.py"),
-    "decord": ("decord", "lumos/media/decord_frames.py"),
+    "decord": ("decord", "lumos/media/decoding/decord_frames.py"),
 }
 """Package -> its module, and one of the files that import it."""
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lumos.media.video import Video
+from lumos.media.decoding.video import Video
 from lumos.media.writing import write_video
 from lumos.serve.storage import files
 from tests.lumos.serve.standin import VIDEO, Server, events, fault_of, picture

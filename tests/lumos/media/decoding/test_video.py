@@ -10,10 +10,10 @@ import av
 import numpy as np
 import pytest
 
-from lumos.media import video as module
+from lumos.media.decoding import video as module
+from lumos.media.decoding.video import Video
 from lumos.media.frames import MediaError
 from lumos.media.reading import read_clip
-from lumos.media.video import Video
 from tests.lumos.media.clips import Form, numbers, picture, shifted, with_edits, write_clip
 
 X264 = "bframes=3:keyint=20:min-keyint=20:log-level=none"

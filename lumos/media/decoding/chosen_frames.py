@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
+from lumos.media.decoding.video import Shown, Video
 from lumos.media.frames import (
     GAP,
     SIZE_CHANGES,
@@ -21,7 +22,6 @@ from lumos.media.frames import (
     nearest_in_time,
 )
 from lumos.media.reading import media_errors, require_file
-from lumos.media.video import Shown, Video
 
 Rule = Callable[[int, Fraction], Sequence[int]]
 """Number of frames, frames per second -> the numbers of those that are wanted, none below the one before it."""

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lumos.media import decord_frames, reading
-from lumos.media.decord_frames import choose_reader, frames_by_number
+from lumos.media import reading
+from lumos.media.decoding import decord_frames
+from lumos.media.decoding.decord_frames import choose_reader, frames_by_number
+from lumos.media.decoding.video import Video
 from lumos.media.reading import read_clip
-from lumos.media.video import Video
 from lumos.media.writing import write_video
 from tests.lumos.media.pictures import numbered, numbers
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lumos.media.decoding.hdr import HLG, PQ, nits_to_pq, pq_to_nits, tone_mapped
 from lumos.media.frames import MediaError
-from lumos.media.hdr import HLG, PQ, nits_to_pq, pq_to_nits, tone_mapped
 from lumos.media.inputs import pixels_of
 from lumos.media.reading import read_clip, read_image
 from tests.lumos.media.clips import Form, write_clip

@@ -14,9 +14,9 @@ from av.sidedata.sidedata import SideData
 from jaxtyping import UInt8
 from PIL import Image
 
+from lumos.media.decoding.hdr import BT2020, HLG, PQ, tone_mapped
+from lumos.media.decoding.pictures import on_white
 from lumos.media.frames import NO_TIMES, OTHER_HDR, UNDECODABLE, MediaError
-from lumos.media.hdr import BT2020, HLG, PQ, tone_mapped
-from lumos.media.pictures import on_white
 
 MOST_PIXELS = 1 << 26
 """Of a frame, as stored and as shown: 8192 x 8192. What says it is larger is refused before memory is asked for."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lumos.media.chosen_frames import read_chosen
+from lumos.media.decoding.chosen_frames import read_chosen
 from lumos.media.frames import MediaError
 from tests.lumos.media.clips import Form, numbers, write_clip
 

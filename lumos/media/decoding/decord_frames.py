@@ -15,9 +15,9 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import UInt8
 
+from lumos.media.decoding.hdr import HLG, PQ
+from lumos.media.decoding.video import Video
 from lumos.media.frames import FrameChoice
-from lumos.media.hdr import HLG, PQ
-from lumos.media.video import Video
 from xllmx.settings.setting import SettingError
 
 Reader = Literal["auto", "pyav", "decord"]

@@ -10,9 +10,9 @@ import pytest
 from lumos.lumos1.data.clips import ClipDataset
 from lumos.lumos1.data.shards import CLIPS, ClipShards, write_shard
 from lumos.lumos1.sequence import Clip
-from lumos.media import parquet_rows
-from lumos.media.known_shards import SHAPES_NAME
-from lumos.media.parquet_rows import write_rows_index
+from lumos.media.shards import parquet_rows
+from lumos.media.shards.known_shards import SHAPES_NAME
+from lumos.media.shards.parquet_rows import write_rows_index
 from lumos.tokenizer.vocab import Vocab
 from xllmx.store.address import Address
 from xllmx.store.local_copy import default_copies

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from lumos.media.decoded import DecodedSample, said_in_index, sample_in
 from lumos.media.files import replacing
-from lumos.media.known_shards import MANY_SHARDS, SHAPES_NAME, KnownShards, Shape, shards_of_index, write_shapes
+from lumos.media.shards.known_shards import MANY_SHARDS, SHAPES_NAME, KnownShards, Shape, shards_of_index, write_shapes
 from xllmx.data.kinds import Kinds
 from xllmx.safe.inside import inside
 from xllmx.store.access import StoreError

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 from lumos.media.decoded import DecodedSample, footer_of
-from lumos.media.parquet_rows import INDEX_NAME, RowForm, write_rows_index
+from lumos.media.shards.parquet_rows import INDEX_NAME, RowForm, write_rows_index
 from xllmx.disk.place import require_folder
 from xllmx.disk.temporary import remove_stale
 from xllmx.run.lock import lock_beside, locked
