@@ -6,7 +6,7 @@ from xllmx.data.broken import FaultCount
 from xllmx.data.streams import Streams
 from xllmx.ranks.engine import Engine
 from xllmx.rng import generator_at
-from xllmx.run.metrics import Sums
+from xllmx.run.reporting.metrics import Sums
 from xllmx.task import TrainTask
 from xllmx.trainer_config import TrainerConfig
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from xllmx.run.logs import logging_to
+from xllmx.run.reporting.logs import logging_to
 
 
 def test_a_pipe_in_the_place_of_the_log_is_named(tmp_path: Path) -> None:
@@ -31,7 +31,7 @@ def test_lines_are_kept_and_appended(tmp_path: Path) -> None:
 
 
 def test_other_ranks_have_files_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("xllmx.run.logs.rank", lambda: 3)
+    monkeypatch.setattr("xllmx.run.reporting.logs.rank", lambda: 3)
     with logging_to(tmp_path):
         pass
     assert list(tmp_path.iterdir()) == []

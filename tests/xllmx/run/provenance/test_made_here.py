@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from xllmx.run.made_here import is_made_here, state_of
+from xllmx.run.provenance.made_here import is_made_here, state_of
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from xllmx.loss import LossOutput
 from xllmx.ranks.distributed import num_ranks
-from xllmx.run.metrics import Sums, peak_memory_bytes, throughput
+from xllmx.run.reporting.metrics import Sums, peak_memory_bytes, throughput
 from xllmx.run.stopping import LapClock
 from xllmx.task import Prepared
 

@@ -13,10 +13,10 @@ from tqdm import tqdm
 from xllmx.disk.files import write_text
 from xllmx.optimisation.precision import slow_precision
 from xllmx.ranks.distributed import is_main, num_ranks
-from xllmx.run.changed_settings import changed_settings
-from xllmx.run.environment import environment
-from xllmx.run.made_here import STATE, state_of
-from xllmx.run.metrics import MetricLogger
+from xllmx.run.provenance.changed_settings import changed_settings
+from xllmx.run.provenance.environment import environment
+from xllmx.run.provenance.made_here import STATE, state_of
+from xllmx.run.reporting.metrics import MetricLogger
 from xllmx.settings.config import save_config
 from xllmx.trainer_config import TrainerConfig
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import launched_ranks as ranks
 import pytest
 
-from xllmx.run.changed_settings import changed_settings
+from xllmx.run.provenance.changed_settings import changed_settings
 from xllmx.settings.config import to_plain
 
 

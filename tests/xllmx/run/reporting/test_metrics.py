@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from xllmx.run.metrics import MetricLogger, Sums, peak_memory_bytes, read_metrics, throughput
+from xllmx.run.reporting.metrics import MetricLogger, Sums, peak_memory_bytes, read_metrics, throughput
 
 
 def test_means_are_over_counts_and_start_again() -> None:
@@ -57,7 +57,7 @@ def test_mfu_is_the_part_of_the_peak(monkeypatch: pytest.MonkeyPatch) -> None:
     cpu = torch.device("cpu")
     assert throughput(3e12, 2.0, cpu) == {"tflops_per_s": 1.5}
     assert throughput(0, 2.0, cpu) == {}
-    monkeypatch.setattr("xllmx.run.metrics.device_peak_flops", lambda device: 6e12)
+    monkeypatch.setattr("xllmx.run.reporting.metrics.device_peak_flops", lambda device: 6e12)
     assert throughput(3e12, 2.0, cpu) == {"tflops_per_s": 1.5, "mfu": 0.25}
 
 
