@@ -28,7 +28,7 @@ from lumos.lumina_video.config import LuminaVideoConfig
 from lumos.lumina_video.data.latent_set import LatentSet
 from lumos.lumina_video.data.latents import LatentClip, VAEIdentity
 from lumos.lumina_video.data.shards import LATENTS, write_latent_shard
-from lumos.lumina_video.training.latent_stream import LatentStream
+from lumos.lumina_video.training.items.latent_stream import LatentStream
 from lumos.lumina_video.training.task_config import ScaleTask
 from lumos.lumos1.data.clips import ClipDataset
 from lumos.lumos1.data.shards import CLIPS, write_shard

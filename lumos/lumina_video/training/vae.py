@@ -8,7 +8,7 @@ from typing import Literal
 
 import torch
 
-from lumos.lumina_video.training.vae_task import NETWORK_FILE, VAETask, VAETaskConfig
+from lumos.lumina_video.training.parts.vae_task import NETWORK_FILE, VAETask, VAETaskConfig
 from xllmx.optimisation.optim import OptimConfig
 from xllmx.run.training_command import training_status
 from xllmx.run.whole_training import Part, train_whole

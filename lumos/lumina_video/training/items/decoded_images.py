@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lumos.lumina_video.training.image_files import ImageSample
+from lumos.lumina_video.training.items.image_files import ImageSample
 from lumos.lumina_video.vae import CogVideoXVAE
 from lumos.media.decoded import DecodedSample, low_psnr, mean_db, psnr
 from xllmx.ranks.distributed import is_main

@@ -24,7 +24,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from lumos.lumina_video.checkpoint.tensor_files import check_shapes
-from lumos.lumina_video.training.balance import balance_channels
+from lumos.lumina_video.training.parts.balance import balance_channels
 from lumos.lumina_video.vae import GROUP_KEY
 from lumos.shapes import render, sample_spec
 from xllmx.finite import check_weights

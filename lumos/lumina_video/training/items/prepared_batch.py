@@ -9,7 +9,7 @@ from torch import Tensor
 from lumos.lumina_video.config import LuminaVideoConfig
 from lumos.lumina_video.cost import num_tokens, training_flops
 from lumos.lumina_video.network.text_states import valid_tokens
-from lumos.lumina_video.training.samples import Item
+from lumos.lumina_video.training.items.samples import Item
 from lumos.lumina_video.training.task_config import ScaleTask
 from lumos.lumina_video.training.time_bins import bin_of
 from xllmx.kernels.attention import spans_of

@@ -7,7 +7,7 @@ import pytest
 
 from lumos.lumina_video.data.latent_set import LatentSet
 from lumos.lumina_video.data.shards import LatentWriter
-from lumos.lumina_video.training.data_report import report_latents
+from lumos.lumina_video.training.items.data_report import report_latents
 from lumos.lumina_video.training.task import LuminaVideoTask
 from tests.lumos.lumina_video.latents import VAE, latent_clip, task_config, tasks_of
 

@@ -12,9 +12,9 @@ from lumos.lumina_video.data.latents import VAEIdentity
 from lumos.lumina_video.encoding.on_demand import OnDemand
 from lumos.lumina_video.encoding.prompt_features import PromptFeatures
 from lumos.lumina_video.text import GemmaTextEncoder, read_gemma_config
-from lumos.lumina_video.training.decoded_images import DecodedImages
-from lumos.lumina_video.training.image_files import ImageSample
-from lumos.lumina_video.training.samples import Sample
+from lumos.lumina_video.training.items.decoded_images import DecodedImages
+from lumos.lumina_video.training.items.image_files import ImageSample
+from lumos.lumina_video.training.items.samples import Sample
 from lumos.lumina_video.training.task_config import LuminaVideoTaskConfig
 from lumos.lumina_video.vae import CogVideoXVAE
 

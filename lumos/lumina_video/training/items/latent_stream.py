@@ -10,7 +10,7 @@ from lumos.lumina_video.data.latent_set import LatentSet
 from lumos.lumina_video.data.latents import LatentClip
 from lumos.lumina_video.data.shards import SHAPE_COLUMNS
 from lumos.lumina_video.sizes import RELEASED
-from lumos.lumina_video.training.samples import Sample, num_frames_of, sides_of
+from lumos.lumina_video.training.items.samples import Sample, num_frames_of, sides_of
 from lumos.lumina_video.training.task_config import ScaleTask
 from lumos.media.shards.known_shards import Shape
 from xllmx.data.broken import BrokenSampleError

@@ -8,7 +8,7 @@ import pytest
 import torch
 from diffusers.models import AutoencoderKLCogVideoX
 
-from lumos.lumina_video.training.vae_task import VAENetworkConfig, VAETask, VAETaskConfig
+from lumos.lumina_video.training.parts.vae_task import VAENetworkConfig, VAETask, VAETaskConfig
 from lumos.lumina_video.vae import CogVideoXVAE
 from xllmx.rng import generator_for
 from xllmx.task import EnteredTask, ExportingTask, TrainTask

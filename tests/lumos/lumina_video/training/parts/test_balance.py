@@ -7,9 +7,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from lumos.lumina_video.training.balance import balance_channels, channel_map
-from lumos.lumina_video.training.vae_task import VAETask, VAETaskConfig
-from tests.lumos.lumina_video.training.test_vae_task import TINY, clip_of, fresh
+from lumos.lumina_video.training.parts.balance import balance_channels, channel_map
+from lumos.lumina_video.training.parts.vae_task import VAETask, VAETaskConfig
+from tests.lumos.lumina_video.training.parts.test_vae_task import TINY, clip_of, fresh
 
 
 def latents_of(model: torch.nn.Module, clip: torch.Tensor) -> torch.Tensor:

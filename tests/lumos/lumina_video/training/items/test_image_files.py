@@ -11,8 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
-from lumos.lumina_video.training.decoded_images import DecodedImages
-from lumos.lumina_video.training.image_files import ImageFiles, is_image_list
+from lumos.lumina_video.training.items.decoded_images import DecodedImages
+from lumos.lumina_video.training.items.image_files import ImageFiles, is_image_list
 from lumos.lumina_video.training.task import LuminaVideoTask, ScaleTask
 from lumos.lumina_video.vae import CogVideoXVAE
 from tests.lumos.lumina_video.latents import task_config

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lumos.lumina_video.training.encoders import FrozenEncoders
+from lumos.lumina_video.training.items.encoders import FrozenEncoders
 from tests.lumos.lumina_video.latents import task_config
 from tests.lumos.lumina_video.tiny import TEXT_WIDTH
 
