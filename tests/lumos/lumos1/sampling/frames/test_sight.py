@@ -2,7 +2,7 @@
 
 import pytest
 
-from lumos.lumos1.sampling.sight import Window, sights
+from lumos.lumos1.sampling.frames.sight import Window, sights
 
 
 def test_a_window_of_four_that_keeps_two_moves_as_drawn() -> None:

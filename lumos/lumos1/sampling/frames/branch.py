@@ -9,7 +9,7 @@ from lumos.lumos1.model.cache import KVCache
 from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.model.packed import Pass
 from lumos.lumos1.model.rope import Rotation
-from lumos.lumos1.sampling.frame_tokens import FrameTokens
+from lumos.lumos1.sampling.frames.frame_tokens import FrameTokens
 from lumos.lumos1.sequence import blocks_of, positions_of
 
 

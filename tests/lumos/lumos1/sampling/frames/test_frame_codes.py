@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lumos.lumos1.sampling.frame_codes import FrameCodes, Leading
+from lumos.lumos1.sampling.frames.frame_codes import FrameCodes, Leading
 
 
 def test_masked_positions_come_first_and_in_order() -> None:

@@ -15,8 +15,8 @@ from torch import Tensor
 from lumos.lumos1.ardf import history_pattern
 from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.sampling.frame_decoder import FrameDecoder
+from lumos.lumos1.sampling.frames.sight import Sight, sights
 from lumos.lumos1.sampling.request import ClipRequest
-from lumos.lumos1.sampling.sight import Sight, sights
 from lumos.lumos1.sequence import video_header
 from lumos.tokenizer.vocab import Vocab
 
