@@ -28,15 +28,15 @@ from lumos.lumina_video.config import LuminaVideoConfig
 from lumos.lumina_video.data.latent_set import LatentSet
 from lumos.lumina_video.data.latents import LatentClip, VAEIdentity
 from lumos.lumina_video.data.shards import LATENTS, write_latent_shard
-from lumos.lumina_video.training.latent_stream import LatentStream
+from lumos.lumina_video.training.items.latent_stream import LatentStream
 from lumos.lumina_video.training.task_config import ScaleTask
 from lumos.lumos1.data.clips import ClipDataset
 from lumos.lumos1.data.shards import CLIPS, write_shard
 from lumos.lumos1.sequence import Clip
 from lumos.lumos1.training.clip_stream import ClipStream
 from lumos.lumos1.training.length_limit import LengthLimit
-from lumos.media.known_shards import KnownShards
-from lumos.media.parquet_rows import INDEX_NAME, looked_up, write_known_index
+from lumos.media.shards.known_shards import KnownShards
+from lumos.media.shards.parquet_rows import INDEX_NAME, looked_up, write_known_index
 from lumos.tokenizer.vocab import Vocab
 from xllmx.data.broken import Replacing
 from xllmx.data.kinds import Kinds

@@ -15,8 +15,8 @@ with loading("pre_tokenize"):
     from lumos.cli.exit_status import CHECK_FAILED, status_of
     from lumos.cli.option import OptionParser, said_as_options
     from lumos.look.sheet import check_sheet
-    from lumos.media.decord_frames import Reader
-    from lumos.media.parquet_rows import INDEX_NAME
+    from lumos.media.decoding.decord_frames import Reader
+    from lumos.media.shards.parquet_rows import INDEX_NAME
     from pre_tokenize.bookkeeping.ledger import FORMS, MANIFEST, REPORT, likely_cause
     from pre_tokenize.bookkeeping.share import complete_share
     from pre_tokenize.bookkeeping.work import PACE, Place, is_whole, work

@@ -16,7 +16,7 @@ from lumos.cli.exit_status import CHECK_FAILED, status_of
 from lumos.cli.option import OptionParser
 from lumos.lumina_video.data.shards import LATENTS, shard_vae
 from lumos.media.decoded import low_psnr
-from lumos.media.parquet_rows import INDEX_NAME, ParquetRows, RowForm, num_rows, write_rows_index
+from lumos.media.shards.parquet_rows import INDEX_NAME, ParquetRows, RowForm, num_rows, write_rows_index
 from pre_tokenize.bookkeeping.ledger import (
     FORMS,
     MANIFEST,

@@ -15,7 +15,7 @@ from lumos.lumina_video.made_for import made_for as lumina_made_for
 from lumos.lumina_video.vae import WEIGHTS, CogVideoXVAE
 from lumos.lumos1.data.shards import CLIPS, write_shard
 from lumos.lumos1.made_for import made_for as lumos_made_for
-from lumos.media.decord_frames import choose_reader
+from lumos.media.decoding.decord_frames import choose_reader
 from lumos.media.made_for import MadeFor
 from lumos.tokenizer.files import tokenizer_files
 from lumos.tokenizer.text import TextTokenizer

@@ -23,7 +23,7 @@ with loading("pre_tokenize.motion"):
     from lumos.cli.option import OptionParser, said_as_options
     from lumos.hub.hashes import sha256_of
     from lumos.lumina_video.data.flow_estimators import ESTIMATORS
-    from lumos.media.parquet_rows import ParquetRows
+    from lumos.media.shards.parquet_rows import ParquetRows
     from pre_tokenize.bookkeeping.ledger import Ledger
     from pre_tokenize.bookkeeping.records import Record, read_record, with_fields, write_rows_as
     from pre_tokenize.bookkeeping.share import complete_share

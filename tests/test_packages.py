@@ -14,9 +14,9 @@ USED = {
     "einops": ("einops", "lumos/media/frames.py"),
     "omegaconf": ("omegaconf", "xllmx/settings/config.py"),
     "huggingface_hub": ("huggingface_hub", "lumos/hub/transfer.py"),
-    "tqdm": ("tqdm", "xllmx/run/report.py"),
+    "tqdm": ("tqdm", "xllmx/run/reporting/report.py"),
     "flash-attn": ("flash_attn", "xllmx/kernels/flash.py"),
-    "decord": ("decord", "lumos/media/decord_frames.py"),
+    "decord": ("decord", "lumos/media/decoding/decord_frames.py"),
 }
 """Package -> its module, and one of the files that import it."""
 

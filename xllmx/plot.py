@@ -16,8 +16,8 @@ from typing import Any
 from xllmx.disk.files import atomic_path
 from xllmx.disk.place import check_file, inputs_of
 from xllmx.run.exit_status import status_of
-from xllmx.run.metrics import read_metrics
 from xllmx.run.option_parser import OptionParser
+from xllmx.run.reporting.metrics import read_metrics
 
 KINDS = ("train", "eval")
 _COLUMNS = 3

@@ -28,10 +28,10 @@ from xllmx.rng import seed_for
 from xllmx.run.deterministic import use_deterministic_kernels
 from xllmx.run.finite import FiniteWatch
 from xllmx.run.global_batch import kept, recorded
-from xllmx.run.held_out import HeldOut
-from xllmx.run.logs import logging_to
-from xllmx.run.meter import StepMeter
-from xllmx.run.report import RunReport
+from xllmx.run.reporting.held_out import HeldOut
+from xllmx.run.reporting.logs import logging_to
+from xllmx.run.reporting.meter import StepMeter
+from xllmx.run.reporting.report import RunReport
 from xllmx.run.stopping import StopWatch
 from xllmx.settings.config import to_plain
 from xllmx.store.address import Address, location_of

@@ -11,12 +11,12 @@ import numpy as np
 from benchmarks.serving.book import Accepted
 from benchmarks.serving.process import Sample
 from lumos.media.writing import video_writer
-from lumos.serve import files
-from lumos.serve.engine import Work
-from lumos.serve.files import JobFiles
-from lumos.serve.jobs import Job, is_id
-from lumos.serve.models import ServedModel
-from lumos.serve.store import JobStore
+from lumos.serve.generation.engine import Work
+from lumos.serve.generation.models import ServedModel
+from lumos.serve.storage import files
+from lumos.serve.storage.files import JobFiles
+from lumos.serve.storage.jobs import Job, is_id
+from lumos.serve.storage.store import JobStore
 
 _EARLY = 20
 """Requests after which a server has everything it keeps."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from xllmx.disk.files import atomic_path, write_text
 from xllmx.disk.place import check_folder
-from xllmx.run.metrics import read_metrics
+from xllmx.run.reporting.metrics import read_metrics
 
 
 def keep(folder: Path, into: Path) -> list[str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from eval.ablations.jobs import scores_in
 from eval.ablations.plan import BASE, BUNDLED, SWEEPS, VARIANTS, Point, Run, value_of
 from xllmx.plot import Curve, draw, merged, read_spread
-from xllmx.run.metrics import read_metrics
+from xllmx.run.reporting.metrics import read_metrics
 
 
 def draw_all(folder: Path, *, seeds: int) -> list[Path]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from eval.ablations.jobs import CHANCE, scores_in
 from eval.ablations.plan import BASE, BUNDLED, COMPARED, SWEEPS, VARIANTS, Point, Run, value_of
 from eval.marked_section import MarkedSection
-from xllmx.run.metrics import read_metrics
+from xllmx.run.reporting.metrics import read_metrics
 
 NOT_RUN = "not run yet"
 SECTION = MarkedSection(

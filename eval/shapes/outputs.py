@@ -8,9 +8,9 @@ from PIL import Image, ImageSequence
 
 from eval.shapes.prompts import Record
 from eval.shapes.score import Result, score
+from lumos.media.decoding.video import Video
 from lumos.media.frames import MediaError
 from lumos.media.reading import media_errors, read_image
-from lumos.media.video import Video
 from lumos.media.writing import write_image, write_video
 from lumos.shapes import describe
 from xllmx.safe.arrays import read_array

@@ -84,9 +84,9 @@ def _serve(
         from lumos.cli.serving.loaded_models import loaded
         from lumos.cli.serving.side_by_side import SideBySide
         from lumos.serve.app import create_app
-        from lumos.serve.files import JobFiles
         from lumos.serve.server import bound_socket, serve
         from lumos.serve.serving import put_together
+        from lumos.serve.storage.files import JobFiles
 
     with JobFiles(options.data).held(), bound_socket(options.host, options.port) as bound:
         served = {name: loaded(name, model) for name, model in models.items()}

@@ -11,7 +11,7 @@ from lumos.look.provenance import unfinished_shards
 from lumos.lumina_video.data.shards import LATENTS
 from lumos.lumos1.data.shards import CLIPS
 from lumos.media.data_yaml import entries_of
-from lumos.media.parquet_rows import INDEX_NAME
+from lumos.media.shards.parquet_rows import INDEX_NAME
 from xllmx.safe.json_text import filled_lines, parse_json, read_text
 
 Kind = Literal["table", "codes", "latents", "outputs"]

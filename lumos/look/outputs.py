@@ -16,9 +16,9 @@ from lumos.look.places import spread_places
 from lumos.look.report import LookRequest, Report
 from lumos.look.sheet import FRAMES, Card, strip_of
 from lumos.look.words import counted, counts_table, line, plural, printable, spread, tail
+from lumos.media.decoding.video import Video
 from lumos.media.frames import MediaError
 from lumos.media.reading import media_errors, read_image, require_file
-from lumos.media.video import Video
 from xllmx.safe.json_text import read_object
 
 VIDEOS = frozenset((".mp4", ".gif", ".webm", ".mov", ".mkv", ".avi"))

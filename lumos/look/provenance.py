@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from lumos.media.data_yaml import entries_of
 from lumos.media.decoded import is_psnr
-from lumos.media.parquet_rows import INDEX_NAME
+from lumos.media.shards.parquet_rows import INDEX_NAME
 from xllmx.safe.json_text import read_object
 
 _PARTS = (".", "*-of-*", "*-in-*/*-of-*")

@@ -12,7 +12,7 @@ from torch import Tensor
 from lumos.conventions.call import StepEnd
 from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.sampling.decode import generate
-from lumos.lumos1.sampling.frame_codes import MASKED
+from lumos.lumos1.sampling.frames.frame_codes import MASKED
 from lumos.lumos1.sampling.noise import GeneratorNoise
 from lumos.lumos1.sampling.request import ClipRequest, OnFrame
 from lumos.lumos1.sampling.schedule import Step

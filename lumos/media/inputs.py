@@ -12,7 +12,7 @@ from jaxtyping import UInt8
 from PIL import Image
 from torch import Tensor
 
-from lumos.media.pictures import picture_pixels
+from lumos.media.decoding.pictures import picture_pixels
 from lumos.media.reading import media_errors, read_image
 from xllmx.settings.setting import SettingError
 

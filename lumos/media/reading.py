@@ -16,7 +16,9 @@ from jaxtyping import UInt8
 from PIL import Image, UnidentifiedImageError
 
 from lumos.media.crop import Crop, crop_size, crop_to_bucket
-from lumos.media.decord_frames import Reader, choose_reader, frames_by_number
+from lumos.media.decoding.decord_frames import Reader, choose_reader, frames_by_number
+from lumos.media.decoding.pictures import picture_pixels
+from lumos.media.decoding.video import Shown, Video
 from lumos.media.frames import (
     GAP,
     MISSING,
@@ -33,8 +35,6 @@ from lumos.media.frames import (
     frame_times,
     nearest_in_time,
 )
-from lumos.media.pictures import picture_pixels
-from lumos.media.video import Shown, Video
 from xllmx.disk.files import WriteError
 from xllmx.settings.argument_types import checked_types
 from xllmx.store.access import StoreError

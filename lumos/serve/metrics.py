@@ -7,7 +7,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from lumos.serve.jobs import Job
+from lumos.serve.storage.jobs import Job
 
 _SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
 _CLIPS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64)

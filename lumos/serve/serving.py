@@ -10,19 +10,19 @@ from typing import Any
 
 from PIL import Image
 
-from lumos.serve import files
-from lumos.serve.asking import Asker
-from lumos.serve.engine import Engine
 from lumos.serve.faults import RequestError, is_full
-from lumos.serve.feeds import Feeds
-from lumos.serve.files import JobFiles
-from lumos.serve.idempotency import SentKey
-from lumos.serve.jobs import UNFINISHED, Job, JobRequest, Kind, new_id
+from lumos.serve.generation.engine import Engine
+from lumos.serve.generation.feeds import Feeds
+from lumos.serve.generation.models import ServedModel
+from lumos.serve.generation.worker import Worker
 from lumos.serve.limits import Limits
 from lumos.serve.metrics import Metrics
-from lumos.serve.models import ServedModel
-from lumos.serve.store import JobStore, QueueFullError
-from lumos.serve.worker import Worker
+from lumos.serve.requests.asking import Asker
+from lumos.serve.requests.idempotency import SentKey
+from lumos.serve.storage import files
+from lumos.serve.storage.files import JobFiles
+from lumos.serve.storage.jobs import UNFINISHED, Job, JobRequest, Kind, new_id
+from lumos.serve.storage.store import JobStore, QueueFullError
 
 _LONGEST_WAIT_S = 600
 

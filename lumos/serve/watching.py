@@ -17,8 +17,8 @@ from typing import Any
 from starlette.concurrency import run_in_threadpool
 
 from lumos.serve.faults import RequestError
-from lumos.serve.feeds import Feed
-from lumos.serve.recording import FRAME_TYPE
+from lumos.serve.generation.feeds import Feed
+from lumos.serve.generation.recording import FRAME_TYPE
 from lumos.serve.serving import Serving
 
 PATIENCE_S = 10.0

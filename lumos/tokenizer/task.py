@@ -8,22 +8,17 @@ from typing import Annotated
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from lumos.filming.clips import ClipSize, FilmedClips, pictures_of
 from lumos.shapes import render, sample_spec
 from lumos.tokenizer.export import export_pair
 from lumos.tokenizer.network import CausalVideoTokenizer, NetworkConfig
-from xllmx.finite import check_weights
 from xllmx.loss import LossOutput
 from xllmx.rng import sample_generator, seed_for
+from xllmx.run.whole_training import network_weights
 from xllmx.settings.number_range import Range, check_numbers
 from xllmx.task import Prepared
-
-NETWORK_FILE = "network.safetensors"
-"""Weights of a finished run in its folder (averaged where the run averaged), for `init_from`."""
 
 _SEEN = 12.0  # a window whose values deviate by more than this (of 255) shows an edge
 _Z_FREE = 1.5  # |z| up to here is free: tanh still has a gradient there
@@ -115,7 +110,7 @@ class TokenizerTask:
             torch.manual_seed(seed)
             fresh = CausalVideoTokenizer(self.config.network)
         if self.config.init_from is not None:
-            weights = _read_network(self.config.init_from)
+            weights = network_weights(self.config.init_from, of="tokenizer")
             try:
                 fresh.load_state_dict(weights)
             except RuntimeError as error:
@@ -189,18 +184,6 @@ class TokenizerTask:
         fresh = CausalVideoTokenizer(self.config.network)
         fresh.load_state_dict(model.state_dict())
         export_pair(fresh, folder, dtype=self._export_dtype)
-
-
-def _read_network(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise ValueError(f"task.init_from={path} does not exist; give the {NETWORK_FILE} of a finished tokenizer run")
-    remedy = f"give the {NETWORK_FILE} of another tokenizer run"
-    try:
-        tensors = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise ValueError(f"task.init_from={path} cannot be read ({error}); {remedy}") from error
-    check_weights(tensors, path, remedy=remedy)
-    return tensors
 
 
 def _quality(video: Tensor, target: Tensor, codes: Tensor) -> dict[str, tuple[Tensor | float, Tensor | float]]:

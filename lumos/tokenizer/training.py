@@ -9,10 +9,10 @@ from typing import Literal
 import torch
 
 from lumos.hub.models import VISUAL_PAIR
-from lumos.tokenizer.task import NETWORK_FILE, TokenizerTask, TokenizerTaskConfig
+from lumos.tokenizer.task import TokenizerTask, TokenizerTaskConfig
 from xllmx.optimisation.optim import OptimConfig
 from xllmx.run.training_command import training_status
-from xllmx.run.whole_training import Part, train_whole
+from xllmx.run.whole_training import NETWORK_FILE, Part, train_whole
 from xllmx.trainer import TrainerConfig
 
 
@@ -36,7 +36,7 @@ def run(config: TokenizerRunConfig, *, config_file: Path | str | None = None) ->
     """Train, evaluate and export, as `train_whole` does; return the metrics on held-out clips."""
     part = Part(
         task=lambda: TokenizerTask(config.task, export_dtype=getattr(torch, config.export_dtype)),
-        inputs={"task.init_from": config.task.init_from},
+        inputs={"task.init_from": config.task.init_from, "task.pictures": config.task.pictures},
         marks=VISUAL_PAIR,
         weights_file=NETWORK_FILE,
         keeps_stopped=False,

@@ -31,7 +31,7 @@ from lumos.media.decoded import LEAST_PSNR_DB, DecodedSample, footer_of, said_in
 from lumos.media.files import replacing, require_folder
 from lumos.media.frames import MISSING, TOO_SMALL
 from lumos.media.made_for import buckets
-from lumos.media.parquet_rows import ParquetRows, RowForm, rows_metadata
+from lumos.media.shards.parquet_rows import ParquetRows, RowForm, rows_metadata
 from xllmx.disk.temporary import remove_stale
 from xllmx.run.lock import HeldError, locked
 from xllmx.safe.json_text import parse_json, read_object

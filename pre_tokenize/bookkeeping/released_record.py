@@ -11,7 +11,7 @@ from lumos.hub.models import SHARED_TEXT_TOKENIZER, TEXT_TOKENIZER, ckpts_root
 from lumos.lumos1.data.clips import ClipDataset
 from lumos.lumos1.data.released_writing import write_released
 from lumos.lumos1.data.shards import CLIPS
-from lumos.media.parquet_rows import INDEX_NAME, decoded_in, known_of_index, num_rows
+from lumos.media.shards.parquet_rows import INDEX_NAME, decoded_in, known_of_index, num_rows
 from lumos.tokenizer.text import TextTokenizer
 from lumos.tokenizer.vocab import Vocab
 from pre_tokenize.bookkeeping.ledger import MANIFEST, UNSAID, read_manifest

@@ -12,7 +12,7 @@ from functools import partial
 from itertools import chain
 from typing import Any, Protocol
 
-from lumos.media.parquet_rows import RowForm
+from lumos.media.shards.parquet_rows import RowForm
 from pre_tokenize.bookkeeping.ledger import WriteShard
 from pre_tokenize.engines.pace import Pace
 from pre_tokenize.lists.table import Table

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from lumos.lumos1.sequence import Clip
 from lumos.media.crop import MAX_ASPECT, PATCH_PX, crop_to_bucket
-from lumos.media.decord_frames import Reader
+from lumos.media.decoding.decord_frames import Reader
 from lumos.media.frames import FrameChoice
 from lumos.media.reading import read_clip, read_image
 from lumos.tokenizer.vocab import Vocab

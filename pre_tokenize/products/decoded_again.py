@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from lumos.media.decoded import psnr
-from lumos.media.shard_writer import SHARD_SIZE
+from lumos.media.shards.shard_writer import SHARD_SIZE
 from pre_tokenize.products.pixels import Decode, Pixels
 
 MOST_LATENT_FRAMES = 8

@@ -17,8 +17,8 @@ from lumos.lumina_video.encoding.clip_frames import clip_frames
 from lumos.lumina_video.encoding.crops import crop_sizes
 from lumos.lumina_video.encoding.protocols import VideoVAE
 from lumos.lumina_video.vae import NotFiniteError
-from lumos.media.chosen_frames import read_chosen
 from lumos.media.crop import PATCH_PX, crop_to_bucket, nearest_size
+from lumos.media.decoding.chosen_frames import read_chosen
 from lumos.media.frames import TOO_SMALL, FrameChoice, MediaError
 from lumos.media.reading import read_image
 from pre_tokenize.bookkeeping.ledger import Skip

@@ -15,9 +15,9 @@ from torch import Tensor
 from lumos.lumina_video.data.flow_estimators import estimator_named
 from lumos.lumina_video.data.motion import FlowEstimator, motion_pictures, score_clips
 from lumos.lumina_video.encoding.clip_frames import MOTION_EVERY_S, motion_frames
-from lumos.media.chosen_frames import read_chosen
+from lumos.media.decoding.chosen_frames import read_chosen
 from lumos.media.frames import FrameChoice
-from lumos.media.parquet_rows import RowForm, write_rows
+from lumos.media.shards.parquet_rows import RowForm, write_rows
 from pre_tokenize.lists.table import Item
 from pre_tokenize.products.encode import Limits, Made
 from pre_tokenize.products.pixels import Pixels

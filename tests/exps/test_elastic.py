@@ -16,7 +16,7 @@ from tests.exps.elastic_training import BATCH, HELD_AT, MACHINES, SAVED, STEPS
 from tests.xllmx.launched_ranks import TRAINER
 from tests.xllmx.toy_task import ToyTask
 from xllmx.optimisation.optim import OptimConfig
-from xllmx.run.metrics import read_metrics
+from xllmx.run.reporting.metrics import read_metrics
 from xllmx.trainer import Trainer
 from xllmx.trainer_config import TrainerConfig
 

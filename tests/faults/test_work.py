@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.tiny_data import MODEL, VOCAB, write_clips
-from xllmx.run.metrics import read_metrics
+from xllmx.run.reporting.metrics import read_metrics
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 

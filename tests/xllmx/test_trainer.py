@@ -18,7 +18,7 @@ from xllmx.data.broken import BrokenSampleError
 from xllmx.optimisation.optim import OptimConfig
 from xllmx.ranks.parallel import ParallelConfig
 from xllmx.run import stopping
-from xllmx.run.metrics import read_metrics
+from xllmx.run.reporting.metrics import read_metrics
 from xllmx.settings.config import load_config
 from xllmx.trainer import Trainer, TrainerConfig
 
@@ -290,7 +290,7 @@ def test_the_log_says_where_a_run_began_went_on_and_ended(tmp_path: Path) -> Non
     for steps in (3, 4):
         trainer_of(tmp_path, max_steps=steps, save_every=2, async_save=False).fit()
     lines = (tmp_path / "log.txt").read_text().splitlines()
-    assert [line.partition("xllmx.run.report: ")[2] for line in lines] == [
+    assert [line.partition("xllmx.run.reporting.report: ")[2] for line in lines] == [
         "begins, to step 3, on 1 process(es) in fp32",
         "checkpoint of step 2 written",
         "checkpoint of step 3 written",

@@ -11,7 +11,7 @@ from xllmx.disk.place import check_file, check_folder, inputs_of, require_folder
 from xllmx.disk.temporary import remove_stale
 from xllmx.ranks.distributed import launched_rank
 from xllmx.run.lock import HeldError, locked
-from xllmx.run.report import CONFIG_FILE, ENVIRONMENT_FILE
+from xllmx.run.reporting.report import CONFIG_FILE, ENVIRONMENT_FILE
 from xllmx.store.address import Address
 from xllmx.store.lease import OLD_S, RENEWED_EVERY_S, leased
 

@@ -5,10 +5,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from safetensors.torch import save_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from xllmx.disk.files import atomic_path
 from xllmx.disk.place import check_new_folder
+from xllmx.finite import check_weights
 from xllmx.optimisation.optim import OptimConfig
 from xllmx.ranks.parallel import ParallelConfig
 from xllmx.run.failure import ended_together
@@ -16,6 +19,9 @@ from xllmx.run.folder import claimed_run
 from xllmx.task import TrainTask
 from xllmx.trainer import Trainer
 from xllmx.trainer_config import TrainerConfig
+
+NETWORK_FILE = "network.safetensors"
+"""Weights of a finished run in its folder (averaged where the run averaged), for `init_from`."""
 
 
 @runtime_checkable
@@ -83,3 +89,24 @@ def train_whole(config: WholeConfig, part: Part, *, config_file: Path | str | No
             if config.export_to is not None:
                 trainer.export(config.export_to)
         return metrics
+
+
+def network_weights(path: Path, *, of: str) -> dict[str, Tensor]:
+    """Return the weights that a finished training has left in `NETWORK_FILE`.
+
+    Args:
+        path: the file, as `task.init_from` names it.
+        of: what was trained, in a word.
+
+    Raises:
+        ValueError: it is missing or no such file, or holds what is not finite.
+    """
+    if not path.is_file():
+        raise ValueError(f"task.init_from={path} does not exist; give the {NETWORK_FILE} of a finished {of} run")
+    remedy = f"give the {NETWORK_FILE} of another {of} run"
+    try:
+        tensors = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"task.init_from={path} cannot be read ({error}); {remedy}") from error
+    check_weights(tensors, path, remedy=remedy)
+    return tensors

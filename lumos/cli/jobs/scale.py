@@ -6,7 +6,7 @@ from jaxtyping import UInt8
 from xllmx.settings.setting import SettingError
 
 MOST_SCALED_PX = 8192
-"""Of a side of what is written larger than it was made: what players and `lumos.media.video` take."""
+"""Of a side of what is written larger than it was made: what players and `lumos.media.decoding.video` take."""
 
 
 def check_scale(scale: int, *, width: int, height: int) -> None:

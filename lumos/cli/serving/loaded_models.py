@@ -11,8 +11,8 @@ from lumos.lumina_video import clip_job as lumina_video
 from lumos.lumina_video.preset import PRESETS
 from lumos.lumos1 import many as lumos1
 from lumos.media.inputs import pin
-from lumos.serve.engine import Work
-from lumos.serve.models import ServedModel, ServedPipeline
+from lumos.serve.generation.engine import Work
+from lumos.serve.generation.models import ServedModel, ServedPipeline
 
 _TRIED = "a red circle"
 _FRAMES_OF_A_VIDEO = 5

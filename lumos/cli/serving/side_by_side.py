@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from lumos.conventions.job import Done, Failed, Job, Part, Ticket
 from lumos.conventions.job import Event as QueueEvent
 from lumos.lumos1.sampling.scheduler import Scheduler
-from lumos.serve.engine import Broken, FrameMade, Made, Progressed, Stopped, Tell, Work
-from lumos.serve.models import ServedModel
+from lumos.serve.generation.engine import Broken, FrameMade, Made, Progressed, Stopped, Tell, Work
+from lumos.serve.generation.models import ServedModel
 
 
 class SideBySide:
-    """An engine (`lumos.serve.engine`) around a `Scheduler`."""
+    """An engine (`lumos.serve.generation.engine`) around a `Scheduler`."""
 
     def __init__(self, models: Mapping[str, ServedModel], *, at_once: int) -> None:
         """Take the models, which are loaded, and how many clips may be in work together.

@@ -21,7 +21,7 @@ from xllmx.checkpoints.checkpoint import CheckpointManager
 from xllmx.checkpoints.folder import changed
 from xllmx.checkpoints.stored import checkpoints_of, here_of
 from xllmx.lora import merge_lora, save_lora
-from xllmx.run.report import CONFIG_FILE
+from xllmx.run.reporting.report import CONFIG_FILE
 from xllmx.store.address import Address, Location, is_address, location_of
 from xllmx.store.local_copy import kept_copy
 from xllmx.store.sent_folder import check_absent, check_new, new_folder

@@ -18,8 +18,8 @@ from lumos.lumina_video.dit import MultiScaleNextDiT
 from lumos.lumina_video.network.patches import Size
 from lumos.lumina_video.scale import Scale
 from lumos.lumina_video.sizes import RELEASED
+from lumos.lumina_video.training.items.samples import num_frames_of, sides_of
 from lumos.lumina_video.training.model_settings import read_model_config, without_checkpoint
-from lumos.lumina_video.training.samples import num_frames_of, sides_of
 from lumos.lumina_video.training.task_config import ScaleTask
 from lumos.media.data_yaml import MissingClipsError
 from xllmx.lora import add_lora

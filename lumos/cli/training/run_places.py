@@ -12,8 +12,8 @@ from pathlib import Path
 from lumos.cli.training.training_run import AnyRun, RunConfig
 from lumos.hub.bundled import bundled, file_or_bundled
 from lumos.hub.models import ckpts_root, find_folder
-from xllmx.run.made_here import is_made_here
-from xllmx.run.report import CONFIG_FILE, ENVIRONMENT_FILE
+from xllmx.run.provenance.made_here import is_made_here
+from xllmx.run.reporting.report import CONFIG_FILE, ENVIRONMENT_FILE
 from xllmx.store.access import without_keys
 from xllmx.store.address import Address, Location, is_address, location_of
 

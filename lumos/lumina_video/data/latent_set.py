@@ -9,8 +9,8 @@ from lumos.lumina_video.data.released import ReleasedLatents
 from lumos.lumina_video.data.shards import LATENTS, SHAPE_COLUMNS, LatentShards
 from lumos.media.data_yaml import Chosen, entries_of
 from lumos.media.decoded import DecodedSample
-from lumos.media.known_shards import Shape
-from lumos.media.parquet_rows import INDEX_NAME, known_of_index
+from lumos.media.shards.known_shards import Shape
+from lumos.media.shards.parquet_rows import INDEX_NAME, known_of_index
 from xllmx.data.kinds import Kinds
 from xllmx.safe.json_text import parse_json, read_text
 from xllmx.store.address import Address, Location, location_of

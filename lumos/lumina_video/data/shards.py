@@ -1,4 +1,4 @@
-"""Clips of latents in Parquet files, one row a clip (`lumos.media.parquet_rows`); each file says which VAE made them.
+"""Clips of latents in Parquet files, one a row (`lumos.media.shards.parquet_rows`); each file says which VAE made them.
 
 folder/shard-00000.parquet    in its footer, the VAE
 folder/index.json             written last: the shards, and the VAE
@@ -15,9 +15,9 @@ import pyarrow as pa
 import torch
 
 from lumos.lumina_video.data.latents import LatentClip, VAEIdentity, check_finite
-from lumos.media.known_shards import KnownShards
-from lumos.media.parquet_rows import ParquetRows, RowForm, UnreadableShardError, rows_metadata, write_rows
-from lumos.media.shard_writer import SHARD_SIZE, ShardWriter
+from lumos.media.shards.known_shards import KnownShards
+from lumos.media.shards.parquet_rows import ParquetRows, RowForm, UnreadableShardError, rows_metadata, write_rows
+from lumos.media.shards.shard_writer import SHARD_SIZE, ShardWriter
 from xllmx.safe.json_text import parse_json
 from xllmx.store.address import Location
 

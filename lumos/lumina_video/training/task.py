@@ -10,16 +10,16 @@ from torch import nn
 from lumos.lumina_video.checkpoint.weights import save_dit
 from lumos.lumina_video.data.latent_set import LatentSet
 from lumos.lumina_video.dit import MultiScaleNextDiT
-from lumos.lumina_video.training.data_report import report_latents
-from lumos.lumina_video.training.encoders import FrozenEncoders
-from lumos.lumina_video.training.image_files import ImageFiles, ImageSample, is_image_list
 from lumos.lumina_video.training.initial_weights import fresh_weights, stored_weights
-from lumos.lumina_video.training.latent_stream import LatentStream
+from lumos.lumina_video.training.items.data_report import report_latents
+from lumos.lumina_video.training.items.encoders import FrozenEncoders
+from lumos.lumina_video.training.items.image_files import ImageFiles, ImageSample, is_image_list
+from lumos.lumina_video.training.items.latent_stream import LatentStream
+from lumos.lumina_video.training.items.prepared_batch import prepare_items
+from lumos.lumina_video.training.items.samples import Sample, draw_item
 from lumos.lumina_video.training.lora import LoRAConfig
 from lumos.lumina_video.training.loss import velocity_loss
 from lumos.lumina_video.training.model_settings import read_model_config, with_parts
-from lumos.lumina_video.training.prepared_batch import prepare_items
-from lumos.lumina_video.training.samples import Sample, draw_item
 from lumos.lumina_video.training.task_config import LuminaVideoTaskConfig, ScaleTask
 from lumos.lumina_video.training.time_bins import binned_means
 from xllmx.lora import add_lora, init_lora, merge_lora, without_adapters

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lumos.lumina_video.training.text_task import TextTask, TextTaskConfig
+from lumos.lumina_video.training.parts.text_task import TextTask, TextTaskConfig
 from xllmx.optimisation.optim import OptimConfig
 from xllmx.run.training_command import training_status
 from xllmx.run.whole_training import Part, train_whole

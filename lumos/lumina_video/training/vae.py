@@ -8,10 +8,10 @@ from typing import Literal
 
 import torch
 
-from lumos.lumina_video.training.vae_task import NETWORK_FILE, VAETask, VAETaskConfig
+from lumos.lumina_video.training.parts.vae_task import VAETask, VAETaskConfig
 from xllmx.optimisation.optim import OptimConfig
 from xllmx.run.training_command import training_status
-from xllmx.run.whole_training import Part, train_whole
+from xllmx.run.whole_training import NETWORK_FILE, Part, train_whole
 from xllmx.trainer import TrainerConfig
 
 

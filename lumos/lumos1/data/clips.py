@@ -12,8 +12,8 @@ from lumos.lumos1.data.shards import CLIPS, SHAPE_COLUMNS, ClipShards
 from lumos.lumos1.sequence import Clip
 from lumos.media.data_yaml import Chosen, entries_of
 from lumos.media.decoded import DecodedSample
-from lumos.media.known_shards import Shape
-from lumos.media.parquet_rows import INDEX_NAME, known_of_index
+from lumos.media.shards.known_shards import Shape
+from lumos.media.shards.parquet_rows import INDEX_NAME, known_of_index
 from lumos.tokenizer.vocab import Vocab
 from xllmx.data.kinds import Kinds
 from xllmx.safe.bounded_file import read_bounded

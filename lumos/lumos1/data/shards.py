@@ -1,4 +1,4 @@
-"""Clips of codes in Parquet files, one row a clip (`lumos.media.parquet_rows`)."""
+"""Clips of codes in Parquet files, one row a clip (`lumos.media.shards.parquet_rows`)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,8 +7,8 @@ import numpy as np
 import pyarrow as pa
 
 from lumos.lumos1.sequence import Clip, sequence_length
-from lumos.media.known_shards import KnownShards
-from lumos.media.parquet_rows import ParquetRows, RowForm, write_rows
+from lumos.media.shards.known_shards import KnownShards
+from lumos.media.shards.parquet_rows import ParquetRows, RowForm, write_rows
 from xllmx.store.address import Location
 
 SHAPE_COLUMNS = ("num_prompt_ids", "T", "H", "W", "fps", "duration")

@@ -2,7 +2,7 @@
 
 from lumos.lumos1.data.shards import CLIPS, write_shard
 from lumos.lumos1.sequence import Clip
-from lumos.media.shard_writer import SHARD_SIZE, ShardWriter
+from lumos.media.shards.shard_writer import SHARD_SIZE, ShardWriter
 from xllmx.store.address import Location
 
 

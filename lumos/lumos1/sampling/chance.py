@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from lumos.lumos1.sampling.frame_codes import FrameCodes
+from lumos.lumos1.sampling.frames.frame_codes import FrameCodes
 from lumos.lumos1.sampling.noise import GeneratorNoise, NoiseSource, gumbel, inverse_cdf
 from lumos.lumos1.sampling.schedule import Step
 

@@ -16,17 +16,17 @@ from torch import Tensor
 
 from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.model.packed import Pass, packed_hidden
-from lumos.lumos1.sampling.branch import Branch
 from lumos.lumos1.sampling.decode import given_codes
-from lumos.lumos1.sampling.frame_codes import MASKED, FrameCodes
 from lumos.lumos1.sampling.frame_decoder import check_length
-from lumos.lumos1.sampling.frame_tokens import FrameTokens
+from lumos.lumos1.sampling.frames.branch import Branch
+from lumos.lumos1.sampling.frames.frame_codes import MASKED, FrameCodes
+from lumos.lumos1.sampling.frames.frame_tokens import FrameTokens
+from lumos.lumos1.sampling.frames.history import branch_texts, masked_content
+from lumos.lumos1.sampling.frames.sight import Sight, sights
 from lumos.lumos1.sampling.guidance import Guidance
-from lumos.lumos1.sampling.history import branch_texts, masked_content
 from lumos.lumos1.sampling.refine import refine
 from lumos.lumos1.sampling.request import ClipRequest, FinishedFrame
 from lumos.lumos1.sampling.schedule import Step
-from lumos.lumos1.sampling.sight import Sight, sights
 from xllmx.full_memory import said_when_full
 
 Wanted: TypeAlias = list[Pass]

@@ -13,9 +13,9 @@ import torch
 
 from lumos.lumos1.config import LumosConfig
 from lumos.lumos1.model.modeling import LumosForCausalLM
+from lumos.lumos1.sampling.frames.sight import Sight, sights
 from lumos.lumos1.sampling.schedule import schedule
 from lumos.lumos1.sampling.settings import Settings
-from lumos.lumos1.sampling.sight import Sight, sights
 from lumos.lumos1.sequence import frame_length
 
 _LOGITS_BYTES = 2**29

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from lumos.lumos1.config import SamplerConfig
 from lumos.lumos1.model.modeling import LumosForCausalLM
-from lumos.lumos1.sampling.frame_codes import MASKED, FrameCodes
 from lumos.lumos1.sampling.frame_decoder import FrameDecoder
+from lumos.lumos1.sampling.frames.frame_codes import MASKED, FrameCodes
+from lumos.lumos1.sampling.frames.history import History
 from lumos.lumos1.sampling.guidance import GuidedFrame
-from lumos.lumos1.sampling.history import History
 from lumos.lumos1.sampling.refine import NoiseSource, refine
 from lumos.lumos1.sampling.request import ClipRequest, FinishedFrame, Generated, OnFrame, OnRefinement, OnStep
 from lumos.lumos1.sampling.schedule import Step

@@ -16,7 +16,7 @@ from lumos.lumos1.model.graphs import captured
 from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.model.rope import Rotation
 from lumos.lumos1.model.transformer import columns
-from lumos.lumos1.sampling.frame_tokens import FrameTokens
+from lumos.lumos1.sampling.frames.frame_tokens import FrameTokens
 from lumos.lumos1.sequence import blocks_of, positions_of
 from lumos.tokenizer.vocab import Vocab
 

@@ -7,8 +7,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lumos.lumos1.config import SamplerConfig
-from lumos.lumos1.sampling.frame_codes import FrameCodes, Leading
 from lumos.lumos1.sampling.frame_decoder import FrameDecoder
+from lumos.lumos1.sampling.frames.frame_codes import FrameCodes, Leading
 from lumos.lumos1.sampling.logits import chunks, visual_logits
 
 

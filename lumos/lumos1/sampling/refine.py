@@ -14,7 +14,7 @@ from torch import Tensor
 
 from lumos.lumos1.config import SamplerConfig
 from lumos.lumos1.sampling.chance import Chance
-from lumos.lumos1.sampling.frame_codes import MASKED, FrameCodes
+from lumos.lumos1.sampling.frames.frame_codes import MASKED, FrameCodes
 from lumos.lumos1.sampling.logits import chunks, likeliest, visual_logits
 from lumos.lumos1.sampling.noise import GeneratorNoise, NoiseSource, NoNoise
 from lumos.lumos1.sampling.schedule import Step, confidence_temperature, num_masked, num_within, scheduled_step

@@ -8,9 +8,9 @@ from jaxtyping import Int
 from torch import Tensor
 
 from lumos.lumos1.config import SamplerConfig
+from lumos.lumos1.sampling.frames.sight import Window, window_of
 from lumos.lumos1.sampling.noise import NoiseSource
 from lumos.lumos1.sampling.schedule import Step
-from lumos.lumos1.sampling.sight import Window, window_of
 from xllmx.settings.number_range import COUNT, Range, check_numbers
 from xllmx.settings.setting import SettingError
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Annotated, Any, get_type_hints
 
 from lumos.lumos1.config import MOST_STEPS, SamplerConfig
-from lumos.lumos1.sampling.sight import Window, window_of
+from lumos.lumos1.sampling.frames.sight import Window, window_of
 from lumos.lumos1.sequence import GRID_PX, TEMPORAL_FACTOR, grid_of, num_frames_of, num_latent_frames
 from lumos.media.clip_pixels import ClipInput
 from lumos.media.crop import crop_sizes, nearest_size

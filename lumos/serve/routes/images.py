@@ -11,15 +11,15 @@ from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse
 from starlette.concurrency import run_in_threadpool
 
-from lumos.serve import files
-from lumos.serve.bodies import ImageBody, read_body
 from lumos.serve.faults import RequestError, no_such_job
-from lumos.serve.idempotency import SentKey, sent_key
-from lumos.serve.jobs import Job, JobRequest
+from lumos.serve.requests.bodies import ImageBody, read_body
+from lumos.serve.requests.idempotency import SentKey, sent_key
+from lumos.serve.requests.turns import in_turn
 from lumos.serve.routes.documented import takes
 from lumos.serve.routes.videos import find_job
 from lumos.serve.serving import Serving
-from lumos.serve.turns import in_turn
+from lumos.serve.storage import files
+from lumos.serve.storage.jobs import Job, JobRequest
 
 _LOG = logging.getLogger(__name__)
 _LOOK_S = 1.0

@@ -13,11 +13,11 @@ from pathlib import Path
 from fastapi import APIRouter, Response
 from fastapi.responses import FileResponse
 
-from lumos.serve import files
 from lumos.serve.faults import no_such_job
-from lumos.serve.jobs import Job
 from lumos.serve.routes.videos import find_job
 from lumos.serve.serving import Serving
+from lumos.serve.storage import files
+from lumos.serve.storage.jobs import Job
 
 FOLDER = Path(__file__).parent.parent / "page"
 _TYPES = {

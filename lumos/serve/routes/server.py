@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from lumos.serve.models import ServedModel, find_model
+from lumos.serve.generation.models import ServedModel, find_model
 from lumos.serve.serving import Serving
 
 

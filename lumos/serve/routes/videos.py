@@ -8,15 +8,15 @@ from typing import Any, Literal
 from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse
 
-from lumos.serve import files
-from lumos.serve.bodies import ExtensionBody, RemixBody, VideoBody, read_body, typed
 from lumos.serve.faults import RequestError, no_such_job, shown_id
-from lumos.serve.idempotency import sent_key
-from lumos.serve.jobs import Job, is_id
+from lumos.serve.requests.bodies import ExtensionBody, RemixBody, VideoBody, read_body, typed
+from lumos.serve.requests.idempotency import sent_key
+from lumos.serve.requests.turns import in_turn
+from lumos.serve.requests.uploads import clip_of, is_file, save_upload
 from lumos.serve.routes.documented import takes
 from lumos.serve.serving import Serving
-from lumos.serve.turns import in_turn
-from lumos.serve.uploads import clip_of, is_file, save_upload
+from lumos.serve.storage import files
+from lumos.serve.storage.jobs import Job, is_id
 
 _VARIANTS: Mapping[str, tuple[str, str]] = {
     "video": (files.VIDEO, "video/mp4"),

@@ -10,11 +10,11 @@ from benchmarks.serving.checking import damaged, growth, left_over, stored_jobs,
 from benchmarks.serving.process import Sample
 from benchmarks.serving.requests import GIVEN_UP, REFUSED, asks_of
 from lumos.media.writing import video_writer
-from lumos.serve import files
-from lumos.serve.engine import Work
-from lumos.serve.files import JobFiles
-from lumos.serve.jobs import Job
-from lumos.serve.store import JobStore
+from lumos.serve.generation.engine import Work
+from lumos.serve.storage import files
+from lumos.serve.storage.files import JobFiles
+from lumos.serve.storage.jobs import Job
+from lumos.serve.storage.store import JobStore
 from tests.lumos.serve.standin import REQUEST, StandIn, served
 
 

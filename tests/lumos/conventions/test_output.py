@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from lumos.conventions.words import UnknownWordError
+from lumos.media.decoding.video import Video
 from lumos.media.reading import read_image
-from lumos.media.video import Video
 from tests.lumos.conventions.conftest import Kind
 
 RED = "a red circle moves"

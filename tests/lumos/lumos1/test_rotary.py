@@ -9,9 +9,9 @@ from lumos.lumos1.config import LumosConfig
 from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.model.rope import mm_rope_angles
 from lumos.lumos1.rotary import ROTARIES, axis_of_channel
-from lumos.lumos1.sampling.branch import Branch
 from lumos.lumos1.sampling.frame_decoder import FrameDecoder
-from lumos.lumos1.sampling.frame_tokens import FrameTokens
+from lumos.lumos1.sampling.frames.branch import Branch
+from lumos.lumos1.sampling.frames.frame_tokens import FrameTokens
 from lumos.lumos1.sequence import frame_content, positions_of, sequence_of, video_header
 from lumos.lumos1.training.masked_batch import masked_batch, pad_batch
 from lumos.lumos1.training.samples import MaskedSample

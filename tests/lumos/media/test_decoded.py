@@ -11,7 +11,7 @@ from lumos.lumos1.data.clips import ClipDataset
 from lumos.lumos1.data.shards import CLIPS, write_shard
 from lumos.lumos1.data.writing import ClipWriter
 from lumos.media.decoded import DECODED_KEY, DecodedSample, low_psnr, psnr
-from lumos.media.parquet_rows import rows_metadata
+from lumos.media.shards.parquet_rows import rows_metadata
 from tests.tiny_data import make_clip
 
 

@@ -17,11 +17,11 @@ from lumos.lumos1.prompt_changes import latent_changes
 from lumos.lumos1.sampling.settings import SETTING_NAMES, Settings, settings_for
 from lumos.media.reading import read_frames
 from lumos.serve.app import create_app
-from lumos.serve.engine import Work
-from lumos.serve.jobs import JobRequest
+from lumos.serve.generation.engine import Work
+from lumos.serve.generation.models import ServedModel
 from lumos.serve.limits import Limits
-from lumos.serve.models import ServedModel
 from lumos.serve.serving import Serving, put_together
+from lumos.serve.storage.jobs import JobRequest
 
 DEFAULTS = {
     "width": 64, "height": 32, "fps": 4, "duration": 1, "num_inference_steps": 2, "sizes": [[64, 32], [32, 64]],

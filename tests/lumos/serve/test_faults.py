@@ -12,11 +12,11 @@ import pytest
 from starlette import formparsers
 
 from lumos.media.writing import write_video
-from lumos.serve import recording
 from lumos.serve.faults import storage_fault
+from lumos.serve.generation import recording
 from lumos.serve.routes import videos
+from tests.lumos.serve.requests.test_idempotency import picture
 from tests.lumos.serve.standin import VIDEO, Server
-from tests.lumos.serve.test_idempotency import picture
 
 LONG = {"prompt": "a" * 9000, "seed": 1}
 IMAGES, VIDEOS, EXTENSIONS = "/v1/images/generations", "/v1/videos", "/v1/videos/extensions"

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from lumos.serve import files
 from lumos.serve.faults import RequestError
+from lumos.serve.storage import files
 from tests.lumos.serve.standin import REQUEST, StandIn, parts
 
 

@@ -11,7 +11,7 @@ from toy_task import ToyTask
 
 from xllmx.data.cycle import StreamCycle
 from xllmx.optimisation.optim import OptimConfig
-from xllmx.run.metrics import read_metrics
+from xllmx.run.reporting.metrics import read_metrics
 from xllmx.task import Prepared
 from xllmx.trainer import Trainer, TrainerConfig
 

@@ -9,7 +9,7 @@ import pytest
 
 from xllmx.disk.files import WriteError, atomic_folder, atomic_path, write_text
 from xllmx.disk.temporary import remove_stale
-from xllmx.run.environment import environment, git_revision
+from xllmx.run.provenance.environment import environment, git_revision
 
 
 def test_a_file_is_replaced_whole(tmp_path: Path) -> None:

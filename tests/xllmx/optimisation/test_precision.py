@@ -20,7 +20,7 @@ from xllmx.optimisation.precision import (
     set_fp32_products,
     slow_precision,
 )
-from xllmx.run.metrics import read_metrics
+from xllmx.run.reporting.metrics import read_metrics
 from xllmx.trainer import Trainer, TrainerConfig
 
 CPU = torch.device("cpu")

@@ -16,7 +16,7 @@ from xllmx.checkpoints.checkpoint import CheckpointManager
 from xllmx.optimisation.optim import OptimConfig
 from xllmx.ranks.deepspeed_engine import ZeroEngine
 from xllmx.ranks.parallel import ParallelConfig
-from xllmx.run.metrics import read_metrics
+from xllmx.run.reporting.metrics import read_metrics
 from xllmx.trainer_config import TrainerConfig
 
 pytestmark = pytest.mark.timeout(600)

@@ -21,7 +21,7 @@ from xllmx.ranks.distributed import (
     rank,
     sum_over_ranks,
 )
-from xllmx.run.metrics import read_metrics
+from xllmx.run.reporting.metrics import read_metrics
 from xllmx.trainer import Trainer, TrainerConfig
 
 WORKER = Path(__file__).with_name("two_ranks.py")

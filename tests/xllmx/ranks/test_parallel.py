@@ -86,7 +86,7 @@ import torch
 from torch._dynamo.testing import CompileCounter
 from xllmx.optimisation.optim import OptimConfig
 from xllmx.ranks.parallel import ParallelConfig
-from xllmx.run.metrics import read_metrics
+from xllmx.run.reporting.metrics import read_metrics
 from xllmx.trainer import Trainer, TrainerConfig
 sys.path.insert(0, sys.argv[1])
 from toy_task import ToyTask

@@ -13,7 +13,7 @@ from xllmx.checkpoints.checkpoint import CheckpointManager
 from xllmx.checkpoints.stored import complete, here_of
 from xllmx.ranks.parallel import ParallelConfig
 from xllmx.ranks.sharding import fill_rows, local_rows, whole
-from xllmx.run.metrics import read_metrics
+from xllmx.run.reporting.metrics import read_metrics
 from xllmx.store.address import Address
 
 pytestmark = pytest.mark.timeout(600)

@@ -11,7 +11,7 @@ from toy_task import ToyTask
 from tests import stand_in_flash
 from xllmx.kernels.attention import resolve_backend
 from xllmx.run.deterministic import use_deterministic_kernels
-from xllmx.run.metrics import read_metrics
+from xllmx.run.reporting.metrics import read_metrics
 from xllmx.trainer import Trainer, TrainerConfig
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from xllmx.run.logs import logging_to
+from xllmx.run.reporting.logs import logging_to
 from xllmx.store.address import Address
 from xllmx.store.folder_copy import folder_copy
 from xllmx.store.local_copy import kept_copy

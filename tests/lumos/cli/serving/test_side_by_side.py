@@ -12,9 +12,9 @@ from lumos.cli.serving.loaded_models import loaded
 from lumos.cli.serving.side_by_side import SideBySide
 from lumos.media.writing import write_video
 from lumos.serve.app import create_app
-from lumos.serve.engine import Broken, Engine, Event, FrameMade, Made, Progressed, Stopped, Tell, Work
+from lumos.serve.generation.engine import Broken, Engine, Event, FrameMade, Made, Progressed, Stopped, Tell, Work
+from lumos.serve.generation.models import ServedModel
 from lumos.serve.limits import Limits
-from lumos.serve.models import ServedModel
 from lumos.serve.serving import put_together
 from tests.lumos.serve.standin import events
 

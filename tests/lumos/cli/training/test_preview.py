@@ -17,7 +17,7 @@ from lumos.media.reading import read_image
 from lumos.tokenizer.text import TextTokenizer
 from tests.model_folder import make_model_folder
 from xllmx.plot import panels_of, read_curves
-from xllmx.run.metrics import read_metrics
+from xllmx.run.reporting.metrics import read_metrics
 from xllmx.settings.config import load_config
 
 PROMPTS = ["a red circle moves", "a red circle"]

@@ -12,7 +12,7 @@ from lumos.cli.commands import parser
 from lumos.cli.training.released_flags import RELEASED_FLAGS, translated
 from lumos.cli.training.training_run import RunConfig, load_run, main
 from tests.tiny_data import MODEL, VOCAB, write_clips
-from xllmx.run.metrics import read_metrics
+from xllmx.run.reporting.metrics import read_metrics
 from xllmx.settings.config import load_config
 
 OWN = ["--config", "--debug", "--help"]

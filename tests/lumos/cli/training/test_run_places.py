@@ -13,7 +13,7 @@ from lumos.cli.training.run_places import check_places, places_outside
 from lumos.cli.training.training_run import LuminaVideoRunConfig, RunConfig
 from lumos.lumina_video.training.task import LuminaVideoTaskConfig
 from lumos.lumos1.training.task import LumosTaskConfig
-from xllmx.run.made_here import state_of
+from xllmx.run.provenance.made_here import state_of
 from xllmx.settings.config import save_config
 from xllmx.store.address import Address
 from xllmx.trainer import TrainerConfig

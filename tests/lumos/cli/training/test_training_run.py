@@ -22,7 +22,7 @@ from tests.lumos.lumina_video import latents as lumina
 from tests.lumos.lumina_video.tiny import tiny_lumina_folder
 from tests.tiny_data import MODEL, VOCAB, make_clip, write_clips
 from tests.xllmx import launched_ranks as ranks
-from xllmx.run.metrics import read_metrics
+from xllmx.run.reporting.metrics import read_metrics
 from xllmx.settings.config import load_config
 
 SMALL = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 1, "num_attention_heads": 2,

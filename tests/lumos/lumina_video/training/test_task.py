@@ -18,10 +18,10 @@ from lumos.lumina_video.config import LuminaVideoConfig
 from lumos.lumina_video.dit import MultiScaleNextDiT
 from lumos.lumina_video.encoding.protocols import SYSTEM_PROMPT
 from lumos.lumina_video.scale import Scale
+from lumos.lumina_video.training.items.prepared_batch import prepare_items
+from lumos.lumina_video.training.items.samples import Item, Sample, cut_latent, draw_item
 from lumos.lumina_video.training.loss import interpolate
 from lumos.lumina_video.training.model_settings import with_parts
-from lumos.lumina_video.training.prepared_batch import prepare_items
-from lumos.lumina_video.training.samples import Item, Sample, cut_latent, draw_item
 from lumos.lumina_video.training.task import LuminaVideoTask, LuminaVideoTaskConfig, ScaleTask
 from tests.lumos.lumina_video.latents import latent_clip, task_config, write_latents
 from tests.lumos.lumina_video.tiny import CONFIG, tiny_dit, tiny_lumina_folder

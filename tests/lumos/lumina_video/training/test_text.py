@@ -8,8 +8,14 @@ import pytest
 import torch
 
 from lumos.lumina_video.text import GemmaTextEncoder
+from lumos.lumina_video.training.parts.text_task import (
+    Captions,
+    TextNetworkConfig,
+    TextTask,
+    TextTaskConfig,
+    small_tokenizer,
+)
 from lumos.lumina_video.training.text import TextRunConfig, main, run
-from lumos.lumina_video.training.text_task import Captions, TextNetworkConfig, TextTask, TextTaskConfig, small_tokenizer
 from xllmx.optimisation.optim import OptimConfig
 from xllmx.trainer import TrainerConfig
 

@@ -7,11 +7,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from lumos.lumina_video.training.parts.vae_task import VAETask
 from lumos.lumina_video.training.vae import VAERunConfig, main, run
-from lumos.lumina_video.training.vae_task import NETWORK_FILE, VAETask
 from lumos.lumina_video.vae import CogVideoXVAE
-from tests.lumos.lumina_video.training.test_vae_task import TINY
+from tests.lumos.lumina_video.training.parts.test_vae_task import TINY
 from xllmx.optimisation.optim import OptimConfig
+from xllmx.run.whole_training import NETWORK_FILE
 from xllmx.trainer import TrainerConfig
 
 

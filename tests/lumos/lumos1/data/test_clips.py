@@ -16,7 +16,7 @@ from lumos.lumos1.data.shards import CLIPS, ClipShards, write_shard
 from lumos.lumos1.data.writing import ClipWriter
 from lumos.lumos1.sequence import Clip, sequence_of
 from lumos.media.data_yaml import Entry
-from lumos.media.parquet_rows import rows_metadata, write_rows_index
+from lumos.media.shards.parquet_rows import rows_metadata, write_rows_index
 from lumos.tokenizer.vocab import Vocab
 
 
@@ -97,7 +97,7 @@ def test_row_groups_are_kept_up_to_their_share_of_memory(tmp_path: Path, monkeyp
     for index in (0, 1, 0, 1):
         assert_same(shards[index], clips[index])
     assert read == [0, 0, 1, 1]  # once for its row groups, and once for the one that is read
-    monkeypatch.setattr("lumos.media.parquet_rows._KEPT_BYTES", int(2.5 * shards._table(0, 0).nbytes))
+    monkeypatch.setattr("lumos.media.shards.parquet_rows._KEPT_BYTES", int(2.5 * shards._table(0, 0).nbytes))
     for index in (0, 2, 0, 1):  # 2 has taken the place of 1, the one longest unused
         assert_same(shards[index], clips[index])
     assert read == [0, 0, 1, 1, 2, 2, 1]

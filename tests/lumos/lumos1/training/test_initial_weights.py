@@ -13,7 +13,7 @@ from lumos.lumos1.config import LumosConfig
 from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.training.task import LumosTask, LumosTaskConfig
 from tests.tiny_data import MODEL, VOCAB, write_clips
-from xllmx.run.metrics import read_metrics
+from xllmx.run.reporting.metrics import read_metrics
 from xllmx.settings.config import load_config
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "xllmx"))

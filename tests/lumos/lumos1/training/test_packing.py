@@ -15,7 +15,7 @@ from lumos.lumos1.training.samples import MaskedSample, Sample
 from lumos.lumos1.training.task import LumosTask, LumosTaskConfig
 from tests.tiny_data import MODEL, VOCAB, make_clip, write_clips
 from xllmx.rng import generator_at
-from xllmx.run.metrics import read_metrics
+from xllmx.run.reporting.metrics import read_metrics
 from xllmx.settings.config import load_config
 
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lumos.media.video import Video
+from lumos.media.decoding.video import Video
 from lumos.media.writing import write_video
-from lumos.serve import files
+from lumos.serve.storage import files
 from tests.lumos.serve.standin import VIDEO, Server, events, fault_of, picture
 
 

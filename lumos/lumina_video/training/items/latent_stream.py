@@ -1,0 +1,133 @@
+"""The latents of one task as the engine's dataset: those that its scale can take, by their size after the cut."""
+
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+
+from lumos.lumina_video.config import LuminaVideoConfig
+from lumos.lumina_video.data.latent_set import LatentSet
+from lumos.lumina_video.data.latents import LatentClip
+from lumos.lumina_video.data.shards import SHAPE_COLUMNS
+from lumos.lumina_video.sizes import RELEASED
+from lumos.lumina_video.training.items.samples import Sample, num_frames_of, sides_of
+from lumos.lumina_video.training.task_config import ScaleTask
+from lumos.media.shards.known_shards import Shape
+from xllmx.data.broken import BrokenSampleError
+from xllmx.data.kinds import Kinds
+from xllmx.ranks.distributed import is_main
+from xllmx.subset import within
+
+_LOG = logging.getLogger(__name__)
+
+
+class LatentStream:
+    """Map-style dataset of `Sample`. A batch has one size (T, H, W), `bucket_keys`; `lengths` count its tokens.
+
+    `subsets` are the clips of which an epoch sees a part.
+    """
+
+    def __init__(
+        self, name: str, latents: LatentSet, task: ScaleTask, *, model: LuminaVideoConfig, held_out: bool = False
+    ) -> None:
+        """Choose which clips are used, from their shapes; none is read.
+
+        Raises:
+            ValueError: latents of other channels than the model's, larger than the task's pictures, or none that its
+                scale divides.
+        """
+        self._latents, self._task, self._held_out = latents, task, held_out
+        kinds = latents.kinds
+        shapes = np.array(kinds.values, np.int64).reshape(-1, len(SHAPE_COLUMNS))
+        _check_channels(name, shapes, model)
+        _check_area(name, shapes, task)
+        sizes = [_size_after_cut(shape, task) for shape in kinds.values]
+        fits = np.array([min(size) > 0 for size in sizes], dtype=bool)
+        self._used: np.ndarray | range = range(len(kinds))
+        self.subsets, self.shard_starts = list(latents.subsets), latents.shard_starts
+        if not fits.all():
+            used = self._used = np.flatnonzero(fits[kinds.which]).astype(np.uint32)
+            self.subsets, self.shard_starts = within(latents.subsets, used), np.searchsorted(used, latents.shard_starts)
+        _report(name, kinds, len(self._used), task)
+        of_used = Kinds(sizes, kinds.which if fits.all() else kinds.which[used]).compact()
+        self.bucket_keys: Kinds[tuple[int, int, int]] = of_used
+        scale = task.scale
+        lengths = [t * h * w // (scale.frames * scale.pixels**2) for t, h, w in of_used.values]
+        self.lengths: Kinds[int] = self.bucket_keys.given(lengths)
+
+    def __len__(self) -> int:
+        return len(self._used)
+
+    def __getitem__(self, index: int) -> Sample:
+        """Return the clip.
+
+        Raises:
+            BrokenSampleError: it cannot be read, is not finite, or was encoded at another rate.
+        """
+        try:
+            clip = self._latents[int(self._used[index])]
+            _check_rate(clip, self._task)
+        except ValueError as error:
+            raise BrokenSampleError(str(error)) from error
+        return Sample(
+            task=self._task, caption=clip.caption, latent=clip.kept, motion=clip.motion, held_out=self._held_out
+        )
+
+
+def _size_after_cut(shape: Sequence[int], task: ScaleTask) -> tuple[int, int, int]:
+    """Return (T, H, W) that is trained on of a clip with a row of `shapes`; a 0 in it where the clip is too small."""
+    _, frames, rows, columns, lead = shape
+    if (frames == 1) != (task.media_type == "image"):
+        return 0, 0, 0
+    return num_frames_of(frames - lead, task), *sides_of(rows, columns, task)
+
+
+def _check_channels(name: str, shapes: np.ndarray, model: LuminaVideoConfig) -> None:
+    other = set(shapes[:, 0].tolist()) - {model.in_channels}
+    if other:
+        raise ValueError(
+            f"task {name}: its latents have {other.pop()} channels, the model in_channels={model.in_channels}: they "
+            "are of another VAE; encode the clips with the VAE of this model"
+        )
+
+
+def _check_area(name: str, shapes: np.ndarray, task: ScaleTask) -> None:
+    if task.image_size is None or not len(shapes):
+        return
+    step = RELEASED.spatial
+    rows, columns = shapes[(shapes[:, 2] * shapes[:, 3]).argmax(), 2:4].tolist()
+    if rows * columns * step**2 > task.image_size**2:
+        raise ValueError(
+            f"task {name}: a clip has {columns * step}x{rows * step} px, more than the square of image_size="
+            f"{task.image_size}; raise task.tasks.{name}.image_size, or encode the clips smaller"
+        )
+
+
+def _check_rate(clip: LatentClip, task: ScaleTask) -> None:
+    if task.target_fps is not None and clip.fps is not None and clip.fps != task.target_fps and not clip.is_image:
+        raise ValueError(
+            f"{clip.source} was encoded at {clip.fps:g} frames a second, target_fps is {task.target_fps:g}"
+        )
+
+
+def _report(name: str, kinds: Kinds[Shape], num_used: int, task: ScaleTask) -> None:
+    """Log on the main rank what is left out.
+
+    Raises:
+        ValueError: nothing is left.
+    """
+    total, kind = len(kinds), task.media_type
+    if not total:
+        raise ValueError(f"task {name}: {task.data} holds no clips; make them with pre_tokenize, or correct the path")
+    if not num_used:
+        _, frames, rows, columns, lead = kinds[0]
+        raise ValueError(
+            f"task {name}: scale {task.scale} (frames x pixels) divides none of the {total} {kind} "
+            f"latents, the first of {frames - lead} frames of {rows}x{columns}; take media_type, scale and max_frames "
+            "that fit them"
+        )
+    if num_used < total and is_main():
+        _LOG.warning(
+            "task %s: %d of %d clips are left out: no %s, or too small for scale %s", name, total - num_used, total,
+            kind, task.scale,
+        )  # fmt: skip

@@ -1,0 +1,312 @@
+"""Rows in Parquet files: small row groups, so that any row is read without the rest of its file; and their index.
+
+What a row is (a clip of codes, a clip of latents) is a `RowForm`. Files are written whole or not at all, mapped into
+memory and opened when first needed.
+"""
+
+import json
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lumos.media.decoded import DecodedSample, said_in_index, sample_in
+from lumos.media.files import replacing
+from lumos.media.shards.known_shards import MANY_SHARDS, SHAPES_NAME, KnownShards, Shape, shards_of_index, write_shapes
+from xllmx.data.kinds import Kinds
+from xllmx.safe.inside import inside
+from xllmx.store.access import StoreError
+from xllmx.store.address import Address, Location, location_of
+from xllmx.store.local_copy import kept_copy
+
+INDEX_NAME = "index.json"
+"""What lists the files of a finished set; it is written last."""
+
+_ROW_GROUP_BYTES = 256 * 1024
+_SMALL_ROW_BYTES = 16
+_OPEN_FILES = 32
+_KEPT_BYTES = 64 * 2**20
+"""Row groups kept in memory. Of small rows a group holds hundreds, and each row of a shuffled batch is in another."""
+
+Row = Mapping[str, Any]
+"""Values by the names of the columns."""
+
+
+class UnreadableShardError(ValueError):
+    """A Parquet file that is damaged, cut, missing or holds something else than its form says."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowForm:
+    """What the rows of a set are."""
+
+    what: str
+    """In messages, many of them: "clips"."""
+    index_format: str
+    """How their index names itself."""
+    schema: pa.Schema
+    """Columns and their types."""
+    large_column: str | None
+    """The column of bytes that makes the size of a row; None where rows are small."""
+    shape_columns: tuple[str, ...]
+    """Columns of whole numbers that are read at once for all rows."""
+    compression: str = "zstd"
+    """Of the pages; "none" for numbers that do not compress."""
+    unknown_column: str | None = None
+    """A column of numbers of which -1 says that nobody knows; reports count these rows."""
+    remedy: str = ""
+    """What to do about clips that come back as blotches (`lumos.media.decoded`)."""
+
+
+def write_rows(
+    path: str | Location, rows: Iterable[Row], *, form: RowForm, metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write rows (none is allowed) as one Parquet file, whole or not at all; `metadata` is kept in its footer."""
+    schema = form.schema.with_metadata(dict(metadata or {}))
+    options: dict[str, Any] = {"compression": form.compression, "use_dictionary": False, "write_page_checksum": True}
+    with (
+        replacing(path) as temporary,
+        temporary.open("wb") as file,
+        pq.ParquetWriter(file, schema, **options) as writer,
+    ):
+        for group in _row_groups(rows, form.large_column):
+            writer.write_table(pa.Table.from_pylist(group, schema=schema))
+
+
+def rows_metadata(path: str | Location, *, form: RowForm) -> dict[str, str]:
+    """What `write_rows` was given as `metadata`. Raises `ValueError` for a file that holds no such rows."""
+    with _reading(path, form) as file:
+        return _metadata(file)
+
+
+def _metadata(file: pq.ParquetFile) -> dict[str, str]:
+    return {key.decode(): value.decode() for key, value in (file.schema_arrow.metadata or {}).items()}
+
+
+def decoded_in(path: str | Location, *, form: RowForm) -> DecodedSample:
+    """The clips of a shard that were decoded. Raises `ValueError` for a file that holds no such rows."""
+    with _reading(path, form) as file:
+        return sample_in(_metadata(file), file=location_of(path), num_clips=file.metadata.num_rows)
+
+
+def num_rows(path: str | Location, *, form: RowForm) -> int:
+    """Number of rows in a file, from its footer. Raises `ValueError` for a file that holds no such rows."""
+    with _reading(path, form) as file:
+        return file.metadata.num_rows
+
+
+def write_rows_index(
+    path: str | Location, files: Sequence[Location], *, form: RowForm, more: Mapping[str, Any] | None = None
+) -> int:
+    """Write the index of a finished set (its paths relative to it, `more` beside them); return the number of rows."""
+    known = looked_up(files, form=form)
+    write_known_index(location_of(path), known, form=form, more=more)
+    return len(known.shapes)
+
+
+def write_known_index(
+    path: Location, known: KnownShards, *, form: RowForm, more: Mapping[str, Any] | None = None
+) -> None:
+    """Write the index of shards that were looked up."""
+    many = len(known.files) > MANY_SHARDS
+    if many:
+        write_shapes(path.parent / SHAPES_NAME, known.shapes, columns=len(form.shape_columns))
+    entries: list[dict[str, Any]] = [
+        {
+            "file": _below(file, path.parent),
+            "num_clips": number,
+            **({"num_bytes": _num_bytes(file)} if many else {}),
+            **said_in_index([sample]),
+        }
+        for file, number, sample in zip(known.files, known.counts.tolist(), known.decoded, strict=True)
+    ]
+    said = {"num_clips": len(known.shapes), **said_in_index(known.decoded), **(more or {})}
+    shapes = {"shapes": SHAPES_NAME} if many else {}
+    index = {"format": form.index_format, "version": 1, **said, **shapes, "shards": entries}
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(index, indent=1) + "\n")
+
+
+def known_of_index(path: Location, index: Mapping[str, Any], *, form: RowForm) -> KnownShards:
+    """The shards an index lists, checked against it; they are opened only where it does not say their shapes.
+
+    Raises:
+        ValueError: one is missing, or of another size or length than it says.
+    """
+    remedy = f"a set of {form.what} has its shards in its own folder: move them there and write the index again"
+    files = [inside(path.parent, entry["file"], said_by=path, remedy=remedy) for entry in index["shards"]]
+    if known := shards_of_index(path, index, files, columns=len(form.shape_columns)):
+        return known
+    known = looked_up(files, form=form)
+    for file, found, entry in zip(files, known.counts.tolist(), index["shards"], strict=True):
+        if found != entry["num_clips"]:
+            raise ValueError(
+                f"{file}: holds {found} {form.what}, but {path} says {entry['num_clips']}; write the index again"
+            )
+    return known
+
+
+def looked_up(files: Sequence[Location], *, form: RowForm) -> KnownShards:
+    """What the footers and shape columns of the files say; each is opened once.
+
+    Raises:
+        ValueError: one holds no such rows.
+    """
+    counts, decoded, shapes, columns = [], [], [], list(form.shape_columns)
+    for path in files:
+        with _reading(path, form) as file:
+            counts.append(file.metadata.num_rows)
+            decoded.append(sample_in(_metadata(file), file=path, num_clips=counts[-1]))
+            table = file.read(columns=columns, use_threads=False)
+            rows = np.stack([table[name].to_numpy() for name in columns], axis=1).astype(np.int64)
+        values, which = np.unique(rows, axis=0, return_inverse=True)
+        shapes.append(Kinds[Shape]([tuple(row) for row in values.tolist()], which.reshape(-1)))
+    return KnownShards(
+        files=files, counts=np.array(counts, dtype=np.int64), shapes=Kinds.joined(shapes), decoded=decoded
+    )
+
+
+class ParquetRows:
+    """The rows of several files as one sequence of tables of one row; files are mapped and opened when first needed."""
+
+    kinds: Kinds[Shape]
+    """The `shape_columns` of each row."""
+    starts: np.ndarray
+    """Int64 [files + 1]: the first row of each file, and their number."""
+    decoded: list[DecodedSample]
+    """Of each file, the clips that were decoded as it was written."""
+
+    def __init__(self, files: Sequence[Location] | KnownShards, *, form: RowForm) -> None:
+        """Look the files up, unless that was done."""
+        known = files if isinstance(files, KnownShards) else looked_up(files, form=form)
+        self._files, self._form, self.kinds, self.decoded = list(known.files), form, known.shapes, known.decoded
+        self.starts = np.concatenate([[0], np.cumsum(known.counts, dtype=np.int64)])
+        self._open: OrderedDict[int, pq.ParquetFile] = OrderedDict()
+        self._group_starts: dict[int, np.ndarray] = {}
+        self._kept: OrderedDict[tuple[int, int], pa.Table] = OrderedDict()
+        self._kept_bytes = 0
+
+    @property
+    def shapes(self) -> np.ndarray:
+        """Int64 [N, columns]: the `shape_columns` of each row."""
+        return np.array(self.kinds.values, np.int64).reshape(-1, len(self._form.shape_columns))[self.kinds.which]
+
+    def __len__(self) -> int:
+        return len(self.kinds)
+
+    @contextmanager
+    def row(self, index: int) -> Iterator[dict[str, pa.Scalar]]:
+        """A context with the values of a row; what is wrong with them in it becomes an error that names the file."""
+        number = int(np.searchsorted(self.starts, index, side="right")) - 1
+        with _naming(self._files[number], self._form):
+            starts, row = self._groups_of(number), index - int(self.starts[number])
+            group = int(np.searchsorted(starts, row, side="right")) - 1
+            table, place = self._table(number, group), row - int(starts[group])
+            yield {name: table[name][place] for name in self._form.schema.names}
+
+    def column(self, name: str) -> np.ndarray:
+        """A column of numbers, of all rows."""
+        parts = []
+        for path in self._files:
+            with _reading(path, self._form) as file:
+                parts.append(file.read(columns=[name], use_threads=False)[name].to_numpy())
+        return np.concatenate(parts) if parts else np.zeros(0)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_open": OrderedDict(), "_kept": OrderedDict(), "_kept_bytes": 0}
+
+    def _groups_of(self, number: int) -> np.ndarray:
+        """Return the first row of each row group of a file, which is opened once for that."""
+        if number not in self._group_starts:
+            about = self._file(number).metadata
+            counts = [about.row_group(group).num_rows for group in range(about.num_row_groups)]
+            self._group_starts[number] = np.cumsum([0, *counts[:-1]], dtype=np.int32)
+        return self._group_starts[number]
+
+    def _table(self, number: int, group: int) -> pa.Table:
+        """Return a row group of a file, from memory or read now; the groups longest unused make room for it."""
+        key = number, group
+        if key not in self._kept:
+            table = self._kept[key] = self._file(number).read_row_group(group, use_threads=False)
+            self._kept_bytes += table.nbytes
+            while self._kept_bytes > _KEPT_BYTES and len(self._kept) > 1:
+                self._kept_bytes -= self._kept.popitem(last=False)[1].nbytes
+        self._kept.move_to_end(key)
+        return self._kept[key]
+
+    def _file(self, number: int) -> pq.ParquetFile:
+        if number not in self._open:
+            file = self._open[number] = _opened(self._files[number], self._form, whole=True)
+            if (found := file.metadata.num_rows) != (said := int(np.diff(self.starts[number : number + 2])[0])):
+                raise UnreadableShardError(
+                    f"{self._files[number]}: holds {found} {self._form.what}, but its index says {said}; write the "
+                    "index again"
+                )
+            if len(self._open) > _OPEN_FILES:
+                self._open.popitem(last=False)[1].close(force=True)
+        self._open.move_to_end(number)
+        return self._open[number]
+
+
+def _row_groups(rows: Iterable[Row], large_column: str | None) -> Iterator[list[Row]]:
+    """Consecutive rows, about `_ROW_GROUP_BYTES` of their large column together, at least one."""
+    group: list[Row] = []
+    num_bytes = 0
+    for row in rows:
+        size = len(row[large_column]) if large_column else _SMALL_ROW_BYTES
+        if group and num_bytes + size > _ROW_GROUP_BYTES:
+            yield group
+            group, num_bytes = [], 0
+        group.append(row)
+        num_bytes += size
+    if group:
+        yield group
+
+
+def _num_bytes(file: Location) -> int:
+    return int(file.info()["size"]) if isinstance(file, Address) else file.stat().st_size
+
+
+def _below(file: Location, folder: Location) -> str:
+    """The way from a folder to a file in it."""
+    return file.relative_to(cast(Any, folder)).as_posix()
+
+
+def _opened(path: Location, form: RowForm, *, whole: bool = False) -> pq.ParquetFile:
+    """Open a file; one of a store is brought here where it is wanted as a `whole`, else parts of it are read there."""
+    with _naming(path, form):
+        if isinstance(path, Address) and not whole:
+            source = path.open()
+        else:
+            local = kept_copy(path)
+            if local.exists() and not local.is_file():  # a pipe would be waited for without end
+                raise ValueError("it is a folder, a pipe or a device")
+            source = pa.memory_map(str(local))
+        file = pq.ParquetFile(source, page_checksum_verification=True)
+        if missing := set(form.schema.names) - set(file.schema_arrow.names):
+            raise ValueError(f"it lacks the columns {sorted(missing)}")
+        return file
+
+
+@contextmanager
+def _reading(path: str | Location, form: RowForm) -> Iterator[pq.ParquetFile]:
+    path = location_of(path)
+    with _naming(path, form), _opened(path, form) as file:
+        yield file
+
+
+@contextmanager
+def _naming(path: Location, form: RowForm) -> Iterator[None]:
+    """A context in which any error becomes one `ValueError` that names the file."""
+    try:
+        yield
+    except (UnreadableShardError, StoreError):
+        raise
+    except (pa.ArrowException, OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise UnreadableShardError(f"{path}: not a readable shard of {form.what} ({reason}); make it again") from error

@@ -1,0 +1,1 @@
+"""What clients send, read within bounds: bodies, pictures and clips, keys of requests, and the jobs they ask for."""
