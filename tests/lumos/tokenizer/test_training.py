@@ -89,7 +89,7 @@ def test_the_exported_pair_has_the_quality_that_was_measured(
 def test_a_decoder_is_trained_on_for_codes_that_stay(
     trained: tuple[Path, dict[str, float]], held_out: torch.Tensor, tmp_path: Path
 ) -> None:
-    again = replace(TINY, init_from=trained[0] / "run" / freeze_encoder=True)
+    again = replace(TINY, init_from=trained[0] / "run" / NETWORK_FILE, freeze_encoder=True)
     run(run_config(tmp_path, max_steps=3, task=again))
     before, after = (VisualTokenizer.from_pretrained(f / "visual_tokenizer") for f in (trained[0], tmp_path))
     codes = before.encode(held_out)
