@@ -190,9 +190,11 @@ def test_command_line_says_what_to_mend(capsys: pytest.CaptureFixture[str], tmp_
 
 def test_clips_can_be_filmed_from_photographs(tmp_path: Path):
     """Training sees windows, evaluation whole clips, of other pictures; a step learns from them."""
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
     for index in range(30):
-        Image.new("RGB", (80, 70), (8 * index, 255 - 8 * index, 99)).save(tmp_path / f"{index}.png")
-    config = replace(TINY, pictures=tmp_path)
+        Image.new("RGB", (80, 70), (8 * index, 255 - 8 * index, 99)).save(pictures / f"{index}.png")
+    config = replace(TINY, pictures=pictures)
     task = TokenizerTask(config)
     training, evaluation = (task.build_dataset(split)["clips"] for split in ("train", "eval"))
     assert training[0][0].shape == (3, 5, 16, 16)

@@ -25,6 +25,7 @@ from lumos.lumina_video.checkpoint.tensor_files import check_shapes
 from lumos.lumina_video.training.parts.balance import balance_channels
 from lumos.lumina_video.vae import GROUP_KEY
 from lumos.shapes import render, sample_spec
+from xllmx.finite import check_weights
 from xllmx.loss import LossOutput
 from xllmx.rng import sample_generator, seed_for
 from xllmx.run.whole_training import network_weights
