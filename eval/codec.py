@@ -16,7 +16,6 @@ from lumos.look.pair import Pair
 from lumos.look.sheet import check_sheet, write_sheet
 from lumos.media.frames import to_frames
 from lumos.media.reading import read_clip
-from xllmx.disk.place import inputs_of
 from xllmx.run.exit_status import status_of
 from xllmx.run.option_parser import OptionParser
 
@@ -79,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             given = f"--fps {options.fps:g} --frames {options.frames}"
             raise ValueError(f"{given}: give a rate of up to 1000 frames a second, and 1 to 10000 frames")
         if options.out is not None:
-            check_sheet(options.out, inputs=inputs_of({"CLIPS": options.clips[0]}))
+            check_sheet(options.out, inputs={str(path): path for path in options.clips})
         codec, shown = there_and_back_of(options.tokenizer), []
         for pair in pairs(options.clips, codec, sizes=sizes, fps=options.fps, num_frames=options.frames):
             print(f"{pair.psnr_db:6.2f} dB  {pair.facts}  {pair.caption}", flush=True)

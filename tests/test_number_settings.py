@@ -34,7 +34,7 @@ GIVEN: dict[str, dict[str, Any]] = {
     },
     "lumos.cli.training.preview.PreviewConfig": {},
     "lumos.look.report.LookRequest": {},
-    "lumos.filming.camera.Camera": {"x": 30, "y": 20, "scale": 1.5},
+    "lumos.filming.camera.Camera": {"x": 30.0, "y": 20.0, "scale": 1.5},
     "lumos.filming.clips.ClipSize": {"num_frames": 9, "height": 24, "width": 40},
     "lumos.lumina_video.config.LuminaVideoConfig": {},
     "lumos.lumina_video.scale.Scale": {"frames": 2, "pixels": 4},

@@ -22,7 +22,7 @@ class Picture:
 
     name: str
     """Of its file."""
-    levels: Sequence[UInt8[Tensor, "3 h w"]]
+    levels: Sequence[UInt8[Tensor, "3 _ _"]]
     """The picture, then its halves as long as both sides have 16 px."""
 
     @property

@@ -112,5 +112,5 @@ def _one_of(pictures: Sequence[Picture], generator: torch.Generator) -> Picture:
     return pictures[int(torch.randint(len(pictures), (), generator=generator))]
 
 
-def _uniform(generator: torch.Generator, low: float, high: float) -> float:
+def _uniform(generator: torch.Generator, low: int | float, high: int | float) -> float:
     return low + (high - low) * float(torch.rand((), generator=generator))

@@ -18,19 +18,19 @@ def picture() -> Picture:
 
 
 def test_a_camera_that_stands_shows_the_middle_of_the_picture_at_every_time(picture: Picture):
-    clip = film(picture, Camera(x=100, y=60, scale=1), **SIZE)
+    clip = film(picture, Camera(x=100.0, y=60.0, scale=1.0), **SIZE)
     expected = picture.levels[0][:, 48:72, 80:120].float()
     torch.testing.assert_close(clip, expected[:, None].expand(-1, 5, -1, -1), atol=1e-3, rtol=0)
 
 
 def test_a_pan_is_so_many_pixels_of_the_clip_a_frame(picture: Picture):
-    clip = film(picture, Camera(x=100, y=60, scale=2, pan_x=1.5, pan_y=-0.5), **SIZE)
+    clip = film(picture, Camera(x=100.0, y=60.0, scale=2.0, pan_x=1.5, pan_y=-0.5), **SIZE)
     steps = (clip[:, 1:] - clip[:, :-1]).mean(dim=(1, 2, 3))
     torch.testing.assert_close(steps, torch.tensor([3.0, -1.0, 1.0]), atol=0.05, rtol=0)  # pixels of the ramp
 
 
 def test_zoom_multiplies_the_scale_and_turn_adds_to_the_angle():
-    camera = Camera(x=7, y=9, scale=2, zoom=0.5, angle=30, turn=30)
+    camera = Camera(x=7.0, y=9.0, scale=2.0, zoom=0.5, angle=30.0, turn=30.0)
     places = camera.places(num_frames=3, height=2, width=4) - torch.tensor([7.0, 9.0])
     first = places[0, 0, 1]
     assert places.shape == (3, 2, 4, 2)
@@ -43,18 +43,18 @@ def test_zoom_multiplies_the_scale_and_turn_adds_to_the_angle():
 def test_a_small_view_is_read_from_a_small_level_and_is_not_jagged():
     """Of single pixels of noise, 8 to a pixel of the clip, their mean is left."""
     noise = torch.randint(256, (3, 256, 512), generator=generator_for(0), dtype=torch.uint8)
-    clip = film(pyramid("noise", noise), Camera(x=256, y=128, scale=8), num_frames=1, height=24, width=40)
+    clip = film(pyramid("noise", noise), Camera(x=256.0, y=128.0, scale=8.0), num_frames=1, height=24, width=40)
     assert float(clip.std()) < 20 < float(noise.float().std())
 
 
 def test_beyond_the_edge_stands_the_reflection(picture: Picture):
-    clip = film(picture, Camera(x=0, y=60, scale=1), num_frames=1, height=24, width=40)[0, 0, 0]
+    clip = film(picture, Camera(x=0.0, y=60.0, scale=1.0), num_frames=1, height=24, width=40)[0, 0, 0]
     torch.testing.assert_close(clip[:20], clip[20:].flip(0), atol=0.51, rtol=0)
 
 
 def test_a_scale_of_nothing_is_refused():
     with pytest.raises(ValueError, match="scale"):
-        Camera(x=0, y=0, scale=0)
+        Camera(x=0.0, y=0.0, scale=0.0)
 
 
 def test_textures_are_pictures_of_their_seed_alone():

@@ -29,7 +29,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_thing_moves_by_its_step_and_covers_its_disc():
-    thing = Thing(x=12, y=10, step_x=2, step_y=1, radius=6)
+    thing = Thing(x=12.0, y=10.0, step_x=2.0, step_y=1.0, radius=6.0)
     cover = thing.cover(**SIZE)
     torch.testing.assert_close(cover[1, 1:, 2:], cover[0, :-1, :-2])
     assert float(cover[0].sum()) == pytest.approx(torch.pi * 36, rel=0.03)
@@ -38,7 +38,7 @@ def test_a_thing_moves_by_its_step_and_covers_its_disc():
 
 
 def test_an_outline_that_is_bent_has_another_form():
-    round_one, bent = (Thing(x=20, y=12, step_x=0, step_y=0, radius=8, bends=b) for b in ((), ((0.3, 0.0),)))
+    round_one, bent = (Thing(x=20.0, y=12.0, step_x=0.0, step_y=0.0, radius=8.0, bends=b) for b in ((), ((0.3, 0.0),)))
     cover = bent.cover(**SIZE)[0]
     assert not torch.equal(cover, round_one.cover(**SIZE)[0])
     assert float(cover[12].sum()) > float(cover[:, 20].sum()) + 4  # two waves: wider than it is high
