@@ -41,6 +41,7 @@ NEEDS = {
     r"^bash (tests/run|exps/quickstart|exps/lumos_tiny)\.sh": "minutes to hours: tests/test_run.py, tests/exps",
     r"lumos download|python -m eval\.prompts( --from| *$)": "the network or others' lists: tests/eval/prompts",
     r"exps/ablations\.sh(?! --dry-run$)|python -m eval\.ablations|plot .?runs/ablations": "hours: tests/eval/ablations",
+    r"^cp -r exps/ablations": "a run of the above",
     r"^lumos serve( (?!--dry-run)|$)": "a server in a process of its own: tests/lumos/cli/test_serve.py",
     r"bash benchmarks/gpu\.sh": "a GPU",
     r"python -m benchmarks\.(?!arithmetic|lumina_video\.arithmetic)": "minutes: tests/benchmarks has them small",
