@@ -155,8 +155,8 @@ def test_flash_trains_by_the_loss_and_gradients_of_per_frame(
         prepared = task.prepare(batch, torch.Generator().manual_seed(0))
         output = task.loss(tiny_model, prepared)
         results.append([output.sum, *torch.autograd.grad(output.sum, weights, allow_unused=True)])
-    for found, wanted in zip(*results, strict=True):
-        torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-4)
+    for found, wanted in zip(*results, strict=True):  # the gradient of a token is a sum over its places: it cancels
+        torch.testing.assert_close(found, wanted, atol=1e-4 * max(1.0, float(wanted.detach().abs().max())), rtol=1e-4)
     assert set(calls) == {"flash_attn_varlen_func"}
     stand_in_flash.uninstall(monkeypatch)
     with pytest.raises(ValueError, match=r"task.attention is 'flash', .*take task.attention=per_frame"):
