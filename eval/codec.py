@@ -4,7 +4,6 @@
 shapes world have a command of their own, `codec` of `eval.shapes`.
 """
 
-import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import torch
 
 from eval.shapes.codec import ThereAndBack, there_and_back_of
+from lumos.cli.option import read_size
 from lumos.look.pair import Pair
 from lumos.look.sheet import check_sheet, write_sheet
 from lumos.media.frames import to_frames
@@ -51,10 +51,7 @@ def size_of(text: str) -> tuple[int, int]:
     >>> size_of("112x64")
     (112, 64)
     """
-    found = re.fullmatch(r"([1-9]\d{0,3})x([1-9]\d{0,3})", text)
-    if found is None:
-        raise ValueError(f"--sizes {text} is no size; give WIDTHxHEIGHT, as 112x64")
-    width, height = int(found[1]), int(found[2])
+    width, height = read_size(text, setting="--sizes")
     if width % _SIDE_PX or height % _SIDE_PX:
         near = "x".join(str(max(_SIDE_PX, round(side / _SIDE_PX) * _SIDE_PX)) for side in (width, height))
         raise ValueError(f"--sizes {text}: each side must be a multiple of {_SIDE_PX} px: take {near}")

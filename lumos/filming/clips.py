@@ -1,7 +1,7 @@
 """Filmed clips by number: the same clip for the same number and seed, and no picture in both splits."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -43,9 +43,8 @@ class FilmedClips:
         return self._num
 
     def __getitem__(self, index: int) -> tuple[Tensor, bool]:
-        generator, size = generator_for(self._seed, index, stream="filmed"), self._size
-        frames = {"num_frames": size.num_frames, "height": size.height, "width": size.width}
-        return scene(self._pictures, generator, **frames), False
+        generator = generator_for(self._seed, index, stream="filmed")
+        return scene(self._pictures, generator, **asdict(self._size)), False
 
 
 def pictures_of(folder: Path, split: Literal["train", "eval"]) -> list[Picture]:

@@ -38,7 +38,7 @@ def test_every_clip_is_measured_at_every_size(tmp_path: Path, clip: Path, capsys
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--sizes", "112"], "give WIDTHxHEIGHT"),
+        (["--sizes", "112"], "write width x height in pixels"),
         (["--sizes", "100x64"], "multiple of 8 px: take 96x64"),
         (["--frames", "0"], "1 to 10000 frames"),
         (["--frames", "99"], "too short"),
