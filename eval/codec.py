@@ -21,6 +21,7 @@ from xllmx.run.option_parser import OptionParser
 
 _SIDE_PX = 8
 """Sides of a clip are multiples of it: pixels of a code, each way."""
+_MOST_PX = 8192
 
 
 def pairs(
@@ -46,15 +47,19 @@ def size_of(text: str) -> tuple[int, int]:
     """Return (width, height) of "112x64".
 
     Raises:
-        ValueError: it is no such size, or a side is no multiple of 8 px.
+        ValueError: it is no such size, or a side is no multiple of 8 px from 8 to 8192.
 
     >>> size_of("112x64")
     (112, 64)
     """
     width, height = read_size(text, setting="--sizes")
-    if width % _SIDE_PX or height % _SIDE_PX:
-        near = "x".join(str(max(_SIDE_PX, round(side / _SIDE_PX) * _SIDE_PX)) for side in (width, height))
-        raise ValueError(f"--sizes {text}: each side must be a multiple of {_SIDE_PX} px: take {near}")
+    if any(side % _SIDE_PX or not _SIDE_PX <= side <= _MOST_PX for side in (width, height)):
+        near = "x".join(
+            str(min(_MOST_PX, max(_SIDE_PX, round(side / _SIDE_PX) * _SIDE_PX))) for side in (width, height)
+        )
+        raise ValueError(
+            f"--sizes {text}: each side must be a multiple of {_SIDE_PX} px and at most {_MOST_PX}: take {near}"
+        )
     return width, height
 
 

@@ -39,7 +39,9 @@ def test_every_clip_is_measured_at_every_size(tmp_path: Path, clip: Path, capsys
     ("words", "said"),
     [
         (["--sizes", "112"], "write width x height in pixels"),
-        (["--sizes", "100x64"], "multiple of 8 px: take 96x64"),
+        (["--sizes", "100x64"], "multiple of 8 px and at most 8192: take 96x64"),
+        (["--sizes", "0x64"], "take 8x64"),
+        (["--sizes", "800000000x64"], "take 8192x64"),
         (["--frames", "0"], "1 to 10000 frames"),
         (["--frames", "99"], "too short"),
     ],
