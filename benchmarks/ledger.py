@@ -14,12 +14,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from lumos.cli.exit_status import status_of
-from lumos.cli.option import OptionParser
+from lumos.cli.options.option import OptionParser
 from pre_tokenize.bookkeeping.ledger import MANIFEST, Ledger, rank_folder
 from pre_tokenize.lists.table import part_of
 from pre_tokenize.outstanding import outstanding
 from xllmx.ranks.slurm import as_array
+from xllmx.run.exit_status import status_of
 from xllmx.settings.number_range import COUNT, check_number
 
 RANKS = 8
@@ -70,7 +70,7 @@ def measure(num_shards: int, num_processes: int) -> dict[str, Any]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit status (`lumos.cli.exit_status`)."""
+    """The exit status (`xllmx.run.exit_status`)."""
     parser = OptionParser(prog="benchmarks.ledger", description="Seconds to find what is missing of a large ledger.")
     parser.add_argument("--shards", type=int, default=1_000_000, help="files (1,000,000)")
     parser.add_argument("--processes", type=int, default=512, help=f"that share them, {RANKS} a machine (512)")

@@ -14,8 +14,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lumos.cli.exit_status import status_of
 from pre_tokenize.lists.table import read_table
+from xllmx.run.exit_status import status_of
 from xllmx.run.option_parser import OptionParser
 
 _TEXT = "number {0}: a red circle moves slowly from the left to the right, while a blue square turns around itself"

@@ -23,7 +23,6 @@ from typing import Any, get_args
 import numpy as np
 import torch
 
-from lumos.cli.exit_status import status_of
 from lumos.lumina_video.config import LuminaVideoConfig
 from lumos.lumina_video.data.latent_set import LatentSet
 from lumos.lumina_video.data.latents import LatentClip, VAEIdentity
@@ -43,6 +42,7 @@ from xllmx.data.kinds import Kinds
 from xllmx.data.loader import build_loader
 from xllmx.data.order import BatchOrder
 from xllmx.data.streams import Shuffle, Streams
+from xllmx.run.exit_status import status_of
 from xllmx.run.option_parser import OptionParser
 from xllmx.settings.number_range import COUNT, check_number
 from xllmx.store.address import Location

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from eval.shapes.codec import ThereAndBack, there_and_back_of
-from lumos.cli.option import read_size
+from lumos.cli.options.option import read_size
 from lumos.look.pair import Pair
 from lumos.look.sheet import check_sheet, write_sheet
 from lumos.media.frames import to_frames

@@ -14,9 +14,9 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import Any
 
-from lumos.cli.exit_status import status_of
 from lumos.cli.jobs.workers import part_of
-from lumos.cli.option import OptionParser, said_as_options
+from lumos.cli.options.option import OptionParser, said_as_options
+from xllmx.run.exit_status import status_of
 
 DRIVERS = {
     "t2i": {"geneval": "eval.geneval.__main__", "custom": "eval.custom.__main__"},
@@ -52,7 +52,7 @@ CAPTIONS = ("default", "long_qwen32b_vl", "short")
 
 
 def sample(task: str, arguments: Sequence[str] | None = None) -> int:
-    """The exit status (`lumos.cli.exit_status`) of the released command for a task."""
+    """The exit status (`xllmx.run.exit_status`) of the released command for a task."""
 
     def command() -> int:
         module, words = translated(task, arguments)

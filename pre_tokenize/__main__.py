@@ -12,8 +12,7 @@ with loading("pre_tokenize"):
 
     import torch
 
-    from lumos.cli.exit_status import CHECK_FAILED, status_of
-    from lumos.cli.option import OptionParser, said_as_options
+    from lumos.cli.options.option import OptionParser, said_as_options
     from lumos.look.sheet import check_sheet
     from lumos.media.decoding.decord_frames import Reader
     from lumos.media.shards.parquet_rows import INDEX_NAME
@@ -29,6 +28,7 @@ with loading("pre_tokenize"):
     from pre_tokenize.products.encode import Limits
     from xllmx.disk.place import check_file, check_folder, inputs_of
     from xllmx.ranks.ray_cluster import add_engine
+    from xllmx.run.exit_status import CHECK_FAILED, status_of
     from xllmx.settings.number_range import Range, check_number
     from xllmx.store.address import Address, Location, location_of
 
@@ -38,7 +38,7 @@ _SAID = ("size", "target_size", "target_fps", "target_duration", "most_seconds",
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit status (`lumos.cli.exit_status`) of one process: 1 where it had all rows and none gave a clip."""
+    """The exit status (`xllmx.run.exit_status`) of one process: 1 where it had all rows and none gave a clip."""
     words = sys.argv[1:] if arguments is None else arguments
     is_dry = any(word in ("--dry_run", "--dry-run") for word in words)
     again = "stopped" if is_dry else "stopped; run the same command again to go on"

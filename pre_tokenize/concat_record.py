@@ -12,8 +12,7 @@ from typing import Any
 if not __package__:  # run as a file: the folder above holds the package
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from lumos.cli.exit_status import CHECK_FAILED, status_of
-from lumos.cli.option import OptionParser
+from lumos.cli.options.option import OptionParser
 from lumos.lumina_video.data.shards import LATENTS, shard_vae
 from lumos.media.decoded import low_psnr
 from lumos.media.shards.parquet_rows import INDEX_NAME, ParquetRows, RowForm, num_rows, write_rows_index
@@ -33,11 +32,12 @@ from pre_tokenize.bookkeeping.ledger import (
 from pre_tokenize.bookkeeping.released_record import MERGED, left_by_release, merge_left, write_record
 from pre_tokenize.lists.table import part_of
 from xllmx.disk.place import check_file
+from xllmx.run.exit_status import CHECK_FAILED, status_of
 from xllmx.store.address import Location, location_of
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the index and the report of a pre-tokenisation; return the exit status (`lumos.cli.exit_status`)."""
+    """Write the index and the report of a pre-tokenisation; return the exit status (`xllmx.run.exit_status`)."""
     parser = OptionParser(prog="concat_record", description="Merge the shards of a pre-tokenisation into one index.")
     add = parser.add_argument
     add("--output_dir", "--sub_record_dir", required=True, help="the --output_dir of the pre-tokenisation")

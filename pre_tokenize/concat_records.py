@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lumos.cli.exit_status import status_of
-from lumos.cli.option import OptionParser
+from lumos.cli.options.option import OptionParser
 from pre_tokenize.bookkeeping.records import write_rows_as
+from xllmx.run.exit_status import status_of
 from xllmx.safe.json_text import parse_json, read_text
 
 RECORD = "record.jsonl"
@@ -22,7 +22,7 @@ _MOST_BYTES = 2**30
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Merge records; return the exit status (`lumos.cli.exit_status`)."""
+    """Merge records; return the exit status (`xllmx.run.exit_status`)."""
     parser = OptionParser(prog="pre_tokenize.concat_records", description=__doc__)
     parser.add_argument("--record_dir", type=Path, required=True, help="folder of the N-of-M-record.jsonl")
     parser.add_argument("--save_path", type=Path, help=f"a .jsonl or .json to write ({RECORD} in the folder)")

@@ -19,8 +19,7 @@ with loading("pre_tokenize.motion"):
     from pathlib import Path
     from typing import Any
 
-    from lumos.cli.exit_status import CHECK_FAILED, status_of
-    from lumos.cli.option import OptionParser, said_as_options
+    from lumos.cli.options.option import OptionParser, said_as_options
     from lumos.hub.hashes import sha256_of
     from lumos.lumina_video.data.flow_estimators import ESTIMATORS
     from lumos.media.shards.parquet_rows import ParquetRows
@@ -35,6 +34,7 @@ with loading("pre_tokenize.motion"):
     from pre_tokenize.products.motion_scores import SCORES, MotionPictures, load_scores, write_scores
     from xllmx.disk.place import check_file, inputs_of
     from xllmx.ranks.ray_cluster import add_engine
+    from xllmx.run.exit_status import CHECK_FAILED, status_of
     from xllmx.store.address import Location, location_of
 
 ESTIMATOR_COLUMN = "motion_estimator"
@@ -42,7 +42,7 @@ ESTIMATOR_COLUMN = "motion_estimator"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit status (`lumos.cli.exit_status`) of one process."""
+    """The exit status (`xllmx.run.exit_status`) of one process."""
     again = "stopped; run the same command again to go on"
     return status_of("pre_tokenize.motion", lambda: _main(arguments), words=arguments, stopped=again)
 

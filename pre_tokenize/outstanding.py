@@ -11,10 +11,10 @@ import re
 import sys
 from collections.abc import Sequence
 
-from lumos.cli.exit_status import CHECK_FAILED, status_of
-from lumos.cli.option import OptionParser
+from lumos.cli.options.option import OptionParser
 from pre_tokenize.bookkeeping.ledger import MANIFEST, has_all_rows, read_manifest
 from xllmx.ranks.slurm import as_array
+from xllmx.run.exit_status import CHECK_FAILED, status_of
 from xllmx.store.address import Location, location_of
 
 _TASK, _RANK = re.compile(r"(\d+)-in-(\d+)"), re.compile(r"(\d+)-of-(\d+)")
@@ -47,7 +47,7 @@ def outstanding(folder: Location, *, all_tasks: int | None = None) -> tuple[list
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit status (`lumos.cli.exit_status`): 1 where something is outstanding."""
+    """The exit status (`xllmx.run.exit_status`): 1 where something is outstanding."""
     return status_of("pre_tokenize.outstanding", lambda: _main(arguments), words=arguments)
 
 

@@ -7,12 +7,12 @@ from pathlib import Path
 if not __package__:  # run as a file: the folder above holds the package
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from lumos.cli.exit_status import status_of
 from pre_tokenize.example import tokenize
+from xllmx.run.exit_status import status_of
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit status (`lumos.cli.exit_status`)."""
+    """The exit status (`xllmx.run.exit_status`)."""
     return status_of("parallel_tokenization_video", lambda: tokenize("video", arguments), words=arguments)
 
 

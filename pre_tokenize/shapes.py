@@ -14,8 +14,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from lumos.cli.exit_status import status_of
-from lumos.cli.option import OptionParser
+from lumos.cli.options.option import OptionParser
 from lumos.hub.models import DEFAULT_MODEL, named_folder
 from lumos.lumos1.data.shards import CLIPS
 from lumos.lumos1.data.writing import ClipWriter
@@ -27,6 +26,7 @@ from lumos.tokenizer.visual import VisualTokenizer
 from pre_tokenize.bookkeeping.ledger import FORMS
 from pre_tokenize.products.decoded_again import decoded_of
 from pre_tokenize.shapes_latents import add_latent_options, write_from
+from xllmx.run.exit_status import status_of
 
 
 def write_clips(out: Path, *, num: int, seed: int, form: Format, tokenizer: Path, batch_size: int = 32) -> int:
@@ -68,7 +68,7 @@ def _batches(examples: Iterable, size: int) -> Iterator[list]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit status (`lumos.cli.exit_status`)."""
+    """The exit status (`xllmx.run.exit_status`)."""
     parser = OptionParser(prog="pre_tokenize.shapes", description=__doc__)
     add_options(parser)
     parser.add_argument("--to", choices=list(FORMS), default="codes", help="codes of Lumos-1, latents of Lumina-Video")

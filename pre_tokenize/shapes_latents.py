@@ -18,8 +18,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from tqdm import tqdm
 
-from lumos.cli.exit_status import status_of
-from lumos.cli.option import OptionParser
+from lumos.cli.options.option import OptionParser
 from lumos.lumina_video.data.flow_estimators import ESTIMATORS, estimator_named
 from lumos.lumina_video.data.latents import UNKNOWN_MOTION, LatentClip
 from lumos.lumina_video.data.motion import FlowEstimator, score_frames
@@ -31,6 +30,7 @@ from lumos.shapes.dataset import Format, add_options, example, format_of, frames
 from pre_tokenize.job import DTYPES, vae_of
 from pre_tokenize.products.decoded_again import decoded_of
 from pre_tokenize.products.encode import on_device
+from xllmx.run.exit_status import status_of
 from xllmx.settings.number_range import Range, check_numbers
 
 NO_MOTION = "none"
@@ -140,7 +140,7 @@ def write_from(options: argparse.Namespace) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit status (`lumos.cli.exit_status`)."""
+    """The exit status (`xllmx.run.exit_status`)."""
     parser = OptionParser(prog="pre_tokenize.shapes_latents", description=__doc__)
     add_options(parser)
     add_latent_options(parser)

@@ -19,10 +19,10 @@ from benchmarks.device.place import Place
 from benchmarks.device.sizes import FULL, SMALL
 from benchmarks.gpus import gpu_named
 from benchmarks.report import machine_facts, output_file
-from lumos.cli.exit_status import CHECK_FAILED, status_of
-from lumos.cli.option import OptionParser, said_as_options
+from lumos.cli.options.option import OptionParser, said_as_options
 from lumos.media.inputs import choose_device
 from xllmx.disk.files import write_text
+from xllmx.run.exit_status import CHECK_FAILED, status_of
 from xllmx.settings.setting import SettingError
 
 _OUT, _OUT_SMALL = Path("benchmarks/results/device.json"), Path("outputs/device_small.json")
@@ -31,7 +31,7 @@ _PATIENCE_ON_CPU = 10
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit status (`lumos.cli.exit_status`): 1 where a part failed."""
+    """The exit status (`xllmx.run.exit_status`): 1 where a part failed."""
     return status_of("benchmarks.device", lambda: _main(_parser().parse_args(arguments)), words=arguments)
 
 

@@ -14,8 +14,7 @@ from collections.abc import Sequence
 import torch
 
 from benchmarks.gpus import REACHED, Gpu
-from lumos.cli.exit_status import status_of
-from lumos.cli.option import OptionParser
+from lumos.cli.options.option import OptionParser
 from lumos.lumina_video.config import LuminaVideoConfig
 from lumos.lumina_video.cost import (
     TEXT_TOKENS,
@@ -30,6 +29,7 @@ from lumos.lumina_video.network.patches import Size
 from lumos.lumina_video.preset import PRESETS, FlowPreset
 from lumos.lumina_video.scale import Scale
 from lumos.lumina_video.settings import LuminaVideoSettings, resolve_settings
+from xllmx.run.exit_status import status_of
 
 CONFIG = LuminaVideoConfig.named("MultiScaleNextDiT_2B_GQA")
 BF16 = torch.bfloat16
@@ -111,7 +111,7 @@ def runs_table() -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the tables; return the exit status (`lumos.cli.exit_status`)."""
+    """Print the tables; return the exit status (`xllmx.run.exit_status`)."""
 
     def command() -> int:
         OptionParser(prog="python -m benchmarks.lumina_video.arithmetic", description=__doc__).parse_args(arguments)

@@ -17,8 +17,7 @@ from torch import Tensor
 from benchmarks.lumina_video.literal import Text, literal_latents, literal_step
 from benchmarks.measure import Comparison, compare, matmul_rate
 from benchmarks.report import output_file, write_report
-from lumos.cli.exit_status import status_of
-from lumos.cli.option import OptionParser
+from lumos.cli.options.option import OptionParser
 from lumos.lumina_video.config import LuminaVideoConfig
 from lumos.lumina_video.cost import num_tokens, pass_flops, run_flops, text_flops
 from lumos.lumina_video.dit import MultiScaleNextDiT
@@ -27,6 +26,7 @@ from lumos.lumina_video.guided_field import GuidedField
 from lumos.lumina_video.network.patches import Size
 from lumos.lumina_video.preset import FlowPreset
 from lumos.lumina_video.scale import Scale
+from xllmx.run.exit_status import status_of
 
 Paths = dict[str, Callable[[], object]]
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -172,7 +172,7 @@ def run_paths(bench: Bench, steps: int, *, literal: bool = True) -> Paths:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit status (`lumos.cli.exit_status`)."""
+    """The exit status (`xllmx.run.exit_status`)."""
     return status_of("benchmarks.lumina_video.flow", lambda: _main(_parser().parse_args(arguments)), words=arguments)
 
 

@@ -17,13 +17,13 @@ from benchmarks.report import machine_facts, output_file
 from eval.shapes.prompts import KINDS, Record, make_prompts
 from eval.shapes.run import PipelineGenerator, evaluate, write_json
 from eval.shapes.score import Result, summarise
-from lumos.cli.exit_status import status_of
 from lumos.cli.jobs.record import model_hash
-from lumos.cli.option import OptionParser
+from lumos.cli.options.option import OptionParser
 from lumos.hub.models import DEFAULT_MODEL, resolve
 from lumos.lumos1.pipeline import LumosOutput, LumosPipeline
 from lumos.lumos1.sampling.settings import resolve_settings
 from xllmx.disk.files import atomic_path
+from xllmx.run.exit_status import status_of
 from xllmx.safe.json_text import parse_json, read_object
 
 ALLOWED_LOSS = 0.01
@@ -157,7 +157,7 @@ def draw(rows: Mapping[str, Mapping[str, Any]], path: Path) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit status (`lumos.cli.exit_status`)."""
+    """The exit status (`xllmx.run.exit_status`)."""
     return status_of("benchmarks.lumos1.adaptive", lambda: _main(_parser().parse_args(arguments)), words=arguments)
 
 

@@ -18,8 +18,7 @@ from torch import Tensor
 from benchmarks.lumos1.work import WORKS, Work
 from benchmarks.measure import compare, matmul_rate
 from benchmarks.report import output_file, write_report
-from lumos.cli.exit_status import status_of
-from lumos.cli.option import OptionParser
+from lumos.cli.options.option import OptionParser
 from lumos.lumos1.model.attention import (
     cached_attention,
     frame_causal_attention,
@@ -29,6 +28,7 @@ from lumos.lumos1.model.attention import (
 )
 from lumos.lumos1.sequence import blocks_of, frame_ids, sequence_length
 from lumos.tokenizer.vocab import Vocab
+from xllmx.run.exit_status import status_of
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
@@ -115,7 +115,7 @@ def sequence_paths(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit status (`lumos.cli.exit_status`)."""
+    """The exit status (`xllmx.run.exit_status`)."""
     return status_of("benchmarks.lumos1.attention", lambda: _main(_parser().parse_args(arguments)), words=arguments)
 
 

@@ -21,8 +21,7 @@ from benchmarks.lumos1.training import fields_of, sample_of
 from benchmarks.lumos1.work import WORKS, Work
 from benchmarks.measure import compare
 from benchmarks.report import output_file, write_report
-from lumos.cli.exit_status import status_of
-from lumos.cli.option import OptionParser
+from lumos.cli.options.option import OptionParser
 from lumos.lumos1.data.clips import read_released
 from lumos.lumos1.data.writing import ClipWriter
 from lumos.lumos1.model.attention import frame_causal_mask
@@ -31,6 +30,7 @@ from lumos.lumos1.training.samples import Sample
 from lumos.lumos1.training.task import LumosTask, LumosTaskConfig
 from xllmx.data.streams import Streams
 from xllmx.rng import generator_for
+from xllmx.run.exit_status import status_of
 
 
 class Data:
@@ -94,7 +94,7 @@ class Data:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit status (`lumos.cli.exit_status`)."""
+    """The exit status (`xllmx.run.exit_status`)."""
     return status_of("benchmarks.lumos1.data", lambda: _main(_parser().parse_args(arguments)), words=arguments)
 
 

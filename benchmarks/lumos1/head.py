@@ -16,13 +16,13 @@ from benchmarks.lumos1.sampling import SAMPLER, Moment
 from benchmarks.lumos1.work import WORKS, Work
 from benchmarks.measure import compare, matmul_rate
 from benchmarks.report import output_file, write_report
-from lumos.cli.exit_status import status_of
-from lumos.cli.option import OptionParser
+from lumos.cli.options.option import OptionParser
 from lumos.lumos1.model.linear import linear
 from lumos.lumos1.sampling.guidance import guide
 from lumos.lumos1.sampling.noise import GeneratorNoise, inverse_cdf
 from lumos.lumos1.sampling.refine import MASKED, refine
 from lumos.lumos1.sampling.schedule import Step
+from xllmx.run.exit_status import status_of
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 _CHUNK = 128
@@ -113,7 +113,7 @@ def head_paths(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit status (`lumos.cli.exit_status`)."""
+    """The exit status (`xllmx.run.exit_status`)."""
     return status_of("benchmarks.lumos1.head", lambda: _main(_parser().parse_args(arguments)), words=arguments)
 
 

@@ -19,13 +19,13 @@ from torch import Tensor
 
 from benchmarks.measure import compare
 from benchmarks.report import output_file, write_report
-from lumos.cli.exit_status import status_of
-from lumos.cli.option import OptionParser
+from lumos.cli.options.option import OptionParser
 from lumos.hub.models import DEFAULT_MODEL
 from lumos.lumos1.pipeline import LumosPipeline
 from lumos.media.decoded import pixel_psnr
 from lumos.media.frames import to_frames
 from lumos.tokenizer.streaming import CarriedDecoding, DecodingStream, RepeatedDecoding
+from xllmx.run.exit_status import status_of
 from xllmx.settings.number_range import COUNT, check_number
 
 PROMPT = "a red circle moves to the right on a white background"
@@ -64,7 +64,7 @@ def differences(ways: dict[str, Callable[[], Tensor]]) -> dict[str, str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit status (`lumos.cli.exit_status`)."""
+    """The exit status (`xllmx.run.exit_status`)."""
     return status_of("benchmarks.lumos1.streaming", lambda: _main(_parser().parse_args(arguments)), words=arguments)
 
 

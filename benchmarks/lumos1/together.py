@@ -16,14 +16,14 @@ import torch
 
 from benchmarks.measure import compare, matmul_rate
 from benchmarks.report import output_file, write_report
-from lumos.cli.exit_status import status_of
-from lumos.cli.option import OptionParser
+from lumos.cli.options.option import OptionParser
 from lumos.conventions.job import Failed, Part
 from lumos.hub.models import DEFAULT_MODEL
 from lumos.lumos1.many import clip_job
 from lumos.lumos1.model.linear import linear
 from lumos.lumos1.pipeline import LumosPipeline
 from lumos.lumos1.sampling.scheduler import Scheduler
+from xllmx.run.exit_status import status_of
 from xllmx.settings.number_range import COUNT, check_number
 
 PROMPTS = (
@@ -69,7 +69,7 @@ def through_scheduler(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit status (`lumos.cli.exit_status`)."""
+    """The exit status (`xllmx.run.exit_status`)."""
     return status_of("benchmarks.lumos1.together", lambda: _main(_parser().parse_args(arguments)), words=arguments)
 
 

@@ -19,8 +19,7 @@ import torch
 
 from benchmarks.measure import Comparison, compare
 from benchmarks.report import output_file, write_report
-from lumos.cli.exit_status import status_of
-from lumos.cli.option import OptionParser
+from lumos.cli.options.option import OptionParser
 from lumos.hub.models import resolve
 from lumos.lumos1.data.shards import CLIPS, write_shard
 from lumos.media.frames import to_tensor
@@ -37,6 +36,7 @@ from pre_tokenize.engines.pace import Pace
 from pre_tokenize.lists.table import Table, read_table
 from pre_tokenize.products.codes import Codes, Target
 from pre_tokenize.products.encode import Limits, on_device
+from xllmx.run.exit_status import status_of
 
 
 class Work:
@@ -120,7 +120,7 @@ def released_size(folder: Path) -> Path:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit status (`lumos.cli.exit_status`)."""
+    """The exit status (`xllmx.run.exit_status`)."""
     return status_of("benchmarks.lumos1.tokenizer", lambda: _main(_parser().parse_args(arguments)), words=arguments)
 
 

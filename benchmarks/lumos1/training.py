@@ -24,8 +24,7 @@ from benchmarks.lumos1.literal import literal_hidden
 from benchmarks.lumos1.work import WORKS, Work, random_codes, random_model, random_prompt
 from benchmarks.measure import Comparison, compare, matmul_rate
 from benchmarks.report import output_file, write_report
-from lumos.cli.exit_status import status_of
-from lumos.cli.option import OptionParser
+from lumos.cli.options.option import OptionParser
 from lumos.lumos1.config import ARDFConfig
 from lumos.lumos1.model.attention import frame_causal_mask
 from lumos.lumos1.model.modeling import LumosForCausalLM
@@ -34,6 +33,7 @@ from lumos.lumos1.training.samples import Sample
 from lumos.lumos1.training.task import LumosTask, LumosTaskConfig
 from xllmx.optimisation.optim import OptimConfig, build_optimizer
 from xllmx.rng import generator_for
+from xllmx.run.exit_status import status_of
 from xllmx.task import Prepared, move
 
 VARIANTS = (
@@ -157,7 +157,7 @@ def fields_of(work: Work) -> dict[str, Any]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit status (`lumos.cli.exit_status`)."""
+    """The exit status (`xllmx.run.exit_status`)."""
     return status_of("benchmarks.lumos1.training", lambda: _main(_parser().parse_args(arguments)), words=arguments)
 
 

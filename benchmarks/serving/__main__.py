@@ -25,12 +25,12 @@ from benchmarks.serving.checking import damaged, growth, left_over, stored_jobs,
 from benchmarks.serving.clients import TOO_LARGE_MIB, Clients
 from benchmarks.serving.process import Sample, Server
 from benchmarks.serving.requests import asks_of
-from lumos.cli.exit_status import status_of
 from lumos.cli.models.door import find_model
-from lumos.cli.option import OptionParser
+from lumos.cli.options.option import OptionParser
 from lumos.cli.serving.loaded_models import loaded
 from lumos.hub.models import DEFAULT_MODEL
 from xllmx.disk.files import write_text
+from xllmx.run.exit_status import status_of
 from xllmx.settings.number_range import COUNT, Range, check_number
 
 _MOST_QUEUED = 12
@@ -39,7 +39,7 @@ _SAMPLE_S, _PATIENCE_S, _SIGTERM_STATUS = 1.0, 120.0, 143
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit status (`lumos.cli.exit_status`)."""
+    """The exit status (`xllmx.run.exit_status`)."""
     return status_of("benchmarks.serving", lambda: _main(_parser().parse_args(arguments)), words=arguments)
 
 

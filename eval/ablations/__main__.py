@@ -22,16 +22,16 @@ with loading("eval.ablations"):
     from eval.ablations.pictures import draw_all
     from eval.ablations.plan import VARIANTS
     from eval.ablations.table import SECTION, tables
-    from lumos.cli.exit_status import status_of
-    from lumos.cli.option import OptionParser, said_as_options
+    from lumos.cli.options.option import OptionParser, said_as_options
     from xllmx.disk.files import write_text
     from xllmx.disk.place import check_folder
+    from xllmx.run.exit_status import status_of
     from xllmx.run.lock import HeldError, lock_beside, locked
     from xllmx.settings.number_range import Range, check_number
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit status (`lumos.cli.exit_status`)."""
+    """The exit status (`xllmx.run.exit_status`)."""
 
     def command() -> int:
         options = _parser().parse_args(arguments)

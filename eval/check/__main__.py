@@ -13,14 +13,14 @@ from pathlib import Path
 from eval.benchmarks import BENCHMARKS
 from eval.check.findings import Findings
 from eval.check.media import Expected
-from lumos.cli.exit_status import CHECK_FAILED, status_of
-from lumos.cli.option import OptionParser
+from lumos.cli.options.option import OptionParser
 from lumos.media.files import replacing
 from xllmx.disk.place import check_file, inputs_of
+from xllmx.run.exit_status import CHECK_FAILED, status_of
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit status (`lumos.cli.exit_status`): 0 for a folder that may be scored, 1 for one that may not."""
+    """The exit status (`xllmx.run.exit_status`): 0 for a folder that may be scored, 1 for one that may not."""
     return status_of("eval.check", lambda: _main(_parser().parse_args(arguments)), words=arguments)
 
 

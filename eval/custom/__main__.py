@@ -27,7 +27,7 @@ from eval.driver.command import (
 )
 from eval.driver.command import parse as parse_options
 from lumos.cli.interrupt import loading
-from lumos.cli.option import OptionParser
+from lumos.cli.options.option import OptionParser
 
 if TYPE_CHECKING:  # torch and all: only where outputs are made, so that --help answers at once
     from eval.custom.jobs import Listed
@@ -36,7 +36,7 @@ if TYPE_CHECKING:  # torch and all: only where outputs are made, so that --help 
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit status (`lumos.cli.exit_status`)."""
+    """The exit status (`xllmx.run.exit_status`)."""
     return answer("eval.custom", parser(), arguments, run=run)
 
 

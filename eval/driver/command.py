@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 from eval.driver.beginning import bring_lists, needs_list, say_model
 from eval.prompts.lists import PromptLists
-from lumos.cli.engine_options import add_sampling_engine, check_sampling_engine
-from lumos.cli.exit_status import CHECK_FAILED, status_of
 from lumos.cli.interrupt import loading
 from lumos.cli.jobs.workers import Worker, local_rank_of, part_here, remark_on_part, worker_of
-from lumos.cli.machine_options import add_machines, machines_of, refuse_machines
-from lumos.cli.models.placement_options import add_loading, add_placement
-from lumos.cli.option import OptionParser, said_as_options
+from lumos.cli.options.engine import add_sampling_engine, check_sampling_engine
+from lumos.cli.options.machines import add_machines, machines_of, refuse_machines
+from lumos.cli.options.option import OptionParser, said_as_options
+from lumos.cli.options.placement import add_loading, add_placement
 from xllmx.ranks.slurm import as_array
+from xllmx.run.exit_status import CHECK_FAILED, status_of
 from xllmx.safe.json_text import parse_json, unwritable
 from xllmx.settings.number_range import COUNT, check_number
 
@@ -72,7 +72,7 @@ class Driver:
 
 
 def drive(driver: Driver, arguments: Sequence[str] | None = None) -> int:
-    """The exit status of a benchmark's driver (`lumos.cli.exit_status`)."""
+    """The exit status of a benchmark's driver (`xllmx.run.exit_status`)."""
     return answer(f"eval.{driver.name}", parser_of(driver), arguments, run=lambda options: _drive(driver, options))
 
 

@@ -17,13 +17,13 @@ from pathlib import Path
 from eval.benchmarks import BENCHMARKS
 from eval.prompts.lists import FOLDER, PromptLists, missing_long, read_long
 from eval.prompts.sources import Source, download, find, installed_vbench, is_pinned, other_versions
-from lumos.cli.exit_status import status_of
-from lumos.cli.option import OptionParser
+from lumos.cli.options.option import OptionParser
 from lumos.media.files import replacing
+from xllmx.run.exit_status import status_of
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit status (`lumos.cli.exit_status`): 0, or 2 after one line that says what could not be had."""
+    """The exit status (`xllmx.run.exit_status`): 0, or 2 after one line that says what could not be had."""
     return status_of("eval.prompts", lambda: _main(_parser().parse_args(arguments)), words=arguments)
 
 

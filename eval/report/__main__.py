@@ -16,14 +16,14 @@ from eval.benchmarks import BENCHMARKS
 from eval.report.page import page
 from eval.report.scores import Scores
 from eval.report.table import markdown, table_of
-from lumos.cli.exit_status import CHECK_FAILED, status_of
-from lumos.cli.option import OptionParser
+from lumos.cli.options.option import OptionParser
 from lumos.media.files import replacing
 from xllmx.disk.place import check_file, inputs_of
+from xllmx.run.exit_status import CHECK_FAILED, status_of
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit status (`lumos.cli.exit_status`): 0 with a total, 1 without one."""
+    """The exit status (`xllmx.run.exit_status`): 0 with a total, 1 without one."""
 
     def command() -> int:
         return 0 if report(_parser().parse_args(arguments)).totals else CHECK_FAILED

@@ -16,12 +16,12 @@ from typing import Any
 
 from eval.shapes.prompts import make_prompts
 from eval.shapes.score import check
-from lumos.cli.exit_status import status_of
-from lumos.cli.option import OptionParser
+from lumos.cli.options.option import OptionParser
 from lumos.media.files import replacing
 from lumos.media.reading import read_image
 from lumos.shapes import ObjectClaim, Prompt, describe
 from xllmx.disk.place import check_file
+from xllmx.run.exit_status import status_of
 from xllmx.safe.json_text import read_object
 
 _OPPOSITE = {"left": "right of", "right": "left of", "above": "below", "below": "above"}
@@ -29,7 +29,7 @@ _RELATION = {words: relation for relation, words in _OPPOSITE.items()}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit status (`lumos.cli.exit_status`)."""
+    """The exit status (`xllmx.run.exit_status`)."""
     return status_of("eval.shapes.geneval", lambda: _main(_parser().parse_args(arguments)), words=arguments)
 
 

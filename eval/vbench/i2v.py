@@ -33,7 +33,7 @@ _TOLERANCE = 0.02
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit status (`lumos.cli.exit_status`)."""
+    """The exit status (`xllmx.run.exit_status`)."""
     return drive(DRIVER, arguments)
 
 

@@ -10,7 +10,7 @@
     lumos download NAME
     lumos doctor
 
-Exit status: `lumos.cli.exit_status`. What a command needs is imported when it runs, so that `--help` and mistakes
+Exit status: `xllmx.run.exit_status`. What a command needs is imported when it runs, so that `--help` and mistakes
 answer at once.
 """
 
@@ -23,8 +23,8 @@ with loading("lumos"):
 
     from lumos import __version__
     from lumos.cli import doctor, download, evaluate, export, generate, look, plot, serve, tokenize, train
-    from lumos.cli.exit_status import status_of
-    from lumos.cli.option import OptionParser, said_as_options
+    from lumos.cli.options.option import OptionParser, said_as_options
+    from xllmx.run.exit_status import status_of
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -3,10 +3,10 @@
 import argparse
 from typing import Any
 
-from lumos.cli.exit_status import CHECK_FAILED
 from lumos.cli.interrupt import loading
-from lumos.cli.option import add_ckpts
+from lumos.cli.options.option import add_ckpts
 from lumos.hub.models import DEFAULT_MODEL
+from xllmx.run.exit_status import CHECK_FAILED
 
 
 def add_command(commands: Any) -> None:

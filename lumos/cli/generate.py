@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from lumos.cli.engine_options import check_sampling_engine
-from lumos.cli.exit_status import CHECK_FAILED
 from lumos.cli.generation.options import add_options, refuse_options, settings_of, take_clip, take_resolution
 from lumos.cli.generation.picture_address import fetched
 from lumos.cli.generation.request import (
@@ -21,9 +19,11 @@ from lumos.cli.generation.request import (
     take_record,
 )
 from lumos.cli.interrupt import loading
-from lumos.cli.machine_options import machines_of, refuse_machines
 from lumos.cli.models.door import find_model, kind_of_model
 from lumos.cli.models.kind import Model, ModelKind
+from lumos.cli.options.engine import check_sampling_engine
+from lumos.cli.options.machines import machines_of, refuse_machines
+from xllmx.run.exit_status import CHECK_FAILED
 
 if TYPE_CHECKING:
     from lumos.cli.jobs.prompts import Prompt

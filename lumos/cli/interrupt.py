@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from lumos.cli.exit_status import STOPPED
+from xllmx.run.exit_status import STOPPED
 
 
 @contextmanager

@@ -7,9 +7,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from lumos.cli.exit_status import CHECK_FAILED
 from lumos.cli.interrupt import loading
-from lumos.cli.option import add_ckpts
+from lumos.cli.options.option import add_ckpts
+from xllmx.run.exit_status import CHECK_FAILED
 from xllmx.settings.number_range import Range, check_number
 
 _NAMES_OF_TABLES = {"num": "--sheet_clips", "out": "--sheet", "model": "--visual_tokenizer", "device": "--device"}

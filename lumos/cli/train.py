@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from lumos.cli.interrupt import loading
-from lumos.cli.machine_options import add_machines, machines_of, refuse_machines
-from lumos.cli.option import read_size
+from lumos.cli.options.machines import add_machines, machines_of, refuse_machines
+from lumos.cli.options.option import read_size
 
 
 def add_command(commands: Any) -> None:

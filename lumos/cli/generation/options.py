@@ -5,14 +5,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lumos.cli.engine_options import add_sampling_engine
 from lumos.cli.jobs.outputs import FORMATS
 from lumos.cli.jobs.prompts import CLIP_SUFFIXES
-from lumos.cli.machine_options import add_machines
 from lumos.cli.models.door import KINDS
 from lumos.cli.models.kind import ModelKind
-from lumos.cli.models.placement_options import add_placement
-from lumos.cli.option import read_size
+from lumos.cli.options.engine import add_sampling_engine
+from lumos.cli.options.machines import add_machines
+from lumos.cli.options.option import read_size
+from lumos.cli.options.placement import add_placement
 from lumos.hub.models import DEFAULT_MODEL, LUMINA_VIDEO, LUMOS1
 from xllmx.safe.json_text import parse_json
 from xllmx.settings.setting import SettingError

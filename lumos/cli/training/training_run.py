@@ -13,8 +13,7 @@ from typing import Any, Literal
 
 import torch
 
-from lumos.cli.exit_status import USER_ERROR, status_of
-from lumos.cli.option import OptionParser
+from lumos.cli.options.option import OptionParser
 from lumos.cli.training.memory_remedies import naming_what_to_lower, remedies
 from lumos.cli.training.preview import PreviewConfig, PromptPreview
 from lumos.cli.training.released_flags import translated
@@ -27,6 +26,7 @@ from lumos.lumos1.training.task import LumosTask, LumosTaskConfig
 from xllmx.optimisation.optim import OptimConfig
 from xllmx.ranks.distributed import launched_local_rank, launched_ranks
 from xllmx.ranks.parallel import ParallelConfig
+from xllmx.run.exit_status import USER_ERROR, status_of
 from xllmx.run.failure import ended_together
 from xllmx.run.folder import claimed_run
 from xllmx.safe.yaml_text import read_yaml
@@ -219,7 +219,7 @@ def stopped_status(reason: str) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit status (`lumos.cli.exit_status`): 0, 2 after one line, or 128 and the number of a signal."""
+    """The exit status (`xllmx.run.exit_status`): 0, 2 after one line, or 128 and the number of a signal."""
 
     def train() -> int:
         try:

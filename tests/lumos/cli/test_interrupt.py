@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from lumos.cli.exit_status import STOPPED
 from lumos.cli.interrupt import loading
+from xllmx.run.exit_status import STOPPED
 
 SLOW = """
 import time

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from lumos.cli.engine_options import add_sampling_engine, check_sampling_engine
+from lumos.cli.options.engine import add_sampling_engine, check_sampling_engine
 from xllmx.ranks import ray_cluster
 from xllmx.settings.setting import SettingError
 

@@ -4,7 +4,7 @@ import argparse
 
 import pytest
 
-from lumos.cli.models.placement_options import add_placement, read_memory
+from lumos.cli.options.placement import add_placement, read_memory
 from xllmx.run.option_parser import OptionParser
 
 
