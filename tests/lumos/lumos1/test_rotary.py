@@ -1,9 +1,12 @@
 """Rotary variants: their tables of channels, what they count positions in, and that sampling is as training."""
 
+import math
 import re
+from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
 from lumos.lumos1.config import LumosConfig
 from lumos.lumos1.model.modeling import LumosForCausalLM
@@ -19,6 +22,7 @@ from lumos.tokenizer.vocab import Vocab
 from tests.tiny_data import VOCAB
 
 TEXT = torch.tensor([256, 70, 71])
+CONFIGS = Path(__file__).resolve().parents[3] / "configs"
 
 
 @pytest.mark.parametrize("rotary", ["mm_rope", "rope_3d"])
@@ -34,6 +38,21 @@ def test_plain_3d_rope_has_as_many_channels_for_each_axis_as_mm_rope_the_fast_on
     assert blocks.bincount().equal(spread.bincount())
     assert (blocks[: head_dim // 2].diff() >= 0).all()
     assert blocks[: head_dim // 2].equal(blocks[head_dim // 2 :]), "halves rotate together"
+
+
+@pytest.mark.parametrize(("rotary", "alike"), [("mm_rope", False), ("rope_3d", True)])
+def test_plain_3d_rope_cannot_tell_the_columns_of_the_ablations_apart(rotary: str, alike: bool) -> None:
+    """Over all 8 columns no channel of a column turns by a tenth of a radian: why it falls behind so far there."""
+    model = yaml.safe_load((CONFIGS / "ablations/base.yaml").read_text())["task"]["model"]
+    head_dim = model["hidden_size"] // model["num_attention_heads"]
+    frame = frame_content(8, 8)[:8]  # the first row's codes
+    ids = sequence_of(TEXT, torch.zeros(1, 8, 8, dtype=torch.long), vocab=Vocab.from_dict(VOCAB), fps=6, duration=2)
+    positions = positions_of(ids[None], Vocab.from_dict(VOCAB), rotary=rotary)
+    columns = positions[..., int((ids == VOCAB["frame_start"]).nonzero()[0]) + frame]
+    cos, sin = mm_rope_angles(columns, head_dim=head_dim, theta=model["rope_theta"], rotary=rotary)
+    similarity = (torch.complex(cos[0], sin[0]) * torch.complex(cos[0, :1], -sin[0, :1])).real
+    farthest = similarity[-1][axis_of_channel(head_dim, rotary=rotary)[: head_dim // 2] == 2].min()
+    assert bool(farthest > math.cos(0.1)) == alike
 
 
 def ids_of(num_frames: int) -> torch.Tensor:
