@@ -4,6 +4,7 @@ FOLDER/data/{video,eval_video}       clips, as codes of the bundled tokenizer; a
 FOLDER/runs/NAME                     a training
 FOLDER/models/NAME                   its model
 FOLDER/scores/NAME/POINT.json        its scores, sampled in one way
+FOLDER/crossed/NAME.json             its losses under masks of other kinds
 """
 
 import json
@@ -14,7 +15,8 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
-from eval.ablations.plan import BASE, BUNDLED, Point, Run, compared_points, runs, swept_points
+from eval.ablations.crossed import all_losses
+from eval.ablations.plan import BASE, BUNDLED, MASKED, Point, Run, compared_points, runs, swept_points
 from eval.ablations.sampling import Scores, chance, sample
 from lumos.hub.bundled import bundled
 from xllmx.disk.files import write_text
@@ -80,6 +82,8 @@ def jobs(folder: Path, *, seeds: int, num: int = NUM_PROMPTS, only: Sequence[str
     found = [_chance(folder, num), *_data(folder)]
     for run in trained:
         found += [_training(folder, run), *_samplings(folder, run.name, compared_points(), num)]
+        if run.variant in MASKED:
+            found.append(_crossed(folder, run))
     for name in (*(run.name for run in trained if run.variant == BASE), BUNDLED):
         found += _samplings(folder, name, swept_points(), num)
     found = list({job.made: job for job in found}.values())  # a point of both comes once, where it came first
@@ -124,8 +128,13 @@ def _training(folder: Path, run: Run) -> Job:
         _python(["lumos.cli", "export", out, model, "--tokenizers", BUNDLED, "--overwrite"])
 
     what = f"trains configs/ablations/{run.variant}.yaml with seed {run.seed}"
-    needs = tuple(folder / "data" / name / "index.json" for name in _CLIPS)
-    return Job(of=run.name, what=what, made=model / "config.json", minutes=_TRAINING_MIN, do=train, needs=needs)
+    made = model / "config.json"
+    return Job(of=run.name, what=what, made=made, minutes=_TRAINING_MIN, do=train, needs=_clips(folder))
+
+
+def _clips(folder: Path) -> tuple[Path, ...]:
+    """Return the indexes of the clips, of training and held out."""
+    return tuple(folder / "data" / name / "index.json" for name in _CLIPS)
 
 
 def _samplings(folder: Path, name: str, points: Sequence[Point], num: int) -> list[Job]:
@@ -140,6 +149,20 @@ def _samplings(folder: Path, name: str, points: Sequence[Point], num: int) -> li
         needs = () if name == BUNDLED else (Path(model) / "config.json", Path(model) / "model.safetensors")
         found.append(Job(of=name, what=f"samples {point.name}", made=made, minutes=seconds / 60, do=do, needs=needs))
     return found
+
+
+def _crossed(folder: Path, run: Run) -> Job:
+    """Return the job that measures a run's losses under masks of other kinds too."""
+    made, model, clips = folder / "crossed" / f"{run.name}.json", folder / "models" / run.name, _clips(folder)[1]
+
+    def measure() -> None:
+        made.parent.mkdir(parents=True, exist_ok=True)
+        write_text(made, all_losses(model, clips.parent))
+
+    needs = (model / "config.json", model / "model.safetensors", clips)
+    return Job(
+        of=run.name, what="measures its losses under other masks", made=made, minutes=0.3, do=measure, needs=needs
+    )
 
 
 def _chance(folder: Path, num: int) -> Job:

@@ -13,9 +13,9 @@ from xllmx.run.reporting.metrics import read_metrics
 
 
 def keep(folder: Path, into: Path) -> list[str]:
-    """Copy the results of the finished runs, and all scores; return the names of the runs.
+    """Copy the results of the finished runs, and all scores and losses; return the names of the runs.
 
-    INTO/scores/NAME/POINT.json       as they are
+    INTO/scores/NAME/POINT.json       as they are, and INTO/crossed/NAME.json
     INTO/runs/NAME/metrics.jsonl      of the evaluations alone
     INTO/models/NAME/config.json      which says that the run is finished
 
@@ -28,7 +28,7 @@ def keep(folder: Path, into: Path) -> list[str]:
         rows = [{"kind": "eval", **row} for row in read_metrics(folder / "runs" / name, "eval")]
         write_text(into / "runs" / name / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
         _copy(folder / "models" / name / "config.json", into / "models" / name / "config.json")
-    for path in sorted((folder / "scores").glob("*/*.json")):
+    for path in sorted([*(folder / "scores").glob("*/*.json"), *(folder / "crossed").glob("*.json")]):
         _copy(path, into / path.relative_to(folder))
     return finished
 

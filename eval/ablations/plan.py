@@ -18,6 +18,8 @@ VARIANTS = {
     "rope_1d": "one-dimensional RoPE",
 }
 """Config -> what it is; all but the first say what is different."""
+MASKED = (BASE, "random", "diffusion_forcing")
+"""Variants that differ in their masks alone."""
 BUNDLED = "lumos-tiny"
 """The bundled model, which is swept too: it needs no training."""
 

@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from eval.ablations.crossed import MASKS, read_losses
 from eval.ablations.jobs import CHANCE, scores_in
-from eval.ablations.plan import BASE, BUNDLED, COMPARED, SWEEPS, VARIANTS, Point, Run, value_of
+from eval.ablations.plan import BASE, BUNDLED, COMPARED, MASKED, SWEEPS, VARIANTS, Point, Run, value_of
 from eval.marked_section import MarkedSection
 from xllmx.run.reporting.metrics import read_metrics
 
@@ -30,7 +31,8 @@ def spread(values: Sequence[float], *, digits: int = 3) -> str:
 
 def tables(folder: Path, *, seeds: int) -> str:
     """Return all tables of what is there, those that are not yet run said so."""
-    parts = [_losses(folder, seeds), _variants(folder, seeds), *(_sweep(folder, seeds, what) for what in SWEEPS)]
+    parts = [_losses(folder, seeds), _crossed(folder, seeds), _variants(folder, seeds)]
+    parts += [_sweep(folder, seeds, what) for what in SWEEPS]
     return "\n\n".join(parts) + "\n"
 
 
@@ -59,6 +61,17 @@ def _losses(folder: Path, seeds: int) -> str:
     frames = [f"frame {index}" for index in range(max(0, width - 4))]
     head = ["held-out loss", "seeds", "all", *frames, "first less last"] if frames else ["held-out loss", "seeds"]
     return _markdown(head, rows)
+
+
+def _crossed(folder: Path, seeds: int) -> str:
+    """Return the held-out loss of the variants that differ in their masks, under the masks of each."""
+    rows = []
+    for variant in MASKED:
+        paths = [folder / "crossed" / f"{run}.json" for run in _finished(folder, variant, seeds)]
+        found = [read_losses(path) for path in paths if path.is_file()]
+        columns = [spread([losses[masks] for losses in found]) for masks in MASKS]
+        rows.append([VARIANTS[variant], str(len(found)), *columns] if found else [VARIANTS[variant], NOT_RUN])
+    return _markdown(["held-out loss, trained with", "seeds", *(f"under {what}" for what in MASKS.values())], rows)
 
 
 def _variants(folder: Path, seeds: int) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from eval.ablations.crossed import MASKS, read_losses
 from eval.ablations.jobs import CHANCE, jobs, scores_in
 from eval.ablations.kept import keep
 from eval.ablations.pictures import sweep_curves
@@ -37,6 +38,12 @@ def write_scores(folder: Path, name: str, point: Point | None, correct: float) -
     path.write_text(json.dumps(content))
 
 
+def write_crossed(folder: Path, name: str, loss: float) -> None:
+    path = folder / "crossed" / f"{name}.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps({masks: loss + 0.1 * place for place, masks in enumerate(MASKS)}))
+
+
 def cells(text: str, first: str) -> list[str]:
     """The cells after the first of the row that begins so."""
     row = next(line for line in text.splitlines() if line.startswith(f"| {first} |"))
@@ -52,7 +59,7 @@ def test_tables_hold_means_over_seeds_and_say_what_is_not_run(tmp_path: Path) ->
     write_run(tmp_path, "base-0", correct=0.6, losses=(3.0, 2.0))
     write_run(tmp_path, "base-1", correct=0.8, losses=(3.5, 2.0))
     write_scores(tmp_path, CHANCE, None, 0.015)
-    losses, clips, shares, *_ = tables(tmp_path, seeds=2).split("\n\n")
+    losses, _, clips, shares, *_ = tables(tmp_path, seeds=2).split("\n\n")
     assert cells(losses, "tube masks, MM-RoPE") == [
         "2",
         "2.625 ± 0.125",
@@ -65,6 +72,24 @@ def test_tables_hold_means_over_seeds_and_say_what_is_not_run(tmp_path: Path) ->
     assert cells(clips, "plain 3-D RoPE")[0] == "not run yet"
     assert cells(clips, "chance: clips of other prompts")[1] == "0.015"
     assert cells(shares, "0.5") == ["not run yet", "0.600 ± 0.100"]
+
+
+def test_losses_under_all_masks_are_of_the_variants_that_differ_in_masks(tmp_path: Path) -> None:
+    for name, loss in (("base-0", 0.8), ("base-1", 0.6), ("random-0", 0.7)):
+        write_run(tmp_path, name, correct=0.6, losses=(3.0, 2.0))
+        write_crossed(tmp_path, name, loss)
+    _, crossed, *_ = tables(tmp_path, seeds=2).split("\n\n")
+    assert cells(crossed, "tube masks, MM-RoPE") == ["2", "0.700 ± 0.100", "0.800 ± 0.100", "0.900 ± 0.100"]
+    assert cells(crossed, "random masks") == ["1", "0.700", "0.800", "0.900"]
+    assert cells(crossed, "diffusion forcing")[0] == "not run yet"
+    assert "RoPE |" not in crossed.replace("MM-RoPE |", "")
+
+
+@pytest.mark.parametrize("text", ["[]", "{", '{"tube": 1.0}', '{"tube": 1.0, "random": "x", "diffusion_forcing": 1.0}'])
+def test_losses_that_are_damaged_are_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "base-0.json").write_text(text)
+    with pytest.raises(ValueError, match=r"base-0\.json.*delete it, and give the same command again"):
+        read_losses(tmp_path / "base-0.json")
 
 
 def test_a_run_in_training_is_in_no_table(tmp_path: Path) -> None:
@@ -87,6 +112,7 @@ def test_kept_results_make_the_same_tables_and_count_as_done(tmp_path: Path) -> 
     shutil.rmtree(folder / "scores" / "rope_1d-0")
     (folder / "models" / "base-0" / "model.safetensors").write_text("large")
     write_scores(folder, CHANCE, None, 0.015)
+    write_crossed(folder, "base-0", 0.8)
     assert keep(folder, kept) == ["base-0", "random-0"]
     assert tables(kept, seeds=2) == tables(folder, seeds=2)
     assert not list(kept.rglob("*.safetensors"))
