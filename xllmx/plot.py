@@ -44,6 +44,8 @@ class Curve:
     """What is along the axis."""
     band: tuple[tuple[float, ...], tuple[float, ...]] | None = None
     """Lowest and highest value at every step, where the values are means over runs."""
+    is_share: bool = False
+    """Whether the values are shares of a whole: drawn from 0 to 1, so that small differences look small."""
 
 
 def read_curves(runs: Sequence[Path]) -> list[Curve]:
@@ -151,7 +153,7 @@ def panels_of(curves: Sequence[Curve]) -> dict[str, list[Curve]]:
     panels: dict[str, list[Curve]] = {"loss": []}
     for curve in curves:
         panels.setdefault(curve.panel, []).append(curve)
-    return panels
+    return {name: members for name, members in panels.items() if members}
 
 
 def smoothed(values: Sequence[float], width: int) -> list[float]:
@@ -194,7 +196,9 @@ def draw(curves: Sequence[Curve], out: Path) -> None:
         for curve in members:
             _draw_curve(axes, curve, colour=f"C{labels.index(curve.label) % 10}")
         axes.set_title(name.replace("_", " "))
-        axes.set_xlabel(members[0].across if members else "step")
+        axes.set_xlabel(members[0].across)
+        if any(curve.is_share for curve in members):
+            axes.set_ylim(0, 1)
         axes.grid(alpha=0.3)
         if all(isinstance(step, int) for curve in members for step in curve.steps):
             axes.xaxis.get_major_locator().set_params(integer=True)  # type: ignore[call-arg]  # a MaxNLocator

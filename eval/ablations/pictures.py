@@ -45,4 +45,5 @@ def _curve(folder: Path, name: str, points: tuple[Point, ...], *, what: str, lab
         steps=tuple(value_of(point, what) for point in there),
         values=tuple(scores[point].correct for point in there),
         across=what,
+        is_share=True,
     )

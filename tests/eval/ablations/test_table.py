@@ -10,11 +10,12 @@ from eval.ablations.crossed import MASKS, read_losses
 from eval.ablations.jobs import CHANCE, jobs, scores_in
 from eval.ablations.kept import keep
 from eval.ablations.pictures import sweep_curves
-from eval.ablations.plan import COMPARED, Point
+from eval.ablations.plan import COMPARED, SWEEPS, Point
 from eval.ablations.sampling import Scores, scores_of, single_prompts
 from eval.ablations.table import spread, tables
 from eval.shapes.score import Result, Verdict
 from lumos.shapes import MOTIONS, is_reserved
+from xllmx.plot import panels_of
 
 
 def write_run(folder: Path, name: str, *, correct: float, losses: tuple[float, ...]) -> None:
@@ -132,6 +133,8 @@ def test_a_sweep_is_drawn_at_the_points_that_are_there(tmp_path: Path) -> None:
     curve = next(one for one in sweep_curves(tmp_path, seeds=2) if one.across == "share of masked history")
     assert (curve.steps, curve.values) == ((0.0, 0.3), (0.9, 0.5)), "means at the points that both seeds have"
     assert curve.band == ((0.9, 0.4), (0.9, 0.6))
+    assert curve.is_share
+    assert set(panels_of(sweep_curves(tmp_path, seeds=2))) == {f"clips as asked over {what}" for what in SWEEPS}
 
 
 def test_a_job_is_done_when_what_it_makes_is_there_and_only_some_can_be_asked_for(tmp_path: Path) -> None:
