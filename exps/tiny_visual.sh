@@ -11,9 +11,8 @@ step "1/4 photographs of wallpaper packages, pictures of scikit-image, textures"
 step "2/4 text tokenizer with room for 64000 codes, from the captions of the shapes world"
 [ -f "$out/text_tokenizer.json" ] ||
     "$python" -m lumos.tokenizer.text_training --out "$out/text_tokenizer.json" --num-codes 64000
-step "3/4 tokenizer; then its decoder alone for longer, which leaves the codes as they are"
-"$python" -m lumos.tokenizer.training --config configs/train/tiny_visual.yaml trainer.run_dir="$work/tokenizer"
-"$python" -m lumos.tokenizer.training --config configs/train/tiny_visual_decoder.yaml trainer.run_dir="$work/decoder" \
-    task.init_from="$work/tokenizer/network.safetensors" export_to="$out/visual_tokenizer" export_dtype=bfloat16
+step "3/4 tokenizer"
+"$python" -m lumos.tokenizer.training --config configs/train/tiny_visual.yaml trainer.run_dir="$work/tokenizer" \
+    export_to="$out/visual_tokenizer" export_dtype=bfloat16
 step "4/4 there and back"
 [ $# = 0 ] || "$python" -m eval.codec "$@" --tokenizer "$out" --sizes 112x64 224x128 --out "$work/codec.png"

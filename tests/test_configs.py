@@ -34,7 +34,7 @@ from tests.tiny_data import MODEL, VOCAB, make_clip, write_clips
 from xllmx.settings.config import load_config
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
-FILMED = {"tiny_visual.yaml", "tiny_visual_decoder.yaml"}
+FILMED = {"tiny_visual.yaml"}
 TOKENIZERS = {"tiny_tokenizer.yaml", "tiny_decoder.yaml", *FILMED}
 """Those of configs/train that train a visual tokenizer, not a model; the first on clips filmed from photographs."""
 VAES, TEXTS = {"lumina_tiny_vae.yaml", "lumina_tiny_decoder.yaml"}, {"lumina_tiny_text.yaml"}

@@ -9,7 +9,7 @@ import pytest
 
 from eval.shapes.parse import claims_of
 from lumos.cli.generation.world import world_of
-from lumos.hub.bundled import bundled_model
+from lumos.hub.bundled import bundled_folder
 from lumos.hub.models import DEFAULT_MODEL, read_json, resolve
 from tests.shown_prompts import Shown, make, shown_prompts, with_seeds
 
@@ -53,7 +53,7 @@ def test_prompts_of_the_second_model_have_seeds_and_are_found_where_they_are_sho
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_what_is_shown_of_the_second_model_is_as_asked() -> None:
-    folder = bundled_model("lumina-tiny")
+    folder = bundled_folder("lumina-tiny")
     if folder is None or not (folder / "model.safetensors").is_file():
         pytest.skip("ckpts/lumina-tiny has no model yet: exps/lumina_tiny.sh makes it")
     world = world_of(read_json(folder / "generation_config.json"))

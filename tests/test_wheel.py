@@ -20,10 +20,11 @@ from pathlib import Path
 import pytest
 
 from lumos import __version__
-from lumos.hub.bundled import BUNDLED_MODELS
+from lumos.hub.bundled import BUNDLED_MODELS, BUNDLED_TOKENIZERS
 
 REPO = Path(__file__).resolve().parent.parent
 BUNDLED = "lumos/bundled/"
+BUNDLED_FOLDERS = (*BUNDLED_MODELS, *BUNDLED_TOKENIZERS)
 CLIP = ("--steps", "4", "--seed", "1", "--overwrite")
 
 Installed = Callable[..., subprocess.CompletedProcess[str]]
@@ -90,7 +91,7 @@ def installed(python: Path, tmp_path: Path) -> Installed:
 def test_the_wheel_holds_the_bundled_models_and_nothing_at_the_top_but_its_packages(names: set[str]) -> None:
     tops = {name.partition("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"lumos", "xllmx"}
-    for model in BUNDLED_MODELS:
+    for model in BUNDLED_FOLDERS:
         files = {path.relative_to(REPO).as_posix() for path in (REPO / "ckpts" / model).rglob("*") if path.is_file()}
         assert files
         assert {BUNDLED + name for name in files} <= names
@@ -105,7 +106,7 @@ def test_every_file_of_the_packages_and_programs_is_in_the_wheel_and_no_other(na
     tracked = [name for name in listed.stdout.split("\0") if name and (REPO / name).is_file()]
     packages = {name for name in tracked if name.startswith(("lumos/", "xllmx/"))}
     programs = {BUNDLED + name for name in tracked if name.startswith(("configs/", "eval/", "pre_tokenize/"))}
-    models = {BUNDLED + name for name in tracked if name.startswith(tuple(f"ckpts/{one}/" for one in BUNDLED_MODELS))}
+    models = {BUNDLED + name for name in tracked if name.startswith(tuple(f"ckpts/{one}/" for one in BUNDLED_FOLDERS))}
     assert {name for name in names if ".dist-info/" not in name} == packages | programs | models | {
         f"{BUNDLED}exps/env.sh"
     }

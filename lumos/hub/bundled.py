@@ -11,6 +11,8 @@ from pathlib import Path
 
 BUNDLED_MODELS = ("lumos-tiny", "lumina-tiny")
 """The models that come with the code, never downloaded."""
+BUNDLED_TOKENIZERS = ("tiny-visual",)
+"""Tokenizers without a model that come with it: a pair of a visual tokenizer, and the text tokenizer of its codes."""
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -27,10 +29,10 @@ def bundled() -> Path:
     return checkout() or _PACKAGE / "bundled"
 
 
-def bundled_model(name: str | Path) -> Path | None:
-    """The folder of a model that comes with the code, or None for any other name."""
+def bundled_folder(name: str | Path) -> Path | None:
+    """The folder of a model or of tokenizers that come with the code, or None for any other name."""
     folder = bundled() / "ckpts" / str(name)
-    return folder if str(name) in BUNDLED_MODELS and folder.is_dir() else None
+    return folder if str(name) in (*BUNDLED_MODELS, *BUNDLED_TOKENIZERS) and folder.is_dir() else None
 
 
 def file_or_bundled(path: str | Path) -> Path:

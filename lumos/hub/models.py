@@ -2,6 +2,7 @@
 
     ckpts/
       lumos-tiny/                                  bundled; holds its own tokenizers
+      tiny-visual/                                 bundled; tokenizers of real clips, without a model
       1B/stage-1-image/ ...                        released weights of Lumos-1, `lumos download 1B/stage-1-image`
       cosmos/tokenizer/text_tokenizer.json         shared by all released models of Lumos-1
       cosmos/Cosmos-Tokenizer-DV4x8x8/             encoder.jit, decoder.jit
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from lumos.hub.bundled import BUNDLED_MODELS, bundled, bundled_model, checkout
+from lumos.hub.bundled import BUNDLED_MODELS, BUNDLED_TOKENIZERS, bundled, bundled_folder, checkout
 from xllmx.safe.inside import inside
 from xllmx.safe.json_text import read_object
 from xllmx.safe.safetensors_file import refuse_pointer
@@ -172,7 +173,7 @@ def resolve(name: str | Path = DEFAULT_MODEL, root: str | Path | None = None, *,
         if has_config and kind_of(folder) != LUMOS1:
             raise ValueError(f"{folder} holds a model of Lumina-Video, and this takes one of Lumos-1; name another")
         check_weights(folder)
-    is_named = folder.is_relative_to(ckpts) or bundled_model(name) == folder
+    is_named = folder.is_relative_to(ckpts) or bundled_folder(name) == folder
     own = str(name) if is_named else str(folder.resolve())
     return ModelFiles(
         name=name_of(name, own),
@@ -192,7 +193,7 @@ def find_folder(name: str | Path, ckpts: Path) -> Path | None:
         folder = local_folder(name)
         return folder if folder.is_dir() else None
     path = Path(name).expanduser()
-    places = [path] if str(name).startswith((".", "~", "/")) else [ckpts / path, bundled_model(name), path]
+    places = [path] if str(name).startswith((".", "~", "/")) else [ckpts / path, bundled_folder(name), path]
     return next((place for place in places if place is not None and place.is_dir()), None)
 
 
@@ -285,7 +286,7 @@ def repository_of(name: str) -> tuple[str, str]:
     """The hub repository and the folder inside it that `name` stands for; ValueError if it is no name on the hub."""
     if name in RELEASED:
         return LUMOS_REPO, name
-    if name in BUNDLED_MODELS:
+    if name in (*BUNDLED_MODELS, *BUNDLED_TOKENIZERS):
         raise ValueError(f"{name!r} is not downloaded: it comes with the code, in {bundled() / 'ckpts' / name}")
     parts = name.split("/")
     if len(parts) < 2 or not all(re.fullmatch(r"\w[\w.-]*", part) for part in parts) or parts[0] in ("1B", "3B"):
@@ -300,9 +301,9 @@ def _check_finished(folder: Path) -> None:
 
 def _not_here(name: str, ckpts: Path) -> str:
     """What to do about a model that is not on this machine."""
-    if name in BUNDLED_MODELS:
+    if name in (*BUNDLED_MODELS, *BUNDLED_TOKENIZERS):
         places = f"neither in {ckpts} nor in {bundled() / 'ckpts'}"
-        return f"the bundled model {name!r} is {places}; install lumos again, or clone the repository again"
+        return f"{name!r}, which comes with the code, is {places}; install lumos again, or clone the repository again"
     try:
         repository_of(name)
     except ValueError:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lumos.hub.bundled import BUNDLED_MODELS, bundled_model
+from lumos.hub.bundled import BUNDLED_MODELS, bundled_folder
 from lumos.hub.hashes import sha256_of
 from lumos.hub.models import SHARED_VAE, ckpts_root, find_folder
 from lumos.look.report import LookRequest
@@ -55,7 +55,7 @@ def _folders(root: Path) -> Iterator[tuple[str, Path]]:
         for file in sorted(root.glob(f"{place}/{WEIGHTS}")):
             yield str(file.parent.relative_to(root)), file.parent
     for model in BUNDLED_MODELS:
-        if (folder := bundled_model(model)) is not None:
+        if (folder := bundled_folder(model)) is not None:
             yield f"{model}/vae", folder / "vae"
 
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from lumos.hub.bundled import bundled_folder
 from lumos.hub.models import (
     SHARED_NAMES,
     SHARED_TEXT_TOKENIZER,
@@ -33,7 +34,8 @@ def tokenizer_files(visual: str, text: str | None = None, *, root: str | Path | 
     """
     ckpts = ckpts_root(root)
     visual, text = str(local_folder(visual)), text and str(kept_copy(location_of(text)))
-    folder = _pair_in(Path(visual)) or _pair_in(ckpts / visual)
+    places = (Path(visual), ckpts / visual, bundled_folder(visual))
+    folder = next((pair for place in places if place is not None and (pair := _pair_in(place)) is not None), None)
     if folder is None and visual in SHARED_NAMES:
         folder = _pair_in(ckpts / SHARED_VISUAL_TOKENIZER)
         if folder is None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lumos.hub.bundled import BUNDLED_MODELS
+from lumos.hub.bundled import BUNDLED_MODELS, BUNDLED_TOKENIZERS
 
 KNOWN = {"ARG", "FROM", "ENV", "RUN", "COPY", "WORKDIR", "ENTRYPOINT", "CMD"}
 
@@ -82,7 +82,7 @@ def test_what_the_wheel_is_built_from_is_copied(repo: Path) -> None:
     needed = {*project["tool"]["hatch"]["build"]["targets"]["wheel"]["only-include"], "pyproject.toml", "LICENSE"}
     sources = copied(repo)
     assert needed == set(sources)
-    assert {f"ckpts/{name}" for name in BUNDLED_MODELS} <= needed
+    assert {f"ckpts/{name}" for name in (*BUNDLED_MODELS, *BUNDLED_TOKENIZERS)} <= needed
     for source, place in sources.items():
         assert place in ("/src/", f"/src/{source}")
 

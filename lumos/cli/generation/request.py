@@ -10,7 +10,7 @@ from lumos.cli.generation.options import DEFAULT_OUT
 from lumos.cli.jobs.outputs import FORMATS, format_of
 from lumos.cli.jobs.prompts import MOST_SEEDS, Prompt, changes_of, distinct, name_of, read_prompts, text_of
 from lumos.cli.models.kind import ModelKind
-from lumos.hub.bundled import bundled_model
+from lumos.hub.bundled import bundled_folder
 from lumos.hub.models import ckpts_root, read_json
 from xllmx.safe.inside import bare_name, inside
 from xllmx.safe.json_text import unwritable
@@ -100,7 +100,7 @@ def _recorded_model(name: str, options: argparse.Namespace) -> str:
             ckpts_root(options.ckpts), name, said_by=options.from_json, remedy=_NAME_IT.format("--model NAME")
         )
         if (
-            path.is_dir() or bundled_model(name) or not Path(name).is_dir()
+            path.is_dir() or bundled_folder(name) or not Path(name).is_dir()
         ):  # what is nowhere is said with the command that brings it
             return name
     return str(_recorded_file(name, options, "--model NAME"))

@@ -30,7 +30,7 @@ def test_a_checkout_is_told_from_an_installation(repo: Path, installed: Path) ->
 def test_a_pyproject_that_another_package_left_makes_no_checkout(installed: Path) -> None:
     (installed.parent / "pyproject.toml").touch()
     assert bundled.checkout() is None
-    assert bundled.bundled_model("lumos-tiny") == installed / "bundled" / "ckpts" / "lumos-tiny"
+    assert bundled.bundled_folder("lumos-tiny") == installed / "bundled" / "ckpts" / "lumos-tiny"
 
 
 def test_the_code_under_test_runs_from_a_checkout(repo: Path) -> None:
@@ -38,9 +38,9 @@ def test_the_code_under_test_runs_from_a_checkout(repo: Path) -> None:
     assert models.ckpts_root() == repo / "ckpts"
 
 
-@pytest.mark.parametrize("name", bundled.BUNDLED_MODELS)
+@pytest.mark.parametrize("name", [*bundled.BUNDLED_MODELS, *bundled.BUNDLED_TOKENIZERS])
 def test_the_bundled_models_are_in_the_repository(name: str, repo: Path) -> None:
-    assert bundled.bundled_model(name) == repo / "ckpts" / name
+    assert bundled.bundled_folder(name) == repo / "ckpts" / name
 
 
 @pytest.mark.parametrize("ckpts", [None, "elsewhere"])
@@ -57,7 +57,7 @@ def test_a_model_of_that_name_among_the_checkpoints_wins(installed: Path) -> Non
 
 def test_only_a_bundled_name_leads_into_the_package(installed: Path) -> None:
     for name in ("../ckpts/lumos-tiny", "lumos-tiny/visual_tokenizer", "configs", ""):
-        assert bundled.bundled_model(name) is None
+        assert bundled.bundled_folder(name) is None
 
 
 def test_a_config_that_is_not_there_is_the_bundled_one(installed: Path) -> None:
@@ -70,5 +70,7 @@ def test_a_config_that_is_not_there_is_the_bundled_one(installed: Path) -> None:
 
 
 def test_a_bundled_model_that_is_gone_is_said_with_both_places(installed: Path) -> None:
-    with pytest.raises(ValueError, match=r"'lumina-tiny' is neither in .*ckpts nor in .*bundled.ckpts; install lumos"):
+    with pytest.raises(
+        ValueError, match=r"'lumina-tiny', which comes with the code, is neither in .*ckpts nor in .*bundled.ckpts; "
+    ):
         models.model_folder("lumina-tiny")

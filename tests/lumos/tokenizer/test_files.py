@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from lumos.hub.bundled import BUNDLED_TOKENIZERS, bundled
+from lumos.hub.models import repository_of
 from lumos.tokenizer.files import has_released, tokenizer_files
 
 
@@ -41,6 +43,15 @@ def test_a_missing_text_tokenizer_is_one_download(tmp_path: Path) -> None:
 def test_chameleon_is_refused_with_the_reason(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"8192 codes of its own.*; give Cosmos-Tokenizer-DV4x8x8"):
         tokenizer_files("Chameleon", root=tmp_path)
+
+
+def test_tokenizers_that_come_with_the_code_are_found_wherever_checkpoints_lie(tmp_path: Path) -> None:
+    for name in BUNDLED_TOKENIZERS:
+        folder, text = tokenizer_files(name, root=tmp_path)
+        assert folder.is_relative_to(bundled() / "ckpts" / name)
+        assert text == bundled() / "ckpts" / name / "text_tokenizer.json"
+        with pytest.raises(ValueError, match=f"{name!r} is not downloaded: it comes with the code"):
+            repository_of(name)
 
 
 def test_another_name_is_that_of_a_model(tmp_path: Path) -> None:
