@@ -1,0 +1,64 @@
+"""The README's way from clips in a CSV to a video, in the codes of tiny-visual: its commands, with fewer steps."""
+
+import csv
+import os
+import random
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lumos.cli import main as lumos
+from lumos.cli.training.training_run import load_run
+from lumos.lumos1.config import LumosConfig
+from lumos.media.reading import read_clip
+from lumos.media.writing import write_video
+from lumos.shapes import render, sample_spec
+from lumos.tokenizer.text import TextTokenizer
+
+FEWER = {"train": ["trainer.max_steps=1"], "export": [], "generate": ["--steps", "1", "--out", "clip.mp4"]}
+"""Command -> words that make it short."""
+
+
+@pytest.fixture
+def commands(repo: Path) -> list[list[str]]:
+    """The words of that section's commands."""
+    section = (repo / "README.md").read_text(encoding="utf-8").split("**Real clips, from the CSV to a video.**")[1]
+    block = re.search(r"```bash\n(.*?)```", section, re.DOTALL)
+    assert block is not None
+    return [shlex.split(line) for line in block[1].replace("\\\n", " ").splitlines()]
+
+
+def write_clips(folder: Path) -> None:
+    """A CSV of two videos of the size that the section is about."""
+    rows = []
+    for index, caption in enumerate(("one of the captions", "another one")):
+        frames = render(sample_spec(random.Random(index)), width=224, height=128, num_frames=13, fps=6)
+        write_video(folder / f"{index}.mp4", frames, fps=6)
+        rows.append({"path": f"{index}.mp4", "text": caption})
+    with (folder / "videos.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=["path", "text"])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def test_the_commands_lead_from_a_csv_to_a_video(
+    commands: list[list[str]], repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_clips(tmp_path)
+    (_, script, *words), *others = commands
+    environment = {**os.environ, "LUMOS_PYTHON": sys.executable}
+    subprocess.run(["bash", str(repo / script), *words], check=True, env=environment)
+    assert [words[:2] for words in others] == [["lumos", name] for name in FEWER]
+    for _, name, *words in others:
+        assert lumos([name, *words, *FEWER[name]]) == 0
+    assert read_clip("clip.mp4", fps=6, duration=13 / 6, size=(224, 128)).shape == (13, 128, 224, 3)
+
+
+def test_the_model_of_the_config_has_the_ids_of_the_tokenizer(repo: Path) -> None:
+    model = LumosConfig(**load_run(repo / "configs/train/my_clips.yaml").task.model)
+    assert model.vocabulary == TextTokenizer.from_file(repo / "ckpts/tiny-visual/text_tokenizer.json").vocab
