@@ -24,23 +24,15 @@ clips video/a 18000 31 & clips video/b 18000 32; clips eval_video 256 26; wait $
 clips image/a 18000 23 --images & clips image/b 18000 24 --images; clips eval_image 512 25 --images; wait $!
 clips image/c 14000 35 --images --extras 0.4 & clips video/c 18000 33 --extras 0.4; wait $!
 clips video/m1 9000 41 --extras 0.4 --tags motion & clips video/m2 9000 42 --extras 0.4 --tags motion; wait $!
-plain=(--wordings many --off-grid 0.5 --extras 0.2); clips video/w1 15000 51 "${plain[@]}" --motions turn=3 &
-clips image/w 12000 53 --images "${plain[@]}"; clips video/w2 9000 52 "${plain[@]}" --extras 0.4 --motions turn=4 left=2 --tags motion; wait $!
-plain=(--wordings many --extras 0.2) # from here on all stand on the grid again
-clips image/n1 6000 64 --images "${plain[@]}"; clips image/n2 3000 65 --images; clips image/n3 8000 66 --images "${plain[@]}"
-clips video/n1 7000 61 "${plain[@]}" --motions turn=3 & clips video/n3 5000 63 --extras 0.2 --motions turn=3; wait $!
-clips video/n4 8000 67 "${plain[@]}" --motions turn=3 &
-for part in n2:5000:62 n5:4000:68; do IFS=: read -r name num seed <<< "$part"
-    clips "video/$name" "$num" "$seed" "${plain[@]}" --extras 0.4 --motions turn=4 left=2 --tags motion; done; wait $!
-step "4/5 model: images; images and videos; these with Muon; longer, in two processes; four more descents; plain words, three times"; start=null
-for stage in tiny_images:1 tiny:1 tiny_muon:1 tiny_long:2 tiny_last:1 tiny_more:2 tiny_extras:2 tiny_motion:2 tiny_words:1 tiny_settle:1 tiny_again:1; do
+step "4/5 model: images; images and videos; these with Muon; longer, in two processes; four more descents"; start=null
+for stage in tiny_images:1 tiny:1 tiny_muon:1 tiny_long:2 tiny_last:1 tiny_more:2 tiny_extras:2 tiny_motion:2; do
     name="${stage%:*}" # : and its number of processes
     NUM_PROCESSES="${stage#*:}" bash exps/launch.sh "configs/train/$name.yaml" \
         trainer.run_dir="$work/$name" task.init_from="$start"
     start="$work/$name/model"; [ -d "$start" ] || "$python" -m lumos.cli export "$work/$name" "$start"; done
 [ -f "$out/generation_config.json" ] || cp ckpts/lumos-tiny/generation_config.json "$out/"
-"$python" -m lumos.cli export "$work/tiny_again" "$work/export" --tokenizers "$out" --dtype bfloat16 --overwrite
+"$python" -m lumos.cli export "$work/tiny_motion" "$work/export" --tokenizers "$out" --dtype bfloat16 --overwrite
 cp "$work/export/config.json" "$work/export/model.safetensors" "$out/"
 step "5/5 evaluation, and the curves of training"
 "$python" -m eval.shapes run --model "$out" --num 280 --out "$work/eval"
-"$python" -m xllmx.plot "$work/tiny_again" --out "$work/curves.png"
+"$python" -m xllmx.plot "$work/tiny_motion" --out "$work/curves.png"
