@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Makes a small visual tokenizer for real clips, 64000 codes as released, from photographs that are free to have.
-#   bash exps/tiny_visual.sh [FOLDER] [CLIPS...]      (default ckpts/tiny-visual; CLIPS: videos it is measured on at the end)
+#   bash exps/tiny_visual.sh [FOLDER] [CLIPS...]      (default runs/tiny-visual/model; ckpts/tiny-visual replaces the bundled one;
+#   CLIPS: videos it is measured on at the end)
 # Needs apt-get (Debian, Ubuntu), or photographs in data/photographs. Stopped or killed: run it again, it goes on.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/env.sh"; cd "$repo"
-out="${1:-ckpts/tiny-visual}" work=runs/tiny-visual; shift $(($# > 0)); mkdir -p "$out" "$work"
+out="${1:-runs/tiny-visual/model}" work=runs/tiny-visual; shift $(($# > 0)); mkdir -p "$out" "$work"
 step() { printf '\n[%s s] %s\n' "$SECONDS" "$*"; }
 step "1/4 photographs of wallpaper packages, pictures of scikit-image, textures"
 [ -f data/photographs/sources.md ] || "$python" -m pre_tokenize.photographs --out data/photographs

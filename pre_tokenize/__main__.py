@@ -166,7 +166,7 @@ def option_parser() -> argparse.ArgumentParser:
     add("--rank", type=int, help="which of them this is, from 0 (SLURM_PROCID)")
     add("--all_tasks", type=int, help="machines that share the CSV (jobs of Slurm's array, or 1)")
     add("--task_id", type=int, help="which of them this is, from 1 (SLURM_ARRAY_TASK_ID)")
-    add("--visual_tokenizer", help="codes: a folder, Cosmos-Tokenizer-DV4x8x8 or a model's name (lumos-tiny)")
+    add("--visual_tokenizer", help="codes: a folder, Cosmos-Tokenizer-DV4x8x8, tiny-visual or a model's name")
     add("--text_tokenizer", help="codes: text_tokenizer.json; the same model's if not given")
     add("--cosmos_dtype", choices=[*DTYPES, TF32], help="codes: precision of the tokenizer; its own if not given")
     add("--vae", help="latents: folder of the VAE, or of the model that has it, or its name")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from eval.ablations.plan import BASE
+from eval.ablations.plan import BASE, MASKED, VARIANTS
 from lumos.cli.training.training_run import RunConfig, load_run
 from lumos.hub.bundled import bundled
 from lumos.lumos1.training.task import LumosTask
@@ -15,14 +15,15 @@ from xllmx.ranks.engine import build_engine
 from xllmx.run.reporting.held_out import HeldOut
 from xllmx.safe.json_text import read_object
 
-MASKS = {"tube": "tube masks", "random": "random masks", "diffusion_forcing": "diffusion forcing"}
+MASKS = {masks: VARIANTS[variant].partition(",")[0] for variant, masks in MASKED.items()}
 """Kind of masks -> what a table calls it."""
 
 
 def losses_under(model: Path, clips: Path, masks: str) -> float:
     """Return the mean cross entropy over the codes that masks of one kind hide in held-out clips, in nats.
 
-    The clips, the ratios' distribution and the seed are those of the trainings' own evaluation.
+    The clips and the ratios' distribution are those of the trainings' own evaluation; masks are drawn with seed 0 for
+    every run, so that all see the same ones. It is measured on the CPU.
 
     Args:
         model: a trained model of Lumos-1.

@@ -4,7 +4,7 @@ FOLDER/data/{video,eval_video}       clips, as codes of the bundled tokenizer; a
 FOLDER/runs/NAME                     a training
 FOLDER/models/NAME                   its model
 FOLDER/scores/NAME/POINT.json        its scores, sampled in one way
-FOLDER/crossed/NAME.json             its losses under masks of other kinds
+FOLDER/crossed/NAME.json             its losses under masks of every kind
 """
 
 import json
@@ -152,7 +152,7 @@ def _samplings(folder: Path, name: str, points: Sequence[Point], num: int) -> li
 
 
 def _crossed(folder: Path, run: Run) -> Job:
-    """Return the job that measures a run's losses under masks of other kinds too."""
+    """Return the job that measures a run's losses under masks of every kind."""
     made, model, clips = folder / "crossed" / f"{run.name}.json", folder / "models" / run.name, _clips(folder)[1]
 
     def measure() -> None:
@@ -160,9 +160,8 @@ def _crossed(folder: Path, run: Run) -> Job:
         write_text(made, all_losses(model, clips.parent))
 
     needs = (model / "config.json", model / "model.safetensors", clips)
-    return Job(
-        of=run.name, what="measures its losses under other masks", made=made, minutes=0.3, do=measure, needs=needs
-    )
+    what = "measures its losses under masks of every kind"
+    return Job(of=run.name, what=what, made=made, minutes=0.3, do=measure, needs=needs)
 
 
 def _chance(folder: Path, num: int) -> Job:

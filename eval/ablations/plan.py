@@ -18,8 +18,8 @@ VARIANTS = {
     "rope_1d": "one-dimensional RoPE",
 }
 """Config -> what it is; all but the first say what is different."""
-MASKED = (BASE, "random", "diffusion_forcing")
-"""Variants that differ in their masks alone."""
+MASKED = {BASE: "tube", "random": "random", "diffusion_forcing": "diffusion_forcing"}
+"""Variants that differ in their masks alone -> the kind of them."""
 BUNDLED = "lumos-tiny"
 """The bundled model, which is swept too: it needs no training."""
 

@@ -12,7 +12,7 @@ from pathlib import Path
 BUNDLED_MODELS = ("lumos-tiny", "lumina-tiny")
 """The models that come with the code, never downloaded."""
 BUNDLED_TOKENIZERS = ("tiny-visual",)
-"""Tokenizers without a model that come with it: a pair of a visual tokenizer, and the text tokenizer of its codes."""
+"""Tokenizers without a model that come with the code: each a visual tokenizer and the text tokenizer of its codes."""
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 

@@ -144,6 +144,7 @@ def kind_of(folder: Path) -> str:
         return kind_of_type(model_type, where=str(folder))
     _check_finished(folder)
     check_is_no_run(folder)
+    _check_is_no_tokenizer(folder)
     rule = f"it has neither a config.json nor a {MODEL_ARGS}"
     raise ValueError(f"{folder} holds no model: {rule}; give a folder of Lumos-1 or of Lumina-Video")
 
@@ -234,6 +235,13 @@ def check_is_no_run(folder: Path) -> None:
             _refuse_run(folder, run)
 
 
+def _check_is_no_tokenizer(folder: Path) -> None:
+    has_pair = all((folder / "visual_tokenizer" / name).is_file() for name in VISUAL_PAIR)
+    if has_pair and not weight_files(folder):
+        remedy = "train a model of its codes (configs/train/my_clips.yaml), or give one, such as lumos-tiny"
+        raise ValueError(f"{folder} holds tokenizers without a model; {remedy}")
+
+
 def _refuse_run(folder: Location, run: Location) -> NoReturn:
     what = "is a training run" if run == folder else f"belongs to the training run {run}"
     raise ValueError(f"{folder} {what}, which is no model yet; make one of it: lumos export {run} FOLDER")
@@ -244,6 +252,7 @@ def check_weights(folder: Path) -> None:
     _check_finished(folder)
     if not (folder / "config.json").is_file():
         check_is_no_run(folder)
+        _check_is_no_tokenizer(folder)
         raise ValueError(f"{folder} has no config.json; a model folder holds config.json and model*.safetensors")
     weights = weight_files(folder)
     missing = [file.name for file in weights if not file.is_file()]
@@ -287,7 +296,9 @@ def repository_of(name: str) -> tuple[str, str]:
     if name in RELEASED:
         return LUMOS_REPO, name
     if name in (*BUNDLED_MODELS, *BUNDLED_TOKENIZERS):
-        raise ValueError(f"{name!r} is not downloaded: it comes with the code, in {bundled() / 'ckpts' / name}")
+        option = "--model" if name in BUNDLED_MODELS else "--visual_tokenizer"
+        place = bundled() / "ckpts" / name
+        raise ValueError(f"{name!r} is not downloaded: it comes with the code, in {place}; give it as {option} {name}")
     parts = name.split("/")
     if len(parts) < 2 or not all(re.fullmatch(r"\w[\w.-]*", part) for part in parts) or parts[0] in ("1B", "3B"):
         raise ValueError(f"{name!r} is no model on the hub; {_suggest(name)}")
@@ -312,7 +323,7 @@ def _not_here(name: str, ckpts: Path) -> str:
 
 
 def _suggest(name: str) -> str:
-    known = [*BUNDLED_MODELS, *RELEASED, LUMINA_REPO]
+    known = [*BUNDLED_MODELS, *BUNDLED_TOKENIZERS, *RELEASED, LUMINA_REPO]
     return f"{suggestion(name, known)}; a hub id (org/name) or a folder is taken too"
 
 

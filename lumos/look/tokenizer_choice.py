@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from lumos.hub.bundled import BUNDLED_TOKENIZERS
 from lumos.hub.hashes import sha256_of
 from lumos.hub.models import DEFAULT_MODEL, SHARED_VISUAL_TOKENIZER, VISUAL_PAIR, ckpts_root
 from lumos.look.report import LookRequest
@@ -36,7 +37,7 @@ class Chosen:
 
 
 def tokenizers_here(request: LookRequest) -> list[TokenizerChoice]:
-    """The tokenizer that is asked for, or else all there are among the checkpoints, the bundled one first.
+    """The tokenizer that is asked for, or else all there are, the bundled model's first.
 
     Raises:
         ValueError: the one that is asked for is not here.
@@ -71,7 +72,8 @@ def choose_tokenizer(
                 return Chosen(tokenizer=one, said=f"{one.name}, which made the codes")
         remedy = "give its folder, or its model, with --model"
         return Chosen(tokenizer=None, said=f"another one made the codes (sha256 {recorded[:_DIGITS]}...); {remedy}")
-    fitting = [one for one in here if most_code < one.vocab.num_codes]
+    # tiny-visual has as many codes as the released one: of codes without a record it is not the likeliest
+    fitting = [one for one in here if most_code < one.vocab.num_codes and one.name not in BUNDLED_TOKENIZERS]
     if not fitting:
         remedy = "lumos download cosmos brings the released one, --model takes another"
         return Chosen(tokenizer=None, said=f"none that is here has code {most_code}; {remedy}")
@@ -83,6 +85,7 @@ def _names(root: Path) -> Iterator[str]:
     """Models and folders of checkpoints with a visual tokenizer."""
     yield DEFAULT_MODEL
     yield SHARED_VISUAL_TOKENIZER.name
+    yield from BUNDLED_TOKENIZERS
     for pattern in _PLACES:
         for file in sorted(root.glob(f"{pattern}/{VISUAL_PAIR[0]}")):
             folder = file.parent.parent if file.parent.name == "visual_tokenizer" else file.parent

@@ -24,8 +24,8 @@ def tokenizer_files(visual: str, text: str | None = None, *, root: str | Path | 
     """Return the folder of the visual tokenizer and the file of the text tokenizer.
 
     Args:
-        visual: a folder with the pair (itself or in its `visual_tokenizer`), one of `SHARED_NAMES`, or a model's name;
-            a folder by address (`s3://bucket/folder`) is brought here.
+        visual: a folder with the pair (itself or in its `visual_tokenizer`), one of `SHARED_NAMES`, `tiny-visual`, or a
+            model's name; a folder by address (`s3://bucket/folder`) is brought here.
         text: the file; None is that beside the visual tokenizer, or the model's.
         root: the folder of checkpoints, see `ckpts_root`.
 

@@ -1,1 +1,1 @@
-"""Options that several commands and drivers have, and how what is wrong is said under the name of the option given."""
+"""Options that several commands and drivers share, and errors that name the option that was typed."""

@@ -34,8 +34,8 @@ CLIPS = RowForm(
     large_column="codes",
     shape_columns=SHAPE_COLUMNS,
     remedy=(
-        "pre-tokenise with a larger --size, or with --visual_tokenizer tiny-visual, which comes along and knows real "
-        "clips, or the released Cosmos-Tokenizer-DV4x8x8 (lumos download cosmos), and train a model of its codes"
+        "pre-tokenise with a larger --size, with --visual_tokenizer tiny-visual where another was used, or with the "
+        "released Cosmos-Tokenizer-DV4x8x8 (lumos download cosmos); then train a model of its codes"
     ),
 )
 """The columns of a clip."""

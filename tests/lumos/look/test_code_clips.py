@@ -9,8 +9,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from lumos.hub.hashes import sha256_of
 from lumos.look.code_clips import look_at_code_clips
 from lumos.look.report import LookRequest
+from lumos.look.tokenizer_choice import choose_tokenizer, tokenizers_here
 from lumos.lumos1.data.released_writing import sample_of
 from lumos.lumos1.data.writing import ClipWriter
 from lumos.lumos1.sequence import Clip
@@ -93,6 +95,18 @@ def test_what_no_record_tells_is_taken_for_the_likeliest_and_said(tmp_path: Path
     with ClipWriter(tmp_path / "other") as writer:
         writer.add(clip_of(np.full((3, 8, 12), 60), caption="a"))
     assert "none that is here has code 60; lumos download cosmos" in look(tmp_path / "other", ckpts)
+
+
+def test_tokenizers_that_come_with_the_code_are_found_by_a_record_and_never_guessed(ckpts: Path) -> None:
+    """tiny-visual has as many codes as the released tokenizer, whose codes it would turn into noise."""
+    request = LookRequest(ckpts=ckpts)
+    here = {one.name: one for one in tokenizers_here(request)}
+    ours = here["tiny-visual"]
+    recorded = sha256_of(ours.visual / "encoder.jit")
+    known = choose_tokenizer([*here.values()], request=request, recorded=recorded, most_code=63999)
+    assert (known.tokenizer, known.said) == (ours, "tiny-visual, which made the codes")
+    unknown = choose_tokenizer([*here.values()], request=request, recorded=None, most_code=63999)
+    assert unknown.tokenizer is None
 
 
 def test_only_some_clips_are_read_and_shown_where_there_are_many(tmp_path: Path, ckpts: Path) -> None:

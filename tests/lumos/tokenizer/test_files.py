@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lumos.hub.bundled import BUNDLED_TOKENIZERS, bundled
-from lumos.hub.models import repository_of
+from lumos.hub.models import check_weights, kind_of, model_folder, repository_of
 from lumos.tokenizer.files import has_released, tokenizer_files
 
 
@@ -50,8 +50,13 @@ def test_tokenizers_that_come_with_the_code_are_found_wherever_checkpoints_lie(t
         folder, text = tokenizer_files(name, root=tmp_path)
         assert folder.is_relative_to(bundled() / "ckpts" / name)
         assert text == bundled() / "ckpts" / name / "text_tokenizer.json"
-        with pytest.raises(ValueError, match=f"{name!r} is not downloaded: it comes with the code"):
+        with pytest.raises(ValueError, match=f"{name!r} is not downloaded: .*; give it as --visual_tokenizer {name}"):
             repository_of(name)
+        for refused in (kind_of, check_weights):
+            with pytest.raises(ValueError, match=f"{name} holds tokenizers without a model; train a model"):
+                refused(model_folder(name))
+    with pytest.raises(ValueError, match="did you mean tiny-visual"):
+        tokenizer_files("tiny_visual", root=tmp_path)
 
 
 def test_another_name_is_that_of_a_model(tmp_path: Path) -> None:
