@@ -57,7 +57,8 @@ def test_the_psnr_of_codes_is_that_of_the_clip_and_lies_in_footer_index_and_repo
     assert concat_record.main(["--output_dir", str(tmp_path)]) == 0
     captured = capsys.readouterr()
     assert captured.err.count("concat_record: warning: clips that were decoded again are blotches") == 1
-    assert "--visual_tokenizer Cosmos-Tokenizer-DV4x8x8 (lumos download cosmos)" in captured.err
+    assert "--visual_tokenizer tiny-visual where another was used" in captured.err
+    assert "Cosmos-Tokenizer-DV4x8x8 (lumos download cosmos)" in captured.err
     visual = VisualTokenizer.from_pretrained(tokenizers / "visual_tokenizer")
     clips = ClipDataset(tmp_path)
     numbers, first = [], 0

@@ -38,7 +38,7 @@ def test_shards_below_22_db_are_said_again(tmp_path: Path, caplog: pytest.LogCap
     (said,) = caplog.messages
     assert said.startswith("stream low: clips that were decoded again are blotches: 15.0 dB PSNR")
     assert "shard-00000.parquet" in said
-    assert "--visual_tokenizer Cosmos-Tokenizer-DV4x8x8" in said
+    assert "--visual_tokenizer tiny-visual" in said
     caplog.clear()
     with caplog.at_level(logging.WARNING):
         LumosTask(config).build_dataset("eval")
