@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lumos.hub.hashes import check_hash
 from lumos.tokenizer.answers import check_codes, check_pixels, run_half
-from lumos.tokenizer.program import load_program
+from lumos.tokenizer.program.loading import load_program
 from lumos.tokenizer.streaming import CarriedDecoding, DecodingStream, RepeatedDecoding, carries_state
 from xllmx.finite import check_weights
 from xllmx.settings.argument_types import checked_types

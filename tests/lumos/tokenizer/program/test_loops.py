@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lumos.tokenizer.program import load_program
-from tests.lumos.tokenizer.test_program import CPU, save
+from lumos.tokenizer.program.loading import load_program
+from tests.lumos.tokenizer.program.test_loading import CPU, save
 
 
 class While(nn.Module):

@@ -2,9 +2,9 @@
 
 archive     one listing, nothing packed, no part that torch does not write
 pickles     they ask for tensors and for the classes of the archive itself
-source      nothing runs on loading (`program_source`)
+source      nothing runs on loading (`source`)
 graphs      of every function, after loading and before the first call: only operators of the list (`operators`),
-            and loops of so many turns (`program_loops`)
+            and loops of so many turns (`loops`)
 devices     that tracing has written into the graphs are replaced by the one the program is loaded for
 """
 
@@ -17,8 +17,8 @@ from zipfile import ZipFile
 
 import torch
 
-from lumos.tokenizer.program_loops import called, counted_nodes
-from lumos.tokenizer.program_source import check_operator, check_source
+from lumos.tokenizer.program.loops import called, counted_nodes
+from lumos.tokenizer.program.source import check_operator, check_source
 from xllmx.safe.bounded_file import read_bounded
 from xllmx.safe.plain_pickle import check_pickle
 from xllmx.safe.torch_archive import TENSOR_NAMES, open_archive

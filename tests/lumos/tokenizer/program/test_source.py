@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lumos.tokenizer.program import load_program
+from lumos.tokenizer.program.loading import load_program
 
 CPU = torch.device("cpu")
 

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from lumos.tokenizer.operators import is_allowed
-from lumos.tokenizer.program import load_program
+from lumos.tokenizer.program.loading import load_program
+from lumos.tokenizer.program.operators import is_allowed
 from lumos.tokenizer.visual import VisualTokenizer
 
 CPU = torch.device("cpu")
@@ -341,7 +341,7 @@ def test_what_reads_memory_files_or_python_is_not_on_the_list(name: str) -> None
 
 
 def test_every_operator_on_the_list_is_one_of_torch() -> None:
-    from lumos.tokenizer import operators
+    from lumos.tokenizer.program import operators
 
     known = {schema.name for schema in torch._C._jit_get_all_schemas()}
     unknown = {name for name in operators._ATEN if f"aten::{name}" not in known and f"aten::{name}_" not in known}

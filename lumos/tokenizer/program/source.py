@@ -8,7 +8,7 @@ What else the serializer never writes is refused too, so that nothing is left to
 import ast
 from collections.abc import Iterator, Sequence
 
-from lumos.tokenizer.operators import is_allowed
+from lumos.tokenizer.program.operators import is_allowed
 
 _MOST_CHARACTERS = 16 * 2**20
 _MOST_DEPTH = 200
