@@ -18,8 +18,8 @@ from torch import Tensor
 from lumos.lumina_video.config import LuminaVideoConfig
 from lumos.lumina_video.dit import MultiScaleNextDiT
 from lumos.lumina_video.preset import FlowPreset
+from lumos.lumina_video.sampling.schedule import time_grid, value_at
 from lumos.lumina_video.scale import Scale
-from lumos.lumina_video.schedule import time_grid, value_at
 
 Text = tuple[Float[Tensor, "L E"], Bool[Tensor, " L"]]
 """Features of a text and the mask of its tokens."""

@@ -15,7 +15,8 @@ from xllmx.run.reporting.metrics import read_metrics
 def keep(folder: Path, into: Path) -> list[str]:
     """Copy the results of the finished runs, and all scores and losses; return the names of the runs.
 
-    INTO/scores/NAME/POINT.json       as they are, and INTO/crossed/NAME.json
+    INTO/scores/NAME/POINT.json       as they are
+    INTO/crossed/NAME.json            the same
     INTO/runs/NAME/metrics.jsonl      of the evaluations alone
     INTO/models/NAME/config.json      which says that the run is finished
 

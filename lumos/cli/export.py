@@ -19,7 +19,8 @@ def add_command(commands: Any) -> None:
     )
     command.add_argument(
         "--tokenizers",
-        help="model or tiny-visual, whose tokenizers, encoders, defaults go along (default: task.init_from, the run's)",
+        help="model, or tiny-visual, whose tokenizers, encoders and defaults go along "
+        "(default: task.init_from; encoders: the run's)",
     )
     command.add_argument("--dtype", default="float32", help="of the weights: float32 (default) or bfloat16")
     command.add_argument("--overwrite", action="store_true", help="replace the folder if it is there")

@@ -14,8 +14,7 @@ from typing import Any, cast
 
 import torch
 
-from lumos.lumina_video.scale import Scale
-from lumos.lumina_video.schedule import (
+from lumos.lumina_video.sampling.schedule import (
     Number,
     Schedule,
     Value,
@@ -25,6 +24,7 @@ from lumos.lumina_video.schedule import (
     value_at,
     values_reached,
 )
+from lumos.lumina_video.scale import Scale
 from xllmx.safe.yaml_text import read_yaml
 from xllmx.settings.argument_types import checked_types
 from xllmx.settings.setting import shown, suggestion

@@ -15,7 +15,7 @@ from eval.shapes.run import RunConfig, run, write_json
 from lumos.cli.models.door import find_model, refuse_settings
 from lumos.cli.models.kind import Model
 from lumos.lumina_video.preset import FlowPreset
-from lumos.lumina_video.schedule import Schedule, parse_schedule
+from lumos.lumina_video.sampling.schedule import Schedule, parse_schedule
 from lumos.lumina_video.settings import LuminaVideoSettings
 from lumos.media.inputs import choose_device, choose_dtype
 from xllmx.settings.setting import SettingError

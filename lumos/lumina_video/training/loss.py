@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from lumos.lumina_video.schedule import Number
+from lumos.lumina_video.sampling.schedule import Number
 
 _LEAST_NORM = 1e-8
 

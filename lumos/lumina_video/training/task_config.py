@@ -4,8 +4,8 @@ import math
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
+from lumos.lumina_video.sampling.schedule import shift_time
 from lumos.lumina_video.scale import Scale
-from lumos.lumina_video.schedule import shift_time
 from lumos.lumina_video.training.times import draw_times
 from xllmx.rng import generator_for
 from xllmx.settings.number_range import SHARE, Range, check_numbers

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lumos.lumina_video.schedule import Number, shift_time
+from lumos.lumina_video.sampling.schedule import Number, shift_time
 
 
 def draw_times(

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from lumos.lumina_video.preset import PRESETS, FlowPreset, Passes
-from lumos.lumina_video.schedule import time_grid
+from lumos.lumina_video.sampling.schedule import time_grid
 
 RELEASED = {
     "f24F96R960": {"P": "1x2", "step": 70, "ts": 24.0, "renorm": 2, "cfg": [20, [0.2, 0]]},

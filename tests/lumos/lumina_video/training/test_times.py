@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from lumos.lumina_video.schedule import shift_time
+from lumos.lumina_video.sampling.schedule import shift_time
 from lumos.lumina_video.training.times import draw_times, times_of
 
 

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lumos.lumina_video.schedule import SHIFTS, parse_schedule, shift_time, time_grid, value_at, values_reached
+from lumos.lumina_video.sampling.schedule import SHIFTS, parse_schedule, shift_time, time_grid, value_at, values_reached
 
 
 def test_golden_values_of_schedules(golden_lumina: Path) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from lumos.lumina_video.config import LuminaVideoConfig
 from lumos.lumina_video.network.patches import grid_of
 from lumos.lumina_video.preset import FlowPreset
-from lumos.lumina_video.schedule import Number
+from lumos.lumina_video.sampling.schedule import Number
 
 Field: TypeAlias = Callable[..., Tensor]
 """v(x [B, C, T, H, W], t [B], text, text_mask, motion [B], *, scale) -> the velocity at x, shaped as x."""

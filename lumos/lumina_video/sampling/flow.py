@@ -13,9 +13,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from lumos.lumina_video.guided_field import Field, GuidedField, Text, guide
 from lumos.lumina_video.preset import FlowPreset
-from lumos.lumina_video.schedule import time_grid, value_at
+from lumos.lumina_video.sampling.guided_field import Field, GuidedField, Text, guide
+from lumos.lumina_video.sampling.schedule import time_grid, value_at
 from xllmx.rng import generator_for
 from xllmx.settings.argument_types import checked_types
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lumos.lumina_video.guided_field import GuidedField, guide
 from lumos.lumina_video.preset import FlowPreset
+from lumos.lumina_video.sampling.guided_field import GuidedField, guide
 from tests.lumos.lumina_video.golden import noise, text
 
 WIDTH = 28
