@@ -3,6 +3,7 @@
 The model is built on the meta device, latents are only measured; nothing is written, no GPU is needed.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ from lumos.lumina_video.dit import MultiScaleNextDiT
 from lumos.lumina_video.network.patches import Size
 from lumos.lumina_video.scale import Scale
 from lumos.lumina_video.sizes import RELEASED
+from lumos.lumina_video.training.items.image_files import ImageFiles, is_image_list
+from lumos.lumina_video.training.items.latent_stream import LatentStream
 from lumos.lumina_video.training.items.samples import num_frames_of, sides_of
 from lumos.lumina_video.training.model_settings import read_model_config, without_checkpoint
 from lumos.lumina_video.training.task_config import ScaleTask
@@ -98,10 +101,10 @@ def estimate_tasks(
         num_gpus: processes, one a GPU.
         gpus_per_machine: of one machine; None: all are of one.
         size: (width, height) in pixels to assume for every task; None measures the data, and assumes a square of
-            `image_size` (or 256) for those that are not there.
+            `image_size` (or 256) for those that are not there, and for images that are no latents yet.
 
     Raises:
-        ValueError: no model, no data, batches that the GPUs do not divide, or another engine.
+        ValueError: no model, no data or such as training refuses, batches that the GPUs do not divide, another engine.
     """
     shards = num_shards(config.parallel, num_gpus, gpus_per_machine=gpus_per_machine)
     config.task.check_data()
@@ -129,7 +132,15 @@ def estimate_tasks(
         cycle=cycle_of(settings, config.task.tasks),
         trainer=settings,
         parallel=config.parallel,
-        tasks={name: _task(task, size, accumulation=accumulation[name]) for name, task in config.task.tasks.items()},
+        tasks={
+            name: _task(
+                task,
+                size,
+                data=_measured(name, task, model_config) if size is None else None,
+                accumulation=accumulation[name],
+            )
+            for name, task in config.task.tasks.items()
+        },
     )
 
 
@@ -159,36 +170,31 @@ def report(run: LuminaVideoEstimate) -> str:
     return "\n".join([*lines, *memory_lines(run, not_counted=", the frozen text encoder (5 GiB)")])
 
 
-def _task(task: ScaleTask, size: tuple[int, int] | None, *, accumulation: int) -> TaskEstimate:
-    measured = None if size is not None else _measured(task.data)
-    if measured is not None and len(measured):
-        _, frames, rows, columns, lead = max(measured.kinds.values, key=_num_latents)
-        frames -= lead
+def _task(
+    task: ScaleTask, size: tuple[int, int] | None, *, data: LatentStream | ImageFiles | None, accumulation: int
+) -> TaskEstimate:
+    if isinstance(data, LatentStream):
+        found = max(data.bucket_keys.values, key=math.prod)
     else:
         width, height = size or (task.image_size or _ASSUMED_PX,) * 2
         frames = (task.max_frames or _ASSUMED_FRAMES) // RELEASED.temporal
         rows, columns = height // RELEASED.spatial, width // RELEASED.spatial
+        found = num_frames_of(frames, task), *sides_of(rows, columns, task)
     return TaskEstimate(
         scale=task.scale,
-        size=(num_frames_of(frames, task), *sides_of(rows, columns, task)),
-        num_clips=None if measured is None else len(measured),
+        size=found,
+        num_clips=None if data is None else len(data),
         batch_size=task.micro_bsz,
         accumulation=accumulation,
     )
 
 
-def _num_latents(row: tuple[int, ...]) -> int:
-    """Return the latent positions that training may take of a clip with a row of `shapes`."""
-    _, frames, rows, columns, lead = row
-    return (frames - lead) * rows * columns
-
-
-def _measured(path: str) -> LatentSet | None:
-    """Return the latents of a path; None where they are not there yet."""
-    if not Path(path).exists():
+def _measured(name: str, task: ScaleTask, model: LuminaVideoConfig) -> LatentStream | ImageFiles | None:
+    """Return the data of a task as training takes them, none of them read; None where they are not there yet."""
+    if not Path(task.data).exists():
         return None
     try:
-        return LatentSet(path)
+        return ImageFiles(task) if is_image_list(task) else LatentStream(name, LatentSet(task.data), task, model=model)
     except MissingClipsError:
         return None
 

@@ -1,6 +1,8 @@
 """What a training of Lumina-Video would take follows from the config and the data."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,7 +11,7 @@ from lumos.cli.training.lumina_dry_run import estimate_tasks
 from lumos.cli.training.training_run import LuminaVideoRunConfig, load_run
 from lumos.lumina_video.cost import TEXT_TOKENS, pass_flops, training_flops
 from lumos.lumina_video.scale import Scale
-from tests.lumos.lumina_video.latents import run_config
+from tests.lumos.lumina_video.latents import run_config, write_latents
 
 
 def released(repo: Path, *words: str) -> LuminaVideoRunConfig:
@@ -58,6 +60,27 @@ def test_data_that_are_there_are_measured(tmp_path: Path, capsys: pytest.Capture
     assert line.split()[:6] == ["coarse", "2x4", "6", "x", "2", "30"]
     assert "2x8x12" in line
     assert not (tmp_path / "run").exists()
+
+
+def test_data_are_taken_as_training_takes_them(tmp_path: Path) -> None:
+    """A list of images is none of latents; clips that a task leaves out are not counted; what it refuses is refused."""
+    config = load_run(run_config(tmp_path))
+    assert isinstance(config, LuminaVideoRunConfig)
+    (tmp_path / "list.json").write_text('[{"path": "0.png", "prompt": "a"}, {"path": "1.png", "prompt": "b"}]')
+    write_latents(tmp_path / "long", num=3, shape=(12, 4, 4))
+    (tmp_path / "mixed.yaml").write_text("META: [{path: images}, {path: videos}, {path: long}]")
+
+    def estimated(name: str, **fields: Any) -> tuple[tuple[int, int, int], int | None]:
+        tasks = {name: replace(config.task.tasks[name], **fields)}
+        task = estimate_tasks(replace(config, task=replace(config.task, tasks=tasks))).tasks[name]
+        return task.size, task.num_clips
+
+    assert estimated("images", data=str(tmp_path / "list.json"), image_size=64) == ((2, 8, 8), 2)
+    assert estimated("fine", data=str(tmp_path / "mixed.yaml")) == ((3, 8, 12), 33)
+    with pytest.raises(ValueError, match=r"task fine: scale 1x2 .* divides none of the 30 video latents"):
+        estimated("fine", max_frames=3)
+    with pytest.raises(ValueError, match="task fine: a clip has 96x64 px, more than the square of image_size=64"):
+        estimated("fine", image_size=64)
 
 
 def test_batches_that_the_gpus_do_not_divide_are_named(repo: Path) -> None:
