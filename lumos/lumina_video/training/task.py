@@ -39,7 +39,7 @@ class LuminaVideoTask:
         self.config = config = with_parts(config)
         self.lora = lora if lora is not None and lora.rank else None
         self.model_config = read_model_config(config)
-        for task in {**config.tasks, **config.eval_tasks}.values():
+        for task in (*config.tasks.values(), *config.eval_tasks.values()):
             self.model_config.scale(task.scale)
         self._encoders = FrozenEncoders(config, width=self.model_config.cap_feat_dim)
 

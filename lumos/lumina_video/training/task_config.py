@@ -122,8 +122,8 @@ class LuminaVideoTaskConfig:
         """
         if not self.tasks:
             raise ValueError("task.tasks is empty; name one, for example task.tasks.videos.data=data/latents")
-        for name, task in {**self.tasks, **self.eval_tasks}.items():
-            if not task.data:
-                raise ValueError(
-                    f"task.tasks.{name} names no data; give for example task.tasks.{name}.data=data/latents"
-                )
+        for group, tasks in (("tasks", self.tasks), ("eval_tasks", self.eval_tasks)):
+            for name, task in tasks.items():
+                if not task.data:
+                    key = f"task.{group}.{name}"
+                    raise ValueError(f"{key} names no data; give for example {key}.data=data/latents")

@@ -184,6 +184,19 @@ def test_bad_settings_and_data_are_named(tmp_path: Path) -> None:
             ScaleTask(data="x", **{field: value})
 
 
+def test_held_out_tasks_are_looked_at_beside_those_of_the_same_name(tmp_path: Path) -> None:
+    config = task_config(tmp_path)
+    fine = config.tasks["fine"]
+    for tasks, held_out, message in (
+        (fine, replace(fine, data=""), r"task\.eval_tasks\.fine names no data; .* task\.eval_tasks\.fine\.data="),
+        (replace(fine, data=""), fine, r"task\.tasks\.fine names no data; .* task\.tasks\.fine\.data="),
+        (fine, replace(fine, patch_size=8), "scale is 1x8"),
+        (replace(fine, patch_size=8), fine, "scale is 1x8"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            LuminaVideoTask(replace(config, tasks={"fine": tasks}, eval_tasks={"fine": held_out}))
+
+
 def test_latents_of_another_vae_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="its latents have 4 channels, the model in_channels=6"):
         LuminaVideoTask(task_config(tmp_path, model={**CONFIG.to_dict(), "in_channels": 6})).build_dataset("train")
