@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from lumos.hub.hashes import sha256_of
 from lumos.lumina_video.data.latents import VAEIdentity
 from lumos.lumina_video.encoding.on_demand import OnDemand
 from lumos.lumina_video.encoding.prompt_features import PromptFeatures
@@ -16,7 +17,7 @@ from lumos.lumina_video.training.items.decoded_images import DecodedImages
 from lumos.lumina_video.training.items.image_files import ImageSample
 from lumos.lumina_video.training.items.samples import Sample
 from lumos.lumina_video.training.task_config import LuminaVideoTaskConfig
-from lumos.lumina_video.vae import CogVideoXVAE
+from lumos.lumina_video.vae import WEIGHTS, CogVideoXVAE
 
 
 class FrozenEncoders:
@@ -107,7 +108,8 @@ class FrozenEncoders:
     def _identity(self) -> VAEIdentity | None:
         if self._config.vae is None:
             return None
-        return VAEIdentity.of(CogVideoXVAE.without_weights(self._config.vae))
+        folder = Path(self._config.vae)
+        return VAEIdentity.of(CogVideoXVAE.without_weights(folder), sha256=sha256_of(folder / WEIGHTS))
 
     def _load_text(self) -> GemmaTextEncoder:
         dtype = torch.bfloat16 if self.device.type == "cuda" else torch.float32

@@ -13,8 +13,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from lumos.hub.hashes import sha256_of
 from lumos.lumina_video.checkpoint.weights import load_dit, save_dit
 from lumos.lumina_video.config import LuminaVideoConfig
+from lumos.lumina_video.data.latents import VAEIdentity
 from lumos.lumina_video.dit import MultiScaleNextDiT
 from lumos.lumina_video.encoding.protocols import SYSTEM_PROMPT
 from lumos.lumina_video.scale import Scale
@@ -23,8 +25,9 @@ from lumos.lumina_video.training.items.samples import Item, Sample, cut_latent, 
 from lumos.lumina_video.training.loss import interpolate
 from lumos.lumina_video.training.model_settings import with_parts
 from lumos.lumina_video.training.task import LuminaVideoTask, LuminaVideoTaskConfig, ScaleTask
+from lumos.lumina_video.vae import WEIGHTS, CogVideoXVAE
 from tests.lumos.lumina_video.latents import latent_clip, task_config, write_latents
-from tests.lumos.lumina_video.tiny import CONFIG, tiny_dit, tiny_lumina_folder
+from tests.lumos.lumina_video.tiny import CONFIG, tiny_dit, tiny_lumina_folder, tiny_vae_folder
 from xllmx.data.broken import BrokenSampleError
 
 Noise = Callable[[str, Sequence[int]], Tensor]
@@ -205,6 +208,16 @@ def test_latents_of_another_vae_are_refused(tmp_path: Path) -> None:
     write_latents(tmp_path / "scaled", vae=replace(VAE, scale=0.7))
     with pytest.raises(ValueError, match=r"of another VAE \(scale of the latents 0.7, not 1"):
         LuminaVideoTask(replaced(tmp_path, "middle", data=str(tmp_path / "scaled"))).build_dataset("train")
+    vae = tiny_vae_folder(tmp_path / "vae")
+    ours = VAEIdentity.of(CogVideoXVAE.without_weights(vae), sha256=sha256_of(vae / WEIGHTS))
+    for name, identity in (("ours", ours), ("other", replace(ours, sha256="b2"))):
+        config = replaced(tmp_path, "fine", data=str(write_latents(tmp_path / name, vae=identity)))
+        task = LuminaVideoTask(replace(config, tasks={"fine": config.tasks["fine"]}, vae=str(vae)))
+        if name == "ours":
+            assert len(task.build_dataset("train")["fine"]) == 30
+            continue
+        with pytest.raises(ValueError, match=r"other: its latents are of another VAE \(other weights\)"):
+            task.build_dataset("train")
 
 
 def started(folder: Path, **settings: Any) -> MultiScaleNextDiT:
