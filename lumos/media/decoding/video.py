@@ -72,7 +72,10 @@ class Video:
         if stream is None:
             raise MediaError(self._path, UNDECODABLE, "no video stream")
         self.stream = cast(av.VideoStream, stream)
-        self._decoder = self.stream.codec_context
+        decoder = cast("av.VideoCodecContext | None", self.stream.codec_context)
+        if decoder is None:
+            raise MediaError(self._path, UNDECODABLE, "its video is in a codec that is not known here")
+        self._decoder = decoder
         if self.stream.metadata.get("alpha_mode") == "1" and self._decoder.name in _ALPHA_DECODERS:
             self._decoder = cast(av.VideoCodecContext, av.CodecContext.create(_ALPHA_DECODERS[self._decoder.name], "r"))
         self._decoder.thread_type = "AUTO"

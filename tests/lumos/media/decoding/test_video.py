@@ -44,6 +44,13 @@ def reason(path: Path, **settings: object) -> str:
     return caught.value.reason
 
 
+def test_a_codec_that_nobody_knows_is_said(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "a.mp4", 30)
+    path.write_bytes(path.read_bytes().replace(b"avc1", b"zzzz"))
+    with pytest.raises(MediaError, match=r"a\.mp4.*its video is in a codec that is not known here"):
+        read_clip(path, fps=12, duration=1)
+
+
 @pytest.mark.parametrize("name", FORMS)
 def test_every_container_gives_the_middle_and_seeking_gives_what_decoding_from_the_start_gives(
     tmp_path: Path, name: str
