@@ -71,8 +71,10 @@ def _run(options: argparse.Namespace) -> int:
     parts = target.with_name(f"{target.name}.parts")
     making = Making(table=record.table, job=_job(options), limits=limits)
     report = work(making, folder=place.folder_in(parts), rows=place.rows_of(record.table), engine=engine)
-    _finish(record, target, parts=parts, splits=options.splits, estimator=options.estimator)
-    return 0 if is_whole(report) else CHECK_FAILED
+    num_scored = _finish(record, target, parts=parts, splits=options.splits, estimator=options.estimator)
+    if num_scored == 0:
+        print(f"pre_tokenize.motion: no row has a score; {parts} has the reason of each", file=sys.stderr)
+    return 0 if is_whole(report) and num_scored != 0 else CHECK_FAILED
 
 
 def _check_output(target: Location, source: Location, *, weights: Path | None) -> None:
@@ -97,13 +99,13 @@ def _job(options: argparse.Namespace) -> Job:
     return Job(load=load, reader=reader, write_shard=write_scores, form=SCORES, settings=settings)
 
 
-def _finish(record: Record, target: Location, *, parts: Location, splits: int, estimator: str) -> None:
-    """Write the scored table if every process has done its rows."""
+def _finish(record: Record, target: Location, *, parts: Location, splits: int, estimator: str) -> int | None:
+    """Write the scored table if every process has done its rows; return how many have a score, None before that."""
     places = [Place(rank=(rank, splits)) for rank in range(splits)]
     ledgers = [Ledger(place.folder_in(parts), place.rows_of(record.table), form=SCORES) for place in places]
     if waiting := sum(bool(ledger.missing) for ledger in ledgers):
         print(f"{target}: {waiting} of {splits} processes are not finished; the last of them writes it")
-        return
+        return None
     found: dict[int, dict[str, Any]] = {}
     for ledger in ledgers:
         scores = ParquetRows(ledger.shards, form=SCORES)
@@ -112,12 +114,13 @@ def _finish(record: Record, target: Location, *, parts: Location, splits: int, e
             found[row] = {**numbered, MOTION_COLUMN: motion, ESTIMATOR_COLUMN: estimator}
     write_rows_as(target, with_fields(record, found), more=["path", "text", MOTION_COLUMN, ESTIMATOR_COLUMN])
     print(f"{target}: {len(found)} of {len(record.rows)} rows have a score")
+    return len(found)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = OptionParser(prog="python -m pre_tokenize.motion", description=__doc__)
     add = parser.add_argument
-    add("--input_file", required=True, help="a .csv with the column path, or a record (.jsonl, .json); a path or URL")
+    add("--input_file", required=True, help="a .csv (columns path,text) or a record (.jsonl, .json); a path or URL")
     add("--media_from", action="append", default=[], metavar="URL", help="folder whose media the list may name by URL")
     add("--output_file", required=True, help="the same with scores, path or URL; the work is kept in FILE.parts")
     add("--estimator", choices=list(ESTIMATORS), default="dis", help="what measures flow (dis)")

@@ -150,12 +150,23 @@ def test_a_record_in_a_store_names_media_of_this_disk_only_where_it_may(
 ) -> None:
     (bucket / "record.jsonl").write_bytes(json.dumps({"path": str(folder / "still.mp4"), "ori_id": 7}).encode())
     arguments = ["--input_file", f"{bucket}/record.jsonl", "--output_file", f"{bucket}/scored.jsonl"]
-    assert main(arguments) == 0
+    assert main(arguments) == 1
     assert "1 skipped (an address that is not allowed: 1)" in capsys.readouterr().out
     (bucket / "record.jsonl").write_bytes(json.dumps({"path": f"file://{folder}/still.mp4", "ori_id": 7}).encode())
     arguments = ["--input_file", f"{bucket}/record.jsonl", "--output_file", f"{bucket}/other.jsonl"]
     assert main([*arguments, "--media_from", f"file://{folder}"]) == 0
     assert json.loads((bucket / "other.jsonl").read_text())["ori_id"] == 7
+
+
+def test_a_list_of_which_no_row_has_a_score_is_no_success(tmp_path: Path, capsys) -> None:
+    (tmp_path / "a.csv").write_text("path,text\nnone.mp4,a\nother.mp4,b\n")
+    target, share = tmp_path / "b.csv", ["--splits", "2", "--rank"]
+    assert main(words(tmp_path / "a.csv", target, *share, "0")) == 0  # the other one may have some
+    capsys.readouterr()
+    assert main(words(tmp_path / "a.csv", target, *share, "1")) == 1
+    said = capsys.readouterr()
+    assert "b.csv: 0 of 2 rows have a score" in said.out
+    assert f"pre_tokenize.motion: no row has a score; {target}.parts has the reason of each" in said.err
 
 
 @pytest.mark.parametrize(
