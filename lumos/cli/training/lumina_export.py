@@ -29,16 +29,23 @@ def write_model(model: MultiScaleNextDiT, folder: Path, *, config: LuminaVideoRu
         model: what was trained, in the dtype that it is to have on disk.
         folder: empty.
         config: of the run; its text encoder and VAE go along unless they are those of the release, which are shared.
-        parts: a model folder whose `text_encoder/`, `tokenizer/`, `vae/` and defaults are taken in their place.
+        parts: a model folder whose `tokenizer/` and defaults go along too; its encoders are named in `config`.
+
+    Raises:
+        ValueError: an encoder of the run is not there any more: another would be taken for it.
     """
-    save_dit(model, folder)
     task = with_parts(config.task)
-    if parts is not None:
-        for name in ("text_encoder", "tokenizer", "vae"):
-            _copy(str(parts / name), folder / name)
-    else:
-        _copy(task.text_encoder, folder / "text_encoder")
-        _copy(task.vae, folder / "vae")
+    encoders = {"text_encoder": task.text_encoder, "vae": task.vae}
+    encoders = {name: source for name, source in encoders.items() if source and not source.endswith(_SHARED)}
+    for name, source in encoders.items():
+        if not Path(source).is_dir():
+            remedy = "put it back, or name a model that has it: --tokenizers MODEL"
+            raise ValueError(f"task.{name} of the run is {source}, which is not there; {remedy}")
+    save_dit(model, folder)
+    for name, source in encoders.items():
+        shutil.copytree(source, folder / name)
+    if parts is not None and (parts / "tokenizer").is_dir():
+        shutil.copytree(parts / "tokenizer", folder / "tokenizer")
     said = [place / _DEFAULTS for place in (parts, task.init_from and Path(task.init_from)) if place]
     defaults: dict[str, Any] = next((read_object(file) for file in said if file.is_file()), {})
     if parts is None:  # it knows what it was fine-tuned on, and no file says what
@@ -76,9 +83,3 @@ def _architecture(config: LuminaVideoConfig) -> str:
             return name
     known = ", ".join(PRESETS)
     raise ValueError(f"the released layout knows {known} alone, and this model has other sizes; leave --released out")
-
-
-def _copy(source: str | None, target: Path) -> None:
-    if source is None or not Path(source).is_dir() or Path(source).as_posix().endswith(_SHARED):
-        return
-    shutil.copytree(source, target)

@@ -50,6 +50,28 @@ def test_the_encoder_of_the_run_goes_along(trained: Path, tmp_path: Path) -> Non
     assert load_dit(tmp_path / "model").pad_token.dtype == torch.bfloat16
 
 
+def test_an_encoder_that_another_model_lacks_is_that_of_the_run(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without it the shared one would be taken, which gives other pictures for the same latents."""
+    base, target = trained / "base", tmp_path / "model"
+    other = shutil.copytree(base, tmp_path / "other", ignore=shutil.ignore_patterns("vae"))
+    words = ["export", str(trained / "run"), str(target)]
+    assert main([*words, "--tokenizers", str(other)]) == 0
+    mine, kept = (place / "vae" / "config.json" for place in (base, target))
+    assert kept.read_bytes() == mine.read_bytes()
+    away = (base / "vae").rename(tmp_path / "away")
+    config = (trained / "run" / "config.yaml").read_text()
+    try:
+        (trained / "run" / "config.yaml").write_text(config.replace("vae: null", f"vae: {base / 'vae'}"))
+        assert main([*words, "--overwrite", "--trust-run"]) == 2
+    finally:
+        away.rename(base / "vae")
+        (trained / "run" / "config.yaml").write_text(config)
+    assert f"task.vae of the run is {base / 'vae'}, which is not there; put it back, or" in capsys.readouterr().err
+    assert kept.is_file()
+
+
 def test_the_released_layout_is_read_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     small = LuminaVideoConfig.from_dict({**CONFIG.to_dict(), "rope_theta": 64.0})
     monkeypatch.setattr("lumos.cli.training.lumina_export.PRESETS", presets := {"Small": CONFIG})
