@@ -172,13 +172,15 @@ def run(config: AnyRun, *, config_file: Path | str | None = None) -> FitResult:
 def _inputs(config: AnyRun) -> dict[str, str | None]:
     """What the training reads, by the setting that names it."""
     if isinstance(config, LuminaVideoRunConfig):
-        data = {f"task.tasks.{name}.data": str(task.data) for name, task in config.task.tasks.items() if task.data}
-        held_out = {}
+        groups = {"tasks": config.task.tasks, "eval_tasks": config.task.eval_tasks}
+        data = {f"task.{group}.{name}.data": one.data for group, of in groups.items() for name, one in of.items()}
+        models = {name: getattr(config.task, name) for name in ("init_from", "text_encoder", "vae")}
     else:
         data = {f"task.data.{stream}": path for stream, path in config.task.data.items()}
-        held_out = {f"task.eval_data.{stream}": path for stream, path in config.task.eval_data.items()}
-    model = config.task.init_from
-    return {"the model task.init_from": None if model is None else str(named_folder(model)), **data, **held_out}
+        data |= {f"task.eval_data.{stream}": path for stream, path in config.task.eval_data.items()}
+        models = {"init_from": config.task.init_from}
+    named = {f"the model task.{name}": str(named_folder(model)) for name, model in models.items() if model is not None}
+    return {**named, **{name: path for name, path in data.items() if path}}
 
 
 def _remedies(config: AnyRun) -> str:

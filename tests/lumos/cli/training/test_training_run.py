@@ -14,12 +14,12 @@ import torch
 
 from lumos.cli import main
 from lumos.cli.training import training_run
-from lumos.cli.training.training_run import RunConfig, run, stopped_status
+from lumos.cli.training.training_run import RunConfig, load_run, run, stopped_status
 from lumos.lumina_video.checkpoint.weights import load_dit
 from lumos.lumos1.sequence import sequence_of
 from lumos.tokenizer.vocab import Vocab
 from tests.lumos.lumina_video import latents as lumina
-from tests.lumos.lumina_video.tiny import tiny_lumina_folder
+from tests.lumos.lumina_video.tiny import tiny_lumina_folder, tiny_vae_folder
 from tests.tiny_data import MODEL, VOCAB, make_clip, write_clips
 from tests.xllmx import launched_ranks as ranks
 from xllmx.run.reporting.metrics import read_metrics
@@ -47,6 +47,19 @@ def record(shards: Path, folder: Path, kind: str) -> Path:
     path = folder / f"{kind}-record.jsonl"
     path.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
     return path
+
+
+@pytest.mark.parametrize("place", ["images", "held_out", "text_encoder", "vae"])
+def test_a_run_of_lumina_video_writes_over_nothing_that_it_reads(tmp_path: Path, place: str) -> None:
+    config = lumina.run_config(tmp_path)
+    lumina.write_latents(tmp_path / "held_out", num=2)
+    tiny_vae_folder(tmp_path / "vae")
+    held_out = {"fine": {"data": str(tmp_path / "held_out")}}
+    words = [f"task.eval_tasks={json.dumps(held_out)}", f"task.vae={tmp_path / 'vae'}"]
+    run_dir = tmp_path / place / "run"
+    run_dir.mkdir()
+    with pytest.raises(ValueError, match=rf"trainer\.run_dir: .*{place} is .*task\..*, and would be written over"):
+        run(load_run(config, [*words, f"trainer.run_dir={run_dir}"]))
 
 
 @pytest.mark.slow
