@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any, overload
 
-from lumos.lumina_video.data.latents import UNKNOWN_MOTION
+from lumos.lumina_video.data.latents import MOST_MOTION, UNKNOWN_MOTION
 from xllmx.store.access import StoreError
 from xllmx.store.address import Address, Location
 
@@ -114,7 +114,7 @@ def motion_of(value: object, *, where: str) -> float:
     """The motion score that stands in a table or record as text or number; -1 for nothing, and for any below 0.
 
     Raises:
-        ValueError: it is no number, or not finite; `where` is said.
+        ValueError: it is no number, not finite, or larger than any score; `where` is said.
     """
     if value is None or (isinstance(value, str) and not value.strip()):
         return UNKNOWN_MOTION
@@ -122,6 +122,7 @@ def motion_of(value: object, *, where: str) -> float:
         number = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else float("nan")
     except (ValueError, OverflowError):
         number = float("nan")
-    if not isfinite(number):
-        raise ValueError(f"{where} has {MOTION_COLUMN} {value!r:.60}, which is no number; correct it or leave it empty")
+    if not isfinite(number) or number > MOST_MOTION:
+        rule = f"which is no number up to {MOST_MOTION:g}; correct it or leave it empty"
+        raise ValueError(f"{where} has {MOTION_COLUMN} {value!r:.60}, {rule}")
     return number if number >= 0 else UNKNOWN_MOTION

@@ -19,6 +19,8 @@ from lumos.lumina_video.encoding.protocols import VideoVAE
 
 UNKNOWN_MOTION = -1.0
 """A clip without a motion score; the network knows -1 as "not said"."""
+MOST_MOTION = 1e6
+"""No score is larger: the pictures on which flow is measured are 576 pixels wide."""
 
 
 @dataclass(frozen=True, kw_only=True)

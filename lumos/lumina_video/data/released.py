@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from lumos.lumina_video.data.latent_pickle import read_latent_pickle
-from lumos.lumina_video.data.latents import UNKNOWN_MOTION, LatentClip
+from lumos.lumina_video.data.latents import MOST_MOTION, UNKNOWN_MOTION, LatentClip
 from lumos.media.decoded import DecodedSample
 from xllmx.data.kinds import Kinds
 from xllmx.safe.json_text import json_lines, parse_json, read_text
@@ -142,20 +142,22 @@ def _checked(row: Any, where: str) -> dict[str, Any]:
     if found["lead"] >= _shape(found)[1]:
         raise ValueError(f"{where}: its only latent is the one of a single frame; {_REMEDY}")
     seconds = _number(found, "seconds", where, least=0.0, missing=None)
-    motion = _number(found, "unimatch_flow", where, least=float("-inf"), missing=UNKNOWN_MOTION)
+    motion = _number(found, "unimatch_flow", where, least=float("-inf"), missing=UNKNOWN_MOTION, most=MOST_MOTION)
     used = {name: found[name] for name in ("path", "prompt", "pkl", "pkl_shape", "lead")}
     return {**used, "seconds": seconds, "unimatch_flow": motion if motion >= 0 else UNKNOWN_MOTION}
 
 
-def _number(row: Mapping[str, Any], name: str, where: str, *, least: float, missing: float | None) -> float:
+def _number(
+    row: Mapping[str, Any], name: str, where: str, *, least: float, missing: float | None, most: float = float("inf")
+) -> float:
     """A number of a row, which the tools wrote as one or as text."""
     value = row.get(name, missing)
     try:
         number = float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else float("nan")
     except (ValueError, OverflowError):
         number = float("nan")
-    if not isfinite(number) or number < least:
-        raise ValueError(f"{where}: {name} is {value!r:.60}, which is no number; {_REMEDY}")
+    if not isfinite(number) or not least <= number <= most:
+        raise ValueError(f"{where}: {name} is {value!r:.60}, which is no number that it can be; {_REMEDY}")
     return number
 
 

@@ -235,7 +235,7 @@ def test_another_vae_does_not_go_on(images, tmp_path: Path, vae: Path, latents_c
     assert "--vae is" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("value", ["fast", "nan", "1e999"])
+@pytest.mark.parametrize("value", ["fast", "nan", "1e999", "1e40"])
 def test_a_motion_score_that_is_no_number_is_named(
     tmp_path: Path, latents_command: Command, capsys, value: str
 ) -> None:

@@ -91,6 +91,7 @@ def test_a_latent_of_another_shape_than_recorded_is_named(tmp_path: Path) -> Non
         ({"seconds": None}, "seconds is None"),
         ({"seconds": -1}, "seconds is -1"),
         ({"unimatch_flow": "fast"}, "unimatch_flow is 'fast'"),
+        ({"unimatch_flow": 1e40}, r"unimatch_flow is 1e\+40"),
         ({"unimatch_flow": [1]}, r"unimatch_flow is \[1\]"),
     ],
 )
