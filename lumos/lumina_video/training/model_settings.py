@@ -19,7 +19,7 @@ def with_parts(config: LuminaVideoTaskConfig) -> LuminaVideoTaskConfig:
     A model without `text_encoder/`, and fresh weights, have the released ones.
     """
     folder = named_folder(config.init_from) if config.init_from is not None else None
-    encoder, vae = (None if name is None else str(named_folder(name)) for name in (config.text_encoder, config.vae))
+    encoder, vae = _part(config.text_encoder, "text_encoder"), _part(config.vae, "vae")
     prompt = config.system_prompt
     if encoder is None and folder is not None and (folder / "text_encoder").is_dir():
         encoder = str(folder / "text_encoder")
@@ -34,6 +34,14 @@ def with_parts(config: LuminaVideoTaskConfig) -> LuminaVideoTaskConfig:
         vae=vae,
         system_prompt=SYSTEM_PROMPT if prompt is None else str(prompt),
     )
+
+
+def _part(named: str | None, part: str) -> str | None:
+    """Return the folder of a part that is named itself, or by the model that has it."""
+    if named is None:
+        return None
+    folder = named_folder(named)
+    return str(folder / part if (folder / part).is_dir() else folder)
 
 
 def read_model_config(config: LuminaVideoTaskConfig) -> LuminaVideoConfig:

@@ -90,16 +90,17 @@ class LuminaVideoTaskConfig:
     """Model to start from, ours or a released one: a folder, or a name as `--model` takes it. Weights that are not in
     it, or of another shape, start afresh: how a scale is added. None starts from fresh weights."""
     text_encoder: str | None = None
-    """Folder, or name, of the frozen text encoder, its tokenizer.json in it; None: that of `init_from`, or the released
-    one."""
+    """Folder, or name, of the frozen text encoder, its tokenizer.json in it, or of a model that has it; None: that of
+    `init_from`, or the released one."""
     text_kept: Annotated[int, Range(0, 10**9)] = 65536
     """Captions whose features are kept in memory; the released encoder's take 1.2 MB each, a small one's some KB."""
     system_prompt: str | None = None
     """Stands before every caption, and alone where the caption is dropped; may be empty. None: that of `init_from`, or
     the released one."""
     vae: str | None = None
-    """Folder, or name, of the VAE that the latents were made with: they are checked against it, and images that are no
-    latents yet are encoded by it. None: that of `init_from`, where it has one; else latents only."""
+    """Folder, or name, of the VAE that the latents were made with, or of a model that has it: they are checked against
+    it, and images that are no latents yet are encoded by it. None: that of `init_from`, where it has one; else latents
+    only."""
     text_drop: Annotated[float, SHARE] = 0.2
     """Chance that the caption of an item is left out."""
     motion_drop: Annotated[float, SHARE] = 0.3

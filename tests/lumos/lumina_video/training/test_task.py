@@ -277,4 +277,6 @@ def test_models_and_encoders_are_found_by_their_names(tmp_path: Path, monkeypatc
     found = with_parts(LuminaVideoTaskConfig(init_from="org/mine", vae="THUDM/vae"))
     assert (found.init_from, found.vae) == (str(tmp_path / "org/mine"), str(tmp_path / "THUDM/vae"))
     assert found.text_encoder == str(tmp_path / "org/mine/text_encoder")
+    of_model = with_parts(LuminaVideoTaskConfig(text_encoder="org/mine", vae="org/mine"))
+    assert (of_model.text_encoder, of_model.vae) == (found.text_encoder, str(tmp_path / "org/mine"))  # it has no VAE
     assert with_parts(LuminaVideoTaskConfig(text_encoder="google/gemma")).text_encoder == str(tmp_path / "google/gemma")
