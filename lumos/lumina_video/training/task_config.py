@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from lumos.lumina_video.sampling.schedule import shift_time
 from lumos.lumina_video.scale import Scale
 from lumos.lumina_video.training.times import draw_times
+from lumos.media.crop import PATCH_PX
 from xllmx.rng import generator_for
 from xllmx.settings.number_range import SHARE, Range, check_numbers
 
@@ -30,7 +31,7 @@ class ScaleTask:
     """Items of a batch on one process."""
     global_bsz: Annotated[int, Range(1, 10**7)] | None = None
     """Items of a step over all processes, in as many batches as it takes; None: one batch on each process."""
-    image_size: Annotated[int, Range(1, 2**16)] | None = None
+    image_size: Annotated[int, Range(PATCH_PX, 2**16)] | None = None
     """Side in pixels of the square with as many pixels as a picture; images that are no latents yet are cropped to it,
     larger latents are an error. None: any latents."""
     max_frames: Annotated[int, Range(1, 10**6)] | None = None

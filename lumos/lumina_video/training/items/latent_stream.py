@@ -36,7 +36,7 @@ class LatentStream:
             ValueError: latents of other channels than the model's, larger than the task's pictures, or none that its
                 scale divides.
         """
-        self._latents, self._task, self._held_out = latents, task, held_out
+        self._name, self._latents, self._task, self._held_out = name, latents, task, held_out
         kinds = latents.kinds
         shapes = np.array(kinds.values, np.int64).reshape(-1, len(SHAPE_COLUMNS))
         _check_channels(name, shapes, model)
@@ -66,7 +66,7 @@ class LatentStream:
         """
         try:
             clip = self._latents[int(self._used[index])]
-            _check_rate(clip, self._task)
+            _check_rate(self._name, clip, self._task)
         except ValueError as error:
             raise BrokenSampleError(str(error)) from error
         return Sample(
@@ -103,10 +103,11 @@ def _check_area(name: str, shapes: np.ndarray, task: ScaleTask) -> None:
         )
 
 
-def _check_rate(clip: LatentClip, task: ScaleTask) -> None:
+def _check_rate(name: str, clip: LatentClip, task: ScaleTask) -> None:
     if task.target_fps is not None and clip.fps is not None and clip.fps != task.target_fps and not clip.is_image:
         raise ValueError(
-            f"{clip.source} was encoded at {clip.fps:g} frames a second, target_fps is {task.target_fps:g}"
+            f"{clip.source} was encoded at {clip.fps:g} frames a second, target_fps is {task.target_fps:g}; correct "
+            f"target_fps of task {name}, or encode the clips at that rate"
         )
 
 
@@ -119,6 +120,11 @@ def _report(name: str, kinds: Kinds[Shape], num_used: int, task: ScaleTask) -> N
     total, kind = len(kinds), task.media_type
     if not total:
         raise ValueError(f"task {name}: {task.data} holds no clips; make them with pre_tokenize, or correct the path")
+    if all((frames == 1) != (kind == "image") for _, frames, *_ in kinds.values):
+        raise ValueError(
+            f"task {name}: media_type is {kind}, and none of the {total} latents of {task.data} is one; correct "
+            f"media_type or data of task.tasks.{name}"
+        )
     if not num_used:
         _, frames, rows, columns, lead = kinds[0]
         raise ValueError(

@@ -149,7 +149,9 @@ def test_streams_leave_out_what_no_scale_divides(tmp_path: Path, caplog: pytest.
     assert streams["coarse"].lengths[0] == 2 * 8 * 12 // 32
     assert task.build_dataset("eval") == {}
     mixed = tmp_path / "mixed"
-    with pytest.raises(ValueError, match=r"task fine: scale 1x2.*divides none of the 14 video latents"):
+    with pytest.raises(
+        ValueError, match=r"task fine: media_type is video, and none of the 14 latents of .* is one; correct"
+    ):
         LuminaVideoTask(replaced(tmp_path, "fine", data=str(tmp_path / "images"))).build_dataset("train")
     write_latents(mixed, num=4, shape=(1, 8, 12))
     with pytest.raises(ValueError, match="holds no latents"):
@@ -169,20 +171,29 @@ def test_bad_settings_and_data_are_named(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match=message):
             LuminaVideoTask(replaced(tmp_path, "fine", **fields))
     for fields, message in (
-        ({"max_frames": 3}, "divides none"),
+        ({"max_frames": 3}, "divides none of the 30 video latents"),
+        ({"media_type": "image"}, "media_type is image, and none of the 30 latents of .* is one; correct media_type"),
         ({"image_size": 64}, r"a clip has 96x64 px, more than the square of image_size=64"),
         ({"data": str(tmp_path / "nothing")}, "no such file or folder"),
     ):
         with pytest.raises(ValueError, match=message):
             LuminaVideoTask(replaced(tmp_path, "fine", **fields)).build_dataset("train")
     stream = LuminaVideoTask(replaced(tmp_path, "fine", target_fps=12.0)).build_dataset("train")["fine"]
-    with pytest.raises(BrokenSampleError, match="encoded at 8 frames a second, target_fps is 12"):
+    with pytest.raises(
+        BrokenSampleError, match="encoded at 8 frames a second, target_fps is 12; correct target_fps of task fine"
+    ):
         stream[0]
     with pytest.raises(ValueError, match="tasks is empty"):
         LuminaVideoTask(task_config(tmp_path, tasks={}))
     with pytest.raises(ValueError, match="features of width 24, the model takes cap_feat_dim=40"):
         LuminaVideoTask(task_config(tmp_path, model={**CONFIG.to_dict(), "cap_feat_dim": 40}))
-    for field, value in (("sp_size", 2), ("micro_bsz", 0), ("snr_type", "cosine"), ("time_shift", -1.0)):
+    for field, value in (
+        ("sp_size", 2),
+        ("micro_bsz", 0),
+        ("image_size", 31),
+        ("snr_type", "cosine"),
+        ("time_shift", -1.0),
+    ):
         with pytest.raises(ValueError, match=field.replace("time_", "")):
             ScaleTask(data="x", **{field: value})
 
