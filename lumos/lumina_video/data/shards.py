@@ -48,6 +48,7 @@ LATENTS = RowForm(
     large_column="latent",
     shape_columns=SHAPE_COLUMNS,
     compression="none",
+    may_be_empty=("fps",),
     unknown_column="motion",
     remedy=(
         "pre-tokenise with a larger --size, or with the released --vae ckpts/THUDM/CogVideoX-2b/vae "

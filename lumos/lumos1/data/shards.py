@@ -77,16 +77,13 @@ def _row(clip: Clip) -> dict[str, Any]:
 
 def _clip(values: Mapping[str, Any]) -> Clip:
     shape = tuple(values[name].as_py() for name in ("T", "H", "W"))
-    caption, source = (values[name].as_py() for name in ("caption", "source"))
-    if caption is None or source is None:
-        raise ValueError("a clip without codes, rate, duration or texts")
     return Clip(
         prompt_ids=values["prompt_ids"].values.to_numpy().astype(np.int32),
-        caption=caption,
+        caption=values["caption"].as_py(),
         codes=np.frombuffer(values["codes"].as_buffer(), dtype="<u2").reshape(shape).astype(np.uint16),
         fps=values["fps"].as_py(),
         duration=values["duration"].as_py(),
-        source=source,
+        source=values["source"].as_py(),
     )
 
 

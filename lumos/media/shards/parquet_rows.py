@@ -6,7 +6,7 @@ memory and opened when first needed.
 
 import json
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
@@ -33,6 +33,14 @@ _OPEN_FILES = 32
 _KEPT_BYTES = 64 * 2**20
 """Row groups kept in memory. Of small rows a group holds hundreds, and each row of a shuffled batch is in another."""
 
+_KINDS: Mapping[str, tuple[Callable[[pa.DataType], bool], ...]] = {
+    "texts": (pa.types.is_string, pa.types.is_large_string),
+    "bytes": (pa.types.is_binary, pa.types.is_large_binary),
+    "whole numbers": (pa.types.is_integer,),
+    "numbers": (pa.types.is_floating,),
+    "lists": (pa.types.is_list, pa.types.is_large_list),
+}
+
 Row = Mapping[str, Any]
 """Values by the names of the columns."""
 
@@ -57,6 +65,8 @@ class RowForm:
     """Columns of whole numbers that are read at once for all rows."""
     compression: str = "zstd"
     """Of the pages; "none" for numbers that do not compress."""
+    may_be_empty: tuple[str, ...] = ()
+    """Columns in which a row may have nothing; a row without one of the others is damaged."""
     unknown_column: str | None = None
     """A column of numbers of which -1 says that nobody knows; reports count these rows."""
     remedy: str = ""
@@ -163,6 +173,8 @@ def looked_up(files: Sequence[Location], *, form: RowForm) -> KnownShards:
             counts.append(file.metadata.num_rows)
             decoded.append(sample_in(_metadata(file), file=path, num_clips=counts[-1]))
             table = file.read(columns=columns, use_threads=False)
+            if empty := [name for name in columns if table[name].null_count]:
+                raise ValueError(f"it has rows with nothing in {', '.join(empty)}")
             rows = np.stack([table[name].to_numpy() for name in columns], axis=1).astype(np.int64)
         values, which = np.unique(rows, axis=0, return_inverse=True)
         shapes.append(Kinds[Shape]([tuple(row) for row in values.tolist()], which.reshape(-1)))
@@ -207,7 +219,11 @@ class ParquetRows:
             starts, row = self._groups_of(number), index - int(self.starts[number])
             group = int(np.searchsorted(starts, row, side="right")) - 1
             table, place = self._table(number, group), row - int(starts[group])
-            yield {name: table[name][place] for name in self._form.schema.names}
+            values = {name: table[name][place] for name in self._form.schema.names}
+            empty = {name for name, value in values.items() if not value.is_valid} - set(self._form.may_be_empty)
+            if empty:
+                raise ValueError(f"row {row} has nothing in {', '.join(sorted(empty))}")
+            yield values
 
     def column(self, name: str) -> np.ndarray:
         """A column of numbers, of all rows."""
@@ -290,7 +306,18 @@ def _opened(path: Location, form: RowForm, *, whole: bool = False) -> pq.Parquet
         file = pq.ParquetFile(source, page_checksum_verification=True)
         if missing := set(form.schema.names) - set(file.schema_arrow.names):
             raise ValueError(f"it lacks the columns {sorted(missing)}")
+        for column in form.schema:
+            found, wanted = _kind(file.schema_arrow.field(column.name).type), _kind(column.type)
+            if found != wanted and (found, wanted) != ("whole numbers", "numbers"):
+                raise ValueError(f"its column {column.name} holds {found}, not {wanted}")
         return file
+
+
+def _kind(of: pa.DataType) -> str:
+    """What a column holds, whatever the width of its numbers and the length of its texts."""
+    if pa.types.is_dictionary(of):
+        return _kind(of.value_type)
+    return next((kind for kind, tests in _KINDS.items() if any(test(of) for test in tests)), str(of))
 
 
 @contextmanager

@@ -142,7 +142,7 @@ def test_an_empty_set_is_said_to_be_one(tmp_path: Path, ckpts: Path) -> None:
 
 @pytest.mark.parametrize(("column", "value", "message"), [
     ("codes", b"12", "cannot reshape"),
-    ("caption", None, "without codes, rate, duration or texts"),
+    ("caption", None, "row 1 has nothing in caption"),
     ("fps", 0, "without codes, rate, duration or texts"),
     ("T", -1, ""),
 ])  # fmt: skip

@@ -1,0 +1,80 @@
+"""Shards of strangers: each column holds what its form says, and each row has all that it must have."""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from lumos.lumina_video.data.shards import LATENTS, LatentShards
+from lumos.lumos1.data.shards import CLIPS, ClipShards, write_shard
+from lumos.media.shards.parquet_rows import ParquetRows, RowForm, UnreadableShardError, rows_metadata
+from tests.lumos.lumina_video.latents import write_latents
+from tests.tiny_data import make_clip
+
+EMPTY = [(LATENTS, name) for name in LATENTS.schema.names] + [(CLIPS, name) for name in CLIPS.schema.names]
+
+
+def shard_of(folder: Path, form: RowForm) -> Path:
+    """A shard of two clips of a form."""
+    if form is LATENTS:
+        return next(write_latents(folder, num=2).glob("*.parquet"))
+    folder.mkdir()
+    write_shard(folder / "a.parquet", [make_clip(0, 2), make_clip(1, 2)])
+    return folder / "a.parquet"
+
+
+def changed(shard: Path, name: str, values: list[Any], kind: pa.DataType | None = None) -> None:
+    """Write a shard again with other values in a column."""
+    table = pq.read_table(shard)
+    place = table.schema.get_field_index(name)
+    field = table.schema.field(name) if kind is None else pa.field(name, kind)
+    table = table.set_column(place, field, pa.array(values, field.type))
+    pq.write_table(table.replace_schema_metadata(pq.read_schema(shard).metadata), shard)
+
+
+def read(shard: Path, form: RowForm) -> list[Any]:
+    shards = LatentShards([shard]) if form is LATENTS else ClipShards([shard])
+    return [shards[number] for number in range(len(shards))]
+
+
+@pytest.mark.parametrize(("form", "name"), EMPTY, ids=lambda one: one.what if isinstance(one, RowForm) else one)
+def test_a_row_without_a_value_is_named_and_only_a_rate_may_be_unknown(
+    tmp_path: Path, form: RowForm, name: str
+) -> None:
+    shard = shard_of(tmp_path / "set", form)
+    changed(shard, name, [pq.read_table(shard)[name][0].as_py(), None])
+    if name in form.may_be_empty:
+        assert len(read(shard, form)) == 2
+        return
+    with pytest.raises(UnreadableShardError, match=rf"{shard.name}.*nothing in {name}"):
+        read(shard, form)
+
+
+@pytest.mark.parametrize(("form", "name", "values", "said"), [
+    (LATENTS, "caption", [1, 2], "its column caption holds whole numbers, not texts"),
+    (LATENTS, "latent", ["a", "b"], "its column latent holds texts, not bytes"),
+    (LATENTS, "T", [4.0, 4.0], "its column T holds numbers, not whole numbers"),
+    (CLIPS, "codes", [1, 2], "its column codes holds whole numbers, not bytes"),
+    (CLIPS, "prompt_ids", [1, 2], "its column prompt_ids holds whole numbers, not lists"),
+])  # fmt: skip
+def test_a_column_of_something_else_is_named(
+    tmp_path: Path, form: RowForm, name: str, values: list[Any], said: str
+) -> None:
+    shard = shard_of(tmp_path / "set", form)
+    changed(shard, name, values, pa.array(values).type)
+    with pytest.raises(UnreadableShardError, match=said):
+        ParquetRows([shard], form=form)
+    with pytest.raises(UnreadableShardError, match=said):
+        rows_metadata(shard, form=form)
+
+
+def test_columns_may_be_wider_than_they_are_written(tmp_path: Path) -> None:
+    shard = shard_of(tmp_path / "set", LATENTS)
+    before = read(shard, LATENTS)
+    for name, kind in (("caption", pa.large_string()), ("latent", pa.binary()), ("T", pa.int64()), ("fps", pa.int32())):
+        changed(shard, name, pq.read_table(shard)[name].to_pylist(), kind)
+    assert [(clip.caption, clip.fps, clip.latent.shape) for clip in read(shard, LATENTS)] == [
+        (clip.caption, clip.fps, clip.latent.shape) for clip in before
+    ]
