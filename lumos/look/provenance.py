@@ -9,13 +9,12 @@ from typing import Any, cast
 
 from lumos.media.data_yaml import entries_of
 from lumos.media.decoded import is_psnr
-from lumos.media.shards.parquet_rows import INDEX_NAME
+from lumos.media.shards.parquet_rows import INDEX_NAME, SHARDS_OF_PROCESSES
 from xllmx.safe.json_text import read_object
 
 _PARTS = (".", "*-of-*", "*-in-*/*-of-*")
 """Where the folder of a process may be: the set itself, or within it."""
 _ROWS = "rows-*.parquet"
-_SHARDS = f"*-in-*/*-of-*/{_ROWS}"
 _MOST_FOLDERS = 1000
 """Processes whose settings are read; they were all run under the same."""
 
@@ -80,7 +79,7 @@ def unfinished_shards(path: Path) -> list[Path]:
     """The shards of a pre-tokenisation that has no index yet; none of any other folder."""
     if not path.is_dir() or (path / INDEX_NAME).exists():
         return []
-    return sorted(path.glob(_SHARDS))
+    return sorted(path.glob(SHARDS_OF_PROCESSES))
 
 
 def _manifests(folder: Path) -> list[Path]:

@@ -10,7 +10,7 @@ from lumos.lumina_video.data.shards import LATENTS, SHAPE_COLUMNS, LatentShards
 from lumos.media.data_yaml import Chosen, entries_of
 from lumos.media.decoded import DecodedSample
 from lumos.media.shards.known_shards import Shape
-from lumos.media.shards.parquet_rows import INDEX_NAME, known_of_index
+from lumos.media.shards.parquet_rows import INDEX_NAME, check_is_indexed, known_of_index
 from xllmx.data.kinds import Kinds
 from xllmx.safe.json_text import parse_json, read_text
 from xllmx.store.address import Address, Location, location_of
@@ -112,5 +112,7 @@ def _open(path: Location) -> LatentShards | ReleasedLatents:
 def _shards(folder: Location) -> list[Location]:
     shards: list[Location] = [*folder.glob("*.parquet")]
     if not shards:
+        if isinstance(folder, Path):
+            check_is_indexed(folder)
         raise ValueError(f"{folder}: holds no latents; give {_READABLE}")
     return sorted(shards, key=str)

@@ -13,7 +13,7 @@ from lumos.lumos1.sequence import Clip
 from lumos.media.data_yaml import Chosen, entries_of
 from lumos.media.decoded import DecodedSample
 from lumos.media.shards.known_shards import Shape
-from lumos.media.shards.parquet_rows import INDEX_NAME, known_of_index
+from lumos.media.shards.parquet_rows import INDEX_NAME, check_is_indexed, known_of_index
 from lumos.tokenizer.vocab import Vocab
 from xllmx.data.kinds import Kinds
 from xllmx.safe.bounded_file import read_bounded
@@ -160,6 +160,7 @@ def _open_folder(folder: Path, vocab: Vocab) -> "ClipShards | ReleasedClips":
         return ClipShards(shards)
     pickles = sorted([*folder.glob("*.pkl"), *folder.glob("files/*.pkl")])
     if not pickles:
+        check_is_indexed(folder)
         raise ValueError(f"{folder}: holds no clips; give {_READABLE}")
     return ReleasedClips.of_files(pickles, vocab)
 

@@ -5,10 +5,12 @@ memory and opened when first needed.
 """
 
 import json
+import shlex
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -26,6 +28,9 @@ from xllmx.store.local_copy import kept_copy
 
 INDEX_NAME = "index.json"
 """What lists the files of a finished set; it is written last."""
+
+SHARDS_OF_PROCESSES = "*-in-*/*-of-*/rows-*.parquet"
+"""The shards of a pre-tokenisation in its folder, by the process that made each."""
 
 _ROW_GROUP_BYTES = 256 * 1024
 _SMALL_ROW_BYTES = 16
@@ -140,6 +145,17 @@ def write_known_index(
     index = {"format": form.index_format, "version": 1, **said, **shapes, "shards": entries}
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(index, indent=1) + "\n")
+
+
+def check_is_indexed(folder: Path) -> None:
+    """Check that a folder is none of a pre-tokenisation whose index is still to be written.
+
+    Raises:
+        ValueError: it is; says how it gets one.
+    """
+    if not (folder / INDEX_NAME).exists() and next(folder.glob(SHARDS_OF_PROCESSES), None) is not None:
+        remedy = f"python -m pre_tokenize.concat_record --output_dir {shlex.quote(str(folder))}"
+        raise ValueError(f"{folder}: its shards have no {INDEX_NAME} yet; once all processes are done, run: {remedy}")
 
 
 def known_of_index(path: Location, index: Mapping[str, Any], *, form: RowForm) -> KnownShards:

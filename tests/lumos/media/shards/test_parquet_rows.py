@@ -1,5 +1,6 @@
 """Shards of strangers: each column holds what its form says, and each row has all that it must have."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from lumos.lumina_video.data.latent_set import LatentSet
 from lumos.lumina_video.data.shards import LATENTS, LatentShards
+from lumos.lumos1.data.clips import ClipDataset
 from lumos.lumos1.data.shards import CLIPS, ClipShards, write_shard
 from lumos.media.shards.parquet_rows import ParquetRows, RowForm, UnreadableShardError, rows_metadata
 from tests.lumos.lumina_video.latents import write_latents
@@ -78,3 +81,18 @@ def test_columns_may_be_wider_than_they_are_written(tmp_path: Path) -> None:
     assert [(clip.caption, clip.fps, clip.latent.shape) for clip in read(shard, LATENTS)] == [
         (clip.caption, clip.fps, clip.latent.shape) for clip in before
     ]
+
+
+def test_a_pre_tokenisation_without_its_index_is_told_from_a_folder_of_nothing(tmp_path: Path) -> None:
+    for form, read_set in ((LATENTS, LatentSet), (CLIPS, ClipDataset)):
+        folder = tmp_path / form.index_format
+        made = folder / "1-in-1" / "0-of-1"
+        made.mkdir(parents=True)
+        with pytest.raises(ValueError, match=f"{folder.name}: holds no "):
+            read_set(folder)
+        shard_of(tmp_path / "set", form).rename(made / "rows-000000000-000000002.parquet")
+        shutil.rmtree(tmp_path / "set")
+        with pytest.raises(
+            ValueError, match=rf"no index\.json yet; .*pre_tokenize\.concat_record --output_dir {folder}"
+        ):
+            read_set(folder)
