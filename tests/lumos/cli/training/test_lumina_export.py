@@ -56,19 +56,14 @@ def test_an_encoder_that_another_model_lacks_is_that_of_the_run(
     """Without it the shared one would be taken, which gives other pictures for the same latents."""
     base, target = trained / "base", tmp_path / "model"
     other = shutil.copytree(base, tmp_path / "other", ignore=shutil.ignore_patterns("vae"))
-    words = ["export", str(trained / "run"), str(target)]
+    run, away = shutil.copytree(trained / "run", tmp_path / "run"), tmp_path / "away"
+    words = ["export", str(run), str(target), "--trust-run"]
     assert main([*words, "--tokenizers", str(other)]) == 0
     mine, kept = (place / "vae" / "config.json" for place in (base, target))
     assert kept.read_bytes() == mine.read_bytes()
-    away = (base / "vae").rename(tmp_path / "away")
-    config = (trained / "run" / "config.yaml").read_text()
-    try:
-        (trained / "run" / "config.yaml").write_text(config.replace("vae: null", f"vae: {base / 'vae'}"))
-        assert main([*words, "--overwrite", "--trust-run"]) == 2
-    finally:
-        away.rename(base / "vae")
-        (trained / "run" / "config.yaml").write_text(config)
-    assert f"task.vae of the run is {base / 'vae'}, which is not there; put it back, or" in capsys.readouterr().err
+    (run / "config.yaml").write_text((run / "config.yaml").read_text().replace("vae: null", f"vae: {away}"))
+    assert main([*words, "--overwrite"]) == 2
+    assert f"task.vae of the run is {away}, which is not there; put it back, or" in capsys.readouterr().err
     assert kept.is_file()
 
 
