@@ -12,6 +12,7 @@ from typing import Any
 
 from lumos.cli.options.option import OptionParser
 from pre_tokenize.bookkeeping.records import write_rows_as
+from xllmx.disk.place import check_file, inputs_of
 from xllmx.run.exit_status import status_of
 from xllmx.safe.json_text import parse_json, read_text
 
@@ -43,8 +44,8 @@ def concat_records(folder: Path, target: Path) -> int:
     one is left out with a warning.
 
     Raises:
-        ValueError: a row has no `ori_id`, two with the same one differ, the target's name ends otherwise, or there is
-            no record.
+        ValueError: a row has no `ori_id`, two with the same one differ, the target's name ends otherwise, it is one of
+            the records or cannot be written, or there is no record.
     """
     if target.suffix not in (".json", ".jsonl"):
         raise ValueError(f"--save_path {target}: the name must end in .jsonl or .json")
@@ -54,6 +55,10 @@ def concat_records(folder: Path, target: Path) -> int:
     files = [path for _, path in sorted((int(match[1]), path) for match, path in named)]
     if not files:
         raise ValueError(f"--record_dir {folder}: holds no N-of-M-record.jsonl; give the folder of the records")
+    try:
+        check_file(target, inputs=inputs_of({f"one of the records ({file})": file for file in files}))
+    except ValueError as error:
+        raise ValueError(f"--save_path: {error}") from error
     rows: dict[int, dict[str, Any]] = {}
     for file in files:
         for row in _rows(file):

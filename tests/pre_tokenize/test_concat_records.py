@@ -61,3 +61,10 @@ def test_what_cannot_be_merged_is_one_line(
     error = capsys.readouterr().err
     assert (status, message in error, error.count("\n")) == (2, True, 1), error
     assert not target.exists()
+
+
+def test_no_record_is_written_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = {f"{rank}-of-2-record.jsonl": f'{{"ori_id": {rank}}}\n' for rank in range(2)}
+    status, target = merge(tmp_path, {"files": files, "save": "1-of-2-record.jsonl"})
+    assert (status, target.read_text()) == (2, files[target.name])
+    assert f"--save_path: {target} is one of the records" in capsys.readouterr().err

@@ -35,8 +35,8 @@ def write_model(model: MultiScaleNextDiT, folder: Path, *, config: LuminaVideoRu
         ValueError: an encoder of the run is not there any more: another would be taken for it.
     """
     task = with_parts(config.task)
-    encoders = {"text_encoder": task.text_encoder, "vae": task.vae}
-    encoders = {name: source for name, source in encoders.items() if source and not source.endswith(_SHARED)}
+    named = {"text_encoder": task.text_encoder, "vae": task.vae}
+    encoders = {name: source for name, source in named.items() if source and not source.endswith(_SHARED)}
     for name, source in encoders.items():
         if not Path(source).is_dir():
             remedy = "put it back, or name a model that has it: --tokenizers MODEL"
