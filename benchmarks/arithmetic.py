@@ -18,7 +18,6 @@ from benchmarks.lumina_video import arithmetic as lumina_video
 from benchmarks.lumos1.sampling import Moment, step_flops
 from benchmarks.lumos1.training import fields_of
 from benchmarks.lumos1.work import WORKS, Work
-from lumos.cli.options.option import OptionParser
 from lumos.cli.training.dry_run import RunEstimate, estimate_run
 from lumos.cli.training.training_run import RunConfig
 from lumos.lumina_video.cost import activation_bytes, num_tokens, weight_bytes
@@ -32,6 +31,7 @@ from lumos.lumos1.training.cost import BatchLoad, SequenceShape, forward_flops
 from lumos.lumos1.training.task import LumosTaskConfig
 from xllmx.ranks.parallel import ParallelConfig
 from xllmx.run.exit_status import status_of
+from xllmx.run.option_parser import OptionParser
 from xllmx.trainer import TrainerConfig
 
 NAMES = ("1b-class", "1b-class-384p", "3b-class", "3b-class-384p")

@@ -14,12 +14,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from lumos.cli.options.option import OptionParser
 from pre_tokenize.bookkeeping.ledger import MANIFEST, Ledger, rank_folder
 from pre_tokenize.lists.table import part_of
 from pre_tokenize.outstanding import outstanding
 from xllmx.ranks.slurm import as_array
 from xllmx.run.exit_status import status_of
+from xllmx.run.option_parser import OptionParser
 from xllmx.settings.number_range import COUNT, check_number
 
 RANKS = 8

@@ -11,8 +11,8 @@ from pathlib import Path
 import torch
 
 from eval.shapes.codec import ThereAndBack, there_and_back_of
-from lumos.cli.options.option import read_size
-from lumos.look.pair import Pair
+from lumos.cli.options.spelling import read_size
+from lumos.look.clips.pair import Pair
 from lumos.look.sheet import check_sheet, write_sheet
 from lumos.media.frames import to_frames
 from lumos.media.reading import read_clip

@@ -15,8 +15,9 @@ from difflib import get_close_matches
 from typing import Any
 
 from lumos.cli.jobs.workers import part_of
-from lumos.cli.options.option import OptionParser, said_as_options
+from lumos.cli.options.spelling import said_as_options
 from xllmx.run.exit_status import status_of
+from xllmx.run.option_parser import OptionParser
 
 DRIVERS = {
     "t2i": {"geneval": "eval.geneval.__main__", "custom": "eval.custom.__main__"},

@@ -12,7 +12,7 @@ with loading("pre_tokenize"):
 
     import torch
 
-    from lumos.cli.options.option import OptionParser, said_as_options
+    from lumos.cli.options.spelling import said_as_options
     from lumos.look.sheet import check_sheet
     from lumos.media.decoding.decord_frames import Reader
     from lumos.media.shards.parquet_rows import INDEX_NAME
@@ -29,6 +29,7 @@ with loading("pre_tokenize"):
     from xllmx.disk.place import check_file, check_folder, inputs_of
     from xllmx.ranks.ray_cluster import add_engine
     from xllmx.run.exit_status import CHECK_FAILED, status_of
+    from xllmx.run.option_parser import OptionParser
     from xllmx.settings.number_range import Range, check_number
     from xllmx.store.address import Address, Location, location_of
 

@@ -12,7 +12,6 @@ from typing import Any
 if not __package__:  # run as a file: the folder above holds the package
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from lumos.cli.options.option import OptionParser
 from lumos.lumina_video.data.shards import LATENTS, shard_vae
 from lumos.media.decoded import low_psnr
 from lumos.media.shards.parquet_rows import INDEX_NAME, ParquetRows, RowForm, num_rows, write_rows_index
@@ -33,6 +32,7 @@ from pre_tokenize.bookkeeping.released_record import MERGED, left_by_release, me
 from pre_tokenize.lists.table import part_of
 from xllmx.disk.place import check_file
 from xllmx.run.exit_status import CHECK_FAILED, status_of
+from xllmx.run.option_parser import OptionParser
 from xllmx.store.address import Location, location_of
 
 

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lumos.cli.options.option import OptionParser
 from pre_tokenize.bookkeeping.records import write_rows_as
 from xllmx.disk.place import check_file, inputs_of
 from xllmx.run.exit_status import status_of
+from xllmx.run.option_parser import OptionParser
 from xllmx.safe.json_text import parse_json, read_text
 
 RECORD = "record.jsonl"

@@ -19,7 +19,7 @@ with loading("pre_tokenize.motion"):
     from pathlib import Path
     from typing import Any
 
-    from lumos.cli.options.option import OptionParser, said_as_options
+    from lumos.cli.options.spelling import said_as_options
     from lumos.hub.hashes import sha256_of
     from lumos.lumina_video.data.flow_estimators import ESTIMATORS
     from lumos.media.shards.parquet_rows import ParquetRows
@@ -35,6 +35,7 @@ with loading("pre_tokenize.motion"):
     from xllmx.disk.place import check_file, inputs_of
     from xllmx.ranks.ray_cluster import add_engine
     from xllmx.run.exit_status import CHECK_FAILED, status_of
+    from xllmx.run.option_parser import OptionParser
     from xllmx.store.address import Location, location_of
 
 ESTIMATOR_COLUMN = "motion_estimator"

@@ -11,10 +11,10 @@ import re
 import sys
 from collections.abc import Sequence
 
-from lumos.cli.options.option import OptionParser
 from pre_tokenize.bookkeeping.ledger import MANIFEST, has_all_rows, read_manifest
 from xllmx.ranks.slurm import as_array
 from xllmx.run.exit_status import CHECK_FAILED, status_of
+from xllmx.run.option_parser import OptionParser
 from xllmx.store.address import Location, location_of
 
 _TASK, _RANK = re.compile(r"(\d+)-in-(\d+)"), re.compile(r"(\d+)-of-(\d+)")

@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from lumos.cli.options.option import OptionParser
 from lumos.hub.models import DEFAULT_MODEL, named_folder
 from lumos.lumos1.data.shards import CLIPS
 from lumos.lumos1.data.writing import ClipWriter
@@ -27,6 +26,7 @@ from pre_tokenize.bookkeeping.ledger import FORMS
 from pre_tokenize.products.decoded_again import decoded_of
 from pre_tokenize.shapes_latents import add_latent_options, write_from
 from xllmx.run.exit_status import status_of
+from xllmx.run.option_parser import OptionParser
 
 
 def write_clips(out: Path, *, num: int, seed: int, form: Format, tokenizer: Path, batch_size: int = 32) -> int:

@@ -18,7 +18,6 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from tqdm import tqdm
 
-from lumos.cli.options.option import OptionParser
 from lumos.lumina_video.data.flow_estimators import ESTIMATORS, estimator_named
 from lumos.lumina_video.data.latents import UNKNOWN_MOTION, LatentClip
 from lumos.lumina_video.data.motion import FlowEstimator, score_frames
@@ -31,6 +30,7 @@ from pre_tokenize.job import DTYPES, vae_of
 from pre_tokenize.products.decoded_again import decoded_of
 from pre_tokenize.products.encode import on_device
 from xllmx.run.exit_status import status_of
+from xllmx.run.option_parser import OptionParser
 from xllmx.settings.number_range import Range, check_numbers
 
 NO_MOTION = "none"

@@ -80,7 +80,7 @@ GIVEN: dict[str, dict[str, Any]] = {
 
 MADE_BY_US = {
     "lumos.cli.training.sharded_run.ShardedRun", "lumos.cli.training.sharded_run.Turn",
-    "lumos.cli.training.sharded_run.StreamSize", "lumos.look.clip_set.ClipSet",
+    "lumos.cli.training.sharded_run.StreamSize", "lumos.look.clips.clip_set.ClipSet",
     "xllmx.ranks.data_sheets.DataSheet", "xllmx.ranks.machines.Traffic",
     "lumos.media.shards.known_shards.KnownShards",
     "lumos.cli.training.lumina_dry_run.LuminaVideoEstimate", "lumos.cli.training.lumina_dry_run.TaskEstimate",
@@ -126,8 +126,8 @@ MADE_BY_US = {
     "lumos.serve.storage.jobs.Job", "lumos.serve.storage.jobs.JobRequest",
     "lumos.shapes.caption.ObjectClaim", "lumos.filming.scene.Thing",
     "lumos.shapes.wordings._Body", "lumos.shapes.describe.ObjectReading", "lumos.shapes.segment.Blob",
-    "eval.shapes.look.Look", "lumos.look.code_clips._Seen", "lumos.look.latent_clips._Seen",
-    "lumos.look.provenance.Provenance", "pre_tokenize.dry_run.DryRun", "pre_tokenize.dry_run.Kept",
+    "eval.shapes.look.Look", "lumos.look.clips.code_clips._Seen", "lumos.look.clips.latent_clips._Seen",
+    "lumos.look.clips.provenance.Provenance", "pre_tokenize.dry_run.DryRun", "pre_tokenize.dry_run.Kept",
     "pre_tokenize.bookkeeping.ledger.Skip", "pre_tokenize.engines.pace.Pace", "pre_tokenize.lists.item.Item",
     "xllmx.kernels.attention.Spans", "xllmx.ranks.actor_pool.Crew",
     "pre_tokenize.lists.item.Stretch", "xllmx.store.local_copy.LocalCopies",

@@ -19,10 +19,11 @@ from benchmarks.device.place import Place
 from benchmarks.device.sizes import FULL, SMALL
 from benchmarks.gpus import gpu_named
 from benchmarks.report import machine_facts, output_file
-from lumos.cli.options.option import OptionParser, said_as_options
+from lumos.cli.options.spelling import said_as_options
 from lumos.media.inputs import choose_device
 from xllmx.disk.files import write_text
 from xllmx.run.exit_status import CHECK_FAILED, status_of
+from xllmx.run.option_parser import OptionParser
 from xllmx.settings.setting import SettingError
 
 _OUT, _OUT_SMALL = Path("benchmarks/results/device.json"), Path("outputs/device_small.json")

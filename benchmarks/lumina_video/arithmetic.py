@@ -14,7 +14,6 @@ from collections.abc import Sequence
 import torch
 
 from benchmarks.gpus import REACHED, Gpu
-from lumos.cli.options.option import OptionParser
 from lumos.lumina_video.config import LuminaVideoConfig
 from lumos.lumina_video.cost import (
     TEXT_TOKENS,
@@ -30,6 +29,7 @@ from lumos.lumina_video.preset import PRESETS, FlowPreset
 from lumos.lumina_video.scale import Scale
 from lumos.lumina_video.settings import LuminaVideoSettings, resolve_settings
 from xllmx.run.exit_status import status_of
+from xllmx.run.option_parser import OptionParser
 
 CONFIG = LuminaVideoConfig.named("MultiScaleNextDiT_2B_GQA")
 BF16 = torch.bfloat16

@@ -17,7 +17,6 @@ from torch import Tensor
 from benchmarks.lumina_video.literal import Text, literal_latents, literal_step
 from benchmarks.measure import Comparison, compare, matmul_rate
 from benchmarks.report import output_file, write_report
-from lumos.cli.options.option import OptionParser
 from lumos.lumina_video.config import LuminaVideoConfig
 from lumos.lumina_video.cost import num_tokens, pass_flops, run_flops, text_flops
 from lumos.lumina_video.dit import MultiScaleNextDiT
@@ -27,6 +26,7 @@ from lumos.lumina_video.sampling.flow import noise_for, sample_latents
 from lumos.lumina_video.sampling.guided_field import GuidedField
 from lumos.lumina_video.scale import Scale
 from xllmx.run.exit_status import status_of
+from xllmx.run.option_parser import OptionParser
 
 Paths = dict[str, Callable[[], object]]
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}

@@ -22,10 +22,10 @@ from transformers import Gemma2Config, Gemma2Model
 from benchmarks.lumina_video.flow import SINGLE, WORKS, Bench, FlowWork, Paths, guided, random_network
 from benchmarks.measure import compare
 from benchmarks.report import write_report
-from lumos.cli.options.option import OptionParser
 from lumos.lumina_video.checkpoint.weights import save_dit
 from lumos.lumina_video.pipeline import LuminaVideoPipeline
 from xllmx.run.exit_status import status_of
+from xllmx.run.option_parser import OptionParser
 
 _PARTS = ("states", "encoders")
 CLIP = {"width": 64, "height": 64, "num_frames": 8, "fps": 8}

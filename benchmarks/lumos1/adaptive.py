@@ -18,12 +18,12 @@ from eval.shapes.prompts import KINDS, Record, make_prompts
 from eval.shapes.run import PipelineGenerator, evaluate, write_json
 from eval.shapes.score import Result, summarise
 from lumos.cli.jobs.record import model_hash
-from lumos.cli.options.option import OptionParser
 from lumos.hub.models import DEFAULT_MODEL, resolve
 from lumos.lumos1.pipeline import LumosOutput, LumosPipeline
 from lumos.lumos1.sampling.settings import resolve_settings
 from xllmx.disk.files import atomic_path
 from xllmx.run.exit_status import status_of
+from xllmx.run.option_parser import OptionParser
 from xllmx.safe.json_text import parse_json, read_object
 
 ALLOWED_LOSS = 0.01

@@ -18,8 +18,7 @@ from torch import Tensor
 from benchmarks.lumos1.work import WORKS, Work
 from benchmarks.measure import compare, matmul_rate
 from benchmarks.report import output_file, write_report
-from lumos.cli.options.option import OptionParser
-from lumos.lumos1.model.attention import (
+from lumos.lumos1.model.attention.frame_causal import (
     cached_attention,
     frame_causal_attention,
     frame_causal_mask,
@@ -29,6 +28,7 @@ from lumos.lumos1.model.attention import (
 from lumos.lumos1.sequence import blocks_of, frame_ids, sequence_length
 from lumos.tokenizer.vocab import Vocab
 from xllmx.run.exit_status import status_of
+from xllmx.run.option_parser import OptionParser
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 

@@ -21,16 +21,16 @@ from benchmarks.lumos1.training import fields_of, sample_of
 from benchmarks.lumos1.work import WORKS, Work
 from benchmarks.measure import compare
 from benchmarks.report import output_file, write_report
-from lumos.cli.options.option import OptionParser
 from lumos.lumos1.data.clips import read_released
 from lumos.lumos1.data.writing import ClipWriter
-from lumos.lumos1.model.attention import frame_causal_mask
+from lumos.lumos1.model.attention.frame_causal import frame_causal_mask
 from lumos.lumos1.sequence import sequence_of
 from lumos.lumos1.training.samples import Sample
 from lumos.lumos1.training.task import LumosTask, LumosTaskConfig
 from xllmx.data.streams import Streams
 from xllmx.rng import generator_for
 from xllmx.run.exit_status import status_of
+from xllmx.run.option_parser import OptionParser
 
 
 class Data:

@@ -16,13 +16,13 @@ from benchmarks.lumos1.sampling import SAMPLER, Moment
 from benchmarks.lumos1.work import WORKS, Work
 from benchmarks.measure import compare, matmul_rate
 from benchmarks.report import output_file, write_report
-from lumos.cli.options.option import OptionParser
 from lumos.lumos1.model.linear import linear
 from lumos.lumos1.sampling.guidance import guide
 from lumos.lumos1.sampling.noise import GeneratorNoise, inverse_cdf
 from lumos.lumos1.sampling.refine import MASKED, refine
 from lumos.lumos1.sampling.schedule import Step
 from xllmx.run.exit_status import status_of
+from xllmx.run.option_parser import OptionParser
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 _CHUNK = 128

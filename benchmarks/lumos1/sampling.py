@@ -17,7 +17,6 @@ from benchmarks.lumos1.literal import GumbelNoise, LiteralDecoder
 from benchmarks.lumos1.work import WORKS, Work, random_codes, random_model, random_prompt
 from benchmarks.measure import compare, matmul_rate
 from benchmarks.report import output_file, write_report
-from lumos.cli.options.option import OptionParser
 from lumos.lumos1.ardf import history_pattern
 from lumos.lumos1.config import SamplerConfig
 from lumos.lumos1.model.linear import linear
@@ -29,6 +28,7 @@ from lumos.lumos1.sampling.refine import MASKED, FrameCodes, refine
 from lumos.lumos1.sampling.schedule import Step, num_masked
 from lumos.lumos1.sequence import video_header
 from xllmx.run.exit_status import status_of
+from xllmx.run.option_parser import OptionParser
 
 SAMPLER = SamplerConfig()
 _PARTS = ("refinement", "blocks", "head")

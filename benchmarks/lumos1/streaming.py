@@ -19,13 +19,13 @@ from torch import Tensor
 
 from benchmarks.measure import compare
 from benchmarks.report import output_file, write_report
-from lumos.cli.options.option import OptionParser
 from lumos.hub.models import DEFAULT_MODEL
 from lumos.lumos1.pipeline import LumosPipeline
 from lumos.media.decoded import pixel_psnr
 from lumos.media.frames import to_frames
 from lumos.tokenizer.streaming import CarriedDecoding, DecodingStream, RepeatedDecoding
 from xllmx.run.exit_status import status_of
+from xllmx.run.option_parser import OptionParser
 from xllmx.settings.number_range import COUNT, check_number
 
 PROMPT = "a red circle moves to the right on a white background"

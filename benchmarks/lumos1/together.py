@@ -16,7 +16,6 @@ import torch
 
 from benchmarks.measure import compare, matmul_rate
 from benchmarks.report import output_file, write_report
-from lumos.cli.options.option import OptionParser
 from lumos.conventions.job import Failed, Part
 from lumos.hub.models import DEFAULT_MODEL
 from lumos.lumos1.many import clip_job
@@ -24,6 +23,7 @@ from lumos.lumos1.model.linear import linear
 from lumos.lumos1.pipeline import LumosPipeline
 from lumos.lumos1.sampling.scheduler import Scheduler
 from xllmx.run.exit_status import status_of
+from xllmx.run.option_parser import OptionParser
 from xllmx.settings.number_range import COUNT, check_number
 
 PROMPTS = (

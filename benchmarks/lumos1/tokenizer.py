@@ -19,7 +19,6 @@ import torch
 
 from benchmarks.measure import Comparison, compare
 from benchmarks.report import output_file, write_report
-from lumos.cli.options.option import OptionParser
 from lumos.hub.models import resolve
 from lumos.lumos1.data.shards import CLIPS, write_shard
 from lumos.media.frames import to_tensor
@@ -37,6 +36,7 @@ from pre_tokenize.lists.table import Table, read_table
 from pre_tokenize.products.codes import Codes, Target
 from pre_tokenize.products.encode import Limits, on_device
 from xllmx.run.exit_status import status_of
+from xllmx.run.option_parser import OptionParser
 
 
 class Work:

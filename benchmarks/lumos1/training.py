@@ -24,9 +24,8 @@ from benchmarks.lumos1.literal import literal_hidden
 from benchmarks.lumos1.work import WORKS, Work, random_codes, random_model, random_prompt
 from benchmarks.measure import Comparison, compare, matmul_rate
 from benchmarks.report import output_file, write_report
-from lumos.cli.options.option import OptionParser
 from lumos.lumos1.config import ARDFConfig
-from lumos.lumos1.model.attention import frame_causal_mask
+from lumos.lumos1.model.attention.frame_causal import frame_causal_mask
 from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.sequence import Clip
 from lumos.lumos1.training.samples import Sample
@@ -34,6 +33,7 @@ from lumos.lumos1.training.task import LumosTask, LumosTaskConfig
 from xllmx.optimisation.optim import OptimConfig, build_optimizer
 from xllmx.rng import generator_for
 from xllmx.run.exit_status import status_of
+from xllmx.run.option_parser import OptionParser
 from xllmx.task import Prepared, move
 
 VARIANTS = (

@@ -26,11 +26,11 @@ from benchmarks.serving.clients import TOO_LARGE_MIB, Clients
 from benchmarks.serving.process import Sample, Server
 from benchmarks.serving.requests import asks_of
 from lumos.cli.models.door import find_model
-from lumos.cli.options.option import OptionParser
 from lumos.cli.serving.loaded_models import loaded
 from lumos.hub.models import DEFAULT_MODEL
 from xllmx.disk.files import write_text
 from xllmx.run.exit_status import status_of
+from xllmx.run.option_parser import OptionParser
 from xllmx.settings.number_range import COUNT, Range, check_number
 
 _MOST_QUEUED = 12

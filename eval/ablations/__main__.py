@@ -22,11 +22,12 @@ with loading("eval.ablations"):
     from eval.ablations.pictures import draw_all
     from eval.ablations.plan import VARIANTS
     from eval.ablations.table import SECTION, tables
-    from lumos.cli.options.option import OptionParser, said_as_options
+    from lumos.cli.options.spelling import said_as_options
     from xllmx.disk.files import write_text
     from xllmx.disk.place import check_folder
     from xllmx.run.exit_status import status_of
     from xllmx.run.lock import HeldError, lock_beside, locked
+    from xllmx.run.option_parser import OptionParser
     from xllmx.settings.number_range import Range, check_number
 
 

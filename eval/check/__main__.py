@@ -13,10 +13,10 @@ from pathlib import Path
 from eval.benchmarks import BENCHMARKS
 from eval.check.findings import Findings
 from eval.check.media import Expected
-from lumos.cli.options.option import OptionParser
 from lumos.media.files import replacing
 from xllmx.disk.place import check_file, inputs_of
 from xllmx.run.exit_status import CHECK_FAILED, status_of
+from xllmx.run.option_parser import OptionParser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -27,7 +27,7 @@ from eval.driver.command import (
 )
 from eval.driver.command import parse as parse_options
 from lumos.cli.interrupt import loading
-from lumos.cli.options.option import OptionParser
+from xllmx.run.option_parser import OptionParser
 
 if TYPE_CHECKING:  # torch and all: only where outputs are made, so that --help answers at once
     from eval.custom.jobs import Listed

@@ -21,10 +21,11 @@ from lumos.cli.interrupt import loading
 from lumos.cli.jobs.workers import Worker, local_rank_of, part_here, remark_on_part, worker_of
 from lumos.cli.options.engine import add_sampling_engine, check_sampling_engine
 from lumos.cli.options.machines import add_machines, machines_of, refuse_machines
-from lumos.cli.options.option import OptionParser, said_as_options
 from lumos.cli.options.placement import add_loading, add_placement
+from lumos.cli.options.spelling import said_as_options
 from xllmx.ranks.slurm import as_array
 from xllmx.run.exit_status import CHECK_FAILED, status_of
+from xllmx.run.option_parser import OptionParser
 from xllmx.safe.json_text import parse_json, unwritable
 from xllmx.settings.number_range import COUNT, check_number
 

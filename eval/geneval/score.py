@@ -23,11 +23,11 @@ from eval.geneval.detector import CLIP, DETECTOR, ClipColours, Mask2FormerDetect
 from eval.geneval.folder import METADATA, SAMPLES
 from eval.geneval.judge import Detection, found_objects, verdict
 from eval.geneval.recipe import MAINTAINED, NOT_OFFICIAL
-from lumos.cli.options.option import OptionParser
 from lumos.media.files import replacing
 from lumos.media.inputs import choose_device
 from xllmx.disk.place import check_folder, require_folder
 from xllmx.run.exit_status import status_of
+from xllmx.run.option_parser import OptionParser
 from xllmx.safe.json_text import read_object
 
 Detector = Callable[[Image.Image], Sequence[Detection]]

@@ -17,9 +17,9 @@ from pathlib import Path
 from eval.benchmarks import BENCHMARKS
 from eval.prompts.lists import FOLDER, PromptLists, missing_long, read_long
 from eval.prompts.sources import Source, download, find, installed_vbench, is_pinned, other_versions
-from lumos.cli.options.option import OptionParser
 from lumos.media.files import replacing
 from xllmx.run.exit_status import status_of
+from xllmx.run.option_parser import OptionParser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

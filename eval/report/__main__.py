@@ -16,10 +16,10 @@ from eval.benchmarks import BENCHMARKS
 from eval.report.page import page
 from eval.report.scores import Scores
 from eval.report.table import markdown, table_of
-from lumos.cli.options.option import OptionParser
 from lumos.media.files import replacing
 from xllmx.disk.place import check_file, inputs_of
 from xllmx.run.exit_status import CHECK_FAILED, status_of
+from xllmx.run.option_parser import OptionParser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

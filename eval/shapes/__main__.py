@@ -19,13 +19,14 @@ with loading("eval.shapes"):
     from eval.shapes.prompts import ALL_KINDS, load_prompts, make_prompts, save_prompts
     from eval.shapes.run import RunConfig, require_numbers, run, write_json
     from eval.shapes.score import summarise, table
-    from lumos.cli.options.option import OptionParser, said_as_options
     from lumos.cli.options.placement import add_loading
+    from lumos.cli.options.spelling import said_as_options
     from lumos.hub.bundled import BUNDLED_MODELS
     from lumos.hub.models import DEFAULT_MODEL
     from lumos.lumos1.sequence import GRID_PX
     from xllmx.disk.place import check_file, check_folder, inputs_of
     from xllmx.run.exit_status import status_of
+    from xllmx.run.option_parser import OptionParser
     from xllmx.settings.number_range import COUNT, Range, check_number
 
 _COMMANDS = "prompts|score|run|long|change|cost|compare|side-by-side|scales|motion|look|beside|gallery|codec"

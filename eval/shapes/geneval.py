@@ -16,12 +16,12 @@ from typing import Any
 
 from eval.shapes.prompts import make_prompts
 from eval.shapes.score import check
-from lumos.cli.options.option import OptionParser
 from lumos.media.files import replacing
 from lumos.media.reading import read_image
 from lumos.shapes import ObjectClaim, Prompt, describe
 from xllmx.disk.place import check_file
 from xllmx.run.exit_status import status_of
+from xllmx.run.option_parser import OptionParser
 from xllmx.safe.json_text import read_object
 
 _OPPOSITE = {"left": "right of", "right": "left of", "above": "below", "below": "above"}

@@ -23,8 +23,9 @@ with loading("lumos"):
 
     from lumos import __version__
     from lumos.cli import doctor, download, evaluate, export, generate, look, plot, serve, tokenize, train
-    from lumos.cli.options.option import OptionParser, said_as_options
+    from lumos.cli.options.spelling import said_as_options
     from xllmx.run.exit_status import status_of
+    from xllmx.run.option_parser import OptionParser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -4,7 +4,7 @@ import argparse
 from typing import Any
 
 from lumos.cli.interrupt import loading
-from lumos.cli.options.option import add_ckpts
+from lumos.cli.options.spelling import add_ckpts
 from lumos.hub.models import DEFAULT_MODEL
 from xllmx.run.exit_status import CHECK_FAILED
 

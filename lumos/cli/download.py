@@ -4,7 +4,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from lumos.cli.interrupt import loading
-from lumos.cli.options.option import add_ckpts
+from lumos.cli.options.spelling import add_ckpts
 from lumos.hub.models import LUMINA_REPO, RELEASED, SHARED_TEXT_ENCODER, SHARED_VAE
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lumos.cli.interrupt import loading
-from lumos.cli.options.option import add_ckpts
+from lumos.cli.options.spelling import add_ckpts
 
 
 def add_command(commands: Any) -> None:

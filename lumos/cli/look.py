@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lumos.cli.interrupt import loading
-from lumos.cli.options.option import add_ckpts
+from lumos.cli.options.spelling import add_ckpts
 from xllmx.run.exit_status import CHECK_FAILED
 from xllmx.settings.number_range import Range, check_number
 
@@ -70,9 +70,9 @@ def run(options: argparse.Namespace) -> int:
     if path.suffix.lower() == ".csv":
         return _run_table(options)
     with loading("lumos"):
-        from lumos.look.code_clips import look_at_code_clips
+        from lumos.look.clips.code_clips import look_at_code_clips
+        from lumos.look.clips.latent_clips import look_at_latent_clips
         from lumos.look.kind import kind_of
-        from lumos.look.latent_clips import look_at_latent_clips
         from lumos.look.outputs import look_at_outputs
         from lumos.look.report import LookRequest
         from lumos.look.sheet import check_sheet, write_sheet

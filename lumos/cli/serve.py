@@ -11,7 +11,7 @@ from typing import Any
 from lumos.cli.interrupt import loading
 from lumos.cli.models.door import find_model, refuse_how
 from lumos.cli.models.kind import AbsentFiles, Model
-from lumos.cli.options.option import add_ckpts, option_of
+from lumos.cli.options.spelling import add_ckpts, option_of
 from lumos.hub.models import DEFAULT_MODEL
 from lumos.serve.limits import Limits
 from xllmx.disk.place import check_folder

@@ -8,7 +8,7 @@ from typing import Any
 
 from lumos.cli.interrupt import loading
 from lumos.cli.options.machines import add_machines, machines_of, refuse_machines
-from lumos.cli.options.option import read_size
+from lumos.cli.options.spelling import read_size
 
 
 def add_command(commands: Any) -> None:

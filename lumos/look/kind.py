@@ -6,8 +6,8 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lumos.look.clips.provenance import unfinished_shards
 from lumos.look.outputs import PICTURES, VIDEOS, holds_outputs
-from lumos.look.provenance import unfinished_shards
 from lumos.lumina_video.data.shards import LATENTS
 from lumos.lumos1.data.shards import CLIPS
 from lumos.media.data_yaml import entries_of

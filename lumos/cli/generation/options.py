@@ -11,8 +11,8 @@ from lumos.cli.models.door import KINDS
 from lumos.cli.models.kind import ModelKind
 from lumos.cli.options.engine import add_sampling_engine
 from lumos.cli.options.machines import add_machines
-from lumos.cli.options.option import read_size
 from lumos.cli.options.placement import add_placement
+from lumos.cli.options.spelling import read_size
 from lumos.hub.models import DEFAULT_MODEL, LUMINA_VIDEO, LUMOS1
 from xllmx.safe.json_text import parse_json
 from xllmx.settings.setting import SettingError

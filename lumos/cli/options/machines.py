@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from lumos.cli.options.option import option_of
+from lumos.cli.options.spelling import option_of
 
 if TYPE_CHECKING:  # torch: only where a dry run reckons
     from xllmx.ranks.machines import Machines

@@ -13,7 +13,6 @@ from typing import Any, Literal
 
 import torch
 
-from lumos.cli.options.option import OptionParser
 from lumos.cli.training.memory_remedies import naming_what_to_lower, remedies
 from lumos.cli.training.preview import PreviewConfig, PromptPreview
 from lumos.cli.training.released_flags import translated
@@ -29,6 +28,7 @@ from xllmx.ranks.parallel import ParallelConfig
 from xllmx.run.exit_status import USER_ERROR, status_of
 from xllmx.run.failure import ended_together
 from xllmx.run.folder import claimed_run
+from xllmx.run.option_parser import OptionParser
 from xllmx.safe.yaml_text import read_yaml
 from xllmx.settings.config import load_config
 from xllmx.settings.setting import suggestion

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lumos.cli.options.option import said_as_options
+from lumos.cli.options.spelling import said_as_options
 from lumos.lumina_video.config import LuminaVideoConfig
 from lumos.lumina_video.encoding.protocols import SYSTEM_PROMPT
 from lumos.lumina_video.preset import PRESETS, FlowPreset

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lumos.cli import main
-from lumos.cli.options.option import read_size
+from lumos.cli.options.spelling import read_size
 from lumos.cli.training.dry_run import estimate_run, report
 from lumos.cli.training.training_run import RunConfig
 from lumos.lumos1.sequence import sequence_length

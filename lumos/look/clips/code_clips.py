@@ -10,14 +10,14 @@ import torch
 from tqdm import tqdm
 
 from lumos.look.captions import caption_lines
-from lumos.look.clip_set import ClipSet
-from lumos.look.pair import Pair
+from lumos.look.clips.clip_set import ClipSet
+from lumos.look.clips.pair import Pair
+from lumos.look.clips.provenance import Provenance, provenance_of, unfinished_shards
+from lumos.look.clips.set_lines import damaged_lines, read_line
+from lumos.look.clips.source import MOST_PIXELS, Source, code_source
+from lumos.look.clips.tokenizer_choice import Chosen, TokenizerChoice, choose_tokenizer, tokenizers_here
 from lumos.look.places import spread_places
-from lumos.look.provenance import Provenance, provenance_of, unfinished_shards
 from lumos.look.report import LookRequest, Report
-from lumos.look.set_lines import damaged_lines, read_line
-from lumos.look.source import MOST_PIXELS, Source, code_source
-from lumos.look.tokenizer_choice import Chosen, TokenizerChoice, choose_tokenizer, tokenizers_here
 from lumos.look.words import counts_table, line, number, plural, share, spread
 from lumos.lumos1.data.clips import ClipDataset
 from lumos.lumos1.data.shards import ClipShards

@@ -13,17 +13,15 @@ import torch.nn.functional as F
 from torch._dynamo.testing import CompileCounter
 from torch.nn.attention.flex_attention import flex_attention
 
-from lumos.lumos1.model import attention, explicit
-from lumos.lumos1.model.attention import (
-    Segment,
+from lumos.lumos1.model.attention import explicit, frame_causal
+from lumos.lumos1.model.attention.frame_causal import (
     cached_attention,
     flex_length,
     frame_causal_attention,
     frame_causal_mask,
     layout_of,
-    plan_of,
-    samples_of,
 )
+from lumos.lumos1.model.attention.row_plan import Segment, plan_of, samples_of
 from lumos.lumos1.sequence import blocks_of
 from lumos.tokenizer.vocab import Vocab
 from tests import stand_in_flash
@@ -222,21 +220,21 @@ def test_cached_attention_by_flash_equals_that_by_sdpa(name, monkeypatch):
 def test_flash_is_planned_by_itself_where_a_gpu_has_it(monkeypatch):
     cpu, cuda = torch.device("cpu"), torch.device("cuda")
     stand_in_flash.install(monkeypatch)
-    cases = [(backend, device) for device in (cuda, cpu) for backend in attention.BACKENDS]
-    assert [backend for backend, device in cases if attention._takes_flash(backend, device)] == [
+    cases = [(backend, device) for device in (cuda, cpu) for backend in frame_causal.BACKENDS]
+    assert [backend for backend, device in cases if frame_causal._takes_flash(backend, device)] == [
         "per_frame", "flash", "flash"
     ]  # fmt: skip
     stand_in_flash.uninstall(monkeypatch)
-    assert not attention._takes_flash("per_frame", cuda)
+    assert not frame_causal._takes_flash("per_frame", cuda)
 
 
 @pytest.mark.parametrize("taken", ["sdpa", "flash"])
 def test_planned_calls_of_flash_are_made_only_where_it_computes_in_the_dtype(taken, monkeypatch):
     calls = stand_in_flash.install(monkeypatch)
-    monkeypatch.setattr(attention, "_takes_flash", lambda *_: True)
+    monkeypatch.setattr(frame_causal, "_takes_flash", lambda *_: True)
     blocks = equal_length(BATCHES["left_padded"])
     q, k, v = (tensor.detach() for tensor in qkv(blocks))
-    monkeypatch.setattr(attention, "backend_of", lambda *_: taken)
+    monkeypatch.setattr(frame_causal, "backend_of", lambda *_: taken)
     output = frame_causal_attention(q, k, v, layout_of(blocks)) * (blocks >= 0)[:, None, :, None]
     torch.testing.assert_close(output, literal(q, k, v, blocks) * (blocks >= 0)[:, None, :, None])
     assert len(calls) == (0 if taken == "sdpa" else 4)
@@ -268,11 +266,11 @@ def flex_kernels(monkeypatch: pytest.MonkeyPatch) -> Iterator[CompileCounter]:
     """FlexAttention compiled without a compiler, and how often; what is known of lengths is forgotten."""
     counter = CompileCounter()
     compiled = torch.compile(flex_attention, backend=counter, dynamic=False)
-    monkeypatch.setattr(attention, "_compiled_flex", lambda: compiled)
-    attention._flex_shapes.cache_clear()
+    monkeypatch.setattr(frame_causal, "_compiled_flex", lambda: compiled)
+    frame_causal._flex_shapes.cache_clear()
     torch._dynamo.reset()
     yield counter
-    attention._flex_shapes.cache_clear()
+    frame_causal._flex_shapes.cache_clear()
     torch._dynamo.reset()
 
 
@@ -290,7 +288,7 @@ def test_flex_compiles_once_for_many_lengths_and_never_gives_up(flex_kernels: Co
 def test_flex_compiles_for_more_shapes_than_torch_allows_and_refuses_too_many(
     flex_kernels: CompileCounter, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(attention, "_FLEX_KERNELS", 10)
+    monkeypatch.setattr(frame_causal, "_FLEX_KERNELS", 10)
 
     def attend(rows: int) -> torch.Tensor:
         blocks = blocks_from(*[Row(0, "tfft")] * rows)
@@ -306,12 +304,12 @@ def test_flex_compiles_for_more_shapes_than_torch_allows_and_refuses_too_many(
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 def test_flex_inside_a_compiled_block_is_a_compilation_of_its_own(flex_kernels: CompileCounter):
-    outside = CompileCounter()
+    outside, flex = CompileCounter(), frame_causal._flex
     for length in (9, 16, 33):
         blocks = blocks_from(Row(0, "tfft" + "t" * length))
         q, k, v = (tensor.detach() for tensor in qkv(blocks, heads=2, kv_heads=1, head_dim=16))
         mask = layout_of(blocks, backend="flex").block_mask
-        block = torch.compile(lambda q, k, v, mask: attention._flex(2 * q, k, v, block_mask=mask) / 2, backend=outside)
+        block = torch.compile(lambda q, k, v, mask: flex(2 * q, k, v, block_mask=mask) / 2, backend=outside)
         torch.testing.assert_close(block(q, k, v, mask), literal(2 * q, k, v, blocks) / 2, atol=2e-6, rtol=1e-5)
     assert flex_kernels.frame_count == 1
     assert outside.frame_count > 0

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lumos.look.pair import Pair, decoded_lines
-from lumos.look.provenance import Provenance, unfinished_shards
+from lumos.look.clips.pair import Pair, decoded_lines
+from lumos.look.clips.provenance import Provenance, unfinished_shards
+from lumos.look.clips.set_lines import head_lines, made_lines
 from lumos.look.report import Report
-from lumos.look.set_lines import head_lines, made_lines
 from lumos.look.words import plural
 
 

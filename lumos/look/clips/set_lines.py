@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
-from lumos.look.provenance import Provenance
+from lumos.look.clips.provenance import Provenance
 from lumos.look.words import counted, line, plural, printable
 
 _MOST_REASONS = 50

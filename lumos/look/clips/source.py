@@ -8,8 +8,8 @@ from functools import partial
 import numpy as np
 from jaxtyping import UInt8
 
-from lumos.look.pair import NOT_FOUND
-from lumos.look.provenance import Provenance
+from lumos.look.clips.pair import NOT_FOUND
+from lumos.look.clips.provenance import Provenance
 from lumos.lumina_video.data.latents import LatentClip, VAEIdentity
 from lumos.lumina_video.encoding.clip_frames import clip_frames
 from lumos.lumos1.sequence import SPATIAL_FACTOR, Clip, num_latent_frames

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lumos.cli.options.option import read_size, said_as_options
+from lumos.cli.options.spelling import read_size, said_as_options
 from xllmx.settings.setting import SettingError
 
 

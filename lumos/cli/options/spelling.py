@@ -7,10 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from xllmx.run.option_parser import OptionParser
 from xllmx.settings.setting import SettingError, shown
 
-__all__ = ["OptionParser", "add_ckpts", "option_of", "read_size", "said_as_options"]
+__all__ = ["add_ckpts", "option_of", "read_size", "said_as_options"]
 
 _OPTIONS = {
     "num_inference_steps": "--steps", "num_gpus": "--gpus", "link_gb_s": "--link", "network_gb_s": "--network",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lumos.look.latent_clips import look_at_latent_clips
+from lumos.look.clips.latent_clips import look_at_latent_clips
 from lumos.look.report import LookRequest
 from lumos.lumina_video.data.latents import LatentClip, VAEIdentity
 from lumos.lumina_video.data.shards import LatentWriter

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lumos.look.provenance import provenance_of
+from lumos.look.clips.provenance import provenance_of
 
 
 def index_of(folder: Path, **said: object) -> Path:

@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from lumos.hub.hashes import sha256_of
-from lumos.look.code_clips import look_at_code_clips
+from lumos.look.clips.code_clips import look_at_code_clips
+from lumos.look.clips.tokenizer_choice import choose_tokenizer, tokenizers_here
 from lumos.look.report import LookRequest
-from lumos.look.tokenizer_choice import choose_tokenizer, tokenizers_here
 from lumos.lumos1.data.released_writing import sample_of
 from lumos.lumos1.data.writing import ClipWriter
 from lumos.lumos1.sequence import Clip
