@@ -63,11 +63,15 @@ def add_lora(model: Model, config: AdapterConfig) -> Model:
     """Return the model with adapters (on meta) in place, everything else frozen.
 
     Raises:
-        ValueError: peft is not installed.
+        ValueError: peft is not installed, or the rank is larger than that of any layer it is added to.
     """
     _require_peft()
     from peft import LoraConfig
 
+    layers = (layer for name, layer in model.named_modules() if name.rpartition(".")[2] in config.targets)
+    widest = max((min(layer.weight.shape) for layer in layers if isinstance(layer, nn.Linear)), default=config.rank)
+    if config.rank > widest:
+        raise ValueError(f"lora.rank is {config.rank}, and the layers have none above {widest}; 8 to 64 are usual")
     _inject(
         model,
         LoraConfig(

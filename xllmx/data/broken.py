@@ -42,8 +42,10 @@ class Drawn:
 class Replacing:
     """A data set in which the next readable sample takes the place of a broken one; gives `Drawn`."""
 
-    def __init__(self, dataset: SizedDataset) -> None:
+    def __init__(self, dataset: SizedDataset, *, stream: str) -> None:
+        """`stream`: its name, for messages."""
         self._dataset = dataset
+        self._stream = stream
 
     def __len__(self) -> int:
         return len(self._dataset)
@@ -58,7 +60,8 @@ class Replacing:
             except (BrokenSampleError, OSError) as error:
                 faults.append(Fault(number, " ".join(str(error).split()) or type(error).__name__))
         raise ValueError(
-            f"{len(faults)} samples in a row, from number {index} on, cannot be read; the first: {faults[0].reason}"
+            f"{len(faults)} samples of stream {self._stream!r} in a row, from number {index} on, cannot be read; mend "
+            f"its data, or leave the set out; the first: {faults[0].reason}"
         )
 
 

@@ -100,7 +100,7 @@ class Streams:
 
     def first_batches(self, name: str, num: int, *, collate: Callable[[list[Any]], Any]) -> Iterator[Drawn]:
         """Yield this rank's first `num` batches of the stream, at most an epoch; broken samples are replaced."""
-        data, order = Replacing(self.datasets[name]), self.orders[name]
+        data, order = Replacing(self.datasets[name], stream=name), self.orders[name]
         for number in range(min(num, order.batches_per_epoch)):
             yield CollateDrawn(collate)([data[index] for index in order.batch(number)])
 
@@ -114,10 +114,8 @@ class Streams:
         """
         drawn = CollateDrawn(collate)
         loaders = {
-            name: build_loader(
-                Replacing(self.datasets[name]), self.orders[name], collate=drawn, num_workers=num_workers
-            )
-            for name in self.cycle.names
+            name: build_loader(Replacing(data, stream=name), self.orders[name], collate=drawn, num_workers=num_workers)
+            for name, data in ((name, self.datasets[name]) for name in self.cycle.names)
         }
         faults = FaultCount({name: len(self.datasets[name]) for name in loaders}, max_broken)
         return CyclicLoader(loaders, self.cycle, step=step, faults=faults)

@@ -167,7 +167,7 @@ def num_shards(parallel: ParallelConfig, num_gpus: int, *, gpus_per_machine: int
 def report(run: LuminaVideoEstimate) -> str:
     """The estimate as text for a person."""
     lines = [*size_lines(run, f"{run.model.n_layers} blocks"), "", *_task_lines(run), ""]
-    return "\n".join([*lines, *memory_lines(run, not_counted=", the frozen text encoder (5 GiB)")])
+    return "\n".join([*lines, *memory_lines(run, not_counted=", the frozen text encoder (the released one: 5 GiB)")])
 
 
 def _task(

@@ -29,21 +29,21 @@ def collate(samples: list[int]) -> list[int]:
 
 
 def test_the_next_readable_sample_takes_the_place() -> None:
-    data = Replacing(Data(5, {3, 4}))
+    data = Replacing(Data(5, {3, 4}), stream="video")
     assert data[2] == Drawn(2, ())
     assert data[3] == Drawn(0, (Fault(3, "file 3 is cut"), Fault(4, "file 4 is cut")))
-    assert Replacing(Data(5, {1}, OSError))[1].content == 2
+    assert Replacing(Data(5, {1}, OSError), stream="video")[1].content == 2
 
 
 def test_a_wrong_setting_is_no_broken_sample() -> None:
     with pytest.raises(ValueError, match="file 1") as caught:
-        Replacing(Data(5, {1}, ValueError))[1]
+        Replacing(Data(5, {1}, ValueError), stream="video")[1]
     assert not isinstance(caught.value, BrokenSampleError)
 
 
 def test_a_set_in_which_nothing_can_be_read_ends_the_run() -> None:
-    with pytest.raises(ValueError, match=r"3 samples in a row, from number 1 on, cannot be read; the first: file 1"):
-        Replacing(Data(3, {0, 1, 2}))[1]
+    with pytest.raises(ValueError, match=r"3 samples of stream 'video' .* number 1 on, .* mend its data.* file 1"):
+        Replacing(Data(3, {0, 1, 2}), stream="video")[1]
 
 
 @pytest.mark.parametrize("num_workers", [0, 1])

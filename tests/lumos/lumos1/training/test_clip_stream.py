@@ -119,4 +119,4 @@ def test_a_broken_shard_is_a_broken_sample(tmp_path: Path, tiny_config: LumosCon
     stream = stream_of(tmp_path / "clips", tiny_config)
     with pytest.raises(BrokenSampleError, match=r"shard-00001\.parquet: not a readable shard"):
         stream[5]
-    assert Replacing(stream)[5].content.clip.source == "8"
+    assert Replacing(stream, stream="video")[5].content.clip.source == "8"
