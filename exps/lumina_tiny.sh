@@ -18,16 +18,18 @@ step "2/5 text encoder, from the captions"
 [ -d "$out/text_encoder" ] || "$python" -m lumos.lumina_video.training.text \
     --config configs/train/lumina_tiny_text.yaml trainer.run_dir="$work/text" export_to="$out/text_encoder"
 step "3/5 latents and motion scores, two processes at a time"
-latents video/a 6000 31 --extras 0.2 & latents video/b 6000 32 --extras 0.2; wait $!
+latents video/a 3000 65 --extras 0.1 & latents video/s 7500 61 --objects 1 --extras 0.2; wait $!
+latents video/m1 5000 62 --tags motion --extras 0.2 & latents video/m2 5000 64 --tags motion --extras 0.2; wait $!
 latents image 6000 33 --images --extras 0.2 & latents image_b 18000 43 --images --extras 0.2; wait $!
 latents image_s 16000 51 --images --objects 1 --extras 0.1 & latents eval_video 256 34; wait $!
-step "4/5 model: images; then clips at two scales, and images, in each step"
+step "4/5 model: images; single latents of clips that move; whole clips at two scales, and some of both"
 compile=false; command -v g++ > /dev/null && compile=true # half the time of a step
 with=(task.text_encoder="$out/text_encoder" task.vae="$out/vae" parallel.compile=$compile)
-bash exps/launch.sh configs/train/lumina_tiny_images.yaml trainer.run_dir="$work/images" "${with[@]}"
-[ -d "$work/images_model" ] || "$python" -m lumos.cli export "$work/images" "$work/images_model" --tokenizers "$out"
-bash exps/launch.sh configs/train/lumina_tiny.yaml trainer.run_dir="$work/dit" \
-    task.init_from="$work/images_model" "${with[@]}"
+stage() { # config, folder, where its weights begin; its own weights go to FOLDER_model
+    bash exps/launch.sh "configs/train/$1.yaml" trainer.run_dir="$work/$2" task.init_from="$3" "${with[@]}"
+    [ -d "$work/$2_model" ] || "$python" -m lumos.cli export "$work/$2" "$work/$2_model" --tokenizers "$out"
+}
+stage lumina_tiny_images images null; stage lumina_tiny_atoms atoms "$work/images_model"; stage lumina_tiny dit "$work/atoms_model"
 [ -f "$out/generation_config.json" ] || cp ckpts/lumina-tiny/generation_config.json "$out/"
 "$python" -m lumos.cli export "$work/dit" "$work/export" --tokenizers "$out" --dtype bfloat16 --overwrite
 cp "$work/export/config.json" "$work/export/model.safetensors" "$out/"
