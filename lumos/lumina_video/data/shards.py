@@ -158,5 +158,7 @@ def _clip(values: Mapping[str, Any]) -> LatentClip:
     bits = np.frombuffer(values["latent"].as_buffer(), dtype="<i2").reshape(shape).astype(np.int16)
     latent = torch.from_numpy(bits).view(torch.bfloat16)
     check_finite(latent)
-    plain = {name: values[name].as_py() for name in ("caption", "lead", "motion", "fps", "seconds", "source")}
-    return LatentClip(latent=latent, **plain)
+    plain = {name: values[name].as_py() for name in ("caption", "lead", "source")}
+    fps, seconds, motion = (values[name].as_py() for name in ("fps", "seconds", "motion"))
+    known_fps = None if fps is None else float(fps)
+    return LatentClip(latent=latent, **plain, fps=known_fps, seconds=float(seconds), motion=float(motion))
