@@ -1,6 +1,6 @@
 """`python -m pre_tokenize`: one process of a pre-tokenisation; run_tokenization.sh starts several."""
 
-from lumos.cli.interrupt import loading
+from xllmx.run.interrupt import loading
 
 with loading("pre_tokenize"):
     import argparse

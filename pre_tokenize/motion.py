@@ -8,7 +8,7 @@ have none, as their file cannot be read, are left out, with their reasons in the
 may lie in a store, by address.
 """
 
-from lumos.cli.interrupt import loading
+from xllmx.run.interrupt import loading
 
 with loading("pre_tokenize.motion"):
     import argparse

@@ -6,7 +6,7 @@ Killed or stopped, the same command goes on where it was; started once more besi
 the work.
 """
 
-from lumos.cli.interrupt import loading
+from xllmx.run.interrupt import loading
 
 with loading("eval.ablations"):
     import subprocess

@@ -26,7 +26,7 @@ from eval.driver.command import (
     status_after,
 )
 from eval.driver.command import parse as parse_options
-from lumos.cli.interrupt import loading
+from xllmx.run.interrupt import loading
 from xllmx.run.option_parser import OptionParser
 
 if TYPE_CHECKING:  # torch and all: only where outputs are made, so that --help answers at once

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 from eval.driver.beginning import bring_lists, needs_list, say_model
 from eval.prompts.lists import PromptLists
-from lumos.cli.interrupt import loading
 from lumos.cli.jobs.workers import Worker, local_rank_of, part_here, remark_on_part, worker_of
 from lumos.cli.options.engine import add_sampling_engine, check_sampling_engine
 from lumos.cli.options.machines import add_machines, machines_of, refuse_machines
@@ -25,6 +24,7 @@ from lumos.cli.options.placement import add_loading, add_placement
 from lumos.cli.options.spelling import said_as_options
 from xllmx.ranks.slurm import as_array
 from xllmx.run.exit_status import CHECK_FAILED, status_of
+from xllmx.run.interrupt import loading
 from xllmx.run.option_parser import OptionParser
 from xllmx.safe.json_text import parse_json, unwritable
 from xllmx.settings.number_range import COUNT, check_number

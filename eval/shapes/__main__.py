@@ -1,6 +1,6 @@
 """`python -m eval.shapes COMMAND`: prompts, score, run, cost and more (README.md beside it)."""
 
-from lumos.cli.interrupt import loading
+from xllmx.run.interrupt import loading
 
 with loading("eval.shapes"):
     import argparse

@@ -14,7 +14,7 @@ Exit status: `xllmx.run.exit_status`. What a command needs is imported when it r
 answer at once.
 """
 
-from lumos.cli.interrupt import loading
+from xllmx.run.interrupt import loading
 
 with loading("lumos"):
     import argparse

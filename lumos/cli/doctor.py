@@ -3,10 +3,10 @@
 import argparse
 from typing import Any
 
-from lumos.cli.interrupt import loading
 from lumos.cli.options.spelling import add_ckpts
 from lumos.hub.models import DEFAULT_MODEL
 from xllmx.run.exit_status import CHECK_FAILED
+from xllmx.run.interrupt import loading
 
 
 def add_command(commands: Any) -> None:

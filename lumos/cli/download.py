@@ -3,9 +3,9 @@
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from lumos.cli.interrupt import loading
 from lumos.cli.options.spelling import add_ckpts
 from lumos.hub.models import LUMINA_REPO, RELEASED, SHARED_TEXT_ENCODER, SHARED_VAE
+from xllmx.run.interrupt import loading
 
 if TYPE_CHECKING:
     from lumos.hub.download import Part

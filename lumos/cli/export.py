@@ -4,8 +4,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from lumos.cli.interrupt import loading
 from lumos.cli.options.spelling import add_ckpts
+from xllmx.run.interrupt import loading
 
 
 def add_command(commands: Any) -> None:

@@ -18,12 +18,12 @@ from lumos.cli.generation.request import (
     read_request,
     take_record,
 )
-from lumos.cli.interrupt import loading
 from lumos.cli.models.door import find_model, kind_of_model
 from lumos.cli.models.kind import Model, ModelKind
 from lumos.cli.options.engine import check_sampling_engine
 from lumos.cli.options.machines import machines_of, refuse_machines
 from xllmx.run.exit_status import CHECK_FAILED
+from xllmx.run.interrupt import loading
 
 if TYPE_CHECKING:
     from lumos.cli.jobs.prompts import Prompt

@@ -7,9 +7,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from lumos.cli.interrupt import loading
 from lumos.cli.options.spelling import add_ckpts
 from xllmx.run.exit_status import CHECK_FAILED
+from xllmx.run.interrupt import loading
 from xllmx.settings.number_range import Range, check_number
 
 _NAMES_OF_TABLES = {"num": "--sheet_clips", "out": "--sheet", "model": "--visual_tokenizer", "device": "--device"}

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from lumos.cli.interrupt import loading
+from xllmx.run.interrupt import loading
 
 
 def add_command(commands: Any) -> None:

@@ -8,13 +8,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from lumos.cli.interrupt import loading
 from lumos.cli.models.door import find_model, refuse_how
 from lumos.cli.models.kind import AbsentFiles, Model
 from lumos.cli.options.spelling import add_ckpts, option_of
 from lumos.hub.models import DEFAULT_MODEL
 from lumos.serve.limits import Limits
 from xllmx.disk.place import check_folder
+from xllmx.run.interrupt import loading
 from xllmx.safe.bounded_file import read_bounded
 from xllmx.settings.setting import SettingError
 

@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from lumos.cli.interrupt import loading
 from lumos.cli.options.machines import add_machines, machines_of, refuse_machines
 from lumos.cli.options.spelling import read_size
+from xllmx.run.interrupt import loading
 
 
 def add_command(commands: Any) -> None:

@@ -114,8 +114,13 @@ class Streams:
         """
         drawn = CollateDrawn(collate)
         loaders = {
-            name: build_loader(Replacing(data, stream=name), self.orders[name], collate=drawn, num_workers=num_workers)
-            for name, data in ((name, self.datasets[name]) for name in self.cycle.names)
+            name: build_loader(
+                Replacing(self.datasets[name], stream=name),
+                self.orders[name],
+                collate=drawn,
+                num_workers=num_workers,
+            )
+            for name in self.cycle.names
         }
         faults = FaultCount({name: len(self.datasets[name]) for name in loaders}, max_broken)
         return CyclicLoader(loaders, self.cycle, step=step, faults=faults)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from lumos.cli.interrupt import loading
 from xllmx.run.exit_status import STOPPED
+from xllmx.run.interrupt import loading
 
 SLOW = """
 import time
