@@ -109,7 +109,7 @@ def measured(folder: Path, options: argparse.Namespace) -> list[str]:
     began, cpu = time.perf_counter(), time.process_time()
     stream = _stream(folder, options.model)
     order = _order(stream, options.shuffle)
-    batches = iter(build_loader(Replacing(stream), order, collate=len))
+    batches = iter(build_loader(Replacing(stream, stream="video"), order, collate=len))
     number = order.global_batches_per_epoch
     first = order.batch(0)
     started, cpu = time.perf_counter() - began, time.process_time() - cpu
