@@ -32,8 +32,8 @@ from lumos.lumina_video.training.task_config import ScaleTask
 from lumos.lumos1.data.clips import ClipDataset
 from lumos.lumos1.data.shards import CLIPS, write_shard
 from lumos.lumos1.sequence import Clip
-from lumos.lumos1.training.clip_stream import ClipStream
-from lumos.lumos1.training.length_limit import LengthLimit
+from lumos.lumos1.training.items.clip_stream import ClipStream
+from lumos.lumos1.training.items.length_limit import LengthLimit
 from lumos.media.shards.known_shards import KnownShards
 from lumos.media.shards.parquet_rows import INDEX_NAME, looked_up, write_known_index
 from lumos.tokenizer.vocab import Vocab

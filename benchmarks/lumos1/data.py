@@ -25,7 +25,7 @@ from lumos.lumos1.data.clips import read_released
 from lumos.lumos1.data.writing import ClipWriter
 from lumos.lumos1.model.attention.frame_causal import frame_causal_mask
 from lumos.lumos1.sequence import sequence_of
-from lumos.lumos1.training.samples import Sample
+from lumos.lumos1.training.items.samples import Sample
 from lumos.lumos1.training.task import LumosTask, LumosTaskConfig
 from xllmx.data.streams import Streams
 from xllmx.rng import generator_for

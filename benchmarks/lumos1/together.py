@@ -18,7 +18,7 @@ from benchmarks.measure import compare, matmul_rate
 from benchmarks.report import output_file, write_report
 from lumos.conventions.job import Failed, Part
 from lumos.hub.models import DEFAULT_MODEL
-from lumos.lumos1.many import clip_job
+from lumos.lumos1.generation.many import clip_job
 from lumos.lumos1.model.linear import linear
 from lumos.lumos1.pipeline import LumosPipeline
 from lumos.lumos1.sampling.scheduler import Scheduler

@@ -28,7 +28,7 @@ from lumos.lumos1.config import ARDFConfig
 from lumos.lumos1.model.attention.frame_causal import frame_causal_mask
 from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.sequence import Clip
-from lumos.lumos1.training.samples import Sample
+from lumos.lumos1.training.items.samples import Sample
 from lumos.lumos1.training.task import LumosTask, LumosTaskConfig
 from xllmx.optimisation.optim import OptimConfig, build_optimizer
 from xllmx.rng import generator_for

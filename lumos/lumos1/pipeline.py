@@ -21,14 +21,14 @@ from lumos.conventions.output import Frames, OutputType, check_one_size, in_form
 from lumos.conventions.pipeline import PipelineWords, loading_dtype
 from lumos.conventions.script import Prompts, Script, TimedPrompt, scripts_of
 from lumos.hub.models import DEFAULT_MODEL, ModelFiles, local_folder, resolve
-from lumos.lumos1.clip_groups import ClipAsked, generate_groups, num_steps, request_of
-from lumos.lumos1.frame_stream import LumosStream
-from lumos.lumos1.going_on import coded_part, first_of, in_form_behind, new_part
+from lumos.lumos1.generation.clip_groups import ClipAsked, generate_groups, num_steps, request_of
+from lumos.lumos1.generation.frame_stream import LumosStream
+from lumos.lumos1.generation.going_on import coded_part, first_of, in_form_behind, new_part
+from lumos.lumos1.generation.prompt_changes import latent_changes
 from lumos.lumos1.model.model_folder import write_model_folder
 from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.model.placement import check_placement, place, put
 from lumos.lumos1.output import LumosOutput
-from lumos.lumos1.prompt_changes import latent_changes
 from lumos.lumos1.prompt_ids import prompt_ids
 from lumos.lumos1.sampling.decode import finished_frames
 from lumos.lumos1.sampling.request import OnFrame
@@ -176,7 +176,7 @@ class LumosPipeline(PipelineWords):
             prompt: a text, or one a clip. One that changes: [(0, text), (frame, text), ...].
             image: the first frame, cropped to the model's nearest size, or to width x height; or a clip, as `given`.
             given: a clip to go on from, a video file or frames, of the size and rate that is made. Its frames come
-                first, as they are; num_frames counts them (`lumos.lumos1.going_on`).
+                first, as they are; num_frames counts them (`lumos.lumos1.generation.going_on`).
             negative_prompt: text the guidance leads away from; without it, the branch without text, as released.
             num_frames: exactly so many frames come back; 1 makes an image. None: fps * duration are named in the
                 prompt, and all that are decoded come back (25 for 24, as released).

@@ -147,7 +147,7 @@ class _Costs:
 
     def _generation(self, planned: "Planned") -> "Generation":
         from lumos.conventions.script import Script
-        from lumos.lumos1.prompt_changes import latent_changes
+        from lumos.lumos1.generation.prompt_changes import latent_changes
 
         settings, job = _settings(planned), planned.job
         texts = [self._num_tokens(job.prompt, settings)]

@@ -9,7 +9,7 @@ from lumos.conventions.job import Job
 from lumos.hub.models import LUMINA_VIDEO
 from lumos.lumina_video import clip_job as lumina_video
 from lumos.lumina_video.preset import PRESETS
-from lumos.lumos1 import many as lumos1
+from lumos.lumos1.generation import many as lumos1
 from lumos.media.inputs import pin
 from lumos.serve.generation.engine import Work
 from lumos.serve.generation.models import ServedModel, ServedPipeline

@@ -29,7 +29,7 @@ from lumos.lumos1.training.cost import (
     recomputed_flops,
     training_flops,
 )
-from lumos.lumos1.training.cutting import cut_shapes
+from lumos.lumos1.training.items.cutting import cut_shapes
 from lumos.lumos1.training.model_settings import without_checkpoint
 from lumos.lumos1.training.task import LumosTask
 from lumos.media.data_yaml import MissingClipsError

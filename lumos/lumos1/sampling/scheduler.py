@@ -1,7 +1,7 @@
 """Many clips at once: which are on their way, and which step of them together.
 
 scheduler = Scheduler()
-tickets = [scheduler.submit(clip_job(pipeline, prompt, seed=1)) for prompt in prompts]    # lumos.lumos1.many
+tickets = [scheduler.submit(clip_job(pipeline, prompt, seed=1)) for prompt in prompts]    # lumos.lumos1.generation.many
 while not scheduler.idle:
     for event in scheduler.step():
         ...

@@ -2,7 +2,7 @@
 
 import logging
 
-from lumos.lumos1.training.clip_stream import ClipStream
+from lumos.lumos1.training.items.clip_stream import ClipStream
 from xllmx.ranks.distributed import is_main
 
 _LOG = logging.getLogger(__name__)

@@ -15,15 +15,15 @@ from lumos.lumos1.data.clips import ClipDataset
 from lumos.lumos1.model.attention.frame_causal import layout_of
 from lumos.lumos1.model.lora import LoRAConfig
 from lumos.lumos1.model.modeling import LumosForCausalLM
-from lumos.lumos1.training.clip_stream import ClipStream
 from lumos.lumos1.training.code_rows import relate_codes
 from lumos.lumos1.training.cost import BatchLoad, attended_pairs, training_flops
 from lumos.lumos1.training.data_report import report_clips
 from lumos.lumos1.training.initial_weights import fresh_weights, stored_weights
-from lumos.lumos1.training.masked_batch import masked_batch, pad_batch, planned
+from lumos.lumos1.training.items.clip_stream import ClipStream
+from lumos.lumos1.training.items.masked_batch import masked_batch, pad_batch, planned
+from lumos.lumos1.training.items.packing import pack_batch
+from lumos.lumos1.training.items.samples import Sample, draw_sample
 from lumos.lumos1.training.model_settings import read_model_config
-from lumos.lumos1.training.packing import pack_batch
-from lumos.lumos1.training.samples import Sample, draw_sample
 from lumos.lumos1.training.stream_report import report_stream
 from lumos.lumos1.training.task_config import LumosTaskConfig
 from lumos.lumos1.training.tokenizer_check import check_tokenizer

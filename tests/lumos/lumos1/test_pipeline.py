@@ -346,6 +346,6 @@ def test_memory_that_does_not_suffice_is_said_with_the_remedy(
         ValueError, match=r"^decoding takes more memory than there is; ask for a smaller or shorter clip$"
     ):
         pipeline("a star", num_frames=1, num_inference_steps=1)
-    monkeypatch.setattr("lumos.lumos1.clip_groups.generate", fail)
+    monkeypatch.setattr("lumos.lumos1.generation.clip_groups.generate", fail)
     with pytest.raises(ValueError, match=r"^sampling takes more .*fewer clips at once.*--weights int8.*--offload"):
         pipeline("a star", num_frames=1, num_inference_steps=1)

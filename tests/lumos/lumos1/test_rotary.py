@@ -15,8 +15,8 @@ from lumos.lumos1.sampling.frame_decoder import FrameDecoder
 from lumos.lumos1.sampling.frames.branch import Branch
 from lumos.lumos1.sampling.frames.frame_tokens import FrameTokens
 from lumos.lumos1.sequence import frame_content, positions_of, sequence_of, video_header
-from lumos.lumos1.training.masked_batch import masked_batch, pad_batch
-from lumos.lumos1.training.samples import MaskedSample
+from lumos.lumos1.training.items.masked_batch import masked_batch, pad_batch
+from lumos.lumos1.training.items.samples import MaskedSample
 from lumos.tokenizer.vocab import Vocab
 from tests.tiny_data import VOCAB
 

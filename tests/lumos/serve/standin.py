@@ -13,7 +13,7 @@ from PIL import Image
 
 from lumos.cli.serving.side_by_side import SideBySide
 from lumos.conventions.script import scripts_of
-from lumos.lumos1.prompt_changes import latent_changes
+from lumos.lumos1.generation.prompt_changes import latent_changes
 from lumos.lumos1.sampling.settings import SETTING_NAMES, Settings, settings_for
 from lumos.media.reading import read_frames
 from lumos.serve.app import create_app

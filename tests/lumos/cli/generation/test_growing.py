@@ -8,7 +8,7 @@ import av
 import pytest
 
 from lumos.cli.jobs import streaming
-from lumos.lumos1.frame_stream import LumosStream
+from lumos.lumos1.generation.frame_stream import LumosStream
 from tests.lumos.cli.console import Lumos, files_in, frames_of
 
 WORDS = ("generate", "--prompt", "a red circle", "--seed", "7")

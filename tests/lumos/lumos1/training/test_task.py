@@ -16,9 +16,9 @@ from lumos.cli.training.training_run import RunConfig, main
 from lumos.lumos1.config import LumosConfig, SamplerConfig
 from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.sequence import content_index_of, frame_index_of
-from lumos.lumos1.training.masked_batch import masked_batch, planned
+from lumos.lumos1.training.items.masked_batch import masked_batch, planned
+from lumos.lumos1.training.items.samples import MaskedSample
 from lumos.lumos1.training.model_settings import read_model_config
-from lumos.lumos1.training.samples import MaskedSample
 from lumos.lumos1.training.task import LumosTask, LumosTaskConfig, frame_losses
 from tests import stand_in_flash
 from tests.tiny_data import MODEL, VOCAB, write_clips

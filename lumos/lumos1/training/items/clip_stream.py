@@ -6,9 +6,9 @@ import numpy as np
 
 from lumos.lumos1.data.clips import ClipDataset
 from lumos.lumos1.data.shards import SHAPE_COLUMNS, sequence_lengths
-from lumos.lumos1.training.cutting import cut_clip, cut_shapes
-from lumos.lumos1.training.length_limit import LengthLimit
-from lumos.lumos1.training.samples import Sample
+from lumos.lumos1.training.items.cutting import cut_clip, cut_shapes
+from lumos.lumos1.training.items.length_limit import LengthLimit
+from lumos.lumos1.training.items.samples import Sample
 from lumos.lumos1.training.tokenizer_check import check_vocabulary
 from lumos.tokenizer.vocab import Vocab
 from xllmx.data.broken import BrokenSampleError

@@ -3,7 +3,7 @@
 import dataclasses
 
 from lumos.lumos1.sequence import sequence_length
-from lumos.lumos1.training.cutting import cut_clip, cut_to_frames, frames_within
+from lumos.lumos1.training.items.cutting import cut_clip, cut_to_frames, frames_within
 from tests.tiny_data import make_clip
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from lumos.conventions.script import Script
-from lumos.lumos1.prompt_changes import latent_changes
+from lumos.lumos1.generation.prompt_changes import latent_changes
 from lumos.lumos1.sampling.settings import Settings
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import numpy as np
 
 from lumos.lumos1.sequence import Clip, sequence_length
-from lumos.lumos1.training.cutting import cut_to_frames, frames_within
+from lumos.lumos1.training.items.cutting import cut_to_frames, frames_within
 from xllmx.data.broken import BrokenSampleError
 from xllmx.data.kinds import counts_of
 from xllmx.settings.number_range import COUNT, check_numbers

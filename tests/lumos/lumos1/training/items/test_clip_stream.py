@@ -9,7 +9,7 @@ import pytest
 from lumos.lumos1.config import LumosConfig
 from lumos.lumos1.data.writing import ClipWriter
 from lumos.lumos1.sequence import Clip
-from lumos.lumos1.training.clip_stream import ClipStream
+from lumos.lumos1.training.items.clip_stream import ClipStream
 from lumos.lumos1.training.task import LumosTask, LumosTaskConfig
 from xllmx.data.broken import BrokenSampleError, Replacing
 from xllmx.data.streams import Streams

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from lumos.conventions.job import Part
-from lumos.lumos1.many import clip_job
+from lumos.lumos1.generation.many import clip_job
 from lumos.lumos1.pipeline import LumosPipeline
 from lumos.lumos1.sampling.scheduler import Scheduler
 from tests.model_folder import make_model_folder

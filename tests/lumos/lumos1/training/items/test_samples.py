@@ -15,9 +15,9 @@ from lumos.lumos1.config import ARDFConfig, LumosConfig
 from lumos.lumos1.data.clips import read_released
 from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.sequence import Clip, frame_index_of
-from lumos.lumos1.training.cutting import cut_clip
-from lumos.lumos1.training.masked_batch import masked_batch, next_in_text, pad_batch
-from lumos.lumos1.training.samples import Sample, chosen_mode, draw_sample, drop_text, given_frames
+from lumos.lumos1.training.items.cutting import cut_clip
+from lumos.lumos1.training.items.masked_batch import masked_batch, next_in_text, pad_batch
+from lumos.lumos1.training.items.samples import Sample, chosen_mode, draw_sample, drop_text, given_frames
 from lumos.lumos1.training.task import LumosTask, LumosTaskConfig
 from lumos.tokenizer.vocab import Vocab
 from xllmx.rng import generator_at

@@ -14,9 +14,9 @@ from typing import Any
 import torch
 
 from lumos.conventions.script import TimedPrompt, scripts_of
-from lumos.lumos1.clip_groups import request_of
-from lumos.lumos1.frame_stream import LatentImages
-from lumos.lumos1.going_on import first_of
+from lumos.lumos1.generation.clip_groups import request_of
+from lumos.lumos1.generation.frame_stream import LatentImages
+from lumos.lumos1.generation.going_on import first_of
 from lumos.lumos1.pipeline import LumosPipeline
 from lumos.lumos1.sampling.clip_job import ClipJob
 from lumos.media.clip_pixels import ClipInput

@@ -9,9 +9,9 @@ from lumos.cli.training.training_run import RunConfig, run
 from lumos.lumos1.config import LumosConfig
 from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.sequence import sequence_of
-from lumos.lumos1.training.masked_batch import masked_batch
-from lumos.lumos1.training.packing import first_fit, pack_batch
-from lumos.lumos1.training.samples import MaskedSample, Sample
+from lumos.lumos1.training.items.masked_batch import masked_batch
+from lumos.lumos1.training.items.packing import first_fit, pack_batch
+from lumos.lumos1.training.items.samples import MaskedSample, Sample
 from lumos.lumos1.training.task import LumosTask, LumosTaskConfig
 from tests.tiny_data import MODEL, VOCAB, make_clip, write_clips
 from xllmx.rng import generator_at
