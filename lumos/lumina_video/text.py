@@ -21,6 +21,7 @@ from lumos.hub.models import check_weights, read_json, weight_files
 from lumos.lumina_video.checkpoint.tensor_files import TensorFiles, fill
 from lumos.lumina_video.encoding.protocols import SYSTEM_PROMPT
 from xllmx.finite import is_finite
+from xllmx.run.notices import Notice
 from xllmx.safe.tokenizer_json import read_tokenizer
 from xllmx.safe.tokenizer_json import token_ids as ids_of
 from xllmx.settings.number_range import Range, check_number
@@ -48,7 +49,7 @@ _MULTIPLE = 8
 """The padded length is a multiple of it."""
 
 
-class PromptCutWarning(UserWarning):
+class PromptCutWarning(Notice):
     """A prompt was longer than the encoder takes; its end had no say in the video."""
 
 

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 
 from xllmx.run.error_report import UnforeseenError, is_foreseen, memory_line, unforeseen
+from xllmx.run.notices import saying_notices
 from xllmx.store.said import with_addresses
 
 CHECK_FAILED = 1
@@ -52,7 +53,7 @@ def status_of(
     words = sys.argv[1:] if words is None else words
     _show_whatever_is_written()
     try:
-        with terminating():
+        with terminating(), saying_notices(lambda line: _say(f"{program}: {with_addresses(line)}")):
             status = command()
             sys.stdout.flush()
             return status

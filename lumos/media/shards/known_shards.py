@@ -100,6 +100,8 @@ def _read_shapes(path: Location, *, columns: int) -> Kinds[Shape]:
     whole = rows.dtype.kind in "iu" and which.dtype.kind == "u" and rows.ndim == 2 and which.ndim == 1
     if not whole or rows.shape[1] != columns or (len(which) and which.max() >= len(rows)):
         raise ValueError(f"{path}: holds no shapes of {columns} numbers, or numbers clips past them; {_AGAIN}")
+    if rows.min(initial=0) < 0:
+        raise ValueError(f"{path}: holds a shape with {rows.min()}, and none can be less than 0; {_AGAIN}")
     return Kinds([tuple(row) for row in rows.tolist()], which)
 
 

@@ -192,6 +192,9 @@ def looked_up(files: Sequence[Location], *, form: RowForm) -> KnownShards:
             if empty := [name for name in columns if table[name].null_count]:
                 raise ValueError(f"it has rows with nothing in {', '.join(empty)}")
             rows = np.stack([table[name].to_numpy() for name in columns], axis=1).astype(np.int64)
+            if (rows < 0).any():
+                row, column = np.argwhere(rows < 0)[0]
+                raise ValueError(f"row {row} has {columns[column]} {rows[row, column]}, which cannot be less than 0")
         values, which = np.unique(rows, axis=0, return_inverse=True)
         shapes.append(Kinds[Shape]([tuple(row) for row in values.tolist()], which.reshape(-1)))
     return KnownShards(

@@ -40,7 +40,7 @@ class LatentStream:
         kinds = latents.kinds
         shapes = np.array(kinds.values, np.int64).reshape(-1, len(SHAPE_COLUMNS))
         _check_channels(name, shapes, model)
-        _check_area(name, shapes, task)
+        _check_area(name, shapes, task, side_px=(latents.vae or RELEASED).spatial)
         sizes = [_size_after_cut(shape, task) for shape in kinds.values]
         fits = np.array([min(size) > 0 for size in sizes], dtype=bool)
         self._used: np.ndarray | range = range(len(kinds))
@@ -91,14 +91,13 @@ def _check_channels(name: str, shapes: np.ndarray, model: LuminaVideoConfig) -> 
         )
 
 
-def _check_area(name: str, shapes: np.ndarray, task: ScaleTask) -> None:
+def _check_area(name: str, shapes: np.ndarray, task: ScaleTask, *, side_px: int) -> None:
     if task.image_size is None or not len(shapes):
         return
-    step = RELEASED.spatial
     rows, columns = shapes[(shapes[:, 2] * shapes[:, 3]).argmax(), 2:4].tolist()
-    if rows * columns * step**2 > task.image_size**2:
+    if rows * columns * side_px**2 > task.image_size**2:
         raise ValueError(
-            f"task {name}: a clip has {columns * step}x{rows * step} px, more than the square of image_size="
+            f"task {name}: a clip has {columns * side_px}x{rows * side_px} px, more than the square of image_size="
             f"{task.image_size}; raise task.tasks.{name}.image_size, or encode the clips smaller"
         )
 

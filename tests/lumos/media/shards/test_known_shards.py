@@ -81,6 +81,7 @@ def said(many: Path, **changed: object) -> None:
         ("shapes", r"shapes\.npz is no \.npz"),
         ("columns", r"shapes\.npz: holds no shapes of 6 numbers, or numbers clips past them; write the index again"),
         ("no shapes", r"shapes\.npz: holds no shapes of 6 numbers, or numbers clips past them; write the index again"),
+        ("negative", r"shapes\.npz: holds a shape with -1, and none can be less than 0; write the index again"),
         ("decoded", r"index\.json says of a\.parquet num_decoded 1000000000000 and psnr_db 30\.0, which cannot be"),
         ("elsewhere", r"its shapes are in '\.\./x', and have to be in shapes\.npz; write the index again"),
     ],
@@ -101,6 +102,8 @@ def test_an_index_that_is_not_true_is_named(many: Path, damage: str, message: st
         np.savez(many / SHAPES_NAME, rows=np.ones((1, 6), np.int64), which=np.ones(7, np.uint16))
     elif damage == "no shapes":
         np.savez(many / SHAPES_NAME, rows=np.ones((0, 6), np.int64), which=np.zeros(7, np.uint16))
+    elif damage == "negative":
+        np.savez(many / SHAPES_NAME, rows=np.full((1, 6), -1), which=np.zeros(7, np.uint16))
     elif damage == "decoded":
         said(many, shards=[{**shards[0], "num_decoded": 10**12, "psnr_db": 30.0}, *shards[1:]])
     else:

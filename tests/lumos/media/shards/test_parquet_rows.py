@@ -55,6 +55,14 @@ def test_a_row_without_a_value_is_named_and_only_a_rate_may_be_unknown(
         read(shard, form)
 
 
+@pytest.mark.parametrize("form", [LATENTS, CLIPS], ids=lambda form: form.what)
+def test_a_shape_less_than_0_is_refused_when_the_set_is_opened(tmp_path: Path, form: RowForm) -> None:
+    shard = shard_of(tmp_path / "set", form)
+    changed(shard, "H", [pq.read_table(shard)["H"][0].as_py(), -1])  # -1: numpy would work out the number that fits
+    with pytest.raises(UnreadableShardError, match=rf"{shard.name}.*row 1 has H -1, which cannot be less than 0"):
+        LatentShards([shard]) if form is LATENTS else ClipShards([shard])
+
+
 @pytest.mark.parametrize(("form", "name", "values", "said"), [
     (LATENTS, "caption", [1, 2], "its column caption holds whole numbers, not texts"),
     (LATENTS, "latent", ["a", "b"], "its column latent holds texts, not bytes"),
