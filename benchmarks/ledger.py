@@ -34,6 +34,7 @@ def make_ledger(folder: Path, *, num_shards: int, num_tasks: int) -> list[int]:
         task, rank = divmod(number, RANKS)
         mine = part_of(part_of(rows, num_tasks, index=task), RANKS, index=rank)
         place = rank_folder(folder, task=(task + 1, num_tasks), rank=(rank, RANKS))
+        assert isinstance(place, Path)
         place.mkdir(parents=True)
         (place / MANIFEST).write_text(json.dumps({"rows": [mine.start, mine.stop]}))
         for start in range(mine.start, mine.stop, SHARD_ROWS):

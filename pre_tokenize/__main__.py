@@ -88,7 +88,7 @@ def look(options: argparse.Namespace) -> dict[str, Any]:
     check_number("sheet_clips", Annotated[int, Range(1, 400)], num)
     sheet = None if options.sheet is None else Path(options.sheet)
     if sheet is not None:
-        check_sheet(sheet, inputs={"--input_file": table.file})
+        check_sheet(sheet, inputs={"--input_file": table.file if isinstance(table.file, Path) else None})
     rows, reader = place.rows_of(table), job.reader()
     asked = [f"--{name} {job.settings[name]}" for name in _SAID if name in job.settings]
     what = ", ".join([f"to be {options.to} of {options.modality}s", *asked])

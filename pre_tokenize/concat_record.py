@@ -33,7 +33,7 @@ from pre_tokenize.lists.table import part_of
 from xllmx.disk.place import check_file
 from xllmx.run.exit_status import CHECK_FAILED, status_of
 from xllmx.run.option_parser import OptionParser
-from xllmx.store.address import Location, location_of
+from xllmx.store.address import Address, Location, location_of
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = OptionParser(prog="concat_record", description="Merge the shards of a pre-tokenisation into one index.")
     add = parser.add_argument
     add("--output_dir", "--sub_record_dir", required=True, help="the --output_dir of the pre-tokenisation")
-    add("--save_path", type=Path, help=f"its {INDEX_NAME} (if not given), or a {MERGED}: pickles as the release wrote")
+    add("--save_path", help=f"its {INDEX_NAME} (if not given), or a {MERGED}: pickles as the release wrote")
     add("--merge_sub_tasks", action="store_true", help="taken, as the release does: all machines' parts are merged")
     add("--text_tokenizer", help=f"for a {MERGED}: the file that made the clips, if it is not in ckpts/")
 
@@ -53,6 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             record = record or folder / MERGED
             print(f"{record}: {merge_left(folder, record)} samples that the release made")
             return 0
+        if isinstance(record, Address):
+            remedy = "give a path of the disk, or leave it out for the index"
+            raise ValueError(f"--save_path {record}: the samples of a {MERGED} are written to the disk alone; {remedy}")
         report = concat(folder)
         print(f"{folder / INDEX_NAME}: {summary(report)}")
         if not report["clips"]:
@@ -66,9 +69,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status_of("concat_record", merge, words=arguments)
 
 
-def _record(options: argparse.Namespace) -> Path | None:
+def _record(options: argparse.Namespace) -> Location | None:
     """The list in the release's format that is asked for; None for the index. ValueError for another place or kind."""
-    path: Path | None = options.save_path
+    path = None if options.save_path is None else location_of(options.save_path)
     if path is None or path.absolute() == (options.output_dir / INDEX_NAME).absolute():
         return None
     if path.suffix != ".json":
@@ -77,7 +80,10 @@ def _record(options: argparse.Namespace) -> Path | None:
         at_home = options.output_dir / INDEX_NAME
         raise ValueError(f"--save_path {path}: that name is of what lies with the shards; give {at_home}, or another")
     try:
-        check_file(path)
+        if isinstance(path, Address):
+            path.check_writable()
+        else:
+            check_file(path)
     except ValueError as error:
         raise ValueError(f"--save_path: {error}") from error
     return path

@@ -19,8 +19,8 @@ from pre_tokenize.__main__ import option_parser
 
 _HERE = Path(__file__).resolve().parent
 _MOST_PROCESSES = 8
-_RELEASED_SIZE = {"target_size": 352, "target_fps": 12, "target_duration": 7}
-_BUNDLED_SIZE = {"size": "64x64", "target_fps": 6, "target_duration": 2}
+_RELEASED_SIZE: dict[str, int | str] = {"target_size": 352, "target_fps": 12, "target_duration": 7}
+_BUNDLED_SIZE: dict[str, int | str] = {"size": "64x64", "target_fps": 6, "target_duration": 2}
 
 
 def tokenize(modality: Literal["image", "video"], arguments: Sequence[str] | None = None) -> int:
@@ -38,10 +38,9 @@ def tokenize(modality: Literal["image", "video"], arguments: Sequence[str] | Non
 
 def example_words(modality: Literal["image", "video"]) -> list[str]:
     """The options of the example; says so where the released tokenizer is not at hand."""
-    size: dict[str, int | str] = dict(_RELEASED_SIZE)
-    tokenizer = SHARED_VISUAL_TOKENIZER.name
+    size, tokenizer = _RELEASED_SIZE, SHARED_VISUAL_TOKENIZER.name
     if not has_released():
-        size, tokenizer = dict(_BUNDLED_SIZE), DEFAULT_MODEL
+        size, tokenizer = _BUNDLED_SIZE, DEFAULT_MODEL
         place = f"{ckpts_root() / SHARED_VISUAL_TOKENIZER} is not there (lumos download {SHARED_NAMES[0]} brings it)"
         print(f"{place}: the example is coded with the bundled tokenizer of {DEFAULT_MODEL}", flush=True)
     settings = {

@@ -38,8 +38,10 @@ class Prepared:
 class SizedDataset(Protocol):
     """A map-style dataset."""
 
-    lengths: Sequence[int]
-    """Cost of each sample, in tokens: batches hold samples of similar length."""
+    @property
+    def lengths(self) -> Sequence[int]:
+        """Cost of each sample, in tokens: batches hold samples of similar length."""
+        ...
 
     def __len__(self) -> int: ...
 

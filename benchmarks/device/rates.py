@@ -20,8 +20,10 @@ def rates(place: Place) -> Findings:
     copied = 2 * place.sizes.copied_bytes / place.ms(lambda: target.copy_(source)) / 1e6
     return Findings(
         rows=[
-            Row(name=f"bf16 product of {side}^3", value=products, unit="TFLOP/s", best=gpu and gpu.flops / 1e12),
-            Row(name="copy, read and written", value=copied, unit="GB/s", best=gpu and gpu.bytes_per_s / 1e9),
+            Row(
+                name=f"bf16 product of {side}^3", value=products, unit="TFLOP/s", best=gpu.flops / 1e12 if gpu else None
+            ),
+            Row(name="copy, read and written", value=copied, unit="GB/s", best=gpu.bytes_per_s / 1e9 if gpu else None),
             Row(name="launch of a kernel, host", value=_launch_us(place.device), unit="us"),
         ]
     )

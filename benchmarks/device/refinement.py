@@ -1,5 +1,7 @@
 """A refinement of Lumos-1: the passes of both branches over a frame, then the head and the draws."""
 
+from functools import partial
+
 import torch
 
 from benchmarks.arithmetic import sampling_bytes
@@ -29,7 +31,7 @@ def refinement(place: Place) -> Findings:
             ),
             Row(
                 name=f"- its head and draws, {size}",
-                value=place.ms(lambda fast=fast, states=states: fast.head(states)),
+                value=place.ms(partial(fast.head, states)),
                 unit="ms",
                 best=place.best_ms(flops["head"]),
             ),

@@ -8,7 +8,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -30,7 +30,6 @@ from xllmx.run.option_parser import OptionParser
 
 Paths = dict[str, Callable[[], object]]
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
-SCALES = {"all_patch_size": (2, 2, 4), "all_f_patch_size": (1, 2, 2)}
 SINGLE, MULTI = FlowPreset.named("f16F64R512"), FlowPreset.named("f16F64R512-MultiScale")
 TIME = 0.1
 """Of the step that is timed: the presets guide there, and nothing else depends on it."""
@@ -56,7 +55,8 @@ class FlowWork:
     def config(self) -> LuminaVideoConfig:
         """Settings of the network; what is not named here is as released."""
         return LuminaVideoConfig(
-            **SCALES,
+            all_patch_size=(2, 2, 4),
+            all_f_patch_size=(1, 2, 2),
             in_channels=16,
             dim=self.width,
             n_layers=self.num_layers,
@@ -71,14 +71,14 @@ class FlowWork:
         )
 
 
-_RELEASED: dict[str, int] = {"width": 2304, "num_layers": 24, "num_heads": 16, "num_kv_heads": 8, "text_width": 2304}
-_MID: dict[str, int] = {"width": 512, "num_layers": 8, "num_heads": 8, "num_kv_heads": 4, "text_width": 512}
+_RELEASED = FlowWork(width=2304, num_layers=24, num_heads=16, num_kv_heads=8, text_width=2304, latent=(16, 48, 84))
+_SMALL = FlowWork(width=512, num_layers=8, num_heads=8, num_kv_heads=4, text_width=512, latent=(4, 8, 8))
 WORKS = {
     "tiny": FlowWork(width=96, num_layers=2, num_heads=6, num_kv_heads=2, text_width=24, latent=(2, 8, 12)),
-    "small": FlowWork(**_MID, latent=(4, 8, 8)),
-    "mid": FlowWork(**_MID, latent=(4, 16, 28)),
-    "released-512": FlowWork(**_RELEASED, latent=(16, 48, 84)),
-    "released-960": FlowWork(**_RELEASED, latent=(24, 88, 156)),
+    "small": _SMALL,
+    "mid": replace(_SMALL, latent=(4, 16, 28)),
+    "released-512": _RELEASED,
+    "released-960": replace(_RELEASED, latent=(24, 88, 156)),
 }
 """By name: `tiny` tries the bench out; `small` is a clip of 64x64 and 16 frames, `mid` of 224x128 and 16 frames; the
 released network, at the clips of both its presets, is for a GPU."""
@@ -92,7 +92,7 @@ def random_network(config: LuminaVideoConfig, *, dtype: torch.dtype, device: tor
     model.init_weights(generator)
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter += 0.02 * torch.randn(parameter.shape, generator=generator, device=device)
+            parameter.add_(0.02 * torch.randn(parameter.shape, generator=generator, device=device))
     return model.to(dtype=dtype)
 
 
@@ -149,8 +149,16 @@ class Bench:
     def run(self, preset: FlowPreset) -> Tensor:
         """Returns the latents, our way."""
         (prompt, mask), (negative, negative_mask) = self.stacked
-        texts = {"text": prompt, "text_mask": mask, "negative_text": negative, "negative_mask": negative_mask}
-        return sample_latents(self.model, self.noise[None], preset=preset, **texts)[0]
+        latents = sample_latents(
+            self.model,
+            self.noise[None],
+            preset=preset,
+            text=prompt,
+            text_mask=mask,
+            negative_text=negative,
+            negative_mask=negative_mask,
+        )
+        return latents[0]
 
 
 def guided(scale: Scale | str) -> FlowPreset:

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from einops import rearrange, repeat
 from jaxtyping import Bool, Complex, Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from lumos.lumina_video.config import LuminaVideoConfig
 from lumos.lumina_video.dit import MultiScaleNextDiT
@@ -69,7 +69,8 @@ def literal_velocity(
     clip = x.repeat(1, patch.frames, 1, 1) if num_frames == 1 else x
     sizes = {"f": patch.frames, "p": patch.pixels, "q": patch.pixels}
     patches = rearrange(clip, "c (t f) (h p) (w q) -> t h w (f p q c)", **sizes)
-    grid, rotation = patches.shape[:3], _rotation(config, patches.shape[:3], x.device)
+    grid = (patches.shape[0], patches.shape[1], patches.shape[2])
+    rotation = _rotation(config, grid, x.device)
     cond = _condition(model, t, features[mask], motion)
     embedder: Any = model.all_x_embedder[patch.parameter_name]
     tokens = F.linear(patches.flatten(0, 2), embedder.weight, embedder.bias)
@@ -85,6 +86,8 @@ def literal_velocity(
 def _condition(model: MultiScaleNextDiT, t: Tensor, valid: Tensor, motion: float) -> Tensor:
     """t_emb + cap_emb + motion_emb (section 2.4); `valid` are the features of the text's own tokens."""
     norm, linear = model.cap_embedder
+    assert isinstance(norm, nn.LayerNorm)
+    assert isinstance(linear, nn.Linear)
     mean = F.layer_norm(valid.float().mean(dim=0).to(valid.dtype), valid.shape[-1:], norm.weight, norm.bias)
     cond = F.linear(mean, linear.weight, linear.bias) + _embedded(model.t_embedder, t)
     return cond + _embedded(model.motion_embedder, torch.tensor(motion).to(t)) if motion >= 0 else cond

@@ -50,10 +50,8 @@ def cached_paths(
         keys, values = (torch.cat([past[i], new[i]], dim=2) for i in range(2))
         return torch.cat(
             [
-                F.scaled_dot_product_attention(
-                    *(part[row : row + 1] for part in (q, keys, values)), mask, enable_gqa=grouped
-                )
-                for row in range(2)
+                F.scaled_dot_product_attention(query, key, value, mask, enable_gqa=grouped)
+                for query, key, value in zip(q.split(1), keys.split(1), values.split(1), strict=True)
             ]
         )
 
@@ -95,7 +93,7 @@ def sequence_paths(
     assert ids.shape[1] == sequence_length(work.num_prompt_ids, (num_frames, *work.grid)) - 2
     blocks = blocks_of(ids, vocab).to(device)
     shapes = [(1, n, ids.shape[1], channels) for n in (work.num_heads, work.num_kv_heads, work.num_kv_heads)]
-    inputs = [torch.randn(shape, device=device, dtype=dtype, requires_grad=True) for shape in shapes]
+    q, k, v = inputs = [torch.randn(shape, device=device, dtype=dtype, requires_grad=True) for shape in shapes]
 
     def path(backend: str) -> Callable[[], Tensor]:
         layout = layout_of(blocks, backend=backend)
@@ -103,7 +101,7 @@ def sequence_paths(
         def run() -> Tensor:
             for tensor in inputs:
                 tensor.grad = None
-            out = frame_causal_attention(*inputs, layout)
+            out = frame_causal_attention(q, k, v, layout)
             out.sum().backward()
             return out.detach()
 

@@ -19,7 +19,7 @@ from benchmarks.report import output_file, write_report
 from lumos.lumos1.model.linear import linear
 from lumos.lumos1.sampling.guidance import guide
 from lumos.lumos1.sampling.noise import GeneratorNoise, inverse_cdf
-from lumos.lumos1.sampling.refine import MASKED, refine
+from lumos.lumos1.sampling.refine import MASKED, FrameCodes, refine
 from lumos.lumos1.sampling.schedule import Step
 from xllmx.run.exit_status import status_of
 from xllmx.run.option_parser import OptionParser
@@ -84,9 +84,10 @@ class Head:
         return torch.cat(parts)
 
     def refined(self, hidden: Tensor) -> Tensor:
-        """Return the codes after our refinement."""
+        """Return the codes [1, N] after our refinement, from the states of the masked positions."""
         noise = [GeneratorNoise(0)]
-        return refine(self.codes[None], hidden, weight=self.visual, noise=noise, step=self.step, sampler=SAMPLER)
+        frame = FrameCodes(codes=self.codes[None], num_masked=(len(hidden),))
+        return refine(frame, hidden, weight=self.visual, noise=noise, step=self.step, sampler=SAMPLER).codes
 
 
 def head_paths(

@@ -18,7 +18,7 @@ from lumos.lumos1.config import SamplerConfig
 from lumos.lumos1.model.attention.frame_causal import frame_causal_mask
 from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.model.rope import mm_rope_angles
-from lumos.lumos1.model.transformer import Block
+from lumos.lumos1.model.transformer import Block, HeadNorm, RMSNorm
 from lumos.lumos1.sampling.noise import NoiseSource
 from lumos.lumos1.sampling.refine import MASKED
 from lumos.lumos1.sampling.schedule import Step, confidence_temperature, num_masked
@@ -186,12 +186,12 @@ def _block(
     return x + mlp.down_proj(F.silu(mlp.gate_proj(normed)) * mlp.up_proj(normed)), (k, v)
 
 
-def _norm(x: Tensor, norm: torch.nn.Module) -> Tensor:
+def _norm(x: Tensor, norm: RMSNorm) -> Tensor:
     wide = x.float()
     return (wide * (wide.square().mean(dim=-1, keepdim=True) + norm.eps).rsqrt()).to(x.dtype) * norm.weight
 
 
-def _head_norm(x: Tensor, norm: torch.nn.Module) -> Tensor:
+def _head_norm(x: Tensor, norm: HeadNorm) -> Tensor:
     shares, head_dim = norm.weight.shape
     heads = x.shape[1] // shares
     weight, bias = (p.repeat_interleave(heads, dim=0)[:, None] for p in (norm.weight, norm.bias))

@@ -8,6 +8,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -166,7 +167,7 @@ def _main(args: argparse.Namespace) -> int:
         fast = Fast(model, work, moment)
         steps[f"fast {name}"], parts["blocks"][f"blocks {name}"] = fast.step, fast.blocks
         hidden[name] = fast.blocks()
-        parts["head"][f"head {name}"] = lambda fast=fast, states=hidden[name]: fast.head(states)
+        parts["head"][f"head {name}"] = partial(fast.head, hidden[name])
         if args.graphs:
             graphed = Fast(model, work, moment, graphs=True)
             steps[f"fast {name} CUDA graph"] = graphed.step

@@ -77,7 +77,8 @@ async def _load(server: Server, args: argparse.Namespace, *, book: Book, samples
         clients = Clients(http, book)
         looking = asyncio.create_task(_look(server, book, samples))
         working = asyncio.gather(_kill(server, args, book=book), *(clients.work(asks) for _ in range(args.clients)))
-        await asyncio.wait({looking, working}, return_when=asyncio.FIRST_COMPLETED)
+        either: set[asyncio.Future[Any]] = {looking, working}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if looking.done():  # the server has ended by itself
             working.cancel()
             await asyncio.gather(working, return_exceptions=True)

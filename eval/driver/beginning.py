@@ -58,7 +58,9 @@ def bring_lists(
         options.short = options.short or (lacks_long and not is_missing)
         return
     if bring is None:
-        from eval.prompts.__main__ import bring
+        from eval.prompts import __main__ as prompts
+
+        bring = prompts.bring
     command = f"lumos evaluate prompts {lists.benchmark}"
     _say(options, f"{program}: the prompts of {lists.benchmark} are not in {FOLDER}; bringing them: {command}")
     try:

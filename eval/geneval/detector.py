@@ -73,7 +73,7 @@ def instances(classes: Float[Tensor, "Q C"], masks: Float[Tensor, "Q H W"]) -> l
 
 def box_of(mask: Bool[np.ndarray, "H W"]) -> tuple[float, float, float, float]:
     """Left, top, right and bottom edge of the pixels that are True, of which there is one at least."""
-    rows, columns = mask.any(axis=1).nonzero()[0], mask.any(axis=0).nonzero()[0]
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     return float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)
 
 

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterable
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from lumos.tokenizer.vocab import Vocab
 from pre_tokenize.bookkeeping.ledger import MANIFEST, UNSAID, read_manifest
 from xllmx.disk.files import write_text
 from xllmx.safe.json_text import json_lines, read_object, read_text, without_cut_line
+from xllmx.store.address import Location
 
 MERGED = "merge-record.json"
 """The name that the release gave its lists."""
@@ -25,7 +27,7 @@ _PART = re.compile(r"(\d+)-of-(\d+)-record\.jsonl")
 _MOST_BYTES = 2**30
 
 
-def write_record(folder: Path, record: Path, *, rank: Path, text_tokenizer: str | None) -> int:
+def write_record(folder: Location, record: Path, *, rank: Location, text_tokenizer: str | None) -> int:
     """Write the clips of a finished output as a set of the release; return how many.
 
     Args:
@@ -44,7 +46,7 @@ def write_record(folder: Path, record: Path, *, rank: Path, text_tokenizer: str 
     return write_released(record, (clips[index] for index in range(len(clips))), vocab, psnr_db=_psnr_db(folder))
 
 
-def _psnr_db(folder: Path) -> dict[int, float]:
+def _psnr_db(folder: Location) -> dict[int, float]:
     """PSNR of the clips of an output that were decoded, by their number."""
     found: dict[int, float] = {}
     first, index = 0, read_object(folder / INDEX_NAME)
@@ -54,7 +56,7 @@ def _psnr_db(folder: Path) -> dict[int, float]:
     return found
 
 
-def _vocab_of(rank: Path, text_tokenizer: str | None) -> Vocab:
+def _vocab_of(rank: Location, text_tokenizer: str | None) -> Vocab:
     """The vocabulary of the text tokenizer that the manifest names by its hash."""
     wanted = read_manifest(rank).get("text_tokenizer")
     known = sorted(ckpts_root().glob(f"*/{TEXT_TOKENIZER}"))
@@ -69,13 +71,15 @@ def _vocab_of(rank: Path, text_tokenizer: str | None) -> Vocab:
     )
 
 
-def left_by_release(folder: Path) -> list[Path]:
+def left_by_release(folder: Location) -> list[Location]:
     """The records `N-of-M-record.jsonl` that processes of the release left in a folder or in its `N-in-M`, in order."""
-    found = [path for pattern in ("", "*-in-*/") for path in folder.glob(f"{pattern}*-of-*-record.jsonl")]
-    return sorted((path for path in found if _PART.fullmatch(path.name)), key=lambda path: _numbers(folder, path))
+    places = [("", folder), *((task.name, task) for task in folder.glob("*-in-*"))]
+    found = [(task, path) for task, place in places for path in place.glob("*-of-*-record.jsonl")]
+    named = [(_numbers(f"{task}/{path.name}"), path) for task, path in found if _PART.fullmatch(path.name)]
+    return [path for _, path in sorted(named, key=itemgetter(0))]
 
 
-def merge_left(folder: Path, record: Path) -> int:
+def merge_left(folder: Location, record: Location) -> int:
     """Write one list of what processes of the release recorded, each sample once; return how many.
 
     Raises:
@@ -93,12 +97,12 @@ def merge_left(folder: Path, record: Path) -> int:
     return len(samples)
 
 
-def _rows(part: Path) -> Iterable[tuple[int, Any]]:
+def _rows(part: Location) -> Iterable[tuple[int, Any]]:
     remedy = "make this part again"
     return json_lines(without_cut_line(read_text(part, remedy=remedy, most_bytes=_MOST_BYTES)), str(part))
 
 
-def _check_finished(parts: list[Path]) -> None:
+def _check_finished(parts: list[Location]) -> None:
     for part in parts:
         progress = part.with_name(part.name.replace("-record.jsonl", "-progress.txt"))
         if progress.is_file() and (said := read_text(progress).strip()) != "finished":
@@ -109,5 +113,5 @@ def _check_finished(parts: list[Path]) -> None:
             raise ValueError(f"{part.parent}: not begun: {missing[0]}-of-{total}; run this process first")
 
 
-def _numbers(folder: Path, path: Path) -> list[int]:
-    return [int(number) for number in re.findall(r"\d+", path.relative_to(folder).as_posix())]
+def _numbers(name: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", name)]

@@ -113,9 +113,10 @@ def tars_of(path: Location) -> list[Location]:
     if path.is_file():
         return [path]
     if "*" in path.name:
-        if not (found := sorted(path.parent.glob(path.name))):
+        found: list[Location] = [*path.parent.glob(path.name)]
+        if not found:
             raise ValueError(f"--input_file {path}: no tar has such a name; correct it")
-        return [*found]
+        return sorted(found, key=str)
     return _range_of(path)
 
 
@@ -162,7 +163,7 @@ def _members_of(tar: Location) -> Iterator[tuple[tarfile.TarInfo, bytes | None]]
         with tar.open("rb") as stream, tarfile.open(fileobj=stream, mode="r:") as opened:
             size = stream.seek(0, os.SEEK_END)
             while (member := opened.next()) is not None:
-                opened.members = []  # else it keeps them all
+                opened.members = []  # type: ignore[attr-defined]  # else it keeps them all
                 if member.offset_data + member.size > size:
                     there = f"{member.name} needs {member.offset_data + member.size} bytes of it, and it has {size}"
                     raise ValueError(f"{tar}: is cut ({there}); {_AGAIN}")

@@ -70,8 +70,9 @@ class Target:
         """Check that the vocabulary has a number token for each setting (sides in patches); ValueError otherwise."""
         most = vocab.num_numbers - 1
         longest = ceil(sqrt(MAX_ASPECT))  # at least the side of the widest bucket, in sides of the square one
-        size = ("--target_size", self.size, most // longest * PATCH_PX)
-        if not isinstance(self.size, int):
+        if isinstance(self.size, int):
+            size = ("--target_size", self.size, most // longest * PATCH_PX)
+        else:
             size = ("--size: the longest side", max(map(max, self.size)), most * PATCH_PX)
         for name, value, largest in (
             ("--target_fps", self.fps, most),

@@ -110,7 +110,7 @@ class Encoder:
         self._product, self._limits = product, limits
         self._turn = threading.Lock()
 
-    def shard(self, rows: range, decoded: Iterable[Decoded], *, pace: Pace, on_row: Callable[[], None]) -> MadeShard:
+    def shard(self, rows: range, decoded: Iterable[Decoded], *, pace: Pace, on_row: Callable[[], object]) -> MadeShard:
         """What the items of `rows`, in their order, are made into; `on_row` is called once a row.
 
         It depends on these items alone: whoever makes the shard, and after which one, it is the same.
@@ -122,7 +122,7 @@ class Encoder:
         return MadeShard(rows=rows, clips=[*clips.values()], skipped=skipped, psnr_db=sample.by_place(list(clips)))
 
     def _made(
-        self, decoded: Iterable[Decoded], sample: DecodedAgain, *, on_row: Callable[[], None], pace: Pace
+        self, decoded: Iterable[Decoded], sample: DecodedAgain, *, on_row: Callable[[], object], pace: Pace
     ) -> list[Made]:
         """What the items were made into, or their skips, in their order."""
         made: dict[int, Made] = {}

@@ -53,7 +53,7 @@ def complete(options: argparse.Namespace, model: MadeFor | None) -> None:
         raise ValueError(f"--size {options.size} says the size; leave --target_size {options.target_size} out")
     if model is None:
         return
-    taken = {}
+    taken: dict[str, int | str] = {}
     if options.target_size is not None and model.target_size is None and options.rank == 0:
         made_for = ",".join(f"{width}x{height}" for width, height in model.sizes)
         print(

@@ -15,6 +15,7 @@ from pre_tokenize.lists.table import Item
 from pre_tokenize.products import codes, encode
 from pre_tokenize.products.encode import Pixels
 from tests.pre_tokenize.conftest import World, write_csv
+from xllmx.store.address import Address
 
 Command = Callable[..., list[str]]
 
@@ -50,6 +51,16 @@ def test_rows_are_said_with_their_reasons_and_no_network_is_loaded(
     assert [path.name for path in tmp_path.iterdir()] == ["sheet.png"]
     with Image.open(sheet) as picture:
         assert min(picture.size) > 300
+
+
+def test_rows_of_a_list_in_a_store_are_shown_on_a_sheet(
+    images: World, command: Command, tmp_path: Path, bucket: Address, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for file in images.file.parent.iterdir():
+        (bucket / file.name).put(file)
+    words = command(bucket / "images.csv", tmp_path / "out", modality="image")
+    assert program.main([*words, "--dry_run", "--sheet", str(tmp_path / "sheet.png")]) == 0
+    assert capsys.readouterr().out.endswith(f"{tmp_path}/sheet.png: 5 of them in pictures\n")
 
 
 def test_a_csv_that_gives_nothing_ends_with_status_1_and_the_likely_cause(

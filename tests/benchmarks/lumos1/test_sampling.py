@@ -67,9 +67,13 @@ def test_the_pieces_of_attention_add_up_to_it() -> None:
 
 def test_head_paths_draw_the_same_codes() -> None:
     paths, _ = head_paths(TINY, Moment.of(TINY), torch.float32, CPU)
-    undecided = Moment.of(TINY).codes == MASKED
+    codes = Moment.of(TINY).codes
+    undecided = codes == MASKED
     with torch.inference_mode():
-        whole, visual, guided, masked = [path() for path in list(paths.values())[:4]]
+        whole, visual, guided, masked, log_probs, ours = [path() for path in paths.values()]
     torch.testing.assert_close(whole, visual, atol=1e-3, rtol=0)
     torch.testing.assert_close(whole, guided, atol=1e-3, rtol=0)
     torch.testing.assert_close(whole[undecided], masked, atol=1e-3, rtol=0)
+    assert log_probs.shape == masked.shape
+    assert ours[0, ~undecided].equal(codes[~undecided])
+    assert 0 < int((ours == MASKED).sum()) < int(undecided.sum())

@@ -11,6 +11,7 @@ from lumos.tokenizer.text import TextTokenizer
 from pre_tokenize import __main__ as program
 from pre_tokenize import concat_record
 from tests.lumos.lumos1.data.test_clips import assert_same
+from xllmx.store.address import Address
 
 Command = Callable[..., list[str]]
 
@@ -65,6 +66,36 @@ def test_records_that_the_release_left_are_merged_each_sample_once(tmp_path: Pat
     words = ["--sub_record_dir", str(tmp_path), "--save_path", str(tmp_path / "all.json"), "--merge_sub_tasks"]
     assert concat_record.main(words) == 0
     assert [sample["file"] for sample in json.loads((tmp_path / "all.json").read_text())] == ["a", "b", "c", "d"]
+
+
+def test_records_that_the_release_left_in_a_store_are_merged_in_the_same_order(tmp_path: Path, bucket: Address) -> None:
+    left(tmp_path, "0-of-1", ["a"])
+    for task in (10, 9):
+        left(tmp_path / f"{task}-in-10", "0-of-1", [f"of task {task}"])
+    for file in tmp_path.rglob("*-of-*"):
+        (bucket / "out" / file.relative_to(tmp_path).as_posix()).put(file)
+    assert concat_record.main(["--sub_record_dir", str(bucket / "out")]) == 0
+    assert concat_record.main(["--sub_record_dir", str(tmp_path)]) == 0
+    merged = (bucket / "out/merge-record.json").read_text()
+    assert merged == (tmp_path / "merge-record.json").read_text()
+    assert [sample["file"] for sample in json.loads(merged)] == ["a", "of task 9", "of task 10"]
+
+
+def test_shards_of_a_store_become_a_set_of_the_release_on_the_disk_alone(
+    images, tokenizers: Path, tmp_path: Path, bucket: Address, command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert program.main(command(images.file, tmp_path / "out", modality="image")) == 0
+    for file in (path for path in (tmp_path / "out").rglob("*") if path.is_file()):
+        (bucket / "out" / file.relative_to(tmp_path / "out").as_posix()).put(file)
+    words = ["--output_dir", str(bucket / "out"), "--text_tokenizer", str(tokenizers / "text_tokenizer.json")]
+    assert concat_record.main([*words, "--save_path", str(bucket / "all.json")]) == 2
+    told = capsys.readouterr().err
+    assert f"--save_path {bucket}/all.json: the samples of a merge-record.json are written to the disk alone" in told
+    assert not (bucket / "out/index.json").exists()
+    assert concat_record.main([*words, "--save_path", str(bucket / "out/index.json")]) == 0
+    assert concat_record.main([*words, "--save_path", str(tmp_path / "all.json")]) == 0
+    vocab = TextTokenizer.from_file(tokenizers / "text_tokenizer.json").vocab
+    assert [clip.caption for clip in ClipDataset(tmp_path / "all.json", vocab=vocab)] == list(images.kept.values())
 
 
 @pytest.mark.parametrize("progress", ["17", "finished"])
