@@ -103,9 +103,11 @@ def test_training_recipe_runs(tmp_path: Path, few_steps: list[str], name: str) -
 @pytest.mark.parametrize("name", sorted(TOKENIZERS))
 def test_tokenizer_recipe_runs(tmp_path: Path, few_steps: list[str], name: str) -> None:
     if name in FILMED:
+        pictures = tmp_path / "pictures"
+        pictures.mkdir()
         for index in range(30):
-            Image.new("RGB", (80, 70), (8 * index, 90, 99)).save(tmp_path / f"{index}.png")
-        few_steps += words(task__pictures=str(tmp_path))
+            Image.new("RGB", (80, 70), (8 * index, 90, 99)).save(pictures / f"{index}.png")
+        few_steps += words(task__pictures=str(pictures))
     few = words(task__num_clips=6, task__num_eval_clips=2, task__network__channels=4, trainer__batch_size={"clips": 2})
     few += words(task__init_from=None)
     metrics = train_tokenizer(load_config(TokenizerRunConfig, CONFIGS / "train" / name, few_steps + few))

@@ -51,8 +51,7 @@ def claimed_run(
         yield
         return
     try:
-        if run_dir.is_dir():
-            check_folder(run_dir, inputs=inputs_of(inputs))
+        check_folder(run_dir, inputs=inputs_of(inputs))
         require_folder(run_dir)
         for name in written:
             check_file(run_dir / name, inputs=inputs_of(inputs))

@@ -33,6 +33,15 @@ def test_the_folder_is_no_model_that_the_training_reads_nor_in_it(tmp_path: Path
         claimed_run(tmp_path / place, inputs=inputs, config_file=None).__enter__()
 
 
+def test_a_folder_that_is_still_to_be_made_lies_in_no_input_either(tmp_path: Path) -> None:
+    """Else it would be made, and refused when the run goes on."""
+    (tmp_path / "model").mkdir()
+    inputs = {"the model task.init_from": tmp_path / "model"}
+    with pytest.raises(ValueError, match=r"trainer.run_dir: .* is the model task.init_from, and would be written over"):
+        claimed_run(tmp_path / "model" / "runs" / "1", inputs=inputs, config_file=None).__enter__()
+    assert not any((tmp_path / "model").iterdir())
+
+
 def test_weights_that_training_starts_from_are_not_those_that_it_ends_with(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "network.safetensors").touch()

@@ -57,7 +57,6 @@ def test_a_run_of_lumina_video_writes_over_nothing_that_it_reads(tmp_path: Path,
     held_out = {"fine": {"data": str(tmp_path / "held_out")}}
     words = [f"task.eval_tasks={json.dumps(held_out)}", f"task.vae={tmp_path / 'vae'}"]
     run_dir = tmp_path / place / "run"
-    run_dir.mkdir()
     with pytest.raises(ValueError, match=rf"trainer\.run_dir: .*{place} is .*task\..*, and would be written over"):
         run(load_run(config, [*words, f"trainer.run_dir={run_dir}"]))
 
@@ -140,7 +139,7 @@ def test_a_run_folder_that_takes_no_file_is_one_line(tmp_path: Path, capsys: pyt
     words = [f"trainer={{run_dir: {tmp_path / 'run'}, max_steps: 3, device: cpu}}", f"task.data.image={data}"]
     assert main(["train", *words, f"task.model={json.dumps({**MODEL, 'vocab': VOCAB})}"]) == 2
     error = capsys.readouterr().err
-    assert error.startswith(f"lumos: error: trainer.run_dir: cannot write to {tmp_path / 'run'}: File exists; ")
+    assert error.startswith(f"lumos: error: trainer.run_dir: cannot write to {tmp_path / 'run'}: Not a directory; ")
     assert error.count("\n") == 1
 
 
