@@ -5,8 +5,10 @@ typing error stops the run before it costs anything.
 """
 
 import dataclasses
+import re
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
@@ -112,13 +114,23 @@ def _build(cls: type, data: Mapping[Any, Any], prefix: str, base: Any = None) ->
         default = getattr(base, key) if base is not None else _default(fields[key])
         values[key] = convert(hints[key], value, prefix + key, default)
     if base is not None:
-        return dataclasses.replace(base, **values)
+        return _made(partial(dataclasses.replace, base), values, fields=fields, prefix=prefix)
     missing = [name for name, field in fields.items() if name not in values and _is_required(field)]
     if missing:
         named = ", ".join(prefix + name for name in missing)
         example = f"{prefix}{missing[0]}={_example(hints[missing[0]], None)}"
         raise ValueError(f"required setting left out: {named}; give it a value, for example {example}")
-    return cls(**values)
+    return _made(cls, values, fields=fields, prefix=prefix)
+
+
+def _made(make: Callable[..., Any], values: Mapping[str, Any], *, fields: Iterable[str], prefix: str) -> Any:
+    """Return a group of settings; an error about one of them names it with the group that it is in."""
+    try:
+        return make(**values)
+    except SettingError as error:
+        if re.split(r"[.\[]", error.name)[0] not in fields:  # it has its whole name
+            raise
+        raise SettingError(prefix + error.name, error.fault) from error
 
 
 def _unknown(prefix: str, key: str, known: list[str]) -> str:

@@ -54,7 +54,7 @@ class ScaleTask:
     """Processes that share the tokens of an item in the release; here attention is not cut, and it must be 1."""
 
     def __post_init__(self) -> None:
-        check_numbers(self, "task.tasks.")
+        check_numbers(self)
         remedy = "sequence parallelism is not there: set 1, and parallel.activation_checkpointing=true to save memory"
         if self.sp_size != 1:
             raise ValueError(f"sp_size of a training task is {self.sp_size}; {remedy}")

@@ -121,6 +121,30 @@ def test_a_number_outside_its_range_has_its_default_for_an_example() -> None:
         load_config(Holding, None, ["inner.steps=0"])
 
 
+@dataclass(frozen=True, kw_only=True)
+class Named:
+    steps: Annotated[int, Range(1)] = 1
+    shares: tuple[Annotated[float, Range(0, 1)], ...] = ()
+
+    def __post_init__(self) -> None:
+        check_numbers(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HoldingMany:
+    groups: dict[str, Named] = field(default_factory=dict)
+    one: Named = field(default_factory=Named)
+
+
+@pytest.mark.parametrize(
+    "word", ["groups.a.steps=0", "one.steps=0", "groups.b.shares=[0.5, 2]"], ids=lambda word: word.partition("=")[0]
+)
+def test_a_number_is_named_by_the_groups_that_it_is_in(word: str) -> None:
+    """The group need not know where it is, and in a mapping cannot."""
+    with pytest.raises(ValueError, match=rf"^{re.escape(word.partition('=')[0])}(\[1\])? is "):
+        load_config(HoldingMany, None, [word])
+
+
 def test_bad_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"missing.yaml does not exist"):
         load_config(Outer, tmp_path / "missing.yaml")

@@ -30,17 +30,18 @@ class LatentStream:
     def __init__(
         self, name: str, latents: LatentSet, task: ScaleTask, *, model: LuminaVideoConfig, held_out: bool = False
     ) -> None:
-        """Choose which clips are used, from their shapes; none is read.
+        """Choose which clips are used, from their shapes; none is read. `name` and `held_out` make the settings' name.
 
         Raises:
             ValueError: latents of other channels than the model's, larger than the task's pictures, or none that its
                 scale divides.
         """
-        self._name, self._latents, self._task, self._held_out = name, latents, task, held_out
+        self._latents, self._task, self._held_out = latents, task, held_out
+        self._key = f"task.{'eval_tasks' if held_out else 'tasks'}.{name}"
         kinds = latents.kinds
         shapes = np.array(kinds.values, np.int64).reshape(-1, len(SHAPE_COLUMNS))
-        _check_channels(name, shapes, model)
-        _check_area(name, shapes, task, side_px=(latents.vae or RELEASED).spatial)
+        _check_channels(self._key, shapes, model)
+        _check_area(self._key, shapes, task, side_px=(latents.vae or RELEASED).spatial)
         sizes = [_size_after_cut(shape, task) for shape in kinds.values]
         fits = np.array([min(size) > 0 for size in sizes], dtype=bool)
         self._used: np.ndarray | range = range(len(kinds))
@@ -48,7 +49,7 @@ class LatentStream:
         if not fits.all():
             used = self._used = np.flatnonzero(fits[kinds.which]).astype(np.uint32)
             self.subsets, self.shard_starts = within(latents.subsets, used), np.searchsorted(used, latents.shard_starts)
-        _report(name, kinds, len(self._used), task)
+        _report(self._key, kinds, len(self._used), task)
         of_used = Kinds(sizes, kinds.which if fits.all() else kinds.which[used]).compact()
         self.bucket_keys: Kinds[tuple[int, int, int]] = of_used
         scale = task.scale
@@ -66,7 +67,7 @@ class LatentStream:
         """
         try:
             clip = self._latents[int(self._used[index])]
-            _check_rate(self._name, clip, self._task)
+            _check_rate(self._key, clip, self._task)
         except ValueError as error:
             raise BrokenSampleError(str(error)) from error
         return Sample(
@@ -82,35 +83,35 @@ def _size_after_cut(shape: Sequence[int], task: ScaleTask) -> tuple[int, int, in
     return num_frames_of(frames - lead, task), *sides_of(rows, columns, task)
 
 
-def _check_channels(name: str, shapes: np.ndarray, model: LuminaVideoConfig) -> None:
+def _check_channels(key: str, shapes: np.ndarray, model: LuminaVideoConfig) -> None:
     other = set(shapes[:, 0].tolist()) - {model.in_channels}
     if other:
         raise ValueError(
-            f"task {name}: its latents have {other.pop()} channels, the model in_channels={model.in_channels}: they "
+            f"{key}: its latents have {other.pop()} channels, the model in_channels={model.in_channels}: they "
             "are of another VAE; encode the clips with the VAE of this model"
         )
 
 
-def _check_area(name: str, shapes: np.ndarray, task: ScaleTask, *, side_px: int) -> None:
+def _check_area(key: str, shapes: np.ndarray, task: ScaleTask, *, side_px: int) -> None:
     if task.image_size is None or not len(shapes):
         return
     rows, columns = shapes[(shapes[:, 2] * shapes[:, 3]).argmax(), 2:4].tolist()
     if rows * columns * side_px**2 > task.image_size**2:
         raise ValueError(
-            f"task {name}: a clip has {columns * side_px}x{rows * side_px} px, more than the square of image_size="
-            f"{task.image_size}; raise task.tasks.{name}.image_size, or encode the clips smaller"
+            f"{key}: a clip has {columns * side_px}x{rows * side_px} px, more than the square of image_size="
+            f"{task.image_size}; raise {key}.image_size, or encode the clips smaller"
         )
 
 
-def _check_rate(name: str, clip: LatentClip, task: ScaleTask) -> None:
+def _check_rate(key: str, clip: LatentClip, task: ScaleTask) -> None:
     if task.target_fps is not None and clip.fps is not None and clip.fps != task.target_fps and not clip.is_image:
         raise ValueError(
             f"{clip.source} was encoded at {clip.fps:g} frames a second, target_fps is {task.target_fps:g}; correct "
-            f"target_fps of task {name}, or encode the clips at that rate"
+            f"{key}.target_fps, or encode the clips at that rate"
         )
 
 
-def _report(name: str, kinds: Kinds[Shape], num_used: int, task: ScaleTask) -> None:
+def _report(key: str, kinds: Kinds[Shape], num_used: int, task: ScaleTask) -> None:
     """Log on the main rank what is left out.
 
     Raises:
@@ -118,21 +119,21 @@ def _report(name: str, kinds: Kinds[Shape], num_used: int, task: ScaleTask) -> N
     """
     total, kind = len(kinds), task.media_type
     if not total:
-        raise ValueError(f"task {name}: {task.data} holds no clips; make them with pre_tokenize, or correct the path")
+        raise ValueError(f"{key}: {task.data} holds no clips; make them with pre_tokenize, or correct the path")
     if all((frames == 1) != (kind == "image") for _, frames, *_ in kinds.values):
         raise ValueError(
-            f"task {name}: media_type is {kind}, and none of the {total} latents of {task.data} is one; correct "
-            f"media_type or data of task.tasks.{name}"
+            f"{key}: media_type is {kind}, and none of the {total} latents of {task.data} is one; correct "
+            f"{key}.media_type or {key}.data"
         )
     if not num_used:
         _, frames, rows, columns, lead = kinds[0]
         raise ValueError(
-            f"task {name}: scale {task.scale} (frames x pixels) divides none of the {total} {kind} "
+            f"{key}: scale {task.scale} (frames x pixels) divides none of the {total} {kind} "
             f"latents, the first of {frames - lead} frames of {rows}x{columns}; take media_type, scale and max_frames "
             "that fit them"
         )
     if num_used < total and is_main():
         _LOG.warning(
-            "task %s: %d of %d clips are left out: no %s, or too small for scale %s", name, total - num_used, total,
+            "%s: %d of %d clips are left out: no %s, or too small for scale %s", key, total - num_used, total,
             kind, task.scale,
         )  # fmt: skip

@@ -150,7 +150,7 @@ def test_streams_leave_out_what_no_scale_divides(tmp_path: Path, caplog: pytest.
     assert task.build_dataset("eval") == {}
     mixed = tmp_path / "mixed"
     with pytest.raises(
-        ValueError, match=r"task fine: media_type is video, and none of the 14 latents of .* is one; correct"
+        ValueError, match=r"task\.tasks\.fine: media_type is video, and none of the 14 latents of .* is one; correct"
     ):
         LuminaVideoTask(replaced(tmp_path, "fine", data=str(tmp_path / "images"))).build_dataset("train")
     write_latents(mixed, num=4, shape=(1, 8, 12))
@@ -172,7 +172,7 @@ def test_bad_settings_and_data_are_named(tmp_path: Path) -> None:
             LuminaVideoTask(replaced(tmp_path, "fine", **fields))
     for fields, message in (
         ({"max_frames": 3}, "divides none of the 30 video latents"),
-        ({"media_type": "image"}, "media_type is image, and none of the 30 latents of .* is one; correct media_type"),
+        ({"media_type": "image"}, "media_type is image, and none of the 30 latents of .* is one; correct task"),
         ({"image_size": 64}, r"a clip has 96x64 px, more than the square of image_size=64"),
         ({"data": str(tmp_path / "nothing")}, "no such file or folder"),
     ):
@@ -180,7 +180,7 @@ def test_bad_settings_and_data_are_named(tmp_path: Path) -> None:
             LuminaVideoTask(replaced(tmp_path, "fine", **fields)).build_dataset("train")
     stream = LuminaVideoTask(replaced(tmp_path, "fine", target_fps=12.0)).build_dataset("train")["fine"]
     with pytest.raises(
-        BrokenSampleError, match="encoded at 8 frames a second, target_fps is 12; correct target_fps of task fine"
+        BrokenSampleError, match=r"encoded at 8 .*, target_fps is 12; correct task\.tasks\.fine\.target_fps"
     ):
         stream[0]
     with pytest.raises(ValueError, match="tasks is empty"):
