@@ -77,8 +77,11 @@ def _row(clip: Clip) -> dict[str, Any]:
 
 def _clip(values: Mapping[str, Any]) -> Clip:
     shape = tuple(values[name].as_py() for name in ("T", "H", "W"))
+    prompt_ids = np.array(values["prompt_ids"].values.cast(pa.int32()))  # an id that int32 does not hold is an error
+    if len(prompt_ids) != (said := values["num_prompt_ids"].as_py()):
+        raise ValueError(f"a row has {len(prompt_ids)} prompt_ids, and num_prompt_ids says {said}")
     return Clip(
-        prompt_ids=values["prompt_ids"].values.to_numpy().astype(np.int32),
+        prompt_ids=prompt_ids,
         caption=values["caption"].as_py(),
         codes=np.frombuffer(values["codes"].as_buffer(), dtype="<u2").reshape(shape).astype(np.uint16),
         fps=values["fps"].as_py(),

@@ -43,7 +43,6 @@ _KINDS: Mapping[str, tuple[Callable[[pa.DataType], bool], ...]] = {
     "bytes": (pa.types.is_binary, pa.types.is_large_binary),
     "whole numbers": (pa.types.is_integer,),
     "numbers": (pa.types.is_floating,),
-    "lists": (pa.types.is_list, pa.types.is_large_list),
 }
 
 Row = Mapping[str, Any]
@@ -238,7 +237,7 @@ class ParquetRows:
             starts, row = self._groups_of(number), index - int(self.starts[number])
             group = int(np.searchsorted(starts, row, side="right")) - 1
             table, place = self._table(number, group), row - int(starts[group])
-            values = {name: table[name][place] for name in self._form.schema.names}
+            values = {name: _plain(table[name][place]) for name in self._form.schema.names}
             empty = {name for name, value in values.items() if not value.is_valid} - set(self._form.may_be_empty)
             if empty:
                 raise ValueError(f"row {row} has nothing in {', '.join(sorted(empty))}")
@@ -332,10 +331,17 @@ def _opened(path: Location, form: RowForm, *, whole: bool = False) -> pq.Parquet
         return file
 
 
+def _plain(value: pa.Scalar) -> pa.Scalar:
+    """The value itself, where its column keeps each once, in a dictionary, as pandas and polars write categories."""
+    return value.value if isinstance(value, pa.DictionaryScalar) else value
+
+
 def _kind(of: pa.DataType) -> str:
     """What a column holds, whatever the width of its numbers and the length of its texts."""
     if pa.types.is_dictionary(of):
         return _kind(of.value_type)
+    if pa.types.is_list(of) or pa.types.is_large_list(of):
+        return f"lists of {_kind(of.value_type)}"
     return next((kind for kind, tests in _KINDS.items() if any(test(of) for test in tests)), str(of))
 
 

@@ -68,7 +68,8 @@ def test_a_shape_less_than_0_is_refused_when_the_set_is_opened(tmp_path: Path, f
     (LATENTS, "latent", ["a", "b"], "its column latent holds texts, not bytes"),
     (LATENTS, "T", [4.0, 4.0], "its column T holds numbers, not whole numbers"),
     (CLIPS, "codes", [1, 2], "its column codes holds whole numbers, not bytes"),
-    (CLIPS, "prompt_ids", [1, 2], "its column prompt_ids holds whole numbers, not lists"),
+    (CLIPS, "prompt_ids", [1, 2], "its column prompt_ids holds whole numbers, not lists of whole numbers"),
+    (CLIPS, "prompt_ids", [[1.5], [2.0]], "its column prompt_ids holds lists of numbers, not lists of whole numbers"),
 ])  # fmt: skip
 def test_a_column_of_something_else_is_named(
     tmp_path: Path, form: RowForm, name: str, values: list[Any], said: str
@@ -89,6 +90,35 @@ def test_columns_may_be_wider_than_they_are_written(tmp_path: Path) -> None:
     assert [(clip.caption, clip.fps, clip.latent.shape) for clip in read(shard, LATENTS)] == [
         (clip.caption, clip.fps, clip.latent.shape) for clip in before
     ]
+
+
+@pytest.mark.parametrize(
+    ("form", "name"),
+    [(form, name) for form, name in EMPTY if name != "prompt_ids"],  # lists have no dictionary
+    ids=lambda one: one.what if isinstance(one, RowForm) else one,
+)
+def test_columns_may_keep_each_value_once(tmp_path: Path, form: RowForm, name: str) -> None:
+    shard = shard_of(tmp_path / "set", form)
+    before, table = read(shard, form), pq.read_table(shard)
+    place = table.schema.get_field_index(name)
+    pq.write_table(table.set_column(place, name, table[name].dictionary_encode()), shard)
+    after = read(shard, form)
+    assert [repr(vars(clip)) for clip in after] == [repr(vars(clip)) for clip in before]
+    assert ParquetRows([shard], form=form).kinds.values
+
+
+@pytest.mark.parametrize(("values", "said"), [
+    ([[1], [2**40]], "1099511627776 not in range"),
+    ([[1], [2, 3]], "a row has 2 prompt_ids, and num_prompt_ids says 1"),
+])  # fmt: skip
+def test_prompt_ids_are_those_that_were_written(tmp_path: Path, values: list[list[int]], said: str) -> None:
+    """Ids past int32 would become others, and lengths that are not true would fill batches wrongly."""
+    shard = shard_of(tmp_path / "set", CLIPS)
+    changed(shard, "prompt_ids", values, pa.list_(pa.int64()))
+    changed(shard, "num_prompt_ids", [1, 1])
+    assert ClipShards([shard])[0].prompt_ids.tolist() == [1]
+    with pytest.raises(UnreadableShardError, match=said):
+        ClipShards([shard])[1]
 
 
 def test_a_pre_tokenisation_without_its_index_is_told_from_a_folder_of_nothing(tmp_path: Path) -> None:
