@@ -17,10 +17,18 @@ def with_parts(config: LuminaVideoTaskConfig) -> LuminaVideoTaskConfig:
     """Return the settings with encoders and system prompt named: those of the model that is started from, if any.
 
     A model without `text_encoder/`, and fresh weights, have the released ones.
+
+    Raises:
+        ValueError: that model is not there, so that nobody knows which encoders it has.
     """
     folder = named_folder(config.init_from) if config.init_from is not None else None
     encoder, vae = _part(config.text_encoder, "text_encoder"), _part(config.vae, "vae")
     prompt = config.system_prompt
+    if folder is not None and not folder.is_dir() and None in (encoder, vae):
+        raise ValueError(
+            f"task.init_from is {config.init_from}, which is not there, and its encoders are wanted: put it back, or "
+            "name a model that has them: as task.text_encoder and task.vae, or to lumos export as --tokenizers MODEL"
+        )
     if encoder is None and folder is not None and (folder / "text_encoder").is_dir():
         encoder = str(folder / "text_encoder")
     if vae is None and folder is not None and (folder / "vae").is_dir():

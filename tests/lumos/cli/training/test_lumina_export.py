@@ -67,6 +67,22 @@ def test_an_encoder_that_another_model_lacks_is_that_of_the_run(
     assert kept.is_file()
 
 
+def test_encoders_of_a_model_that_is_gone_are_not_the_released_ones(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that names an architecture is read without the model that it started from."""
+    monkeypatch.setattr("lumos.lumina_video.config.PRESETS", {"Small": CONFIG})
+    run, target = shutil.copytree(trained / "run", tmp_path / "run"), tmp_path / "model"
+    said = (run / "config.yaml").read_text().replace("architecture: null", "architecture: Small")
+    (run / "config.yaml").write_text(said.replace(f"init_from: {trained / 'base'}", f"init_from: {tmp_path / 'gone'}"))
+    words = ["export", str(run), str(target), "--trust-run"]
+    assert main(words) == 2
+    assert f"task.init_from is {tmp_path / 'gone'}, which is not there" in capsys.readouterr().err
+    assert not target.exists()
+    assert main([*words, "--tokenizers", str(trained / "base")]) == 0
+    assert (target / "vae").is_dir()
+
+
 def test_the_released_layout_is_read_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     small = LuminaVideoConfig.from_dict({**CONFIG.to_dict(), "rope_theta": 64.0})
     monkeypatch.setattr("lumos.cli.training.lumina_export.PRESETS", presets := {"Small": CONFIG})
