@@ -174,12 +174,12 @@ def _inputs(config: AnyRun) -> dict[str, str | None]:
     if isinstance(config, LuminaVideoRunConfig):
         groups = {"tasks": config.task.tasks, "eval_tasks": config.task.eval_tasks}
         data = {f"task.{group}.{name}.data": one.data for group, of in groups.items() for name, one in of.items()}
-        models = {name: getattr(config.task, name) for name in ("init_from", "text_encoder", "vae")}
+        models = {f"task.{name}": getattr(config.task, name) for name in ("init_from", "text_encoder", "vae")}
     else:
         data = {f"task.data.{stream}": path for stream, path in config.task.data.items()}
         data |= {f"task.eval_data.{stream}": path for stream, path in config.task.eval_data.items()}
-        models = {"init_from": config.task.init_from}
-    named = {f"the model task.{name}": str(named_folder(model)) for name, model in models.items() if model is not None}
+        models = {"task.init_from": config.task.init_from, "samples.tokenizers": config.samples.tokenizers}
+    named = {f"the model {name}": str(named_folder(model)) for name, model in models.items() if model is not None}
     return {**named, **{name: path for name, path in data.items() if path}}
 
 

@@ -61,6 +61,15 @@ def test_a_run_of_lumina_video_writes_over_nothing_that_it_reads(tmp_path: Path,
         run(load_run(config, [*words, f"trainer.run_dir={run_dir}"]))
 
 
+def test_a_run_of_lumos_1_does_not_lie_in_the_model_whose_tokenizers_its_samples_take(tmp_path: Path) -> None:
+    data, model = write_clips(tmp_path / "data", num_latent=1), tmp_path / "model"
+    model.mkdir()
+    words = [f"task.data.image={data}", f"task.model={json.dumps({**MODEL, 'vocab': VOCAB})}", "trainer.max_steps=3"]
+    words += [f"samples={{every: 5, prompts: [a], tokenizers: {model}}}", f"trainer.run_dir={model / 'run'}"]
+    with pytest.raises(ValueError, match=r"trainer\.run_dir: .*model is the model samples\.tokenizers, and would be"):
+        run(load_run(None, words))
+
+
 @pytest.mark.slow
 def test_released_shards_train_under_the_joint_recipe(repo: Path, shared_data: Path, tmp_path: Path) -> None:
     shards = shared_data / "released_shards"
