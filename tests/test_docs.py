@@ -14,7 +14,7 @@ from lumos.cli.commands import parser as lumos_parser
 from lumos.cli.look import split_words
 from lumos.cli.training.training_run import load_run
 from lumos.lumos1.ardf import history_pattern, mask_ratio
-from lumos.lumos1.model.attention.frame_causal import frame_causal_mask
+from lumos.lumos1.model.attention import frame_causal_mask
 from pre_tokenize.__main__ import option_parser as pre_tokenize_parser
 from pre_tokenize.motion import _parser as motion_parser
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from benchmarks.device.findings import Check, Findings, Row, relative_error
 from benchmarks.device.place import Place
-from lumos.lumos1.model.attention.frame_causal import frame_causal_attention, layout_of
+from lumos.lumos1.model.attention import frame_causal_attention, layout_of
 from xllmx.kernels.attention import attention, resolve_backend
 from xllmx.kernels.flash import find_flash
 

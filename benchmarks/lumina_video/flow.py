@@ -20,9 +20,9 @@ from benchmarks.report import output_file, write_report
 from lumos.lumina_video.config import LuminaVideoConfig
 from lumos.lumina_video.cost import num_tokens, pass_flops, run_flops, text_flops
 from lumos.lumina_video.dit import MultiScaleNextDiT
+from lumos.lumina_video.flow import noise_for, sample_latents
 from lumos.lumina_video.network.patches import Size
 from lumos.lumina_video.preset import FlowPreset
-from lumos.lumina_video.sampling.flow import noise_for, sample_latents
 from lumos.lumina_video.sampling.guided_field import GuidedField
 from lumos.lumina_video.scale import Scale
 from xllmx.run.exit_status import status_of

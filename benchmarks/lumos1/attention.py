@@ -18,7 +18,7 @@ from torch import Tensor
 from benchmarks.lumos1.work import WORKS, Work
 from benchmarks.measure import compare, matmul_rate
 from benchmarks.report import output_file, write_report
-from lumos.lumos1.model.attention.frame_causal import (
+from lumos.lumos1.model.attention import (
     cached_attention,
     frame_causal_attention,
     frame_causal_mask,

@@ -23,7 +23,7 @@ from benchmarks.measure import compare
 from benchmarks.report import output_file, write_report
 from lumos.lumos1.data.clips import read_released
 from lumos.lumos1.data.writing import ClipWriter
-from lumos.lumos1.model.attention.frame_causal import frame_causal_mask
+from lumos.lumos1.model.attention import frame_causal_mask
 from lumos.lumos1.sequence import sequence_of
 from lumos.lumos1.training.items.samples import Sample
 from lumos.lumos1.training.task import LumosTask, LumosTaskConfig

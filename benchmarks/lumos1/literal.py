@@ -15,7 +15,7 @@ from torch import Tensor
 
 from lumos.lumos1.ardf import history_pattern
 from lumos.lumos1.config import SamplerConfig
-from lumos.lumos1.model.attention.frame_causal import frame_causal_mask
+from lumos.lumos1.model.attention import frame_causal_mask
 from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.model.rope import mm_rope_angles
 from lumos.lumos1.model.transformer import Block, HeadNorm, RMSNorm

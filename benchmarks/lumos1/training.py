@@ -25,7 +25,7 @@ from benchmarks.lumos1.work import WORKS, Work, random_codes, random_model, rand
 from benchmarks.measure import Comparison, compare, matmul_rate
 from benchmarks.report import output_file, write_report
 from lumos.lumos1.config import ARDFConfig
-from lumos.lumos1.model.attention.frame_causal import frame_causal_mask
+from lumos.lumos1.model.attention import frame_causal_mask
 from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.sequence import Clip
 from lumos.lumos1.training.items.samples import Sample

@@ -28,10 +28,10 @@ from lumos.lumina_video.checkpoint.parts import LuminaVideoFiles, find_parts
 from lumos.lumina_video.dit import MultiScaleNextDiT
 from lumos.lumina_video.encoding.prompt_features import PromptFeatures
 from lumos.lumina_video.encoding.protocols import VideoVAE
-from lumos.lumina_video.frame_stream import LateFrames
+from lumos.lumina_video.flow import OnStep, noise_for, sample_latents, time_grid
+from lumos.lumina_video.generation.frame_stream import LateFrames
 from lumos.lumina_video.loading import LuminaVideoParts, open_parts
 from lumos.lumina_video.preset import FlowPreset
-from lumos.lumina_video.sampling.flow import OnStep, noise_for, sample_latents, time_grid
 from lumos.lumina_video.sampling.schedule import Schedule
 from lumos.lumina_video.settings import LuminaVideoSettings, settings_for
 from lumos.media.inputs import choose_device, choose_dtype, choose_seeds, together

@@ -95,7 +95,7 @@ class LuminaVideoSettings:
             raise SettingError(
                 "preset",
                 f"has a cfg of {num_branches} negative branches, and a clip has one negative prompt; give one schedule "
-                "as cfg (for several there is lumos.lumina_video.sampling.flow.sample_latents)",
+                "as cfg (for several there is lumos.lumina_video.flow.sample_latents)",
             )
 
     @property

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from lumos.lumos1.ardf import history_pattern, tube_mask
-from lumos.lumos1.model.attention.frame_causal import frame_causal_mask
+from lumos.lumos1.model.attention import frame_causal_mask
 from lumos.lumos1.rotary import axis_of_channel
 from lumos.lumos1.sequence import blocks_of, frame_index_of, positions_of, sequence_of
 from lumos.tokenizer.vocab import Vocab

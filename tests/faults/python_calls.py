@@ -20,9 +20,9 @@ import torch
 from PIL import Image
 
 from lumos import LuminaVideoConfig, LumosConfig, LumosPipeline, load_pipeline
+from lumos.lumina_video.flow import sample_latents
 from lumos.lumina_video.pipeline import LuminaVideoPipeline
 from lumos.lumina_video.preset import FlowPreset
-from lumos.lumina_video.sampling.flow import sample_latents
 from lumos.lumos1.config import ARDFConfig, SamplerConfig
 from lumos.lumos1.data.clips import ClipDataset
 from lumos.lumos1.sampling.decode import generate_codes

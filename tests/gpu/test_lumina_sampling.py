@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend
 
-from lumos.lumina_video.sampling.flow import FlowPreset, noise_for, sample_latents
+from lumos.lumina_video.flow import FlowPreset, noise_for, sample_latents
 from tests.gpu.pretend_gpu import COMPILER, Counts, OnGpu, pretend_gpu, to_gpu
 from tests.lumos.lumina_video.tiny import CONFIG, LATENT_CHANNELS, TEXT_WIDTH, tiny_dit
 

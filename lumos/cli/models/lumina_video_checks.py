@@ -13,7 +13,7 @@ from lumos.lumina_video.checkpoint.parts import LuminaVideoFiles
 from lumos.lumina_video.checkpoint.tensor_files import TensorFiles
 from lumos.lumina_video.checkpoint.weights import load_dit, open_weights, weight_files
 from lumos.lumina_video.dit import MultiScaleNextDiT
-from lumos.lumina_video.sampling.flow import FlowPreset, noise_for, sample_latents
+from lumos.lumina_video.flow import FlowPreset, noise_for, sample_latents
 from lumos.lumina_video.scale import Scale
 from lumos.lumina_video.text import GemmaTextEncoder, read_text_encoder
 from lumos.lumina_video.vae import CogVideoXVAE

@@ -7,7 +7,7 @@ from typing import Any, cast
 from lumos.cli.models.kind import Model
 from lumos.conventions.job import Job
 from lumos.hub.models import LUMINA_VIDEO
-from lumos.lumina_video import clip_job as lumina_video
+from lumos.lumina_video.generation import clip_job as lumina_video
 from lumos.lumina_video.preset import PRESETS
 from lumos.lumos1.generation import many as lumos1
 from lumos.media.inputs import pin

@@ -1,1 +1,1 @@
-"""A video from noise: the clock, the velocity under guidance, and the loop over Euler steps."""
+"""What the loop over Euler steps (`lumos.lumina_video.flow`) is made of: the clock, and the velocity under guidance."""

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lumos.lumos1.config import LumosConfig
-from lumos.lumos1.model.attention.frame_causal import AttentionLayout, cached_attention
+from lumos.lumos1.model.attention import AttentionLayout, cached_attention
 
 
 @runtime_checkable

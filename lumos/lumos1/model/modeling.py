@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 from transformers.modeling_outputs import CausalLMOutput
 
 from lumos.lumos1.config import LumosConfig
-from lumos.lumos1.model.attention.frame_causal import AttentionLayout, layout_of
+from lumos.lumos1.model.attention import AttentionLayout, layout_of
 from lumos.lumos1.model.cache import KVCache
 from lumos.lumos1.model.linear import Linear, linear
 from lumos.lumos1.model.rope import Rotation

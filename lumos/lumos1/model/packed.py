@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from lumos.lumos1.model.attention.frame_causal import AttentionLayout, frame_layout
+from lumos.lumos1.model.attention import AttentionLayout, frame_layout
 from lumos.lumos1.model.cache import KVCache
 from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.model.rope import Rotation

@@ -6,7 +6,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from lumos.lumos1.config import LumosConfig
-from lumos.lumos1.model.attention.frame_causal import AttentionLayout, frame_causal_attention, frame_layout
+from lumos.lumos1.model.attention import AttentionLayout, frame_causal_attention, frame_layout
 from lumos.lumos1.model.cache import KVCache, LayerHistory
 from lumos.lumos1.model.linear import Linear
 from lumos.lumos1.model.rope import Rotation, mm_rope, mm_rotation

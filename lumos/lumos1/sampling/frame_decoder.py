@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from lumos.lumos1.model.attention.frame_causal import frame_layout, layout_of
+from lumos.lumos1.model.attention import frame_layout, layout_of
 from lumos.lumos1.model.cache import KVCache
 from lumos.lumos1.model.graphs import captured
 from lumos.lumos1.model.modeling import LumosForCausalLM

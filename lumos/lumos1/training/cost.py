@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lumos.lumos1.ardf import mask_ratio
 from lumos.lumos1.config import ARDFConfig, LumosConfig
-from lumos.lumos1.model.attention.row_plan import samples_of
+from lumos.lumos1.model.kernels.row_plan import samples_of
 from lumos.lumos1.sequence import sequence_length
 from xllmx.ranks.accounting import COMPUTE_BYTES, MASTER_BYTES
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from lumos.hub.models import named_folder
 from lumos.lumos1.data.clips import ClipDataset
-from lumos.lumos1.model.attention.frame_causal import layout_of
+from lumos.lumos1.model.attention import layout_of
 from lumos.lumos1.model.lora import LoRAConfig
 from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.training.code_rows import relate_codes

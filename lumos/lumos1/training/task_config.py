@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from lumos.lumos1.config import ARDFConfig
-from lumos.lumos1.model.attention.frame_causal import BACKENDS
+from lumos.lumos1.model.attention import BACKENDS
 from lumos.lumos1.training.items.length_limit import LengthLimit
 from xllmx.settings.number_range import COUNT, Range, check_numbers
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from benchmarks.lumina_video.literal import literal_latents, literal_velocity
-from lumos.lumina_video.sampling.flow import FlowPreset, noise_for, sample_latents
+from lumos.lumina_video.flow import FlowPreset, noise_for, sample_latents
 from tests.lumos.lumina_video.tiny import DEFAULTS, LATENT_CHANNELS, TEXT_WIDTH, tiny_dit
 
 TEXT, NEGATIVE = torch.randn(2, 6, TEXT_WIDTH, generator=torch.Generator().manual_seed(2))

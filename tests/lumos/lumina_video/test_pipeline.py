@@ -16,8 +16,8 @@ from torch import Tensor
 from lumos import LuminaVideoPipeline
 from lumos.lumina_video import config as configs
 from lumos.lumina_video.encoding.on_demand import OnDemand
+from lumos.lumina_video.flow import noise_for, sample_latents
 from lumos.lumina_video.preset import FlowPreset
-from lumos.lumina_video.sampling.flow import noise_for, sample_latents
 from lumos.lumina_video.text import GemmaTextEncoder, PromptCutWarning
 from lumos.lumina_video.vae import CogVideoXVAE
 from lumos.media.frames import to_frames

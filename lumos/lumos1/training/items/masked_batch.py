@@ -8,7 +8,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from lumos.lumos1.model.attention.row_plan import plan_of
+from lumos.lumos1.model.kernels.row_plan import plan_of
 from lumos.lumos1.rotary import MM_ROPE
 from lumos.lumos1.sequence import blocks_of, content_index_of, frame_index_of, positions_of
 from lumos.lumos1.training.items.samples import MaskedSample

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch.utils._pytree import tree_map
 
-from lumos.lumos1.model.attention.frame_causal import frame_layout
+from lumos.lumos1.model.attention import frame_layout
 from lumos.lumos1.model.cache import KVCache
 from lumos.lumos1.model.device_map import device_map_of
 from lumos.lumos1.model.modeling import LumosForCausalLM

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lumos.lumos1.model.attention.frame_causal import cached_attention, frame_layout
+from lumos.lumos1.model.attention import cached_attention, frame_layout
 from lumos.lumos1.model.linear import Linear, linear
 
 

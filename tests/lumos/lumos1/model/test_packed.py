@@ -2,7 +2,7 @@
 
 import torch
 
-from lumos.lumos1.model.attention.frame_causal import AttentionLayout, frame_layout, layout_of
+from lumos.lumos1.model.attention import AttentionLayout, frame_layout, layout_of
 from lumos.lumos1.model.cache import KVCache
 from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.model.packed import Pass, packed_hidden

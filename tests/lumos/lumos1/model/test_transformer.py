@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch.utils.checkpoint import checkpoint
 
-from lumos.lumos1.model.attention.frame_causal import frame_causal_mask, layout_of
+from lumos.lumos1.model.attention import frame_causal_mask, layout_of
 from lumos.lumos1.model.rope import mm_rope_angles
 from lumos.lumos1.model.transformer import HeadNorm, RMSNorm
 from lumos.lumos1.rotary import axis_of_channel

@@ -8,7 +8,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from lumos.lumos1.config import ARDFConfig, LumosConfig
-from lumos.lumos1.model.attention.frame_causal import frame_causal_mask, layout_of
+from lumos.lumos1.model.attention import frame_causal_mask, layout_of
 from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.model.rope import mm_rotation
 from lumos.lumos1.sequence import blocks_of, positions_of, sequence_of
@@ -92,7 +92,7 @@ def test_activations_are_what_autograd_keeps(
         return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=True)
 
     # On a CPU bf16 training attends in fp32, and keeps that.
-    monkeypatch.setattr("lumos.lumos1.model.attention.frame_causal.attention", as_on_a_gpu)
+    monkeypatch.setattr("lumos.lumos1.model.attention.attention", as_on_a_gpu)
     ids = ids_of(SHAPE, config)
     block = LumosForCausalLM(config).train().model.layers[0]
     parameters = {parameter.untyped_storage().data_ptr() for parameter in block.parameters()}

@@ -7,8 +7,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from lumos.lumina_video.flow import noise_for, states_of
 from lumos.lumina_video.pipeline import LuminaVideoPipeline
-from lumos.lumina_video.sampling.flow import noise_for, states_of
 from lumos.lumina_video.sampling.guided_field import GuidedField
 from lumos.lumina_video.settings import LuminaVideoSettings
 from lumos.media.inputs import choose_seeds

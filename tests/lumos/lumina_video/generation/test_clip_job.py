@@ -5,7 +5,7 @@ import pytest
 
 from lumos import LuminaVideoPipeline
 from lumos.conventions.job import Job
-from lumos.lumina_video.clip_job import clip_job
+from lumos.lumina_video.generation.clip_job import clip_job
 from tests.lumos.lumina_video.tiny import tiny_lumina_folder
 
 

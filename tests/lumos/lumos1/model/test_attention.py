@@ -13,15 +13,16 @@ import torch.nn.functional as F
 from torch._dynamo.testing import CompileCounter
 from torch.nn.attention.flex_attention import flex_attention
 
-from lumos.lumos1.model.attention import explicit, frame_causal
-from lumos.lumos1.model.attention.frame_causal import (
+from lumos.lumos1.model import attention
+from lumos.lumos1.model.attention import (
     cached_attention,
     flex_length,
     frame_causal_attention,
     frame_causal_mask,
     layout_of,
 )
-from lumos.lumos1.model.attention.row_plan import Segment, plan_of, samples_of
+from lumos.lumos1.model.kernels import explicit
+from lumos.lumos1.model.kernels.row_plan import Segment, plan_of, samples_of
 from lumos.lumos1.sequence import blocks_of
 from lumos.tokenizer.vocab import Vocab
 from tests import stand_in_flash
@@ -220,21 +221,21 @@ def test_cached_attention_by_flash_equals_that_by_sdpa(name, monkeypatch):
 def test_flash_is_planned_by_itself_where_a_gpu_has_it(monkeypatch):
     cpu, cuda = torch.device("cpu"), torch.device("cuda")
     stand_in_flash.install(monkeypatch)
-    cases = [(backend, device) for device in (cuda, cpu) for backend in frame_causal.BACKENDS]
-    assert [backend for backend, device in cases if frame_causal._takes_flash(backend, device)] == [
+    cases = [(backend, device) for device in (cuda, cpu) for backend in attention.BACKENDS]
+    assert [backend for backend, device in cases if attention._takes_flash(backend, device)] == [
         "per_frame", "flash", "flash"
     ]  # fmt: skip
     stand_in_flash.uninstall(monkeypatch)
-    assert not frame_causal._takes_flash("per_frame", cuda)
+    assert not attention._takes_flash("per_frame", cuda)
 
 
 @pytest.mark.parametrize("taken", ["sdpa", "flash"])
 def test_planned_calls_of_flash_are_made_only_where_it_computes_in_the_dtype(taken, monkeypatch):
     calls = stand_in_flash.install(monkeypatch)
-    monkeypatch.setattr(frame_causal, "_takes_flash", lambda *_: True)
+    monkeypatch.setattr(attention, "_takes_flash", lambda *_: True)
     blocks = equal_length(BATCHES["left_padded"])
     q, k, v = (tensor.detach() for tensor in qkv(blocks))
-    monkeypatch.setattr(frame_causal, "backend_of", lambda *_: taken)
+    monkeypatch.setattr(attention, "backend_of", lambda *_: taken)
     output = frame_causal_attention(q, k, v, layout_of(blocks)) * (blocks >= 0)[:, None, :, None]
     torch.testing.assert_close(output, literal(q, k, v, blocks) * (blocks >= 0)[:, None, :, None])
     assert len(calls) == (0 if taken == "sdpa" else 4)
@@ -266,11 +267,11 @@ def flex_kernels(monkeypatch: pytest.MonkeyPatch) -> Iterator[CompileCounter]:
     """FlexAttention compiled without a compiler, and how often; what is known of lengths is forgotten."""
     counter = CompileCounter()
     compiled = torch.compile(flex_attention, backend=counter, dynamic=False)
-    monkeypatch.setattr(frame_causal, "_compiled_flex", lambda: compiled)
-    frame_causal._flex_shapes.cache_clear()
+    monkeypatch.setattr(attention, "_compiled_flex", lambda: compiled)
+    attention._flex_shapes.cache_clear()
     torch._dynamo.reset()
     yield counter
-    frame_causal._flex_shapes.cache_clear()
+    attention._flex_shapes.cache_clear()
     torch._dynamo.reset()
 
 
@@ -288,7 +289,7 @@ def test_flex_compiles_once_for_many_lengths_and_never_gives_up(flex_kernels: Co
 def test_flex_compiles_for_more_shapes_than_torch_allows_and_refuses_too_many(
     flex_kernels: CompileCounter, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(frame_causal, "_FLEX_KERNELS", 10)
+    monkeypatch.setattr(attention, "_FLEX_KERNELS", 10)
 
     def attend(rows: int) -> torch.Tensor:
         blocks = blocks_from(*[Row(0, "tfft")] * rows)
@@ -304,7 +305,7 @@ def test_flex_compiles_for_more_shapes_than_torch_allows_and_refuses_too_many(
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 def test_flex_inside_a_compiled_block_is_a_compilation_of_its_own(flex_kernels: CompileCounter):
-    outside, flex = CompileCounter(), frame_causal._flex
+    outside, flex = CompileCounter(), attention._flex
     for length in (9, 16, 33):
         blocks = blocks_from(Row(0, "tfft" + "t" * length))
         q, k, v = (tensor.detach() for tensor in qkv(blocks, heads=2, kv_heads=1, head_dim=16))

@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from lumos.lumos1.model.attention.row_plan import RowPlan, Segment
+from lumos.lumos1.model.kernels.row_plan import RowPlan, Segment
 from xllmx.copies import to_device
 from xllmx.kernels.attention import Spans, attention, packed_attention, spans_of
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lumos.lumina_video.sampling.flow import FlowPreset, noise_for, sample_latents, time_grid
+from lumos.lumina_video.flow import FlowPreset, noise_for, sample_latents, time_grid
 from tests.lumos.lumina_video.golden import noise, text
 
 SHAPE = (2, 3, 4, 6, 10)

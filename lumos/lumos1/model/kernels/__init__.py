@@ -1,0 +1,1 @@
+"""Ways of computing the frame-causal rule of `lumos.lumos1.model.attention`: in plain products, and by flash-attn."""
