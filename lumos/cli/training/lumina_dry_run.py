@@ -18,12 +18,13 @@ from lumos.lumina_video.data.latent_set import LatentSet
 from lumos.lumina_video.dit import MultiScaleNextDiT
 from lumos.lumina_video.network.patches import Size
 from lumos.lumina_video.scale import Scale
-from lumos.lumina_video.sizes import RELEASED
+from lumos.lumina_video.sizes import Compression
 from lumos.lumina_video.training.items.image_files import ImageFiles, is_image_list
 from lumos.lumina_video.training.items.latent_stream import LatentStream
+from lumos.lumina_video.training.items.one_vae import OneVAE
 from lumos.lumina_video.training.items.samples import num_frames_of, sides_of
-from lumos.lumina_video.training.model_settings import read_model_config, without_checkpoint
-from lumos.lumina_video.training.task_config import ScaleTask
+from lumos.lumina_video.training.model_settings import read_model_config, with_parts, without_checkpoint
+from lumos.lumina_video.training.task_config import LuminaVideoTaskConfig, ScaleTask
 from lumos.media.data_yaml import MissingClipsError
 from xllmx.lora import add_lora
 from xllmx.ranks.parallel import ParallelConfig
@@ -120,8 +121,14 @@ def estimate_tasks(
     units["rest"] = sum(weight.numel() for weight in model.parameters()) - sum(units.values())
     settings = config.engine_settings
     accumulation = settings.accumulation_of(config.task.tasks, num_gpus)
-    for task in config.task.tasks.values():
+    for task in (*config.task.tasks.values(), *config.task.eval_tasks.values()):
         model_config.scale(task.scale)
+    vae = _vae_of(config.task)
+    measured: dict[str, LatentStream | ImageFiles | None] = {}
+    if size is None:
+        measured = {name: _measured(name, task, model_config, vae) for name, task in config.task.tasks.items()}
+        for name, task in config.task.eval_tasks.items():  # they cost no step, and are refused as training refuses them
+            _measured(name, task, model_config, vae, held_out=True)
     return LuminaVideoEstimate(
         model=model_config,
         units=units,
@@ -136,7 +143,8 @@ def estimate_tasks(
             name: _task(
                 task,
                 size,
-                data=_measured(name, task, model_config) if size is None else None,
+                data=measured.get(name),
+                vae=vae.compression,
                 accumulation=accumulation[name],
             )
             for name, task in config.task.tasks.items()
@@ -171,15 +179,20 @@ def report(run: LuminaVideoEstimate) -> str:
 
 
 def _task(
-    task: ScaleTask, size: tuple[int, int] | None, *, data: LatentStream | ImageFiles | None, accumulation: int
+    task: ScaleTask,
+    size: tuple[int, int] | None,
+    *,
+    data: LatentStream | ImageFiles | None,
+    vae: Compression,
+    accumulation: int,
 ) -> TaskEstimate:
     if isinstance(data, LatentStream):
         found = max(data.bucket_keys.values, key=math.prod)
     else:
         width, height = size or (task.image_size or _ASSUMED_PX,) * 2
-        frames = (task.max_frames or _ASSUMED_FRAMES) // RELEASED.temporal
-        rows, columns = height // RELEASED.spatial, width // RELEASED.spatial
-        found = num_frames_of(frames, task), *sides_of(rows, columns, task)
+        frames = (task.max_frames or _ASSUMED_FRAMES) // vae.temporal
+        rows, columns = height // vae.spatial, width // vae.spatial
+        found = num_frames_of(frames, task, frames_per_latent=vae.temporal), *sides_of(rows, columns, task)
     return TaskEstimate(
         scale=task.scale,
         size=found,
@@ -189,12 +202,24 @@ def _task(
     )
 
 
-def _measured(name: str, task: ScaleTask, model: LuminaVideoConfig) -> LatentStream | ImageFiles | None:
+def _vae_of(config: LuminaVideoTaskConfig) -> OneVAE:
+    """Return the VAE of a run; a released one that is not here yet is taken for the published one."""
+    folder = with_parts(without_checkpoint(config)).vae
+    return OneVAE(folder if folder is not None and Path(folder).is_dir() else None)
+
+
+def _measured(
+    name: str, task: ScaleTask, model: LuminaVideoConfig, vae: OneVAE, *, held_out: bool = False
+) -> LatentStream | ImageFiles | None:
     """Return the data of a task as training takes them, none of them read; None where they are not there yet."""
     if not Path(task.data).exists():
         return None
     try:
-        return ImageFiles(task) if is_image_list(task) else LatentStream(name, LatentSet(task.data), task, model=model)
+        if is_image_list(task):
+            return ImageFiles(task, held_out=held_out)
+        latents = LatentSet(task.data)
+        vae.require(latents.vae, said_by=task.data)
+        return LatentStream(name, latents, task, model=model, held_out=held_out)
     except MissingClipsError:
         return None
 

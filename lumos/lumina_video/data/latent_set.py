@@ -54,9 +54,8 @@ class LatentSet:
         self.vae, self.subsets, self.decoded = None, [], []
         for entry in entries_of(location_of(path)):
             part = _open(entry.path)
-            if self.vae is not None and part.vae is not None:
-                self.vae.require(part.vae, said_by=entry.path)
-            self.vae = self.vae or part.vae
+            if part.vae is not None:
+                self.vae = part.vae if self.vae is None else self.vae.require(part.vae, said_by=entry.path)
             chosen = entry.chosen(len(part))
             self.subsets += entry.subset(first[-1], first[-1] + len(chosen))
             kinds.append(Kinds(part.kinds.values, chosen.of(part.kinds.which)).compact())

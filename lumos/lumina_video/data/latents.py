@@ -92,10 +92,13 @@ class VAEIdentity:
             raise ValueError(f"it says that a VAE made the latents which there cannot be ({values!r:.200})")
         return cls(**values)
 
-    def require(self, other: "VAEIdentity", *, said_by: object) -> None:
-        """Raise ValueError, naming what differs, unless the latents of `said_by` (`other`) are of this VAE.
+    def require(self, other: "VAEIdentity", *, said_by: object) -> "VAEIdentity":
+        """Return what is known of the VAE of both, this one and that of the latents of `said_by`.
 
         Weights are compared where both are known.
+
+        Raises:
+            ValueError: they are different ones; it names in what.
         """
         names = {
             "channels": "channels of a latent",
@@ -115,6 +118,7 @@ class VAEIdentity:
                 f"{said_by}: its latents are of another VAE ({'; '.join(different)}); "
                 "encode again with --vae of the model that is trained"
             )
+        return self if self.sha256 else other
 
 
 def check_finite(latent: Tensor) -> None:

@@ -105,9 +105,10 @@ class LatentShards(ParquetRows):
                 raise ValueError(f"the index of {self._files[0].parent}: {error}; write it again") from error
             return
         made_by = [(path, shard_vae(path)) for path in self._files]
-        for path, vae in made_by[1:]:
-            made_by[0][1].require(vae, said_by=path)
         self.vae = made_by[0][1] if made_by else None
+        for path, vae in made_by[1:]:
+            assert self.vae is not None
+            self.vae = self.vae.require(vae, said_by=path)
 
     @property
     def lengths(self) -> np.ndarray:

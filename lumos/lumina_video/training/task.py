@@ -15,6 +15,7 @@ from lumos.lumina_video.training.items.data_report import report_latents
 from lumos.lumina_video.training.items.encoders import FrozenEncoders
 from lumos.lumina_video.training.items.image_files import ImageFiles, ImageSample, is_image_list
 from lumos.lumina_video.training.items.latent_stream import LatentStream
+from lumos.lumina_video.training.items.one_vae import OneVAE
 from lumos.lumina_video.training.items.prepared_batch import prepare_items
 from lumos.lumina_video.training.items.samples import Sample, draw_item
 from lumos.lumina_video.training.lora import LoRAConfig
@@ -42,6 +43,7 @@ class LuminaVideoTask:
         for task in (*config.tasks.values(), *config.eval_tasks.values()):
             self.model_config.scale(task.scale)
         self._encoders = FrozenEncoders(config, width=self.model_config.cap_feat_dim)
+        self._vae = OneVAE(config.vae)
 
     def build_model(self) -> MultiScaleNextDiT:
         """Return the model on the meta device."""
@@ -77,7 +79,7 @@ class LuminaVideoTask:
             self._encoders.require_vae(name, channels=self.model_config.in_channels)
             return ImageFiles(task, held_out=held_out)
         latents = LatentSet(task.data)
-        self._encoders.check_latents(latents.vae, said_by=task.data)
+        self._vae.require(latents.vae, said_by=task.data)
         report_latents(name, latents, init_from=self.config.init_from)
         return LatentStream(name, latents, task, model=self.model_config, held_out=held_out)
 

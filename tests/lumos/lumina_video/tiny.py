@@ -110,12 +110,14 @@ def tiny_tokenizer() -> Tokenizer:
     return tokenizer
 
 
-def tiny_vae_folder(folder: Path) -> Path:
-    """A CogVideoX VAE, 8x in space and 4x in time, 4 latent channels, as diffusers keeps it."""
+def tiny_vae_folder(folder: Path, *, num_blocks: int = 4) -> Path:
+    """A CogVideoX VAE, 8x in space (4x with three blocks) and 4x in time, 4 latent channels, as diffusers keeps it."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(7)
         vae = AutoencoderKLCogVideoX(
-            block_out_channels=(4, 6, 8, 10),
+            block_out_channels=(4, 6, 8, 10)[:num_blocks],
+            down_block_types=("CogVideoXDownBlock3D",) * num_blocks,
+            up_block_types=("CogVideoXUpBlock3D",) * num_blocks,
             latent_channels=LATENT_CHANNELS,
             layers_per_block=1,
             norm_num_groups=2,

@@ -8,8 +8,6 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from lumos.hub.hashes import sha256_of
-from lumos.lumina_video.data.latents import VAEIdentity
 from lumos.lumina_video.encoding.on_demand import OnDemand
 from lumos.lumina_video.encoding.prompt_features import PromptFeatures
 from lumos.lumina_video.text import GemmaTextEncoder, read_gemma_config
@@ -17,7 +15,7 @@ from lumos.lumina_video.training.items.decoded_images import DecodedImages
 from lumos.lumina_video.training.items.image_files import ImageSample
 from lumos.lumina_video.training.items.samples import Sample
 from lumos.lumina_video.training.task_config import LuminaVideoTaskConfig
-from lumos.lumina_video.vae import WEIGHTS, CogVideoXVAE
+from lumos.lumina_video.vae import CogVideoXVAE
 
 
 class FrozenEncoders:
@@ -79,20 +77,6 @@ class FrozenEncoders:
                 "task.vae or task.model.in_channels"
             )
 
-    def check_latents(self, made_by: VAEIdentity | None, *, said_by: str) -> None:
-        """Check that latents are of the VAE that `task.vae` names, and of that of the other tasks.
-
-        Raises:
-            ValueError: they are of another VAE.
-        """
-        if made_by is None:
-            return
-        self._made_by = self._made_by or self._identity()
-        if self._made_by is not None:
-            self._made_by.require(made_by, said_by=said_by)
-        self._made_by = self._made_by or made_by
-
-    _made_by: VAEIdentity | None = None
     _stream: torch.cuda.Stream | None = None
 
     @contextmanager
@@ -104,12 +88,6 @@ class FrozenEncoders:
         self._stream = self._stream or torch.cuda.Stream(self.device)
         with torch.cuda.stream(self._stream):
             yield
-
-    def _identity(self) -> VAEIdentity | None:
-        if self._config.vae is None:
-            return None
-        folder = Path(self._config.vae)
-        return VAEIdentity.of(CogVideoXVAE.without_weights(folder), sha256=sha256_of(folder / WEIGHTS))
 
     def _load_text(self) -> GemmaTextEncoder:
         dtype = torch.bfloat16 if self.device.type == "cuda" else torch.float32

@@ -41,8 +41,10 @@ class LatentStream:
         kinds = latents.kinds
         shapes = np.array(kinds.values, np.int64).reshape(-1, len(SHAPE_COLUMNS))
         _check_channels(self._key, shapes, model)
-        _check_area(self._key, shapes, task, side_px=(latents.vae or RELEASED).spatial)
-        sizes = [_size_after_cut(shape, task) for shape in kinds.values]
+        vae = latents.vae or RELEASED
+        self._frames_per_latent = vae.temporal
+        _check_area(self._key, shapes, task, side_px=vae.spatial)
+        sizes = [_size_after_cut(shape, task, frames_per_latent=vae.temporal) for shape in kinds.values]
         fits = np.array([min(size) > 0 for size in sizes], dtype=bool)
         self._used: np.ndarray | range = range(len(kinds))
         self.subsets, self.shard_starts = list(latents.subsets), latents.shard_starts
@@ -71,16 +73,21 @@ class LatentStream:
         except ValueError as error:
             raise BrokenSampleError(str(error)) from error
         return Sample(
-            task=self._task, caption=clip.caption, latent=clip.kept, motion=clip.motion, held_out=self._held_out
+            task=self._task,
+            caption=clip.caption,
+            latent=clip.kept,
+            frames_per_latent=self._frames_per_latent,
+            motion=clip.motion,
+            held_out=self._held_out,
         )
 
 
-def _size_after_cut(shape: Sequence[int], task: ScaleTask) -> tuple[int, int, int]:
+def _size_after_cut(shape: Sequence[int], task: ScaleTask, *, frames_per_latent: int) -> tuple[int, int, int]:
     """Return (T, H, W) that is trained on of a clip with a row of `shapes`; a 0 in it where the clip is too small."""
     _, frames, rows, columns, lead = shape
     if (frames == 1) != (task.media_type == "image"):
         return 0, 0, 0
-    return num_frames_of(frames - lead, task), *sides_of(rows, columns, task)
+    return num_frames_of(frames - lead, task, frames_per_latent=frames_per_latent), *sides_of(rows, columns, task)
 
 
 def _check_channels(key: str, shapes: np.ndarray, model: LuminaVideoConfig) -> None:

@@ -25,6 +25,8 @@ class Sample:
     """Its text."""
     latent: Float[Tensor, "C T H W"]
     """The latent frames that training may take, scaled to about unit variance."""
+    frames_per_latent: int = RELEASED.temporal
+    """Frames that one latent frame stands for."""
     motion: float
     """The motion score; -1: unknown."""
     held_out: bool = False
@@ -52,7 +54,8 @@ class Item:
 def draw_item(sample: Sample, config: LuminaVideoTaskConfig, *, generator: torch.Generator) -> Item:
     """Return a sample with all that is random about it drawn: text, motion, window, noise, time, in this order."""
     says_text, says_motion = torch.rand(2, generator=generator).tolist()
-    latent = cut_latent(sample.latent, sample.task, draw=float(torch.rand((), generator=generator)))
+    place = float(torch.rand((), generator=generator))
+    latent = cut_latent(sample.latent, sample.task, draw=place, frames_per_latent=sample.frames_per_latent)
     noise = torch.randn(latent.shape, generator=generator)
     time = draw_times(1, sample.task.snr_type, shift=sample.task.time_shift, generator=generator)[0].to(latent.dtype)
     dropped = says_text >= 1 - config.text_drop and not sample.held_out
@@ -66,7 +69,9 @@ def draw_item(sample: Sample, config: LuminaVideoTaskConfig, *, generator: torch
     )
 
 
-def cut_latent(latent: Float[Tensor, "C T H W"], task: ScaleTask, *, draw: float) -> Float[Tensor, "C t h w"]:
+def cut_latent(
+    latent: Float[Tensor, "C T H W"], task: ScaleTask, *, draw: float, frames_per_latent: int = RELEASED.temporal
+) -> Float[Tensor, "C t h w"]:
     """Return what a task trains on: a window in time, cut to whole patches; of an image its frame, once a patch frame.
 
     Rows and columns are cut to a multiple of 4, half of what is too much (rounded down) from the top and the left.
@@ -75,12 +80,13 @@ def cut_latent(latent: Float[Tensor, "C T H W"], task: ScaleTask, *, draw: float
         latent: whole.
         task: says how long the window is.
         draw: in [0, 1), where the window begins.
+        frames_per_latent: of the VAE; the window is said in frames.
     """
     if task.media_type == "image":
         window = latent[:, :1].expand(-1, task.f_patch_size, -1, -1)
     else:
-        length = num_frames_of(latent.shape[1], task)
-        reach = latent.shape[1] - window_of(latent.shape[1], task)
+        length = num_frames_of(latent.shape[1], task, frames_per_latent=frames_per_latent)
+        reach = latent.shape[1] - window_of(latent.shape[1], task, frames_per_latent=frames_per_latent)
         first = min(int(draw * (reach + 1)), reach)
         window = latent[:, first : first + length]
     top, left = ((side % task.side_multiple) // 2 for side in latent.shape[2:])
@@ -88,16 +94,16 @@ def cut_latent(latent: Float[Tensor, "C T H W"], task: ScaleTask, *, draw: float
     return window[:, :, top : top + height, left : left + width]
 
 
-def window_of(num_frames: int, task: ScaleTask) -> int:
+def window_of(num_frames: int, task: ScaleTask, *, frames_per_latent: int = RELEASED.temporal) -> int:
     """Return the latent frames of the window that is taken of a clip of so many."""
-    return num_frames if task.max_frames is None else min(num_frames, task.max_frames // RELEASED.temporal)
+    return num_frames if task.max_frames is None else min(num_frames, task.max_frames // frames_per_latent)
 
 
-def num_frames_of(num_frames: int, task: ScaleTask) -> int:
+def num_frames_of(num_frames: int, task: ScaleTask, *, frames_per_latent: int = RELEASED.temporal) -> int:
     """Return the latent frames that are trained on of a clip of so many: whole patches of its window; 0: too short."""
     if task.media_type == "image":
         return task.f_patch_size
-    window = window_of(num_frames, task)
+    window = window_of(num_frames, task, frames_per_latent=frames_per_latent)
     return window - window % task.f_patch_size
 
 

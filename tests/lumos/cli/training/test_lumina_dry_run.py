@@ -11,7 +11,8 @@ from lumos.cli.training.lumina_dry_run import estimate_tasks
 from lumos.cli.training.training_run import LuminaVideoRunConfig, load_run
 from lumos.lumina_video.cost import TEXT_TOKENS, pass_flops, training_flops
 from lumos.lumina_video.scale import Scale
-from tests.lumos.lumina_video.latents import run_config, write_latents
+from tests.lumos.lumina_video.latents import VAE, run_config, write_latents
+from tests.lumos.lumina_video.tiny import tiny_vae_folder
 
 
 def released(repo: Path, *words: str) -> LuminaVideoRunConfig:
@@ -81,6 +82,30 @@ def test_data_are_taken_as_training_takes_them(tmp_path: Path) -> None:
         estimated("fine", max_frames=3)
     with pytest.raises(ValueError, match=r"task\.tasks\.fine: a clip has 96x64 px, more .* image_size=64"):
         estimated("fine", image_size=64)
+
+
+def test_latents_of_another_vae_are_refused_as_in_training_held_out_ones_too(tmp_path: Path) -> None:
+    config = load_run(run_config(tmp_path))
+    assert isinstance(config, LuminaVideoRunConfig)
+    other = replace(VAE, scale=0.5)
+    fine = config.task.tasks["fine"]
+    write_latents(tmp_path / "other", num=3, vae=other)
+    for tasks in ({"tasks": {**config.task.tasks, "more": replace(fine, data=str(tmp_path / "other"))}},
+                  {"eval_tasks": {"fine": replace(fine, data=str(tmp_path / "other"))}}):  # fmt: skip
+        changed = replace(config, task=replace(config.task, **tasks))
+        with pytest.raises(ValueError, match=r"other: its latents are of another VAE \(scale of the latents 0\.5"):
+            estimate_tasks(changed)
+        assert estimate_tasks(changed, size=(64, 64)).tasks["fine"].num_clips is None
+
+
+def test_what_is_assumed_of_data_to_come_is_as_the_vae_of_the_run_makes_it(tmp_path: Path) -> None:
+    config = load_run(run_config(tmp_path))
+    assert isinstance(config, LuminaVideoRunConfig)
+    fine = replace(config.task.tasks["fine"], data="to/come", image_size=64, max_frames=16)
+    named = replace(config.task, tasks={"fine": fine})
+    assert estimate_tasks(replace(config, task=named)).tasks["fine"].size == (4, 8, 8)
+    vae = str(tiny_vae_folder(tmp_path / "vae", num_blocks=3))
+    assert estimate_tasks(replace(config, task=replace(named, vae=vae))).tasks["fine"].size == (4, 16, 16)
 
 
 def test_batches_that_the_gpus_do_not_divide_are_named(repo: Path) -> None:

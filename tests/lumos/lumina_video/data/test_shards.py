@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from lumos.lumina_video.data.latent_set import LatentSet
 from lumos.lumina_video.data.latents import LatentClip, VAEIdentity
 from lumos.lumina_video.data.shards import LatentShards, LatentWriter, shard_vae, write_latent_shard
+from lumos.lumina_video.training.items.one_vae import OneVAE
 
 VAE = VAEIdentity(channels=3, scale=0.7, spatial=8, temporal=4, sha256="a1")
 
@@ -99,8 +101,26 @@ def test_shards_of_two_vaes_do_not_mix(tmp_path: Path, other: dict, said: str) -
         LatentShards([tmp_path / "a.parquet", tmp_path / "b.parquet"])
 
 
-def test_weights_that_are_not_known_are_not_compared() -> None:
-    VAE.require(VAEIdentity(**{**vars(VAE), "sha256": ""}), said_by="a")
+def test_weights_that_are_not_known_are_not_compared_and_hide_none_that_are() -> None:
+    unknown = VAEIdentity(**{**vars(VAE), "sha256": ""})
+    assert VAE.require(unknown, said_by="a") == unknown.require(VAE, said_by="a") == VAE
+
+
+def test_the_first_weights_that_are_known_count_for_those_behind(tmp_path: Path) -> None:
+    for name, sha256 in (("a", ""), ("b", "b2"), ("c", "c3")):
+        write_latent_shard(tmp_path / name / "a.parquet", [], vae=VAEIdentity(**{**vars(VAE), "sha256": sha256}))
+    files = [tmp_path / name / "a.parquet" for name in "abc"]
+    (tmp_path / "all.yaml").write_text("META: [{path: a}, {path: b}, {path: c}]")
+    one = OneVAE(None)
+    one.require(LatentShards(files[:1]).vae, said_by="a")
+    one.require(LatentShards(files[:2]).vae, said_by="b")
+    for opened in (
+        lambda: LatentShards(files),
+        lambda: LatentSet(tmp_path / "all.yaml"),
+        lambda: one.require(LatentShards(files[2:]).vae, said_by="c"),
+    ):
+        with pytest.raises(ValueError, match=r"c.*its latents are of another VAE \(other weights\)"):
+            opened()
     assert VAEIdentity.from_dict(vars(VAE)) == VAE
 
 

@@ -5,14 +5,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from lumos.lumina_video.data.latent_set import LatentSet
 from lumos.lumina_video.data.latents import VAEIdentity
 from lumos.lumina_video.training.items.latent_stream import LatentStream
-from lumos.lumina_video.training.task_config import ScaleTask
+from lumos.lumina_video.training.items.samples import cut_latent, draw_item
+from lumos.lumina_video.training.task_config import LuminaVideoTaskConfig, ScaleTask
 from tests.lumos.lumina_video.latents import write_latents
 from tests.lumos.lumina_video.tiny import CONFIG, LATENT_CHANNELS
 from xllmx.data.broken import BrokenSampleError
+
+TASK = LuminaVideoTaskConfig()
 
 
 @pytest.mark.parametrize(("pixels", "said"), [(4, None), (8, "96x64 px"), (16, "192x128 px")])
@@ -25,6 +29,17 @@ def test_pixels_are_counted_as_the_vae_of_the_latents_has_them(tmp_path: Path, p
         return
     with pytest.raises(ValueError, match=f"a clip has {said}, more than the square of image_size=64"):
         LatentStream("fine", latents, task, model=CONFIG)
+
+
+@pytest.mark.parametrize(("frames", "left"), [(2, 3), (4, 2), (8, 1)])
+def test_a_window_is_as_many_frames_as_the_vae_of_the_latents_makes(tmp_path: Path, frames: int, left: int) -> None:
+    vae = VAEIdentity(channels=LATENT_CHANNELS, scale=1.0, spatial=8, temporal=frames)
+    latents = LatentSet(write_latents(tmp_path / "set", num=2, shape=(3, 8, 12), vae=vae))
+    stream = LatentStream("fine", latents, ScaleTask(data=str(tmp_path / "set"), max_frames=8), model=CONFIG)
+    assert stream.bucket_keys[0] == (left, 8, 12)
+    sample = stream[0]
+    assert cut_latent(sample.latent, sample.task, draw=0.5, frames_per_latent=sample.frames_per_latent).shape[1] == left
+    assert draw_item(sample, TASK, generator=torch.Generator()).latents.shape[1] == left
 
 
 @pytest.mark.parametrize(("fields", "said"), [
