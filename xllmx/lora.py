@@ -71,7 +71,10 @@ def add_lora(model: Model, config: AdapterConfig) -> Model:
     layers = (layer for name, layer in model.named_modules() if name.rpartition(".")[2] in config.targets)
     widest = max((min(layer.weight.shape) for layer in layers if isinstance(layer, nn.Linear)), default=config.rank)
     if config.rank > widest:
-        raise ValueError(f"lora.rank is {config.rank}, and the layers have none above {widest}; 8 to 64 are usual")
+        raise ValueError(
+            f"lora.rank is {config.rank}, more than the {widest} inputs or outputs of the widest layer that gets an "
+            f"adapter; set lora.rank to at most {widest}, a fraction of it to save memory"
+        )
     _inject(
         model,
         LoraConfig(

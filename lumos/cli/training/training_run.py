@@ -7,6 +7,7 @@ import argparse
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +23,7 @@ from lumos.lumina_video.training.lora import LoRAConfig as LuminaVideoLoRAConfig
 from lumos.lumina_video.training.task import LuminaVideoTask, LuminaVideoTaskConfig
 from lumos.lumos1.model.lora import LoRAConfig
 from lumos.lumos1.training.task import LumosTask, LumosTaskConfig
+from lumos.media.data_yaml import entries_of
 from xllmx.optimisation.optim import OptimConfig
 from xllmx.ranks.distributed import launched_local_rank, launched_ranks
 from xllmx.ranks.parallel import ParallelConfig
@@ -32,6 +34,7 @@ from xllmx.run.option_parser import OptionParser
 from xllmx.safe.yaml_text import read_yaml
 from xllmx.settings.config import load_config
 from xllmx.settings.setting import suggestion
+from xllmx.store.address import location_of
 from xllmx.trainer import FitResult, Trainer, TrainerConfig
 
 
@@ -180,7 +183,16 @@ def _inputs(config: AnyRun) -> dict[str, str | None]:
         data |= {f"task.eval_data.{stream}": path for stream, path in config.task.eval_data.items()}
         models = {"task.init_from": config.task.init_from, "samples.tokenizers": config.samples.tokenizers}
     named = {f"the model {name}": str(named_folder(model)) for name, model in models.items() if model is not None}
-    return {**named, **{name: path for name, path in data.items() if path}}
+    return {**named, **{name: path for setting, path in data.items() for name, path in _sets_of(setting, path)}}
+
+
+def _sets_of(setting: str, path: str) -> list[tuple[str, str]]:
+    """Return what a setting of data names, and each set that a data YAML lists, by what to call it."""
+    sets = [(setting, path)] if path else []
+    with suppress(ValueError, OSError):  # one that cannot be read, or is not there: for the task to say
+        entries = entries_of(location_of(path)) if path.endswith((".yaml", ".yml")) else []
+        sets += [(f"entry {number} of {setting}", str(entry.path)) for number, entry in enumerate(entries, 1)]
+    return sets
 
 
 def _remedies(config: AnyRun) -> str:

@@ -27,7 +27,7 @@ MOST_MOTION = 1e6
 class LatentClip:
     """What training takes from disk: a latent and what is said of it.
 
-    Raises `ValueError` for a lead that leaves nothing, and for a motion score that is none.
+    Raises `ValueError` for a lead that leaves nothing, and for a motion score, a rate or a length that is none.
     """
 
     caption: str
@@ -49,6 +49,10 @@ class LatentClip:
             raise ValueError(f"lead is {self.lead} of {self.latent.shape[1]} latents; it must be 0 or 1 and leave one")
         if not (isfinite(self.motion) and (self.motion >= 0 or self.motion == UNKNOWN_MOTION)):
             raise ValueError(f"motion is {self.motion:g}; it must be at least 0, or -1 for unknown")
+        if self.fps is not None and not (isfinite(self.fps) and self.fps > 0):
+            raise ValueError(f"fps is {self.fps:g}; it must be above 0, or unknown")
+        if not (isfinite(self.seconds) and self.seconds >= 0):
+            raise ValueError(f"seconds is {self.seconds:g}; it must be at least 0")
 
     @property
     def is_image(self) -> bool:

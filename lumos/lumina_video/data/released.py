@@ -157,7 +157,9 @@ def _number(
     except (ValueError, OverflowError):
         number = float("nan")
     if not isfinite(number) or not least <= number <= most:
-        raise ValueError(f"{where}: {name} is {value!r:.60}, which is no number that it can be; {_REMEDY}")
+        bounds = "" if least == float("-inf") else f" of at least {least:g}"
+        bounds += "" if most == float("inf") else f" of at most {most:g}"
+        raise ValueError(f"{where}: {name} is {value!r:.60}; it must be a finite number{bounds}; {_REMEDY}")
     return number
 
 

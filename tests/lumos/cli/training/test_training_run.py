@@ -70,6 +70,26 @@ def test_a_run_of_lumos_1_does_not_lie_in_the_model_whose_tokenizers_its_samples
         run(load_run(None, words))
 
 
+@pytest.mark.parametrize("model", ["lumos1", "lumina_video"])
+def test_a_run_lies_in_no_set_that_a_data_yaml_lists(tmp_path: Path, model: str) -> None:
+    sets, mixed = tmp_path / "sets", tmp_path / "mixed.yaml"
+    mixed.write_text("META: [{path: sets/a}, {path: sets/b}]")
+    if model == "lumos1":
+        for name in "ab":
+            write_clips(sets / name, num_latent=1)
+        words = [f"task.data.image={mixed}", f"task.model={json.dumps({**MODEL, 'vocab': VOCAB})}"]
+        file, setting = None, r"task\.data\.image"
+    else:
+        for name in "ab":
+            lumina.write_latents(sets / name, num=2)
+        words = [f"task.tasks.fine.data={mixed}"]
+        file, setting = lumina.run_config(tmp_path), r"task\.tasks\.fine\.data"
+    words += ["trainer.max_steps=3", f"trainer.run_dir={sets / 'b' / 'run'}"]
+    with pytest.raises(ValueError, match=rf"run_dir: .*b is entry 2 of {setting}, and would be written over"):
+        run(load_run(file, words))
+    assert not (sets / "b" / "run").exists()
+
+
 @pytest.mark.slow
 def test_released_shards_train_under_the_joint_recipe(repo: Path, shared_data: Path, tmp_path: Path) -> None:
     shards = shared_data / "released_shards"

@@ -30,6 +30,13 @@ def test_a_lead_is_one_latent_or_none(lead: int) -> None:
         replace(CLIP, latent=CLIP.latent[:, :1])
 
 
+@pytest.mark.parametrize(("name", "values"), [("fps", (-5.0, 0.0)), ("seconds", (-1.0,))])
+def test_a_rate_and_a_length_are_such_as_a_clip_can_have(name: str, values: tuple[float, ...]) -> None:
+    for value in (*values, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match=f"{name} is {value:g}; it must be"):
+            replace(CLIP, **{name: value})
+
+
 @pytest.mark.parametrize("motion", [-0.5, float("nan"), float("inf")])
 def test_a_motion_score_is_a_length_or_unknown(motion: float) -> None:
     with pytest.raises(ValueError, match="motion is"):
