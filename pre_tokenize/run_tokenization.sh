@@ -28,7 +28,7 @@ for ((i = 0; i < $#; i++)); do
         --all_tasks=*) all_tasks=${arguments[i]#*=} ;;
         --engine) engine=${arguments[i + 1]-} ;;
         --engine=*) engine=${arguments[i]#*=} ;;
-        --dry_run | --dry-run) exec "$python" -m pre_tokenize "$@" ;;
+        -h | --help | --dry_run | --dry-run) exec "$python" -m pre_tokenize "$@" ;;
         --output_dir | --out_dir) output_dir=${arguments[i + 1]-} ;;
         --output_dir=* | --out_dir=*) output_dir=${arguments[i]#*=} ;;
     esac

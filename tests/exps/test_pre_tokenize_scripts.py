@@ -46,6 +46,19 @@ def test_run_tokenization_gives_each_process_a_gpu_of_those_that_are_visible(
     assert sorted(ranks) == sorted(said)
 
 
+@pytest.mark.parametrize("script", ["run_tokenization.sh", "run_latents.sh"])
+@pytest.mark.parametrize("word", ["-h", "--help"])
+def test_help_is_asked_of_one_process_and_no_index_is_made(tmp_path: Path, repo: Path, script: str, word: str) -> None:
+    (tmp_path / "python").write_text(FAKE_PYTHON)
+    (tmp_path / "python").chmod(0o755)
+    environment = {"PATH": os.environ["PATH"], "LUMOS_PYTHON": str(tmp_path / "python")}
+    environment |= {"SAID": str(tmp_path / "said"), "CUDA_VISIBLE_DEVICES": "0,1"}
+    subprocess.run(["bash", str(repo / "pre_tokenize" / script), word], env=environment, check=True, cwd=tmp_path)
+    (line,) = (tmp_path / "said").read_text().splitlines()
+    assert line.startswith("0,1 -m pre_tokenize ")
+    assert line.endswith(word)
+
+
 @pytest.mark.parametrize(
     ("environment", "ran"),
     [
