@@ -273,6 +273,11 @@ def read_vae_config(folder: Path) -> dict[str, object]:
         ValueError: there is none, or it is of another VAE.
     """
     file = folder / "config.json"
+    if not folder.is_dir():
+        raise ValueError(
+            f"there is no VAE {folder}, neither a folder nor the name of a model: correct it, or run: "
+            "lumos download THUDM/CogVideoX-2b/vae"
+        )
     if not file.is_file():
         raise ValueError(f"VAE {folder} has no config.json; run: lumos download THUDM/CogVideoX-2b/vae")
     config = read_json(file)

@@ -26,8 +26,8 @@ def with_parts(config: LuminaVideoTaskConfig) -> LuminaVideoTaskConfig:
     prompt = config.system_prompt
     if folder is not None and not folder.is_dir() and None in (encoder, vae):
         raise ValueError(
-            f"task.init_from is {config.init_from}, which is not there, and its encoders are wanted: put it back, or "
-            "name a model that has them: as task.text_encoder and task.vae, or to lumos export as --tokenizers MODEL"
+            f"task.init_from is {config.init_from}, which is not there: correct the name, or put it back; or name a "
+            "model that has its encoders: as task.text_encoder and task.vae, or to lumos export as --tokenizers MODEL"
         )
     if encoder is None and folder is not None and (folder / "text_encoder").is_dir():
         encoder = str(folder / "text_encoder")

@@ -187,7 +187,7 @@ def test_latents_that_are_not_finite_skip_their_row_alone() -> None:
         (["--target_size", "20"], "--target_size is 20; it must be a whole number of at least 32"),
         (["--target_fps", "0"], "--target_fps is 0"),
         (["--most_seconds", "0"], "--most_seconds is 0"),
-        (["--vae", "no/such/folder"], "no/such/folder has no config.json"),
+        (["--vae", "no/such/folder"], "there is no VAE no/such/folder"),
         (["--vae_dtype", "foo"], "--vae_dtype: invalid choice: 'foo'"),
         (["--target_duration", "2"], "--target_duration goes with --to codes, and this is --to latents; leave it out"),
         (["--to", "codes"], "--vae goes with --to latents, and this is --to codes; leave it out"),

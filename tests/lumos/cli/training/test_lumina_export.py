@@ -77,7 +77,7 @@ def test_encoders_of_a_model_that_is_gone_are_not_the_released_ones(
     (run / "config.yaml").write_text(said.replace(f"init_from: {trained / 'base'}", f"init_from: {tmp_path / 'gone'}"))
     words = ["export", str(run), str(target), "--trust-run"]
     assert main(words) == 2
-    assert f"task.init_from is {tmp_path / 'gone'}, which is not there" in capsys.readouterr().err
+    assert f"task.init_from is {tmp_path / 'gone'}, which is not there: correct the name" in capsys.readouterr().err
     assert not target.exists()
     assert main([*words, "--tokenizers", str(trained / "base")]) == 0
     assert (target / "vae").is_dir()
