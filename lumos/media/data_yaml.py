@@ -23,6 +23,8 @@ DEFAULT_TYPE = "default"
 
 _HUB_KINDS = ("datasets", "spaces")
 _KEYS = ("path", "ratio", "type", "drawn")
+_MOST_RATIO = 10_000
+"""How often the clips of an entry are taken at most: each time takes memory."""
 
 
 class MissingClipsError(ValueError):
@@ -84,14 +86,17 @@ def _entry(yaml: Location, entry: Any) -> Entry:
     for key in set(entry) - set(_KEYS):
         raise ValueError(f"unknown key {key!r}; {suggestion(str(key), _KEYS)}")
     ratio, kind, drawn = float(entry.get("ratio", 1.0)), entry.get("type", DEFAULT_TYPE), entry.get("drawn", "once")
-    if not 0 < ratio < float("inf"):
-        raise ValueError(f"ratio is {ratio}; it must be above 0 (leave the entry out to use none of it)")
+    if not 0 < ratio <= _MOST_RATIO:
+        rule = f"it must be above 0 (leave the entry out to use none of it) and at most {_MOST_RATIO:,}"
+        raise ValueError(f"ratio is {ratio:g}; {rule}")
     if not isinstance(kind, str):
         raise ValueError(f"type is {kind!r:.80}; give a name: sets of one name share batches")
     if drawn not in get_args(Drawn):
         raise ValueError(f"drawn is {drawn!r:.80}; give one of {', '.join(get_args(Drawn))}")
     if drawn == "each_epoch" and ratio > 1:
         raise ValueError(f"drawn is each_epoch and ratio {ratio}; a part is drawn, give a ratio of at most 1")
+    if str(entry["path"]).endswith((".yaml", ".yml")):
+        raise ValueError(f"entry {str(entry['path'])!r:.100} is a data YAML; name the sets that it lists")
     return Entry(path=_found(yaml, entry["path"]), ratio=ratio, type=kind, drawn=drawn)
 
 

@@ -143,7 +143,7 @@ def estimate_run(
     shards = num_shards(config.parallel, num_gpus, gpus_per_machine=gpus_per_machine)
     if not config.task.data:
         raise ValueError("task.data names no stream; give for example task.data.video=configs/data/video.yaml")
-    config = replace(config, task=without_checkpoint(config.task))
+    config = replace(config, task=without_checkpoint(config.task), trainer=config.trainer.fitted(num_gpus))
     task, trainer = build_task(config), config.trainer
     model, cycle = task.build_model(), cycle_of(trainer, config.task.data)
     accumulation = trainer.accumulation_of(cycle.names, num_gpus)

@@ -119,7 +119,7 @@ def estimate_tasks(
         for index, layer in enumerate(model.layers)
     }
     units["rest"] = sum(weight.numel() for weight in model.parameters()) - sum(units.values())
-    settings = config.engine_settings
+    settings = config.engine_settings.fitted(num_gpus)
     accumulation = settings.accumulation_of(config.task.tasks, num_gpus)
     for task in (*config.task.tasks.values(), *config.task.eval_tasks.values()):
         model_config.scale(task.scale)
@@ -145,6 +145,7 @@ def estimate_tasks(
                 size,
                 data=measured.get(name),
                 vae=vae.compression,
+                batch_size=settings.batch_size[name],
                 accumulation=accumulation[name],
             )
             for name, task in config.task.tasks.items()
@@ -184,6 +185,7 @@ def _task(
     *,
     data: LatentStream | ImageFiles | None,
     vae: Compression,
+    batch_size: int,
     accumulation: int,
 ) -> TaskEstimate:
     if isinstance(data, LatentStream):
@@ -197,7 +199,7 @@ def _task(
         scale=task.scale,
         size=found,
         num_clips=None if data is None else len(data),
-        batch_size=task.micro_bsz,
+        batch_size=batch_size,
         accumulation=accumulation,
     )
 

@@ -108,6 +108,13 @@ def test_what_is_assumed_of_data_to_come_is_as_the_vae_of_the_run_makes_it(tmp_p
     assert estimate_tasks(replace(config, task=replace(named, vae=vae))).tasks["fine"].size == (4, 16, 16)
 
 
+def test_batches_are_made_smaller_as_training_makes_them(tmp_path: Path) -> None:
+    config = load_run(run_config(tmp_path), ["task.tasks.fine.global_bsz=10"])
+    assert isinstance(config, LuminaVideoRunConfig)
+    fine = estimate_tasks(config).tasks["fine"]
+    assert (config.task.tasks["fine"].micro_bsz, fine.batch_size, fine.accumulation) == (6, 5, 2)
+
+
 def test_batches_that_the_gpus_do_not_divide_are_named(repo: Path) -> None:
     with pytest.raises(ValueError, match="24 processes with batches of 8"):
         estimate_tasks(released(repo), num_gpus=24)
