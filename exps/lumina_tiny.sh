@@ -18,8 +18,8 @@ step "2/5 text encoder, from the captions"
 [ -d "$out/text_encoder" ] || "$python" -m lumos.lumina_video.training.text \
     --config configs/train/lumina_tiny_text.yaml trainer.run_dir="$work/text" export_to="$out/text_encoder"
 step "3/5 latents and motion scores, two processes at a time"
-latents video/a 3000 65 --extras 0.1 & latents video/s 7500 61 --objects 1 --extras 0.2; wait $!
-latents video/m1 5000 62 --tags motion --extras 0.2 & latents video/m2 5000 64 --tags motion --extras 0.2; wait $!
+latents video/a 3000 65 --extras 0.1 & latents video/s 8000 61 --objects 1 --extras 0.2; wait $!
+latents video/m1 16000 62 --tags motion --extras 0.2 & latents video/m2 16000 64 --tags motion --extras 0.2; wait $!
 latents image 6000 33 --images --extras 0.2 & latents image_b 18000 43 --images --extras 0.2; wait $!
 latents image_s 16000 51 --images --objects 1 --extras 0.1 & latents eval_video 256 34; wait $!
 step "4/5 model: images; single latents of clips that move; whole clips at two scales, and some of both"

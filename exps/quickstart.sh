@@ -31,7 +31,7 @@ step "5/6 the same prompts with the same seeds, by the fine-tuned model; both si
 lumos generate --model "$out/model" --prompt-file "$asked" --seed 1 --batch-size 8 --fast --out "$out/after" --overwrite
 "$python" -m eval.shapes beside "$out/before" "$out/after" --out "$out/beside.gif"
 step "6/6 a video by the other bundled model, Lumina-Video: all frames at once, by flow matching"
-lumos generate --model lumina-tiny --prompt "$second" --seed 1 --out "$out/second.mp4" --overwrite
+lumos generate --model lumina-tiny --prompt "$second" --seed 3 --out "$out/second.mp4" --overwrite
 "$python" -m eval.shapes look "$out/second.mp4"
 
 step "done"

@@ -90,7 +90,7 @@ MADE_BY_US = {
     "lumos.media.made_for.MadeFor",
     "eval.ablations.jobs.Job", "eval.ablations.plan.Run",
     "lumos.serve.door._Body", "xllmx.checkpoints.stored.StoredCheckpoints", "xllmx.ranks.actor_pool._Member",
-    "xllmx.store.folder_copy.ListedFile", "pre_tokenize.lists.table.Table",
+    "xllmx.store.folder_copy.ListedFile", "pre_tokenize.lists.table.Table", "xllmx.run.notices._Kind",
     "pre_tokenize.products.pixels.Pixels", "pre_tokenize.products.motion_scores.Score",
     "pre_tokenize.engines.ray_actors.Shard",
     "eval.benchmark.Benchmark", "eval.check.findings.Findings", "eval.check.media.Expected", "eval.check.media.Media",
