@@ -39,7 +39,9 @@ TOKENIZERS = {"tiny_tokenizer.yaml", "tiny_decoder.yaml", *FILMED}
 """Those of configs/train that train a visual tokenizer, not a model; the first on clips filmed from photographs."""
 VAES, TEXTS = {"lumina_tiny_vae.yaml", "lumina_tiny_decoder.yaml"}, {"lumina_tiny_text.yaml"}
 """Those that train the VAE and the text encoder of a Lumina-Video."""
-LUMINA_VIDEOS = {"lumina_tiny.yaml", "lumina_tiny_images.yaml", "lumina_tiny_atoms.yaml", "lumina_f8F32R256.yaml"}
+LUMINA_VIDEOS = {
+    "lumina_tiny.yaml", "lumina_tiny_images.yaml", "lumina_tiny_atoms.yaml", "lumina_f8F32R256.yaml", "my_latents.yaml",
+}  # fmt: skip
 """Those that train a Lumina-Video."""
 
 

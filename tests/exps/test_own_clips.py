@@ -1,4 +1,4 @@
-"""The README's way from clips in a CSV to a video, in the codes of tiny-visual: its commands, with fewer steps."""
+"""The ways of the READMEs from clips in a CSV to a video, with codes and with latents: their commands, fewer steps."""
 
 import csv
 import os
@@ -19,21 +19,23 @@ from lumos.media.writing import write_video
 from lumos.shapes import render, sample_spec
 from lumos.tokenizer.text import TextTokenizer
 
-FEWER = {"train": ["trainer.max_steps=1"], "export": [], "generate": ["--steps", "1", "--out", "clip.mp4"]}
+FEWER = {"train": ["trainer.max_steps=1"], "export": [], "generate": ["--steps", "2", "--out", "clip.mp4"]}
 """Command -> words that make it short."""
+CODES = ("README.md", "**Real clips, from the CSV to a video.**")
+LATENTS = ("lumos/lumina_video/README.md", "From a CSV with the columns `path,text`")
+"""Page and the words before the commands."""
 
 
-@pytest.fixture
-def commands(repo: Path) -> list[list[str]]:
-    """The words of that section's commands."""
-    section = (repo / "README.md").read_text(encoding="utf-8").split("**Real clips, from the CSV to a video.**")[1]
+def commands_of(repo: Path, page: str, before: str) -> list[list[str]]:
+    """The words of a section's commands."""
+    section = (repo / page).read_text(encoding="utf-8").split(before)[1]
     block = re.search(r"```bash\n(.*?)```", section, re.DOTALL)
     assert block is not None
     return [shlex.split(line) for line in block[1].replace("\\\n", " ").splitlines()]
 
 
 def write_clips(folder: Path) -> None:
-    """A CSV of two videos of the size that the section is about."""
+    """A CSV of two videos, two seconds each."""
     rows = []
     for index, caption in enumerate(("one of the captions", "another one")):
         frames = render(sample_spec(random.Random(index)), width=224, height=128, num_frames=13, fps=6)
@@ -45,18 +47,21 @@ def write_clips(folder: Path) -> None:
         writer.writerows(rows)
 
 
+@pytest.mark.parametrize(("place", "shape"), [(CODES, (13, 128, 224, 3)), (LATENTS, (16, 64, 64, 3))])
 def test_the_commands_lead_from_a_csv_to_a_video(
-    commands: list[list[str]], repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    place: tuple[str, str], shape: tuple[int, int, int, int], repo: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
     monkeypatch.chdir(tmp_path)
     write_clips(tmp_path)
-    (_, script, *words), *others = commands
+    (_, script, *words), *others = commands_of(repo, *place)
     environment = {**os.environ, "LUMOS_PYTHON": sys.executable}
     subprocess.run(["bash", str(repo / script), *words], check=True, env=environment)
     assert [words[:2] for words in others] == [["lumos", name] for name in FEWER]
     for _, name, *words in others:
         assert lumos([name, *words, *FEWER[name]]) == 0
-    assert read_clip("clip.mp4", fps=6, duration=13 / 6, size=(224, 128)).shape == (13, 128, 224, 3)
+    fps, (num_frames, height, width, _) = 6 if place == CODES else 8, shape
+    assert read_clip("clip.mp4", fps=fps, duration=num_frames / fps, size=(width, height)).shape == shape
 
 
 def test_the_model_of_the_config_has_the_ids_of_the_tokenizer(repo: Path) -> None:
