@@ -94,12 +94,12 @@ def cut_latent(
     return window[:, :, top : top + height, left : left + width]
 
 
-def window_of(num_frames: int, task: ScaleTask, *, frames_per_latent: int = RELEASED.temporal) -> int:
+def window_of(num_frames: int, task: ScaleTask, *, frames_per_latent: int) -> int:
     """Return the latent frames of the window that is taken of a clip of so many."""
     return num_frames if task.max_frames is None else min(num_frames, task.max_frames // frames_per_latent)
 
 
-def num_frames_of(num_frames: int, task: ScaleTask, *, frames_per_latent: int = RELEASED.temporal) -> int:
+def num_frames_of(num_frames: int, task: ScaleTask, *, frames_per_latent: int) -> int:
     """Return the latent frames that are trained on of a clip of so many: whole patches of its window; 0: too short."""
     if task.media_type == "image":
         return task.f_patch_size
