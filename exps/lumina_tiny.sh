@@ -27,12 +27,11 @@ compile=false; command -v g++ > /dev/null && compile=true # half the time of a s
 with=(task.text_encoder="$out/text_encoder" task.vae="$out/vae" parallel.compile=$compile)
 stage() { # config, folder, where its weights begin; its own weights go to FOLDER_model
     bash exps/launch.sh "configs/train/$1.yaml" trainer.run_dir="$work/$2" task.init_from="$3" "${with[@]}"
-    [ -d "$work/$2_model" ] || "$python" -m lumos.cli export "$work/$2" "$work/$2_model" --tokenizers "$out"
+    "$python" -m lumos.cli export "$work/$2" "$work/$2_model" --tokenizers "$out" --overwrite "${@:4}"
 }
-stage lumina_tiny_images images null; stage lumina_tiny_atoms atoms "$work/images_model"; stage lumina_tiny dit "$work/atoms_model"
+stage lumina_tiny_images images null; stage lumina_tiny_atoms atoms "$work/images_model"; stage lumina_tiny dit "$work/atoms_model" --dtype bfloat16
 [ -f "$out/generation_config.json" ] || cp ckpts/lumina-tiny/generation_config.json "$out/"
-"$python" -m lumos.cli export "$work/dit" "$work/export" --tokenizers "$out" --dtype bfloat16 --overwrite
-cp "$work/export/config.json" "$work/export/model.safetensors" "$out/"
+cp "$work/dit_model/config.json" "$work/dit_model/model.safetensors" "$out/"
 step "5/5 evaluation, and the curves of training"
 "$python" -m eval.shapes run --model "$out" --num 280 --out "$work/eval"
 "$python" -m eval.shapes scales --model "$out" --out "$work/scales"

@@ -124,6 +124,7 @@ def estimate_tasks(
     for task in (*config.task.tasks.values(), *config.task.eval_tasks.values()):
         model_config.scale(task.scale)
     vae = _vae_of(config.task)
+    compression = vae.compression
     measured: dict[str, LatentStream | ImageFiles | None] = {}
     if size is None:
         measured = {name: _measured(name, task, model_config, vae) for name, task in config.task.tasks.items()}
@@ -144,7 +145,7 @@ def estimate_tasks(
                 task,
                 size,
                 data=measured.get(name),
-                vae=vae.compression,
+                vae=compression,
                 batch_size=settings.batch_size[name],
                 accumulation=accumulation[name],
             )

@@ -157,9 +157,9 @@ def _number(
     except (ValueError, OverflowError):
         number = float("nan")
     if not isfinite(number) or not least <= number <= most:
-        bounds = "" if least == float("-inf") else f" of at least {least:g}"
-        bounds += "" if most == float("inf") else f" of at most {most:g}"
-        raise ValueError(f"{where}: {name} is {value!r:.60}; it must be a finite number{bounds}; {_REMEDY}")
+        bounds = ["finite", f"at least {least:g}" * isfinite(least), f"at most {most:g}" * isfinite(most)]
+        rule = f"it must be a number, {' and '.join(filter(None, bounds))}"
+        raise ValueError(f"{where}: {name} is {value!r:.60}; {rule}; {_REMEDY}")
     return number
 
 
