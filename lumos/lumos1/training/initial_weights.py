@@ -1,5 +1,8 @@
 """The weights that training starts from; a rank that holds part of the model fills just that part."""
 
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -9,6 +12,11 @@ from torch import Tensor
 from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.model.weights import StoredWeights, check_shapes, new_rows
 from xllmx.ranks.sharding import fill_rows
+
+_BLOCKS = "model.layers."
+_BLOCK = re.compile(re.escape(_BLOCKS) + r"(?P<block>\d+)\.(?P<weight>.+)")
+_LAST_OF_A_BLOCK = ("self_attn.o_proj.", "mlp.down_proj.")
+"""What a block adds to its input is made by these two."""
 
 
 def fresh_weights(model: LumosForCausalLM, *, generator: torch.Generator) -> None:
@@ -23,16 +31,60 @@ def fresh_weights(model: LumosForCausalLM, *, generator: torch.Generator) -> Non
 def stored_weights(model: LumosForCausalLM, folder: Path | str, *, generator: torch.Generator) -> None:
     """Read the weights in a folder, only the rows this rank holds, in the dtype of the model.
 
-    A smaller vocabulary grows: old rows are copied, new ones drawn (a text model as a start, README 5).
+    A smaller vocabulary grows: old rows are copied, new ones drawn (a text model as a start, README 5). So does a
+    shallower model: blocks are repeated where they stand, and the copies add nothing at first (`repeated_blocks`).
 
     Raises:
         ValueError: there are none, a file is broken, or they are not those of the model's config; lists every name.
     """
     stored, config = StoredWeights(folder), model.config
     grown = new_rows(stored.shapes, vocab_size=config.vocab_size, std=config.initializer_range, generator=generator)
-    check_shapes(model, {**stored.shapes, **{name: (config.vocab_size, rows.shape[1]) for name, rows in grown.items()}})
+    sources = repeated_blocks(stored.shapes, num_blocks=config.num_hidden_layers)
+    shapes = {name: stored.shapes[source.name] for name, source in sources.items()}
+    check_shapes(model, {**shapes, **{name: (config.vocab_size, rows.shape[1]) for name, rows in grown.items()}})
     for name, parameter in model.named_parameters():
-        fill_rows(parameter, partial(_rows, stored, name, grown.get(name)))
+        source = sources[name]
+        if source.is_silent:
+            fill_rows(parameter, partial(_zeros, tuple(parameter.shape)))
+        else:
+            fill_rows(parameter, partial(_rows, stored, source.name, grown.get(name)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where a weight of the model comes from."""
+
+    name: str
+    """The stored weight it is a copy of."""
+    is_silent: bool = False
+    """Whether it is zero instead, so that the block adds nothing to its input."""
+
+
+def repeated_blocks(stored_names: Iterable[str], *, num_blocks: int) -> dict[str, Source]:
+    """Return where each weight of a model of `num_blocks` blocks comes from, given the names of one of fewer.
+
+    Block j is a copy of block floor(j n / m), n of m: the first of its copies is that block, the others stand behind it
+    with their last matrices zero, so the deeper model computes the same (LLaMA Pro, arXiv 2401.02415, section 3.2).
+    Of as many blocks or more, every weight is its own.
+    """
+    weights = [_BLOCK.fullmatch(name) or name for name in stored_names]
+    blocks: dict[int, list[str]] = {}
+    sources = {name: Source(name=name) for name in weights if isinstance(name, str)}
+    for match in (weight for weight in weights if not isinstance(weight, str)):
+        blocks.setdefault(int(match["block"]), []).append(match["weight"])
+    deeper = max(num_blocks, len(blocks))
+    taken: set[int] = set()
+    for block in range(deeper if set(blocks) == set(range(len(blocks))) else 0):
+        old = block * len(blocks) // deeper
+        for weight in blocks[old]:
+            silent = old in taken and weight.startswith(_LAST_OF_A_BLOCK)
+            sources[f"{_BLOCKS}{block}.{weight}"] = Source(name=f"{_BLOCKS}{old}.{weight}", is_silent=silent)
+        taken.add(old)
+    return sources
+
+
+def _zeros(shape: tuple[int, ...], rows: slice) -> Tensor:
+    return torch.zeros(rows.stop - rows.start, *shape[1:])
 
 
 def _rows(stored: StoredWeights, name: str, new: Tensor | None, rows: slice) -> Tensor:

@@ -94,6 +94,32 @@ def test_a_fresh_start_is_the_same_in_two_processes(tmp_path: Path) -> None:
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
 
 
+@pytest.mark.parametrize("swin_norm", [False, True])
+def test_a_deeper_model_starts_as_the_shallower_one_that_it_grows_from(tmp_path: Path, swin_norm: bool) -> None:
+    config = LumosConfig(
+        **{**MODEL, "num_hidden_layers": 2, "initializer_range": 0.2, "swin_norm": swin_norm, "vocab": VOCAB}
+    )
+    shallow = LumosForCausalLM(config)
+    shallow.reset_parameters(generator=torch.Generator().manual_seed(5))
+    shallow.save_pretrained(tmp_path / "shallow")
+    task = LumosTask(LumosTaskConfig(init_from=str(tmp_path / "shallow"), model={"num_hidden_layers": 5}))
+    deep = task.build_model()
+    task.init_weights(deep, device=torch.device("cpu"), seed=3)
+    ids = torch.arange(12)[None]
+    torch.testing.assert_close(deep(ids).logits, shallow(ids).logits, rtol=1e-5, atol=1e-5)
+    blocks = [{name: value.clone() for name, value in block.state_dict().items()} for block in deep.model.layers]
+    silent = [not block["mlp.down_proj.weight"].any() for block in blocks]
+    assert silent == [False, True, True, False, True]
+    assert torch.equal(blocks[1]["self_attn.q_proj.weight"], blocks[0]["self_attn.q_proj.weight"])
+    assert torch.equal(blocks[3]["mlp.down_proj.weight"], shallow.model.layers[1].mlp.down_proj.weight)
+
+
+def test_a_deeper_checkpoint_than_the_model_is_refused(tmp_path: Path, text_model: Path) -> None:
+    task = LumosTask(LumosTaskConfig(init_from=str(text_model), model={"num_hidden_layers": 1}))
+    with pytest.raises(ValueError, match=r"unexpected: model\.layers\.1\."):
+        task.init_weights(task.build_model(), device=torch.device("cpu"), seed=3)
+
+
 def _check_import(folder: Path) -> None:
     """Trained on from an export, a model starts from exactly what was exported."""
     exported = LumosForCausalLM.from_pretrained(folder)
