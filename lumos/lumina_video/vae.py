@@ -282,9 +282,10 @@ def read_vae_config(folder: Path) -> dict[str, object]:
         raise ValueError(f"VAE {folder} has no config.json; run: lumos download THUDM/CogVideoX-2b/vae")
     config = read_json(file)
     if (kind := config.get("_class_name")) != AutoencoderKLCogVideoX.__name__:
+        found = kind or config.get("model_type")
         raise ValueError(
-            f"{folder} holds a model of class {kind!r}, the VAE is an {AutoencoderKLCogVideoX.__name__}; "
-            "run: lumos download THUDM/CogVideoX-2b/vae"
+            f"{folder} holds {f'a model of class {found!r}' if found else 'no VAE'}, the VAE is an "
+            f"{AutoencoderKLCogVideoX.__name__}; run: lumos download THUDM/CogVideoX-2b/vae"
         )
     for name, (hint, range_) in _FIELDS.items():
         if name in config:

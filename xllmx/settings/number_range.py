@@ -63,7 +63,7 @@ def check_numbers(config: Any, prefix: str = "") -> None:
 
 def check_number(name: str, hint: Any, value: Any, range_: Range = ANY) -> None:
     """Check a value against its annotation, as far as that speaks of numbers and switches; see `check_numbers`."""
-    origin, arguments = get_origin(hint), get_args(hint)
+    origin, arguments = _parts(hint)
     if origin is Annotated:
         declared = [one for one in arguments[1:] if isinstance(one, Range)]
         check_number(name, arguments[0], value, declared[0] if declared else range_)
@@ -87,13 +87,25 @@ def _check_literal(name: str, allowed: tuple[Any, ...], value: Any) -> None:
 
 def _check_union(name: str, options: tuple[Any, ...], value: Any, range_: Range) -> None:
     """Check a value against the first of several kinds that it is of; a whole number is a fraction too."""
-    options = tuple(sorted(options, key=lambda option: _bare(option) is not float))
+    options = _fractions_first(options)
     fitting = [option for option in options if _is_of(_bare(option), value)]
     numeric = [option for option in options if _bare(option) in (int, float)]
     for option in [*fitting, *numeric, *(option for option in options if option is not type(None))][:1]:
         check_number(name, option, value, range_)
 
 
+@cache
+def _parts(hint: Any) -> tuple[Any, tuple[Any, ...]]:
+    """Return the origin of an annotation and its arguments; asked once of each, as it is slow."""
+    return get_origin(hint), get_args(hint)
+
+
+@cache
+def _fractions_first(options: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(sorted(options, key=lambda option: _bare(option) is not float))
+
+
+@cache
 def _bare(option: Any) -> Any:
     return _bare(get_args(option)[0]) if get_origin(option) is Annotated else option
 

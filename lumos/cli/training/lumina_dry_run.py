@@ -214,7 +214,7 @@ def _vae_of(config: LuminaVideoTaskConfig) -> OneVAE:
 def _measured(
     name: str, task: ScaleTask, model: LuminaVideoConfig, vae: OneVAE, *, held_out: bool = False
 ) -> LatentStream | ImageFiles | None:
-    """Return the data of a task as training takes them, none of them read; None where they are not there yet."""
+    """Return the data of a task as training takes them, one clip of them read; None where they are not there yet."""
     if not Path(task.data).exists():
         return None
     try:
@@ -222,7 +222,9 @@ def _measured(
             return ImageFiles(task, held_out=held_out)
         latents = LatentSet(task.data)
         vae.require(latents.vae, said_by=task.data)
-        return LatentStream(name, latents, task, model=model, held_out=held_out)
+        stream = LatentStream(name, latents, task, model=model, held_out=held_out)
+        stream.check_rate()
+        return stream
     except MissingClipsError:
         return None
 

@@ -81,6 +81,18 @@ class LatentStream:
             held_out=self._held_out,
         )
 
+    def check_rate(self) -> None:
+        """Check the frame rate of the first clip; of clips made in one go all have it. One that is damaged is passed over.
+
+        Raises:
+            ValueError: it was encoded at another rate than the task's.
+        """
+        try:
+            clip = self._latents[int(self._used[0])]
+        except ValueError:
+            return
+        _check_rate(self._key, clip, self._task)
+
 
 def _size_after_cut(shape: Sequence[int], task: ScaleTask, *, frames_per_latent: int) -> tuple[int, int, int]:
     """Return (T, H, W) that is trained on of a clip with a row of `shapes`; a 0 in it where the clip is too small."""

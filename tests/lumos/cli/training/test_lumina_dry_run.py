@@ -82,6 +82,8 @@ def test_data_are_taken_as_training_takes_them(tmp_path: Path) -> None:
         estimated("fine", max_frames=3)
     with pytest.raises(ValueError, match=r"task\.tasks\.fine: a clip has 96x64 px, more .* image_size=64"):
         estimated("fine", image_size=64)
+    with pytest.raises(ValueError, match=r"frames a second, target_fps is 30; correct task\.tasks\.fine\.target_fps"):
+        estimated("fine", target_fps=30.0)
 
 
 def test_latents_of_another_vae_are_refused_as_in_training_held_out_ones_too(tmp_path: Path) -> None:
