@@ -82,7 +82,7 @@ class LatentStream:
         )
 
     def check_rate(self) -> None:
-        """Check the frame rate of the first clip; of clips made in one go all have it. One that is damaged is passed over.
+        """Check the frame rate of the first clip, that of all made in one go; one that is damaged is passed over.
 
         Raises:
             ValueError: it was encoded at another rate than the task's.
