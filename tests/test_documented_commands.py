@@ -64,7 +64,7 @@ NEEDS = {
     r"python -m eval\.shapes run --kinds plain": "64 clips",
     r"python -m eval\.shapes (run --num 280|run --model models/mine|score|gallery|compare)|prompts\|score": "280 clips",
     r"python -m eval\.shapes (long|change)": "minutes: tests/eval/shapes/test_long.py has them small",
-    r"python -m eval\.shapes (side-by-side|scales|motion)": "hours: tests/eval/shapes has them small",
+    r"python -m eval\.shapes (side-by-side|scales|motion|partway)": "hours: tests/eval/shapes has them small",
     r"(generate|eval\.shapes run) --model lumina-tiny": "its weights: tests/test_bundled.py, test_shown_prompts.py",
     r"python -m eval\.shapes beside": "clips of two models: tests/eval/shapes/pictures/test_beside.py",
     r"lumos evaluate (?!shapes look)": "as python -m eval: tests/lumos/cli/test_evaluate.py",

@@ -27,9 +27,9 @@ with loading("eval.shapes"):
     from xllmx.disk.place import check_file, check_folder, inputs_of
     from xllmx.run.exit_status import status_of
     from xllmx.run.option_parser import OptionParser
-    from xllmx.settings.number_range import COUNT, Range, check_number
+    from xllmx.settings.number_range import COUNT, SHARE, Range, check_number
 
-_COMMANDS = "prompts|score|run|long|change|cost|compare|side-by-side|scales|motion|look|beside|gallery|codec"
+_COMMANDS = "prompts|score|run|long|change|cost|compare|side-by-side|scales|motion|partway|look|beside|gallery|codec"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -119,7 +119,15 @@ def _add_measuring(commands: Any) -> None:
     motion.add_argument("--seed", type=int, default=0)
     motion.add_argument("--out", type=Path, required=True, help="folder for motion.json and motion.png")
     motion.set_defaults(command=_motion)
-    for command, model in ((cost, DEFAULT_MODEL), (motion, "lumina-tiny")):
+
+    partway = commands.add_parser("partway", help="from which time on a true clip stays as asked (Lumina-Video)")
+    partway.add_argument("--times", type=_numbers, default="0,0.1,0.2,0.35,0.5,1", metavar="A,B,...", help="0: noise")
+    partway.add_argument("--kind", choices=("held_out", "t2v"), default="held_out", help="of prompts")
+    partway.add_argument("--num", type=int, default=64, help="clips of each")
+    partway.add_argument("--seed", type=int, default=0)
+    partway.add_argument("--out", type=Path, required=True, help="folder for partway.json")
+    partway.set_defaults(command=_partway)
+    for command, model in ((cost, DEFAULT_MODEL), (motion, "lumina-tiny"), (partway, "lumina-tiny")):
         command.add_argument("--model", default=model, help=f"name, hub id or folder (default: {model})")
         _add_settings(command)
 
@@ -311,6 +319,18 @@ def _motion(args: argparse.Namespace) -> None:
     curve = measure_motion(args.model, args.scores, num=args.num, seed=args.seed, settings=_settings(args))
     save_curve(curve, args.out)
     print(motion_table(curve))
+
+
+def _partway(args: argparse.Namespace) -> None:
+    from eval.shapes.partway import measure_partway, partway_table, save_points
+
+    check_folder(args.out)
+    for time in args.times:
+        check_number("times", float, time, SHARE)
+    kind = {"num": args.num, "kind": args.kind, "seed": args.seed}
+    points = measure_partway(args.model, args.times, **kind, settings=_settings(args))
+    save_points(points, args.out)
+    print(partway_table(points))
 
 
 def _look(args: argparse.Namespace) -> None:
