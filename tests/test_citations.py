@@ -12,7 +12,7 @@ SUFFIXES = {".py", ".sh", ".yaml", ".toml", ".md", ".txt"}
 PAGE = re.compile(r"(?<![\w*{/.-])(\.?\.?[\w/.-]*\b[A-Z_]+\.md)\b(?:`?,? sections? ([\d.]*\d))?")
 """A page of a checkout, whose name is in capitals, and a section of it."""
 
-BARE = re.compile(r"\b(?:README|readme),? sections? ([\d.]*\d)")
+BARE = re.compile(r"\b(?:README|readme),?(?: sections?)? ([\d.]*\d)")
 """A section of the README of the wing."""
 
 WINGS = re.compile(r"^(?:lumos|benchmarks|tests/lumos)/(lumos1|lumina_video)/")
@@ -41,7 +41,8 @@ def pages_of(path: Path, name: str) -> list[Path]:
 
 
 def has_section(page: Path, number: str) -> bool:
-    return re.search(rf"^#+ {re.escape(number)}\.? ", page.read_text(encoding="utf-8"), re.MULTILINE) is not None
+    heading = rf"^(?:#+ {re.escape(number)}\.? |\*\*{re.escape(number)}[ *])"
+    return re.search(heading, page.read_text(encoding="utf-8"), re.MULTILINE) is not None
 
 
 def test_nothing_is_cited_that_a_reader_cannot_open() -> None:

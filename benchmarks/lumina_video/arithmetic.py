@@ -36,7 +36,7 @@ BF16 = torch.bfloat16
 
 
 def step_bytes(latent: Size, scale: Scale, *, branches: int) -> int:
-    """Returns the bytes that a step moves to and from memory, with every operation a kernel of its own.
+    """Return the bytes that a step moves to and from memory, with every operation a kernel of its own.
 
     The weights once, as all branches are one batch; the text's keys and values of each branch; and of each token and
     block, D the width, K that of the keys, F that of the feed-forward layer, what is read and written by
@@ -53,13 +53,13 @@ def step_bytes(latent: Size, scale: Scale, *, branches: int) -> int:
 
 
 def step_seconds(latent: Size, scale: Scale, *, branches: int, gpu: Gpu = REACHED) -> tuple[float, float]:
-    """Returns the seconds that one step takes at least, by its FLOPs and by its bytes."""
+    """Return the seconds that one step takes at least, by its FLOPs and by its bytes."""
     flops = branches * pass_flops(CONFIG, latent, scale=scale)
     return flops / gpu.flops, step_bytes(latent, scale, branches=branches) / gpu.bytes_per_s
 
 
 def run_seconds(settings: LuminaVideoSettings, *, gpu: Gpu = REACHED) -> float:
-    """Returns the seconds that all steps of a clip take at least."""
+    """Return the seconds that all steps of a clip take at least."""
     moments = settings.preset.moments(BF16)
     return sum(
         max(step_seconds(settings.latent_shape, Scale.parse(now.scale), branches=1 + len(now.guided_by), gpu=gpu))
@@ -68,7 +68,7 @@ def run_seconds(settings: LuminaVideoSettings, *, gpu: Gpu = REACHED) -> float:
 
 
 def scales_table(settings: LuminaVideoSettings) -> str:
-    """Returns a guided step at every scale of the network."""
+    """Return a guided step at every scale of the network."""
     lines = [
         "| scale | tokens | TFLOP of a pass | of it attention | a text anew | guided step: by FLOPs | by bytes |",
         "|---|---|---|---|---|---|---|",
@@ -87,7 +87,7 @@ def scales_table(settings: LuminaVideoSettings) -> str:
 
 
 def runs_table() -> str:
-    """Returns a run of every released preset."""
+    """Return a run of every released preset."""
     lines = [
         "| preset, its clip | steps at each scale | passes | PFLOP | of it single-scale | H200 at best | GB beside "
         "3.5 of weights |",

@@ -85,7 +85,7 @@ released network, at the clips of both its presets, is for a GPU."""
 
 
 def random_network(config: LuminaVideoConfig, *, dtype: torch.dtype, device: torch.device) -> MultiScaleNextDiT:
-    """Returns a network whose weights are random and none of them 0, the same for every dtype but for its rounding."""
+    """Return a network whose weights are random and none of them 0, the same for every dtype but for its rounding."""
     with torch.device(device):
         model = MultiScaleNextDiT(config).eval()
     generator = torch.Generator(device).manual_seed(0)
@@ -97,7 +97,7 @@ def random_network(config: LuminaVideoConfig, *, dtype: torch.dtype, device: tor
 
 
 def texts_of(work: FlowWork, *, dtype: torch.dtype, device: torch.device) -> tuple[Text, Text]:
-    """Returns the texts of both branches, padded as one batch is."""
+    """Return the texts of both branches, padded as one batch is."""
     longest = max(work.text_tokens)
     features = torch.randn(2, longest, work.text_width, generator=torch.Generator().manual_seed(1))
     masks = torch.arange(longest) < torch.tensor(work.text_tokens)[:, None]
@@ -116,11 +116,11 @@ class Bench:
 
     @torch.inference_mode()
     def literal_step(self, preset: FlowPreset) -> Tensor:
-        """Returns the guided velocity, the literal way."""
+        """Return the guided velocity, the literal way."""
         return literal_step(self.model, self.noise, torch.tensor(TIME), preset, *self.texts)
 
     def step(self, preset: FlowPreset) -> Callable[[], Tensor]:
-        """Returns our path to the same as a call; what a run makes once is made here."""
+        """Return our path to the same as a call; what a run makes once is made here."""
         prompt, negative = self.stacked
         with torch.inference_mode():
             field = GuidedField(self.model, preset, prompts=prompt, negatives=[negative], noise=self.noise[None])
@@ -134,20 +134,20 @@ class Bench:
 
     @torch.inference_mode()
     def text(self) -> object:
-        """Returns what the network makes of both texts."""
+        """Return what the network makes of both texts."""
         (prompt, mask), (negative, negative_mask) = self.stacked
         return self.model.encode_text(torch.cat([prompt, negative]), torch.cat([mask, negative_mask]))
 
     @torch.inference_mode()
     def literal_run(self, preset: FlowPreset) -> Tensor:
-        """Returns the latents, the literal way; the states of both branches are held until it ends."""
+        """Return the latents, the literal way; the states of both branches are held until it ends."""
         prompt, negative = self.texts
         states = literal_latents(self.model, self.noise, preset=preset, text=prompt, negative=negative)
         return states[0][-1]
 
     @torch.inference_mode()
     def run(self, preset: FlowPreset) -> Tensor:
-        """Returns the latents, our way."""
+        """Return the latents, our way."""
         (prompt, mask), (negative, negative_mask) = self.stacked
         latents = sample_latents(
             self.model,
@@ -162,18 +162,18 @@ class Bench:
 
 
 def guided(scale: Scale | str) -> FlowPreset:
-    """Returns a preset of guided steps at one scale."""
+    """Return a preset of guided steps at one scale."""
     return FlowPreset.from_dict({**SINGLE.to_dict(), "P": str(scale), "cfg": 12, "negMotion": 2.0})
 
 
 def step_paths(works: Mapping[str, Bench], preset: FlowPreset, *, literal: tuple[str, ...]) -> Paths:
-    """Returns a guided step by dtype, the literal ones first."""
+    """Return a guided step by dtype, the literal ones first."""
     slow: Paths = {f"literal {name}": partial(works[name].literal_step, preset) for name in literal}
     return slow | {f"ours {name}": bench.step(preset) for name, bench in works.items()}
 
 
 def run_paths(bench: Bench, steps: int, *, literal: bool = True) -> Paths:
-    """Returns whole runs of so many steps; the single-scale one is literal and ours."""
+    """Return whole runs of so many steps; the single-scale one is literal and ours."""
     single, multi = (preset.override(num_points=steps + 1) for preset in (SINGLE, MULTI))
     slow: Paths = {"literal single-scale": partial(bench.literal_run, single)} if literal else {}
     return slow | {"ours single-scale": partial(bench.run, single), "ours multi-scale": partial(bench.run, multi)}
@@ -215,7 +215,7 @@ def _main(args: argparse.Namespace) -> int:
 
 
 def step_flops(work: FlowWork, scale: Scale, *, literal: bool) -> int:
-    """Returns the FLOPs of a guided step: two passes, and the texts if they are made anew.
+    """Return the FLOPs of a guided step: two passes, and the texts if they are made anew.
 
     Both branches' texts are padded to the longer one; ours leaves the padding out of what a run makes once.
     """
@@ -225,13 +225,13 @@ def step_flops(work: FlowWork, scale: Scale, *, literal: bool) -> int:
 
 
 def text_share(work: FlowWork, scale: Scale) -> float:
-    """Returns the share of a literal guided step's FLOPs that goes into keys, values and mean of the texts."""
+    """Return the share of a literal guided step's FLOPs that goes into keys, values and mean of the texts."""
     without, whole = (step_flops(work, scale, literal=literal) for literal in (False, True))
     return round(1 - without / whole, 4)
 
 
 def multi_share(work: FlowWork, steps: int) -> float:
-    """Returns the FLOPs of a multi-scale run as a share of those of its single-scale twin."""
+    """Return the FLOPs of a multi-scale run as a share of those of its single-scale twin."""
     presets = (preset.override(num_points=steps + 1) for preset in (MULTI, SINGLE))
     multi, single = (run_flops(work.config, work.latent, preset=preset) for preset in presets)
     return round(multi / single, 3)

@@ -38,7 +38,7 @@ TINY = FlowWork(width=96, num_layers=1, num_heads=6, num_kv_heads=2, text_width=
 
 
 def states_paths(steps: int, latent: tuple[int, int, int]) -> Paths:
-    """Returns runs of so many steps that keep all states of both branches, and those of now."""
+    """Return runs of so many steps that keep all states of both branches, and those of now."""
     work = FlowWork(width=32, num_layers=1, num_heads=2, num_kv_heads=1, text_width=8, latent=latent)
     bench = Bench(work, dtype=torch.float32, device=torch.device("cpu"))
     preset = guided("2x4").override(num_points=steps + 1)
@@ -46,7 +46,7 @@ def states_paths(steps: int, latent: tuple[int, int, int]) -> Paths:
 
 
 def encoders_paths(folder: Path) -> Paths:
-    """Returns a pipeline of the folder made and one clip of it, by which parts stay in memory."""
+    """Return a pipeline of the folder made and one clip of it, by which parts stay in memory."""
 
     def clip(*, keep: bool) -> None:
         pipeline = LuminaVideoPipeline.from_pretrained(folder, device="cpu", keep_encoders=keep)

@@ -64,7 +64,7 @@ class Streams:
                 bucket_keys=data.bucket_keys if isinstance(data, KeyedDataset) else None,
                 subsets=data.subsets if isinstance(data, SubsetDataset) else (),
                 shard_starts=_shards_of(data, shuffle),
-                batch_size=batch_size.get(name.partition("/")[0], 1),
+                batch_size=batch_size.get(name, batch_size.get(name.partition("/")[0], 1)),
                 accumulation=(accumulation or {}).get(name, 1),
                 seed=seed_for(seed, stream=name),
                 rank=rank(),

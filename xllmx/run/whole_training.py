@@ -13,6 +13,7 @@ from xllmx.disk.files import atomic_path
 from xllmx.disk.place import check_new_folder
 from xllmx.finite import check_weights
 from xllmx.optimisation.optim import OptimConfig
+from xllmx.ranks.distributed import is_main
 from xllmx.ranks.parallel import ParallelConfig
 from xllmx.run.failure import ended_together
 from xllmx.run.folder import claimed_run
@@ -79,11 +80,11 @@ def train_whole(config: WholeConfig, part: Part, *, config_file: Path | str | No
         run_dir, inputs=part.inputs, config_file=config_file, written=written, store=config.trainer.store
     )
     with ended_together(run_dir), claim:
-        trainer = Trainer(part.task(), config.trainer, config.optim, ParallelConfig(), record=config)
+        trainer = Trainer(part.task(), config.trainer, config.optim, ParallelConfig(sharding="none"), record=config)
         is_done = trainer.fit().stopped is None
         metrics = trainer.evaluate()
         if is_done or part.keeps_stopped:
-            for name in written:
+            for name in written if is_main() else []:
                 with atomic_path(run_dir / name) as temporary:
                     save_file({**trainer.model.state_dict(), **trainer.ema_state()}, temporary)
             if config.export_to is not None:

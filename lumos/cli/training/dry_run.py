@@ -48,7 +48,7 @@ ASSUMED_VIDEO = (12, 2)
 class Stream(StreamSize):
     """One stream of a run: how long its samples are, and what its steps cost."""
 
-    mean: SequenceShape
+    median: SequenceShape
     """The clip of median length."""
     longest: SequenceShape
     """The longest clip."""
@@ -56,8 +56,8 @@ class Stream(StreamSize):
     """Of its codes, the expected part that carries the loss."""
 
     def load(self, *, longest: bool = False) -> BatchLoad:
-        """Returns the load of one batch of median, or of longest, clips."""
-        shape = self.longest if longest else self.mean
+        """Return the load of one batch of median, or of longest, clips."""
+        shape = self.longest if longest else self.median
         return BatchLoad.of(shape, batch_size=self.batch_size, masked_share=self.masked_share)
 
 
@@ -83,7 +83,7 @@ class RunEstimate(ShardedRun):
         return self.streams
 
     def batch_bytes(self, *, checkpointing: bool) -> tuple[int, int]:
-        """Returns the largest (activations, head and loss) of a batch on one GPU, over the streams."""
+        """Return the largest (activations, head and loss) of a batch on one GPU, over the streams."""
         loads = [stream.load(longest=True) for stream in self.streams.values()]
         kept = [
             activation_bytes(self.model, load, checkpointing=checkpointing, precision=self.precision) for load in loads
@@ -92,12 +92,12 @@ class RunEstimate(ShardedRun):
         return max(kept), head
 
     def step_flops(self, name: str) -> int:
-        """Returns the FLOPs of a step on one GPU that the model needs (what MFU counts)."""
+        """Return the FLOPs of a step on one GPU that the model needs (what MFU counts)."""
         stream = self.streams[name]
         return stream.accumulation * training_flops(self.model, stream.load(), frozen=not self.head_trained)
 
     def redone_flops(self, name: str) -> int:
-        """Returns the FLOPs of a step on one GPU that checkpointing adds; 0 without it, or where it is selective."""
+        """Return the FLOPs of a step on one GPU that checkpointing adds; 0 without it, or where it is selective."""
         stream, redone = self.streams[name], self.parallel.activation_checkpointing is True
         return stream.accumulation * recomputed_flops(self.model, stream.load()) if redone else 0
 
@@ -128,7 +128,7 @@ def estimate_run(
     gpus_per_machine: int | None = None,
     size: tuple[int, int] | None = None,
 ) -> RunEstimate:
-    """Returns what a run would take on so many GPUs.
+    """Return what a run would take on so many GPUs.
 
     Args:
         config: the run's settings; of a released checkpoint that is not here the published shape is taken.
@@ -163,7 +163,7 @@ def estimate_run(
 
 
 def units_of(model: nn.Module) -> dict[str, int]:
-    """Returns the parameters of the embedding, of each block and of the head with the final norm."""
+    """Return the parameters of the embedding, of each block and of the head with the final norm."""
     assert isinstance(model, LumosForCausalLM)
     parts: dict[str, list[nn.Module]] = {"embedding": [model.model.embed_tokens]}
     parts |= {f"block {index}": [block] for index, block in enumerate(model.model.layers)}
@@ -190,23 +190,23 @@ def _stream(
     path = config.task.data[name]
     shapes = None if size is not None else _measured(path, task)
     if shapes is None:
-        mean = longest = _assumed(config, name, size or ASSUMED_SIZE)
+        median = longest = _assumed(config, name, size or ASSUMED_SIZE)
     else:
         lengths = np.asarray(shapes.given([shape.length for shape in shapes.values]))
         order = lengths.argsort(kind="stable")
-        mean, longest = shapes[int(order[len(order) // 2])], shapes[int(order[-1])]
+        median, longest = shapes[int(order[len(order) // 2])], shapes[int(order[-1])]
     return Stream(
         batch_size=config.trainer.batch_size.get(name, 1),
         accumulation=accumulation,
         num_clips=None if shapes is None else len(shapes),
-        mean=mean,
+        median=median,
         longest=longest,
         masked_share=expected_masked_share(config.task.ardf),
     )
 
 
 def _measured(path: str, task: LumosTask) -> Kinds[SequenceShape] | None:
-    """Returns the shapes of a data set's clips as they are trained on; None where it is not there or says none."""
+    """Return the shapes of a data set's clips as they are trained on; None where it is not there or says none."""
     if not Path(path).exists():
         return None
     try:
@@ -233,11 +233,11 @@ def _stream_lines(run: RunEstimate) -> list[str]:
     lines = ["stream        batch a GPU   batch of all   clips      T x H x W      tokens   longest"]
     for name, stream in run.streams.items():
         everywhere = stream.batch_size * stream.accumulation * run.num_gpus
-        grid = "x".join(map(str, stream.mean.grid))
+        grid = "x".join(map(str, stream.median.grid))
         clips = "assumed" if stream.num_clips is None else f"{stream.num_clips:,}"
         local = f"{stream.batch_size} x {stream.accumulation}" if stream.accumulation > 1 else f"{stream.batch_size}"
         lines.append(
-            f"{name:14}{local:>11}{everywhere:>15,}{clips:>8}{grid:>15}{stream.mean.length:>12,}"
+            f"{name:14}{local:>11}{everywhere:>15,}{clips:>8}{grid:>15}{stream.median.length:>12,}"
             f"{stream.longest.length:>10,}"
         )
     return lines

@@ -64,7 +64,7 @@ class PromptPreview:
         self._visual: VisualTokenizer | None = None  # read by the rank that makes clips, where its model is
 
     def __call__(self, model: nn.Module, step: int) -> Mapping[Path, np.ndarray]:
-        """Returns the clips of this step, uint8 [F, H, W, 3], by the files they were written to."""
+        """Return the clips of this step, uint8 [F, H, W, 3], by the files they were written to."""
         assert isinstance(model, LumosForCausalLM)
         training, vocab = model.training, model.vocab
         if self._visual is None:

@@ -1,4 +1,4 @@
-"""The weights a training starts from: fresh ones, and over them what fits of a checkpoint (README 8)."""
+"""The weights a training starts from: fresh ones, and over them what fits of a checkpoint (README section 2.7)."""
 
 import logging
 from pathlib import Path

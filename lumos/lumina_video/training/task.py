@@ -1,4 +1,4 @@
-"""Training of Lumina-Video as a task of the engine: latents in, the loss of the velocity out (README 7, 8)."""
+"""Training of Lumina-Video as a task of the engine: latents in, the loss of the velocity out (README section 6)."""
 
 import copy
 from collections.abc import Mapping, Sequence

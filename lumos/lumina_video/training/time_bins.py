@@ -1,4 +1,4 @@
-"""Losses by time: 20 bins of t, so that a curve shows where a model learns (README 8)."""
+"""Losses by time: 20 bins of t, so that a curve shows where a model learns (README section 6)."""
 
 from collections.abc import Mapping, Sequence
 

@@ -45,6 +45,11 @@ def test_held_out_streams_have_the_batch_of_their_first_name() -> None:
     assert [order.batch_size for order in streams.orders.values()] == [3, 3, 1]
 
 
+def test_a_stream_may_have_a_slash_in_its_name() -> None:
+    streams = Streams({"images/hd": Numbers(9), "images/sd": Numbers(9)}, batch_size={"images/hd": 8, "images": 2})
+    assert [order.batch_size for order in streams.orders.values()] == [8, 2]
+
+
 def test_keys_of_a_data_set_are_kept_apart() -> None:
     order = streams_of(batch_size={"video": 5}).orders["video"]
     assert sorted(order.batch(0) + order.batch(1)) == list(range(10))

@@ -1,4 +1,4 @@
-"""Images that are no latents yet, as the engine's dataset: cropped here, encoded on the way (README 7)."""
+"""Images that are no latents yet, as the engine's dataset: cropped here, encoded on the way (README section 6)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

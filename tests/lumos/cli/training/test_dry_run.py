@@ -29,7 +29,7 @@ def test_a_released_recipe_is_planned_without_data_or_weights(repo: Path) -> Non
     assert estimate.state.weights == 4 * math.ceil(1_503_729_664 / 48)
     image = estimate.streams["image"]
     assert image.longest.grid == (1, 32, 56)
-    assert image.mean.length == sequence_length(160, (1, 32, 56)) == 1994
+    assert image.median.length == sequence_length(160, (1, 32, 56)) == 1994
     load = image.load()
     assert load.num_targets == pytest.approx(1792 * 0.80, rel=0.05)
     assert estimate.step_flops("image") == training_flops(estimate.model, load)
@@ -62,7 +62,7 @@ def test_streams_have_their_batches_and_the_video_its_length(repo: Path) -> None
     }
     image = estimate.streams["image"]
     assert estimate.step_flops("image") == 2 * training_flops(estimate.model, image.load())
-    assert image.load() == BatchLoad.of(image.mean, batch_size=6, masked_share=image.masked_share)
+    assert image.load() == BatchLoad.of(image.median, batch_size=6, masked_share=image.masked_share)
     assert "6 x 2             96 assumed" in report(estimate)
 
 
@@ -71,7 +71,10 @@ def test_data_that_is_there_is_measured(repo: Path, tmp_path: Path) -> None:
     words = [*MODEL_WORDS, f"task.data={{video: {clips}}}", "task.duration_s=1", "trainer.epochs=1"]
     stream = estimate_run(recipe(repo, "1B_pretrain_image", *words, "trainer.batch_size={video: 2}")).streams["video"]
     assert stream.num_clips == 9
-    assert (stream.mean.length, stream.longest.length) == (sequence_length(6, (3, 8, 4)), sequence_length(7, (3, 8, 4)))
+    assert (stream.median.length, stream.longest.length) == (
+        sequence_length(6, (3, 8, 4)),
+        sequence_length(7, (3, 8, 4)),
+    )
 
 
 def test_data_that_cannot_be_read_is_said_not_assumed(repo: Path, tmp_path: Path) -> None:
