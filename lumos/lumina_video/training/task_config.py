@@ -1,4 +1,4 @@
-"""The settings of training Lumina-Video: a list of tasks, as a rule one a scale, and what they share (README section 6)."""
+"""The settings of training Lumina-Video: a list of tasks, one a scale as a rule, and the rest (README section 6)."""
 
 import math
 from dataclasses import dataclass, field
