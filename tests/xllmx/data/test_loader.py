@@ -5,7 +5,6 @@ import torch
 
 from xllmx.data.cycle import StreamCycle
 from xllmx.data.loader import CyclicLoader, build_loader
-from xllmx.data.mixture import Mixture
 from xllmx.data.order import BatchOrder
 
 
@@ -64,17 +63,3 @@ def test_a_loader_started_at_a_step_goes_on_as_one_that_ran_there(step: int) -> 
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")
 def test_workers_change_nothing() -> None:
     assert drawn(loader_at(4, num_workers=2), 5) == drawn(loader_at(4), 5)
-
-
-def test_a_mixture_holds_each_part_in_its_ratio() -> None:
-    mixture = Mixture([Numbers(4), Numbers(6, 100), Numbers(3, 200)], [1.0, 0.5, 2.0])
-    assert len(mixture) == 4 + 3 + 6
-    samples = [mixture[index] for index in range(len(mixture))]
-    assert samples == [0, 1, 2, 3, 100, 102, 104, 200, 200, 201, 201, 202, 202]
-    assert mixture.lengths.tolist() == [10 + sample % 100 for sample in samples]
-
-
-def test_bad_mixtures_are_named() -> None:
-    for datasets, ratios in (([Numbers(2)], [1.0, 2.0]), ([], []), ([Numbers(2)], [-1.0])):
-        with pytest.raises(ValueError, match="ratio"):
-            Mixture(datasets, ratios)
