@@ -84,15 +84,22 @@ class LuminaVideoRunConfig:
                            ("together", "task_ratio")):  # fmt: skip
             if getattr(self.trainer, name):
                 raise ValueError(f"trainer.{name} has no part here; set {ours} of each task in task.tasks")
+        for name, task in self.task.eval_tasks.items():
+            trained = self.task.tasks.get(name)
+            if trained is not None and task.micro_bsz not in (1, trained.micro_bsz):
+                raise ValueError(
+                    f"task.eval_tasks.{name}.micro_bsz is {task.micro_bsz}, and a held-out task has the batches of the "
+                    f"training task of its name ({trained.micro_bsz}); leave it out, or give the task a name of its own"
+                )
 
     @property
     def engine_settings(self) -> TrainerConfig:
         """The settings of the engine, with those that the tasks say."""
-        tasks = self.task.tasks
+        tasks, held_out = self.task.tasks, self.task.eval_tasks
         workers = [task.num_workers for task in tasks.values()]
         return replace(
             self.trainer,
-            batch_size={name: task.micro_bsz for name, task in tasks.items()},
+            batch_size={name: task.micro_bsz for name, task in (held_out | tasks).items()},
             global_batch_size={name: task.global_bsz for name, task in tasks.items() if task.global_bsz is not None},
             together={name: task.task_ratio for name, task in tasks.items()},
             num_workers=max([self.trainer.num_workers, *workers]),

@@ -292,6 +292,13 @@ def test_lumina_video_trains_adapters_alone(tmp_path: Path) -> None:
     assert (tmp_path / "adapter" / "adapter_model.safetensors").is_file()
 
 
+def test_held_out_tasks_of_lumina_video_have_the_batches_they_name(tmp_path: Path) -> None:
+    config = load_run(lumina.run_config(tmp_path), ["task.eval_tasks.other={data: videos, micro_bsz: 5}"])
+    sizes = config.engine_settings.batch_size
+    assert sizes["other"] == 5
+    assert sizes["fine"] == config.task.tasks["fine"].micro_bsz
+
+
 @pytest.mark.parametrize(
     ("word", "message"),
     [
@@ -300,6 +307,7 @@ def test_lumina_video_trains_adapters_alone(tmp_path: Path) -> None:
         ("task.tasks.fine.scale=1x2", "unknown setting task.tasks.fine.scale"),
         ("task.tasks.fine.data=null", "setting task.tasks.fine.data is None"),
         ("task.tasks.fine.data=''", "task.tasks.fine names no data"),
+        ("task.eval_tasks.fine={data: videos, micro_bsz: 5}", "task.eval_tasks.fine.micro_bsz is 5, and a held-out"),
     ],
 )
 def test_settings_of_lumina_video_that_are_wrong_are_one_line(
