@@ -19,7 +19,7 @@ from lumos.cli.models.door import find_model
 
 SEEN_IN_TRAINING: Mapping[str, str] = {
     "lumos-tiny": "271k clips, 514k images",
-    "lumina-tiny": "1584k clips, 602k single latents, 1637k images",
+    "lumina-tiny": "1973k clips, 667k single latents, 1723k images",
 }
 """Bundled model -> what its network was shown, repetitions counted: steps times batches (`exps/*_tiny.sh`).
 
