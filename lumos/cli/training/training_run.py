@@ -81,7 +81,7 @@ class LuminaVideoRunConfig:
 
     def __post_init__(self) -> None:
         for name, ours in (("batch_size", "micro_bsz"), ("global_batch_size", "global_bsz"), ("schedule", "task_ratio"),
-                           ("together", "task_ratio")):  # fmt: skip
+                           ("together", "task_ratio"), ("eval_batch_size", "micro_bsz")):  # fmt: skip
             if getattr(self.trainer, name):
                 raise ValueError(f"trainer.{name} has no part here; set {ours} of each task in task.tasks")
         for name, task in self.task.eval_tasks.items():
@@ -99,7 +99,8 @@ class LuminaVideoRunConfig:
         workers = [task.num_workers for task in tasks.values()]
         return replace(
             self.trainer,
-            batch_size={name: task.micro_bsz for name, task in (held_out | tasks).items()},
+            batch_size={name: task.micro_bsz for name, task in tasks.items()},
+            eval_batch_size={name: task.micro_bsz for name, task in held_out.items() if name not in tasks},
             global_batch_size={name: task.global_bsz for name, task in tasks.items() if task.global_bsz is not None},
             together={name: task.task_ratio for name, task in tasks.items()},
             num_workers=max([self.trainer.num_workers, *workers]),

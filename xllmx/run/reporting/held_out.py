@@ -17,7 +17,9 @@ class HeldOut:
     def __init__(self, task: TrainTask, config: TrainerConfig, *, device: torch.device) -> None:
         """Make the streams, so that missing data is an error now; nothing is read."""
         self._task, self._config, self._device = task, config, device
-        self.streams = Streams(task.build_dataset("eval"), batch_size=config.batch_size, seed=config.seed)
+        self.streams = Streams(
+            task.build_dataset("eval"), batch_size=config.batch_size | config.eval_batch_size, seed=config.seed
+        )
         sizes = {name: len(data) for name, data in self.streams.datasets.items()}
         self._faults = FaultCount(sizes, config.max_broken)
 

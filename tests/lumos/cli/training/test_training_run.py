@@ -294,9 +294,8 @@ def test_lumina_video_trains_adapters_alone(tmp_path: Path) -> None:
 
 def test_held_out_tasks_of_lumina_video_have_the_batches_they_name(tmp_path: Path) -> None:
     config = load_run(lumina.run_config(tmp_path), ["task.eval_tasks.other={data: videos, micro_bsz: 5}"])
-    sizes = config.engine_settings.batch_size
-    assert sizes["other"] == 5
-    assert sizes["fine"] == config.task.tasks["fine"].micro_bsz
+    assert config.engine_settings.eval_batch_size == {"other": 5}
+    assert "other" not in config.engine_settings.batch_size
 
 
 @pytest.mark.parametrize(
