@@ -238,7 +238,7 @@ def _send(folder: Path, place: Address, record: Mapping[str, Any]) -> None:
         if not hashed or there.get(name) != size:
             (place / name).put(folder / name)
     (place / MARKER).write_bytes(marker)
-    for name in there.keys() - record["files"].keys():
+    for name in there.keys() - {*record["files"], MARKER}:  # the marker is the new one by now
         (place / name).unlink(missing_ok=True)
 
 

@@ -130,6 +130,19 @@ def test_a_run_that_is_started_again_sends_what_was_kept(
     assert names(manager.folder) == []
 
 
+def test_one_that_was_kept_takes_the_place_of_another_machine_s_of_that_step_whole(
+    manager: CheckpointManager, run: Address, tmp_path: Path, away: Callable[[bool], None]
+) -> None:
+    away(True)
+    manager.save(2, state(2.0))
+    away(False)
+    CheckpointManager(tmp_path / "another disk", store=run).save(2, state(3.0))
+    manager.finish()
+    assert names(manager.folder) == []
+    assert [place.name for place in complete(run)] == ["step-00000002"]  # else it is nowhere any more
+    assert manager.load(here_of(complete(run)[0]), state(0.0))["name"] == "at 2.0"
+
+
 def test_remains_of_another_checkpoint_of_that_step_are_not_taken_for_its_files(
     manager: CheckpointManager, run: Address, monkeypatch: pytest.MonkeyPatch
 ) -> None:
