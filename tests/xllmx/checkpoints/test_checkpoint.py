@@ -9,12 +9,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import launched_ranks as ranks
 import pytest
 import torch
 
 from xllmx.checkpoints.checkpoint import CheckpointError, CheckpointManager
 from xllmx.checkpoints.folder import step_of
+from xllmx.checkpoints.hashes import HashingWriter
 
 
 def state(value: float) -> dict:
@@ -137,6 +140,37 @@ def test_killed_while_it_writes_a_run_keeps_what_was_whole(manager: CheckpointMa
         assert torch.equal(weight, torch.full((700, 900), float(step_of(path))))
     manager.save(20_000, {"weight": torch.zeros(2)})
     assert not list(manager.folder.glob(".*"))
+
+
+@pytest.mark.parametrize("async_save", [False, True])
+def test_parts_that_other_machines_wrote_to_disks_of_their_own_make_no_checkpoint(
+    manager: CheckpointManager, async_save: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manager.save(1, state(1.0))
+    finish = HashingWriter.finish
+
+    def finished(writer: HashingWriter, **written: Any) -> None:
+        finish(writer, **written)
+        for name in ("__0_0.distcp", ".hashes-__0_0.distcp.json"):  # as if another machine had written them
+            (Path(writer.path) / name).unlink()
+
+    monkeypatch.setattr(HashingWriter, "finish", finished)
+    said = r"step-00000002: __0_0.distcp of it went to .*trainer.run_dir is not on a disk that all machines share; .*"
+    if async_save:
+        manager.start(2, state(2.0))
+    with pytest.raises(CheckpointError, match=said + r"or set trainer.checkpoints \(a store\)"):
+        _ = manager.wait() if async_save else manager.save(2, state(2.0))
+    assert [path.name for path in manager.folder.iterdir()] == ["step-00000001"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("async_save", [False, True])
+def test_two_processes_with_a_disk_each_and_no_store_end_with_that_error(tmp_path: Path, async_save: bool) -> None:
+    trainer = {"max_steps": 3, "save_every": 2, "async_save": async_save}
+    errors = ranks.run_ranks([{"run": tmp_path / "RANK", "trainer": trainer}], num=2, fails=True)
+    (line,) = [line for text in errors for line in text.splitlines() if line.startswith("error: ")]
+    assert "trainer.run_dir is not on a disk that all machines share" in line
+    assert CheckpointManager(tmp_path / "0/checkpoints").valid() == []
 
 
 @pytest.mark.parametrize(
