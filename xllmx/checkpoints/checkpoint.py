@@ -301,8 +301,7 @@ class CheckpointManager:
                 checkpoint_folder.publish(temporary, target, record)
             else:
                 self.stored.publish(temporary, target, record, needed=writer.needed)
-            for path in self.valid()[: -self.keep]:
-                shutil.rmtree(path)
+            checkpoint_folder.remove_old(self.folder, keep=self.keep)
 
     @contextmanager
     def _explained(self, step: int) -> Iterator[None]:

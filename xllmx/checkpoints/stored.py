@@ -190,7 +190,8 @@ class StoredCheckpoints:
                 self.fault = f"the checkpoint {checkpoint} is not in {self.folder} ({error})"
                 _LOG.warning("%s; it is kept here and sent again with the next one, and training goes on", self.fault)
                 return
-            shutil.rmtree(checkpoint, ignore_errors=True)
+            checkpoint_folder.remove(checkpoint)
+            checkpoint_folder.remove_left(checkpoint.parent, before=checkpoint)
         self.fault = None
         self._remove_old()
 

@@ -1,7 +1,10 @@
 """A checkpoint is whole or not there, whatever happens while it is written."""
 
+import errno
 import json
+import logging
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +19,7 @@ import pytest
 import torch
 
 from xllmx.checkpoints.checkpoint import CheckpointError, CheckpointManager
-from xllmx.checkpoints.folder import step_of
+from xllmx.checkpoints.folder import MARKER, remove_old, step_of
 from xllmx.checkpoints.hashes import HashingWriter
 
 
@@ -65,6 +68,55 @@ def test_what_a_killed_save_left_is_never_read_and_then_removed(manager: Checkpo
     assert step_of(manager.latest()) == 1
     manager.save(3, state(3.0))
     assert not list(manager.folder.glob(".*"))
+
+
+def test_an_old_one_that_cannot_be_removed_is_said_and_the_run_goes_on(
+    manager: CheckpointManager, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for step in (1, 2):
+        manager.save(step, state(step))
+    remove = shutil.rmtree
+
+    def busy(path: Path, **how: Any) -> None:
+        if Path(path).name == "step-00000001":
+            raise OSError(errno.EBUSY, "Device or resource busy", str(path))
+        remove(path, **how)
+
+    with monkeypatch.context() as patched, caplog.at_level(logging.WARNING):
+        patched.setattr(shutil, "rmtree", busy)
+        manager.save(3, state(3.0))
+    assert "step-00000001 cannot be removed ([Errno 16] Device or resource busy" in caplog.text
+    assert "the run goes on" in caplog.text
+    assert (manager.folder / "step-00000001").is_dir()
+    assert [step_of(path) for path in manager.valid()] == [2, 3]  # its marker went first
+    manager.save(4, state(4.0))
+    assert sorted(path.name for path in manager.folder.iterdir()) == ["step-00000003", "step-00000004"]
+
+
+def test_only_what_has_no_marker_and_is_older_than_a_complete_one_is_swept(manager: CheckpointManager) -> None:
+    for step in (3, 5):
+        manager.save(step, state(step))
+    for name in ("step-00000001", "step-00000004", "step-00000006", ".step-00000002.tmp", "damaged-step-00000001"):
+        (manager.folder / name).mkdir()
+        (manager.folder / name / "__0_0.distcp").write_bytes(b"rest")
+    (manager.folder / "step-00000002").mkdir()
+    (manager.folder / "step-00000002" / MARKER).write_text("[")  # changed, and for its owner to look at
+    remove_old(manager.folder, keep=2)
+    assert sorted(path.name for path in manager.folder.iterdir()) == [
+        ".step-00000002.tmp", "damaged-step-00000001", "step-00000002", "step-00000003", "step-00000005",
+        "step-00000006",
+    ]  # fmt: skip
+
+
+def test_of_an_old_one_that_is_a_link_the_link_alone_is_removed(manager: CheckpointManager, tmp_path: Path) -> None:
+    other = CheckpointManager(tmp_path / "other")
+    other.save(1, state(1.0))
+    manager.folder.mkdir()
+    (manager.folder / "step-00000001").symlink_to(other.valid()[0])
+    for step in (2, 3):
+        manager.save(step, state(step))
+    assert [step_of(path) for path in manager.valid()] == [2, 3]
+    assert [step_of(path) for path in other.valid()] == [1]
 
 
 def test_the_same_step_can_be_saved_again(manager: CheckpointManager) -> None:

@@ -143,6 +143,15 @@ def test_one_that_was_kept_takes_the_place_of_another_machine_s_of_that_step_who
     assert manager.load(here_of(complete(run)[0]), state(0.0))["name"] == "at 2.0"
 
 
+def test_what_a_process_left_that_was_killed_while_it_removed_one_that_was_sent_is_removed(
+    manager: CheckpointManager,
+) -> None:
+    for name in ("step-00000001", "step-00000003"):
+        (manager.folder / name).mkdir(parents=True)
+    manager.save(2, state(2.0))
+    assert names(manager.folder) == ["step-00000003"]
+
+
 def test_remains_of_another_checkpoint_of_that_step_are_not_taken_for_its_files(
     manager: CheckpointManager, run: Address, monkeypatch: pytest.MonkeyPatch
 ) -> None:
