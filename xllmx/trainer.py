@@ -298,7 +298,13 @@ class Trainer:
         return number > 0 and self.step // steps > (self.step - 1) // steps
 
     def _raise_if_not_finite(self) -> None:
-        self._finite.raise_if_bad(self.config.run_dir, self.streams, saved_step=self._saved_step)
+        self._finite.raise_if_bad(self.config.run_dir, self.streams, saved_step=self._kept_step)
+
+    def _kept_step(self) -> int | None:
+        """The step of this run's newest checkpoint, once what is being written is written; None where there is none."""
+        self.checkpoints.drain()
+        newest = self.checkpoints.newest()
+        return None if newest is None else step_of(newest)
 
     def _log(self, bar: tqdm) -> dict[str, float]:
         self._raise_if_not_finite()

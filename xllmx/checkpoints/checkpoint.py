@@ -129,7 +129,8 @@ class CheckpointManager:
             record: plain values written into `checkpoint.json`, for people.
 
         Raises:
-            CheckpointError: it could not be written (a full disk); earlier checkpoints are as they were.
+            CheckpointError: it could not be written (a full disk), or parts of it are on other machines' disks alone;
+                earlier checkpoints are as they were.
         """
         self.wait()
         with self._explained(step):
@@ -296,11 +297,11 @@ class CheckpointManager:
         if is_main():
             temporary = Path(writer.path)
             if self.stored is None:
+                _check_whole(temporary, writer.needed, target=target)
                 checkpoint_folder.publish(temporary, target, record)
             else:
                 self.stored.publish(temporary, target, record, needed=writer.needed)
-            for path in self.valid()[: -self.keep]:
-                shutil.rmtree(path)
+            checkpoint_folder.remove_old(self.folder, keep=self.keep)
 
     @contextmanager
     def _explained(self, step: int) -> Iterator[None]:
@@ -315,6 +316,18 @@ class CheckpointManager:
                 f"cannot write the checkpoint of step {step} to {self.folder}: {why}; earlier checkpoints "
                 "are intact: free some space (or lower trainer.keep) and start again to resume"
             ) from error
+
+
+def _check_whole(temporary: Path, needed: set[str], *, target: Path) -> None:
+    """Raise the error of a checkpoint of which other machines wrote parts to disks of their own, and remove it."""
+    elsewhere = sorted(name for name in needed if not (temporary / name).is_file())
+    if elsewhere:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise CheckpointError(
+            f"cannot write the checkpoint {target}: {', '.join(elsewhere[:3])} {'and others ' * (len(elsewhere) > 3)}"
+            "of it went to the disk of another machine: trainer.run_dir is not on a disk that all machines share; give "
+            "one that is, or set trainer.checkpoints (a store)"
+        )
 
 
 def _single() -> bool:

@@ -64,8 +64,45 @@ def publish(temporary: Path, target: Path, record: Mapping[str, Any]) -> None:
     sizes = {path.name: path.stat().st_size for path in sorted(temporary.iterdir())}
     write_text(temporary / MARKER, json.dumps({**record, "files": sizes, ALGORITHM: hashes}, indent=1))
     if target.exists():  # the same step again, after a resume from an earlier one
+        (target / MARKER).unlink(missing_ok=True)
         shutil.rmtree(target)
     temporary.rename(target)
+
+
+def remove_old(folder: Path, *, keep: int) -> None:
+    """Remove all complete checkpoints but the newest `keep`, and what is left of those whose removal was cut short."""
+    whole = complete(folder)
+    for path in whole[:-keep]:
+        remove(path)
+    if whole:
+        remove_left(folder, before=whole[-1])
+
+
+def remove_left(folder: Path, *, before: Path) -> None:
+    """Remove the folders without a marker that are older than a complete checkpoint, here or in a store."""
+    for path in _named(folder):
+        if path.name < before.name and _lacks_marker(path):
+            remove(path)
+
+
+def remove(path: Path) -> None:
+    """Remove a checkpoint, its marker first, so that it counts no more; what the disk has against it is logged."""
+    try:
+        if path.is_symlink():  # what it leads to is not the run's
+            path.unlink()
+            return
+        (path / MARKER).unlink(missing_ok=True)
+        shutil.rmtree(path)
+    except OSError as error:
+        _LOG.warning("old checkpoint %s cannot be removed (%s): remove it yourself; the run goes on", path, error)
+
+
+def _lacks_marker(path: Path) -> bool:
+    """Whether a folder has no marker; not where the disk does not say."""
+    try:
+        return path.is_dir() and not (path / MARKER).exists()
+    except OSError:
+        return False
 
 
 def read_record(path: Path) -> dict[str, Any]:

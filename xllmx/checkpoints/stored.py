@@ -25,6 +25,7 @@ from xllmx.safe.json_text import read_object
 from xllmx.store.access import StoreError
 from xllmx.store.address import Address, Location, location_of
 from xllmx.store.folder_copy import folder_copy, listed
+from xllmx.store.lease import check_held
 
 _DAMAGED = "damaged.json"
 _LOG = logging.getLogger(__name__)
@@ -116,7 +117,8 @@ class SendingWriter(HashingWriter):
 class StoredCheckpoints:
     """What the main rank does about the checkpoints of a run in a store.
 
-    What fails is logged, and told by `fault` and `lost`.
+    What fails is logged, and told by `fault` and `lost`. Where another run has taken the folder meanwhile, what would
+    change something there raises HeldError.
     """
 
     folder: Address
@@ -136,6 +138,7 @@ class StoredCheckpoints:
 
     def clear(self, place: Address) -> None:
         """Remove what lies in the place of a checkpoint that is going to be written."""
+        check_held(self.folder)
         try:
             _remove(place)
             self._is_clear = True
@@ -152,6 +155,7 @@ class StoredCheckpoints:
             record: for the marker.
             needed: names of the files that the checkpoint consists of.
         """
+        check_held(self.folder)
         elsewhere = sorted(needed - {path.name for path in temporary.iterdir()})
         if not elsewhere:
             checkpoint_folder.publish(temporary, target, record)
@@ -183,6 +187,7 @@ class StoredCheckpoints:
 
     def send_kept(self, kept: Sequence[Path]) -> None:
         """Send the complete checkpoints of the run's own folder, oldest first, and remove each once it is there."""
+        check_held(self.folder)
         for checkpoint in kept:
             try:
                 _send(checkpoint, self.place_of(checkpoint), read_record(checkpoint))
@@ -190,7 +195,8 @@ class StoredCheckpoints:
                 self.fault = f"the checkpoint {checkpoint} is not in {self.folder} ({error})"
                 _LOG.warning("%s; it is kept here and sent again with the next one, and training goes on", self.fault)
                 return
-            shutil.rmtree(checkpoint, ignore_errors=True)
+            checkpoint_folder.remove(checkpoint)
+            checkpoint_folder.remove_left(checkpoint.parent, before=checkpoint)
         self.fault = None
         self._remove_old()
 
@@ -238,7 +244,7 @@ def _send(folder: Path, place: Address, record: Mapping[str, Any]) -> None:
         if not hashed or there.get(name) != size:
             (place / name).put(folder / name)
     (place / MARKER).write_bytes(marker)
-    for name in there.keys() - record["files"].keys():
+    for name in there.keys() - {*record["files"], MARKER}:  # the marker is the new one by now
         (place / name).unlink(missing_ok=True)
 
 

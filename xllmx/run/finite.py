@@ -1,6 +1,7 @@
 """Whether loss and gradient stay finite: kept on the device, looked at where that is cheap, written down if not."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -26,13 +27,13 @@ class FiniteWatch:
         self._step = torch.where(first, step, self._step)
         self._own_loss = torch.where(first, loss, self._own_loss)
 
-    def raise_if_bad(self, run_dir: Path, streams: Streams, *, saved_step: int) -> None:
+    def raise_if_bad(self, run_dir: Path, streams: Streams, *, saved_step: Callable[[], int | None]) -> None:
         """Stop a run that has had a bad step, after writing down its samples; waits for the device. On all ranks.
 
         Args:
             run_dir: where the file `not-finite-step-NNNNNNNN.json` is written.
             streams: of the training.
-            saved_step: the step of the last checkpoint, to name it.
+            saved_step: says of which step this run's newest checkpoint is, to name it; None where there is none.
 
         Raises:
             ValueError: some step was not finite.
@@ -42,10 +43,13 @@ class FiniteWatch:
             self._write(path, bad_step, streams)
             names = streams.cycle.at(bad_step - 1)
             which = f"stream{'s' if len(names) > 1 else ''} {', '.join(names)}"
+            saved = saved_step()
+            kept, again = "this run has no checkpoint yet", "start again"
+            if saved is not None:
+                kept, again = f"the last checkpoint, of step {saved}, is kept", "start again to resume"
             raise ValueError(
-                f"loss or gradient is not finite at step {bad_step} ({which}), whose "
-                f"samples are listed in {path}; the last checkpoint, of step {saved_step}, is kept: lower optim.lr or "
-                "look at these samples, and start again to resume"
+                f"loss or gradient is not finite at step {bad_step} ({which}), whose samples are listed in {path}; "
+                f"{kept}: lower optim.lr or look at these samples, and {again}"
             )
 
     def _write(self, path: Path, step: int, streams: Streams) -> None:

@@ -104,7 +104,10 @@ def default_copies() -> LocalCopies:
     """Return the copies in the user's cache folder: at most 64 GiB, and half of what is free there and theirs."""
     folder = copies_folder()
     folder.mkdir(parents=True, exist_ok=True)
-    held = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+    held = 0
+    for path in folder.iterdir():
+        with suppress(FileNotFoundError):  # another process has just removed it
+            held += path.stat().st_size if path.is_file() else 0
     free = shutil.disk_usage(folder).free + held
     return LocalCopies(folder=folder, most_bytes=min(_MOST_BYTES, int(_SHARE_OF_FREE * free)))
 

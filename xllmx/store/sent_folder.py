@@ -15,7 +15,7 @@ from xllmx.disk.place import check_new_folder
 from xllmx.disk.temporary import remove_stale
 from xllmx.store.address import Address, Location
 from xllmx.store.folder_copy import ListedFile, listed
-from xllmx.store.lease import leased
+from xllmx.store.lease import check_held, leased
 
 _AT_ONCE = 4
 LOCK = ".lock"
@@ -33,7 +33,7 @@ def new_folder(place: Location, *, marks: Sequence[str]) -> Iterator[Path]:
         marks: names of files of which a whole folder has one.
 
     Raises:
-        ValueError: another process writes this folder.
+        ValueError: another process writes this folder, or has begun to meanwhile.
         WriteError: the disk is full and the like; what was at `place` is as it was.
         StoreError: the store does not take it; what was there is as it was, or has no mark.
     """
@@ -50,6 +50,7 @@ def new_folder(place: Location, *, marks: Sequence[str]) -> Iterator[Path]:
         with writing(folder):
             folder.mkdir()
             yield folder
+        check_held(place)
         send_folder(folder, place, marks=marks)
 
 

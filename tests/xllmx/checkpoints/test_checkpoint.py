@@ -1,7 +1,10 @@
 """A checkpoint is whole or not there, whatever happens while it is written."""
 
+import errno
 import json
+import logging
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,12 +12,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import launched_ranks as ranks
 import pytest
 import torch
 
 from xllmx.checkpoints.checkpoint import CheckpointError, CheckpointManager
-from xllmx.checkpoints.folder import step_of
+from xllmx.checkpoints.folder import MARKER, remove_old, step_of
+from xllmx.checkpoints.hashes import HashingWriter
 
 
 def state(value: float) -> dict:
@@ -62,6 +68,55 @@ def test_what_a_killed_save_left_is_never_read_and_then_removed(manager: Checkpo
     assert step_of(manager.latest()) == 1
     manager.save(3, state(3.0))
     assert not list(manager.folder.glob(".*"))
+
+
+def test_an_old_one_that_cannot_be_removed_is_said_and_the_run_goes_on(
+    manager: CheckpointManager, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for step in (1, 2):
+        manager.save(step, state(step))
+    remove = shutil.rmtree
+
+    def busy(path: Path, **how: Any) -> None:
+        if Path(path).name == "step-00000001":
+            raise OSError(errno.EBUSY, "Device or resource busy", str(path))
+        remove(path, **how)
+
+    with monkeypatch.context() as patched, caplog.at_level(logging.WARNING):
+        patched.setattr(shutil, "rmtree", busy)
+        manager.save(3, state(3.0))
+    assert "step-00000001 cannot be removed ([Errno 16] Device or resource busy" in caplog.text
+    assert "the run goes on" in caplog.text
+    assert (manager.folder / "step-00000001").is_dir()
+    assert [step_of(path) for path in manager.valid()] == [2, 3]  # its marker went first
+    manager.save(4, state(4.0))
+    assert sorted(path.name for path in manager.folder.iterdir()) == ["step-00000003", "step-00000004"]
+
+
+def test_only_what_has_no_marker_and_is_older_than_a_complete_one_is_swept(manager: CheckpointManager) -> None:
+    for step in (3, 5):
+        manager.save(step, state(step))
+    for name in ("step-00000001", "step-00000004", "step-00000006", ".step-00000002.tmp", "damaged-step-00000001"):
+        (manager.folder / name).mkdir()
+        (manager.folder / name / "__0_0.distcp").write_bytes(b"rest")
+    (manager.folder / "step-00000002").mkdir()
+    (manager.folder / "step-00000002" / MARKER).write_text("[")  # changed, and for its owner to look at
+    remove_old(manager.folder, keep=2)
+    assert sorted(path.name for path in manager.folder.iterdir()) == [
+        ".step-00000002.tmp", "damaged-step-00000001", "step-00000002", "step-00000003", "step-00000005",
+        "step-00000006",
+    ]  # fmt: skip
+
+
+def test_of_an_old_one_that_is_a_link_the_link_alone_is_removed(manager: CheckpointManager, tmp_path: Path) -> None:
+    other = CheckpointManager(tmp_path / "other")
+    other.save(1, state(1.0))
+    manager.folder.mkdir()
+    (manager.folder / "step-00000001").symlink_to(other.valid()[0])
+    for step in (2, 3):
+        manager.save(step, state(step))
+    assert [step_of(path) for path in manager.valid()] == [2, 3]
+    assert [step_of(path) for path in other.valid()] == [1]
 
 
 def test_the_same_step_can_be_saved_again(manager: CheckpointManager) -> None:
@@ -137,6 +192,37 @@ def test_killed_while_it_writes_a_run_keeps_what_was_whole(manager: CheckpointMa
         assert torch.equal(weight, torch.full((700, 900), float(step_of(path))))
     manager.save(20_000, {"weight": torch.zeros(2)})
     assert not list(manager.folder.glob(".*"))
+
+
+@pytest.mark.parametrize("async_save", [False, True])
+def test_parts_that_other_machines_wrote_to_disks_of_their_own_make_no_checkpoint(
+    manager: CheckpointManager, async_save: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manager.save(1, state(1.0))
+    finish = HashingWriter.finish
+
+    def finished(writer: HashingWriter, **written: Any) -> None:
+        finish(writer, **written)
+        for name in ("__0_0.distcp", ".hashes-__0_0.distcp.json"):  # as if another machine had written them
+            (Path(writer.path) / name).unlink()
+
+    monkeypatch.setattr(HashingWriter, "finish", finished)
+    said = r"step-00000002: __0_0.distcp of it went to .*trainer.run_dir is not on a disk that all machines share; .*"
+    if async_save:
+        manager.start(2, state(2.0))
+    with pytest.raises(CheckpointError, match=said + r"or set trainer.checkpoints \(a store\)"):
+        _ = manager.wait() if async_save else manager.save(2, state(2.0))
+    assert [path.name for path in manager.folder.iterdir()] == ["step-00000001"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("async_save", [False, True])
+def test_two_processes_with_a_disk_each_and_no_store_end_with_that_error(tmp_path: Path, async_save: bool) -> None:
+    trainer = {"max_steps": 3, "save_every": 2, "async_save": async_save}
+    errors = ranks.run_ranks([{"run": tmp_path / "RANK", "trainer": trainer}], num=2, fails=True)
+    (line,) = [line for text in errors for line in text.splitlines() if line.startswith("error: ")]
+    assert "trainer.run_dir is not on a disk that all machines share" in line
+    assert CheckpointManager(tmp_path / "0/checkpoints").valid() == []
 
 
 @pytest.mark.parametrize(

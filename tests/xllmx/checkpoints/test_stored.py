@@ -10,7 +10,10 @@ import torch
 from test_trainer import _after_step, _stop_after, assert_equal, losses_of, trainer_of, weights_of
 
 from xllmx.checkpoints.checkpoint import CheckpointError, CheckpointManager
+from xllmx.checkpoints.hashes import HashingWriter
 from xllmx.checkpoints.stored import checkpoints_of, complete, here_of, to_begin_from
+from xllmx.run.lock import HeldError
+from xllmx.store import lease
 from xllmx.store.access import StoreError
 from xllmx.store.address import Address
 
@@ -128,6 +131,54 @@ def test_a_run_that_is_started_again_sends_what_was_kept(
     again.finish()
     assert [place.name for place in complete(run)] == ["step-00000002"]
     assert names(manager.folder) == []
+
+
+def test_one_that_was_kept_takes_the_place_of_another_machine_s_of_that_step_whole(
+    manager: CheckpointManager, run: Address, tmp_path: Path, away: Callable[[bool], None]
+) -> None:
+    away(True)
+    manager.save(2, state(2.0))
+    away(False)
+    CheckpointManager(tmp_path / "another disk", store=run).save(2, state(3.0))
+    manager.finish()
+    assert names(manager.folder) == []
+    assert [place.name for place in complete(run)] == ["step-00000002"]  # else it is nowhere any more
+    assert manager.load(here_of(complete(run)[0]), state(0.0))["name"] == "at 2.0"
+
+
+def test_what_a_process_left_that_was_killed_while_it_removed_one_that_was_sent_is_removed(
+    manager: CheckpointManager,
+) -> None:
+    for name in ("step-00000001", "step-00000003"):
+        (manager.folder / name).mkdir(parents=True)
+    manager.save(2, state(2.0))
+    assert names(manager.folder) == ["step-00000003"]
+
+
+@pytest.mark.parametrize("when", ["before it is written", "while it is written", "before it is sent"])
+def test_a_run_whose_folder_another_one_has_taken_ends_and_changes_nothing_there(
+    manager: CheckpointManager, run: Address, away: Callable[[bool], None], monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    manager.save(1, state(1.0))
+    finish = HashingWriter.finish
+
+    def lose() -> None:
+        monkeypatch.setitem(lease._LOST, run / ".lock", HeldError("it is written by another", holder="process 4711"))
+
+    if when == "before it is written":
+        lose()
+    elif when == "before it is sent":
+        away(True)
+        manager.save(2, state(2.0))
+        away(False)
+        lose()
+    else:
+        monkeypatch.setattr(HashingWriter, "finish", lambda writer, **written: (lose(), finish(writer, **written)))
+        manager.start(2, state(2.0))
+    with pytest.raises(HeldError, match="another process has taken the place of this one: it is written by another"):
+        _ = manager.save(1, state(2.0)) if when == "before it is written" else manager.finish()
+    assert [place.name for place in complete(run)] == ["step-00000001"]
+    assert manager.load(here_of(complete(run)[0]), state(0.0))["name"] == "at 1.0"
 
 
 def test_remains_of_another_checkpoint_of_that_step_are_not_taken_for_its_files(

@@ -1,6 +1,7 @@
 """One process at a time in a folder of a store, and the next one when it has died."""
 
 import json
+import threading
 import time
 from typing import Any
 
@@ -9,11 +10,16 @@ import pytest
 from xllmx.run.lock import HeldError
 from xllmx.store import lease
 from xllmx.store.address import Address
-from xllmx.store.lease import leased
+from xllmx.store.lease import check_held, leased
 
 
 def held_by(file: Address, **holder: Any) -> None:
     file.write_bytes(json.dumps({"process": 4711, "host": "node3", "since": "then", "place": "x", **holder}).encode())
+
+
+@pytest.fixture(autouse=True)
+def _short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "_SETTLE_S", 0.01)
 
 
 def test_one_holds_it_and_then_the_next(bucket: Address) -> None:
@@ -91,3 +97,65 @@ def test_it_is_renewed_while_it_is_held(bucket: Address, monkeypatch: pytest.Mon
         while len(written) < 3 and time.monotonic() < deadline:
             (bucket / ".lock").is_file()
     assert written[:3] == [True, False, False]
+
+
+def test_of_two_that_find_the_same_one_dead_one_alone_holds_its_place(
+    bucket: Address, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The slow one finds it dead, and removes the file when the fast one has written its own there."""
+    monkeypatch.setattr(lease, "_SETTLE_S", 2.0)
+    place = bucket / ".lock"
+    held_by(place, place=lease.place_here(), process=2**22 + 5)
+    slow_is_there, fast_has_written, both = threading.Event(), threading.Event(), threading.Barrier(2)
+    unlink, write = Address.unlink, Address.write_bytes
+
+    def is_fast() -> bool:
+        return threading.current_thread().name == "fast"
+
+    def removed(self: Address, missing_ok: bool = False) -> None:
+        if not is_fast():
+            slow_is_there.set()
+        assert (slow_is_there if is_fast() else fast_has_written).wait(60)
+        unlink(self, missing_ok)
+
+    def written(self: Address, content: bytes, *, new: bool = False) -> None:
+        write(self, content, new=new)
+        if is_fast():
+            fast_has_written.set()
+
+    monkeypatch.setattr(Address, "unlink", removed)
+    monkeypatch.setattr(Address, "write_bytes", written)
+    ends: list[str] = []
+
+    def hold() -> None:
+        try:
+            with leased(place, what="it is filled", remedy="wait"):
+                ends.append("held")
+                both.wait(60)
+        except HeldError as error:
+            ends.append(str(error).partition(" (")[0])
+            both.wait(60)
+
+    threads = [threading.Thread(target=hold, name=name) for name in ("fast", "slow")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    assert sorted(ends) == ["held", "it is filled by another process"]
+
+
+def test_who_finds_another_in_its_place_ends_at_the_next_use(bucket: Address, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "RENEWED_EVERY_S", 0.01)
+    place = bucket / "run" / ".lock"
+    with leased(place, what="it is filled", remedy="wait"):
+        check_held(bucket / "run")
+        held_by(place, token="another")
+        deadline = time.monotonic() + 60
+        while place not in lease._LOST and time.monotonic() < deadline:
+            time.sleep(0.01)
+        check_held(bucket)
+        said = r"another process has taken the place of this one: it is filled by another process \(process 4711"
+        with pytest.raises(HeldError, match=said):
+            check_held(bucket / "run")
+    assert b"4711" in place.read_bytes()  # it is not this one's to remove
+    check_held(bucket / "run")

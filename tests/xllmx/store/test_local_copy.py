@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from xllmx.store.address import Address
-from xllmx.store.local_copy import LocalCopies, kept_copy, passing_copy
+from xllmx.store.local_copy import COPIES, LocalCopies, default_copies, kept_copy, passing_copy
 
 
 def test_a_copy_is_brought_once_and_anew_when_its_content_changes(
@@ -40,6 +40,29 @@ def test_the_copies_longest_unused_make_room(bucket: Address, tmp_path: Path) ->
         assert {*copies.folder.iterdir()} == {first, third}
         assert opened.read() == bytes([1]) * 30  # who has it open reads on
     assert copies.of(bucket / "1.bin").read_bytes() == bytes([1]) * 30
+
+
+def test_a_copy_that_another_process_removes_while_they_are_counted_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    (tmp_path / COPIES).mkdir()
+    for name in ("a", "b"):
+        (tmp_path / COPIES / name).write_bytes(bytes(30))
+    is_file = Path.is_file
+
+    def then_removed(path: Path) -> bool:
+        was_there = is_file(path)
+        if path.name == "a":
+            path.unlink()
+        return was_there
+
+    default_copies.cache_clear()
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "is_file", then_removed)
+        assert default_copies().folder == tmp_path / COPIES
+    default_copies.cache_clear()
+    assert [path.name for path in (tmp_path / COPIES).iterdir()] == ["b"]
 
 
 def test_a_copy_that_is_cut_on_the_way_leaves_nothing(

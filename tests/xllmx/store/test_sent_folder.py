@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from xllmx.run.lock import HeldError
+from xllmx.store import lease
 from xllmx.store.address import Address
-from xllmx.store.sent_folder import check_absent, check_new, send_folder
+from xllmx.store.sent_folder import check_absent, check_new, new_folder, send_folder
 
 MARKS = ("config.json",)
 
@@ -52,3 +54,22 @@ def test_what_a_killed_process_left_may_be_replaced_and_nothing_else(
     (bucket / "holidays/beach.jpg").write_bytes(b"picture")
     with pytest.raises(ValueError, match=r"is not written over: it has no config\.json"):
         checked(bucket / "holidays", overwrite=True)
+
+
+def test_what_another_process_has_begun_to_write_meanwhile_is_left_to_it(
+    bucket: Address, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = bucket / "models/new"
+    taken = HeldError("it is written by another", holder="process 4711")
+
+    def write(is_taken: bool) -> None:
+        with new_folder(place, marks=MARKS) as folder:
+            (folder / "config.json").write_bytes(b"{}")
+            if is_taken:
+                monkeypatch.setitem(lease._LOST, place / ".lock", taken)
+
+    with pytest.raises(HeldError, match="has taken the place of this one: it is written by another"):
+        write(is_taken=True)
+    assert names(place) == set()
+    write(is_taken=False)
+    assert names(place) == {"config.json"}
