@@ -9,6 +9,7 @@ import pytest
 import lumos
 
 PUBLIC: dict[str, dict[str, str]] = {
+    "imgproc": {"generate_crop_size_list": "num_patches"},
     "lumos.cli": {"main": "arguments"},
     "lumos.lumos1.sequence": {"positions_of": "ids vocab", "blocks_of": "ids vocab"},
     "lumos.lumos1.model.attention": {"frame_causal_mask": "blocks"},

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from lumos.lumina_video.encoding.clip_frames import MOTION_EVERY_S, motion_frame
 from lumos.media.decoding.chosen_frames import read_chosen
 from lumos.media.frames import FrameChoice
 from lumos.media.shards.parquet_rows import RowForm, write_rows
+from pre_tokenize.bookkeeping.ledger import Skip
 from pre_tokenize.lists.table import Item
 from pre_tokenize.products.encode import Limits, Made
 from pre_tokenize.products.pixels import Pixels
@@ -31,6 +33,9 @@ SCORES = RowForm(
     shape_columns=("row",),
 )
 """What the ledger keeps: a score of each row."""
+
+
+NOT_FINITE = "a motion score that is not finite"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,10 +80,13 @@ class Scores:
 
     def made(self, batch: Sequence[tuple[Item, Pixels]], outputs: Tensor) -> Mapping[int, Made]:
         """A score for each item."""
-        return {
-            item.row: Score(row=item.row, motion=score)
-            for (item, _), score in zip(batch, outputs.tolist(), strict=True)
-        }
+        return {item.row: _score_of(item, score) for (item, _), score in zip(batch, outputs.tolist(), strict=True)}
+
+
+def _score_of(item: Item, motion: float) -> Score | Skip:
+    if not isfinite(motion):
+        return Skip(row=item.row, path=item.path, reason=NOT_FINITE, detail=f"the estimator's flow gives {motion}")
+    return Score(row=item.row, motion=motion)
 
 
 def load_scores(limits: Limits, *, estimator: str, weights: Path | None, frame_choice: FrameChoice) -> Scores:

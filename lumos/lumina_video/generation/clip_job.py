@@ -80,7 +80,7 @@ class LuminaVideoJob:
                 latents = pipeline._parts.network.use(step)
             self.model_calls += 1 + len(moment.guided_by)
             yield []
-        yield pipeline.decode(latents)
+        yield pipeline.decode(latents, num_frames=self.settings.num_output_frames)
 
 
 @checked_types

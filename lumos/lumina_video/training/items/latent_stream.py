@@ -12,6 +12,7 @@ from lumos.lumina_video.data.shards import SHAPE_COLUMNS
 from lumos.lumina_video.sizes import RELEASED
 from lumos.lumina_video.training.items.samples import Sample, num_frames_of, sides_of
 from lumos.lumina_video.training.task_config import ScaleTask
+from lumos.media.crop import PATCH_PX
 from lumos.media.shards.known_shards import Shape
 from xllmx.data.broken import BrokenSampleError
 from xllmx.data.kinds import Kinds
@@ -115,7 +116,7 @@ def _check_area(key: str, shapes: np.ndarray, task: ScaleTask, *, side_px: int) 
     if task.image_size is None or not len(shapes):
         return
     rows, columns = shapes[(shapes[:, 2] * shapes[:, 3]).argmax(), 2:4].tolist()
-    if rows * columns * side_px**2 > task.image_size**2:
+    if rows * columns * side_px**2 > round((task.image_size / PATCH_PX) ** 2) * PATCH_PX**2:
         raise ValueError(
             f"{key}: a clip has {columns * side_px}x{rows * side_px} px, more than the square of image_size="
             f"{task.image_size}; raise {key}.image_size, or encode the clips smaller"

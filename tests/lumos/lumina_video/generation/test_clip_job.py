@@ -27,6 +27,15 @@ def test_step_by_step_it_is_the_clip_of_a_call(pipeline: LuminaVideoPipeline) ->
     assert np.array_equal(np.stack(parts[-1][0]), np.stack(whole))
 
 
+def test_a_picture_is_one_frame_and_that_of_a_call(pipeline: LuminaVideoPipeline) -> None:
+    (whole,) = pipeline("a red circle", num_frames=1, seed=5).frames[0]
+    job = clip_job(pipeline, "a red circle", num_frames=1, seed=5)
+    while not job.is_done:
+        frames = job.advance()
+    ((picture,),) = frames
+    assert np.array_equal(picture, whole)
+
+
 def test_a_closed_job_has_no_step_left(pipeline: LuminaVideoPipeline) -> None:
     job = clip_job(pipeline, "a red circle", seed=5)
     job.advance()
