@@ -24,13 +24,13 @@ for ((i = 0; i < $#; i++)); do
     case "${arguments[i]}" in
         --splits) splits=${arguments[i + 1]-} ;;
         --splits=*) splits=${arguments[i]#*=} ;;
-        --all_tasks) all_tasks=${arguments[i + 1]-} ;;
-        --all_tasks=*) all_tasks=${arguments[i]#*=} ;;
+        --all[_-]tasks) all_tasks=${arguments[i + 1]-} ;;
+        --all[_-]tasks=*) all_tasks=${arguments[i]#*=} ;;
         --engine) engine=${arguments[i + 1]-} ;;
         --engine=*) engine=${arguments[i]#*=} ;;
         -h | --help | --dry_run | --dry-run) exec "$python" -m pre_tokenize "$@" ;;
-        --output_dir | --out_dir) output_dir=${arguments[i + 1]-} ;;
-        --output_dir=* | --out_dir=*) output_dir=${arguments[i]#*=} ;;
+        --output[_-]dir | --out[_-]dir) output_dir=${arguments[i + 1]-} ;;
+        --output[_-]dir=* | --out[_-]dir=*) output_dir=${arguments[i]#*=} ;;
     esac
 done
 gpus=()

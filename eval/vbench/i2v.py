@@ -48,6 +48,7 @@ def work(options: argparse.Namespace, settings_for: "SettingsFor") -> "Work":
     images = crops([prompt.image for prompt in asked if prompt.image], options.images, options.ratio)
     if options.settings.get("width") is None and options.settings.get("height") is None:
         settings = settings_for(options.settings, image=Image.new("RGB", ratio))
+        options.settings.pop("target_size", None)  # it has said the size by now
         options.settings |= {"width": settings.width, "height": settings.height}
     made = work_of(options, settings_for, benchmark="vbench_i2v", path=path, prompts=prompts, images=images)
     return replace(made, remarks=[*made.remarks, *other_shapes(images, ratio)])

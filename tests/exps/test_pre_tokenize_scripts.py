@@ -46,6 +46,20 @@ def test_run_tokenization_gives_each_process_a_gpu_of_those_that_are_visible(
     assert sorted(ranks) == sorted(said)
 
 
+@pytest.mark.parametrize("words", [["--output-dir", "out"], ["--out-dir=out"]])
+def test_the_index_is_of_the_output_however_it_is_spelt(tmp_path: Path, repo: Path, words: list[str]) -> None:
+    (tmp_path / "python").write_text(FAKE_PYTHON)
+    (tmp_path / "python").chmod(0o755)
+    environment = {"PATH": os.environ["PATH"], "LUMOS_PYTHON": str(tmp_path / "python")}
+    environment |= {"SAID": str(tmp_path / "said"), "CUDA_VISIBLE_DEVICES": "0"}
+    script = str(repo / "pre_tokenize" / "run_tokenization.sh")
+    subprocess.run(["bash", script, *words], env=environment, check=True, cwd=tmp_path)
+    assert "-m pre_tokenize.concat_record --output_dir out" in (tmp_path / "said").read_text()
+    (tmp_path / "said").unlink()
+    subprocess.run(["bash", script, *words, "--all-tasks", "4", "--task-id=1"], env=environment, cwd=tmp_path)
+    assert "concat_record" not in (tmp_path / "said").read_text()  # other machines have the rest
+
+
 @pytest.mark.parametrize("script", ["run_tokenization.sh", "run_latents.sh"])
 @pytest.mark.parametrize("word", ["-h", "--help"])
 def test_help_is_asked_of_one_process_and_no_index_is_made(tmp_path: Path, repo: Path, script: str, word: str) -> None:

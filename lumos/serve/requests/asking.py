@@ -92,7 +92,7 @@ class Asker:
         before = source.given if source is not None and source.model == model.name else {}
         rate = {} if clip.rate is None else {"fps": max(1, round(clip.rate))}
         given = {**before, **rate, **self._given(body, model)}
-        for name in ("num_frames", "duration", "seconds"):
+        for name in ("num_frames", "duration", "seconds", "target_size"):
             given.pop(name, None)
         with _as_fault():
             usual = model.pipeline.settings_for(given)

@@ -224,6 +224,12 @@ def test_missing_and_broken_crops_are_named_before_anything_is_made(
     assert not (tmp_path / "o_records").exists()
 
 
+def test_a_target_size_is_the_size_whose_crop_is_nearest_to_the_ratio(i2v: Callable[..., int], tmp_path: Path) -> None:
+    assert i2v(tmp_path / "o", "--samples", "1", "--first", "1", "target_size=64") == 0
+    with av.open(str(tmp_path / "o/a boat-0.mp4")) as container:
+        assert (container.streams.video[0].width, container.streams.video[0].height) == (64, 32)
+
+
 def test_crops_of_another_ratio_make_videos_of_another_size(
     i2v: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -169,6 +169,15 @@ def test_an_extension_takes_the_rate_of_its_clip_and_is_as_long_as_a_clip_where_
     assert "the clip has 6 frames a second, and 3 are made" in fault_of(other, 400)["message"]
 
 
+def test_a_clip_made_with_a_target_size_goes_on_and_endless_seconds_are_refused(server: Server) -> None:
+    source = server.create(prompt="a", target_size=64)["id"]
+    server.finished(source)
+    asked = {"prompt": "b", "video": {"id": source}}
+    made = server.client.post("/v1/videos/extensions", json={**asked, "num_frames": 4}).json()
+    assert server.finished(made["id"])["status"] == "completed"
+    assert fault_of(server.client.post("/v1/videos/extensions", json={**asked, "seconds": 1e308}), 400)["param"]
+
+
 def test_a_prompt_changes_where_then_says_so(server: Server) -> None:
     asked = {"prompt": "it moves right", "then": [[1, "it moves up"]]}
     made = server.create(**asked)
