@@ -92,7 +92,7 @@ class ClipBody(BaseModel):
 class VideoBody(ClipBody):
     """POST /v1/videos."""
 
-    seconds: Number = Field(default=None, gt=0, le=10**6)
+    seconds: Number = Field(default=None, gt=0)
     fps: Whole = Field(default=None, ge=1)
     num_frames: Whole = Field(default=None, ge=1)
     num_outputs_per_prompt: Whole = Field(default=None, ge=1)
