@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from lumos.hub.models import read_json
 from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.model.weights import StoredWeights, check_shapes, new_rows
 from xllmx.ranks.sharding import fill_rows
@@ -39,7 +40,8 @@ def stored_weights(model: LumosForCausalLM, folder: Path | str, *, generator: to
     """
     stored, config = StoredWeights(folder), model.config
     grown = new_rows(stored.shapes, vocab_size=config.vocab_size, std=config.initializer_range, generator=generator)
-    sources = repeated_blocks(stored.shapes, num_blocks=config.num_hidden_layers)
+    num_stored = read_json(Path(folder) / "config.json").get("num_hidden_layers")
+    sources = repeated_blocks(stored.shapes, num_stored=num_stored, num_blocks=config.num_hidden_layers)
     shapes = {name: stored.shapes[source.name] for name, source in sources.items()}
     check_shapes(model, {**shapes, **{name: (config.vocab_size, rows.shape[1]) for name, rows in grown.items()}})
     for name, parameter in model.named_parameters():
@@ -60,22 +62,21 @@ class Source:
     """Whether it is zero instead, so that the block adds nothing to its input."""
 
 
-def repeated_blocks(stored_names: Iterable[str], *, num_blocks: int) -> dict[str, Source]:
-    """Return where each weight of a model of `num_blocks` blocks comes from, given the names of one of fewer.
+def repeated_blocks(stored_names: Iterable[str], *, num_stored: int | None, num_blocks: int) -> dict[str, Source]:
+    """Return where each weight of a model of `num_blocks` blocks comes from, given the names of one of `num_stored`.
 
     Block j is a copy of block floor(j n / m), n of m: the first of its copies is that block, the others stand behind it
     with their last matrices zero, so the deeper model computes the same (LLaMA Pro, arXiv 2401.02415, section 3.2).
-    Of as many blocks or more, every weight is its own.
+    Of as many blocks or more, and where a stored one is missing, every weight is its own.
     """
-    weights = [_BLOCK.fullmatch(name) or name for name in stored_names]
-    blocks: dict[int, list[str]] = {}
-    sources = {name: Source(name=name) for name in weights if isinstance(name, str)}
-    for match in (weight for weight in weights if not isinstance(weight, str)):
+    sources, blocks = {name: Source(name=name) for name in stored_names}, dict[int, list[str]]()
+    for match in filter(None, map(_BLOCK.fullmatch, sources)):
         blocks.setdefault(int(match["block"]), []).append(match["weight"])
-    deeper = max(num_blocks, len(blocks))
+    if num_stored is None or num_blocks <= num_stored or set(blocks) != set(range(num_stored)):
+        return sources
     taken: set[int] = set()
-    for block in range(deeper if set(blocks) == set(range(len(blocks))) else 0):
-        old = block * len(blocks) // deeper
+    for block in range(num_blocks):
+        old = block * num_stored // num_blocks
         for weight in blocks[old]:
             silent = old in taken and weight.startswith(_LAST_OF_A_BLOCK)
             sources[f"{_BLOCKS}{block}.{weight}"] = Source(name=f"{_BLOCKS}{old}.{weight}", is_silent=silent)

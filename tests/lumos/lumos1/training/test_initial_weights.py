@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from lumos.cli.training.exported_model import export_run
 from lumos.cli.training.training_run import RunConfig, run
@@ -117,6 +118,18 @@ def test_a_deeper_model_starts_as_the_shallower_one_that_it_grows_from(tmp_path:
 def test_a_deeper_checkpoint_than_the_model_is_refused(tmp_path: Path, text_model: Path) -> None:
     task = LumosTask(LumosTaskConfig(init_from=str(text_model), model={"num_hidden_layers": 1}))
     with pytest.raises(ValueError, match=r"unexpected: model\.layers\.1\."):
+        task.init_weights(task.build_model(), device=torch.device("cpu"), seed=3)
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+def test_a_checkpoint_that_lacks_a_block_is_damaged_and_does_not_grow(tmp_path: Path, lost: int) -> None:
+    config = LumosConfig(**{**MODEL, "num_hidden_layers": 2, "vocab": VOCAB})
+    model = LumosForCausalLM(config)
+    model.save_pretrained(tmp_path / "model")
+    file = tmp_path / "model" / "model.safetensors"
+    save_file({name: one for name, one in load_file(file).items() if f"layers.{lost}." not in name}, file)
+    task = LumosTask(LumosTaskConfig(init_from=str(tmp_path / "model")))
+    with pytest.raises(ValueError, match=rf"missing: model\.layers\.{lost}\."):
         task.init_weights(task.build_model(), device=torch.device("cpu"), seed=3)
 
 
