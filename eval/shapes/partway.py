@@ -61,15 +61,15 @@ def measure_partway(
     assert isinstance(chosen, LuminaVideoSettings)
     assert isinstance(pipeline, LuminaVideoPipeline)
     vae = CogVideoXVAE.from_pretrained(found.files.vae, device=pipeline.device, dtype=pipeline.dtype)
+    batches = [records[first : first + batch_size] for first in range(0, num, batch_size)]
+    latents = [_true_latents(batch, vae, settings=chosen) for batch in batches]
     points = []
     with tqdm(total=num * len(times), desc="partway", unit="clip") as progress:
         for time in times:
             results = []
-            for first in range(0, num, batch_size):
-                batch = records[first : first + batch_size]
-                latents = _true_latents(batch, vae, settings=chosen)
+            for batch, of_batch in zip(batches, latents, strict=True):
                 seeds = [seed + record.id for record in batch]
-                true = true_states(latents, seeds, settings=chosen, until=time)
+                true = true_states(of_batch, seeds, settings=chosen, until=time)
                 prompts = [record.prompt.text for record in batch]
                 clips = pipeline(prompts, seed=seeds, callback_on_step_end=true, **settings).frames
                 readings = (describe(np.stack([np.asarray(frame) for frame in clip])) for clip in clips)
