@@ -17,10 +17,12 @@ words=()
 for word in "$@"; do
     if [ "$word" = --fast ]; then words+=(-m "not slow"); else words+=("$word"); fi
 done
-# Shapes and types are checked at every call, but for the modules that TorchScript compiles: it knows no wrapped function.
-scripted=(haar.py layers.py fsq.py network.py export.py)
+# Shapes and types are checked at every call, but for the modules that TorchScript compiles (it knows no wrapped
+# function), and for what is called for every number of every drawn clip: half of a test's time, and no shapes in it.
+scripted=(lumos/tokenizer/{haar,layers,fsq,network,export}.py)
+often=(xllmx/settings/number_range.py lumos/shapes/spec.py)
 checked=$(find lumos xllmx -name '*.py' ! -name __init__.py |
-    grep -vxF "$(printf 'lumos/tokenizer/%s\n' "${scripted[@]}")" | sed 's/\.py$//; s#/#.#g' | sort | paste -s -d , -)
+    grep -vxF "$(printf '%s\n' "${scripted[@]}" "${often[@]}")" | sed 's/\.py$//; s#/#.#g' | sort | paste -s -d , -)
 
 summary="" failed=0
 check() { # name, command ...
