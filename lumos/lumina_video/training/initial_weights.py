@@ -8,6 +8,7 @@ from torch import nn
 
 from lumos.lumina_video.checkpoint.weights import open_weights
 from lumos.lumina_video.network.initial_weights import drawn_weights
+from lumos.lumina_video.training.added_scales import resized, sources_of
 from xllmx.ranks.distributed import is_main
 from xllmx.ranks.sharding import fill_rows
 
@@ -25,7 +26,8 @@ def fresh_weights(model: nn.Module, *, generator: torch.Generator) -> None:
 def stored_weights(model: nn.Module, folder: Path | str) -> None:
     """Fill what a checkpoint has in the same name and shape; all else stays, and is logged.
 
-    So a scale is added: its input and output linears are not in the checkpoint and stay as they were drawn.
+    So a scale is added: its input and output layers are not in the checkpoint, and are those of the nearest scale it
+    has, the patch resized (`added_scales`).
 
     Raises:
         ValueError: no weights, a damaged file, no block that fits, or numbers that are not finite.
@@ -36,13 +38,16 @@ def stored_weights(model: nn.Module, folder: Path | str) -> None:
     if not any(name.startswith(_BLOCKS) and name.endswith("attention.wq.weight") for name in fits):
         raise ValueError(f"no block of the weights in {folder} fits the model; correct task.init_from or task.model")
     parameters = dict(model.named_parameters())
-    for name in fits:
-        tensor = stored.read(name)
+    missing = [name for name in wanted if name not in stored.shapes]
+    added = sources_of(missing, {name: stored.shapes[name] for name in fits})
+    for name, source in (dict(zip(fits, fits, strict=True)) | added).items():
+        tensor = stored.read(source)
         if not bool(tensor.isfinite().all()):
-            raise ValueError(f"{name} in {folder} holds numbers that are not finite; correct task.init_from")
-        fill_rows(parameters[name], tensor.__getitem__)
+            raise ValueError(f"{source} in {folder} holds numbers that are not finite; correct task.init_from")
+        fill_rows(parameters[name], resized(tensor, source, name).__getitem__ if name in added else tensor.__getitem__)
     _log("of another shape, started afresh", [n for n in wanted if n in stored.shapes and n not in fits], folder)
-    _log("missing, started afresh", [n for n in wanted if n not in stored.shapes], folder)
+    _log("missing, made of those of the nearest scale", list(added), folder)
+    _log("missing, started afresh", [name for name in missing if name not in added], folder)
     _log("not of this model, left out", [n for n in stored.shapes if n not in wanted], folder)
 
 

@@ -255,10 +255,14 @@ def test_a_scale_is_added_to_a_checkpoint(tmp_path: Path, caplog: pytest.LogCapt
     weights = {"all_patch_size": [2, 2, 4], "all_f_patch_size": [1, 2, 2]}
     with caplog.at_level(logging.WARNING):
         model = started(tmp_path, init_from=str(tmp_path / "small"), model=weights)
-    assert "6 tensors missing, started afresh: all_x_embedder.4-2.weight" in caplog.text
+    assert "6 tensors missing, made of those of the nearest scale: all_x_embedder.4-2.weight" in caplog.text
     grown = model.state_dict()
     assert all(torch.equal(grown[name], value) for name, value in known.items())
-    assert float(grown["all_final_layer.4-2.linear.weight"].abs().max()) == 0
+    assert torch.equal(grown["all_x_embedder.4-2.bias"], grown["all_x_embedder.2-2.bias"])
+    enlarged = known["all_final_layer.2-2.linear.weight"].unflatten(0, (2, 2, 2, -1))
+    for axis in (1, 2):
+        enlarged = enlarged.repeat_interleave(2, dim=axis)
+    assert torch.equal(grown["all_final_layer.4-2.linear.weight"], enlarged.flatten(0, 3))
     with pytest.raises(ValueError, match="no block of the weights in"):
         started(tmp_path, init_from=str(tmp_path / "small"), model={**weights, "dim": 192, "in_channels": 5})
 
