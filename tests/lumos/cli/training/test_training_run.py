@@ -133,7 +133,7 @@ def test_a_broken_sample_is_logged_and_too_many_end_the_run(tmp_path: Path) -> N
     (warning,) = [line for line in lines if " WARNING " in line]
     assert "stream image: sample 4 is left out" in warning
     assert "4.pkl: not a released sample" in warning
-    strict = [f"trainer={{{trainer}, max_broken: 0.05, resume: true}}", task, "trainer.max_steps=16"]
+    strict = [f"trainer={{{trainer}, max_broken: 0, resume: true}}", task, "trainer.max_steps=16"]
     with pytest.raises(ValueError, match="1 of 12 samples of stream 'image' cannot be read"):
         run(load_config(RunConfig, None, strict))
 
