@@ -7,7 +7,7 @@ import numpy as np
 from lumos.lumina_video.data.latents import LatentClip, VAEIdentity
 from lumos.lumina_video.data.released import ReleasedLatents
 from lumos.lumina_video.data.shards import LATENTS, SHAPE_COLUMNS, LatentShards
-from lumos.media.data_yaml import Chosen, entries_of
+from lumos.media.data_yaml import Chosen, Drawn, entries_of
 from lumos.media.decoded import DecodedSample
 from lumos.media.shards.known_shards import Shape
 from lumos.media.shards.parquet_rows import INDEX_NAME, check_is_indexed, known_of_index
@@ -16,7 +16,12 @@ from xllmx.safe.json_text import parse_json, read_text
 from xllmx.store.address import Address, Location, location_of
 from xllmx.subset import Subset
 
-_READABLE = "a folder of shards, its index.json, a .parquet file, a released record (.jsonl, .json), or a data YAML"
+_READABLE = (
+    "a folder of shards, its index.json, a .parquet file, a released record (.jsonl, .json, .pkl, .pth), or a data YAML"
+)
+
+DRAWN: Drawn = "each_epoch"
+"""When the clips of a ratio below 1 are chosen, unless an entry says it: the paper's data are drawn anew each epoch."""
 
 _MOST_BYTES = 2**30
 """Of a record; that of a million clips has a few hundred MB."""
@@ -25,14 +30,14 @@ _MOST_BYTES = 2**30
 class LatentSet:
     """The clips of what a path names.
 
-    A folder of shards, its `index.json`, one `.parquet`, a released record whose pickles lie beside it, or a data YAML
-    `META: [{path, ratio, type, drawn}]` of such.
-
-    An entry's `type` is taken and says nothing here: a batch has latents of one size in any case.
+    A folder of shards, its `index.json`, one `.parquet`, a released record (JSON, JSON lines, or a list in a `.pkl` or
+    `.pth`), or a data YAML `META: [{path, ratio, type, drawn}]` of such.
     """
 
     kinds: Kinds[Shape]
     """The shape of each clip: `lumos.lumina_video.data.shards.SHAPE_COLUMNS`."""
+    types: Kinds[str] | None
+    """The type of each clip's entry in the YAML; None where all are of one."""
     shard_starts: np.ndarray
     """Int64 [files + 1]: the first clip of each file, and the number of clips."""
     vae: VAEIdentity | None
@@ -50,21 +55,23 @@ class LatentSet:
         """
         self._parts: list[LatentShards | ReleasedLatents] = []
         self._chosen: list[Chosen] = []
-        kinds, starts, first = [], [np.zeros(0, np.int64)], [0]
+        kinds, types, starts, first = [], [], [np.zeros(0, np.int64)], [0]
         self.vae, self.subsets, self.decoded = None, [], []
-        for entry in entries_of(location_of(path)):
+        for entry in entries_of(location_of(path), drawn=DRAWN):
             part = _open(entry.path)
             if part.vae is not None:
                 self.vae = part.vae if self.vae is None else self.vae.require(part.vae, said_by=entry.path)
             chosen = entry.chosen(len(part))
             self.subsets += entry.subset(first[-1], first[-1] + len(chosen))
             kinds.append(Kinds(part.kinds.values, chosen.of(part.kinds.which)).compact())
+            types.append(Kinds([entry.type], np.zeros(len(chosen), np.uint16)))
             starts.append(first[-1] + chosen.starts(part.starts)[:-1])
             first.append(first[-1] + len(chosen))
             self.decoded += part.decoded
             self._parts.append(part)
             self._chosen.append(chosen)
         self._first, self.kinds = np.array(first, dtype=np.int64), Kinds.joined(kinds)
+        self.types = Kinds.joined(types) if len({of_part.values[0] for of_part in types}) > 1 else None
         self.shard_starts = np.append(np.concatenate(starts), first[-1])
 
     @property
@@ -90,14 +97,14 @@ def _open(path: Location) -> LatentShards | ReleasedLatents:
         raise ValueError(f"{path}: no such file or folder; give {_READABLE}")
     if path.suffix == ".parquet":
         return LatentShards([path])
-    if path.suffix == ".jsonl" and isinstance(path, Path):
+    if path.suffix in (".jsonl", ".pkl", ".pth") and isinstance(path, Path):
         return ReleasedLatents.of_file(path)
     if isinstance(path, Address) and path.suffix != ".json":
         raise ValueError(f"{path}: in a store shards and their index are read; copy records and pickles to the disk")
     if path.suffix != ".json":
         raise ValueError(f"{path}: cannot read latents from it; give {_READABLE}")
     remedy = "make the latents again"
-    index = parse_json(read_text(path, remedy=remedy, most_bytes=_MOST_BYTES), str(path), remedy=remedy)
+    index = parse_json(read_text(path, remedy=remedy, most_bytes=_MOST_BYTES), str(path), remedy=remedy, finite=False)
     if isinstance(index, list) and isinstance(path, Path):
         return ReleasedLatents(path, index)
     if not isinstance(index, dict) or index.get("format") != LATENTS.index_format:

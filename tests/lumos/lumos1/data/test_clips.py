@@ -267,7 +267,7 @@ def test_the_example_yamls_name_what_pre_tokenisation_makes(
     assert yamls
     write(tmp_path / "set", [make_clip(number) for number in range(4)])
     place = "lumos.media.data_yaml._entry"
-    monkeypatch.setattr(place, lambda yaml, entry: Entry(path=tmp_path / "set", ratio=float(entry["ratio"])))
+    monkeypatch.setattr(place, lambda yaml, entry, drawn: Entry(path=tmp_path / "set", ratio=float(entry["ratio"])))
     for path in yamls:
         assert len(ClipDataset(path)) >= 4
 
