@@ -306,6 +306,10 @@ def test_held_out_tasks_of_lumina_video_have_the_batches_they_name(tmp_path: Pat
         ("task.tasks.fine.scale=1x2", "unknown setting task.tasks.fine.scale"),
         ("task.tasks.fine.data=null", "setting task.tasks.fine.data is None"),
         ("task.tasks.fine.data=''", "task.tasks.fine names no data"),
+        (
+            "task.tasks.fine.global_bsz=96",
+            "there are 30; give more data, or take a smaller global batch (task.tasks.fine.",
+        ),
         ("task.eval_tasks.fine={data: videos, micro_bsz: 5}", "task.eval_tasks.fine.micro_bsz is 5, and a held-out"),
     ],
 )
