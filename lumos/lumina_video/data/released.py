@@ -45,7 +45,7 @@ class ReleasedLatents:
     def __init__(self, path: Path, rows: Sequence[Any]) -> None:
         """Take the rows of a record; those that are none of the released cache are left out, with a warning.
 
-        A pickle is looked for by its whole path, and then in the record's folder, or below it.
+        A pickle is looked for at its path, and then, by the end of that, in the record's folder or below it.
 
         Args:
             path: the record.
@@ -145,13 +145,16 @@ def _shape(row: Mapping[str, Any]) -> tuple[int, ...]:
 
 
 def _locate(record: Path, name: str) -> Path:
-    """The pickle that a record names, by its whole path or the longest end of it that is in the record's folder."""
+    """The pickle that a record names: at its path, or, of a moved set, at the longest end of it beside the record.
+
+    A path that is not absolute counts from the record's folder, or else from the working directory.
+    """
     path = Path(name)
     parts = [part for part in path.parts if part != path.anchor]
     if not parts or ".." in parts or "\0" in name:
         raise ValueError(f"{record} names {name!r:.100} as a latent; give its whole path, without `..`, or {_REMEDY}")
-    inside = [record.parent.joinpath(*parts[start:]) for start in range(len(parts))]
-    found = next((place for place in ([path] if path.is_absolute() else []) + inside if place.is_file()), None)
+    ends = [record.parent.joinpath(*parts[start:]) for start in range(len(parts))]
+    found = next((place for place in (record.parent / path, path, *ends) if place.is_file()), None)
     if found is None:
         raise ValueError(f"{record} names {name!r:.100}: neither is it there, nor in {record.parent}; move it there")
     return found

@@ -61,7 +61,9 @@ def test_pickles_are_found_where_the_record_lies(tmp_path: Path, name: str) -> N
         ReleasedLatents.of_file(elsewhere)[0]
 
 
-def test_a_pickle_that_is_named_by_its_whole_path_may_lie_in_another_folder(tmp_path: Path) -> None:
+def test_a_pickle_that_is_named_by_its_whole_path_may_lie_in_another_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The release has two folders, --pkl_dir and --record_dir; a pickle of the same name beside the record is another.
 
     What is there is read as a latent of the recorded shape, or not at all.
@@ -73,6 +75,10 @@ def test_a_pickle_that_is_named_by_its_whole_path_may_lie_in_another_folder(tmp_
     (record.parent / "0.pkl").write_bytes((record.parent / "2.pkl").read_bytes())
     clips = ReleasedLatents.of_file(record)
     assert clips[0].latent.equal(latent(0))
+    monkeypatch.chdir(tmp_path)
+    relative = write(tmp_path / "records", [{**ROW, "pkl": "pickles/0.pkl"}])
+    (record.parent / "0.pkl").write_bytes((record.parent / "2.pkl").read_bytes())
+    assert ReleasedLatents.of_file(relative)[0].latent.equal(latent(0))
     with pytest.raises(ValueError, match=r"pickles/1\.pkl: not a latent of the released cache"):
         clips[1]
 
