@@ -19,6 +19,7 @@ from xllmx.safe.json_text import parse_json, read_text
 RECORD = "record.jsonl"
 """The merged record's name, if none is given."""
 _NAME = re.compile(r"(\d+)-of-\d+-record\.jsonl?", re.ASCII)
+_NUMBER = re.compile(r"\d{1,18}", re.ASCII)
 _MOST_BYTES = 2**30
 
 
@@ -40,8 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def concat_records(folder: Path, target: Path) -> int:
     """Write the merged record of a folder; return its number of rows.
 
-    Every file is read as JSON lines. A last line that is broken is still being written, and is left out; another broken
-    one is left out with a warning.
+    Every file is read as JSON lines, in which NaN may stand, as the release wrote it. A last line that is broken and
+    has no end is still being written, and is left out; another broken one is left out with a warning.
 
     Raises:
         ValueError: a row has no `ori_id`, two with the same one differ, the target's name ends otherwise, it is one of
@@ -59,35 +60,38 @@ def concat_records(folder: Path, target: Path) -> int:
         check_file(target, inputs=inputs_of({f"one of the records ({file})": file for file in files}))
     except ValueError as error:
         raise ValueError(f"--save_path: {error}") from error
-    rows: dict[int, dict[str, Any]] = {}
+    rows: dict[int | str, dict[str, Any]] = {}
     for file in files:
         for row in _rows(file):
             number = _ori_id(row, file)
             if number in rows and rows[number] != row:
                 raise ValueError(f"{file}: ori_id {number} stands for two different rows; they are of different runs")
             rows[number] = row
-    write_rows_as(target, [rows[number] for number in sorted(rows)])
+    numbers = sorted(number for number in rows if isinstance(number, int))
+    names = sorted(name for name in rows if isinstance(name, str))
+    write_rows_as(target, [rows[number] for number in numbers] + [rows[name] for name in names])
     return len(rows)
 
 
 def _rows(file: Path) -> list[Any]:
-    lines = read_text(file, most_bytes=_MOST_BYTES).split("\n")
-    lines = [line for line in lines if line.strip()]
+    text = read_text(file, most_bytes=_MOST_BYTES)
+    lines = [line for line in text.split("\n") if line.strip()]
     rows = []
     for number, line in enumerate(lines, 1):
         try:
-            rows.append(parse_json(line, f"{file}, line {number}"))
+            rows.append(parse_json(line, f"{file}, line {number}", finite=False))
         except ValueError as error:
-            if number < len(lines):
+            if number < len(lines) or text.endswith("\n"):
                 print(f"concat_records: left out: {error}", file=sys.stderr)
     return rows
 
 
-def _ori_id(row: Any, file: Path) -> int:
+def _ori_id(row: Any, file: Path) -> int | str:
+    """The number of a row in the list it is of, which some tools write as text, or its name; numbers come first."""
     number = row.get("ori_id") if isinstance(row, dict) else None
-    if not isinstance(number, int) or isinstance(number, bool):
+    if isinstance(number, bool) or not isinstance(number, int | str) or number == "":
         raise ValueError(f"{file}: a row has no ori_id ({str(row)[:60]}); it is no record of a tool that went before")
-    return number
+    return int(number) if isinstance(number, str) and _NUMBER.fullmatch(number) else number
 
 
 if __name__ == "__main__":

@@ -62,7 +62,8 @@ class TrainerConfig:
     num_workers: Annotated[int, Range(0, 1024)] = 0
     """Processes that read data ahead, for each stream."""
     max_broken: Annotated[float, SHARE] = 0.01
-    """Samples that cannot be read are replaced and logged; more than this share of those drawn stops the run."""
+    """Samples that cannot be read are replaced and logged; more than this share of those drawn stops the run (one
+    may be there even in a small set); 0: any stops it."""
     max_minutes: float = 0.0
     """Save and stop cleanly after this time; 0 is no limit."""
     save_every: int = 1000
@@ -189,6 +190,10 @@ class TrainerConfig:
         if not self.together:
             return dict.fromkeys(streams, self.accumulation(num_ranks))
         return dict.fromkeys(streams, self.grad_accumulation) | self._accumulations(num_ranks)
+
+    def batch_setting(self, stream: str) -> str:
+        """Return the name of the setting that makes the global batch of a stream."""
+        return f"trainer.{'global_batch_size' if stream in self.global_batch_size else 'batch_size'}.{stream}"
 
     def _accumulations(self, num_ranks: int) -> dict[str, int]:
         """Return the batches of a step of each stream that has a global batch."""

@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 
 from lumos.look.clips.provenance import unfinished_shards
 from lumos.look.outputs import PICTURES, VIDEOS, holds_outputs
+from lumos.lumina_video.data.row_lists import read_rows
 from lumos.lumina_video.data.shards import LATENTS
 from lumos.lumos1.data.shards import CLIPS
 from lumos.media.data_yaml import entries_of
@@ -48,7 +49,7 @@ def kind_of(path: Path) -> tuple[Kind, Path]:
         case ".json" | ".jsonl":
             return _of_json(path), path
         case ".pkl" | ".pth":
-            return "codes", path
+            return _of_pickle(path), path
         case ".yaml" | ".yml":
             return _of_yaml(path), path
     raise ValueError(f"{path}: nothing is known of such files; give {_READABLE}")
@@ -91,13 +92,21 @@ def _of_json(path: Path) -> Kind:
     text = read_text(path, remedy=remedy, most_bytes=_MOST_BYTES)
     if path.suffix == ".jsonl":
         first = next(filled_lines(text), None)
-        content = [parse_json(first[1], f"{path}, line {first[0]}", remedy=remedy)] if first else []
+        content = [parse_json(first[1], f"{path}, line {first[0]}", remedy=remedy, finite=False)] if first else []
     else:
-        content = parse_json(text, str(path), remedy=remedy)
+        content = parse_json(text, str(path), remedy=remedy, finite=False)
     kind = _of_content(content)
     if kind is None:
         raise ValueError(f"{path}: no index of shards and no released record; {remedy}")
     return kind
+
+
+def _of_pickle(path: Path) -> Kind:
+    """That of the list in it; one sample, and what cannot be read, is for the reader of codes."""
+    try:
+        return _of_content(read_rows(path, remedy="copy it again")) or "codes"
+    except ValueError:
+        return "codes"
 
 
 def _of_content(content: Any) -> Kind | None:

@@ -42,7 +42,7 @@ class Entry:
     type: str = DEFAULT_TYPE
     """Sets of different types share no batch."""
     drawn: Drawn = "once"
-    """When the clips of a ratio below 1 are chosen."""
+    """When the clips of a ratio below 1 are chosen; of another ratio `once`, unless the entry says it."""
 
     @property
     def local(self) -> Path:
@@ -61,8 +61,10 @@ class Entry:
 
 
 @naming_addresses()
-def entries_of(path: Location) -> list[Entry]:
+def entries_of(path: Location, *, drawn: Drawn = "once") -> list[Entry]:
     """The entries of a data YAML, or the path itself as one.
+
+    `drawn` says when the clips of a ratio below 1 are chosen where an entry does not: models differ in it.
 
     Raises:
         ValueError: it is no data YAML; `MissingClipsError` where what it names is not there.
@@ -73,19 +75,20 @@ def entries_of(path: Location) -> list[Entry]:
         meta = read_yaml(kept_copy(path))
         if not isinstance(meta, dict) or set(meta) != {"META"} or not isinstance(meta["META"], list):
             raise ValueError("it must hold one list META of {path, ratio}")
-        return [_entry(path, entry) for entry in meta["META"]]
+        return [_entry(path, entry, drawn) for entry in meta["META"]]
     except (MissingClipsError, StoreError):
         raise
     except Exception as error:  # whatever the YAML parser raises
         raise ValueError(f"{path}: not a data YAML: {' '.join(str(error).split())}") from error
 
 
-def _entry(yaml: Location, entry: Any) -> Entry:
+def _entry(yaml: Location, entry: Any, of_parts: Drawn) -> Entry:
     if not isinstance(entry, dict) or "path" not in entry:
         raise ValueError(f"entry {entry!r} has no path; write {{path: ..., ratio: 1.0}}")
     for key in set(entry) - set(_KEYS):
         raise ValueError(f"unknown key {key!r}; {suggestion(str(key), _KEYS)}")
-    ratio, kind, drawn = float(entry.get("ratio", 1.0)), entry.get("type", DEFAULT_TYPE), entry.get("drawn", "once")
+    ratio, kind = float(entry.get("ratio", 1.0)), entry.get("type", DEFAULT_TYPE)
+    drawn = entry.get("drawn", of_parts if ratio < 1 else "once")
     if not 0 < ratio <= _MOST_RATIO:
         rule = f"it must be above 0 (leave the entry out to use none of it) and at most {_MOST_RATIO:,}"
         raise ValueError(f"ratio is {ratio:g}; {rule}")

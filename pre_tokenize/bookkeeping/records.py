@@ -39,7 +39,7 @@ class Record:
 
 
 def read_record(named: str | Location, *, allowed: Sequence[Location] = ()) -> Record:
-    """The rows of a CSV (columns path, text), or of a .json or .jsonl (fields path, prompt).
+    """The rows of a CSV (columns path, text), or of a .json or .jsonl (fields path, prompt; others may be NaN).
 
     Args:
         named: the file, by path or by address.
@@ -58,9 +58,9 @@ def read_record(named: str | Location, *, allowed: Sequence[Location] = ()) -> R
         raise ValueError(f"--input_file {file}: give a .csv, .json or .jsonl")
     text = read_text(file, remedy=_REMEDY, most_bytes=_MOST_BYTES)
     if file.suffix.lower() == ".json":
-        rows = parse_json(text, str(file), remedy=_REMEDY)
+        rows = parse_json(text, str(file), remedy=_REMEDY, finite=False)
     else:
-        rows = [row for _, row in json_lines(text, str(file), remedy=_REMEDY)]
+        rows = [row for _, row in json_lines(text, str(file), remedy=_REMEDY, finite=False)]
     if not isinstance(rows, list):
         raise ValueError(f"{file} holds no list of rows; {_REMEDY}")
     items = [_item(row, number, file) for number, row in enumerate(rows)]

@@ -34,10 +34,10 @@ def commands_of(repo: Path, page: str, before: str) -> list[list[str]]:
     return [shlex.split(line) for line in block[1].replace("\\\n", " ").splitlines()]
 
 
-def write_clips(folder: Path) -> None:
-    """A CSV of two videos, two seconds each."""
+def write_clips(folder: Path, *, num: int) -> None:
+    """A CSV of so many videos, two seconds each."""
     rows = []
-    for index, caption in enumerate(("one of the captions", "another one")):
+    for index, caption in enumerate(["one of the captions", *["another one"] * (num - 1)]):
         frames = render(sample_spec(random.Random(index)), width=224, height=128, num_frames=13, fps=6)
         write_video(folder / f"{index}.mp4", frames, fps=6)
         rows.append({"path": f"{index}.mp4", "text": caption})
@@ -53,7 +53,7 @@ def test_the_commands_lead_from_a_csv_to_a_video(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     monkeypatch.chdir(tmp_path)
-    write_clips(tmp_path)
+    write_clips(tmp_path, num=1 if place == CODES else 4)  # as many as a step of their configs takes
     (_, script, *words), *others = commands_of(repo, *place)
     environment = {**os.environ, "LUMOS_PYTHON": sys.executable}
     subprocess.run(["bash", str(repo / script), *words], check=True, env=environment)

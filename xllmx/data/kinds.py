@@ -45,6 +45,12 @@ class Kinds(Sequence[_T], Generic[_T]):
         assert len(values) == len(self.values)
         return Kinds(values, self.which)
 
+    def paired(self, other: "Kinds[_U]") -> "Kinds[tuple[_T, _U]]":
+        """Return (item, item of the other) for each place of two sequences of one length."""
+        assert len(self) == len(other)
+        values = [(one, two) for one in self.values for two in other.values]
+        return Kinds(values, self.which.astype(np.uint32) * len(other.values) + other.which).compact()
+
     def compact(self) -> "Kinds[_T]":
         """Return the same sequence without values that no item has."""
         used = np.flatnonzero(self.counts())

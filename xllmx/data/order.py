@@ -22,7 +22,9 @@ class BatchOrder:
         global batch g:  [ micro-batch 0: rank 0 | rank 1 ] [ micro-batch 1: rank 0 | rank 1 ]
 
     so the samples of a step are the same however it is cut. Samples that do not fill a global batch wait for another
-    epoch, whose shuffle leaves out others. A key with too few samples for one global batch repeats them.
+    epoch, whose shuffle leaves out others. A key with too few samples for one global batch gives none (`num_left_out`),
+    and no key with enough is an error; where `repeats` is set, as to evaluate, such a key has one batch of its samples
+    again and again.
 
     With `shard_starts` an epoch goes from shard to shard (`xllmx.data.shard_order`), else any sample may follow any.
     """
@@ -45,6 +47,8 @@ class BatchOrder:
     share is seen, so that all epochs are of one length."""
     shard_starts: np.ndarray | None = None
     """Int64 [shards + 1]: the first sample of each shard, where few shards at a time are to be open."""
+    repeats: bool = False
+    """Whether a key with too few samples for one global batch fills it with the same ones again."""
     start: int = 0
     """Batches drawn so far: iteration goes on from here."""
 
@@ -67,11 +71,31 @@ class BatchOrder:
 
     @cached_property
     def global_batches_per_epoch(self) -> int:
-        """Global batches of an epoch."""
+        """Global batches of an epoch.
+
+        Raises:
+            ValueError: there are too few samples for one.
+        """
         if self._by_shard is not None:
-            return self._by_shard.num_batches
-        counts = [num_drawn(indices, self.subsets) for indices in self._by_key]
-        return sum(max(count // self.global_batch_size, 1) for count in counts)
+            number = self._by_shard.num_batches
+        else:
+            number = sum(max(count // self.global_batch_size, self.repeats) for count in self._drawn_by_key)
+        if not number:
+            most = max(self._drawn_by_key, default=0)
+            alike = "" if len(self._by_key) == 1 else f" of {len(self.lengths)} of different sizes or types"
+            raise ValueError(
+                f"too few samples: a step takes {self.global_batch_size} that may share a batch, and there are "
+                f"{'at most ' * bool(alike)}{most}{alike}"
+            )
+        return number
+
+    @property
+    def num_left_out(self) -> int:
+        """Samples that no epoch sees, as too few of them share a key to fill a global batch."""
+        if self.repeats:
+            return 0
+        pairs = zip(self._by_key, self._drawn_by_key, strict=True)
+        return sum(len(indices) for indices, drawn in pairs if drawn < self.global_batch_size)
 
     @property
     def batches_per_epoch(self) -> int:
@@ -121,11 +145,16 @@ class BatchOrder:
         return keys.given([numbers.setdefault(key, len(numbers)) for key in keys.values])
 
     @cached_property
+    def _drawn_by_key(self) -> list[int]:
+        """How many samples of each key an epoch sees, were there batches of all."""
+        return [num_drawn(indices, self.subsets) for indices in self._by_key]
+
+    @cached_property
     def _by_shard(self) -> ShardOrder | None:
         if self.shard_starts is None:
             return None
         size, seed, subsets = self.global_batch_size, self.seed, self.subsets
-        return ShardOrder(self.shard_starts, self._groups, size=size, seed=seed, subsets=subsets)
+        return ShardOrder(self.shard_starts, self._groups, size=size, seed=seed, subsets=subsets, repeats=self.repeats)
 
     @cached_property
     def _by_key(self) -> list[np.ndarray]:
@@ -156,6 +185,7 @@ class BatchOrder:
         """
         size = self.global_batch_size
         shuffled = random.permutation(indices)
-        fitting = max(len(shuffled) // size, 1) * size  # cut, or repeat where there are too few
-        shuffled = shuffled[:fitting] if fitting <= len(shuffled) else np.resize(shuffled, fitting)
+        if len(shuffled) < size and self.repeats:
+            shuffled = np.resize(shuffled, size)
+        shuffled = shuffled[: len(shuffled) // size * size]
         return by_length(shuffled, size, lengths=self._lengths if self.by_length else None)

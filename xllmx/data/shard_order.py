@@ -44,7 +44,14 @@ class ShardOrder:
     """The global batches of each epoch."""
 
     def __init__(
-        self, starts: np.ndarray, groups: Kinds[int], *, size: int, seed: int, subsets: Sequence[Subset] = ()
+        self,
+        starts: np.ndarray,
+        groups: Kinds[int],
+        *,
+        size: int,
+        seed: int,
+        subsets: Sequence[Subset] = (),
+        repeats: bool = False,
     ) -> None:
         """Count the samples of each key in each shard.
 
@@ -54,6 +61,7 @@ class ShardOrder:
             size: samples of a global batch.
             seed: with the number of the epoch, says everything.
             subsets: samples of which an epoch sees a share; each is of whole shards.
+            repeats: whether too few samples of a key fill one batch again and again; else they are in none.
         """
         self._starts, self._groups, self._size, self._seed = starts, groups, size, seed
         self._group_of = np.asarray(groups.values, dtype=np.int64)
@@ -61,7 +69,7 @@ class ShardOrder:
         self._counts = np.zeros((len(starts) - 1, num_groups), np.int32)
         for shard in range(len(self._counts)):
             self._counts[shard] = np.bincount(self._groups_of(shard), minlength=num_groups)
-        self._subsets = list(subsets)
+        self._subsets, self._repeats = list(subsets), repeats
         self._epoch_number, self._plan = 0, self._planned(0)
         self._kept: OrderedDict[int, list[np.ndarray]] = OrderedDict()
         self._batches_of_window: tuple[int, list[np.ndarray]] = (-1, [])
@@ -97,7 +105,8 @@ class ShardOrder:
             ends
         ]
         first_batch = (reached // self._size).sum(axis=1)
-        first_batch[-1] += int(((reached[-1] > 0) & (reached[-1] < self._size)).sum())  # these are repeated
+        if self._repeats:
+            first_batch[-1] += int(((reached[-1] > 0) & (reached[-1] < self._size)).sum())
         return _Epoch(shards=shards, taken=taken, reached=reached, first_batch=first_batch)
 
     def _cut(self, window: int, lengths: Kinds[int] | np.ndarray | None) -> list[np.ndarray]:
@@ -105,7 +114,7 @@ class ShardOrder:
         found: list[np.ndarray] = []
         size, is_last = self._size, window == len(self._plan.reached) - 2
         for group, (before, reached) in enumerate(zip(*self._plan.reached[window : window + 2].tolist(), strict=True)):
-            if is_last and 0 < reached < size:
+            if self._repeats and is_last and 0 < reached < size:
                 found.append(np.resize(self._carried(window + 1, group, reached), size))
             if reached // size == before // size:
                 continue

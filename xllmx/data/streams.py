@@ -1,5 +1,6 @@
 """The named data sets of a run: in what turns they are drawn from, in what batches, and how long an epoch is."""
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal
 
@@ -10,9 +11,11 @@ from xllmx.data.broken import CollateDrawn, Drawn, FaultCount, Replacing
 from xllmx.data.cycle import StreamCycle
 from xllmx.data.loader import CyclicLoader, build_loader
 from xllmx.data.order import BatchOrder
-from xllmx.ranks.distributed import num_ranks, rank
+from xllmx.ranks.distributed import is_main, num_ranks, rank
 from xllmx.rng import generator_at, seed_for
 from xllmx.task import KeyedDataset, ShardedDataset, SizedDataset, SubsetDataset
+
+_LOG = logging.getLogger(__name__)
 
 Shuffle = Literal["auto", "whole", "shards"]
 """Whether any sample of a set may follow any other, or a few of its files are gone through at a time."""
@@ -72,6 +75,27 @@ class Streams:
             )
             for name, data in datasets.items()
         }
+
+    def check_counts(self, setting: Callable[[str], str]) -> None:
+        """Warn, on the main rank, of samples that are in no batch: too few of their kind to fill a global one.
+
+        `setting` names, for a stream, the setting that makes its global batch.
+
+        Raises:
+            ValueError: a stream that steps draw from has too few samples for one global batch.
+        """
+        for name in self.cycle.names:
+            order = self.orders[name]
+            remedy = f"give more data, or take a smaller global batch ({setting(name)})"
+            try:
+                order.global_batches_per_epoch  # noqa: B018 - an error where there is none
+            except ValueError as error:
+                raise ValueError(f"stream {name!r}: {error}; {remedy}") from error
+            if order.num_left_out and is_main():
+                _LOG.warning(
+                    "stream %s: %d of %d samples are in no batch: of their size or type there are fewer than the %d of "
+                    "a step; %s", name, order.num_left_out, len(order.lengths), order.global_batch_size, remedy,
+                )  # fmt: skip
 
     def steps_per_epoch(self, name: str | None = None) -> float:
         """Return how many steps of the cycle pass over the stream once; None is the last of the schedule.

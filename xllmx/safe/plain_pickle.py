@@ -37,6 +37,7 @@ _FIXED = {"BININT1": 1, "BININT2": 2, "BININT": 4, "BINFLOAT": 8, "BINPUT": 1, "
 _FIXED |= {"PROTO": 1, "FRAME": 8}
 _COUNTED = {"BINSTRING": "<i", "SHORT_BINSTRING": "<B", "BINUNICODE": "<I", "SHORT_BINUNICODE": "<B"}
 _COUNTED |= {"BINUNICODE8": "<Q", "BINBYTES": "<I", "SHORT_BINBYTES": "<B", "BINBYTES8": "<Q"}
+_BYTES = {"BINBYTES", "SHORT_BINBYTES", "BINBYTES8"}
 _COUNTED |= {"LONG1": "<B", "LONG4": "<i"}
 _LINES = {"INT": 1, "LONG": 1, "FLOAT": 1, "STRING": 1, "UNICODE": 1, "PUT": 1, "GET": 1, "GLOBAL": 2}
 """The instructions that may stand in a pickle: without an argument, with one of so many bytes, with one whose length
@@ -66,6 +67,8 @@ class Seen:
     """What it asks for, as module.name, where that is written out in one instruction."""
     computed: bool
     """Whether it asks for more, by names that other instructions put together (as Python itself does since 3.8)."""
+    instruction_bytes: int
+    """How long it is without the byte strings that it holds."""
 
 
 def check_pickle(content: bytes | mmap, start: int = 0, *, most_bytes: int = MOST_BYTES) -> Seen:
@@ -75,7 +78,7 @@ def check_pickle(content: bytes | mmap, start: int = 0, *, most_bytes: int = MOS
         ValueError: it is cut, too large, or holds an instruction that is refused.
     """
     names: set[str] = set()
-    place, computed = start, False
+    place, computed, in_strings = start, False, 0
     while True:
         run = _SHORT.match(content, place)
         assert run is not None
@@ -88,11 +91,13 @@ def check_pickle(content: bytes | mmap, start: int = 0, *, most_bytes: int = MOS
         place += 1
         name = _NAME.get(code, repr(code))
         if name == "STOP":
-            return Seen(end=place, names=frozenset(names), computed=computed)
+            length = place - start - in_strings
+            return Seen(end=place, names=frozenset(names), computed=computed, instruction_bytes=length)
         end = _behind(content, place, name, most_index=place - start)
         if name == "GLOBAL":
             names.add(".".join(content[place : end - 1].decode("latin-1").split("\n")))
         computed |= name == "STACK_GLOBAL"
+        in_strings += end - place if name in _BYTES else 0
         place = end
 
 

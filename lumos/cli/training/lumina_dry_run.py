@@ -190,7 +190,7 @@ def _task(
     accumulation: int,
 ) -> TaskEstimate:
     if isinstance(data, LatentStream):
-        found = max(data.bucket_keys.values, key=math.prod)
+        found = max(data.sizes.values, key=math.prod)
     else:
         width, height = size or (task.image_size or _ASSUMED_PX,) * 2
         frames = (task.max_frames or _ASSUMED_FRAMES) // vae.temporal

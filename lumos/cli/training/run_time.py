@@ -118,6 +118,12 @@ def _replica_lines(run: ShardedRun, machines: Machines) -> list[str]:
 def _length_lines(run: ShardedRun, machines: Machines, num_clips: int | None) -> list[str]:
     sizes = {name: turn.batch_size * turn.accumulation * run.num_gpus for name, turn in run.turns.items()}
     lines = [f"global batch  {', '.join(f'{name} {number:,}' for name, number in sizes.items())}"]
+    for name, turn in run.turns.items():
+        if turn.num_clips is not None and turn.num_clips < sizes[name]:
+            said = (
+                f"{name} has {turn.num_clips:,} clips: training will not begin without a smaller batch, or more clips"
+            )
+            lines.append(f"too few       {said}")
     epoch, name, trainer = steps_per_epoch(run, num_clips=num_clips), epoch_stream(run), run.trainer
     if epoch is None:
         lines.append(f"epoch         not said: the data of {name} is not there; say how many clips: --clips N")

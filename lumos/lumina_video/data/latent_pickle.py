@@ -15,7 +15,13 @@ from jaxtyping import BFloat16
 from torch import Tensor
 
 from lumos.lumina_video.data.latents import check_finite
-from xllmx.safe.plain_pickle import MOST_BYTES, check_pickle, read_pickle
+from xllmx.safe.bounded_file import read_bounded
+from xllmx.safe.plain_pickle import check_pickle, read_pickle
+
+_MOST_BYTES = 2**30
+"""Of a pickle; the latent of 960x544 for 4 s at 24 frames a second has 7 MB, of 1920x1088 for a minute 400 MB."""
+_MOST_INSTRUCTION_BYTES = 2**20
+"""Of what is no numbers of a latent: values of few bytes each take far more memory than the file."""
 
 _STORAGE_PICKLES = 5
 _MOST_COUNT = 2**40
@@ -30,9 +36,11 @@ def read_latent_pickle(path: Path) -> BFloat16[Tensor, "C T H W"]:
             names the file.
     """
     try:
-        if (size := path.stat().st_size) > MOST_BYTES:
-            raise ValueError(f"it has {size} bytes where at most {MOST_BYTES} are read")
-        content = read_pickle(path.read_bytes(), _KNOWN)
+        packed = read_bounded(path, most_bytes=_MOST_BYTES)
+        length = check_pickle(packed, most_bytes=_MOST_BYTES).instruction_bytes
+        if length > _MOST_INSTRUCTION_BYTES:
+            raise ValueError(f"beside its latent it has {length} bytes; at most {_MOST_INSTRUCTION_BYTES} are read")
+        content = read_pickle(packed, _KNOWN, most_bytes=_MOST_BYTES)
         latent = content.get("latent") if isinstance(content, dict) else None
         if not isinstance(latent, Tensor) or latent.ndim != 4 or 0 in latent.shape:
             raise ValueError("it holds no latent of four axes")

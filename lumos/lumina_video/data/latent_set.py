@@ -7,40 +7,33 @@ import numpy as np
 from lumos.lumina_video.data.latents import LatentClip, VAEIdentity
 from lumos.lumina_video.data.released import ReleasedLatents
 from lumos.lumina_video.data.shards import LATENTS, SHAPE_COLUMNS, LatentShards
-from lumos.media.data_yaml import Chosen, entries_of
-from lumos.media.decoded import DecodedSample
+from lumos.media.data_yaml import Drawn, entries_of
+from lumos.media.joined_sets import JoinedSets
 from lumos.media.shards.known_shards import Shape
 from lumos.media.shards.parquet_rows import INDEX_NAME, check_is_indexed, known_of_index
-from xllmx.data.kinds import Kinds
 from xllmx.safe.json_text import parse_json, read_text
 from xllmx.store.address import Address, Location, location_of
-from xllmx.subset import Subset
 
-_READABLE = "a folder of shards, its index.json, a .parquet file, a released record (.jsonl, .json), or a data YAML"
+_READABLE = (
+    "a folder of shards, its index.json, a .parquet file, a released record (.jsonl, .json, .pkl, .pth), or a data YAML"
+)
+
+DRAWN: Drawn = "each_epoch"
+"""When the clips of a ratio below 1 are chosen, unless an entry says it: the paper's data are drawn anew each epoch."""
 
 _MOST_BYTES = 2**30
 """Of a record; that of a million clips has a few hundred MB."""
 
 
-class LatentSet:
-    """The clips of what a path names.
+class LatentSet(JoinedSets[LatentClip, Shape]):
+    """The clips of what a path names; the `kinds` are their shapes, `lumos.lumina_video.data.shards.SHAPE_COLUMNS`.
 
-    A folder of shards, its `index.json`, one `.parquet`, a released record whose pickles lie beside it, or a data YAML
-    `META: [{path, ratio, type, drawn}]` of such.
-
-    An entry's `type` is taken and says nothing here: a batch has latents of one size in any case.
+    A folder of shards, its `index.json`, one `.parquet`, a released record (JSON, JSON lines, or a list in a `.pkl` or
+    `.pth`), or a data YAML `META: [{path, ratio, type, drawn}]` of such.
     """
 
-    kinds: Kinds[Shape]
-    """The shape of each clip: `lumos.lumina_video.data.shards.SHAPE_COLUMNS`."""
-    shard_starts: np.ndarray
-    """Int64 [files + 1]: the first clip of each file, and the number of clips."""
     vae: VAEIdentity | None
     """Which VAE made them; None where no clip says it."""
-    subsets: list[Subset]
-    """Clips of which each epoch sees a part."""
-    decoded: list[DecodedSample]
-    """Of each shard, the clips that were decoded as it was written."""
 
     def __init__(self, path: str | Location) -> None:
         """Open what the path names; no clip is read.
@@ -48,39 +41,18 @@ class LatentSet:
         Raises:
             ValueError: there is nothing of the kind, it is damaged, or the latents are of different VAEs.
         """
-        self._parts: list[LatentShards | ReleasedLatents] = []
-        self._chosen: list[Chosen] = []
-        kinds, starts, first = [], [np.zeros(0, np.int64)], [0]
-        self.vae, self.subsets, self.decoded = None, [], []
-        for entry in entries_of(location_of(path)):
-            part = _open(entry.path)
-            if part.vae is not None:
-                self.vae = part.vae if self.vae is None else self.vae.require(part.vae, said_by=entry.path)
-            chosen = entry.chosen(len(part))
-            self.subsets += entry.subset(first[-1], first[-1] + len(chosen))
-            kinds.append(Kinds(part.kinds.values, chosen.of(part.kinds.which)).compact())
-            starts.append(first[-1] + chosen.starts(part.starts)[:-1])
-            first.append(first[-1] + len(chosen))
-            self.decoded += part.decoded
-            self._parts.append(part)
-            self._chosen.append(chosen)
-        self._first, self.kinds = np.array(first, dtype=np.int64), Kinds.joined(kinds)
-        self.shard_starts = np.append(np.concatenate(starts), first[-1])
+        entries = entries_of(location_of(path), drawn=DRAWN)
+        sets = [_open(entry.path) for entry in entries]
+        super().__init__(entries, sets, [one.kinds for one in sets])
+        self.vae = None
+        for entry, one in zip(entries, sets, strict=True):
+            if one.vae is not None:
+                self.vae = one.vae if self.vae is None else self.vae.require(one.vae, said_by=entry.path)
 
     @property
     def shapes(self) -> np.ndarray:
         """Int64 [N, 5]: `lumos.lumina_video.data.shards.SHAPE_COLUMNS`, as in `kinds`."""
         return np.array(self.kinds.values, np.int64).reshape(-1, len(SHAPE_COLUMNS))[self.kinds.which]
-
-    def __len__(self) -> int:
-        return len(self.kinds)
-
-    def __getitem__(self, index: int) -> LatentClip:
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"clip {index} of {len(self)}")
-        index %= len(self)
-        part = int(np.searchsorted(self._first, index, side="right")) - 1
-        return self._parts[part][self._chosen[part][index - int(self._first[part])]]
 
 
 def _open(path: Location) -> LatentShards | ReleasedLatents:
@@ -90,14 +62,14 @@ def _open(path: Location) -> LatentShards | ReleasedLatents:
         raise ValueError(f"{path}: no such file or folder; give {_READABLE}")
     if path.suffix == ".parquet":
         return LatentShards([path])
-    if path.suffix == ".jsonl" and isinstance(path, Path):
+    if path.suffix in (".jsonl", ".pkl", ".pth") and isinstance(path, Path):
         return ReleasedLatents.of_file(path)
     if isinstance(path, Address) and path.suffix != ".json":
         raise ValueError(f"{path}: in a store shards and their index are read; copy records and pickles to the disk")
     if path.suffix != ".json":
         raise ValueError(f"{path}: cannot read latents from it; give {_READABLE}")
     remedy = "make the latents again"
-    index = parse_json(read_text(path, remedy=remedy, most_bytes=_MOST_BYTES), str(path), remedy=remedy)
+    index = parse_json(read_text(path, remedy=remedy, most_bytes=_MOST_BYTES), str(path), remedy=remedy, finite=False)
     if isinstance(index, list) and isinstance(path, Path):
         return ReleasedLatents(path, index)
     if not isinstance(index, dict) or index.get("format") != LATENTS.index_format:

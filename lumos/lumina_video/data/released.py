@@ -15,13 +15,9 @@ import numpy as np
 
 from lumos.lumina_video.data.latent_pickle import read_latent_pickle
 from lumos.lumina_video.data.latents import MOST_MOTION, UNKNOWN_MOTION, LatentClip
+from lumos.lumina_video.data.row_lists import read_rows, usable
 from lumos.media.decoded import DecodedSample
 from xllmx.data.kinds import Kinds
-from xllmx.safe.json_text import json_lines, parse_json, read_text
-from xllmx.safe.plain_pickle import MOST_BYTES, read_plain
-
-_MOST_BYTES = 2**30
-"""Of a record; that of a million clips has a few hundred MB."""
 
 _STRETCH = 512
 _SHAPE = re.compile(r"\s*[\[(]\s*(\d{1,6})\s*,\s*(\d{1,6})\s*,\s*(\d{1,6})\s*,\s*(\d{1,6})\s*[\])]\s*", re.ASCII)
@@ -46,20 +42,20 @@ class ReleasedLatents:
     vae = None
     """No record says which VAE made its latents; only their channels tell."""
 
-    def __init__(self, path: Path, rows: Sequence[Any], *, pickles: Path | None = None) -> None:
-        """Take the rows of a record.
+    def __init__(self, path: Path, rows: Sequence[Any]) -> None:
+        """Take the rows of a record; those that are none of the released cache are left out, with a warning.
+
+        A pickle is looked for at its path, and then, by the end of that, in the record's folder or below it.
 
         Args:
             path: the record.
             rows: what it holds.
-            pickles: where the pickles lie; None: in the record's folder, or below it where their names say so.
 
         Raises:
-            ValueError: a row is none of the released cache, has a motion score or length that is none, or names a file
-                elsewhere.
+            ValueError: no row is one of the released cache, with a shape, and a motion score and length that are some.
         """
-        self._path, self._folder = path, pickles or path.parent
-        self._rows = [_checked(row, f"{path}: row {number}") for number, row in enumerate(rows)]
+        self._path = path
+        self._rows = usable(path, rows, _checked)
         self.shapes = np.array([(*_shape(row), row["lead"]) for row in self._rows], dtype=np.int64).reshape(-1, 5)
         self.kinds = Kinds.of([tuple(shape) for shape in self.shapes.tolist()])
         self.starts = np.append(np.arange(0, len(self._rows), _STRETCH), len(self._rows))
@@ -68,8 +64,8 @@ class ReleasedLatents:
         self.lengths = (T - lead) * H * W
 
     @classmethod
-    def of_file(cls, path: str | Path, *, pickles: Path | None = None) -> "ReleasedLatents":
-        """The clips of a record in JSON lines (.jsonl), JSON (.json), or a pickle of plain values (.pkl).
+    def of_file(cls, path: str | Path) -> "ReleasedLatents":
+        """The clips of a record in JSON lines (.jsonl), JSON (.json), or a list of plain values (.pkl, .pth).
 
         The last line of a .jsonl is left out where a kill cut it.
 
@@ -77,7 +73,10 @@ class ReleasedLatents:
             ValueError: it is missing, damaged or no record; as the constructor.
         """
         path = Path(path)
-        return cls(path, _list_in(path), pickles=pickles)
+        rows = read_rows(path, remedy=_REMEDY)
+        if not isinstance(rows, list):
+            raise ValueError(f"{path}: no list of rows; {_REMEDY}")
+        return cls(path, rows)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -86,7 +85,7 @@ class ReleasedLatents:
         if not -len(self) <= index < len(self):
             raise IndexError(f"clip {index} of {len(self)}")
         row = self._rows[index]
-        file = _locate(self._path, self._folder, row["pkl"])
+        file = _locate(self._path, row["pkl"])
         latent = read_latent_pickle(file)
         if tuple(latent.shape) != _shape(row):
             raise ValueError(
@@ -101,30 +100,6 @@ class ReleasedLatents:
             seconds=row["seconds"],
             source=row["path"],
         )
-
-
-def _list_in(path: Path) -> list[Any]:
-    if path.suffix == ".pkl":
-        rows = _plain(path)
-    else:
-        text = read_text(path, remedy=_REMEDY, most_bytes=_MOST_BYTES)
-        if path.suffix == ".jsonl":
-            whole, newline, last = text.rpartition("\n")
-            text = text if last.rstrip().endswith("}") else whole + newline
-            return [row for _, row in json_lines(text, str(path), remedy=_REMEDY)]
-        rows = parse_json(text, str(path), remedy=_REMEDY)
-    if not isinstance(rows, list):
-        raise ValueError(f"{path}: no list of rows; {_REMEDY}")
-    return rows
-
-
-def _plain(path: Path) -> Any:
-    try:
-        if (size := path.stat().st_size) > MOST_BYTES:
-            raise ValueError(f"it has {size} bytes where at most {MOST_BYTES} are read")
-        return read_plain(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{path}: no pickle of a list of rows ({error}); {_REMEDY}") from error
 
 
 def _checked(row: Any, where: str) -> dict[str, Any]:
@@ -169,13 +144,17 @@ def _shape(row: Mapping[str, Any]) -> tuple[int, ...]:
     return tuple(map(int, match.groups()))
 
 
-def _locate(record: Path, folder: Path, name: str) -> Path:
-    """A pickle in `folder`, wherever the record's writer had it: by the longest end of its old path that is there."""
-    parts = [part for part in Path(name).parts if part != Path(name).anchor]
+def _locate(record: Path, name: str) -> Path:
+    """The pickle that a record names: at its path, or, of a moved set, at the longest end of it beside the record.
+
+    A path that is not absolute counts from the record's folder, or else from the working directory.
+    """
+    path = Path(name)
+    parts = [part for part in path.parts if part != path.anchor]
     if not parts or ".." in parts or "\0" in name:
-        raise ValueError(f"{record} names {name!r:.100} as a latent, which is no file of its set; {_REMEDY}")
-    candidates = [folder.joinpath(*parts[start:]) for start in range(len(parts))]
-    found = next((path for path in candidates if path.is_file()), None)
+        raise ValueError(f"{record} names {name!r:.100} as a latent; give its whole path, without `..`, or {_REMEDY}")
+    ends = [record.parent.joinpath(*parts[start:]) for start in range(len(parts))]
+    found = next((place for place in (record.parent / path, path, *ends) if place.is_file()), None)
     if found is None:
-        raise ValueError(f"{record} names {name!r:.100}, which is not in {folder}; move the pickles there")
+        raise ValueError(f"{record} names {name!r:.100}: neither is it there, nor in {record.parent}; move it there")
     return found

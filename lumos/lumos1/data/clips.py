@@ -10,8 +10,8 @@ from torch.utils.data import Dataset
 from lumos.lumos1.data.released import ReleasedClips, read_released
 from lumos.lumos1.data.shards import CLIPS, SHAPE_COLUMNS, ClipShards
 from lumos.lumos1.sequence import Clip
-from lumos.media.data_yaml import Chosen, entries_of
-from lumos.media.decoded import DecodedSample
+from lumos.media.data_yaml import entries_of
+from lumos.media.joined_sets import JoinedSets
 from lumos.media.shards.known_shards import Shape
 from lumos.media.shards.parquet_rows import INDEX_NAME, check_is_indexed, known_of_index
 from lumos.tokenizer.vocab import Vocab
@@ -22,7 +22,6 @@ from xllmx.safe.plain_pickle import read_plain
 from xllmx.safe.torch_archive import load_plain
 from xllmx.settings.argument_types import checked_types
 from xllmx.store.address import Address, Location, location_of
-from xllmx.subset import Subset
 
 __all__ = ["ClipDataset", "read_released"]
 
@@ -46,7 +45,7 @@ class ClipKind(NamedTuple):
     """The type of its entry in the YAML."""
 
 
-class ClipDataset(Dataset[Clip]):
+class ClipDataset(JoinedSets[Clip, ClipKind], Dataset[Clip]):
     """Clips of any source this project reads, as a map-style dataset.
 
     `path` is a folder of shards or of released pickles, an `index.json`, a released record (`merge-record.json`,
@@ -58,41 +57,15 @@ class ClipDataset(Dataset[Clip]):
     names and that are not there.
     """
 
-    kinds: Kinds[ClipKind]
-    """What is known of each clip."""
     lengths: Kinds[int]
     """Tokens of each clip's sequence."""
-    types: Kinds[str] | None
-    """The type of each clip's entry in the YAML; None where all are of one."""
-    shard_starts: np.ndarray
-    """Int64 [files + 1]: the first clip of each file, and the number of clips."""
-    subsets: list[Subset]
-    """Clips of which each epoch sees a part."""
-    decoded: list[DecodedSample]
-    """Of each shard, the clips that were decoded as it was written."""
 
     @checked_types
     def __init__(self, path: str | Path | Address, *, vocab: Vocab | None = None) -> None:
-        self._parts: list[ClipShards | ReleasedClips] = []
-        self._chosen: list[Chosen] = []
-        kinds, starts, first = [], [np.zeros(0, np.int64)], [0]
-        self.subsets, self.decoded = [], []
-        for entry in entries_of(location_of(path)):
-            part = _open(entry.path, vocab or Vocab())
-            chosen = entry.chosen(len(part.lengths))
-            self.subsets += entry.subset(first[-1], first[-1] + len(chosen))
-            kinds.append(_kinds(part, chosen, entry.type))
-            starts.append(first[-1] + chosen.starts(part.starts)[:-1])
-            first.append(first[-1] + len(chosen))
-            self.decoded += part.decoded
-            self._parts.append(part)
-            self._chosen.append(chosen)
-        self._first = np.array(first, dtype=np.int64)
-        self.kinds = Kinds.joined(kinds)
-        self.shard_starts = np.append(np.concatenate(starts), first[-1])
+        entries = entries_of(location_of(path))
+        sets = [_open(entry.path, vocab or Vocab()) for entry in entries]
+        super().__init__(entries, sets, [_kinds(one, entry.type) for one, entry in zip(sets, entries, strict=True)])
         self.lengths = self.kinds.given([kind.length for kind in self.kinds.values])
-        types = [kind.type for kind in self.kinds.values]
-        self.types = self.kinds.given(types) if len(set(types)) > 1 else None
 
     @property
     def shapes(self) -> np.ndarray:
@@ -100,26 +73,13 @@ class ClipDataset(Dataset[Clip]):
         rows = [kind.shape for kind in self.kinds.values]
         return np.array(rows, np.int64).reshape(-1, len(SHAPE_COLUMNS))[self.kinds.which]
 
-    def __len__(self) -> int:
-        return len(self.kinds)
 
-    def __getitem__(self, index: int) -> Clip:
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"clip {index} of {len(self)}")
-        index %= len(self)
-        part = int(np.searchsorted(self._first, index, side="right")) - 1
-        return self._parts[part][self._chosen[part][index - int(self._first[part])]]
-
-
-def _kinds(part: "ClipShards | ReleasedClips", chosen: Chosen, kind: str) -> Kinds[ClipKind]:
-    if isinstance(part, ClipShards):
-        pairs = zip(part.kinds.values, part.lengths.values, strict=True)
-        found = part.kinds.given([ClipKind(shape, length, kind) for shape, length in pairs])
-    else:
-        rows = zip(part.shapes.tolist(), part.lengths.tolist(), strict=True)
-        found = Kinds.of(ClipKind(tuple(shape), length, kind) for shape, length in rows)
-    used = Kinds(found.values, chosen.of(found.which))
-    return used.compact()
+def _kinds(one: "ClipShards | ReleasedClips", kind: str) -> Kinds[ClipKind]:
+    if isinstance(one, ClipShards):
+        pairs = zip(one.kinds.values, one.lengths.values, strict=True)
+        return one.kinds.given([ClipKind(shape, length, kind) for shape, length in pairs])
+    rows = zip(one.shapes.tolist(), one.lengths.tolist(), strict=True)
+    return Kinds.of(ClipKind(tuple(shape), length, kind) for shape, length in rows)
 
 
 def _open(path: Location, vocab: Vocab) -> "ClipShards | ReleasedClips":

@@ -1,6 +1,7 @@
 """What a path holds is told from what lies there, and what cannot be looked at is said with what can."""
 
 import json
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,8 @@ def test_latents_tables_and_outputs_are_told_too(encoded: Path, table: Path, tmp
     row = {"path": "a", "prompt": "b", "pkl": "0.pkl", "pkl_shape": "[4, 2, 4, 8]"}
     (tmp_path / "record.jsonl").write_text(json.dumps(row) + "\n")
     assert kind_of(tmp_path / "record.jsonl")[0] == "latents"
+    (tmp_path / "record.pkl").write_bytes(pickle.dumps([row]))
+    assert kind_of(tmp_path / "record.pkl")[0] == "latents"
     assert kind_of(table) == ("table", table)
     write_image(tmp_path / "outputs" / "a.png", np.zeros((8, 16, 3), np.uint8))
     assert kind_of(tmp_path / "outputs") == ("outputs", tmp_path / "outputs")

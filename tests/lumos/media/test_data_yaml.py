@@ -23,6 +23,15 @@ def test_an_entry_of_the_release_is_read(tmp_path: Path) -> None:
     assert found.subset(0, 3) == []
 
 
+@pytest.mark.parametrize(
+    ("text", "drawn"),
+    [("ratio: 0.5", "each_epoch"), ("ratio: 0.5, drawn: once", "once"), ("ratio: 1.5", "once"), ("type: a", "once")],
+)
+def test_a_model_says_when_parts_are_drawn_where_an_entry_does_not(tmp_path: Path, text: str, drawn: str) -> None:
+    (found,) = entries_of(entry(tmp_path, text), drawn="each_epoch")
+    assert found.drawn == drawn
+
+
 def test_a_part_that_epochs_draw_holds_the_whole_set(tmp_path: Path) -> None:
     (found,) = entries_of(entry(tmp_path, "ratio: 0.5, drawn: each_epoch"))
     assert found.chosen(3).tolist() == [0, 1, 2]

@@ -24,6 +24,13 @@ def test_joined_sequences_share_equal_values_and_compact_ones_have_no_others() -
     assert len(Kinds.joined([])) == 0
 
 
+def test_items_of_two_sequences_go_in_pairs() -> None:
+    sizes, types = Kinds.of([4, 9, 4, 9]), Kinds.of(["a", "a", "a", "b"])
+    pairs = sizes.paired(types)
+    assert list(pairs) == [(4, "a"), (9, "a"), (4, "a"), (9, "b")]
+    assert len(pairs.values) == 3
+
+
 def test_more_values_than_two_bytes_number_take_four() -> None:
     kinds = Kinds.of(range(70_000))
     assert (kinds.which.dtype, kinds[69_999]) == (np.uint32, 69_999)

@@ -71,8 +71,23 @@ def test_batches_never_mix_keys() -> None:
         assert len({keys[index] for index in batch}) == 1
 
 
-def test_a_data_set_smaller_than_a_batch_is_repeated() -> None:
-    assert sorted(BatchOrder(lengths=[5, 6], batch_size=4).batch(9)) == [0, 0, 1, 1]
+def test_a_data_set_smaller_than_a_batch_is_an_error_unless_it_is_to_be_repeated() -> None:
+    with pytest.raises(ValueError, match=r"too few samples: a step takes 4 that may share a batch, and there are 2$"):
+        BatchOrder(lengths=[5, 6], batch_size=2, num_ranks=2).batch(9)
+    assert sorted(BatchOrder(lengths=[5, 6], batch_size=4, repeats=True).batch(9)) == [0, 0, 1, 1]
+
+
+def test_samples_of_a_key_that_fills_no_batch_are_left_out_and_counted() -> None:
+    keys = ["rare" if index < 3 else "wide" for index in range(101)]
+    order = order_of(bucket_keys=keys)
+    assert (order.batches_per_epoch, order.num_left_out) == (98 // 4, 3)
+    assert set(chain.from_iterable(islice(order, 72))) == set(range(3, 101))
+    again = order_of(bucket_keys=keys, repeats=True)
+    assert (again.batches_per_epoch, again.num_left_out) == (98 // 4 + 1, 0)
+    with pytest.raises(ValueError, match="a step takes 99 that may share a batch, and there are at most 98 of 101 of"):
+        order_of(bucket_keys=keys, batch_size=99).batch(0)
+    part = order_of(bucket_keys=keys, subsets=[Subset(start=3, stop=101, share=0.03)], batch_size=3)
+    assert (part.batches_per_epoch, part.num_left_out) == (2, 0)
 
 
 @pytest.mark.parametrize(

@@ -60,9 +60,11 @@ def test_keys_are_not_mixed_and_what_fills_no_batch_goes_on_into_the_next_window
     epoch = epoch_of(order)
     assert all(len({keys[sample] for sample in batch}) == 1 for batch in epoch)
     counts = Counter(keys)
-    assert Counter(keys[batch[0]] for batch in epoch) == {
-        "wide": counts["wide"] // 8, "tall": counts["tall"] // 8, "rare": 1,
-    }  # fmt: skip
+    found = Counter(keys[batch[0]] for batch in epoch)
+    assert found == {"wide": counts["wide"] // 8, "tall": counts["tall"] // 8}
+    assert order.num_left_out == counts["rare"] == 7
+    epoch = epoch_of(order_of(bucket_keys=keys, batch_size=8, repeats=True))
+    assert Counter(keys[batch[0]] for batch in epoch) == {**found, "rare": 1}
     often = Counter(sample for batch in epoch for sample in batch if keys[sample] != "rare")
     assert set(often.values()) == {1}
     assert {sample for batch in epoch for sample in batch if keys[sample] == "rare"} == set(range(0, SAMPLES, 90))
@@ -87,6 +89,9 @@ def test_each_epoch_draws_its_part_of_a_subset_of_whole_shards() -> None:
 
 
 @pytest.mark.parametrize("size", [4, 640])
-def test_a_set_smaller_than_a_batch_is_repeated(size: int) -> None:
-    order = order_of(batch_size=size, lengths=[5] * 3, shard_starts=np.array([0, 2, 3]))
+def test_a_set_smaller_than_a_batch_is_an_error_unless_it_is_to_be_repeated(size: int) -> None:
+    settings = {"batch_size": size, "lengths": [5] * 3, "shard_starts": np.array([0, 2, 3])}
+    with pytest.raises(ValueError, match=f"too few samples: a step takes {size} that may share a batch, and there are"):
+        order_of(**settings).batch(0)
+    order = order_of(**settings, repeats=True)
     assert (order.batches_per_epoch, set(order.batch(5))) == (1, {0, 1, 2})

@@ -25,6 +25,10 @@ class Keyed(Numbers):
     bucket_keys = ("wide", "tall") * 5
 
 
+class Rare(Numbers):
+    bucket_keys = ("wide",) * 9 + ("tall",)
+
+
 class Sharded(Numbers):
     shard_starts = np.arange(0, 41, 2)
 
@@ -68,6 +72,19 @@ def test_bad_settings_are_named() -> None:
         streams_of(schedule={"audio": 1})
     with pytest.raises(ValueError, match="epoch_stream is 'image'; the schedule has video"):
         streams_of(schedule={"video": 1}).steps_per_epoch("image")
+
+
+def test_too_few_samples_are_an_error_that_names_the_setting_and_few_of_a_kind_are_counted(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with pytest.raises(ValueError, match=r"stream 'video': too few samples: a step takes 6 .* batch \(my\.video\)$"):
+        streams_of(batch_size={"image": 13, "video": 6}).check_counts("my.{}".format)
+    streams_of(schedule={"image": 1}, batch_size={"video": 6}).check_counts("my.{}".format)  # none is drawn of it
+    assert not caplog.records
+    streams = Streams({"video": Rare(10)}, batch_size={"video": 2})
+    streams.check_counts("my.{}".format)
+    assert "stream video: 1 of 10 samples are in no batch" in caplog.text
+    assert "smaller global batch (my.video)" in caplog.text
 
 
 def test_a_set_of_very_many_samples_is_gone_through_by_its_files(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,8 @@ class HeldOut:
         self.streams = Streams(
             task.build_dataset("eval"), batch_size=config.batch_size | config.eval_batch_size, seed=config.seed
         )
+        for order in self.streams.orders.values():
+            order.repeats = True  # a few held-out samples are enough, and each rank needs a batch
         sizes = {name: len(data) for name, data in self.streams.datasets.items()}
         self._faults = FaultCount(sizes, config.max_broken)
 

@@ -9,18 +9,18 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
+from lumos.lumina_video.data.latent_set import DRAWN
+from lumos.lumina_video.data.row_lists import LISTS, read_rows, usable
 from lumos.lumina_video.encoding.crops import crop_sizes
 from lumos.lumina_video.training.task_config import ScaleTask
 from lumos.media.crop import crop_to_bucket, nearest_size
 from lumos.media.data_yaml import entries_of
 from lumos.media.reading import read_image
 from xllmx.data.broken import BrokenSampleError
-from xllmx.safe.json_text import json_lines, parse_json, read_text
+from xllmx.data.kinds import Kinds
 from xllmx.subset import Subset
 
 _REMEDY = 'write {"path": ..., "prompt": ...} for each'
-_MOST_BYTES = 2**30
-"""Of a list; that of a million images has about 200 MB."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ class ImageSample:
 
 
 def is_image_list(task: ScaleTask) -> bool:
-    """Whether the data of a task are lists of image files rather than latents: .json or .jsonl, or a YAML of such."""
+    """Whether the data of a task are lists of image files (`LISTS`), or a YAML of such, rather than latents."""
     if task.media_type != "image" or not Path(task.data).is_file():
         return False
     try:
@@ -50,14 +50,15 @@ def is_image_list(task: ScaleTask) -> bool:
 class ImageFiles:
     """Map-style dataset of `ImageSample`, of lists of {path, prompt}; paths are relative to their list.
 
-    `data` is a list (.json, .jsonl) or a data YAML `META: [{path, ratio}]` of some.
+    `data` is a list (.json, .jsonl, or in a .pkl or .pth) or a data YAML `META: [{path, ratio, type, drawn}]` of some;
+    `bucket_keys` are the types.
     """
 
     def __init__(self, task: ScaleTask, *, held_out: bool = False) -> None:
         """Read the lists; no image is opened.
 
         Raises:
-            ValueError: one is damaged or empty, or `image_size` is not given.
+            ValueError: one is damaged, or no row of it can be used; there are none, or `image_size` is not given.
         """
         self._task, self._held_out = task, held_out
         if task.image_size is None:
@@ -65,14 +66,17 @@ class ImageFiles:
         self._sizes = crop_sizes(task.image_size)
         self._records: list[tuple[Path, str]] = []
         self.subsets: list[Subset] = []
-        for entry in entries_of(Path(task.data)):
-            records = [_record(one, entry.local) for one in _rows(entry.local)]
+        types: list[str] = []
+        for entry in entries_of(Path(task.data), drawn=DRAWN):
+            records = _records_of(entry.local)
             chosen = entry.chosen(len(records))
             self.subsets += entry.subset(len(self._records), len(self._records) + len(chosen))
             self._records += [records[index] for index in chosen.tolist()]
+            types += [entry.type] * len(chosen)
         if not self._records:
             raise ValueError(f"{task.data} lists no image; {_REMEDY}")
         self.lengths: Sequence[int] = [1] * len(self._records)
+        self.bucket_keys: Kinds[str] = Kinds.of(types)
 
     def __len__(self) -> int:
         return len(self._records)
@@ -95,20 +99,20 @@ class ImageFiles:
 
 def _is_list(path: Path) -> bool:
     """Whether a file lists images; rows of a cache of latents name a pickle each."""
-    if path.suffix not in (".json", ".jsonl") or not path.is_file():
+    if path.suffix not in LISTS or not path.is_file():
         return False
-    rows = _rows(path)
-    return isinstance(rows, list) and not any(isinstance(row, dict) and "pkl" in row for row in rows[:1])
+    rows = read_rows(path, remedy=_REMEDY)
+    return isinstance(rows, list) and "pkl" not in next((row for row in rows if isinstance(row, dict)), {})
 
 
-def _rows(path: Path) -> Any:
-    text = read_text(path, remedy=_REMEDY, most_bytes=_MOST_BYTES)
-    if path.suffix == ".jsonl":
-        return [row for _, row in json_lines(text, str(path), remedy=_REMEDY)]
-    return parse_json(text, str(path), remedy=_REMEDY)
+def _records_of(path: Path) -> list[tuple[Path, str]]:
+    rows = read_rows(path, remedy=_REMEDY)
+    if not isinstance(rows, list):
+        raise ValueError(f"{path}: no list of images; {_REMEDY}")
 
+    def record(row: Any, where: str) -> tuple[Path, str]:
+        if not isinstance(row, dict) or not all(isinstance(row.get(key), str) for key in ("path", "prompt")):
+            raise ValueError(f"{where}: {str(row)[:60]} is no image; {_REMEDY}")
+        return path.parent / row["path"], row["prompt"]
 
-def _record(found: Any, said_by: Path) -> tuple[Path, str]:
-    if not isinstance(found, dict) or not all(isinstance(found.get(key), str) for key in ("path", "prompt")):
-        raise ValueError(f"{said_by}: {str(found)[:60]} is no image; {_REMEDY}")
-    return said_by.parent / found["path"], found["prompt"]
+    return usable(path, rows, record)

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +24,10 @@ _LOG = logging.getLogger(__name__)
 
 
 class LatentStream:
-    """Map-style dataset of `Sample`. A batch has one size (T, H, W), `bucket_keys`; `lengths` count its tokens.
+    """Map-style dataset of `Sample`.
+
+    A batch has clips of one of the `sizes` (T, H, W) and of one type, as a data YAML names them: the `bucket_keys`.
+    `lengths` count their tokens.
 
     `subsets` are the clips of which an epoch sees a part.
     """
@@ -53,11 +57,12 @@ class LatentStream:
             used = self._used = np.flatnonzero(fits[kinds.which]).astype(np.uint32)
             self.subsets, self.shard_starts = within(latents.subsets, used), np.searchsorted(used, latents.shard_starts)
         _report(self._key, kinds, len(self._used), task)
-        of_used = Kinds(sizes, kinds.which if fits.all() else kinds.which[used]).compact()
-        self.bucket_keys: Kinds[tuple[int, int, int]] = of_used
+        self.sizes = Kinds(sizes, kinds.which if fits.all() else kinds.which[used]).compact()
+        types = latents.types if latents.types is None or fits.all() else latents.types[used]
+        self.bucket_keys: Kinds[Any] = self.sizes if types is None else self.sizes.paired(types)
         scale = task.scale
-        lengths = [t * h * w // (scale.frames * scale.pixels**2) for t, h, w in of_used.values]
-        self.lengths: Kinds[int] = self.bucket_keys.given(lengths)
+        lengths = [t * h * w // (scale.frames * scale.pixels**2) for t, h, w in self.sizes.values]
+        self.lengths: Kinds[int] = self.sizes.given(lengths)
 
     def __len__(self) -> int:
         return len(self._used)

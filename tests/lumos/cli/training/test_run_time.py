@@ -30,6 +30,10 @@ def test_an_epoch_has_as_many_steps_as_the_streams_of_the_run(repo: Path, tmp_pa
     )
     assert steps_per_epoch(run) == streams.steps_per_epoch("video") == 4 * 3 / 2
     assert "run           15 steps: " in "\n".join(time_lines(run, Machines()))
+    few = [line for line in time_lines(replace(run, num_gpus=8), Machines(num_gpus=8)) if "too few" in line]
+    assert [line.partition(" clips: ")[0] for line in few] == [
+        f"too few       {name} has {turn.num_clips}" for name, turn in run.turns.items()
+    ]
 
 
 class _Sized:

@@ -133,7 +133,7 @@ def test_a_broken_sample_is_logged_and_too_many_end_the_run(tmp_path: Path) -> N
     (warning,) = [line for line in lines if " WARNING " in line]
     assert "stream image: sample 4 is left out" in warning
     assert "4.pkl: not a released sample" in warning
-    strict = [f"trainer={{{trainer}, max_broken: 0.05, resume: true}}", task, "trainer.max_steps=16"]
+    strict = [f"trainer={{{trainer}, max_broken: 0, resume: true}}", task, "trainer.max_steps=16"]
     with pytest.raises(ValueError, match="1 of 12 samples of stream 'image' cannot be read"):
         run(load_config(RunConfig, None, strict))
 
@@ -306,6 +306,10 @@ def test_held_out_tasks_of_lumina_video_have_the_batches_they_name(tmp_path: Pat
         ("task.tasks.fine.scale=1x2", "unknown setting task.tasks.fine.scale"),
         ("task.tasks.fine.data=null", "setting task.tasks.fine.data is None"),
         ("task.tasks.fine.data=''", "task.tasks.fine names no data"),
+        (
+            "task.tasks.fine.global_bsz=96",
+            "there are 30; give more data, or take a smaller global batch (task.tasks.fine.",
+        ),
         ("task.eval_tasks.fine={data: videos, micro_bsz: 5}", "task.eval_tasks.fine.micro_bsz is 5, and a held-out"),
     ],
 )

@@ -37,6 +37,16 @@ def test_a_part_of_a_larger_tensor_and_another_precision_are_read(tmp_path: Path
         assert read_latent_pickle(write(tmp_path / "0.pkl", {"latent": other, "id": 0})).equal(other.bfloat16())
 
 
+def test_a_long_clip_is_read(tmp_path: Path) -> None:
+    """Of 64 MiB and more; but no pickle of very many small values, which take far more memory than the file."""
+    expected = torch.zeros(16, 65, 64, 8 * 65).bfloat16()
+    assert expected.nbytes > 2**26
+    assert read_latent_pickle(write(tmp_path / "0.pkl", {"latent": expected, "id": 0})).equal(expected)
+    path = write(tmp_path / "0.pkl", {"latent": latent(3, 9, 4, 5), "id": [[] for _ in range(2**19)]})
+    with pytest.raises(ValueError, match="beside its latent it has"):
+        read_latent_pickle(path)
+
+
 class Command:
     """Runs a command in whoever unpickles it."""
 

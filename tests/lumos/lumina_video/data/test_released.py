@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +24,16 @@ def latent(number: int = 0) -> torch.Tensor:
 def write(folder: Path, rows: list[Any], name: str = "0-of-2-record.jsonl") -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(rows) if name.endswith(".json") else "".join(json.dumps(row) + "\n" for row in rows)
-    (folder / name).write_bytes(pickle.dumps(rows) if name.endswith(".pkl") else text.encode())
+    if name.endswith(".pth"):
+        torch.save(rows, folder / name)
+    else:
+        (folder / name).write_bytes(pickle.dumps(rows) if name.endswith(".pkl") else text.encode())
     for number in range(3):
         (folder / f"{number}.pkl").write_bytes(pickle.dumps({"latent": latent(number), "id": number}))
     return folder / name
 
 
-@pytest.mark.parametrize("name", ["record.jsonl", "record.json", "record.pkl"])
+@pytest.mark.parametrize("name", ["record.jsonl", "record.json", "record.pkl", "record.pth"])
 def test_rows_become_clips_of_the_old_layout_unless_they_say_otherwise(tmp_path: Path, name: str) -> None:
     rows = [ROW, {**ROW, "pkl": "1.pkl", "lead": 0, "unimatch_flow": None}, {**ROW, "pkl": "2.pkl", "seconds": "1.5"}]
     del rows[2]["unimatch_flow"]
@@ -53,16 +57,37 @@ def test_pickles_are_found_where_the_record_lies(tmp_path: Path, name: str) -> N
     assert ReleasedLatents.of_file(record)[0].latent.equal(latent())
     elsewhere = write(tmp_path / "records", [{**ROW, "pkl": name}])
     (elsewhere.parent / "0.pkl").unlink()
-    with pytest.raises(ValueError, match="which is not in"):
+    with pytest.raises(ValueError, match="neither is it there, nor in"):
         ReleasedLatents.of_file(elsewhere)[0]
-    assert ReleasedLatents.of_file(elsewhere, pickles=tmp_path / "moved")[0].latent.equal(latent())
+
+
+def test_a_pickle_that_is_named_by_its_whole_path_may_lie_in_another_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The release has two folders, --pkl_dir and --record_dir; a pickle of the same name beside the record is another.
+
+    What is there is read as a latent of the recorded shape, or not at all.
+    """
+    write(tmp_path / "pickles", [])
+    (tmp_path / "pickles" / "1.pkl").write_bytes(b"secret")
+    rows = [{**ROW, "pkl": str(tmp_path / "pickles" / f"{number}.pkl")} for number in range(2)]
+    record = write(tmp_path / "records", rows)
+    (record.parent / "0.pkl").write_bytes((record.parent / "2.pkl").read_bytes())
+    clips = ReleasedLatents.of_file(record)
+    assert clips[0].latent.equal(latent(0))
+    monkeypatch.chdir(tmp_path)
+    relative = write(tmp_path / "records", [{**ROW, "pkl": "pickles/0.pkl"}])
+    (record.parent / "0.pkl").write_bytes((record.parent / "2.pkl").read_bytes())
+    assert ReleasedLatents.of_file(relative)[0].latent.equal(latent(0))
+    with pytest.raises(ValueError, match=r"pickles/1\.pkl: not a latent of the released cache"):
+        clips[1]
 
 
 @pytest.mark.parametrize("name", ["../0.pkl", "", "/", "a/../../0.pkl", "0\0.pkl"])
 def test_names_that_lead_elsewhere_are_refused(tmp_path: Path, name: str) -> None:
     clips = ReleasedLatents.of_file(write(tmp_path / "set", [{**ROW, "pkl": name}]))
     (tmp_path / "0.pkl").write_bytes((tmp_path / "set" / "0.pkl").read_bytes())
-    with pytest.raises(ValueError, match="which is no file of its set"):
+    with pytest.raises(ValueError, match=r"give its whole path, without `\.\.`"):
         clips[0]
 
 
@@ -81,8 +106,8 @@ def test_a_latent_of_another_shape_than_recorded_is_named(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"prompt": 5}, "row 1 has no prompt"),
-        ({"pkl": None}, "row 1 has no pkl"),
+        ({"prompt": 5}, "has no prompt"),
+        ({"pkl": None}, "has no pkl"),
         ({"pkl_shape": "3, 5"}, "pkl_shape is '3, 5'"),
         ({"pkl_shape": "[3, 0, 4, 6]"}, "pkl_shape is"),
         ({"pkl_shape": "[3, 1, 4, 6]"}, "its only latent is the one of a single frame"),
@@ -93,11 +118,26 @@ def test_a_latent_of_another_shape_than_recorded_is_named(tmp_path: Path) -> Non
         ({"unimatch_flow": "fast"}, "unimatch_flow is 'fast'"),
         ({"unimatch_flow": 1e40}, r"unimatch_flow is 1e\+40"),
         ({"unimatch_flow": [1]}, r"unimatch_flow is \[1\]"),
+        ({"unimatch_flow": float("nan")}, "unimatch_flow is nan"),
     ],
 )
-def test_rows_of_no_cache_are_named(tmp_path: Path, change: dict[str, Any], said: str) -> None:
-    with pytest.raises(ValueError, match=rf"record\.jsonl: row 1.*{said}|{said}"):
-        ReleasedLatents.of_file(write(tmp_path, [ROW, {**ROW, **change}]))
+def test_rows_of_no_cache_are_left_out_and_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, change: dict[str, Any], said: str
+) -> None:
+    clips = ReleasedLatents.of_file(write(tmp_path, [ROW, {**ROW, **change}, {**ROW, "pkl": "2.pkl"}]))
+    assert [clip.latent.equal(latent(number)) for clip, number in zip(clips, (0, 2), strict=True)] == [True, True]
+    assert len(caplog.messages) == 1
+    assert re.search(rf"record\.jsonl: 1 of 3 rows are left out; the first: .*row 1.*{said}", caplog.text)
+    with pytest.raises(ValueError, match=rf"none of its 1 rows can be used; the first: .*row 0.*{said}"):
+        ReleasedLatents.of_file(write(tmp_path, [{**ROW, **change}]))
+
+
+def test_a_line_that_is_no_json_is_left_out_and_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    record = write(tmp_path, [ROW])
+    record.write_text(f'{{"path"\n{record.read_text()}')
+    assert len(ReleasedLatents.of_file(record)) == 1
+    assert "1 of 2 rows are left out; the first: " in caplog.text
+    assert "line 1 is not valid JSON" in caplog.text
 
 
 def test_a_record_that_is_no_list_is_refused(tmp_path: Path) -> None:
@@ -106,7 +146,7 @@ def test_a_record_that_is_no_list_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no list of rows"):
         ReleasedLatents.of_file(tmp_path / "a.json")
     (tmp_path / "c.pkl").write_bytes(pickle.dumps([{"path": Path("a")}]))
-    with pytest.raises(ValueError, match=r"c\.pkl: no pickle of a list of rows \(it asks for pathlib"):
+    with pytest.raises(ValueError, match=r"c\.pkl: no list of rows \(it asks for pathlib"):
         ReleasedLatents.of_file(tmp_path / "c.pkl")
     with pytest.raises(ValueError, match="row 0 is no object"):
         ReleasedLatents.of_file(tmp_path / "b.jsonl")

@@ -134,7 +134,7 @@ def test_many_shards_are_not_all_kept_open(tmp_path: Path) -> None:
     for _ in range(2):
         for number in range(40):
             assert_same(dataset[number], make_clip(number))
-    assert len(dataset._parts[0]._open) == 32
+    assert len(dataset._sets[0]._open) == 32
 
 
 def test_no_clips_are_a_finished_set_too(tmp_path: Path) -> None:
@@ -267,7 +267,7 @@ def test_the_example_yamls_name_what_pre_tokenisation_makes(
     assert yamls
     write(tmp_path / "set", [make_clip(number) for number in range(4)])
     place = "lumos.media.data_yaml._entry"
-    monkeypatch.setattr(place, lambda yaml, entry: Entry(path=tmp_path / "set", ratio=float(entry["ratio"])))
+    monkeypatch.setattr(place, lambda yaml, entry, drawn: Entry(path=tmp_path / "set", ratio=float(entry["ratio"])))
     for path in yamls:
         assert len(ClipDataset(path)) >= 4
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import pickle
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from lumos.lumina_video.vae import CogVideoXVAE
 from tests.lumos.lumina_video.latents import task_config
 from tests.lumos.lumina_video.tiny import tiny_vae_folder
 from xllmx.data.broken import BrokenSampleError
+from xllmx.subset import Subset
 
 
 @pytest.fixture
@@ -29,6 +31,8 @@ def listed(tmp_path: Path) -> Path:
     rows = [{"path": f"{index}.png", "prompt": f"picture {index}"} for index in range(3)]
     (tmp_path / "list.json").write_text(json.dumps(rows))
     (tmp_path / "list.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "list.pkl").write_bytes(pickle.dumps(rows))
+    torch.save(rows, tmp_path / "list.pth")
     return tmp_path / "list.json"
 
 
@@ -36,9 +40,11 @@ def task_of(path: Path, **fields: Any) -> ScaleTask:
     return ScaleTask(**{"data": str(path), "media_type": "image", "image_size": 64, **fields})
 
 
-@pytest.mark.parametrize("suffix", [".json", ".jsonl"])
+@pytest.mark.parametrize("suffix", [".json", ".jsonl", ".pkl", ".pth"])
 def test_images_are_cropped_to_the_nearest_size(listed: Path, suffix: str) -> None:
-    images = ImageFiles(task_of(listed.with_suffix(suffix)))
+    task = task_of(listed.with_suffix(suffix))
+    assert is_image_list(task)
+    images = ImageFiles(task)
     assert len(images) == 3
     assert [tuple(images[index].pixels.shape) for index in (0, 1)] == [(64, 64, 3), (96, 32, 3)]
     assert images[1].caption == "picture 1"
@@ -67,10 +73,21 @@ def test_a_data_yaml_of_lists_is_read(listed: Path) -> None:
     (listed.parent / "both.yaml").write_text("META: [{path: list.json, type: image}, {path: list.jsonl, ratio: 2.0}]")
     task = task_of(listed.parent / "both.yaml")
     assert is_image_list(task)
-    assert len(ImageFiles(task)) == 3 + 6
+    images = ImageFiles(task)
+    assert list(images.bucket_keys) == ["image"] * 3 + ["default"] * 6
+    (listed.parent / "part.yaml").write_text("META: [{path: list.json}, {path: list.jsonl, ratio: 0.5}]")
+    part = ImageFiles(task_of(listed.parent / "part.yaml"))
+    assert (len(part), part.subsets) == (6, [Subset(start=3, stop=6, share=0.5)])
     (listed.parent / "cache.json").write_text('[{"path": "0.png", "prompt": "a", "pkl": "0.pkl"}]')
     assert not is_image_list(task_of(listed.parent / "cache.json"))
     assert not is_image_list(task_of(listed, media_type="video"))
+
+
+def test_rows_that_are_no_images_are_left_out_and_said(listed: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = listed.with_suffix(".jsonl")
+    path.write_text(f'{{"path": "0.png"}}\nbroken\n{path.read_text()}')
+    assert len(ImageFiles(task_of(path))) == 3
+    assert "list.jsonl: 2 of 5 rows are left out; the first: " in caplog.text
 
 
 def test_lists_and_settings_that_are_wrong_are_named(tmp_path: Path, listed: Path) -> None:

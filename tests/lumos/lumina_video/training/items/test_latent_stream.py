@@ -15,6 +15,7 @@ from lumos.lumina_video.training.task_config import LuminaVideoTaskConfig, Scale
 from tests.lumos.lumina_video.latents import write_latents
 from tests.lumos.lumina_video.tiny import CONFIG, LATENT_CHANNELS
 from xllmx.data.broken import BrokenSampleError
+from xllmx.data.streams import Streams
 
 TASK = LuminaVideoTaskConfig()
 
@@ -40,6 +41,20 @@ def test_a_window_is_as_many_frames_as_the_vae_of_the_latents_makes(tmp_path: Pa
     sample = stream[0]
     assert cut_latent(sample.latent, sample.task, draw=0.5, frames_per_latent=sample.frames_per_latent).shape[1] == left
     assert draw_item(sample, TASK, generator=torch.Generator()).latents.shape[1] == left
+
+
+def test_clips_of_different_types_share_no_batch(tmp_path: Path) -> None:
+    """Nor do those of different sizes; small clips, which the scale does not divide, are in neither."""
+    for name, shape in {"a": (4, 8, 12), "b": (4, 8, 12), "c": (4, 2, 2)}.items():
+        write_latents(tmp_path / name, num=4, shape=shape)
+    path = tmp_path / "all.yaml"
+    path.write_text("META: [{path: a, type: x}, {path: c, type: x}, {path: b, type: y}]")
+    task = ScaleTask(data=str(path), patch_size=4)
+    stream = LatentStream("fine", LatentSet(path), task, model=CONFIG)
+    assert list(stream.sizes) == [(4, 8, 12)] * 8
+    order = Streams({"fine": stream}, batch_size={"fine": 2}).orders["fine"]
+    assert order.batches_per_epoch == 4
+    assert all(len({index // 4 for index in order.batch(number)}) == 1 for number in range(8))
 
 
 @pytest.mark.parametrize(("fields", "said"), [

@@ -1,0 +1,86 @@
+"""Lists of rows as the data of the paper name them: JSON, JSON lines, or a list of dicts in a .pkl or .pth.
+
+What is wrong with single rows is said once, with their number, and the others are used (`usable`).
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from xllmx.ranks.distributed import is_main
+from xllmx.safe.bounded_file import read_bounded
+from xllmx.safe.json_text import filled_lines, parse_json, read_text, without_cut_line
+from xllmx.safe.plain_pickle import read_plain
+from xllmx.safe.torch_archive import load_plain
+
+LISTS = (".json", ".jsonl", ".pkl", ".pth")
+"""Endings of their names."""
+
+_LOG = logging.getLogger(__name__)
+_MOST_BYTES = 2**30
+"""Of a list; that of a million clips has a few hundred MB."""
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class BrokenRow:
+    """Stands for a line that is no JSON."""
+
+    reason: str
+    """Why, with the number of the line."""
+
+
+def read_rows(path: Path, *, remedy: str) -> Any:
+    """Return what a list holds; nothing of it is checked, and of a .json it may be something else than a list.
+
+    NaN may stand in JSON lines, as Python writes them: whether a row can be used is for who uses it. A line that is
+    none is a `BrokenRow`; the last one is left out where a kill cut it.
+
+    Raises:
+        ValueError: it is missing, too large or damaged, or a pickle of anything but plain values; names the file and
+            the remedy. Nothing in a pickle is run.
+    """
+    if path.suffix in (".pkl", ".pth"):
+        try:
+            if path.suffix == ".pth":
+                return load_plain(path, most_bytes=_MOST_BYTES)
+            return read_plain(read_bounded(path, most_bytes=_MOST_BYTES), most_bytes=_MOST_BYTES)
+        except (OSError, ValueError) as error:
+            raise ValueError(f"{path}: no list of rows ({error}); {remedy}") from error
+    text = read_text(path, remedy=remedy, most_bytes=_MOST_BYTES)
+    if path.suffix != ".jsonl":
+        return parse_json(text, str(path), remedy=remedy, finite=False)
+    rows = []
+    for number, line in filled_lines(without_cut_line(text)):
+        try:
+            rows.append(parse_json(line, f"line {number}", remedy=remedy, finite=False))
+        except ValueError as error:
+            rows.append(BrokenRow(str(error)))
+    return rows
+
+
+def usable(path: Path, rows: Sequence[Any], read: Callable[[Any, str], _T]) -> list[_T]:
+    """Return what `read(row, where)` makes of the rows; those of which it makes none (ValueError) are left out.
+
+    How many, and why the first, is logged on the main rank.
+
+    Raises:
+        ValueError: there are rows, and none can be used.
+    """
+    found: list[_T] = []
+    reason = ""
+    for number, row in enumerate(rows):
+        try:
+            if isinstance(row, BrokenRow):
+                raise ValueError(row.reason)
+            found.append(read(row, f"row {number}"))
+        except ValueError as error:
+            reason = reason or str(error)
+    if rows and not found:
+        raise ValueError(f"{path}: none of its {len(rows)} rows can be used; the first: {reason}")
+    if reason and is_main():
+        left_out = len(rows) - len(found)
+        _LOG.warning("%s: %d of %d rows are left out; the first: %s", path, left_out, len(rows), reason)
+    return found

@@ -1,0 +1,74 @@
+"""Lists of rows in four forms; what is wrong with single rows is counted, and no pickle runs anything."""
+
+import json
+import os
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+
+from lumos.lumina_video.data.row_lists import LISTS, BrokenRow, read_rows, usable
+
+ROWS = [{"path": "a", "prompt": "b", "score": 1.5}, {"path": "c", "prompt": "d", "score": None}]
+
+
+def write(path: Path, rows: object) -> Path:
+    if path.suffix == ".pth":
+        torch.save(rows, path)
+    elif path.suffix == ".pkl":
+        path.write_bytes(pickle.dumps(rows))
+    else:
+        assert isinstance(rows, list)
+        lines = "".join(json.dumps(row) + "\n" for row in rows)
+        path.write_text(lines if path.suffix == ".jsonl" else json.dumps(rows))
+    return path
+
+
+@pytest.mark.parametrize("suffix", LISTS)
+def test_a_list_is_read_in_each_form(tmp_path: Path, suffix: str) -> None:
+    assert read_rows(write(tmp_path / f"list{suffix}", ROWS), remedy="write it again") == ROWS
+
+
+class Command:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple:
+        return os.mkdir, (str(self.path),)
+
+
+@pytest.mark.parametrize("suffix", [".pkl", ".pth"])
+def test_no_list_runs_anything(tmp_path: Path, suffix: str) -> None:
+    path = write(tmp_path / f"list{suffix}", [*ROWS, Command(tmp_path / "run")])
+    with pytest.raises(ValueError, match=rf"list\{suffix}: no list of rows \(it asks for .*\); write it again"):
+        read_rows(path, remedy="write it again")
+    assert not (tmp_path / "run").exists()
+
+
+def test_lines_that_are_no_json_stand_for_themselves_and_a_cut_last_one_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "list.jsonl").write_text('{"a": NaN}\nbad\n{"b"')
+    first, second = read_rows(tmp_path / "list.jsonl", remedy="mend it")
+    assert first.keys() == {"a"}
+    assert isinstance(second, BrokenRow)
+    assert second.reason.startswith("line 2 is not valid JSON")
+
+
+def test_rows_that_cannot_be_used_are_counted_and_all_of_them_are_an_error(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def number(row: object, where: str) -> int:
+        if not isinstance(row, int):
+            raise ValueError(f"{where} is no number")
+        return row
+
+    path = tmp_path / "list.json"
+    assert usable(path, [1, 2], number) == [1, 2]
+    assert usable(path, [], number) == []
+    assert caplog.messages == []
+    assert usable(path, [1, "a", BrokenRow("cut"), 4], number) == [1, 4]
+    assert caplog.messages == [f"{path}: 2 of 4 rows are left out; the first: row 1 is no number"]
+    with pytest.raises(ValueError, match="none of its 2 rows can be used; the first: row 0 is no number"):
+        usable(path, ["a", "b"], number)
