@@ -87,7 +87,7 @@ class TrainerConfig:
     eval_in_epoch: Annotated[float, Range(0, 10**6)] = 0.0
     """Evaluations an epoch, evenly spread, in place of `eval_every`."""
     eval_batches: Annotated[int, COUNT] = 8
-    """Held-out batches of each stream on each rank; the same ones each time."""
+    """Held-out batches of each stream on each rank; the same ones each time, whatever the seed."""
     eval_batch_size: dict[str, Annotated[int, Range(1, 10**6)]] = field(default_factory=dict)
     """Samples of a batch of each held-out stream, by name; those not named have the batches of training."""
     ema_decay: Annotated[float, SHARE] = 0.0

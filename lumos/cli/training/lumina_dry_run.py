@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from lumos.cli.training.sharded_run import ShardedRun, StreamSize, cycle_of, memory_lines, size_lines
+from lumos.cli.training.sharded_run import ShardedRun, StreamSize, cycle_of, memory_lines, size_lines, size_of
 from lumos.cli.training.training_run import LuminaVideoRunConfig
 from lumos.lumina_video.config import LuminaVideoConfig
 from lumos.lumina_video.cost import TEXT_TOKENS, num_tokens, pass_flops, training_bytes, training_flops
@@ -146,8 +146,13 @@ def estimate_tasks(
                 size,
                 data=measured.get(name),
                 vae=compression,
-                batch_size=settings.batch_size[name],
-                accumulation=accumulation[name],
+                stream=size_of(
+                    measured.get(name),
+                    batch_size=settings.batch_size[name],
+                    accumulation=accumulation[name],
+                    num_gpus=num_gpus,
+                    trainer=settings,
+                ),
             )
             for name, task in config.task.tasks.items()
         },
@@ -186,8 +191,7 @@ def _task(
     *,
     data: LatentStream | ImageFiles | None,
     vae: Compression,
-    batch_size: int,
-    accumulation: int,
+    stream: StreamSize,
 ) -> TaskEstimate:
     if isinstance(data, LatentStream):
         found = max(data.bucket_keys.values, key=math.prod)
@@ -196,13 +200,7 @@ def _task(
         frames = (task.max_frames or _ASSUMED_FRAMES) // vae.temporal
         rows, columns = height // vae.spatial, width // vae.spatial
         found = num_frames_of(frames, task, frames_per_latent=vae.temporal), *sides_of(rows, columns, task)
-    return TaskEstimate(
-        scale=task.scale,
-        size=found,
-        num_clips=None if data is None else len(data),
-        batch_size=batch_size,
-        accumulation=accumulation,
-    )
+    return TaskEstimate(scale=task.scale, size=found, **vars(stream))
 
 
 def _vae_of(config: LuminaVideoTaskConfig) -> OneVAE:

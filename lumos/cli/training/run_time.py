@@ -18,18 +18,19 @@ def step_seconds(run: ShardedRun, machines: Machines) -> float:
 def steps_per_epoch(run: ShardedRun, *, num_clips: int | None = None) -> float | None:
     """Return the mean number of steps of an epoch (`trainer.epoch_stream`); None where its data is not there.
 
-    `num_clips` stands for data that is not there.
+    `num_clips` stands for data that is not there, of one size.
 
     Raises:
         ValueError: a stream that no step draws from.
     """
     name = epoch_stream(run)
     turn = run.turns[name]
-    clips = num_clips if turn.num_clips is None else turn.num_clips
-    if clips is None:
-        return None
-    together = turn.batch_size * turn.accumulation * run.num_gpus
-    return max(clips // together, 1) / run.share_of_steps(name)
+    batches = turn.num_batches
+    if batches is None:
+        if num_clips is None:
+            return None
+        batches = max(num_clips // (turn.batch_size * turn.accumulation * run.num_gpus), 1)
+    return batches / run.share_of_steps(name)
 
 
 def epoch_stream(run: ShardedRun) -> str:
