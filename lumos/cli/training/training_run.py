@@ -266,5 +266,6 @@ def _parser() -> argparse.ArgumentParser:
     parser = OptionParser(prog="lumos.train", description=__doc__)
     parser.add_argument("--config", help="YAML file with the settings of a run")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings that win over the file's")
-    parser.add_argument_group("and the flags of the released script", "lumos/lumos1/README.md, section 13")
+    where = "lumos/lumos1/README.md, section 13; of Lumina-Video lumos/lumina_video/README.md, section 6"
+    parser.add_argument_group("and the flags of the released scripts", where)
     return parser
