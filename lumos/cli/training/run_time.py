@@ -6,6 +6,7 @@ A step takes as long as its products or as what is exchanged beneath them, which
 from lumos.cli.training.sharded_run import CONTEXT_BYTES, ShardedRun
 from xllmx.ranks.accounting import COMPUTE_BYTES, MASTER_BYTES
 from xllmx.ranks.machines import LINK_SHARE, Machines
+from xllmx.words import plural
 
 _GIB = 2**30
 
@@ -123,14 +124,15 @@ def _length_lines(run: ShardedRun, machines: Machines, num_clips: int | None) ->
     if epoch is None:
         lines.append(f"epoch         not said: the data of {name} is not there; say how many clips: --clips N")
     else:
-        lines.append(f"epoch         {epoch:,.0f} steps, a pass over {name}")
+        lines.append(f"epoch         {plural(round(epoch), 'step')}, a pass over {name}")
     steps = trainer.max_steps or (None if epoch is None else (trainer.epochs or 0) * epoch)
     each = step_seconds(run, machines)
     if steps is None:
         return [*lines, f"run           {_gpu_hours(1000 * each, run.num_gpus)} for every 1,000 steps"]
     return [
         *lines,
-        f"run           {steps:,.0f} steps: {_hours(steps * each)}, {_gpu_hours(steps * each, run.num_gpus)}",
+        f"run           {plural(round(steps), 'step')}: {_hours(steps * each)}, "
+        f"{_gpu_hours(steps * each, run.num_gpus)}",
     ]
 
 

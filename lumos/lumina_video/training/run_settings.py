@@ -1,7 +1,7 @@
 """Optimiser and engine of a training of Lumina-Video: the settings of every training, with the released defaults."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from xllmx.optimisation.optim import OptimConfig
 from xllmx.settings.number_range import COUNT, SHARE, Range
@@ -23,6 +23,9 @@ class LuminaVideoOptimConfig(OptimConfig):
 @dataclass(frozen=True, kw_only=True)
 class LuminaVideoTrainerConfig(TrainerConfig):
     """How long, how much at a time, and where to; gradients and average as in the released training."""
+
+    GLOBAL_BATCH: ClassVar[str] = "task.tasks.{stream}.global_bsz"
+    BATCH: ClassVar[str] = "task.tasks.{stream}.micro_bsz"
 
     clip_grad_norm: float = 2.0
     """Gradients are scaled down to this norm; 0 leaves them."""

@@ -75,3 +75,13 @@ def test_a_run_that_took_up_averaging_since_its_checkpoint_is_exported_with_the_
     one, other = open_weights(first), open_weights(tmp_path / "second")
     name = "layers.0.attention.wq.weight"
     assert torch.equal(one.read(name), other.read(name))
+
+
+def test_a_global_batch_that_the_processes_do_not_divide_is_named_as_it_is_set(tmp_path: Path) -> None:
+    config = load_run(lumina.run_config(tmp_path, task={"tasks": lumina.tasks_of(tmp_path)}))
+    assert isinstance(config, LuminaVideoRunConfig)
+    said = (
+        r"task\.tasks\.images\.global_bsz is 6, which 4 processes with batches of 6 \(task\.tasks\.images\.micro_bsz\)"
+    )
+    with pytest.raises(ValueError, match=said):
+        config.engine_settings.fitted(4).accumulation_of(config.task.tasks, 4)
