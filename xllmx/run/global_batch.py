@@ -61,7 +61,8 @@ def kept(
     each = ", ".join(f"{name} {accumulation[name]} x {fitted.batch_size.get(name, 1)}" for name in before)
     ranks = record.get("ranks")
     return fitted, (
-        f"the global batch stays {total}, as in {checkpoint.name} (of {ranks} process{'' if ranks == 1 else 'es'}): {each} on each of {num_ranks}"
+        f"the global batch stays {total}, as in {checkpoint.name} (of {ranks} process{'' if ranks == 1 else 'es'}): "
+        f"{each} on each of {num_ranks}"
     )
 
 

@@ -114,11 +114,6 @@ def estimate_tasks(
         model = MultiScaleNextDiT(model_config)
     if config.lora.rank:
         add_lora(model, config.lora)
-    units = {
-        f"block {index}": sum(weight.numel() for weight in layer.parameters())
-        for index, layer in enumerate(model.layers)
-    }
-    units["rest"] = sum(weight.numel() for weight in model.parameters()) - sum(units.values())
     settings = config.engine_settings.fitted(num_gpus)
     accumulation = settings.accumulation_of(config.task.tasks, num_gpus)
     for task in (*config.task.tasks.values(), *config.task.eval_tasks.values()):
@@ -132,7 +127,7 @@ def estimate_tasks(
             _measured(name, task, model_config, vae, held_out=True)
     return LuminaVideoEstimate(
         model=model_config,
-        units=units,
+        units=_units(model),
         trainable=sum(weight.numel() for weight in model.parameters() if weight.requires_grad),
         num_gpus=num_gpus,
         shards=shards,
@@ -157,6 +152,15 @@ def estimate_tasks(
             for name, task in config.task.tasks.items()
         },
     )
+
+
+def _units(model: MultiScaleNextDiT) -> dict[str, int]:
+    """Return the parameters of each block, and of the rest."""
+    units = {
+        f"block {index}": sum(weight.numel() for weight in layer.parameters())
+        for index, layer in enumerate(model.layers)
+    }
+    return units | {"rest": sum(weight.numel() for weight in model.parameters()) - sum(units.values())}
 
 
 def num_shards(parallel: ParallelConfig, num_gpus: int, *, gpus_per_machine: int | None = None) -> int:

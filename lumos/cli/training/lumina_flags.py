@@ -2,7 +2,7 @@
 
 `python -m lumos.train` and `lumos train` take them as those of Lumos-1 (`lumos.cli.training.released_flags`):
 
-    python -m lumos.train --task_config tasks.py --results_dir runs/released --model MultiScaleNextDiT_2B_GQA ...
+    python -m lumos.train --task_config configs/tasks/f8F32R256.py --results_dir runs/released --qk_norm ...
 
 `LUMINA_FLAGS` is the whole mapping; lumos/lumina_video/README.md, section 6, shows it.
 """

@@ -20,22 +20,20 @@ FLAGS = """task_config results_dir model patch_sizes f_patch_sizes qk_norm rope_
     wd grad_clip max_steps ckpt_every global_seed precision grad_precision data_parallel checkpointing no_compile
     cache_data_on_disk no_wandb no_auto_resume resume no_resume_step no_resume_opt no_resume_ema main_load_ema
     init_from master_port"""
-COMMON = "'global_bsz': 256, 'micro_bsz': 8, 'image_size': 256, 'snr_type': 'uniform', 'task_ratio': 4"
-VIDEO = f"'media_type': 'video', 'data': 'configs/data/lumina_video.yaml', 'max_frames': 32, 'target_fps': 8, {COMMON}"
-TASK_FILE = f"""tasks = {{
-    'images': {{'media_type': 'image', 'data': 'configs/data/lumina_image.yaml', {COMMON}, 'time_shift': 1,
-               'patch_size': 2, 'f_patch_size': 1, 'num_workers': 2}},
-    'videos_fine': {{{VIDEO}, 'time_shift': 2, 'patch_size': 2, 'f_patch_size': 1, 'num_workers': 2, 'sp_size': 1}},
-    'videos': {{{VIDEO}, 'time_shift': 4, 'patch_size': 2, 'f_patch_size': 2, 'num_workers': 2}},
-    'videos_coarse': {{{VIDEO}, 'time_shift': 8, 'patch_size': 4, 'f_patch_size': 2, 'num_workers': 2}},
-}}
-"""
 RECIPE = """--model 2B_GQA --patch_sizes 2 2 4 --f_patch_sizes 1 2 2 --lr 2e-4 --grad_clip 2 --data_parallel sdp
     --checkpointing --precision bf16 --grad_precision fp32 --qk_norm --global_seed 20 --rope_theta 256 --t_scale 1000
     --motion_scale 20 --vd_weight 1 --results_dir runs/lumina_f8F32R256 --task_config"""
 
 
-def task_file(folder: Path, text: str = TASK_FILE) -> str:
+TASKS = "configs/tasks/f8F32R256.py"
+
+
+@pytest.fixture(autouse=True)
+def _in_repo(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(repo)
+
+
+def task_file(folder: Path, text: str) -> str:
     path = folder / "tasks.py"
     path.write_text(text)
     return str(path)
@@ -50,7 +48,7 @@ def test_the_table_holds_every_flag_of_the_release_and_shared_ones_are_the_same(
 
 
 def test_the_released_command_line_is_our_recipe(repo: Path, tmp_path: Path) -> None:
-    found = load_run(None, translated([*RECIPE.split(), task_file(tmp_path)], own=OWN).words)
+    found = load_run(None, translated([*RECIPE.split(), TASKS], own=OWN).words)
     ours = load_config(LuminaVideoRunConfig, repo / "configs" / "train" / "lumina_f8F32R256.yaml")
     assert isinstance(found, LuminaVideoRunConfig)
     assert read_model_config(found.task) == read_model_config(ours.task)
@@ -68,7 +66,7 @@ def test_the_released_command_line_is_our_recipe(repo: Path, tmp_path: Path) -> 
 
 
 def test_each_flag_is_said_with_its_setting_and_so_is_what_is_released_without_it(tmp_path: Path) -> None:
-    said = translated(["--task_config", task_file(tmp_path), "--lr", "2e-4", "--master_port", "18188"], own=OWN).said
+    said = translated(["--task_config", TASKS, "--lr", "2e-4", "--master_port", "18188"], own=OWN).said
     lines = {" ".join(line[:42].split()): line[43:] for line in said}
     assert lines["--lr 2e-4"] == "optim.lr=2e-4"
     assert lines["--master_port 18188"].startswith("nothing (torchrun --master-port says it")
@@ -78,7 +76,7 @@ def test_each_flag_is_said_with_its_setting_and_so_is_what_is_released_without_i
 
 
 def test_without_model_the_network_is_that_of_the_model_it_starts_from(repo: Path, tmp_path: Path) -> None:
-    words = ["--task_config", task_file(tmp_path), "--init_from", "lumina-tiny", "--results_dir", "r"]
+    words = ["--task_config", TASKS, "--init_from", "lumina-tiny", "--results_dir", "r"]
     found = load_run(None, translated(words, own=OWN).words)
     assert isinstance(found, LuminaVideoRunConfig)
     assert (found.task.architecture, found.task.model, found.task.vae) == (None, {}, None)  # it has a VAE
@@ -88,7 +86,7 @@ def test_without_model_the_network_is_that_of_the_model_it_starts_from(repo: Pat
 def test_every_flag_becomes_a_setting_there_is_or_says_why_not(name: str, tmp_path: Path) -> None:
     flag = LUMINA_FLAGS[name]
     shown = {"number": "1", "counts": "2", "text": "x"}
-    shown["text"] = task_file(tmp_path) if name == "task_config" else "lumina-tiny" if name == "init_from" else "x"
+    shown["text"] = TASKS if name == "task_config" else "lumina-tiny" if name == "init_from" else "x"
     for value in list(flag.values) or [shown.get(flag.takes, "")]:
         words = [*f"--{name} {value}".split(), "--results_dir", "o", "model=lumina_video"]
         if flag.refused:
