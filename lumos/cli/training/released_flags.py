@@ -12,6 +12,7 @@ other's.
 
 import json
 import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -21,6 +22,8 @@ from lumos.cli.training.lumina_flags import LUMINA_FLAGS, settings_not_given
 from lumos.hub.models import LUMINA_VIDEO
 from xllmx.settings.setting import shown, suggestion
 
+_MOST_SAID = 160
+"""Characters of the settings of one flag, a whole file of tasks among them."""
 _SIZES = {"0.5B": "0.5B", "1B": "1B", "3B": "3B", "7B": "7B", "34B": "34B", "1B_MMRoPE": "1B", "3B_MMRoPE": "3B"}
 _FROM_CLIPS = "clips on disk say it themselves (pre-tokenisation: --target_fps, --target_duration)"
 _LOADING = "clips are read from Parquet shards as they are drawn; moved to the GPU from pinned memory"
@@ -214,7 +217,8 @@ def _text_loss(given: Mapping[str, str]) -> dict[str, str]:
 
 
 def _line(flag: str, settings: Sequence[str], why: str) -> str:
-    return f"{flag:42} {', '.join(settings) or 'nothing'}{f' ({why})' if why else ''}"
+    became = textwrap.shorten(", ".join(settings) or "nothing", _MOST_SAID, placeholder=" ...")
+    return f"{flag:42} {became}{f' ({why})' if why else ''}"
 
 
 def _split(words: list[str], *, own: Sequence[str]) -> tuple[list[str], list[str], dict[str, str]]:
