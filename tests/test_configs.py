@@ -14,6 +14,8 @@ from PIL import Image
 
 from lumos.cli.training.training_run import LuminaVideoRunConfig, RunConfig, load_run, run
 from lumos.lumina_video.data.latent_set import LatentSet
+from lumos.lumina_video.training.released_tasks import read_tasks
+from lumos.lumina_video.training.task_config import ScaleTask
 from lumos.lumina_video.training.text import TextRunConfig
 from lumos.lumina_video.training.text import run as train_text
 from lumos.lumina_video.training.vae import VAERunConfig
@@ -56,8 +58,9 @@ def words(**settings: object) -> list[str]:
 
 def test_every_file_is_of_a_kind_that_is_executed_here() -> None:
     kinds = {path.relative_to(CONFIGS).parts[0] for path in CONFIGS.rglob("*") if path.is_file()}
-    assert kinds == {"ablations", "data", "model", "sampler", "train"}
-    assert all(path.suffix == ".yaml" and path.parent.parent == CONFIGS for path in CONFIGS.rglob("*.*"))
+    assert kinds == {"ablations", "data", "model", "sampler", "tasks", "train"}
+    files = [path for path in CONFIGS.rglob("*.*") if path.parent.name != "tasks"]
+    assert all(path.suffix == ".yaml" and path.parent.parent == CONFIGS for path in files)
 
 
 # --- configs/train ----------------------------------------------------------------------------------------------------
@@ -153,6 +156,16 @@ def test_lumina_video_recipe_runs(tmp_path: Path, few_steps: list[str], name: st
     result = run(load_run(CONFIGS / "train" / name, few_steps + small))
     assert result.step == 2
     assert 0 < result.metrics["loss"] < 4 * 4
+
+
+# --- configs/tasks ---------------------------------------------------------------------------------------------------
+
+
+def test_released_task_file_is_the_tasks_of_our_recipe() -> None:
+    (path,) = (CONFIGS / "tasks").glob("*")  # trained by tests/lumos/cli/training/test_lumina_flags.py
+    recipe = load_run(CONFIGS / "train" / "lumina_f8F32R256.yaml")
+    assert isinstance(recipe, LuminaVideoRunConfig)
+    assert {name: ScaleTask(**settings) for name, settings in read_tasks(path).items()} == recipe.task.tasks
 
 
 # --- configs/ablations ------------------------------------------------------------------------------------------------

@@ -43,6 +43,8 @@ GIVEN: dict[str, dict[str, Any]] = {
     },
     "lumos.lumina_video.sizes.Compression": {},
     "lumos.lumina_video.training.lora.LoRAConfig": {},
+    "lumos.lumina_video.training.run_settings.LuminaVideoOptimConfig": {},
+    "lumos.lumina_video.training.run_settings.LuminaVideoTrainerConfig": {"run_dir": Path("r"), "max_steps": 3},
     "lumos.lumina_video.training.task_config.LuminaVideoTaskConfig": {},
     "lumos.lumina_video.training.task_config.ScaleTask": {},
     "lumos.lumina_video.training.parts.text_task.TextNetworkConfig": {},

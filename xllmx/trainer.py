@@ -223,17 +223,24 @@ class Trainer:
             self.eval_every = max(1, round(self.steps_per_epoch / config.eval_in_epoch))
         self.engine = build_engine(self.task, config, optim=self.optim, parallel=self.parallel, device=self.device)
         self.model, self.optimizer = self.engine.model, self.engine.optimizer
-        self.average = None
-        if config.ema_decay:
-            decay, every = config.ema_decay, config.ema_every
-            self.average = WeightAverage(self.model, decay, every=every, warmup=config.ema_warmup)
         self._finite, self._meter = FiniteWatch(self.device), StepMeter(self.device)
         self.step: int = 0
+        self.average: WeightAverage | None = None
+        if newest is None or self.checkpoints.holds(newest, "average"):
+            self.average = self._new_average()
         if newest:
             self.engine.load(self.checkpoints.load(newest, self._state()))
             self.step = step_of(newest)
+            self.average = self.average or self._new_average()
             self._report.resumed(newest)
         self._saved_step = self.step
+
+    def _new_average(self) -> WeightAverage | None:
+        """The average of the weights, begun with those of now; None where none is asked for."""
+        config = self.config
+        if not config.ema_decay:
+            return None
+        return WeightAverage(self.model, config.ema_decay, every=config.ema_every, warmup=config.ema_warmup)
 
     def _newest(self) -> Path | None:
         """The checkpoint to go on from."""

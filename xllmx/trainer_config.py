@@ -3,15 +3,21 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from xllmx.settings.number_range import COUNT, SEED, SHARE, Range, check_numbers
 from xllmx.store.address import Address, location_of
+from xllmx.words import plural
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainerConfig:
     """How long, how much at a time, and where to."""
+
+    GLOBAL_BATCH: ClassVar[str] = "trainer.global_batch_size.{stream}"
+    """Where people set the samples of a step of a stream."""
+    BATCH: ClassVar[str] = "trainer.batch_size.{stream}"
+    """Where they set the samples of a batch of it on one rank."""
 
     run_dir: Path
     """Folder of the run: config.yaml, environment.json, metrics.jsonl, checkpoints/."""
@@ -88,7 +94,7 @@ class TrainerConfig:
     eval_in_epoch: Annotated[float, Range(0, 10**6)] = 0.0
     """Evaluations an epoch, evenly spread, in place of `eval_every`."""
     eval_batches: Annotated[int, COUNT] = 8
-    """Held-out batches of each stream on each rank; the same ones each time."""
+    """Held-out batches of each stream on each rank; the same ones each time, whatever the seed."""
     eval_batch_size: dict[str, Annotated[int, Range(1, 10**6)]] = field(default_factory=dict)
     """Samples of a batch of each held-out stream, by name; those not named have the batches of training."""
     ema_decay: Annotated[float, SHARE] = 0.0
@@ -202,8 +208,10 @@ class TrainerConfig:
             at_once = self.batch_size.get(name, 1) * num_ranks
             found[name], rest = divmod(total, at_once)
             if rest or not total:
+                processes = f"{plural(num_ranks, 'process')} with batches of {at_once // num_ranks}"
                 raise ValueError(
-                    f"trainer.global_batch_size.{name} is {total}, which {num_ranks} processes with batches of "
-                    f"{at_once // num_ranks} (trainer.batch_size.{name}) do not divide; use a multiple of {at_once}"
+                    f"{self.GLOBAL_BATCH.format(stream=name)} is {total}, which {processes} "
+                    f"({self.BATCH.format(stream=name)}) {'does' if num_ranks == 1 else 'do'} not divide; "
+                    f"use a multiple of {at_once}"
                 )
         return found

@@ -23,6 +23,7 @@ from lumos.shapes import describe
 from xllmx.disk.files import atomic_path
 from xllmx.settings.number_range import COUNT, SHARE, Range, check_numbers
 from xllmx.settings.setting import SettingError
+from xllmx.words import plural
 
 LASTING = ("still", "turn")
 """Motions without an end."""
@@ -112,7 +113,9 @@ def save_long(results: Sequence[LongClips], folder: Path) -> None:
 
 def long_table(results: Sequence[LongClips]) -> str:
     """The scores as lines for a person."""
-    lines = [f"long: {results[0].num} clips of {len(results[0].stretches)} times the length, right in each stretch"]
+    lines = [
+        f"long: {plural(results[0].num, 'clip')} of {len(results[0].stretches)} times the length, right in each stretch"
+    ]
     for result in results:
         shares = "  ".join(f"{share:.3f}" for share in result.stretches)
         lines.append(f"  {result.way:<8}{shares}   all of it {result.accuracy:.3f}   {result.correct} of {result.num}")

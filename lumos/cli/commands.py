@@ -24,7 +24,7 @@ with loading("lumos"):
     from lumos import __version__
     from lumos.cli import doctor, download, evaluate, export, generate, look, plot, serve, tokenize, train
     from lumos.cli.options.spelling import said_as_options
-    from xllmx.run.exit_status import status_of
+    from xllmx.run.exit_status import DEBUG, status_of
     from xllmx.run.option_parser import OptionParser
 
 
@@ -45,6 +45,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _main(words: Sequence[str]) -> int:
+    words = _debug_behind(words)
     if words[:1] == ["tokenize"]:  # its options are its own
         return tokenize.run(words[1:])
     if words[:1] == ["evaluate"] and words[1:] and not words[1].startswith("-"):
@@ -60,6 +61,14 @@ def _main(words: Sequence[str]) -> int:
     run: Callable[[argparse.Namespace], int] = options.run
     with said_as_options(vars(options)):
         return run(options)
+
+
+def _debug_behind(words: Sequence[str]) -> Sequence[str]:
+    """The words with a --debug that stands before the command behind it, where every command has it."""
+    before = next((place for place, word in enumerate(words) if word != DEBUG), len(words))
+    rest = list(words[before:])
+    end = rest.index("--") if "--" in rest else len(rest)
+    return [*rest[:end], DEBUG, *rest[end:]] if before and rest else words
 
 
 def _train_words(words: Sequence[str]) -> list[str]:

@@ -13,7 +13,10 @@ from xllmx.run.interrupt import loading
 
 def add_command(commands: Any) -> None:
     """Add the command to those of `lumos`."""
-    about = "Train from a config. The flags of the released script are taken too (lumos/lumos1/README.md, section 13)."
+    about = (
+        "Train from a config. The flags of the released scripts are taken too (lumos/lumos1/README.md, section 13; "
+        "lumos/lumina_video/README.md, section 6)."
+    )
     command = commands.add_parser("train", help="train from a config", description=about)
     command.add_argument("--config", type=Path, help="YAML file (configs/train/)")
     command.add_argument("overrides", nargs="*", metavar="key=value", help="settings that win over the file's")

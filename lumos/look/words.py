@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from xllmx.words import plural
+
 _INDENT = "  "
 _NAME_WIDTH = 12
 _MOST_WHOLE = 10**15
@@ -43,15 +45,6 @@ def number(value: int | float | np.number) -> str:
     ['12,345', '2.5', '0.0312']
     """
     return f"{int(value):,}" if float(value).is_integer() and abs(float(value)) < _MOST_WHOLE else f"{value:.3g}"
-
-
-def plural(count: int, word: str) -> str:
-    """A count and what is counted.
-
-    >>> [plural(count, "clip") for count in (0, 1, 1200)]
-    ['0 clips', '1 clip', '1,200 clips']
-    """
-    return f"{count:,} {word}{'' if count == 1 else 's'}"
 
 
 def counted(counts: Mapping[str, int]) -> str:

@@ -291,12 +291,12 @@ def test_the_log_says_where_a_run_began_went_on_and_ended(tmp_path: Path) -> Non
         trainer_of(tmp_path, max_steps=steps, save_every=2, async_save=False).fit()
     lines = (tmp_path / "log.txt").read_text().splitlines()
     assert [line.partition("xllmx.run.reporting.report: ")[2] for line in lines] == [
-        "begins, to step 3, on 1 process(es) in fp32",
+        "begins, to step 3, on 1 process in fp32",
         "checkpoint of step 2 written",
         "checkpoint of step 3 written",
         "ended at step 3: done",
         "step-00000003 was written with other settings: max_steps: 3 -> 4",
-        "goes on from step 3, to step 4, on 1 process(es) in fp32",
+        "goes on from step 3, to step 4, on 1 process in fp32",
         "checkpoint of step 4 written",
         "ended at step 4: done",
     ]

@@ -260,6 +260,14 @@ class CheckpointManager:
             )
         return state
 
+    def holds(self, path: Path, part: str) -> bool:
+        """Whether a checkpoint has that part of a state, such as `average`. Called on all ranks.
+
+        Raises:
+            CheckpointError: its list cannot be read (on all ranks).
+        """
+        return any(name.split(".")[0] == part for name in self._opened(path).read_metadata().state_dict_metadata)
+
     def _opened(self, path: Path) -> CheckedReader:
         """Return what reads a checkpoint, once every rank has looked through its list."""
         reader, fault = None, "another process cannot read it"

@@ -10,6 +10,7 @@ from torch import nn
 from torch.utils.checkpoint import CheckpointPolicy, checkpoint, create_selective_checkpoint_contexts
 
 from xllmx.settings.number_range import Range, check_numbers
+from xllmx.words import plural
 
 _KEPT = ("mm", "addmm", "bmm", "_scaled_dot_product", "_flash_attention", "_efficient_attention", "flex_attention")
 """Operators (by the start of their name) whose results selective checkpointing keeps: matrix products, attention."""
@@ -92,7 +93,7 @@ class ParallelConfig:
             where = f" on {machines} machines of {a_machine}" if machines > 1 else ""
             rule = "which does not divide" if num_ranks % self.replicas else "whose shards lie across the machines of"
             raise ValueError(
-                f"parallel.replicas is {self.replicas}, {rule} {num_ranks} processes{where}; "
+                f"parallel.replicas is {self.replicas}, {rule} {plural(num_ranks, 'process')}{where}; "
                 f"use {', '.join(map(str, divisors))}, or leave it out"
             )
         return self.replicas

@@ -53,14 +53,16 @@ def kept(
         accumulation = fitted.accumulation_of(sizes, num_ranks)
     except ValueError as error:
         fitting = [n for n in range(1, 2 * num_ranks + 1) if not any(size % n for size in before.values())]
+        keys = ", ".join(config.GLOBAL_BATCH.format(stream=name) for name in before)
         raise ValueError(
             f"the steps of {checkpoint} have {total} samples, which {num_ranks} processes cannot share alike; start "
-            f"{', '.join(map(str, fitting))} processes, or set trainer.global_batch_size for another number"
+            f"{', '.join(map(str, fitting))} processes, or set {keys} for another number"
         ) from error
     each = ", ".join(f"{name} {accumulation[name]} x {fitted.batch_size.get(name, 1)}" for name in before)
     ranks = record.get("ranks")
     return fitted, (
-        f"the global batch stays {total}, as in {checkpoint.name} (of {ranks} processes): {each} on each of {num_ranks}"
+        f"the global batch stays {total}, as in {checkpoint.name} (of {ranks} process{'' if ranks == 1 else 'es'}): "
+        f"{each} on each of {num_ranks}"
     )
 
 

@@ -13,7 +13,7 @@ from torch import nn
 from lumos.cli.training.lumina_dry_run import estimate_tasks, num_shards
 from lumos.cli.training.lumina_dry_run import report as lumina_video_report
 from lumos.cli.training.run_time import time_lines
-from lumos.cli.training.sharded_run import ShardedRun, StreamSize, cycle_of, memory_lines, size_lines
+from lumos.cli.training.sharded_run import ShardedRun, StreamSize, cycle_of, memory_lines, size_lines, size_of
 from lumos.cli.training.training_run import AnyRun, RunConfig, build_task
 from lumos.lumos1.config import LumosConfig
 from lumos.lumos1.data.clips import ClipDataset
@@ -29,8 +29,10 @@ from lumos.lumos1.training.cost import (
     recomputed_flops,
     training_flops,
 )
+from lumos.lumos1.training.items.clip_stream import ClipStream
 from lumos.lumos1.training.items.cutting import cut_shapes
 from lumos.lumos1.training.model_settings import without_checkpoint
+from lumos.lumos1.training.stream_report import report_stream
 from lumos.lumos1.training.task import LumosTask
 from lumos.media.data_yaml import MissingClipsError
 from xllmx.data.kinds import Kinds
@@ -157,7 +159,10 @@ def estimate_run(
         cycle=cycle,
         trainer=trainer,
         parallel=config.parallel,
-        streams={name: _stream(config, task, name, accumulation=accumulation[name], size=size) for name in cycle.names},
+        streams={
+            name: _stream(config, task, name, accumulation=accumulation[name], num_gpus=num_gpus, size=size)
+            for name in cycle.names
+        },
         loss_chunk=config.task.loss_chunk,
     )
 
@@ -183,36 +188,45 @@ def report(run: RunEstimate) -> str:
 
 
 def _stream(
-    config: RunConfig, task: LumosTask, name: str, *, accumulation: int, size: tuple[int, int] | None
+    config: RunConfig, task: LumosTask, name: str, *, accumulation: int, num_gpus: int, size: tuple[int, int] | None
 ) -> Stream:
     if name not in config.task.data:
         raise ValueError(f"trainer.schedule names {name!r}; task.data has {', '.join(config.task.data)}")
     path = config.task.data[name]
-    shapes = None if size is not None else _measured(path, task)
-    if shapes is None:
-        median = longest = _assumed(config, name, size or ASSUMED_SIZE)
+    clips = None if size is not None else _clips(path, task)
+    shapes = None if clips is None else _shapes(clips, task)
+    if clips is None or shapes is None:
+        data, median = None, _assumed(config, name, size or ASSUMED_SIZE)
+        longest = median
     else:
+        modes, limit = config.task.ardf.modes, config.task.limit
+        data = ClipStream(clips, modes=modes, cfg_drop=config.task.ardf.cfg_drop, limit=limit, vocab=task.vocab)
+        report_stream(name, data, max_length=limit.max_length, model_length=task.model_config.max_position_embeddings)
         lengths = np.asarray(shapes.given([shape.length for shape in shapes.values]))
         order = lengths.argsort(kind="stable")
         median, longest = shapes[int(order[len(order) // 2])], shapes[int(order[-1])]
+    batch_size = config.trainer.batch_size.get(name, 1)
+    stream = size_of(data, batch_size=batch_size, accumulation=accumulation, num_gpus=num_gpus, trainer=config.trainer)
     return Stream(
-        batch_size=config.trainer.batch_size.get(name, 1),
-        accumulation=accumulation,
-        num_clips=None if shapes is None else len(shapes),
+        **vars(stream),
         median=median,
         longest=longest,
         masked_share=expected_masked_share(config.task.ardf),
     )
 
 
-def _measured(path: str, task: LumosTask) -> Kinds[SequenceShape] | None:
-    """Return the shapes of a data set's clips as they are trained on; None where it is not there or says none."""
+def _clips(path: str, task: LumosTask) -> ClipDataset | None:
+    """Return the clips of a data set; None where it is not there."""
     if not Path(path).exists():
         return None
     try:
-        clips = ClipDataset(path, vocab=task.vocab)
+        return ClipDataset(path, vocab=task.vocab)
     except MissingClipsError:
         return None
+
+
+def _shapes(clips: ClipDataset, task: LumosTask) -> Kinds[SequenceShape] | None:
+    """Return the shapes of a data set's clips as they are trained on; None where it says none."""
     rows = np.array([kind.shape for kind in clips.kinds.values], np.int64).reshape(-1, len(SHAPE_COLUMNS))
     shapes = cut_shapes(rows, task.config.duration_s)[:, :4]
     made = [SequenceShape(num_prompt_ids=n, grid=(t, h, w)) for n, t, h, w in shapes.tolist()]

@@ -76,9 +76,8 @@ def export_run(
     task = build_task(config)
     if layout == "adapter" and task.lora is None:
         raise ValueError(f"{run} trained no adapters (lora.rank=0); leave --adapter out")
-    part = "average" if config.trainer.ema_decay else "model"
     with new_folder(folder, marks=MODEL_MARKS) as temporary:
-        model = _newest(task, run, config.trainer, part=part)
+        model = _newest(task, run, config.trainer)
         if layout == "adapter":
             save_lora(model, temporary)
         else:
@@ -130,8 +129,11 @@ def _check_replaceable(folder: Location, run: Location) -> None:
         raise ValueError(f"{folder} is no model folder, and --overwrite would remove it; choose another folder")
 
 
-def _newest(task: LumosTask | LuminaVideoTask, run: Location, trainer: TrainerConfig, *, part: str) -> nn.Module:
-    """The model of the newest complete checkpoint, or the average kept there, in fp32 on the CPU."""
+def _newest(task: LumosTask | LuminaVideoTask, run: Location, trainer: TrainerConfig) -> nn.Module:
+    """The model of the newest complete checkpoint, averaged where the run averages, in fp32 on the CPU.
+
+    A run that took up averaging after that checkpoint has no average there.
+    """
     found = checkpoints_of(run, trainer.store)
     if not found:
         where = f"{run} or {trainer.store}" if trainer.store not in (None, run) else f"{run}"
@@ -146,9 +148,10 @@ def _newest(task: LumosTask | LuminaVideoTask, run: Location, trainer: TrainerCo
             f"checkpoint {found[-1]} is damaged: {name} is not what was written; {instead} "
             "(trainer.check_hashes in the run's config.yaml spares this look)"
         )
-    model = task.build_model()
+    model, checkpoints = task.build_model(), CheckpointManager(newest.parent)
+    part = "average" if trainer.ema_decay and checkpoints.holds(newest, "average") else "model"
     state = {part: {n: torch.empty(t.shape, dtype=torch.float32) for n, t in model.state_dict().items()}}
-    loaded = CheckpointManager(newest.parent).load(newest, state)
+    loaded = checkpoints.load(newest, state)
     model.load_state_dict(loaded[part], strict=True, assign=True)
     return model.eval()
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from lumos.cli.training.sharded_run import ShardedRun, StreamSize, cycle_of, memory_lines, size_lines
+from lumos.cli.training.sharded_run import ShardedRun, StreamSize, cycle_of, memory_lines, size_lines, size_of
 from lumos.cli.training.training_run import LuminaVideoRunConfig
 from lumos.lumina_video.config import LuminaVideoConfig
 from lumos.lumina_video.cost import TEXT_TOKENS, num_tokens, pass_flops, training_bytes, training_flops
@@ -114,11 +114,6 @@ def estimate_tasks(
         model = MultiScaleNextDiT(model_config)
     if config.lora.rank:
         add_lora(model, config.lora)
-    units = {
-        f"block {index}": sum(weight.numel() for weight in layer.parameters())
-        for index, layer in enumerate(model.layers)
-    }
-    units["rest"] = sum(weight.numel() for weight in model.parameters()) - sum(units.values())
     settings = config.engine_settings.fitted(num_gpus)
     accumulation = settings.accumulation_of(config.task.tasks, num_gpus)
     for task in (*config.task.tasks.values(), *config.task.eval_tasks.values()):
@@ -132,7 +127,7 @@ def estimate_tasks(
             _measured(name, task, model_config, vae, held_out=True)
     return LuminaVideoEstimate(
         model=model_config,
-        units=units,
+        units=_units(model),
         trainable=sum(weight.numel() for weight in model.parameters() if weight.requires_grad),
         num_gpus=num_gpus,
         shards=shards,
@@ -146,12 +141,26 @@ def estimate_tasks(
                 size,
                 data=measured.get(name),
                 vae=compression,
-                batch_size=settings.batch_size[name],
-                accumulation=accumulation[name],
+                stream=size_of(
+                    measured.get(name),
+                    batch_size=settings.batch_size[name],
+                    accumulation=accumulation[name],
+                    num_gpus=num_gpus,
+                    trainer=settings,
+                ),
             )
             for name, task in config.task.tasks.items()
         },
     )
+
+
+def _units(model: MultiScaleNextDiT) -> dict[str, int]:
+    """Return the parameters of each block, and of the rest."""
+    units = {
+        f"block {index}": sum(weight.numel() for weight in layer.parameters())
+        for index, layer in enumerate(model.layers)
+    }
+    return units | {"rest": sum(weight.numel() for weight in model.parameters()) - sum(units.values())}
 
 
 def num_shards(parallel: ParallelConfig, num_gpus: int, *, gpus_per_machine: int | None = None) -> int:
@@ -186,8 +195,7 @@ def _task(
     *,
     data: LatentStream | ImageFiles | None,
     vae: Compression,
-    batch_size: int,
-    accumulation: int,
+    stream: StreamSize,
 ) -> TaskEstimate:
     if isinstance(data, LatentStream):
         found = max(data.sizes.values, key=math.prod)
@@ -196,13 +204,7 @@ def _task(
         frames = (task.max_frames or _ASSUMED_FRAMES) // vae.temporal
         rows, columns = height // vae.spatial, width // vae.spatial
         found = num_frames_of(frames, task, frames_per_latent=vae.temporal), *sides_of(rows, columns, task)
-    return TaskEstimate(
-        scale=task.scale,
-        size=found,
-        num_clips=None if data is None else len(data),
-        batch_size=batch_size,
-        accumulation=accumulation,
-    )
+    return TaskEstimate(scale=task.scale, size=found, **vars(stream))
 
 
 def _vae_of(config: LuminaVideoTaskConfig) -> OneVAE:

@@ -6,6 +6,7 @@ A step takes as long as its products or as what is exchanged beneath them, which
 from lumos.cli.training.sharded_run import CONTEXT_BYTES, ShardedRun
 from xllmx.ranks.accounting import COMPUTE_BYTES, MASTER_BYTES
 from xllmx.ranks.machines import LINK_SHARE, Machines
+from xllmx.words import plural
 
 _GIB = 2**30
 
@@ -18,18 +19,19 @@ def step_seconds(run: ShardedRun, machines: Machines) -> float:
 def steps_per_epoch(run: ShardedRun, *, num_clips: int | None = None) -> float | None:
     """Return the mean number of steps of an epoch (`trainer.epoch_stream`); None where its data is not there.
 
-    `num_clips` stands for data that is not there.
+    `num_clips` stands for data that is not there, of one size.
 
     Raises:
         ValueError: a stream that no step draws from.
     """
     name = epoch_stream(run)
     turn = run.turns[name]
-    clips = num_clips if turn.num_clips is None else turn.num_clips
-    if clips is None:
-        return None
-    together = turn.batch_size * turn.accumulation * run.num_gpus
-    return max(clips // together, 1) / run.share_of_steps(name)
+    batches = turn.num_batches
+    if batches is None:
+        if num_clips is None:
+            return None
+        batches = max(num_clips // (turn.batch_size * turn.accumulation * run.num_gpus), 1)
+    return batches / run.share_of_steps(name)
 
 
 def epoch_stream(run: ShardedRun) -> str:
@@ -128,14 +130,15 @@ def _length_lines(run: ShardedRun, machines: Machines, num_clips: int | None) ->
     if epoch is None:
         lines.append(f"epoch         not said: the data of {name} is not there; say how many clips: --clips N")
     else:
-        lines.append(f"epoch         {epoch:,.0f} steps, a pass over {name}")
+        lines.append(f"epoch         {plural(round(epoch), 'step')}, a pass over {name}")
     steps = trainer.max_steps or (None if epoch is None else (trainer.epochs or 0) * epoch)
     each = step_seconds(run, machines)
     if steps is None:
         return [*lines, f"run           {_gpu_hours(1000 * each, run.num_gpus)} for every 1,000 steps"]
     return [
         *lines,
-        f"run           {steps:,.0f} steps: {_hours(steps * each)}, {_gpu_hours(steps * each, run.num_gpus)}",
+        f"run           {plural(round(steps), 'step')}: {_hours(steps * each)}, "
+        f"{_gpu_hours(steps * each, run.num_gpus)}",
     ]
 
 

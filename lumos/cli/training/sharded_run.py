@@ -7,9 +7,11 @@ from functools import cached_property
 from typing import Any
 
 from xllmx.data.cycle import StreamCycle
+from xllmx.data.streams import Streams
 from xllmx.ranks.accounting import Sharding, StateBytes, state_bytes
 from xllmx.ranks.machines import Traffic, step_traffic
 from xllmx.ranks.parallel import ParallelConfig
+from xllmx.task import SizedDataset
 from xllmx.trainer_config import TrainerConfig
 
 CONTEXT_BYTES = 2 * 2**30
@@ -27,6 +29,8 @@ class StreamSize:
     """Batches of a step on one GPU."""
     num_clips: int | None
     """Clips of its data; None where they are not there, and a size was assumed."""
+    num_batches: int | None
+    """Global batches of a pass over them, as the engine makes them; None where they are not there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +83,7 @@ class ShardedRun(ABC):
                 batch_size=size.batch_size,
                 accumulation=size.accumulation,
                 num_clips=size.num_clips,
+                num_batches=size.num_batches,
                 flops=self.step_flops(name) + self.redone_flops(name),
             )
             for name, size in self.stream_sizes.items()
@@ -167,6 +172,26 @@ def cycle_of(trainer: TrainerConfig, streams: Mapping[str, Any]) -> StreamCycle:
     if trainer.together:
         return StreamCycle.together(trainer.together)
     return StreamCycle.in_turns(trainer.schedule or dict.fromkeys(streams, 1))
+
+
+def size_of(
+    data: SizedDataset | None, *, batch_size: int, accumulation: int, num_gpus: int, trainer: TrainerConfig
+) -> StreamSize:
+    """Return how much of a data set a step takes, and how much there is; of None nobody knows.
+
+    Samples of sizes that may not share a batch, and shares drawn anew by each pass, count as training counts them.
+    """
+    num_batches = None
+    if data is not None:
+        together = {"": batch_size * accumulation * num_gpus}
+        (order,) = Streams({"": data}, batch_size=together, shuffle=trainer.shuffle).orders.values()
+        num_batches = order.global_batches_per_epoch
+    return StreamSize(
+        batch_size=batch_size,
+        accumulation=accumulation,
+        num_clips=None if data is None else len(data),
+        num_batches=num_batches,
+    )
 
 
 def size_lines(run: ShardedRun, parts: str) -> list[str]:

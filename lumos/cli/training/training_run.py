@@ -20,6 +20,7 @@ from lumos.cli.training.released_flags import translated
 from lumos.hub.bundled import file_or_bundled
 from lumos.hub.models import LUMINA_VIDEO, LUMOS1, named_folder
 from lumos.lumina_video.training.lora import LoRAConfig as LuminaVideoLoRAConfig
+from lumos.lumina_video.training.run_settings import LuminaVideoOptimConfig, LuminaVideoTrainerConfig
 from lumos.lumina_video.training.task import LuminaVideoTask, LuminaVideoTaskConfig
 from lumos.lumos1.model.lora import LoRAConfig
 from lumos.lumos1.training.task import LumosTask, LumosTaskConfig
@@ -68,9 +69,9 @@ class LuminaVideoRunConfig:
 
     model: Literal["lumina_video"] = "lumina_video"
     """Which model."""
-    trainer: TrainerConfig
+    trainer: LuminaVideoTrainerConfig
     """Steps, precision, checkpoints, logs; batches and ratios are those of `task.tasks`."""
-    optim: OptimConfig = field(default_factory=OptimConfig)
+    optim: LuminaVideoOptimConfig = field(default_factory=LuminaVideoOptimConfig)
     """Optimiser and learning rate."""
     parallel: ParallelConfig = field(default_factory=ParallelConfig)
     """Activation checkpointing, compilation."""
@@ -93,7 +94,7 @@ class LuminaVideoRunConfig:
                 )
 
     @property
-    def engine_settings(self) -> TrainerConfig:
+    def engine_settings(self) -> LuminaVideoTrainerConfig:
         """The settings of the engine, with those that the tasks say."""
         tasks, held_out = self.task.tasks, self.task.eval_tasks
         workers = [task.num_workers for task in tasks.values()]
@@ -265,5 +266,6 @@ def _parser() -> argparse.ArgumentParser:
     parser = OptionParser(prog="lumos.train", description=__doc__)
     parser.add_argument("--config", help="YAML file with the settings of a run")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings that win over the file's")
-    parser.add_argument_group("and the flags of the released script", "lumos/lumos1/README.md, section 13")
+    where = "lumos/lumos1/README.md, section 13; of Lumina-Video lumos/lumina_video/README.md, section 6"
+    parser.add_argument_group("and the flags of the released scripts", where)
     return parser

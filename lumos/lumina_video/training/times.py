@@ -16,8 +16,8 @@ def draw_times(
 
     Args:
         num_items: B.
-        distribution: of s before the shift: `uniform` in [0, 1), `uniform_A_B` in [A, B), `lognorm` the sigmoid of a
-            standard normal number.
+        distribution: of s before the shift: `uniform` in [0, 1), `uniform_A_B` A + (B - A) u of a uniform
+            u, so that A may be the larger one, or both the same; `lognorm` the sigmoid of a standard normal number.
         shift: of the time, as in sampling; coarser scales take a larger one.
         generator: on the CPU; one number an item is drawn from it.
 
@@ -43,9 +43,9 @@ def _bounds(distribution: str) -> tuple[float, float]:
         low, high = map(float, bounds or (0, 1))
     except ValueError:
         low = high = math.nan
-    if kind != "uniform" or not 0 <= low < high <= 1:
+    if kind != "uniform" or not (0 <= low <= 1 and 0 <= high <= 1):
         raise ValueError(
-            f"snr_type is {distribution!r}; it must be uniform, uniform_A_B with 0 <= A < B <= 1 "
+            f"snr_type is {distribution!r}; it must be uniform, uniform_A_B with A and B from 0 to 1 "
             "(for example uniform_0.2_0.7), or lognorm"
         )
     return low, high

@@ -4,6 +4,7 @@ import logging
 
 from lumos.lumos1.training.items.clip_stream import ClipStream
 from xllmx.ranks.distributed import is_main
+from xllmx.words import plural
 
 _LOG = logging.getLogger(__name__)
 
@@ -24,10 +25,12 @@ def report_stream(name: str, stream: ClipStream, *, max_length: int, model_lengt
     if is_main() and (chosen.num_cut or chosen.num_dropped):
         counts = {"cut": chosen.num_cut, "left out": chosen.num_dropped}
         done = ", ".join(f"{number} {what}" for what, number in counts.items() if number)
-        _LOG.warning("stream %s: of %d clips over task.max_length=%d tokens: %s", name, total, max_length, done)
+        _LOG.warning(
+            "stream %s: of %s over task.max_length=%d tokens: %s", name, plural(total, "clip"), max_length, done
+        )
     if total and not len(stream):
         raise ValueError(
-            f"stream {name}: all {total} clips are over task.max_length={max_length}: raise it, or lower duration_s"
+            f"stream {name}: no clip of {total} is within task.max_length={max_length}: raise it, or lower duration_s"
         )
     longest = max(stream.lengths.values, default=0)
     if is_main() and longest > model_length:

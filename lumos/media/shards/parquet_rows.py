@@ -25,6 +25,7 @@ from xllmx.safe.inside import inside
 from xllmx.store.access import StoreError
 from xllmx.store.address import Address, Location, location_of
 from xllmx.store.local_copy import kept_copy
+from xllmx.words import plural
 
 INDEX_NAME = "index.json"
 """What lists the files of a finished set; it is written last."""
@@ -170,9 +171,8 @@ def known_of_index(path: Location, index: Mapping[str, Any], *, form: RowForm) -
     known = looked_up(files, form=form)
     for file, found, entry in zip(files, known.counts.tolist(), index["shards"], strict=True):
         if found != entry["num_clips"]:
-            raise ValueError(
-                f"{file}: holds {found} {form.what}, but {path} says {entry['num_clips']}; write the index again"
-            )
+            held = plural(found, form.what.removesuffix("s"))
+            raise ValueError(f"{file}: holds {held}, but {path} says {entry['num_clips']}; write the index again")
     return known
 
 

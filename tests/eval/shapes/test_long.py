@@ -56,7 +56,7 @@ def test_the_commands_make_both_ways_and_refuse_a_folder_of_other_clips(
 ) -> None:
     words: list[Any] = ["--num", "1", "--out", str(tmp_path / "o"), "num_inference_steps=1", "guidance_scale=1"]
     assert main(["long", "--times", "2", *words]) == 0
-    assert "long: 1 clips of 2 times the length" in capsys.readouterr().out
+    assert "long: 1 clip of 2 times the length" in capsys.readouterr().out
     assert (tmp_path / "o/naive/00000.mp4").is_file()
     assert main(["change", *words]) == 2
     assert "holds clips of another run" in capsys.readouterr().err

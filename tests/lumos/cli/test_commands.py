@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from lumos import __version__
+from lumos.cli import main
 from tests.lumos.cli.console import Lumos
 
 
@@ -61,3 +62,16 @@ def test_a_training_run_is_said_to_be_one(lumos: Lumos) -> None:
     status, _, error = lumos("generate", "--prompt", "a", "--model", "run")
     assert (status, error.count("\n")) == (2, 1)
     assert "run is a training run, which is no model yet; make one of it: lumos export run FOLDER" in error
+
+
+def test_debug_before_a_command_is_debug_behind_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["--debug", "train", "--lr", "1", "--output_dir", "run", "trainer.max_step=3"]) == 2
+    said = capsys.readouterr().err
+    assert "released flags, and the settings they are here" in said  # as without --debug
+    assert "unknown setting trainer.max_step" in said
+    for words in (["tokenize", "--no-such"], ["evaluate", "shapes", "--no-such"], ["look", "nowhere"]):
+        assert main(["--debug", *words]) == 2
+        assert "Traceback" in capsys.readouterr().err, words

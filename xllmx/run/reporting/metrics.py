@@ -77,7 +77,7 @@ class MetricLogger:
         if is_main():
             folder.mkdir(parents=True, exist_ok=True)
             _drop_after(self._path, step)
-            self._trackers = [_open_tracker(name, folder) for name in trackers]
+            self._trackers = [_open_tracker(name, folder, step) for name in trackers]
 
     def write(self, kind: str, step: int, values: Mapping[str, float | int]) -> None:
         """Write one row; it is on disk when this returns."""
@@ -147,12 +147,15 @@ def _drop_after(path: Path, step: int) -> None:
 
 
 class _TensorBoard:
-    """Scalars, and clips as strips of frames: its own videos need another library."""
+    """Scalars, and clips as strips of frames: its own videos need another library.
 
-    def __init__(self, folder: Path) -> None:
+    What was shown after the step that a run goes on from is not shown any more.
+    """
+
+    def __init__(self, folder: Path, step: int) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        self._writer = SummaryWriter(str(folder / "tensorboard"))
+        self._writer = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
 
     def scalars(self, values: Mapping[str, float | int], step: int) -> None:
         for key, value in values.items():
@@ -165,33 +168,41 @@ class _TensorBoard:
 
 
 class _WandB:
-    """Scalars, and clips as the files they are in; started again, a run goes on where it is shown."""
+    """Scalars, and clips as the files they are in; a run that goes on goes on where it is shown.
 
-    def __init__(self, folder: Path) -> None:
+    W&B takes a step once. Steps that were shown and are done again, after the checkpoint that a run goes on from, stay
+    as they are shown: they are the same.
+    """
+
+    def __init__(self, folder: Path, step: int) -> None:
         import wandb
 
         known = folder / "wandb-id.txt"
-        if not known.exists():
+        if step == 0 or not known.exists():  # a run that begins anew is another one
             write_text(known, uuid.uuid4().hex)
         name, number = folder.name, known.read_text(encoding="utf-8").strip()
         self._wandb, self._run = wandb, wandb.init(dir=folder, name=name, id=number, resume="allow")
 
     def scalars(self, values: Mapping[str, float | int], step: int) -> None:
-        self._run.log(dict(values), step=step)
+        self._log(dict(values), step)
 
     def clip(self, name: str, frames: np.ndarray, path: Path, step: int) -> None:
         media = self._wandb.Image if len(frames) == 1 else self._wandb.Video
-        self._run.log({name: media(str(path))}, step=step)
+        self._log({name: media(str(path))}, step)
+
+    def _log(self, values: dict[str, Any], step: int) -> None:
+        if step >= self._run.starting_step:
+            self._run.log(values, step=step)
 
 
-_TRACKERS: dict[str, Callable[[Path], Tracker]] = {"tensorboard": _TensorBoard, "wandb": _WandB}
+_TRACKERS: dict[str, Callable[[Path, int], Tracker]] = {"tensorboard": _TensorBoard, "wandb": _WandB}
 
 
-def _open_tracker(name: str, folder: Path) -> Tracker:
-    """Return the tracker of that name; its library is imported only here."""
+def _open_tracker(name: str, folder: Path, step: int) -> Tracker:
+    """Return the tracker of that name, which goes on after `step`; its library is imported only here."""
     if name not in _TRACKERS:
         raise ValueError(f"tracker {name!r} is unknown; trainer.trackers takes tensorboard and wandb")
     try:
-        return _TRACKERS[name](folder)
+        return _TRACKERS[name](folder, step)
     except ImportError as error:
         raise ValueError(f"tracker {name} is not installed; pip install -e '.[track]' or drop it") from error

@@ -19,6 +19,7 @@ from xllmx.run.provenance.made_here import STATE, state_of
 from xllmx.run.reporting.metrics import MetricLogger
 from xllmx.settings.config import save_config
 from xllmx.trainer_config import TrainerConfig
+from xllmx.words import plural
 
 CONFIG_FILE, ENVIRONMENT_FILE = "config.yaml", "environment.json"
 """Settings and environment of a run, in its folder."""
@@ -62,7 +63,7 @@ class RunReport:
     def begun(self, step: int, *, max_steps: int, device: torch.device) -> None:
         """Log where the run begins or goes on, and a precision that is slow on this device."""
         precision, begun = self._config.precision, f"goes on from step {step}" if step else "begins"
-        self.note(f"{begun}, to step {max_steps}, on {num_ranks()} process(es) in {precision}")
+        self.note(f"{begun}, to step {max_steps}, on {plural(num_ranks(), 'process')} in {precision}")
         if (slow := slow_precision(precision, device)) and is_main():
             _LOG.warning(slow)
 

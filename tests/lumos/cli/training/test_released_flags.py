@@ -9,8 +9,8 @@ import pytest
 from lumos.cli import main as lumos_main
 from lumos.cli import train
 from lumos.cli.commands import parser
-from lumos.cli.training.released_flags import RELEASED_FLAGS, translated
-from lumos.cli.training.training_run import RunConfig, load_run, main
+from lumos.cli.training.released_flags import _SWITCHES, RELEASED_FLAGS, translated
+from lumos.cli.training.training_run import RunConfig, _parser, load_run, main
 from tests.tiny_data import MODEL, VOCAB, write_clips
 from xllmx.run.reporting.metrics import read_metrics
 from xllmx.settings.config import load_config
@@ -195,3 +195,18 @@ def test_a_released_command_line_trains(program: str, tmp_path: Path, capsys: py
         "step-00000001",
         "step-00000002",
     ]
+
+
+def test_settings_behind_an_option_that_takes_nothing_stay_settings_and_win(repo: Path) -> None:
+    for switch in ("--dry-run", "--dry_run", "--debug"):
+        words = ["--lr", "1", switch, "optim.lr=2", "--size", "64x32", "--keys", "model=lumina_video"]
+        found = translated(words, own=train.OPTIONS).words
+        assert found.index("optim.lr=1") < found.index("optim.lr=2")
+        assert found[:5] == [switch, "--size", "64x32", "--keys", "model=lumina_video"]
+
+
+def test_the_options_that_take_nothing_are_those_of_the_parsers() -> None:
+    (commands,) = [action for action in parser()._actions if hasattr(action, "choices") and action.choices]
+    of_both = [*commands.choices["train"]._actions, *_parser()._actions]
+    nothing = {option for action in of_both if action.nargs == 0 for option in action.option_strings}
+    assert nothing == set(_SWITCHES)

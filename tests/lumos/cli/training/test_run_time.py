@@ -6,9 +6,13 @@ from pathlib import Path
 import pytest
 
 from lumos.cli import main
+from lumos.cli.training import training_run
 from lumos.cli.training.dry_run import estimate_run
+from lumos.cli.training.lumina_dry_run import estimate_tasks
 from lumos.cli.training.run_time import best_replicas, fits, step_seconds, steps_per_epoch, time_lines
+from lumos.cli.training.training_run import LuminaVideoRunConfig, load_run
 from tests.lumos.cli.training.test_dry_run import MODEL_WORDS, recipe
+from tests.lumos.lumina_video import latents as lumina
 from tests.tiny_data import write_clips
 from xllmx.data.streams import Streams
 from xllmx.ranks.machines import Machines
@@ -116,3 +120,41 @@ def test_the_command_takes_the_machines_and_refuses_their_options_without_a_dry_
     assert "--gpu is ''" in capsys.readouterr().err
     assert main([*config, "--dry-run", "--clips", "0"]) == 2
     assert "--clips is 0" in capsys.readouterr().err
+
+
+def _shares_and_sizes(folder: Path) -> Path:
+    """A data YAML: a third of 30 clips of one size, drawn anew by each pass, and three of another."""
+    lumina.write_latents(folder / "many", num=30)
+    lumina.write_latents(folder / "few", num=3, shape=(4, 4, 4))
+    path = folder / "mixed.yaml"
+    path.write_text("META: [{path: many, ratio: 0.34, drawn: each_epoch}, {path: few}]")
+    return path
+
+
+def test_an_epoch_counts_the_shares_drawn_and_the_sizes_apart_as_training_does(tmp_path: Path) -> None:
+    task = {"data": str(_shares_and_sizes(tmp_path)), "max_frames": 12, "micro_bsz": 2, "global_bsz": 4}
+    trainer = {"max_steps": None, "epochs": 2}
+    config = load_run(lumina.run_config(tmp_path, trainer=trainer, task={"tasks": {"fine": task}}))
+    assert isinstance(config, LuminaVideoRunConfig)
+    shown, trained = (estimate_tasks(config, num_gpus=number) for number in (2, 1))
+    assert steps_per_epoch(shown) == steps_per_epoch(trained) == 10 // 4 + 1
+    assert training_run.run(config).step == 2 * 3
+
+
+def test_an_epoch_of_lumos_1_counts_the_shares_drawn_and_leaves_out_clips_that_are_too_long(
+    repo: Path, tmp_path: Path
+) -> None:
+    write_clips(tmp_path / "short", num_latent=1)
+    write_clips(tmp_path / "long", num_latent=3)
+    data = tmp_path / "mixed.yaml"
+    data.write_text("META: [{path: short, ratio: 0.5, drawn: each_epoch}, {path: long}]")
+    words = [f"task.data={{video: {data}}}", "trainer.schedule={}", "trainer.epoch_stream=null", *MODEL_WORDS]
+    whole = estimate_run(recipe(repo, "1B_stage_2_joint", *words))
+    longest = whole.streams["video"].longest.length
+    short = estimate_run(
+        recipe(repo, "1B_stage_2_joint", *words, f"task.max_length={longest - 9}", "task.too_long=drop")
+    )
+    assert [run.streams["video"].num_clips for run in (whole, short)] == [18, 9]
+    assert [run.streams["video"].num_batches for run in (whole, short)] == [4 + 9, 4]
+    with pytest.raises(ValueError, match=r"stream video: no clip of 18 is within task\.max_length=9"):
+        estimate_run(recipe(repo, "1B_stage_2_joint", *words, "task.max_length=9", "task.too_long=drop"))

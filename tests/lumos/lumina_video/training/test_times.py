@@ -43,9 +43,15 @@ def test_draws_are_the_generators_alone() -> None:
     assert torch.equal(first, draw_times(5, "lognorm", shift=2, generator=torch.Generator().manual_seed(3)))
 
 
+def test_either_bound_may_be_the_larger_and_both_the_same_as_released() -> None:
+    draws = torch.tensor([0.0, 0.25, 0.75])
+    torch.testing.assert_close(times_of(draws, "uniform_0.7_0.2", shift=None), torch.tensor([0.7, 0.575, 0.325]))
+    torch.testing.assert_close(times_of(draws, "uniform_0.4_0.4", shift=None), torch.full((3,), 0.4))
+
+
 @pytest.mark.parametrize(
     "distribution",
-    ["", "normal", "uniform_", "uniform_0.2", "uniform_0.7_0.2", "uniform_0_2", "uniform_a_b", "lognorm_1"],
+    ["", "normal", "uniform_", "uniform_0.2", "uniform_-0.1_0.2", "uniform_0_2", "uniform_a_b", "lognorm_1"],
 )
 def test_an_unknown_distribution_is_refused(distribution: str) -> None:
     with pytest.raises(ValueError, match=r"snr_type is .*it must be uniform, uniform_A_B"):

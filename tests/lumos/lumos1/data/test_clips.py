@@ -194,7 +194,7 @@ def test_a_damaged_shard_is_named(tmp_path: Path, damage: str) -> None:
 def test_an_index_that_is_out_of_date_is_refused(tmp_path: Path) -> None:
     write(tmp_path, [make_clip(number) for number in range(4)])
     write_shard(tmp_path / "shard-00000.parquet", [make_clip(0)])
-    with pytest.raises(ValueError, match=r"holds 1 clips, but .* says 4"):
+    with pytest.raises(ValueError, match=r"holds 1 clip, but .* says 4"):
         ClipDataset(tmp_path)
 
 

@@ -64,8 +64,8 @@ def test_mfu_is_the_part_of_the_peak(monkeypatch: pytest.MonkeyPatch) -> None:
 class Recorder:
     """Stands for either library: keeps the calls."""
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        self.args, self.calls = args, []
+    def __init__(self, *args: Any, starting_step: int = 0, **options: Any) -> None:
+        self.args, self.options, self.calls, self.starting_step = args, options, [], starting_step
 
     def __getattr__(self, name: str) -> Any:
         return lambda *args, **options: self.calls.append((name, args, options))
@@ -81,7 +81,7 @@ def test_trackers_get_the_numbers_and_the_clips(tmp_path: Path, monkeypatch: pyt
     )
     monkeypatch.setitem(sys.modules, "wandb", wandb)
     monkeypatch.setitem(
-        sys.modules, "torch.utils.tensorboard", types.SimpleNamespace(SummaryWriter=lambda folder: board)
+        sys.modules, "torch.utils.tensorboard", types.SimpleNamespace(SummaryWriter=lambda folder, purge_step: board)
     )
     logger = MetricLogger(tmp_path, trackers=["tensorboard", "wandb"])
     MetricLogger(tmp_path, step=4, trackers=["wandb"])
@@ -102,3 +102,30 @@ def test_trackers_get_the_numbers_and_the_clips(tmp_path: Path, monkeypatch: pyt
         ({"samples/a": ("video", str(tmp_path / "a.mp4"))}, {"step": 4}),
         ({"samples/b": ("image", str(tmp_path / "b.png"))}, {"step": 4}),
     ]
+
+
+def test_steps_that_are_done_again_after_a_checkpoint_are_shown_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    boards: list[Recorder] = []
+    runs: list[Recorder] = []
+    begun: list[str] = []
+
+    def board(*args: Any, **options: Any) -> Recorder:
+        boards.append(Recorder(*args, **options))
+        return boards[-1]
+
+    def init(*, id: str, **options: Any) -> Recorder:
+        begun.append(id)
+        runs.append(Recorder(starting_step=8 if begun.count(id) > 1 else 0))  # it was shown up to step 7
+        return runs[-1]
+
+    monkeypatch.setitem(sys.modules, "wandb", types.SimpleNamespace(init=init))
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", types.SimpleNamespace(SummaryWriter=board))
+    for step in (0, 5, 0):  # begun, gone on from step 5, begun anew
+        logger = MetricLogger(tmp_path, step=step, trackers=["tensorboard", "wandb"])
+        for number in range(step + 1, step + 5):
+            logger.write("train", number, {"loss": number})
+    assert [one.options["purge_step"] for one in boards] == [1, 6, 1]
+    assert [[options["step"] for _, _, options in run.calls] for run in runs] == [[1, 2, 3, 4], [8, 9], [1, 2, 3, 4]]
+    assert begun[0] == begun[1] != begun[2]

@@ -47,7 +47,7 @@ def test_what_is_too_long_is_cut_or_left_out_and_counted(
     assert [len(cut[index].clip.codes) for index in range(len(cut))] == [1, 2, 2, 2]
     assert "of 4 clips over task.max_length=100 tokens: 2 left out" in caplog.text
     assert "of 4 clips over task.max_length=143 tokens: 2 cut" in caplog.text
-    with pytest.raises(ValueError, match="all 4 clips are over"):
+    with pytest.raises(ValueError, match="no clip of 4 is within"):
         stream_of(folder, tiny_config, max_length=50, too_long="cut")
     with pytest.raises(ValueError, match="too_long is 'crop'; it must be one of error, cut, drop"):
         stream_of(folder, tiny_config, too_long="crop")
