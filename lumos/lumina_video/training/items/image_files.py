@@ -33,13 +33,25 @@ class ImageSample:
     """Its text."""
     pixels: UInt8[Tensor, "H W 3"]
     """Cropped to the task's size."""
+    motion: float = 0.0
+    """It has none."""
     held_out: bool = False
     """Whether text and motion are said in any case."""
+
+    @property
+    def frames(self) -> UInt8[Tensor, "1 H W 3"]:
+        """The image as a clip."""
+        return self.pixels[None]
 
 
 def is_image_list(task: ScaleTask) -> bool:
     """Whether the data of a task are lists of image files rather than latents: .json or .jsonl, or a YAML of such."""
-    if task.media_type != "image" or not Path(task.data).is_file():
+    return task.media_type == "image" and is_file_list(task)
+
+
+def is_file_list(task: ScaleTask) -> bool:
+    """Whether the data of a task are lists of files, images or videos as it says, rather than latents."""
+    if not Path(task.data).is_file():
         return False
     try:
         return all(_is_list(entry.local) for entry in entries_of(Path(task.data)))
@@ -66,7 +78,7 @@ class ImageFiles:
         self._records: list[tuple[Path, str]] = []
         self.subsets: list[Subset] = []
         for entry in entries_of(Path(task.data)):
-            records = [_record(one, entry.local) for one in _rows(entry.local)]
+            records = [_record(one, entry.local) for one in listed_rows(entry.local)]
             chosen = entry.chosen(len(records))
             self.subsets += entry.subset(len(self._records), len(self._records) + len(chosen))
             self._records += [records[index] for index in chosen.tolist()]
@@ -97,11 +109,12 @@ def _is_list(path: Path) -> bool:
     """Whether a file lists images; rows of a cache of latents name a pickle each."""
     if path.suffix not in (".json", ".jsonl") or not path.is_file():
         return False
-    rows = _rows(path)
+    rows = listed_rows(path)
     return isinstance(rows, list) and not any(isinstance(row, dict) and "pkl" in row for row in rows[:1])
 
 
-def _rows(path: Path) -> Any:
+def listed_rows(path: Path) -> Any:
+    """Return what a list holds; ValueError for one that is damaged."""
     text = read_text(path, remedy=_REMEDY, most_bytes=_MOST_BYTES)
     if path.suffix == ".jsonl":
         return [row for _, row in json_lines(text, str(path), remedy=_REMEDY)]
