@@ -11,14 +11,16 @@ import numpy as np
 import pytest
 import torch
 
+from lumos.cli.training.training_run import load_run, run
 from lumos.lumina_video.sizes import Compression
 from lumos.lumina_video.training.items.clip_files import ClipFiles
 from lumos.lumina_video.training.task import LuminaVideoTask, ScaleTask
 from lumos.lumina_video.vae import CogVideoXVAE
-from tests.lumos.lumina_video.latents import task_config
+from tests.lumos.lumina_video.latents import run_config, task_config, write_raw_clips
 from tests.lumos.lumina_video.tiny import tiny_vae_folder
 from tests.lumos.media.clips import Form, numbers, write_clip
 from xllmx.data.broken import BrokenSampleError, Replacing
+from xllmx.run.reporting.metrics import read_metrics
 
 VAE = Compression(spatial=8, temporal=4)
 Row = dict[str, Any]
@@ -181,3 +183,24 @@ def test_without_a_vae_the_remedy_is_named(tmp_path: Path, listed: Path) -> None
         task = LuminaVideoTask(replace(config, tasks={"raw": task_of(data)}))
         with pytest.raises(ValueError, match=said):
             task.build_dataset("train")
+
+
+def test_a_run_that_was_stopped_goes_on_bit_for_bit_and_cut_batches_are_the_same(tmp_path: Path) -> None:
+    """Windows too: at the second reading of a clip another one is drawn, and the same in each of the runs."""
+    task_config(tmp_path)
+    raw = {
+        "data": str(write_raw_clips(tmp_path / "raw")), "image_size": 64, "max_frames": 8, "target_fps": 8,
+        "global_bsz": 4, "patch_size": 2,
+    }  # fmt: skip
+    vae = str(tiny_vae_folder(tmp_path / "vae"))
+
+    def losses(name: str, *, steps: int, micro_bsz: int = 4, workers: int = 0) -> list[float]:
+        task = {"vae": vae, "tasks": {"raw": {**raw, "micro_bsz": micro_bsz, "num_workers": workers}}}
+        config = run_config(tmp_path, name, steps=steps, task=task, trainer={"run_dir": str(tmp_path / name)})
+        run(load_run(config))
+        return [row["loss"] for row in read_metrics(tmp_path / name)]
+
+    whole = losses("whole", steps=4)
+    losses("cut", steps=2, workers=1)
+    assert losses("cut", steps=4, workers=1) == whole
+    assert losses("accumulated", steps=4, micro_bsz=2) == pytest.approx(whole, rel=1e-5)
