@@ -74,7 +74,9 @@ def test_a_list_of_videos_is_trained_on_as_it_is(
     write_clips(tmp_path / "data")
     rows = [json.dumps({"path": f"{index % 2}.mp4", "prompt": "one of the captions"}) for index in range(4)]
     (tmp_path / "data/my_clips.jsonl").write_text("\n".join(rows) + "\n")
-    reckon, train = commands_of(repo, *RAW)
+    look, reckon, train = commands_of(repo, *RAW)
+    assert lumos(look[1:]) == 0
+    assert Path("sheet.png").is_file()
     assert lumos(reckon[1:]) == 0
     assert re.search(r"fine +1x2 +4 +4 +4x\d+x\d+", capsys.readouterr().out)
     assert lumos([*train[1:], "trainer.max_steps=1"]) == 0
