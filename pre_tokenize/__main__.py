@@ -155,7 +155,7 @@ def option_parser() -> argparse.ArgumentParser:
     add("--target_size", type=int, help="of any aspect: of codes, 352: 256p, 528: 384p, 656: 480p; of latents 256, 512")
     add("--target_fps", type=int, help="frames per second of videos (the model's, or codes: 12, latents: 16)")
     add("--target_duration", type=int, help="codes: seconds of videos (the model's, or 7); shorter ones are skipped")
-    add("--most_seconds", type=int, help="latents: longer videos are skipped (30)")
+    add("--most_seconds", type=int, help="latents: longer videos, which are encoded as a whole, are skipped (30)")
     add(
         "--frame_choice",
         choices=["time", "released"],

@@ -31,7 +31,8 @@ from lumos.lumos1.training.task import LumosTaskConfig
 from lumos.tokenizer.training import TokenizerRunConfig
 from lumos.tokenizer.training import run as train_tokenizer
 from lumos.tokenizer.vocab import Vocab
-from tests.lumos.lumina_video.latents import task_config, write_latents
+from tests.lumos.lumina_video.latents import task_config, write_latents, write_raw_clips
+from tests.lumos.lumina_video.tiny import tiny_vae_folder
 from tests.tiny_data import MODEL, VOCAB, make_clip, write_clips
 from xllmx.settings.config import load_config
 
@@ -43,6 +44,7 @@ VAES, TEXTS = {"lumina_tiny_vae.yaml", "lumina_tiny_decoder.yaml"}, {"lumina_tin
 """Those that train the VAE and the text encoder of a Lumina-Video."""
 LUMINA_VIDEOS = {
     "lumina_tiny.yaml", "lumina_tiny_images.yaml", "lumina_tiny_atoms.yaml", "lumina_f8F32R256.yaml", "my_latents.yaml",
+    "my_raw_clips.yaml",
 }  # fmt: skip
 """Those that train a Lumina-Video."""
 
@@ -141,14 +143,16 @@ def test_text_encoder_recipe_runs(few_steps: list[str], name: str) -> None:
 @pytest.mark.parametrize("name", sorted(LUMINA_VIDEOS))
 def test_lumina_video_recipe_runs(tmp_path: Path, few_steps: list[str], name: str) -> None:
     """As it is written, but for the model, its encoders and the batches, which are small, and the data."""
-    parts = task_config(tmp_path)
-    small = words(task__model=parts.model, task__text_encoder=parts.text_encoder, task__vae=None, task__init_from=None)
+    parts, is_raw = task_config(tmp_path), name == "my_raw_clips.yaml"
+    vae = str(tiny_vae_folder(tmp_path / "vae")) if is_raw else None
+    small = words(task__model=parts.model, task__text_encoder=parts.text_encoder, task__vae=vae, task__init_from=None)
     small += words(task__architecture=None)
     config = load_run(CONFIGS / "train" / name, few_steps + small)
     assert isinstance(config, LuminaVideoRunConfig)
     for kind in ("tasks", "eval_tasks"):
         for task, settings in getattr(config.task, kind).items():
             data = tmp_path / ("images" if settings.media_type == "image" else "videos")
+            data = write_raw_clips(tmp_path / "raw") if is_raw else data
             changed = {"data": str(data), "micro_bsz": 2, "global_bsz": 4, "num_workers": 0}
             small += [f"task.{kind}.{task}.{key}={value}" for key, value in changed.items()]
     if config.task.eval_tasks:

@@ -57,7 +57,7 @@ NEEDS = {
     r"pre_tokenize\.photographs|exps/tiny_visual": "the network: tests/pre_tokenize/test_photographs.py",
     r"python -m eval\.codec": "the reader's own clips: tests/eval/test_codec.py",
     r"--out data/tiny/(\w+/[wng]|eval_)": "minutes: tests/pre_tokenize/test_shapes.py has such words small",
-    r"tiny-visual|my_(clips|latents)|one of the captions": "the reader's own clips: tests/exps/test_own_clips.py",
+    r"tiny-visual|my_\w*(clips|latents)|one of the captions": "the reader's own clips: tests/exps/test_own_clips.py",
     r"^LUMOS_FAULTS_": "minutes to hours: tests/faults runs them small",
     r"--to latents|shapes_latents": "a VAE: tests/pre_tokenize/products/test_latents.py, test_shapes.py",
     r"pre_tokenize\.(motion|concat_records)": "the reader's own records: tests/pre_tokenize",

@@ -63,6 +63,15 @@ class SubsetDataset(Protocol):
 
 
 @runtime_checkable
+class DrawingDataset(Protocol):
+    """A dataset that draws while it reads: which part of a long file, say. By index alone it draws always the same."""
+
+    def drawn(self, index: int, seed: int) -> Any:
+        """Return the sample, all that is random about its reading drawn from the seed."""
+        ...
+
+
+@runtime_checkable
 class ShardedDataset(Protocol):
     """A dataset in files, of which few at a time should be open; subsets are of whole files."""
 

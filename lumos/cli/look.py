@@ -27,7 +27,12 @@ def add_command(commands: Any) -> None:
         "those of lumos tokenize, after the CSV). Nothing but --out is written.",
     )
     add = command.add_argument
-    add("path", type=Path, metavar="PATH", help="folder, index.json, .parquet, released record, data YAML, or CSV")
+    add(
+        "path",
+        type=Path,
+        metavar="PATH",
+        help="folder, index.json, .parquet, released record, list of files, data YAML, or CSV",
+    )
     add("--num", type=int, metavar="N", help="clips or outputs that are shown (16; of a CSV on the sheet alone)")
     add("--out", type=Path, metavar="FILE", help="a contact sheet of those, .png")
     add("--read", type=int, metavar="N", help="clips that are read for captions, codes and latents (1000)")
@@ -73,6 +78,7 @@ def run(options: argparse.Namespace) -> int:
         from lumos.look.clips.code_clips import look_at_code_clips
         from lumos.look.clips.latent_clips import look_at_latent_clips
         from lumos.look.kind import kind_of
+        from lumos.look.listed_files import look_at_listed_files
         from lumos.look.outputs import look_at_outputs
         from lumos.look.report import LookRequest
         from lumos.look.sheet import check_sheet, write_sheet
@@ -86,7 +92,12 @@ def run(options: argparse.Namespace) -> int:
         check_sheet(options.out, inputs={str(found): found})
         if not request.num:
             raise ValueError("--num is 0, and --out wants pictures; give at least 1")
-    looks = {"codes": look_at_code_clips, "latents": look_at_latent_clips, "outputs": look_at_outputs}
+    looks = {
+        "codes": look_at_code_clips,
+        "latents": look_at_latent_clips,
+        "files": look_at_listed_files,
+        "outputs": look_at_outputs,
+    }
     report = looks[kind](found, request)
     if options.out is not None:
         check_sheet(options.out, inputs={f"one of the outputs ({file})": file for file in report.files})

@@ -1,4 +1,4 @@
-"""What a path holds: a table of clips to be made, clips of codes, clips of latents, or outputs."""
+"""What a path holds: a table of clips to be made, clips of codes or of latents, a list of files, or outputs."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +15,7 @@ from lumos.media.data_yaml import entries_of
 from lumos.media.shards.parquet_rows import INDEX_NAME
 from xllmx.safe.json_text import filled_lines, parse_json, read_text
 
-Kind = Literal["table", "codes", "latents", "outputs"]
+Kind = Literal["table", "codes", "latents", "files", "outputs"]
 
 TABLE = ".csv"
 _RECORDS = ("merge-record.json", "record.jsonl", "record.json")
@@ -23,7 +23,7 @@ _RECORDS = ("merge-record.json", "record.jsonl", "record.json")
 _MOST_BYTES = 2**30
 _READABLE = (
     "a folder of shards or of outputs, its index.json, a .parquet file, a released record (.json, .jsonl) or sample "
-    "(.pkl), a data YAML, or a CSV with the columns path,text"
+    "(.pkl), a list of {path, prompt} (.json, .jsonl), a data YAML, or a CSV with the columns path,text"
 )
 
 
@@ -117,6 +117,8 @@ def _of_content(content: Any) -> Kind | None:
     first = content[0] if isinstance(content, list) and content else None
     if isinstance(first, dict) and "pkl" in first:
         return "latents"
+    if isinstance(first, dict) and {"path", "prompt"} <= first.keys():
+        return "files"
     return "codes" if isinstance(first, dict) and {"file", "len"} <= first.keys() else None
 
 
@@ -125,5 +127,5 @@ def _of_yaml(path: Path) -> Kind:
     found = {kind_of(entry.local)[0]: entry.local for entry in entries_of(path)}
     if len(found) != 1:
         named = " and ".join(f"{kind} ({entry})" for kind, entry in found.items()) or "nothing"
-        raise ValueError(f"{path}: lists {named}; a data YAML lists codes or latents")
+        raise ValueError(f"{path}: lists {named}; a data YAML lists codes or latents, or files")
     return next(iter(found))

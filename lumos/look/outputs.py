@@ -145,7 +145,7 @@ def _named(outputs: Sequence[Output]) -> list[str]:
 def _card(output: Output) -> tuple[Card, str]:
     """An output as it is shown, and why it cannot be, if it cannot."""
     try:
-        frames, num, fault = *_frames(output.file), ""
+        frames, num, fault = *frames_of(output.file), ""
     except MediaError as error:
         frames, num, fault = None, 0, error.reason
     seed = output.count("seed")
@@ -159,7 +159,7 @@ def _card(output: Output) -> tuple[Card, str]:
     return Card(strips=strips, text=output.text("prompt"), note=" · ".join(facts)), fault
 
 
-def _frames(path: Path) -> tuple[np.ndarray, int]:
+def frames_of(path: Path) -> tuple[np.ndarray, int]:
     """A few frames of a picture or video, [n, H, W, 3], spread over it and made small; and how many it has.
 
     Raises:

@@ -1,6 +1,7 @@
 """The ways of the READMEs from clips in a CSV to a video, with codes and with latents: their commands, fewer steps."""
 
 import csv
+import json
 import os
 import random
 import re
@@ -23,6 +24,7 @@ FEWER = {"train": ["trainer.max_steps=1"], "export": [], "generate": ["--steps",
 """Command -> words that make it short."""
 CODES = ("README.md", "**Real clips, from the CSV to a video.**")
 LATENTS = ("lumos/lumina_video/README.md", "From a CSV with the columns `path,text`")
+RAW = ("lumos/lumina_video/README.md", "Without latents on the disk, from a list")
 """Page and the words before the commands."""
 
 
@@ -62,6 +64,22 @@ def test_the_commands_lead_from_a_csv_to_a_video(
         assert lumos([name, *words, *FEWER[name]]) == 0
     fps, (num_frames, height, width, _) = 6 if place == CODES else 8, shape
     assert read_clip("clip.mp4", fps=fps, duration=num_frames / fps, size=(width, height)).shape == shape
+
+
+def test_a_list_of_videos_is_trained_on_as_it_is(
+    repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    write_clips(tmp_path / "data")
+    rows = [json.dumps({"path": f"{index % 2}.mp4", "prompt": "one of the captions"}) for index in range(4)]
+    (tmp_path / "data/my_clips.jsonl").write_text("\n".join(rows) + "\n")
+    look, reckon, train = commands_of(repo, *RAW)
+    assert lumos(look[1:]) == 0
+    assert Path("sheet.png").is_file()
+    assert lumos(reckon[1:]) == 0
+    assert re.search(r"fine +1x2 +4 +4 +4x\d+x\d+", capsys.readouterr().out)
+    assert lumos([*train[1:], "trainer.max_steps=1"]) == 0
 
 
 def test_the_model_of_the_config_has_the_ids_of_the_tokenizer(repo: Path) -> None:

@@ -3,9 +3,11 @@
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from xllmx.task import SizedDataset
+from xllmx.data.visits import Visit
+from xllmx.task import DrawingDataset, SizedDataset
 
 _LOG = logging.getLogger(__name__)
 _TRIES = 8
@@ -50,13 +52,22 @@ class Replacing:
     def __len__(self) -> int:
         return len(self._dataset)
 
-    def __getitem__(self, index: int) -> Drawn:
+    @property
+    def draws(self) -> bool:
+        """Whether samples are to be asked for by `Visit`."""
+        return isinstance(self._dataset, DrawingDataset)
+
+    def __getitem__(self, index: int | Visit) -> Drawn:
         """Return the sample, or the first readable one after it; ValueError where several in a row are broken."""
+        read: Callable[[int], Any] = self._dataset.__getitem__
+        if isinstance(index, Visit):
+            assert isinstance(self._dataset, DrawingDataset)
+            read, index = partial(self._dataset.drawn, seed=index.seed), index.index
         faults: list[Fault] = []
         for offset in range(min(_TRIES, len(self))):
             number = (index + offset) % len(self)
             try:
-                return Drawn(self._dataset[number], tuple(faults))
+                return Drawn(read(number), tuple(faults))
             except (BrokenSampleError, OSError) as error:
                 faults.append(Fault(number, " ".join(str(error).split()) or type(error).__name__))
         raise ValueError(

@@ -5,9 +5,10 @@ from typing import Any
 
 from torch.utils.data import DataLoader
 
-from xllmx.data.broken import Drawn, FaultCount
+from xllmx.data.broken import Drawn, FaultCount, Replacing
 from xllmx.data.cycle import StreamCycle
 from xllmx.data.order import BatchOrder
+from xllmx.data.visits import Visits
 
 
 def build_loader(
@@ -23,7 +24,7 @@ def build_loader(
     """
     return DataLoader(
         dataset,
-        batch_sampler=order,
+        batch_sampler=Visits(order) if isinstance(dataset, Replacing) and dataset.draws else order,
         collate_fn=collate,
         num_workers=num_workers,
         persistent_workers=num_workers > 0,
@@ -50,7 +51,8 @@ class CyclicLoader:
         self._accumulation: dict[str, int] = {}
         self._batches: dict[str, Iterator[Any]] = {}
         for name, loader in loaders.items():
-            order = loader.batch_sampler
+            sampler = loader.batch_sampler
+            order = sampler.order if isinstance(sampler, Visits) else sampler
             assert isinstance(order, BatchOrder)
             order.start = cycle.draws(name, step) * order.accumulation
             self._accumulation[name] = order.accumulation

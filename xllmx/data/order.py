@@ -69,25 +69,32 @@ class BatchOrder:
         """Samples of one global batch."""
         return self.batch_size * self.num_ranks * self.accumulation
 
-    @cached_property
+    @property
     def global_batches_per_epoch(self) -> int:
         """Global batches of an epoch.
 
         Raises:
             ValueError: there are too few samples for one.
         """
-        if self._by_shard is not None:
-            number = self._by_shard.num_batches
-        else:
-            number = sum(max(count // self.global_batch_size, self.repeats) for count in self._drawn_by_key)
-        if not number:
+        if not self._num_batches:
             most = max(self._drawn_by_key, default=0)
             alike = "" if len(self._by_key) == 1 else f" of {len(self.lengths)} of different sizes or types"
             raise ValueError(
                 f"too few samples: a step takes {self.global_batch_size} that may share a batch, and there are "
                 f"{'at most ' * bool(alike)}{most}{alike}"
             )
-        return number
+        return self._num_batches
+
+    @cached_property
+    def _num_batches(self) -> int:
+        if self._by_shard is not None:
+            return self._by_shard.num_batches
+        return sum(max(count // self.global_batch_size, self.repeats) for count in self._drawn_by_key)
+
+    @property
+    def fills_a_batch(self) -> bool:
+        """Whether enough samples may share a batch for a global one."""
+        return bool(self._num_batches)
 
     @property
     def num_left_out(self) -> int:

@@ -19,11 +19,14 @@ from lumos.lumina_video.dit import MultiScaleNextDiT
 from lumos.lumina_video.network.patches import Size
 from lumos.lumina_video.scale import Scale
 from lumos.lumina_video.sizes import Compression
-from lumos.lumina_video.training.items.image_files import ImageFiles, is_image_list
+from lumos.lumina_video.training.items.clip_files import ClipFiles
+from lumos.lumina_video.training.items.encoders import require_vae
+from lumos.lumina_video.training.items.image_files import ImageFiles, is_file_list
 from lumos.lumina_video.training.items.latent_stream import LatentStream
 from lumos.lumina_video.training.items.one_vae import OneVAE
 from lumos.lumina_video.training.items.samples import num_frames_of, sides_of
 from lumos.lumina_video.training.model_settings import read_model_config, with_parts, without_checkpoint
+from lumos.lumina_video.training.task import AnyData
 from lumos.lumina_video.training.task_config import LuminaVideoTaskConfig, ScaleTask
 from lumos.media.data_yaml import MissingClipsError
 from xllmx.lora import add_lora
@@ -118,9 +121,9 @@ def estimate_tasks(
     accumulation = settings.accumulation_of(config.task.tasks, num_gpus)
     for task in (*config.task.tasks.values(), *config.task.eval_tasks.values()):
         model_config.scale(task.scale)
-    vae = _vae_of(config.task)
+    vae = _vae_of(config.task, model_config)
     compression = vae.compression
-    measured: dict[str, LatentStream | ImageFiles | None] = {}
+    measured: dict[str, AnyData | None] = {}
     if size is None:
         measured = {name: _measured(name, task, model_config, vae) for name, task in config.task.tasks.items()}
         for name, task in config.task.eval_tasks.items():  # they cost no step, and are refused as training refuses them
@@ -193,11 +196,11 @@ def _task(
     task: ScaleTask,
     size: tuple[int, int] | None,
     *,
-    data: LatentStream | ImageFiles | None,
+    data: AnyData | None,
     vae: Compression,
     stream: StreamSize,
 ) -> TaskEstimate:
-    if isinstance(data, LatentStream):
+    if isinstance(data, LatentStream | ClipFiles):
         found = max(data.sizes.values, key=math.prod)
     else:
         width, height = size or (task.image_size or _ASSUMED_PX,) * 2
@@ -207,20 +210,29 @@ def _task(
     return TaskEstimate(scale=task.scale, size=found, **vars(stream))
 
 
-def _vae_of(config: LuminaVideoTaskConfig) -> OneVAE:
-    """Return the VAE of a run; a released one that is not here yet is taken for the published one."""
+def _vae_of(config: LuminaVideoTaskConfig, model: LuminaVideoConfig) -> OneVAE:
+    """Return the VAE of a run; a released one that is not here yet is taken for the published one.
+
+    Raises:
+        ValueError: there is none, and a task has files to encode; or it has other channels than the model.
+    """
     folder = with_parts(without_checkpoint(config)).vae
+    for name, task in (config.tasks | config.eval_tasks).items():
+        if (folder is None or Path(folder).is_dir()) and is_file_list(task):
+            require_vae(folder, name, media_type=task.media_type, channels=model.in_channels)
     return OneVAE(folder if folder is not None and Path(folder).is_dir() else None)
 
 
 def _measured(
     name: str, task: ScaleTask, model: LuminaVideoConfig, vae: OneVAE, *, held_out: bool = False
-) -> LatentStream | ImageFiles | None:
+) -> AnyData | None:
     """Return the data of a task as training takes them, one clip of them read; None where they are not there yet."""
     if not Path(task.data).exists():
         return None
     try:
-        if is_image_list(task):
+        if is_file_list(task) and task.media_type == "video":
+            return ClipFiles(name, task, vae=vae.compression, held_out=held_out)
+        if is_file_list(task):
             return ImageFiles(task, held_out=held_out)
         latents = LatentSet(task.data)
         vae.require(latents.vae, said_by=task.data)

@@ -121,13 +121,16 @@ def _length_lines(run: ShardedRun, machines: Machines, num_clips: int | None) ->
     sizes = {name: turn.batch_size * turn.accumulation * run.num_gpus for name, turn in run.turns.items()}
     lines = [f"global batch  {', '.join(f'{name} {number:,}' for name, number in sizes.items())}"]
     for name, turn in run.turns.items():
-        if turn.num_clips is not None and turn.num_clips < sizes[name]:
-            said = (
-                f"{name} has {turn.num_clips:,} clips: training will not begin without a smaller batch, or more clips"
+        if turn.num_batches == 0:
+            alike = f"{plural(turn.num_clips or 0, 'clip')}, and too few of one size for a batch"
+            lines.append(
+                f"too few       {name} has {alike}: training will not begin without a smaller one, or more clips"
             )
-            lines.append(f"too few       {said}")
     epoch, name, trainer = steps_per_epoch(run, num_clips=num_clips), epoch_stream(run), run.trainer
-    if epoch is None:
+    if epoch == 0:
+        lines.append(f"epoch         none: too few clips of {name}")
+        epoch = None
+    elif epoch is None:
         lines.append(f"epoch         not said: the data of {name} is not there; say how many clips: --clips N")
     else:
         lines.append(f"epoch         {plural(round(epoch), 'step')}, a pass over {name}")

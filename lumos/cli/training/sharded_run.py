@@ -30,7 +30,7 @@ class StreamSize:
     num_clips: int | None
     """Clips of its data; None where they are not there, and a size was assumed."""
     num_batches: int | None
-    """Global batches of a pass over them, as the engine makes them; None where they are not there."""
+    """Global batches of a pass over them, as the engine makes them, 0 for too few; None where they are not there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,7 +185,7 @@ def size_of(
     if data is not None:
         together = {"": batch_size * accumulation * num_gpus}
         (order,) = Streams({"": data}, batch_size=together, shuffle=trainer.shuffle).orders.values()
-        num_batches = order.global_batches_per_epoch
+        num_batches = order.global_batches_per_epoch if order.fills_a_batch else 0
     return StreamSize(
         batch_size=batch_size,
         accumulation=accumulation,

@@ -9,6 +9,7 @@ from lumos.lumina_video.data.released import ReleasedLatents
 from lumos.lumina_video.data.shards import LATENTS, SHAPE_COLUMNS, LatentShards
 from lumos.media.data_yaml import Drawn, entries_of
 from lumos.media.joined_sets import JoinedSets
+from lumos.media.reading import VIDEO_SUFFIXES
 from lumos.media.shards.known_shards import Shape
 from lumos.media.shards.parquet_rows import INDEX_NAME, check_is_indexed, known_of_index
 from xllmx.safe.json_text import parse_json, read_text
@@ -85,5 +86,13 @@ def _shards(folder: Location) -> list[Location]:
     if not shards:
         if isinstance(folder, Path):
             check_is_indexed(folder)
+            _check_no_videos(folder)
         raise ValueError(f"{folder}: holds no latents; give {_READABLE}")
     return sorted(shards, key=str)
+
+
+def _check_no_videos(folder: Path) -> None:
+    if any(one.suffix.lower() in VIDEO_SUFFIXES for one in folder.iterdir()):
+        listed = 'to train on them as they are, list them in a .jsonl, {"path": ..., "prompt": ...} for each, name that'
+        made = "or make latents of them: pre_tokenize --to latents"
+        raise ValueError(f"{folder}: holds videos, and no latents; {listed} as the data and set task.vae; {made}")

@@ -3,6 +3,9 @@
 Frame i of a clip at `fps` is frame round(i / fps * r) of a source of r frames a second, halves to the even one:
 
     24 fps -> 8 fps    0 3 6 9 ...        30 fps -> 8 fps    0 4 8 11 15 19 22 26 30 ...
+
+It is reckoned in floats, in that order, as in the release: 1/12 and 1/24 of a second are none, so that some halves fall
+to the other side (30 fps -> 12 fps: frame 97 is 243, and would be 242 by fractions), and so do some lengths.
 """
 
 from fractions import Fraction
@@ -25,16 +28,18 @@ def clip_frames(num_frames: int, source_fps: Rate, *, fps: Rate, frames_per_late
     Raises:
         MediaError: the source has less than half of `fps`, is too short or longer than `most_s` seconds.
     """
-    length = num_frames / Fraction(source_fps)
-    if source_fps < Fraction(fps) / 2:
-        raise MediaError("source", SLOW_SOURCE, f"{float(source_fps):g} fps, asked for {float(fps):g}")
+    source, target = float(source_fps), float(fps)
+    length = num_frames / source
+    if source < target / 2:
+        raise MediaError("source", SLOW_SOURCE, f"{source:g} fps, asked for {target:g}")
     if length > most_s:
-        raise MediaError("source", TOO_LONG, f"{float(length):.2f} s, at most {float(most_s):g} s; cut it into scenes")
-    found = floor(length * Fraction(fps) + Fraction(1, 5))
+        remedy = "a video is held and encoded as a whole: cut it into scenes, or raise --most_seconds"
+        raise MediaError("source", TOO_LONG, f"{length:.2f} s, at most {float(most_s):g} s; {remedy}")
+    found = floor(length * target + 0.2)
     if found < LEAST_FRAMES:
-        raise MediaError("source", TOO_SHORT, f"{found} frames at {float(fps):g} fps, at least {LEAST_FRAMES}")
+        raise MediaError("source", TOO_SHORT, f"{found} frames at {target:g} fps, at least {LEAST_FRAMES}")
     whole = found // frames_per_latent * frames_per_latent
-    return [min(round(i / Fraction(fps) * Fraction(source_fps)), num_frames - 1) for i in range(whole)]
+    return [min(round(i / target * source), num_frames - 1) for i in range(whole)]
 
 
 def motion_frames(num_frames: int, source_fps: Rate) -> list[int]:
@@ -43,7 +48,7 @@ def motion_frames(num_frames: int, source_fps: Rate) -> list[int]:
     Raises:
         MediaError: there are not two.
     """
-    numbers = [round(i * MOTION_EVERY_S * Fraction(source_fps)) for i in range(_MOTION_PAIRS + 1)]
+    numbers = [round(float(i * MOTION_EVERY_S) * float(source_fps)) for i in range(_MOTION_PAIRS + 1)]
     found = [number for number in numbers if number < num_frames]
     if len(found) < 2:
         raise MediaError(

@@ -11,9 +11,10 @@ from lumos.lumina_video.checkpoint.weights import save_dit
 from lumos.lumina_video.data.latent_set import LatentSet
 from lumos.lumina_video.dit import MultiScaleNextDiT
 from lumos.lumina_video.training.initial_weights import fresh_weights, stored_weights
+from lumos.lumina_video.training.items.clip_files import ClipFiles, ClipSample
 from lumos.lumina_video.training.items.data_report import report_latents
-from lumos.lumina_video.training.items.encoders import FrozenEncoders
-from lumos.lumina_video.training.items.image_files import ImageFiles, ImageSample, is_image_list
+from lumos.lumina_video.training.items.encoders import FrozenEncoders, require_vae
+from lumos.lumina_video.training.items.image_files import ImageFiles, ImageSample, is_file_list
 from lumos.lumina_video.training.items.latent_stream import LatentStream
 from lumos.lumina_video.training.items.one_vae import OneVAE
 from lumos.lumina_video.training.items.prepared_batch import prepare_items
@@ -30,9 +31,12 @@ from xllmx.task import Prepared
 
 __all__ = ["LuminaVideoTask", "LuminaVideoTaskConfig", "ScaleTask"]
 
+AnyData = LatentStream | ImageFiles | ClipFiles
+AnySample = Sample | ImageSample | ClipSample
+
 
 class LuminaVideoTask:
-    """The `TrainTask` of Lumina-Video: rectified flow on cached latents, each stream at its scale."""
+    """The `TrainTask` of Lumina-Video: rectified flow on latents, each stream at its scale."""
 
     def __init__(self, config: LuminaVideoTaskConfig, *, lora: LoRAConfig | None = None) -> None:
         """`lora` with a rank trains adapters instead of the weights."""
@@ -68,7 +72,7 @@ class LuminaVideoTask:
         assert isinstance(model, MultiScaleNextDiT)
         return list(model.layers)
 
-    def build_dataset(self, split: str) -> Mapping[str, LatentStream | ImageFiles]:
+    def build_dataset(self, split: str) -> Mapping[str, AnyData]:
         """Return a stream for each task, or for `eval` for each held-out one, whose text and motion are always said."""
         held_out = split != "train"
         tasks = self.config.eval_tasks if held_out else self.config.tasks
@@ -79,20 +83,23 @@ class LuminaVideoTask:
         task = self.config.tasks[stream]
         return f"task.tasks.{stream}.{'micro_bsz' if task.global_bsz is None else 'global_bsz'}"
 
-    def _stream(self, name: str, task: ScaleTask, *, held_out: bool) -> LatentStream | ImageFiles:
-        if is_image_list(task):
-            self._encoders.require_vae(name, channels=self.model_config.in_channels)
+    def _stream(self, name: str, task: ScaleTask, *, held_out: bool) -> AnyData:
+        if is_file_list(task):
+            channels = self.model_config.in_channels
+            require_vae(self.config.vae, name, media_type=task.media_type, channels=channels)
+            if task.media_type == "video":
+                return ClipFiles(name, task, vae=self._vae.compression, held_out=held_out)
             return ImageFiles(task, held_out=held_out)
         latents = LatentSet(task.data)
         self._vae.require(latents.vae, said_by=task.data)
         report_latents(name, latents, init_from=self.config.init_from)
         return LatentStream(name, latents, task, model=self.model_config, held_out=held_out)
 
-    def collate(self, samples: list[Sample | ImageSample]) -> list[Sample | ImageSample]:
+    def collate(self, samples: list[AnySample]) -> list[AnySample]:
         """Return the samples as they are: what is random about them is drawn in `prepare`."""
         return samples
 
-    def prepare(self, batch: list[Sample | ImageSample], generator: torch.Generator) -> Prepared:
+    def prepare(self, batch: list[AnySample], generator: torch.Generator) -> Prepared:
         """Return the batch with everything drawn; `prepare_items` says what is in it."""
         items = [
             draw_item(self._encoders.encoded(sample), self.config, generator=sample_generator(generator, place))

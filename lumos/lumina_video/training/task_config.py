@@ -24,7 +24,7 @@ class ScaleTask:
     """
 
     data: str = ""
-    """Latents: a folder of shards, a record, or a data YAML; of images also a list of {path, prompt}."""
+    """Latents: a folder of shards, a record, or a data YAML; or files: a list of {path, prompt}, or a YAML of such."""
     media_type: Literal["image", "video"] = "video"
     """An image's motion is 0 or not said, and its only frame is repeated where a patch takes several."""
     micro_bsz: Annotated[int, Range(1, 10**6)] = 1
@@ -32,12 +32,13 @@ class ScaleTask:
     global_bsz: Annotated[int, Range(1, 10**7)] | None = None
     """Items of a step over all processes, in as many batches as it takes; None: one batch on each process."""
     image_size: Annotated[int, Range(PATCH_PX, 2**16)] | None = None
-    """Side in pixels of the square with as many pixels as a picture; images that are no latents yet are cropped to it,
+    """Side in pixels of the square with as many pixels as a picture; files that are no latents yet are cropped to it,
     larger latents are an error. None: any latents."""
     max_frames: Annotated[int, Range(1, 10**6)] | None = None
-    """Frames of an item at most: a random window of a longer one is taken. None: whole clips."""
+    """Frames of an item at most: a random window of a longer one is taken. None: whole clips, of latents alone."""
     target_fps: Annotated[float, Range(0, 1000, above=True)] | None = None
-    """Frames a second that the clips must have been encoded at; None: any."""
+    """Frames a second that the clips must have been encoded at, and at which videos that are no latents yet are read.
+    None: any, of latents alone."""
     snr_type: str = "uniform"
     """Distribution of the times before the shift: uniform, uniform_A_B or lognorm."""
     time_shift: Annotated[float, Range(0, 10**6, above=True)] | None = None
@@ -100,8 +101,8 @@ class LuminaVideoTaskConfig:
     the released one."""
     vae: str | None = None
     """Folder, or name, of the VAE that the latents were made with, or of a model that has it: they are checked against
-    it, and images that are no latents yet are encoded by it. None: that of `init_from`, where it has one; else latents
-    only."""
+    it, and images and videos that are no latents yet are encoded by it. None: that of `init_from`, where it has one;
+    else latents only."""
     text_drop: Annotated[float, SHARE] = 0.2
     """Chance that the caption of an item is left out."""
     motion_drop: Annotated[float, SHARE] = 0.3

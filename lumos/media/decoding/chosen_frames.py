@@ -88,9 +88,10 @@ def _by_time(video: Video, path: str | Path, rule: Rule, step_s: Fraction) -> tu
     wanted = _wanted(rule, round(length * rate), rate)
     reach = max(step_s, 1 / rate) / 2 + video.seconds(1)
     times = [number / rate for number in wanted]
+    begin = first + video.ticks(times[0])
 
     def frames() -> Iterator[Shown | None]:
-        shown = ((video.seconds(stamp - first), frame) for stamp, frame in video.since(first))
+        shown = ((video.seconds(stamp - first), frame) for stamp, frame in video.since(begin))
         previous: Shown | None = None
         for time, (seen_at, frame) in zip(times, nearest_in_time(shown, times), strict=True):
             if abs(seen_at - time) > reach:

@@ -1,6 +1,7 @@
 """Small sets of latents on disk, made in a moment, and a training on them."""
 
 import json
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from lumos.lumina_video.data.latents import LatentClip, VAEIdentity
 from lumos.lumina_video.data.shards import LatentWriter
 from lumos.lumina_video.training.task import LuminaVideoTaskConfig, ScaleTask
 from tests.lumos.lumina_video.tiny import CONFIG, LATENT_CHANNELS, tiny_text_encoder_folder
+from tests.lumos.media.clips import Form, picture, write_clip
 from xllmx.settings.config import convert
 
 VAE = VAEIdentity(channels=LATENT_CHANNELS, scale=1.0, spatial=8, temporal=4)
@@ -29,6 +31,20 @@ def write_latents(folder: Path, *, num: int = 30, shape: tuple[int, int, int] = 
         for index in range(num):
             writer.add(latent_clip(index, shape=shape, **fields))
     return folder
+
+
+def write_raw_clips(folder: Path, *, num: int = 4) -> Path:
+    """A list of so many videos of 96x64, 24 frames at 8 a second; each has its motion score."""
+    folder.mkdir(exist_ok=True)
+    rows = []
+    for index in range(num):
+        write_clip(
+            folder / f"{index}.mp4", 24, Form(fps=Fraction(8)), paint=lambda n, start=24 * index: picture(start + n)
+        )
+        rows.append({"path": f"{index}.mp4", "prompt": CAPTIONS[index % 3], "unimatch_flow": float(index)})
+    path = folder / "list.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
 
 
 def tasks_of(folder: Path) -> dict[str, dict[str, Any]]:

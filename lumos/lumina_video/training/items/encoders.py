@@ -1,4 +1,4 @@
-"""The frozen encoders of training: features of captions, kept; latents of images that are none yet."""
+"""The frozen encoders of training: features of captions, kept; latents of images and videos that are none yet."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,11 +11,28 @@ from torch import Tensor
 from lumos.lumina_video.encoding.on_demand import OnDemand
 from lumos.lumina_video.encoding.prompt_features import PromptFeatures
 from lumos.lumina_video.text import GemmaTextEncoder, read_gemma_config
+from lumos.lumina_video.training.items.clip_files import ClipSample
 from lumos.lumina_video.training.items.decoded_images import DecodedImages
 from lumos.lumina_video.training.items.image_files import ImageSample
 from lumos.lumina_video.training.items.samples import Sample
 from lumos.lumina_video.training.task_config import LuminaVideoTaskConfig
 from lumos.lumina_video.vae import CogVideoXVAE
+
+
+def require_vae(vae: str | None, name: str, *, media_type: str, channels: int) -> None:
+    """Check that there is a VAE to encode the images or videos of a task, of the model's channels.
+
+    Raises:
+        ValueError: there is none, or it has other channels.
+    """
+    if vae is None:
+        remedy = "set task.vae to the folder of the VAE, or make latents of them with pre_tokenize --to latents"
+        raise ValueError(f"task {name} reads {media_type}s that are no latents yet; {remedy}")
+    if (found := CogVideoXVAE.without_weights(vae).channels) != channels:
+        raise ValueError(
+            f"the VAE {vae} makes {found} channels, the model takes in_channels={channels}; correct task.vae or "
+            "task.model.in_channels"
+        )
 
 
 class FrozenEncoders:
@@ -51,31 +68,20 @@ class FrozenEncoders:
         with self._beside():
             return self._text.of(captions, system_prompt=self._config.system_prompt or "", device=torch.device("cpu"))
 
-    def encoded(self, sample: Sample | ImageSample) -> Sample:
-        """Return the sample, an image that is no latent yet encoded."""
+    def encoded(self, sample: Sample | ImageSample | ClipSample) -> Sample:
+        """Return the sample, an image or clip that is no latent yet encoded, a clip as a whole."""
         if isinstance(sample, Sample):
             return sample
-        pixels = sample.pixels.permute(2, 0, 1)[None, :, None].float() / 127.5 - 1
+        pixels = sample.frames.permute(3, 0, 1, 2)[None].float() / 127.5 - 1
         with self._beside():
             vae = self._vae.keep()
             latents = vae.encode(pixels)
             self._decoded.see(sample, latents, vae)
             latent = latents[0].float().cpu()
-        return Sample(task=sample.task, caption=sample.caption, latent=latent, motion=0.0, held_out=sample.held_out)
-
-    def require_vae(self, name: str, *, channels: int) -> None:
-        """Check that there is a VAE to encode the images of a task, of the model's channels.
-
-        Raises:
-            ValueError: there is none, or it has other channels.
-        """
-        if self._config.vae is None:
-            raise ValueError(f"task {name} reads images that are no latents yet; set task.vae to the folder of the VAE")
-        if (found := CogVideoXVAE.without_weights(self._config.vae).channels) != channels:
-            raise ValueError(
-                f"the VAE {self._config.vae} makes {found} channels, the model takes in_channels={channels}; correct "
-                "task.vae or task.model.in_channels"
-            )
+        return Sample(
+            task=sample.task, caption=sample.caption, latent=latent, frames_per_latent=vae.temporal,
+            motion=sample.motion, held_out=sample.held_out,
+        )  # fmt: skip
 
     _stream: torch.cuda.Stream | None = None
 

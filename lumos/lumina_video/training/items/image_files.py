@@ -33,13 +33,25 @@ class ImageSample:
     """Its text."""
     pixels: UInt8[Tensor, "H W 3"]
     """Cropped to the task's size."""
+    motion: float = 0.0
+    """It has none."""
     held_out: bool = False
     """Whether text and motion are said in any case."""
+
+    @property
+    def frames(self) -> UInt8[Tensor, "1 H W 3"]:
+        """The image as a clip."""
+        return self.pixels[None]
 
 
 def is_image_list(task: ScaleTask) -> bool:
     """Whether the data of a task are lists of image files (`LISTS`), or a YAML of such, rather than latents."""
-    if task.media_type != "image" or not Path(task.data).is_file():
+    return task.media_type == "image" and is_file_list(task)
+
+
+def is_file_list(task: ScaleTask) -> bool:
+    """Whether the data of a task are lists of files, images or videos as it says, rather than latents."""
+    if not Path(task.data).is_file():
         return False
     try:
         return all(_is_list(entry.local) for entry in entries_of(Path(task.data)))

@@ -11,7 +11,7 @@ from lumos.cli.training.lumina_dry_run import estimate_tasks
 from lumos.cli.training.training_run import LuminaVideoRunConfig, load_run
 from lumos.lumina_video.cost import TEXT_TOKENS, pass_flops, training_flops
 from lumos.lumina_video.scale import Scale
-from tests.lumos.lumina_video.latents import VAE, run_config, write_latents
+from tests.lumos.lumina_video.latents import VAE, run_config, write_latents, write_raw_clips
 from tests.lumos.lumina_video.tiny import tiny_vae_folder
 
 
@@ -71,12 +71,20 @@ def test_data_are_taken_as_training_takes_them(tmp_path: Path) -> None:
     write_latents(tmp_path / "long", num=3, shape=(12, 4, 4))
     (tmp_path / "mixed.yaml").write_text("META: [{path: images}, {path: videos}, {path: long}]")
 
-    def estimated(name: str, **fields: Any) -> tuple[tuple[int, int, int], int | None]:
+    def estimated(name: str, vae: str | None = None, **fields: Any) -> tuple[tuple[int, int, int], int | None]:
         tasks = {name: replace(config.task.tasks[name], **fields)}
-        task = estimate_tasks(replace(config, task=replace(config.task, tasks=tasks))).tasks[name]
+        task = estimate_tasks(replace(config, task=replace(config.task, tasks=tasks, vae=vae))).tasks[name]
         return task.size, task.num_clips
 
-    assert estimated("images", data=str(tmp_path / "list.json"), image_size=64) == ((2, 8, 8), 2)
+    vae = str(tiny_vae_folder(tmp_path / "vae"))
+    assert estimated("images", vae, data=str(tmp_path / "list.json"), image_size=64) == ((2, 8, 8), 2)
+    raw = {"data": str(write_raw_clips(tmp_path / "raw")), "image_size": 64}
+    assert estimated("fine", vae, **raw) == ((3, 4, 8), 4)
+    assert estimated("coarse", vae, **raw) == ((2, 4, 8), 4)
+    with pytest.raises(ValueError, match=r"task fine reads videos that are no latents yet; set task\.vae"):
+        estimated("fine", **raw)
+    with pytest.raises(ValueError, match=r"lists videos: set task\.tasks\.fine\.target_fps"):
+        estimated("fine", vae, **raw, target_fps=None)
     assert estimated("fine", data=str(tmp_path / "mixed.yaml")) == ((3, 8, 12), 33)
     with pytest.raises(ValueError, match=r"task\.tasks\.fine: scale 1x2 .* divides none of the 30 video latents"):
         estimated("fine", max_frames=3)

@@ -34,10 +34,12 @@ def test_an_epoch_has_as_many_steps_as_the_streams_of_the_run(repo: Path, tmp_pa
     )
     assert steps_per_epoch(run) == streams.steps_per_epoch("video") == 4 * 3 / 2
     assert "run           15 steps: " in "\n".join(time_lines(run, Machines()))
-    few = [line for line in time_lines(replace(run, num_gpus=8), Machines(num_gpus=8)) if "too few" in line]
-    assert [line.partition(" clips: ")[0] for line in few] == [
+    run = estimate_run(recipe(repo, "1B_stage_2_joint", *words), num_gpus=16)
+    said = time_lines(run, Machines(num_gpus=16))
+    assert [line.partition(" clips, ")[0] for line in said if line.startswith("too few")] == [
         f"too few       {name} has {turn.num_clips}" for name, turn in run.turns.items()
     ]
+    assert "epoch         none: too few clips of video" in said
 
 
 class _Sized:
@@ -123,9 +125,9 @@ def test_the_command_takes_the_machines_and_refuses_their_options_without_a_dry_
 
 
 def _shares_and_sizes(folder: Path) -> Path:
-    """A data YAML: a third of 30 clips of one size, drawn anew by each pass, and three of another."""
+    """A data YAML: a third of 30 clips of one size, drawn anew by each pass, and five of another."""
     lumina.write_latents(folder / "many", num=30)
-    lumina.write_latents(folder / "few", num=3, shape=(4, 4, 4))
+    lumina.write_latents(folder / "few", num=5, shape=(4, 4, 4))
     path = folder / "mixed.yaml"
     path.write_text("META: [{path: many, ratio: 0.34, drawn: each_epoch}, {path: few}]")
     return path

@@ -1,6 +1,7 @@
 """Which frames are encoded and which are compared, against numbers of the released tools (tests/golden/lumina)."""
 
 import json
+import math
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -61,8 +62,29 @@ def test_halves_go_to_the_even_frame_and_slow_sources_repeat() -> None:
     assert clip_frames(6, 4, fps=8, frames_per_latent=4, most_s=60) == [0, 0, 1, 2, 2, 2, 3, 4, 4, 4, 5, 5]
 
 
+def released(num: int, source: float, fps: int) -> list[int]:
+    """4m frames by the rule of the release, in its floats and its order of products."""
+    found = math.floor(num / source * fps + 0.2) // 4 * 4
+    return [min(round(i / fps * source), num - 1) for i in range(found)]
+
+
+@pytest.mark.parametrize("fps", [8, 12, 16, 24])
+@pytest.mark.parametrize("source", [24, 25, 30, 50, 60, 12.5, Fraction(24000, 1001), Fraction(30000, 1001)])
+def test_frames_are_reckoned_in_floats_as_in_the_release(source: Fraction | float, fps: int) -> None:
+    for num in range(100, 500):
+        ours = clip_frames(num, source, fps=fps, frames_per_latent=4, most_s=60)
+        assert ours == released(num, float(source), fps)
+
+
+def test_where_floats_are_no_fractions_the_floats_count() -> None:
+    halves = clip_frames(600, 30, fps=12, frames_per_latent=4, most_s=60)
+    assert (halves[97], halves[197]) == (243, 493)  # 242.5 and 492.5 by fractions
+    assert len(clip_frames(99, 60, fps=12, frames_per_latent=4, most_s=60)) == 16  # 19.8 + 0.2 is just less than 20
+
+
 def test_a_long_clip_is_refused_with_what_to_do() -> None:
-    with pytest.raises(MediaError, match=r"too long \(12\.00 s, at most 11 s; cut it into scenes\)"):
+    said = r"too long \(12\.00 s, at most 11 s; .*: cut it into scenes, or raise --most_seconds\)"
+    with pytest.raises(MediaError, match=said):
         chosen("fake:25:300:256x256", most_s=11)
 
 

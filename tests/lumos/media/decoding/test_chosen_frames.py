@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from lumos.media.decoding.chosen_frames import read_chosen
+from lumos.media.decoding.video import Video
 from lumos.media.frames import MediaError
 from tests.lumos.media.clips import Form, numbers, write_clip
 
@@ -93,3 +94,14 @@ def test_what_preparing_says_is_the_reason(tmp_path: Path) -> None:
 
     with pytest.raises(MediaError, match=r"a\.mp4: too plain"):
         read_chosen(tmp_path / "a.mp4", every(1), step_s=Fraction(1), prepare=refuse)
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "avi"])
+def test_frames_far_from_the_start_are_sought(tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    codec = "mpeg4" if suffix == "avi" else "libx264"
+    path = write_clip(tmp_path / f"a.{suffix}", 200, Form(fps=Fraction(12), codec=codec, gop=12))
+    begun: list[int] = []
+    since = Video.since
+    monkeypatch.setattr(Video, "since", lambda video, stamp: begun.append(stamp) or since(video, stamp))
+    assert read(path, lambda num_frames, rate: [150, 153, 156]) == [150, 153, 156]
+    assert begun[0] > 0
