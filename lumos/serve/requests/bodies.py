@@ -26,7 +26,7 @@ _MOST_FIELDS, _MOST_FILES = 64, 4
 _MOST_URLENCODED_BYTES = 2**22
 """Of a form without files, each of whose escaped bytes takes fifty while it is read."""
 _MOST_VALUES = 100_000
-"""Of JSON, also in a field of a form, counted before it is read: each may take thirty times the bytes that it is sent in."""
+"""Of JSON, in a field of a form too, counted before it is read: each may take thirty times its bytes."""
 _LONGEST_NAME = 80
 """Characters of an unknown name of which it is asked what it may have meant."""
 _REMEDY = "send fields as JSON or as a form"
@@ -112,6 +112,7 @@ class ExtensionBody(ClipBody):
     then: Any = None
     seconds: Number = Field(default=None, gt=0, le=10**6)
     num_frames: Whole = Field(default=None, ge=1)
+    num_outputs_per_prompt: Whole = Field(default=None, ge=1)
 
 
 class ImageBody(ClipBody):

@@ -99,12 +99,16 @@ def find_job(serving: Serving, job_id: str, *, kind: Literal["video", "image"] =
 
 def _create(serving: Serving, fields: dict[str, Any], sent: Request) -> dict[str, Any]:
     key = sent_key(sent, fields)
+    if (job := serving.sent_before(key)) is not None:
+        return serving.shown(job)
     request, picture = serving.asker.video(fields)
     return serving.shown(serving.accept("video", request, picture=picture, key=key))
 
 
 def _remix(serving: Serving, fields: dict[str, Any], sent: Request) -> dict[str, Any]:
     key, video_id = sent_key(sent, fields), sent.path_params["video_id"]
+    if (job := serving.sent_before(key)) is not None:
+        return serving.shown(job)
     prompt = typed(RemixBody, fields).prompt
     source = find_job(serving, video_id)
     _require_finished(source, unfinished=409)
@@ -122,6 +126,8 @@ def _remix(serving: Serving, fields: dict[str, Any], sent: Request) -> dict[str,
 def _extend(serving: Serving, fields: dict[str, Any], sent: Request) -> dict[str, Any]:
     """Have a clip go on: what is made behind it follows from its last frames, and the two are one file."""
     key = sent_key(sent, fields)
+    if (found := serving.sent_before(key)) is not None:
+        return serving.shown(found)
     with tempfile.TemporaryDirectory(prefix=files.MAKING, dir=serving.files.root) as folder:
         path, source = _clip_to_extend(serving, fields, Path(folder))
         clip = clip_of(path, limits=serving.limits, param="video")

@@ -178,6 +178,24 @@ def test_a_clip_made_with_a_target_size_goes_on_and_endless_seconds_are_refused(
     assert fault_of(server.client.post("/v1/videos/extensions", json={**asked, "seconds": 1e308}), 400)["param"]
 
 
+def test_what_an_extension_cannot_be_is_refused_and_its_own_size_may_be_said(server: Server) -> None:
+    source = server.create()["id"]
+    server.finished(source)
+    asked = {"prompt": "b", "video": {"id": source}, "num_frames": 4}
+    for name, value, said in (
+        ("n", 2, "send the request 2 times"),
+        ("num_outputs_per_prompt", 2, "send the request 2 times"),
+        ("size", "32x64", "the size of its clip, 64x32"),
+        ("width", 128, "the size of its clip, 64x32"),
+        ("target_size", 64, "the size of its clip"),
+        ("duration", 3, "say as seconds"),
+    ):
+        error = fault_of(server.client.post("/v1/videos/extensions", json={**asked, name: value}), 400)
+        assert (error["param"], said in error["message"]) == (name, True), error
+    same = server.client.post("/v1/videos/extensions", json={**asked, "n": 1, "size": "64x32"})
+    assert server.finished(same.json()["id"])["size"] == "64x32"
+
+
 def test_a_prompt_changes_where_then_says_so(server: Server) -> None:
     asked = {"prompt": "it moves right", "then": [[1, "it moves up"]]}
     made = server.create(**asked)
