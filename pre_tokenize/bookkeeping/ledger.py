@@ -313,6 +313,9 @@ def read_manifest(folder: Location) -> dict[str, Any]:
 
 
 def _require_same(folder: Location, manifest: Mapping[str, Any]) -> None:
+    if _is_finished_without_clips(folder):
+        for path in (folder / REPORT, *[path for _, path in _shards_in(folder)]):
+            path.unlink(missing_ok=True)
     if not (folder / MANIFEST).exists() or not any(_shards_in(folder)):
         for other in folder.parent.glob("*-of-*"):
             if other.name.partition("-of-")[2] != folder.name.partition("-of-")[2] and list(_shards_in(other)):
@@ -327,6 +330,12 @@ def _require_same(folder: Location, manifest: Mapping[str, Any]) -> None:
                 "the CSV has changed" if name == "input_sha256" else f"--{name} is {value!r}, was {begun.get(name)!r}"
             )
             raise ValueError(f"{folder} was begun with other settings: {what}; undo that, or give another --output_dir")
+
+
+def _is_finished_without_clips(folder: Location) -> bool:
+    """Whether all rows were skipped: what was wrong with them or the settings may be mended."""
+    report = read_object(folder / REPORT, remedy=f"delete {folder} and run again") if (folder / REPORT).exists() else {}
+    return report.get("rows", 0) != 0 and report.get("clips") == 0
 
 
 def _require_same_tasks(task: Location) -> None:
