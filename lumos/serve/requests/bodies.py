@@ -19,6 +19,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from lumos.serve.faults import RequestError
 from lumos.serve.limits import LONGEST_PROMPT
 from lumos.serve.requests.turns import in_turn
+from lumos.serve.requests.uploads import is_file
 from xllmx.safe.json_text import parse_json, unwritable
 from xllmx.settings.setting import shown, suggestion
 
@@ -179,14 +180,23 @@ def typed(kind: type[Body], fields: Mapping[str, Any], *, others: tuple[str, ...
         else:
             fault = f"there is no field {shown(name)}; {suggestion(name[:_LONGEST_NAME], known)}"
             raise RequestError(400, fault, param=name[:60], code="unknown_parameter")
+    taken = {name: asked[name] for name in asked if name in known and not _says_nothing(kind, name, asked[name])}
+    for name, value in taken.items():
+        if is_file(value) and (name in others or kind.model_fields[name].annotation is not Any):
+            raise RequestError(400, f"{name} is a file; send it as a text", param=name)
     try:
-        return kind.model_validate({name: value for name, value in asked.items() if name in known})
+        return kind.model_validate(taken)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
         name = str(first["loc"][0]) if first["loc"] else ""
         given = "" if first["type"] == "missing" else f" (it is {shown(asked.get(name))})"
         message = str(first["msg"]).removeprefix("Value error, ")
         raise RequestError(400, f"{name}: {message}{given}", param=name) from None
+
+
+def _says_nothing(kind: type[BaseModel], name: str, value: Any) -> bool:
+    """Whether a field is null that may be left out."""
+    return value is None and not (name in kind.model_fields and kind.model_fields[name].is_required())
 
 
 def plain(value: Any) -> Any:

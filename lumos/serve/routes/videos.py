@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse
 
 from lumos.serve.faults import RequestError, no_such_job, shown_id
-from lumos.serve.requests.bodies import ExtensionBody, RemixBody, VideoBody, read_body, typed
+from lumos.serve.requests.bodies import ExtensionBody, RemixBody, VideoBody, plain, read_body, typed
 from lumos.serve.requests.idempotency import sent_key
 from lumos.serve.requests.turns import in_turn
 from lumos.serve.requests.uploads import clip_of, is_file, save_upload
@@ -143,6 +143,8 @@ def _clip_to_extend(serving: Serving, fields: Mapping[str, Any], folder: Path) -
         path = folder / files.BEFORE
         save_upload(video, path)
         return path, None
+    if isinstance(video, str) and video.lstrip().startswith("{"):  # an object in a field of a form
+        video = plain(video)
     video_id = video.get("id") if isinstance(video, dict) and set(video) == {"id"} else video
     if not isinstance(video_id, str) or not video_id:
         raise RequestError(400, "video must be a file, or {'id': 'video_...'}", param="video")

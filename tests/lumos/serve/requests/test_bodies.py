@@ -129,6 +129,16 @@ def test_null_in_json_is_as_good_as_nothing(server: Server) -> None:
         assert server.model.made[-1].given == {}
 
 
+def test_null_of_images_is_as_good_as_nothing_and_a_file_is_no_text(server: Server) -> None:
+    asked = {"prompt": "a", "n": None, "response_format": None, "output_format": None}
+    assert len(server.client.post("/v1/images/generations", json=asked).json()["data"]) == 1
+    for name in ("prompt", "seed", "temperature"):
+        form = {} if name == "prompt" else {"prompt": "a"}
+        answer = server.client.post("/v1/videos", data=form, files={name: ("a.txt", b"a")})
+        error = fault_of(answer, 400)
+        assert (error["param"], error["message"]) == (name, f"{name} is a file; send it as a text")
+
+
 def test_a_text_of_a_form_is_counted_before_it_is_read_as_values(refusing: Server) -> None:
     form = {"prompt": "a red circle", "then": "[" + "[]," * 60_000 + "0]"}
     answer = refusing.client.post("/v1/videos", data=form, files={"input_reference": ("", b"")})

@@ -143,7 +143,8 @@ def test_an_extension_is_the_clip_and_as_many_seconds_more_as_are_asked_for(serv
     asked = {"prompt": "b", "seconds": "1", "seed": 1}
     by_id = server.client.post("/v1/videos/extensions", json={**asked, "video": {"id": source}})
     upload = server.client.post("/v1/videos/extensions", data=asked, files={"video": ("x.mp4", before)})
-    for answer in (by_id, upload):
+    by_object = server.client.post("/v1/videos/extensions", data={**asked, "video": json.dumps({"id": source})})
+    for answer in (by_id, upload, by_object):
         done = server.finished(answer.json()["id"])
         assert done["status"] == "completed"
         frames = frames_of(server.client.get(f"/v1/videos/{answer.json()['id']}/content").content)
@@ -152,7 +153,7 @@ def test_an_extension_is_the_clip_and_as_many_seconds_more_as_are_asked_for(serv
         assert abs(frames[5].astype(int) - (1, 0, 0)).max() < 12  # the first new one
         work = server.model.made[-1]
         assert (work.picture, work.before and work.before.name) == (None, files.BEFORE)
-    assert b'lumos_frames_total{model="red"} 13.0' in server.client.get("/metrics").content  # 5 and 4 and 4 are new
+    assert b'lumos_frames_total{model="red"} 17.0' in server.client.get("/metrics").content  # 5 and 3 times 4 are new
 
 
 def test_an_extension_takes_the_rate_of_its_clip_and_is_as_long_as_a_clip_where_nothing_is_said(
