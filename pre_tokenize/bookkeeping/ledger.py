@@ -230,7 +230,11 @@ def summary(report: Mapping[str, Any]) -> str:
     return (
         f"{report['done']} of {report['rows']} rows done, {report['clips']} clips, {num_skipped} skipped"
         + (f" ({reasons})" if reasons else "")
-        + "".join(f", {count} without {name}" for name, count in report["unknown"].items() if count)
+        + "".join(
+            f", {count} without {name} (python -m pre_tokenize.motion gives a list its scores)"
+            for name, count in report["unknown"].items()
+            if count
+        )
         + ("; " + ", ".join(f"{size}: {count}" for size, count in report["sizes"].items()) if report["sizes"] else "")
         + (f"; {report['num_decoded']} decoded again: {report['psnr_db']:.1f} dB" if "psnr_db" in report else "")
     )

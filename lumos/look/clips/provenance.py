@@ -70,7 +70,7 @@ def provenance_of(path: Path, *, media: Path | None) -> Provenance:
         skipped.update(_counts(said.get("skipped")))
     tables = [Path(name).parent for report in reports if isinstance(name := report.get("input_file"), str)]
     near = [place for folder in folders for place in (folder, *list(folder.absolute().parents)[:2])]
-    measured = [said for index in indices if (said := _measured(index)) is not None]
+    measured = [pair for index in indices if (pair := _measured(index)) is not None]
     wrong = [index for index in indices if _measured(index) is None and index.keys() & set(_MEASURED)]
     return Provenance(
         settings=settings,
