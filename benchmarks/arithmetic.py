@@ -21,7 +21,7 @@ from benchmarks.lumos1.work import WORKS, Work
 from lumos.cli.training.dry_run import RunEstimate, estimate_run
 from lumos.cli.training.training_run import RunConfig
 from lumos.lumina_video.cost import activation_bytes, num_tokens, weight_bytes
-from lumos.lumina_video.settings import LuminaVideoSettings
+from lumos.lumina_video.settings import MADE_FOR, LuminaVideoSettings
 from lumos.lumina_video.settings import resolve_settings as lumina_video_settings
 from lumos.lumos1.sampling import cost
 from lumos.lumos1.sampling.refine import MASKED
@@ -154,7 +154,7 @@ def _memories() -> Iterator[tuple[str, int]]:
         for clips in (1, 8):
             yield f"{clips} of {_title(name)}", clip_bytes(WORKS[name], batch_size=clips)
     for preset in (_RUN, _LARGE):
-        settings = lumina_video_settings({}, {"preset": preset})
+        settings = lumina_video_settings({}, {**MADE_FOR[preset], "preset": preset})
         yield f"Lumina-Video, {settings.width}x{settings.height}, {settings.num_frames} frames", flow_bytes(settings)
     for name, size in (("1b-class", (448, 256)), ("1b-class", (672, 384)), ("3b-class", (448, 256))):
         for recomputed in (False, True):

@@ -12,6 +12,7 @@ from lumos.cli.jobs.outputs import PlainFolder
 from lumos.cli.jobs.runner import Job, plan_jobs
 from lumos.cli.models.door import find_model
 from lumos.hub.models import LUMINA_REPO
+from lumos.lumina_video.settings import MADE_FOR
 from xllmx.ranks.machines import Machines
 
 GPUS = ("H200", "A100", "RTX 4090")
@@ -24,7 +25,10 @@ ROWS: tuple[tuple[str, Mapping[str, Any]], ...] = (
     *((f"{size}/stage-1-image", {}) for size in ("1B", "3B")),
     *((f"{size}/stage-2-joint", {}) for size in ("1B", "3B")),
     *((f"{size}/stage-2-joint-384p", {}) for size in ("1B", "3B")),
-    *((LUMINA_REPO, {"preset": name}) for name in ("f16F64R512-MultiScale", "f24F96R960", "f24F96R960-MultiScale")),
+    *(
+        (LUMINA_REPO, {**MADE_FOR[name], "preset": name})
+        for name in ("f16F64R512-MultiScale", "f24F96R960", "f24F96R960-MultiScale")
+    ),
 )
 """Model -> settings other than its own."""
 

@@ -27,7 +27,7 @@ from lumos.lumina_video.cost import (
 from lumos.lumina_video.network.patches import Size
 from lumos.lumina_video.preset import PRESETS, FlowPreset
 from lumos.lumina_video.scale import Scale
-from lumos.lumina_video.settings import LuminaVideoSettings, resolve_settings
+from lumos.lumina_video.settings import MADE_FOR, LuminaVideoSettings, resolve_settings
 from xllmx.run.exit_status import status_of
 from xllmx.run.option_parser import OptionParser
 
@@ -94,7 +94,7 @@ def runs_table() -> str:
         "|---|---|---|---|---|---|---|",
     ]
     for name in PRESETS:
-        settings = resolve_settings({}, {"preset": name})
+        settings = resolve_settings({}, {**MADE_FOR[name], "preset": name})
         preset, latent = settings.preset, settings.latent_shape
         single = FlowPreset.named(name.removesuffix("-MultiScale"))
         flops, whole = (run_flops(CONFIG, latent, preset=one) for one in (preset, single))
@@ -116,7 +116,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def command() -> int:
         OptionParser(prog="python -m benchmarks.lumina_video.arithmetic", description=__doc__).parse_args(arguments)
         for clip in ("f24F96R960", "f16F64R512"):
-            print(f"{clip}:\n\n{scales_table(resolve_settings({}, {'preset': clip}))}\n")
+            print(f"{clip}:\n\n{scales_table(resolve_settings({}, {**MADE_FOR[clip], 'preset': clip}))}\n")
         print(runs_table())
         return 0
 

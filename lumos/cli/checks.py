@@ -72,7 +72,9 @@ def _torch() -> str:
     if float((ones @ ones).sum()) != 64:
         raise ValueError(f"{torch.__version__} multiplies wrongly in bf16 on {device}; reinstall it")
     gpus = ", ".join(torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count()))
-    return f"{torch.__version__}, {gpus or f'no CUDA GPU: runs on the CPU ({torch.get_num_threads()} threads)'}"
+    threads = torch.get_num_threads()
+    cpu = f"no CUDA GPU: runs on the CPU ({threads} thread{'s' * (threads > 1)})"
+    return f"{torch.__version__}, {gpus or cpu}"
 
 
 def _encoders() -> str:

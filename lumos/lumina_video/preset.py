@@ -254,10 +254,8 @@ def _schedule(key: str, schedule: Any, value_of: Callable[[str, Any], Value]) ->
     except ValueError as error:
         raise ValueError(f"{key}: {error}") from error
     for begin, _ in changes:
-        if isinstance(begin, bool) or not 0 <= begin <= 1:
-            raise ValueError(
-                f"{key} changes at t = {begin}; t runs from 0 (noise) to 1 (data), so write a t between them"
-            )
+        if isinstance(begin, bool):
+            raise ValueError(f"{key} changes at t = {begin}; write a number, t runs from 0 (noise) to 1 (data)")
     value = value_of(key, first)
     return (value, *((begin, value_of(key, later)) for begin, later in changes)) if changes else value
 

@@ -1,7 +1,7 @@
 """The settings of one clip: what was asked for, filled up from the model's defaults and the released ones.
 
     preset                     made for
-    f16F64R512[-MultiScale]    672x384, 64 frames, 16 fps      what is taken when nothing is said
+    f16F64R512[-MultiScale]    672x384, 64 frames, 16 fps      what is taken when nothing is said, whatever the preset
     f24F96R960[-MultiScale]    1248x704, 96 frames, 24 fps
 
 Nothing here needs a network, so that all of it can be checked before one is loaded.
@@ -26,7 +26,7 @@ RELEASED_PRESET = "f16F64R512"
 _F16: Mapping[str, int] = {"width": 672, "height": 384, "num_frames": 64, "fps": 16}
 _F24: Mapping[str, int] = {"width": 1248, "height": 704, "num_frames": 96, "fps": 24}
 MADE_FOR: Mapping[str, Mapping[str, int]] = {name: _F24 if name.startswith("f24") else _F16 for name in PRESETS}
-"""Released preset -> the clip it was made for."""
+"""Released preset -> the clip it was made for, which is to be asked for: the release's default is one for all."""
 
 CLIP_NAMES = ("width", "height", "num_frames", "fps")
 OVERRIDES = ("num_inference_steps", "guidance_scale", "motion")
@@ -129,12 +129,13 @@ class LuminaVideoSettings:
 def resolve_settings(
     defaults: Mapping[str, Any], given: Mapping[str, Any], *, vae: Compression = RELEASED
 ) -> LuminaVideoSettings:
-    """The settings of a call: `given` (None = not given), else the model's `defaults`, else those of the preset.
+    """The settings of a call: `given` (None = not given), else the model's `defaults`, else the released ones.
 
-    Size, length and fps that neither says are those the preset was made for. A preset that is given is taken whole:
-    steps, guidance and motion of the model's defaults belong to the model's own preset. One that is not given has, for
-    a picture, the motion scores that pictures are trained with: 0, and of the negative branch none. In place of the
-    preset of the model's own `fast` a picture has that of the model: of one latent frame patches of two save nothing.
+    Size, length and fps that neither says are the release's, 672x384, 64 frames and 16 fps, whatever the preset is. A
+    preset that is given is taken whole: steps, guidance and motion of the model's defaults belong to the model's own
+    preset. One that is not given has, for a picture, the motion scores that pictures are trained with: 0, and of the
+    negative branch none. In place of the preset of the model's own `fast` a picture has that of the model: of one
+    latent frame patches of two save nothing.
 
     Raises:
         SettingError: a value outside its rule, with what to write instead.
@@ -149,7 +150,7 @@ def resolve_settings(
     chosen = given if "preset" in given else {**defaults, **given}
     _refuse_file(defaults.get("preset") if "preset" not in given else None)
     base = preset_of(chosen.get("preset", RELEASED_PRESET))
-    clip = {**_made_for(base), **defaults, **given}
+    clip = {**MADE_FOR[RELEASED_PRESET], **defaults, **given}
     clip = {name: whole_number(name, clip[name]) for name in CLIP_NAMES}
     if "duration" in given:
         clip["num_frames"] = _num_frames(given["duration"], fps=clip["fps"], asked=given.get("num_frames"))
@@ -237,12 +238,6 @@ def preset_of(value: Any) -> FlowPreset:
         return FlowPreset.from_file(value) if is_file else FlowPreset.named(str(value))
     except ValueError as error:
         raise SettingError("preset", f"cannot be used: {error}") from error
-
-
-def _made_for(preset: FlowPreset) -> Mapping[str, int]:
-    """The clip a preset was made for; that of the release's own default for a preset of one's own."""
-    names = [name for name in PRESETS if FlowPreset.named(name) == preset]
-    return MADE_FOR[names[0] if names else RELEASED_PRESET]
 
 
 def _overridden(preset: FlowPreset, values: Mapping[str, Any]) -> FlowPreset:

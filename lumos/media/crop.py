@@ -1,5 +1,6 @@
 """Bucket sizes, and pictures scaled and cut to one."""
 
+import math
 from collections.abc import Iterable
 
 import numpy as np
@@ -22,15 +23,13 @@ def crop_size_list(num_patches: int, patch_px: int, max_aspect: int | float = MA
     """
     if num_patches < 1 or patch_px < 1 or not max_aspect >= 1:
         raise ValueError(f"{num_patches} patches of {patch_px} px, aspect {max_aspect:g}: each must be at least 1")
-    sizes, w, h = [], num_patches, 1
-    while w > 0:
-        if max(w, h) <= max_aspect * min(w, h):
-            sizes.append((w * patch_px, h * patch_px))
-        if (h + 1) * w <= num_patches:
-            h += 1
-        else:
-            w -= 1
-    return sizes
+    widest = int(min(num_patches, math.sqrt(max_aspect * num_patches) + 1))
+    return [
+        (w * patch_px, h * patch_px)
+        for w in range(widest, int(math.sqrt(num_patches / max_aspect) / 2), -1)
+        for h in range(max(1, num_patches // (w + 1)), num_patches // w + 1)
+        if max(w, h) <= max_aspect * min(w, h)
+    ]
 
 
 def crop_sizes(target: int) -> list[tuple[int, int]]:

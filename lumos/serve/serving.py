@@ -94,6 +94,14 @@ class Serving:
         self.worker.wake()
         return job
 
+    def sent_before(self, key: SentKey | None) -> Job | None:
+        """Return the job of the same request that came before under its key, whatever has become of what it names.
+
+        Raises:
+            RequestError: another request had the key.
+        """
+        return None if key is None else self.store.sent_before(key.text, key.digest)
+
     def accept_images(self, requests: Sequence[JobRequest], *, key: SentKey | None = None) -> list[Job]:
         """Return a new job for each request, all of them or none; or those that came under the same key before.
 

@@ -230,7 +230,11 @@ def summary(report: Mapping[str, Any]) -> str:
     return (
         f"{report['done']} of {report['rows']} rows done, {report['clips']} clips, {num_skipped} skipped"
         + (f" ({reasons})" if reasons else "")
-        + "".join(f", {count} without {name}" for name, count in report["unknown"].items() if count)
+        + "".join(
+            f", {count} without {name} (python -m pre_tokenize.motion gives a list its scores)"
+            for name, count in report["unknown"].items()
+            if count
+        )
         + ("; " + ", ".join(f"{size}: {count}" for size, count in report["sizes"].items()) if report["sizes"] else "")
         + (f"; {report['num_decoded']} decoded again: {report['psnr_db']:.1f} dB" if "psnr_db" in report else "")
     )
@@ -313,6 +317,9 @@ def read_manifest(folder: Location) -> dict[str, Any]:
 
 
 def _require_same(folder: Location, manifest: Mapping[str, Any]) -> None:
+    if _is_finished_without_clips(folder):
+        for path in (folder / REPORT, *[path for _, path in _shards_in(folder)]):
+            path.unlink(missing_ok=True)
     if not (folder / MANIFEST).exists() or not any(_shards_in(folder)):
         for other in folder.parent.glob("*-of-*"):
             if other.name.partition("-of-")[2] != folder.name.partition("-of-")[2] and list(_shards_in(other)):
@@ -327,6 +334,12 @@ def _require_same(folder: Location, manifest: Mapping[str, Any]) -> None:
                 "the CSV has changed" if name == "input_sha256" else f"--{name} is {value!r}, was {begun.get(name)!r}"
             )
             raise ValueError(f"{folder} was begun with other settings: {what}; undo that, or give another --output_dir")
+
+
+def _is_finished_without_clips(folder: Location) -> bool:
+    """Whether all rows were skipped: what was wrong with them or the settings may be mended."""
+    report = read_object(folder / REPORT, remedy=f"delete {folder} and run again") if (folder / REPORT).exists() else {}
+    return report.get("rows", 0) != 0 and report.get("clips") == 0
 
 
 def _require_same_tasks(task: Location) -> None:

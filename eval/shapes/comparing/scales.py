@@ -112,6 +112,10 @@ def _presets(preset: FlowPreset, at: Sequence[float] | None) -> list[FlowPreset]
     coarse, fine = str(preset.scales[0]), str(preset.scales[-1])
     if coarse == fine:
         raise SettingError("preset", f"has one scale, {fine}; give one whose P begins with a coarser one: preset=FILE")
+    if any(not 0 <= t <= 1 for t in at or ()):
+        raise ValueError(
+            f"--at {' '.join(map(str, at or ()))}: t runs from 0 (noise) to 1 (data); give times between them"
+        )
     others = [preset] if at is None else [replace(preset, scale=(coarse, (float(t), fine))) for t in at]
     return [replace(preset, scale=fine), *others]
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from lumos.conventions.job import Done, Failed, Job, Part, Ticket
 from lumos.conventions.job import Event as QueueEvent
 from lumos.lumos1.sampling.scheduler import Scheduler
-from lumos.serve.generation.engine import Broken, FrameMade, Made, Progressed, Stopped, Tell, Work
+from lumos.serve.generation.engine import Broken, FrameMade, Made, ModelGoneError, Progressed, Stopped, Tell, Work
 from lumos.serve.generation.models import ServedModel
 
 
@@ -76,12 +76,22 @@ class SideBySide:
         while self._submitted:
             work = self._submitted.pop(next(iter(self._submitted)))
             try:
-                job = self._models[work.model].begin(work)
+                job = self._model_of(work).begin(work)
             except Exception as error:  # one bad job never stops the queue, whatever a model raises
                 tell(Broken(work.id, error))
                 continue
             ticket = self._scheduler.submit(job)
             self._begun[ticket], self._told[ticket] = (work.id, job), 0.0
+
+    def _model_of(self, work: Work) -> ServedModel:
+        """Return the model of a clip; ModelGoneError where it is served no more, since the server was started anew."""
+        if work.model not in self._models:
+            others = ", ".join(self._models)
+            raise ModelGoneError(
+                f"the model {work.model} is served no more; ask for the video again of {others}, or have the server "
+                f"started with --model {work.model} too"
+            )
+        return self._models[work.model]
 
     def _pass_on(self, event: QueueEvent, tell: Tell) -> None:
         """Tell of an event of the queue."""

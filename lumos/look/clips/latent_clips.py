@@ -27,6 +27,8 @@ from lumos.media.frames import to_frames
 from lumos.media.inputs import choose_device
 
 Clips = LatentSet | LatentShards
+_UNSCORED = "python -m pre_tokenize.motion gives a list its scores; then make the latents again"
+"""What to do where motion scores are missing."""
 
 
 @dataclass(kw_only=True)
@@ -106,7 +108,8 @@ def _lines(clips: Clips, seen: _Seen, chosen: ChosenVAE) -> list[str]:
     lines += caption_lines(seen.captions)
     if seen.num_videos:
         known = f"{len(seen.motion):,} of {plural(seen.num_videos, 'video')}"
-        lines.append(line("motion", f"{spread(seen.motion)}; known of {known}"))
+        said = f"{spread(seen.motion)}; known of {known}" if seen.motion else f"known of {known}"
+        lines.append(line("motion", said + ("" if len(seen.motion) == seen.num_videos else f": {_UNSCORED}")))
     return [*lines, *_latent_lines(seen), *damaged_lines(seen.faults)]
 
 

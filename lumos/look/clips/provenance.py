@@ -11,10 +11,13 @@ from lumos.media.data_yaml import entries_of
 from lumos.media.decoded import is_psnr
 from lumos.media.shards.parquet_rows import INDEX_NAME, SHARDS_OF_PROCESSES
 from xllmx.safe.json_text import read_object
+from xllmx.settings.setting import shown
 
 _PARTS = (".", "*-of-*", "*-in-*/*-of-*")
 """Where the folder of a process may be: the set itself, or within it."""
 _ROWS = "rows-*.parquet"
+_MEASURED = ("num_decoded", "psnr_db")
+"""What an index says of the clips that were decoded, both or neither: their number, their mean PSNR."""
 _MOST_FOLDERS = 1000
 """Processes whose settings are read; they were all run under the same."""
 
@@ -31,6 +34,8 @@ class Provenance:
     """Mean of the clips that were decoded as the set was made."""
     num_decoded: int = 0
     """How many those were."""
+    fault: str | None = None
+    """What an index says of them that cannot be."""
     places: Sequence[Path] = field(default_factory=list)
     """Folders that the paths of sources may count from."""
 
@@ -65,12 +70,14 @@ def provenance_of(path: Path, *, media: Path | None) -> Provenance:
         skipped.update(_counts(said.get("skipped")))
     tables = [Path(name).parent for report in reports if isinstance(name := report.get("input_file"), str)]
     near = [place for folder in folders for place in (folder, *list(folder.absolute().parents)[:2])]
-    measured = _measured(indices)
+    measured = [pair for index in indices if (pair := _measured(index)) is not None]
+    wrong = [index for index in indices if _measured(index) is None and index.keys() & set(_MEASURED)]
     return Provenance(
         settings=settings,
         skipped=skipped,
         num_decoded=sum(num for num, _ in measured),
         psnr_db=sum(num * db for num, db in measured) / sum(num for num, _ in measured) if measured else None,
+        fault=_fault_of(wrong[0]) if wrong else None,
         places=list(dict.fromkeys([*([media] if media else []), *tables, Path(), *near])),
     )
 
@@ -107,7 +114,12 @@ def _counts(said: Any) -> dict[str, int]:
     return {reason: count for reason, count in found if type(count) is int and count > 0}
 
 
-def _measured(indices: Sequence[Mapping[str, Any]]) -> list[tuple[int, float]]:
-    """How many clips each index says were decoded, and their mean PSNR."""
-    pairs = [(index.get("num_decoded"), index.get("psnr_db")) for index in indices]
-    return [(num, float(cast(float, db))) for num, db in pairs if type(num) is int and num > 0 and is_psnr(db)]
+def _measured(index: Mapping[str, Any]) -> tuple[int, float] | None:
+    """How many clips an index says were decoded, and their mean PSNR; None where it does not say it, or wrongly."""
+    num, db = (index.get(name) for name in _MEASURED)
+    return (num, float(cast(float, db))) if type(num) is int and num > 0 and is_psnr(db) else None
+
+
+def _fault_of(index: Mapping[str, Any]) -> str:
+    said = " and ".join(f"{name} {shown(index.get(name))}" for name in _MEASURED)
+    return f"{INDEX_NAME} says {said}, which cannot be; have concat_record write it again"

@@ -36,6 +36,8 @@ def made_lines(made: Provenance) -> list[str]:
     if made.psnr_db is not None:
         said = f"{made.psnr_db:.1f} dB, mean of {plural(made.num_decoded, 'clip')} decoded as the set was made"
         lines.append(line("recorded", said))
+    if made.fault is not None:
+        lines.append(line("recorded", printable(made.fault, 300)))
     reasons = {printable(reason, 60): count for reason, count in islice(made.skipped.items(), _MOST_REASONS)}
     if reasons:
         num = plural(sum(made.skipped.values()), "row")

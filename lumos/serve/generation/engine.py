@@ -37,6 +37,10 @@ class Work:
     """What the pipeline is called with."""
 
 
+class ModelGoneError(ValueError):
+    """The model of a clip is not served; the message is for whoever asked for the clip."""
+
+
 @dataclass(frozen=True)
 class FrameMade:
     """The next frame of a clip."""

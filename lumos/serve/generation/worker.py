@@ -12,7 +12,17 @@ from collections.abc import Callable
 from functools import partial
 
 from lumos.media.frames import MediaError
-from lumos.serve.generation.engine import Broken, Engine, Event, FrameMade, Made, Progressed, Stopped, Work
+from lumos.serve.generation.engine import (
+    Broken,
+    Engine,
+    Event,
+    FrameMade,
+    Made,
+    ModelGoneError,
+    Progressed,
+    Stopped,
+    Work,
+)
 from lumos.serve.generation.feeds import Feeds
 from lumos.serve.generation.recording import Recording, encoded
 from lumos.serve.limits import LONGEST_MESSAGE
@@ -248,6 +258,8 @@ def said_of(error: Exception) -> tuple[str, str]:
         return "storage_error", f"the server could not write the video: {reason}"
     if isinstance(error, MediaError):
         return "invalid_request", f"a file of the request cannot be used: {error.reason}"
+    if isinstance(error, ModelGoneError):
+        return "model_not_found", str(error)[:LONGEST_MESSAGE]
     if isinstance(error, ValueError):
         return "invalid_request", " ".join(str(error).split())[:LONGEST_MESSAGE]
     return "server_error", f"the model failed ({type(error).__name__}); the server's log says more"

@@ -13,7 +13,7 @@ export class Refusal extends Error {
 }
 
 /** The answer to a request; asks for the key where the server does. Throws a Refusal. */
-export async function call(path, { method = "GET", json, headers = {}, signal } = {}) {
+export async function call(path, { method = "GET", json, form, headers = {}, signal } = {}) {
   for (;;) {
     const key = sessionStorage.getItem(KEY);
     const sent = { ...headers };
@@ -21,7 +21,7 @@ export async function call(path, { method = "GET", json, headers = {}, signal } 
     if (json !== undefined) sent["Content-Type"] = "application/json";
     let answer;
     try {
-      answer = await fetch(path, { method, headers: sent, body: json, signal, cache: "no-store" });
+      answer = await fetch(path, { method, headers: sent, body: json ?? form, signal, cache: "no-store" });
     } catch (error) {
       if (signal?.aborted) throw error;
       throw new Refusal(0, GONE);

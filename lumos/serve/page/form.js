@@ -10,6 +10,7 @@ const LARGEST_DRAFT = 2_000_000; // characters of a picture that is kept with th
 const field = (id) => document.getElementById(id);
 
 let picture = null; // {name, address}: a data: address
+let before = null; // {id, prompt}: the video whose clip before it is gone on from
 let models = [];
 let examples = {};
 let wantedModel = ""; // of the draft, until the models are known
@@ -49,6 +50,10 @@ export function beginForm(known, made) {
     showPicture(null);
     field("input_reference").focus();
   });
+  field("before-remove").addEventListener("click", () => {
+    showBefore(null);
+    field("prompt").focus();
+  });
   field("clear").addEventListener("click", () => {
     fill({ prompt: "", model: field("model").value, settings: {} });
     field("prompt").focus();
@@ -70,10 +75,17 @@ export async function fillFrom(id) {
 }
 
 function fill(record) {
-  if (models.some((one) => one.id === record.model)) field("model").value = record.model;
+  const isServed = models.some((one) => one.id === record.model);
+  if (isServed) field("model").value = record.model;
   modelChanged();
-  const { width, height, duration, num_inference_steps, guidance_scale, preset, ...others } = record.settings;
-  const plain = (value) => (typeof value === "string" ? value : JSON.stringify(value));
+  const { duration, num_inference_steps, guidance_scale, preset, ...others } = record.settings;
+  if (record.num_before) { // its size is the clip's, its length that of what is added
+    for (const name of ["width", "height", "num_frames"]) delete others[name];
+    others.num_frames = record.num_frames - record.num_before;
+  }
+  const { width, height } = others;
+  if (width && height) ["width", "height"].forEach((name) => delete others[name]);
+  if (record.then) others.then = record.then;
   const named = typeof preset === "string" && [...field("preset").options].some((one) => one.value === preset);
   if (preset !== undefined && !named) others.preset = preset;
   const values = {
@@ -85,13 +97,25 @@ function fill(record) {
     guidance_scale: guidance_scale ?? "",
     preset: named ? preset : "",
     negative_prompt: record.negative_prompt ?? "",
-    others: Object.entries(others).map(([name, value]) => `${name} = ${plain(value)}`).join("\n"),
+    others: Object.entries(others).map(([name, value]) => `${name} = ${written(value)}`).join("\n"),
   };
   for (const [name, value] of Object.entries(values)) field(name).value = value;
   field("fast").checked = false; // the settings that it stands for are among the others
   if (FIELDS.slice(3).some((name) => field(name).value !== "")) field("options").open = true;
   showPicture(record.picture ?? null);
-  say("");
+  showBefore(record.num_before ? { id: record.id, prompt: record.prompt } : null);
+  say(isServed ? "" : `The model ${record.model} is served no more; choose another one.`, "model");
+}
+
+/** A setting as a line of the other settings has it: a text as it is, where it is read as that text again. */
+function written(value) {
+  if (typeof value !== "string" || /^\s|\s$|\n/.test(value)) return JSON.stringify(value);
+  try {
+    JSON.parse(value);
+    return JSON.stringify(value);
+  } catch {
+    return value;
+  }
 }
 
 async function submit(made) {
@@ -100,11 +124,12 @@ async function submit(made) {
   button.disabled = true;
   try {
     await ready; // whoever types faster than the server answers waits for it
-    const text = JSON.stringify(read());
+    const text = JSON.stringify({ ...read(), before: before?.id });
     if (text !== attempt.text) attempt = { text, key: randomKey() }; // the same again after no answer is one job
     say("");
     const headers = { "Idempotency-Key": attempt.key };
-    const video = await (await call("v1/videos", { method: "POST", json: text, headers })).json();
+    const video = await (await (before === null ? call("v1/videos", { method: "POST", json: text, headers })
+      : goOn(before.id, headers))).json();
     attempt = { text: "", key: "" };
     made(video);
   } catch (error) {
@@ -114,6 +139,14 @@ async function submit(made) {
   } finally {
     button.disabled = false;
   }
+}
+
+/** Ask for what follows the clip before a video. */
+async function goOn(id, headers) {
+  const form = new FormData();
+  for (const [name, value] of Object.entries(read())) form.append(name, value);
+  form.append("video", await (await call(`v1/videos/${encodeURIComponent(id)}/before`)).blob(), "before.mp4");
+  return call("v1/videos/extensions", { method: "POST", form, headers });
 }
 
 function read() {
@@ -211,11 +244,19 @@ function showPicture(chosen) {
   keepDraft();
 }
 
+function showBefore(chosen) {
+  before = chosen;
+  field("before-shown").hidden = chosen === null;
+  field("before-name").textContent = chosen === null ? "" : `\u201c${chosen.prompt}\u201d`;
+  field("picture-field").hidden = chosen !== null;
+  keepDraft();
+}
+
 function keepDraft() {
   const values = Object.fromEntries(FIELDS.map((name) => [name, field(name).value]));
   values.model ||= wantedModel;
   const kept = picture !== null && picture.address.length <= LARGEST_DRAFT ? picture : null;
-  const draft = { values, fast: field("fast").checked, picture: kept, open: field("options").open };
+  const draft = { values, fast: field("fast").checked, picture: kept, before, open: field("options").open };
   try {
     sessionStorage.setItem(DRAFT, JSON.stringify(draft));
   } catch {
@@ -232,7 +273,9 @@ function takeUpDraft() {
   field("preset").replaceChildren(new Option(draft.values.preset, draft.values.preset));
   field("fast").checked = draft.fast;
   field("options").open = draft.open;
+  const clip = draft.before ?? null; // before the picture is shown, which keeps the draft anew
   showPicture(draft.picture);
+  showBefore(clip);
 }
 
 function randomKey() {

@@ -41,11 +41,7 @@ class Asker:
             RequestError: it cannot be made.
         """
         body = typed(VideoBody, fields, others=self._others)
-        for name in ("n", "num_outputs_per_prompt"):
-            if getattr(body, name) not in (None, 1):
-                number = getattr(body, name)
-                fault = f"{name} is {number}; it must be 1, since a job is one video: send the request {number} times"
-                raise RequestError(400, f"{fault}, each with another seed", param=name)
+        _require_one(body)
         model = find_model(self._models, body.model)
         picture = _picture(body)
         if picture is not None:
@@ -87,11 +83,14 @@ class Asker:
             RequestError: it cannot be made.
         """
         body = typed(ExtensionBody, fields, others=self._others)
+        _require_one(body)
         model = find_model(self._models, body.model or (source.model if source else None))
         model.require("i2v", "a clip to go on with", param="video")
         before = source.given if source is not None and source.model == model.name else {}
         rate = {} if clip.rate is None else {"fps": max(1, round(clip.rate))}
-        given = {**before, **rate, **self._given(body, model)}
+        asked = self._given(body, model)
+        _require_same_size(asked, clip, is_size=body.size is not None)
+        given = {**before, **rate, **asked}
         for name in ("num_frames", "duration", "seconds", "target_size"):
             given.pop(name, None)
         with _as_fault():
@@ -173,6 +172,26 @@ class Asker:
             then=then,
             has_picture=isinstance(first, Image.Image),
         )
+
+
+def _require_one(body: VideoBody | ExtensionBody) -> None:
+    """Check that no more than one video is asked for."""
+    for name in ("n", "num_outputs_per_prompt"):
+        if (number := getattr(body, name)) not in (None, 1):
+            fault = f"{name} is {number}; it must be 1, since a job is one video: send the request {number} times"
+            raise RequestError(400, f"{fault}, each with another seed", param=name)
+
+
+def _require_same_size(asked: Mapping[str, Any], clip: FirstFrames, *, is_size: bool) -> None:
+    """Check that an extension is asked for in the size of its clip, and its length as what is added."""
+    for name, own in (("width", clip.width), ("height", clip.height)):
+        if asked.get(name, own) != own:
+            fault = f"{name} is {asked[name]}; an extension has the size of its clip, {clip.width}x{clip.height}"
+            raise RequestError(400, f"{fault}: leave it out", param="size" if is_size else name)
+    if "target_size" in asked:
+        raise RequestError(400, "target_size: an extension has the size of its clip; leave it out", param="target_size")
+    if "duration" in asked:
+        raise RequestError(400, "duration: say as seconds what is to be added to the clip", param="duration")
 
 
 def _picture(body: VideoBody) -> Image.Image | None:

@@ -5,6 +5,7 @@ The fields are those of OpenAI, SGLang, FastVideo and vLLM-Omni that mean someth
 """
 
 import math
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Annotated, Any, Literal, TypeVar
@@ -12,18 +13,21 @@ from urllib.parse import parse_qsl
 
 from fastapi import Request
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from starlette.datastructures import FormData
+from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from lumos.serve.faults import RequestError
 from lumos.serve.limits import LONGEST_PROMPT
 from lumos.serve.requests.turns import in_turn
+from lumos.serve.requests.uploads import is_file
 from xllmx.safe.json_text import parse_json, unwritable
 from xllmx.settings.setting import shown, suggestion
 
-_MOST_FIELDS, _MOST_FILES, _MOST_FIELD_BYTES = 64, 4, 2**16
+_MOST_FIELDS, _MOST_FILES = 64, 4
+_MOST_URLENCODED_BYTES = 2**22
+"""Of a form without files, each of whose escaped bytes takes fifty while it is read."""
 _MOST_VALUES = 100_000
-"""Of JSON, counted before it is read: each may take thirty times the bytes that it is sent in."""
+"""Of JSON, in a field of a form too, counted before it is read: each may take thirty times its bytes."""
 _LONGEST_NAME = 80
 """Characters of an unknown name of which it is asked what it may have meant."""
 _REMEDY = "send fields as JSON or as a form"
@@ -68,7 +72,7 @@ def _first(value: Any) -> Any:
 
 
 Whole = Annotated[int | None, BeforeValidator(_no_switch)]
-Number = Annotated[float | None, BeforeValidator(_no_switch), Field(allow_inf_nan=False)]
+Number = Annotated[Annotated[float, Field(allow_inf_nan=False)] | None, BeforeValidator(_no_switch)]
 
 
 class ClipBody(BaseModel):
@@ -109,6 +113,7 @@ class ExtensionBody(ClipBody):
     then: Any = None
     seconds: Number = Field(default=None, gt=0, le=10**6)
     num_frames: Whole = Field(default=None, ge=1)
+    num_outputs_per_prompt: Whole = Field(default=None, ge=1)
 
 
 class ImageBody(ClipBody):
@@ -175,8 +180,12 @@ def typed(kind: type[Body], fields: Mapping[str, Any], *, others: tuple[str, ...
         else:
             fault = f"there is no field {shown(name)}; {suggestion(name[:_LONGEST_NAME], known)}"
             raise RequestError(400, fault, param=name[:60], code="unknown_parameter")
+    taken = {name: asked[name] for name in asked if name in known and not _says_nothing(kind, name, asked[name])}
+    for name, value in taken.items():
+        if is_file(value) and (name in others or kind.model_fields[name].annotation is not Any):
+            raise RequestError(400, f"{name} is a file; send it as a text", param=name)
     try:
-        return kind.model_validate({name: value for name, value in asked.items() if name in known})
+        return kind.model_validate(taken)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
         name = str(first["loc"][0]) if first["loc"] else ""
@@ -185,10 +194,20 @@ def typed(kind: type[Body], fields: Mapping[str, Any], *, others: tuple[str, ...
         raise RequestError(400, f"{name}: {message}{given}", param=name) from None
 
 
+def _says_nothing(kind: type[BaseModel], name: str, value: Any) -> bool:
+    """Whether a field is null that may be left out."""
+    return value is None and not (name in kind.model_fields and kind.model_fields[name].is_required())
+
+
 def plain(value: Any) -> Any:
-    """Return the value that a text of a form stands for, where it reads as one: 0.5 of "0.5"; else itself."""
+    """Return the value that a text of a form stands for, where it reads as one: 0.5 of "0.5"; else itself.
+
+    Raises:
+        RequestError: it would be more values than are read.
+    """
     if not isinstance(value, str):
         return value
+    _check_number_of_values(value.encode(), "a field of the form")
     try:
         return parse_json(value, "it")
     except ValueError:
@@ -206,14 +225,15 @@ class _StrictParser(MultiPartParser):
 
     def on_part_end(self) -> None:
         if self._current_part.file is None:
-            _utf8(bytes(self._current_part.data), self._current_part.field_name)
+            _utf8(self._current_part.data, self._current_part.field_name)
         super().on_part_end()
 
 
 async def _multipart(request: Request) -> FormData:
-    limits: dict[str, Any] = {"max_fields": _MOST_FIELDS, "max_part_size": _MOST_FIELD_BYTES, "max_files": _MOST_FILES}
+    """Return a form; a text may be as long as the whole body, which is counted at the door: a data: picture is one."""
+    limits: dict[str, Any] = {"max_fields": _MOST_FIELDS, "max_files": _MOST_FILES}
     try:
-        reading = _StrictParser(request.headers, request.stream(), **limits)
+        reading = _StrictParser(request.headers, request.stream(), **limits, max_part_size=sys.maxsize)
         form = await reading.parse()
     except MultiPartException as error:
         raise RequestError(400, f"the form cannot be read: {error.message}") from None
@@ -226,8 +246,8 @@ async def _multipart(request: Request) -> FormData:
 async def _urlencoded(request: Request) -> FormData:
     """Return a form without files; its text is UTF-8, escaped or as it is (`curl -d "prompt=..."`)."""
     body = await request.body()
-    if len(body) > _MOST_FIELDS * _MOST_FIELD_BYTES:
-        fault = f"the form is larger than {_MOST_FIELDS * _MOST_FIELD_BYTES} bytes; send files as multipart/form-data"
+    if len(body) > _MOST_URLENCODED_BYTES:
+        fault = f"the form is larger than {_MOST_URLENCODED_BYTES} bytes; send it as multipart/form-data or as JSON"
         raise RequestError(413, fault, code="request_too_large")
     _utf8(body, "form")
     try:
@@ -247,9 +267,14 @@ _FORMS: Mapping[str, Callable[[Request], Awaitable[FormData]]] = {
 
 
 def _fields(form: FormData) -> dict[str, Any]:
-    """Return the fields of a form by name; `video[id]`, as OpenAI's client writes an object, is one."""
+    """Return the fields of a form by name; `video[id]`, as OpenAI's client writes an object, is one.
+
+    One that was not filled in, an empty text or no file chosen, is left out.
+    """
     fields: dict[str, Any] = {}
     for name, value in form.multi_items():
+        if value == "" or (isinstance(value, UploadFile) and not value.filename and not value.size):
+            continue
         outer, bracket, inner = name.partition("[")
         if bracket and inner.rstrip("]"):
             held = fields.setdefault(outer, {})
@@ -272,9 +297,7 @@ def _fields_of_json(body: bytes) -> dict[str, Any]:
 
 def _object(text: bytes | str, where: str) -> dict[str, Any]:
     sent = text.encode() if isinstance(text, str) else text
-    if sum(sent.count(mark) for mark in (b",", b"[", b"{")) > _MOST_VALUES:
-        fault = f"{where} has more than {_MOST_VALUES} commas and brackets; leave out what is not asked for"
-        raise RequestError(413, fault, code="request_too_large")
+    _check_number_of_values(sent, where)
     try:
         content = parse_json(text, where, remedy=_REMEDY)
     except ValueError as error:
@@ -283,6 +306,12 @@ def _object(text: bytes | str, where: str) -> dict[str, Any]:
         raise RequestError(400, f"{where} is JSON, but no object; {_REMEDY}")
     _check_texts(content)
     return content
+
+
+def _check_number_of_values(sent: bytes, where: str) -> None:
+    if sum(sent.count(mark) for mark in (b",", b"[", b"{")) > _MOST_VALUES:
+        fault = f"{where} has more than {_MOST_VALUES} commas and brackets; leave out what is not asked for"
+        raise RequestError(413, fault, code="request_too_large")
 
 
 def _with_extra(fields: dict[str, Any]) -> dict[str, Any]:
@@ -307,7 +336,7 @@ def _check_texts(fields: Mapping[str, Any]) -> None:
             raise RequestError(400, f"{shown(name)} is no finite number", param=name[:60])
 
 
-def _utf8(data: bytes, name: str) -> None:
+def _utf8(data: bytes | bytearray, name: str) -> None:
     try:
         data.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -24,7 +24,7 @@ from lumos.serve.storage.jobs import Job, JobRequest
 _LOG = logging.getLogger(__name__)
 _LOOK_S = 1.0
 """Between two looks whether the client is still there."""
-_STATUS: Mapping[str | None, int] = {"invalid_request": 400, "storage_error": 507}
+_STATUS: Mapping[str | None, int] = {"invalid_request": 400, "model_not_found": 404, "storage_error": 507}
 """Code of what made a job fail -> status of the answer; 500 for others."""
 
 

@@ -3,6 +3,7 @@
 GET /                              index.html; its parts are under /page/, by the names that lie in lumos/serve/page
 GET /v1/videos/{id}/record         all that makes a video again
 GET /v1/videos/{id}/picture        the first frame that it was given
+GET /v1/videos/{id}/before         the clip that it goes on from
 """
 
 import dataclasses
@@ -64,6 +65,14 @@ def router_of(serving: Serving) -> APIRouter:
         if not job.request.has_picture or not path.is_file():
             raise no_such_job(video_id, what="picture of the video")
         return FileResponse(path, media_type="image/png", filename=f"{job.id}.png")
+
+    @router.get("/v1/videos/{video_id}/before")
+    def before(video_id: str) -> FileResponse:
+        job = find_job(serving, video_id)
+        path = serving.files.of(job.id, files.BEFORE)
+        if not job.request.num_before or not path.is_file():
+            raise no_such_job(video_id, what="clip before the video")
+        return FileResponse(path, media_type="video/mp4", filename=f"{job.id}-before.mp4")
 
     return router
 

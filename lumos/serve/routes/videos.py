@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse
 
 from lumos.serve.faults import RequestError, no_such_job, shown_id
-from lumos.serve.requests.bodies import ExtensionBody, RemixBody, VideoBody, read_body, typed
+from lumos.serve.requests.bodies import ExtensionBody, RemixBody, VideoBody, plain, read_body, typed
 from lumos.serve.requests.idempotency import sent_key
 from lumos.serve.requests.turns import in_turn
 from lumos.serve.requests.uploads import clip_of, is_file, save_upload
@@ -99,12 +99,16 @@ def find_job(serving: Serving, job_id: str, *, kind: Literal["video", "image"] =
 
 def _create(serving: Serving, fields: dict[str, Any], sent: Request) -> dict[str, Any]:
     key = sent_key(sent, fields)
+    if (job := serving.sent_before(key)) is not None:
+        return serving.shown(job)
     request, picture = serving.asker.video(fields)
     return serving.shown(serving.accept("video", request, picture=picture, key=key))
 
 
 def _remix(serving: Serving, fields: dict[str, Any], sent: Request) -> dict[str, Any]:
     key, video_id = sent_key(sent, fields), sent.path_params["video_id"]
+    if (job := serving.sent_before(key)) is not None:
+        return serving.shown(job)
     prompt = typed(RemixBody, fields).prompt
     source = find_job(serving, video_id)
     _require_finished(source, unfinished=409)
@@ -122,6 +126,8 @@ def _remix(serving: Serving, fields: dict[str, Any], sent: Request) -> dict[str,
 def _extend(serving: Serving, fields: dict[str, Any], sent: Request) -> dict[str, Any]:
     """Have a clip go on: what is made behind it follows from its last frames, and the two are one file."""
     key = sent_key(sent, fields)
+    if (found := serving.sent_before(key)) is not None:
+        return serving.shown(found)
     with tempfile.TemporaryDirectory(prefix=files.MAKING, dir=serving.files.root) as folder:
         path, source = _clip_to_extend(serving, fields, Path(folder))
         clip = clip_of(path, limits=serving.limits, param="video")
@@ -137,6 +143,8 @@ def _clip_to_extend(serving: Serving, fields: Mapping[str, Any], folder: Path) -
         path = folder / files.BEFORE
         save_upload(video, path)
         return path, None
+    if isinstance(video, str) and video.lstrip().startswith("{"):  # an object in a field of a form
+        video = plain(video)
     video_id = video.get("id") if isinstance(video, dict) and set(video) == {"id"} else video
     if not isinstance(video_id, str) or not video_id:
         raise RequestError(400, "video must be a file, or {'id': 'video_...'}", param="video")

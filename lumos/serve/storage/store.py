@@ -117,6 +117,19 @@ class JobStore:
         with self._lock:
             return self._one("WHERE id = ?", (job_id,))
 
+    def sent_before(self, key: str, sent: str) -> Job | None:
+        """Return the first job under a key; None where there is none.
+
+        Raises:
+            RequestError: it is one of another request (`JobRequest.sent`).
+        """
+        with self._lock:
+            first = self._one("WHERE idempotency = ?", (key,))
+        if first is not None and first.request.sent != sent:
+            fault = "this Idempotency-Key was used for another request; choose another one"
+            raise RequestError(422, fault, code="idempotency_key_reused")
+        return first
+
     def page(
         self, kind: Kind, *, after: str | None, limit: int, order: Literal["asc", "desc"]
     ) -> tuple[list[Job], bool]:
@@ -237,14 +250,10 @@ class JobStore:
 
     def _sent_before(self, request: JobRequest, key: str, keys: Sequence[str | None]) -> list[Job]:
         """Return the jobs of a request that came before under the key; none where it did not, or has expired."""
-        first = self._one("WHERE idempotency = ?", (key,))
-        if first is None:  # others of its images may be there for a moment still
+        if self.sent_before(key, request.sent or "") is None:  # others of its images may be there for a moment still
             others = "idempotency > ? AND idempotency < ?"
             self._db.execute(f"UPDATE jobs SET idempotency = NULL WHERE {others}", (f"{key}\n", f"{key}\n:"))
             return []
-        if first.request.sent != request.sent:
-            fault = "this Idempotency-Key was used for another request; choose another one"
-            raise RequestError(422, fault, code="idempotency_key_reused")
         found = [job for own in keys if (job := self._one("WHERE idempotency = ?", (own,))) is not None]
         if len(found) < len(keys):
             fault = "some images of this Idempotency-Key have expired; choose another one"

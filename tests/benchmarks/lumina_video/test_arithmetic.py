@@ -3,9 +3,9 @@
 import pytest
 
 from benchmarks.lumina_video.arithmetic import CONFIG, run_seconds, runs_table, scales_table, step_bytes, step_seconds
-from lumos.lumina_video.settings import resolve_settings
+from lumos.lumina_video.settings import MADE_FOR, resolve_settings
 
-LARGE = resolve_settings({}, {"preset": "f24F96R960"})
+LARGE = resolve_settings({}, {**MADE_FOR["f24F96R960"], "preset": "f24F96R960"})
 
 
 def test_a_step_is_bound_by_its_products_at_every_scale() -> None:

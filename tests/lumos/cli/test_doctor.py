@@ -34,6 +34,18 @@ def test_doctor_passes_a_whole_model_and_names_what_a_broken_one_needs(
     assert "run: lumos download 3B/stage-2-joint" in said
 
 
+def test_the_lines_that_are_shown_are_those_that_are_printed(lumos: Lumos) -> None:
+    page = (Path(__file__).parents[3] / "INSTALL.md").read_text(encoding="utf-8")
+    shown = page.partition("$ lumos doctor\n")[2].partition("```")[0]
+
+    def alike(text: str) -> list[str]:
+        """The lines without what differs from machine to machine: the GPU or its absence, paths, numbers, sizes."""
+        lines = [line for line in text.splitlines() if not line.startswith("OK    PyTorch: ")]
+        return [re.sub(r"/\S+?(?=[ )]|$)|\d[\d.,]*(?: [KMG]iB)?", "*", line) for line in lines]
+
+    assert alike(shown) == alike(lumos("doctor")[1])
+
+
 def test_doctor_knows_a_lumina_video_and_what_is_wrong_with_one(lumos: Lumos, ckpts: Path, tmp_path: Path) -> None:
     status, said, _ = lumos("doctor", "--model", "lumina-tiny")
     assert status == 0, said

@@ -1,6 +1,7 @@
 """Crop lists and crops against the released system's numbers."""
 
 import hashlib
+import time
 
 import numpy as np
 import pytest
@@ -75,3 +76,28 @@ def test_cutting_while_scaling_gives_the_same_picture(width: int, height: int, m
     difference = np.abs(crop_to_bucket(image, 64).astype(int) - cut)
     assert difference.mean() < 1
     assert difference.max() < 32  # at the cut, where the sums see no pixel beyond it
+
+
+def walked(num_patches: int, max_aspect: float) -> list[tuple[int, int]]:
+    """Sizes in patches, point for point as the release's list is told of: along the budget from the widest on."""
+    sizes, w, h = [], num_patches, 1
+    while w > 0:
+        if max(w, h) <= max_aspect * min(w, h):
+            sizes.append((w, h))
+        if (h + 1) * w <= num_patches:
+            h += 1
+        else:
+            w -= 1
+    return sizes
+
+
+@pytest.mark.parametrize("max_aspect", [1, 1.5, 1.999, 4, 7.7, 1e6, np.inf])
+def test_the_list_is_the_one_that_is_walked_along_the_budget(max_aspect: float) -> None:
+    for num_patches in [*range(1, 90), 121, 256, 1234]:
+        assert crop.crop_size_list(num_patches, 1, max_aspect) == walked(num_patches, max_aspect)
+
+
+def test_the_list_of_a_huge_target_takes_no_walk_through_all_its_patches() -> None:
+    began = time.process_time()
+    assert len(crop_sizes(65536)) == 6145
+    assert time.process_time() - began < 0.5

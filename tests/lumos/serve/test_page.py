@@ -148,6 +148,37 @@ def test_make_it_again_fills_the_form_and_makes_the_same(browser: Any, tmp_path:
         assert page.evaluate("document.activeElement.id") == "history-title"
 
 
+def test_make_it_again_keeps_what_the_prompt_changes_to_and_a_side_alone_and_the_clip_before(
+    browser: Any, tmp_path: Path
+) -> None:
+    model = StandIn()
+    with address_of(tmp_path, model) as address, page_at(browser, address) as page:
+        page.locator("#others").evaluate("field => field.value = 'width = 32\\nthen = [[1, \"up\\\\nand = away\"]]'")
+        made(page, "a circle")
+        page.locator("#history-list li").wait_for()
+        source = page.locator("#history-list li").get_attribute("data-id")
+        page.evaluate(
+            """id => fetch("v1/videos/extensions", {method: "POST", headers: {"Content-Type": "application/json"},
+            body: JSON.stringify({prompt: "and on", video: {id}, num_frames: 4, seed: 3, top_k: 50})})""",
+            source,
+        )
+        page.locator("#history-list li").nth(1).wait_for()
+        for number, prompt in ((2, "a circle"), (3, "and on")):
+            card = page.locator("#history-list li").filter(has_text=prompt)
+            card.get_by_role("button", name="Make it again").click()
+            wait_until(page, f"document.getElementById('prompt').value === '{prompt}'")
+            assert page.locator("#before-shown").is_visible() == (prompt == "and on")
+            if prompt == "and on":
+                page.reload()  # what is kept of it lasts
+                page.get_by_text("the clip before \u201cand on\u201d").wait_for()
+            page.locator("#submit").click()
+            page.locator("#history-list li").nth(number).wait_for()
+        first, longer, first_again, longer_again = (replace(work, id="", before=None) for work in model.made)
+        assert (first_again, longer_again) == (first, longer)
+        assert (first.given["width"], first.then) == (32, [[1, "up\nand = away"]])
+        assert model.made[3].before is not None
+
+
 def test_the_key_is_asked_for_once_and_kept_for_the_tab(browser: Any, tmp_path: Path) -> None:
     with address_of(tmp_path, StandIn(), keys=(KEY,)) as address, page_at(browser, address) as page:
         field = page.get_by_label("API key")

@@ -130,6 +130,18 @@ def test_settings_under_which_no_shard_was_made_bind_nothing(tmp_path: Path) -> 
         assert read_manifest(tmp_path) == {"target_size": 32}
 
 
+@pytest.mark.parametrize("again", [{"target_size": 64}, {"target_size": 32}, {"target_size": 64, "input_sha256": "b"}])
+def test_where_all_rows_were_skipped_they_are_tried_again_under_any_settings(tmp_path: Path, again: dict) -> None:
+    with claimed(tmp_path, {"target_size": 64}):
+        ledger = Ledger(tmp_path, range(1))
+        account(ledger, 0, 1)
+        write_json(tmp_path / REPORT, ledger.report())
+    with claimed(tmp_path, again):
+        assert read_manifest(tmp_path) == again
+        assert list(Ledger(tmp_path, range(1)).missing) == [range(1)]
+        assert not (tmp_path / REPORT).exists()
+
+
 @pytest.mark.parametrize("there", ["", "out", "out/1-in-1/0-of-2"])
 def test_what_ends_before_its_first_shard_leaves_nothing(tmp_path: Path, there: str) -> None:
     (tmp_path / there).mkdir(parents=True, exist_ok=True)

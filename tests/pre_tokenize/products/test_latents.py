@@ -84,7 +84,7 @@ def test_videos_become_latents_and_skips(
     assert program.main(latents_command(clips, out)) == 0
     said = capsys.readouterr().out
     assert "7 of 7 rows done, 2 clips, 5 skipped (missing file: 1" in said
-    assert "1 without motion" in said
+    assert "1 without motion (python -m pre_tokenize.motion gives a list its scores)" in said
     shards = shards_of(out)
     wide, tall = shards
     assert (wide.caption, wide.source, wide.fps, wide.lead, wide.motion) == ("wide clip", "wide.mp4", 4.0, 0, 5.5)

@@ -55,7 +55,7 @@ def test_times_of_ones_own_are_refused_where_no_schedule_has_them_and_so_is_a_mo
 ) -> None:
     words = ["scales", "--num", "1", "--out", str(tmp_path / "o")]
     for more, said in (
-        (["--model", str(model), "--at", "1.5"], "P changes at t = 1.5"),
+        (["--model", str(model), "--at", "1.5"], "--at 1.5: t runs from 0"),
         (["--model", str(model), "preset=" + json.dumps(PRESET)], "preset has one scale, 1x2; give one whose P begins"),
         (["--model", "lumos-tiny"], "lumos-tiny is Lumos-1, which has no scales; give a --model of Lumina-Video"),
     ):

@@ -31,7 +31,7 @@ def test_a_set_is_counted_decoded_and_put_beside_its_sources(encoded: Path, ckpt
     assert said.startswith(f"{encoded}: 3 clips of latents, for Lumina-Video (no index yet")
     assert ["64x32", "12", "4x3x4x8", "0", "3"] in [line.split() for line in report.lines]
     assert "fps         4\n" in said
-    assert "motion      none; known of 0 of 3 videos" in said
+    assert "motion      known of 0 of 3 videos: python -m pre_tokenize.motion gives a list its scores; then" in said
     assert "VAE         lumina-tiny/vae, which made the latents" in said
     assert " dB, mean of 3 clips beside their sources" in said
     assert [[strip.label for strip in card.strips] for card in report.cards] == [["source", "decoded"]] * 3
@@ -51,7 +51,7 @@ def test_statistics_are_those_of_the_values(tmp_path: Path, ckpts: Path) -> None
     said = "\n".join(report.lines)
     # channel 0 of both clips: 32 of 0, 32 of 2, 32 of 1: variance 2/3
     assert "latents     mean 2.000, deviation 0.94 (of its 3 channels 0.00 to 0.82); largest magnitude 3.0" in said
-    assert "motion      2.5; known of 1 of 1 video" in said
+    assert "motion      2.5; known of 1 of 1 video\n" in said
     assert "the VAE that made the latents is not in" in said
     assert [line.split()[:4] for line in report.lines if "3x" in line and "x4x8" in line] == [
         ["64x32", "8", "3x2x4x8", "0"], ["64x32", "1", "3x1x4x8", "0"],

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from lumos.look.clips.provenance import provenance_of
+from lumos.look.clips.set_lines import made_lines
 
 
 def index_of(folder: Path, **said: object) -> Path:
@@ -22,11 +23,14 @@ def test_the_psnr_that_was_measured_as_the_set_was_made_is_read(tmp_path: Path) 
 
 @pytest.mark.parametrize("said", [
     {"num_decoded": "8", "psnr_db": 31}, {"num_decoded": True, "psnr_db": 31}, {"num_decoded": 0, "psnr_db": 31},
-    {"num_decoded": 3, "psnr_db": None}, {"num_decoded": 3, "psnr_db": [1]}, {"skipped": [1]}, {"skipped": {"a": "b"}},
+    {"num_decoded": 3}, {"num_decoded": 3, "psnr_db": "x" * 999},
+    {"num_decoded": 3, "psnr_db": [1]}, {"skipped": [1]}, {"skipped": {"a": "b"}},
 ])  # fmt: skip
 def test_what_is_of_another_type_says_nothing(said: dict[str, object], tmp_path: Path) -> None:
     found = provenance_of(index_of(tmp_path, **said), media=None)
     assert (found.psnr_db, dict(found.skipped)) == (None, {})
+    lines = "\n".join(made_lines(found))
+    assert ("num_decoded" in said) == ("which cannot be; have concat_record write it again" in lines)
 
 
 def test_settings_are_those_that_all_processes_share(tmp_path: Path) -> None:

@@ -131,6 +131,16 @@ def test_several_jobs_are_in_work_and_one_that_goes_makes_room(tmp_path: Path, m
     assert steps < clips <= 2 * steps
 
 
+def test_a_job_whose_model_is_served_no_more_says_so_and_the_others_go_on(tmp_path: Path, model: StandIn) -> None:
+    with living(parts(tmp_path, model, at_once=2)) as serving:
+        gone, good = add(serving, model="blue"), add(serving)
+        error = ended(serving, gone.id).error or {}
+        assert error["code"] == "model_not_found"
+        for part in ("the model blue is served no more", "ask for the video again of red, flow", "--model blue"):
+            assert part in error["message"]
+        assert ended(serving, good.id).status == "completed"
+
+
 def test_a_server_that_is_stopped_leaves_its_job_for_the_next_start(tmp_path: Path, model: StandIn) -> None:
     model.gate.clear()
     serving = parts(tmp_path, model)

@@ -110,6 +110,41 @@ def test_a_form_may_have_its_text_as_it_is_or_escaped(server: Server) -> None:
         assert answer.json()["prompt"] == "n\u00e9; a b"
 
 
+@pytest.mark.parametrize("is_multipart", [False, True])
+def test_a_field_of_a_form_that_was_not_filled_in_is_left_out(server: Server, is_multipart: bool) -> None:
+    names = ("seed", "model", "size", "fast", "n", "seconds", "then", "temperature", "input_reference", "output_path")
+    form = {"prompt": "a red circle", **dict.fromkeys(names, "")}
+    files = {"image_reference": ("", b"", "application/octet-stream")} if is_multipart else None
+    answer = server.client.post("/v1/videos", data=form, files=files)
+    assert answer.status_code == 200, answer.text
+    assert (answer.json()["model"], answer.json()["num_frames"]) == ("red", 5)
+    unsaid = server.client.post("/v1/videos", data={**form, "prompt": ""}, files=files)
+    assert fault_of(unsaid, 400)["param"] == "prompt"
+
+
+def test_null_in_json_is_as_good_as_nothing(server: Server) -> None:
+    names = ("seconds", "guidance_scale", "num_frames", "size", "model", "then", "temperature", "input_reference")
+    for empty in (dict.fromkeys(names), {"seconds": "", "guidance_scale": "", "num_frames": ""}):
+        server.finished(server.create(**empty)["id"])
+        assert server.model.made[-1].given == {}
+
+
+def test_null_of_images_is_as_good_as_nothing_and_a_file_is_no_text(server: Server) -> None:
+    asked = {"prompt": "a", "n": None, "response_format": None, "output_format": None}
+    assert len(server.client.post("/v1/images/generations", json=asked).json()["data"]) == 1
+    for name in ("prompt", "seed", "temperature"):
+        form = {} if name == "prompt" else {"prompt": "a"}
+        answer = server.client.post("/v1/videos", data=form, files={name: ("a.txt", b"a")})
+        error = fault_of(answer, 400)
+        assert (error["param"], error["message"]) == (name, f"{name} is a file; send it as a text")
+
+
+def test_a_text_of_a_form_is_counted_before_it_is_read_as_values(refusing: Server) -> None:
+    form = {"prompt": "a red circle", "then": "[" + "[]," * 60_000 + "0]"}
+    answer = refusing.client.post("/v1/videos", data=form, files={"input_reference": ("", b"")})
+    assert "commas and brackets" in fault_of(answer, 413)["message"]
+
+
 def test_what_is_wrong_is_said_shortly_however_much_was_sent(refusing: Server) -> None:
     asked: dict[str, Any]
     for asked in ({"ab cd" * 150_000: 1}, {"temperature": "9" * 9_000}):

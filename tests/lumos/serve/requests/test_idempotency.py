@@ -119,3 +119,23 @@ def test_a_key_that_is_none_is_refused(refusing: Server, key: str) -> None:
     answer = refusing.client.post("/v1/videos", json=VIDEO, headers={"idempotency-key": key})
     assert answer.status_code == 400
     assert "Idempotency-Key" in answer.json()["error"]["message"]
+
+
+def test_a_request_that_is_sent_again_has_its_answer_also_when_its_source_is_gone(server: Server) -> None:
+    source = server.create()["id"]
+    server.finished(source)
+    asked: dict[str, dict[str, Any]] = {
+        f"/v1/videos/{source}/remix": {"prompt": "b"},
+        "/v1/videos/extensions": {"prompt": "b", "video": {"id": source}, "num_frames": 4},
+    }
+
+    def answers() -> list[tuple[int, Any]]:
+        told = [server.client.post(path, json=asked[path], headers={"idempotency-key": path}) for path in asked]
+        return [(one.status_code, one.json().get("id")) for one in told]
+
+    first = answers()
+    assert [status for status, _ in first] == [200, 200]
+    server.client.delete(f"/v1/videos/{source}")
+    assert answers() == first
+    other = server.client.post("/v1/videos", json=VIDEO, headers={"idempotency-key": next(iter(asked))})
+    assert (other.status_code, other.json()["error"]["code"]) == (422, "idempotency_key_reused")

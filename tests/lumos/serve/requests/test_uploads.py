@@ -2,10 +2,12 @@
 
 import base64
 import io
+import json
 import struct
 import zlib
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -57,3 +59,18 @@ def test_an_upload_is_bounded_while_it_is_read(refusing: Server) -> None:
     )
     assert fault_of(answer, 413)["code"] == "request_too_large"
     assert refusing.serving.store.ids() == set()
+
+
+def test_a_data_address_in_a_form_may_be_as_large_as_the_body(server: Server) -> None:
+    noise = np.random.default_rng(1).integers(0, 256, (256, 256, 3), np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(noise).save(file, "PNG")
+    address = f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
+    assert 2**16 < len(address) < 2**20
+    for field, value in (("input_reference", address), ("image_reference", json.dumps({"image_url": address}))):
+        answer = server.client.post("/v1/videos", data={**VIDEO, field: value}, files={"x": ("", b"")})
+        assert answer.status_code == 200, answer.text
+        server.finished(answer.json()["id"])
+        assert server.model.made[-1].picture is not None
+    told = server.client.post("/v1/videos", data={**VIDEO, "input_reference": "0" * 2**20}, files={"x": ("", b"")})
+    assert fault_of(told, 413)["code"] == "request_too_large"

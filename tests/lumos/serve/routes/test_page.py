@@ -46,5 +46,20 @@ def test_a_record_holds_all_that_makes_the_video_again(server: Server) -> None:
     shown = server.client.get(f"/v1/videos/{video['id']}/picture")
     assert Image.open(io.BytesIO(shown.content)).getpixel((5, 5)) == (0, 0, 255)
     without = server.create()["id"]
-    assert server.client.get(f"/v1/videos/{without}/picture").status_code == 404
+    for part in ("picture", "before"):
+        assert server.client.get(f"/v1/videos/{without}/{part}").status_code == 404
     assert server.client.get(f"/v1/videos/{'video_' + '0' * 32}/record").status_code == 404
+
+
+def test_a_record_of_an_extension_has_what_changes_and_the_clip_before_it(server: Server) -> None:
+    source = server.create()["id"]
+    server.finished(source)
+    clip = server.client.get(f"/v1/videos/{source}/content").content
+    asked = {"prompt": "b", "num_frames": 4, "then": [[5, "it moves up"]], "video": {"id": source}}
+    video = server.client.post("/v1/videos/extensions", json=asked).json()["id"]
+    assert server.finished(video)["status"] == "completed"
+    record = server.client.get(f"/v1/videos/{video}/record").json()
+    assert (record["then"], record["num_before"], record["num_frames"]) == ([[5, "it moves up"]], 5, 9)
+    server.client.delete(f"/v1/videos/{source}")
+    before = server.client.get(f"/v1/videos/{video}/before")
+    assert (before.headers["content-type"], before.content) == ("video/mp4", clip)

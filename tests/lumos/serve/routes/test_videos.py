@@ -143,7 +143,8 @@ def test_an_extension_is_the_clip_and_as_many_seconds_more_as_are_asked_for(serv
     asked = {"prompt": "b", "seconds": "1", "seed": 1}
     by_id = server.client.post("/v1/videos/extensions", json={**asked, "video": {"id": source}})
     upload = server.client.post("/v1/videos/extensions", data=asked, files={"video": ("x.mp4", before)})
-    for answer in (by_id, upload):
+    by_object = server.client.post("/v1/videos/extensions", data={**asked, "video": json.dumps({"id": source})})
+    for answer in (by_id, upload, by_object):
         done = server.finished(answer.json()["id"])
         assert done["status"] == "completed"
         frames = frames_of(server.client.get(f"/v1/videos/{answer.json()['id']}/content").content)
@@ -152,7 +153,7 @@ def test_an_extension_is_the_clip_and_as_many_seconds_more_as_are_asked_for(serv
         assert abs(frames[5].astype(int) - (1, 0, 0)).max() < 12  # the first new one
         work = server.model.made[-1]
         assert (work.picture, work.before and work.before.name) == (None, files.BEFORE)
-    assert b'lumos_frames_total{model="red"} 13.0' in server.client.get("/metrics").content  # 5 and 4 and 4 are new
+    assert b'lumos_frames_total{model="red"} 17.0' in server.client.get("/metrics").content  # 5 and 3 times 4 are new
 
 
 def test_an_extension_takes_the_rate_of_its_clip_and_is_as_long_as_a_clip_where_nothing_is_said(
@@ -176,6 +177,24 @@ def test_a_clip_made_with_a_target_size_goes_on_and_endless_seconds_are_refused(
     made = server.client.post("/v1/videos/extensions", json={**asked, "num_frames": 4}).json()
     assert server.finished(made["id"])["status"] == "completed"
     assert fault_of(server.client.post("/v1/videos/extensions", json={**asked, "seconds": 1e308}), 400)["param"]
+
+
+def test_what_an_extension_cannot_be_is_refused_and_its_own_size_may_be_said(server: Server) -> None:
+    source = server.create()["id"]
+    server.finished(source)
+    asked = {"prompt": "b", "video": {"id": source}, "num_frames": 4}
+    for name, value, said in (
+        ("n", 2, "send the request 2 times"),
+        ("num_outputs_per_prompt", 2, "send the request 2 times"),
+        ("size", "32x64", "the size of its clip, 64x32"),
+        ("width", 128, "the size of its clip, 64x32"),
+        ("target_size", 64, "the size of its clip"),
+        ("duration", 3, "say as seconds"),
+    ):
+        error = fault_of(server.client.post("/v1/videos/extensions", json={**asked, name: value}), 400)
+        assert (error["param"], said in error["message"]) == (name, True), error
+    same = server.client.post("/v1/videos/extensions", json={**asked, "n": 1, "size": "64x32"})
+    assert server.finished(same.json()["id"])["size"] == "64x32"
 
 
 def test_a_prompt_changes_where_then_says_so(server: Server) -> None:
