@@ -1,7 +1,7 @@
 """The sets that a data YAML names as one sequence: each entry's clips after those of the one before."""
 
 from collections.abc import Sequence
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
@@ -14,6 +14,7 @@ _Clip = TypeVar("_Clip", covariant=True)
 _Kind = TypeVar("_Kind")
 
 
+@runtime_checkable
 class OneSet(Protocol[_Clip]):
     """The clips of one entry."""
 
