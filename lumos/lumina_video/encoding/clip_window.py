@@ -19,7 +19,7 @@ _PAIR = 2
 class ClipWindow:
     """How long a window is, and of what frames."""
 
-    fps: float
+    fps: int | float
     """f, frames a second of the window."""
     most_frames: int
     """M."""

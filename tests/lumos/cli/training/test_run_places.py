@@ -11,6 +11,7 @@ import pytest
 from lumos.cli import main
 from lumos.cli.training.run_places import check_places, places_outside
 from lumos.cli.training.training_run import LuminaVideoRunConfig, RunConfig
+from lumos.lumina_video.training.run_settings import LuminaVideoTrainerConfig
 from lumos.lumina_video.training.task import LuminaVideoTaskConfig
 from lumos.lumos1.training.task import LumosTaskConfig
 from xllmx.run.provenance.made_here import state_of
@@ -73,7 +74,7 @@ def test_an_export_copies_no_folder_that_a_strangers_config_names(
     (tmp_path / "private").mkdir()
     (tmp_path / "private/key").write_text("secret")
     task = LuminaVideoTaskConfig(text_encoder=str(tmp_path / "private"), init_from="s3://not-mine/model")
-    config = LuminaVideoRunConfig(trainer=TrainerConfig(run_dir=tmp_path / "run", max_steps=1), task=task)
+    config = LuminaVideoRunConfig(trainer=LuminaVideoTrainerConfig(run_dir=tmp_path / "run", max_steps=1), task=task)
     save_config(config, tmp_path / "run/config.yaml")
     assert main(["export", str(tmp_path / "run"), str(tmp_path / "model")]) == 2
     said = capsys.readouterr().err

@@ -13,7 +13,8 @@ from tests.lumos.media.clips import Form, write_clip
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".avi"])
 def test_facts_are_those_of_what_is_shown(tmp_path: Path, suffix: str) -> None:
     facts = video_facts(write_clip(tmp_path / f"a{suffix}", 30, Form(fps=Fraction(12))))
-    assert facts == VideoFacts(seconds=pytest.approx(2.5, abs=0.01), fps=12.0, width=96, height=64)
+    assert facts == VideoFacts(seconds=facts.seconds, fps=12.0, width=96, height=64)
+    assert abs(facts.seconds - 2.5) <= 0.01
 
 
 def test_the_aspect_of_samples_counts(tmp_path: Path) -> None:
