@@ -69,7 +69,7 @@ def test_what_ends_the_run_is_said_alike_whichever_process_reads(num_workers: in
         next(batches)
     whole = Streams({"clips": Data(3, set())}, batch_size={"clips": 1})
     batches = whole.loader(step=0, collate=refusing_collate, num_workers=num_workers)
-    with pytest.raises(ValueError, match="^sizes that do not go together; mend them$"):
+    with pytest.raises(ValueError, match=r"^sizes that do not go together; mend them$"):
         next(batches)
 
 
