@@ -124,7 +124,10 @@ def _of_content(content: Any) -> Kind | None:
 
 def _of_yaml(path: Path) -> Kind:
     """The kind of all entries of a data YAML; ValueError where there are two."""
-    found = {kind_of(entry.local)[0]: entry.local for entry in entries_of(path)}
+    found: dict[Kind, Path] = {}
+    for entry in entries_of(path):
+        kind = kind_of(entry.local)[0]
+        found["files" if kind == "table" else kind] = entry.local  # a CSV that training reads
     if len(found) != 1:
         named = " and ".join(f"{kind} ({entry})" for kind, entry in found.items()) or "nothing"
         raise ValueError(f"{path}: lists {named}; a data YAML lists codes or latents, or files")

@@ -93,6 +93,6 @@ def _shards(folder: Location) -> list[Location]:
 
 def _check_no_videos(folder: Path) -> None:
     if any(one.suffix.lower() in VIDEO_SUFFIXES for one in folder.iterdir()):
-        listed = 'to train on them as they are, list them in a .jsonl, {"path": ..., "prompt": ...} for each, name that'
+        listed = "to train on them as they are, list them in a CSV with the columns path,text, name that"
         made = "or make latents of them: pre_tokenize --to latents"
         raise ValueError(f"{folder}: holds videos, and no latents; {listed} as the data and set task.vae; {made}")

@@ -1,4 +1,4 @@
-"""Lists of rows as the data of the paper name them: JSON, JSON lines, or a list of dicts in a .pkl or .pth.
+"""Lists of rows as the data of the paper name them: JSON, JSON lines, a list of dicts in a .pkl or .pth; or a CSV.
 
 What is wrong with single rows is said once, with their number, and the others are used (`usable`).
 """
@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from lumos.lumina_video.data.csv_files import read_csv_files
 from xllmx.ranks.distributed import is_main
 from xllmx.safe.bounded_file import read_bounded
 from xllmx.safe.json_text import filled_lines, parse_json, read_text, without_cut_line
 from xllmx.safe.plain_pickle import read_plain
 from xllmx.safe.torch_archive import load_plain
 
-LISTS = (".json", ".jsonl", ".pkl", ".pth")
+LISTS = (".json", ".jsonl", ".pkl", ".pth", ".csv")
 """Endings of their names."""
 
 _LOG = logging.getLogger(__name__)
@@ -36,7 +37,7 @@ def read_rows(path: Path, *, remedy: str) -> Any:
     """Return what a list holds; nothing of it is checked, and of a .json it may be something else than a list.
 
     NaN may stand in JSON lines, as Python writes them: whether a row can be used is for who uses it. A line that is
-    none is a `BrokenRow`; the last one is left out where a kill cut it.
+    none is a `BrokenRow`; the last one is left out where a kill cut it. Of a CSV the rows are `{path, prompt}`.
 
     Raises:
         ValueError: it is missing, too large or damaged, or a pickle of anything but plain values; names the file and
@@ -49,6 +50,8 @@ def read_rows(path: Path, *, remedy: str) -> Any:
             return read_plain(read_bounded(path, most_bytes=_MOST_BYTES), most_bytes=_MOST_BYTES)
         except (OSError, ValueError) as error:
             raise ValueError(f"{path}: no list of rows ({error}); {remedy}") from error
+    if path.suffix == ".csv":
+        return read_csv_files(path, most_bytes=_MOST_BYTES)
     text = read_text(path, remedy=remedy, most_bytes=_MOST_BYTES)
     if path.suffix != ".jsonl":
         return parse_json(text, str(path), remedy=remedy, finite=False)

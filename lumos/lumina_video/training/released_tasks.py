@@ -23,7 +23,7 @@ def read_tasks(path: Path) -> dict[str, dict[str, Any]]:
     except OSError as error:
         raise ValueError(f"task file {path} cannot be read: {error.strerror}; correct --task_config") from error
     except (ValueError, SyntaxError, RecursionError, MemoryError) as error:
-        raise ValueError(f"task file {path} is not read: {' '.join(str(error).split())[:200]}; correct it") from error
+        raise ValueError(f"task file {path} is not read: {_reason(error)}; correct it") from error
     values = [value for node in tree.body if (value := _assigned(node)) is not None]
     if not values:
         raise ValueError(f"task file {path} has no line tasks = {{name: {{...}}}}; {_REMEDY}")
@@ -31,6 +31,14 @@ def read_tasks(path: Path) -> dict[str, dict[str, Any]]:
         lines = ", ".join(str(node.lineno) for node in names)
         raise ValueError(f"task file {path} names tasks in lines {lines}, and only tasks = {{...}} is read; {_REMEDY}")
     return _plain(values[0], path)
+
+
+def _reason(error: Exception) -> str:
+    """Why Python did not parse a file, in one line; of some refusals it says nothing, or what only a program can do."""
+    if isinstance(error, RecursionError | MemoryError):
+        return "too many levels of brackets or signs"
+    text = " ".join(str(error).split())
+    return "a number of thousands of digits" if "integer string conversion" in text else text[:200]
 
 
 def _assigned(node: ast.stmt) -> ast.expr | None:

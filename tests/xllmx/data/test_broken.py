@@ -57,6 +57,22 @@ def test_each_is_reported_once_and_replaced_in_every_epoch(num_workers: int, cap
     assert [record.getMessage() for record in caplog.records] == ["stream clips: sample 5 is left out: file 5 is cut"]
 
 
+def refusing_collate(samples: list[int]) -> list[int]:
+    raise ValueError("sizes that do not go together; mend them")
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_what_ends_the_run_is_said_alike_whichever_process_reads(num_workers: int) -> None:
+    streams = Streams({"clips": Data(3, {0, 1, 2})}, batch_size={"clips": 1})
+    batches = streams.loader(step=0, collate=collate, num_workers=num_workers, max_broken=1.0)
+    with pytest.raises(ValueError, match=r"^3 samples of stream 'clips' in a row.*; the first: file \d is cut$"):
+        next(batches)
+    whole = Streams({"clips": Data(3, set())}, batch_size={"clips": 1})
+    batches = whole.loader(step=0, collate=refusing_collate, num_workers=num_workers)
+    with pytest.raises(ValueError, match=r"^sizes that do not go together; mend them$"):
+        next(batches)
+
+
 def test_more_than_the_share_stops_the_run() -> None:
     streams = Streams({"clips": Data(40, {4, 9, 30})}, batch_size={"clips": 10})
     batches = streams.loader(step=0, collate=collate, num_workers=0, max_broken=0.05)

@@ -15,7 +15,7 @@ from xllmx.subset import Subset
 
 SAID = ("seconds", "fps", "width", "height")
 """What a row says of its video, as the released tools write it; all of them, or the file is opened."""
-_REMEDY = 'write {"path": ..., "prompt": ...} for each'
+_REMEDY = 'write {"path": ..., "prompt": ...} for each, or a CSV with the columns path,text'
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,7 @@ from xllmx.data.broken import BrokenSampleError
 from xllmx.data.kinds import Kinds
 from xllmx.subset import Subset
 
-_REMEDY = 'write {"path": ..., "prompt": ...} for each'
+_REMEDY = 'write {"path": ..., "prompt": ...} for each, or a CSV with the columns path,text'
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,8 +62,8 @@ def is_file_list(task: ScaleTask) -> bool:
 class ImageFiles:
     """Map-style dataset of `ImageSample`, of lists of {path, prompt}; paths are relative to their list.
 
-    `data` is a list (.json, .jsonl, or in a .pkl or .pth) or a data YAML `META: [{path, ratio, type, drawn}]` of some;
-    `bucket_keys` are the types.
+    `data` is a list (`LISTS`) or a data YAML `META: [{path, ratio, type, drawn}]` of some; `bucket_keys` are
+    the types.
     """
 
     def __init__(self, task: ScaleTask, *, held_out: bool = False) -> None:
@@ -113,6 +113,8 @@ def _is_list(path: Path) -> bool:
     """Whether a file lists images; rows of a cache of latents name a pickle each."""
     if path.suffix not in LISTS or not path.is_file():
         return False
+    if path.suffix == ".csv":  # what is wrong with it is for who reads it to say
+        return True
     rows = read_rows(path, remedy=_REMEDY)
     return isinstance(rows, list) and "pkl" not in next((row for row in rows if isinstance(row, dict)), {})
 

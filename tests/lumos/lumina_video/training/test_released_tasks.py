@@ -37,6 +37,8 @@ def test_the_assignment_of_plain_values_is_read(tmp_path: Path, head: str) -> No
         ("tasks = {", "is not read: .*; correct it"),
         ("\0", "is not read: .*; correct it"),
         ("tasks = " + "(" * 5000 + ")" * 5000, "is not read: .*; correct it"),
+        ("tasks = " + "-" * 300_000 + "1", "is not read: too many levels of brackets or signs; correct it"),
+        ("tasks = {'a': {'micro_bsz': " + "9" * 5000 + "}}", "is not read: a number of thousands of digits; correct"),
     ],
 )
 def test_what_is_no_plain_assignment_is_one_error_with_a_remedy(tmp_path: Path, text: str, said: str) -> None:

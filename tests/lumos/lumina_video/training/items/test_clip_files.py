@@ -54,6 +54,18 @@ def write_list(path: Path, rows: list[Row]) -> Path:
     return path
 
 
+def test_a_csv_with_the_same_rows_gives_the_same_clips(listed: Path) -> None:
+    rows = [json.loads(line) for line in listed.read_text().splitlines()]
+    lines = [f"{row['path']},{row['prompt']},{row.get('unimatch_flow', '')}\n" for row in rows]
+    (listed.parent / "list.csv").write_text("".join(["path,text,unimatch_flow\n", *lines]))
+    ours = ClipFiles("clips", task_of(listed.parent / "list.csv"), vae=VAE)
+    theirs = ClipFiles("clips", task_of(listed), vae=VAE)
+    assert list(ours.sizes.values) == list(theirs.sizes.values)
+    for one, other in zip((ours[0], ours[2]), (theirs[0], theirs[2]), strict=True):
+        assert (one.caption, one.motion) == (other.caption, other.motion)
+        assert torch.equal(one.frames, other.frames)
+
+
 def task_of(path: Path, **fields: Any) -> ScaleTask:
     settings = {"data": str(path), "image_size": 64, "max_frames": 16, "target_fps": 8.0, **fields}
     return ScaleTask(**settings)
@@ -199,7 +211,7 @@ def test_without_a_vae_the_remedy_is_named(tmp_path: Path, listed: Path) -> None
     config = task_config(tmp_path)
     for data, said in (
         (listed, r"task raw reads videos that are no latents yet; set task\.vae to the folder of the VAE, or make"),
-        (tmp_path, r"holds videos, and no latents; to train on them as they are, list them in a \.jsonl"),
+        (tmp_path, r"holds videos, and no latents; to train on them as they are, list them in a CSV"),
     ):
         task = LuminaVideoTask(replace(config, tasks={"raw": task_of(data)}))
         with pytest.raises(ValueError, match=said):

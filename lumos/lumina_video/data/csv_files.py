@@ -1,0 +1,58 @@
+"""The rows of a CSV with the columns `path,text`, as pre-tokenisation takes it, as those of a list of files."""
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+from xllmx.safe.json_text import read_text
+
+_COLUMNS = ("path", "text")
+_NUMBERS = ("seconds", "fps", "width", "height", "unimatch_flow")
+"""Columns that are taken where they are filled; others are let be."""
+_MOST_FIELD = 2**20
+"""Characters of one field."""
+
+
+def read_csv_files(path: Path, *, most_bytes: int) -> list[dict[str, Any]]:
+    """Return `{path, prompt, ...}` of each row, numbers as text; a row without a path or a text lacks that key.
+
+    A relative path counts from the CSV's folder or, where nothing lies there, from the working directory.
+
+    Raises:
+        ValueError: it is no CSV in UTF-8, lacks a column, or has a row of more fields than its header.
+    """
+    remedy = "write a CSV in UTF-8 with the columns path,text"
+    text = read_text(path, remedy=remedy, most_bytes=most_bytes)
+    limit = csv.field_size_limit(_MOST_FIELD)
+    try:
+        reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+        if missing := [column for column in _COLUMNS if column not in (reader.fieldnames or ())]:
+            raise ValueError(f"{path}: lacks the column(s) {', '.join(missing)}; {remedy}")
+        return [_row(number, fields, path) for number, fields in enumerate(reader)]
+    except csv.Error as error:
+        raise ValueError(f"{path}: not a CSV ({error}); {remedy}, fields with commas or quotes in quotes") from error
+    finally:
+        csv.field_size_limit(limit)
+
+
+def _row(number: int, fields: dict[Any, Any], path: Path) -> dict[str, Any]:
+    if any(fields.get(None, ())):  # what stands beyond the columns, a last comma aside
+        raise ValueError(
+            f'{path}: row {number} has more fields than the header; put captions with commas in quotes: "..."'
+        )
+    filled = {name: value.strip() for name, value in fields.items() if name is not None and value and value.strip()}
+    row = {name: filled[name] for name in _NUMBERS if name in filled}
+    if "path" in filled:
+        row["path"] = _place(filled["path"], path.parent)
+    if "text" in filled:
+        row["prompt"] = filled["text"]
+    return row
+
+
+def _place(name: str, folder: Path) -> str:
+    try:
+        here = not (folder / name).exists() and Path(name).exists()
+    except (OSError, ValueError):  # a name that is none: reading it says so
+        here = False
+    return str(Path(name).absolute()) if here else name

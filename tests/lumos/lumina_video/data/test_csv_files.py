@@ -1,0 +1,50 @@
+"""A CSV with the columns path,text is a list of files, read as pre-tokenisation reads it."""
+
+from pathlib import Path
+
+import pytest
+
+from lumos.lumina_video.data.row_lists import read_rows
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "videos.csv"
+    path.write_text(text)
+    return path
+
+
+def test_rows_are_files_with_their_prompts_and_what_is_known_of_them(tmp_path: Path) -> None:
+    head = "text,path,height,seconds,unimatch_flow,other\n"
+    text = f'\ufeff{head}"a dog, ""old""",a.mp4,48,2.5,,x\n\n,b.mp4\nno path,,,,1.5,\n'
+    assert read_rows(written(tmp_path, text), remedy="") == [
+        {"path": "a.mp4", "prompt": 'a dog, "old"', "height": "48", "seconds": "2.5"},
+        {"path": "b.mp4"},
+        {"prompt": "no path", "unimatch_flow": "1.5"},
+    ]
+
+
+def test_paths_count_from_its_folder_or_else_from_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "lists").mkdir()
+    for name in ("both.mp4", "here.mp4", "lists/both.mp4"):
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    path = written(tmp_path / "lists", f"path,text\nboth.mp4,x\nhere.mp4,x\nnone.mp4,x\n{'n' * 5000}.mp4,x\n")
+    found = [row["path"] for row in read_rows(path, remedy="")]
+    assert found == ["both.mp4", str(tmp_path / "here.mp4"), "none.mp4", f"{'n' * 5000}.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("path,prompt\na.mp4,x\n", r"lacks the column\(s\) text; write a CSV in UTF-8 with the columns path,text"),
+        ("", r"lacks the column\(s\) path, text"),
+        ("path,text\na.mp4,a dog, old\n", "row 0 has more fields than the header; put captions with commas in quotes"),
+        ('path,text\na.mp4,"a dog\n', r"not a CSV \(.*\); write a CSV"),
+        (f"path,text\na.mp4,{'x' * (2**20 + 1)}\n", r"not a CSV \(field larger than .*\); write a CSV"),
+    ],
+)
+def test_what_is_no_such_csv_is_one_error_with_a_remedy(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        read_rows(written(tmp_path, text), remedy="")
