@@ -22,7 +22,9 @@ def read_tasks(path: Path) -> dict[str, dict[str, Any]]:
         names = [node for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id == "tasks"]
     except OSError as error:
         raise ValueError(f"task file {path} cannot be read: {error.strerror}; correct --task_config") from error
-    except (ValueError, SyntaxError, RecursionError, MemoryError) as error:
+    except (RecursionError, MemoryError) as error:
+        raise ValueError(f"task file {path} is not read: it is nested too deeply; {_REMEDY}") from error
+    except (ValueError, SyntaxError) as error:
         raise ValueError(f"task file {path} is not read: {' '.join(str(error).split())[:200]}; correct it") from error
     values = [value for node in tree.body if (value := _assigned(node)) is not None]
     if not values:

@@ -78,11 +78,6 @@ class LuminaVideoTask:
         tasks = self.config.eval_tasks if held_out else self.config.tasks
         return {name: self._stream(name, task, held_out=held_out) for name, task in tasks.items()}
 
-    def batch_setting(self, stream: str) -> str:
-        """Return the name of the setting that makes the global batch of a task."""
-        task = self.config.tasks[stream]
-        return f"task.tasks.{stream}.{'micro_bsz' if task.global_bsz is None else 'global_bsz'}"
-
     def _stream(self, name: str, task: ScaleTask, *, held_out: bool) -> AnyData:
         if is_file_list(task):
             channels = self.model_config.in_channels

@@ -36,6 +36,7 @@ def test_the_assignment_of_plain_values_is_read(tmp_path: Path, head: str) -> No
         ("if 1:\n    tasks = {}", r"has no line tasks = \{name: "),
         ("tasks = {", "is not read: .*; correct it"),
         ("\0", "is not read: .*; correct it"),
+        ("tasks = " + "-" * 50000 + "1", "is not read: it is nested too deeply; write out its values"),
         ("tasks = " + "(" * 5000 + ")" * 5000, "is not read: .*; correct it"),
     ],
 )
