@@ -14,7 +14,8 @@ from lumos.lumina_video.training.initial_weights import fresh_weights, stored_we
 from lumos.lumina_video.training.items.clip_files import ClipFiles, ClipSample
 from lumos.lumina_video.training.items.data_report import report_latents
 from lumos.lumina_video.training.items.encoders import FrozenEncoders, require_vae
-from lumos.lumina_video.training.items.image_files import ImageFiles, ImageSample, is_file_list
+from lumos.lumina_video.training.items.file_lists import is_file_list
+from lumos.lumina_video.training.items.image_files import ImageFiles, ImageSample
 from lumos.lumina_video.training.items.latent_stream import LatentStream
 from lumos.lumina_video.training.items.one_vae import OneVAE
 from lumos.lumina_video.training.items.prepared_batch import prepare_items
