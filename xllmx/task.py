@@ -140,15 +140,6 @@ class ExportingTask(Protocol):
 
 
 @runtime_checkable
-class BatchNamingTask(Protocol):
-    """A task whose own settings say the batches of its streams, so that messages name those."""
-
-    def batch_setting(self, stream: str) -> str:
-        """Return the name of the setting that makes the global batch of a stream."""
-        ...
-
-
-@runtime_checkable
 class Preview(Protocol):
     """Something that makes clips with a model in training, for people to see."""
 

@@ -35,7 +35,7 @@ from xllmx.run.reporting.report import RunReport
 from xllmx.run.stopping import StopWatch
 from xllmx.settings.config import to_plain
 from xllmx.store.address import Address, location_of
-from xllmx.task import BatchNamingTask, ExportingTask, Prepared, Preview, TrainTask
+from xllmx.task import ExportingTask, Prepared, Preview, TrainTask
 from xllmx.trainer_config import TrainerConfig
 
 __all__ = ["FitResult", "Trainer", "TrainerConfig"]
@@ -214,8 +214,7 @@ class Trainer:
         )
         for order in self.streams.orders.values():
             order.by_length = config.length_clustering
-        names = self.task.batch_setting if isinstance(self.task, BatchNamingTask) else self.config.batch_setting
-        self.streams.check_counts(names)
+        self.streams.check_counts(config.batch_setting)
         self.steps_per_epoch = self.streams.steps_per_epoch(config.epoch_stream)
         self.max_steps = config.max_steps or math.ceil((config.epochs or 0) * self.steps_per_epoch)
         self.eval_every = config.eval_every

@@ -199,7 +199,7 @@ class TrainerConfig:
 
     def batch_setting(self, stream: str) -> str:
         """Return the name of the setting that makes the global batch of a stream."""
-        return f"trainer.{'global_batch_size' if stream in self.global_batch_size else 'batch_size'}.{stream}"
+        return (self.GLOBAL_BATCH if stream in self.global_batch_size else self.BATCH).format(stream=stream)
 
     def _accumulations(self, num_ranks: int) -> dict[str, int]:
         """Return the batches of a step of each stream that has a global batch."""

@@ -12,7 +12,7 @@ from lumos.look.places import spread_places
 from lumos.look.report import LookRequest, Report
 from lumos.look.sheet import Card, strip_of
 from lumos.look.words import counts_table, line, plural, printable, spread, tail
-from lumos.lumina_video.training.items.clip_lists import ListedClip, read_clip_lists
+from lumos.lumina_video.training.items.file_lists import ListedFile, read_file_lists
 from lumos.media.decoding.video_facts import VideoFacts, video_facts
 from lumos.media.frames import MediaError
 from lumos.media.reading import read_image
@@ -22,13 +22,13 @@ def look_at_listed_files(path: Path, request: LookRequest) -> Report:
     """What is in a list of images or videos, or in those that a data YAML names.
 
     Args:
-        path: the list (.json, .jsonl), or the YAML.
+        path: the list (.json, .jsonl, .pkl, .pth), or the YAML.
         request: how closely; files are opened for their sizes, nothing is encoded.
 
     Raises:
         ValueError: it is damaged.
     """
-    lists = read_clip_lists(path)
+    lists = read_file_lists(path, media_type="video")
     rows = [lists.rows[row] for row in lists.taken]
     places = spread_places(len(rows), request.read)
     known: list[VideoFacts] = []
@@ -61,7 +61,7 @@ def _facts(path: Path) -> VideoFacts:
     return VideoFacts(seconds=0.0, fps=0.0, width=width, height=height)
 
 
-def _card(row: ListedClip) -> Card:
+def _card(row: ListedFile) -> Card:
     try:
         frames, num = frames_of(row.path)
     except MediaError as error:

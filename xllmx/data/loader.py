@@ -1,5 +1,6 @@
 """Batches from a dataset in a given order, and those of each step from the streams that give to it."""
 
+import gc
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -71,7 +72,13 @@ def build_loader(
         num_workers=num_workers,
         persistent_workers=num_workers > 0,
         prefetch_factor=4 if num_workers else None,
+        worker_init_fn=_keep_inherited,
     )
+
+
+def _keep_inherited(_worker: int) -> None:
+    """Leave to the parent what a worker has inherited of it: freeing a video there joins threads that a fork leaves."""
+    gc.freeze()
 
 
 Draw = tuple[str, list[Any]]
@@ -90,6 +97,7 @@ class CyclicLoader:
         """
         self._cycle, self._faults = cycle, faults
         self._step = step
+        gc.collect()  # garbage that workers would inherit, and might free before they have begun
         self._accumulation: dict[str, int] = {}
         self._batches: dict[str, Iterator[Any]] = {}
         for name, loader in loaders.items():

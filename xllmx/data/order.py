@@ -78,7 +78,7 @@ class BatchOrder:
         """
         if not self._num_batches:
             most = max(self._drawn_by_key, default=0)
-            alike = "" if len(self._by_key) == 1 else f" of {len(self.lengths)} of different sizes or types"
+            alike = "" if len(self._drawn_by_key) == 1 else f" of {len(self.lengths)} of different sizes or types"
             raise ValueError(
                 f"too few samples: a step takes {self.global_batch_size} that may share a batch, and there are "
                 f"{'at most ' * bool(alike)}{most}{alike}"
@@ -101,8 +101,8 @@ class BatchOrder:
         """Samples that no epoch sees, as too few of them share a key to fill a global batch."""
         if self.repeats:
             return 0
-        pairs = zip(self._by_key, self._drawn_by_key, strict=True)
-        return sum(len(indices) for indices, drawn in pairs if drawn < self.global_batch_size)
+        pairs = zip(self._counts_by_key, self._drawn_by_key, strict=True)
+        return sum(count for count, drawn in pairs if drawn < self.global_batch_size)
 
     @property
     def batches_per_epoch(self) -> int:
@@ -152,8 +152,17 @@ class BatchOrder:
         return keys.given([numbers.setdefault(key, len(numbers)) for key in keys.values])
 
     @cached_property
+    def _counts_by_key(self) -> list[int]:
+        """How many samples there are of each key; by shards they are not listed, which takes seconds of ten million."""
+        if self._by_shard is not None:
+            return self._by_shard.counts.tolist()
+        return [len(indices) for indices in self._by_key]
+
+    @cached_property
     def _drawn_by_key(self) -> list[int]:
         """How many samples of each key an epoch sees, were there batches of all."""
+        if self._by_shard is not None:
+            return self._by_shard.drawn.tolist()
         return [num_drawn(indices, self.subsets) for indices in self._by_key]
 
     @cached_property

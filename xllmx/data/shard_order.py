@@ -79,6 +79,16 @@ class ShardOrder:
         """Global batches of an epoch, the same in each."""
         return int(self._plan.first_batch[-1])
 
+    @property
+    def counts(self) -> np.ndarray:
+        """Int64 [G]: how many samples there are of each key."""
+        return self._counts.sum(axis=0, dtype=np.int64)
+
+    @property
+    def drawn(self) -> np.ndarray:
+        """Int64 [G]: how many of them an epoch takes, the same in each; fewer than a batch are in none."""
+        return self._plan.reached[-1]
+
     def batch(self, epoch: int, place: int, *, lengths: Kinds[int] | np.ndarray | None) -> np.ndarray:
         """Return the samples of a global batch of an epoch, of similar length where `lengths` are given."""
         if epoch != self._epoch_number:

@@ -1,8 +1,9 @@
 """A flag of a released training script: what it takes, and the setting that it is here."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 Takes = Literal["nothing", "number", "numbers", "counts", "text", "list"]
 """What a flag takes; numbers, counts and a list are one word ([a, b]) or several, and the numbers must be the same."""
@@ -58,3 +59,13 @@ def choice(values: Mapping[str, Sequence[str]], *, why: str = "", without: str =
 def nothing(why: str, takes: Takes = "nothing") -> Flag:
     """Return a flag that becomes no setting, and why."""
     return Flag(takes=takes, why=why)
+
+
+def in_yaml(value: Any) -> str:
+    """Return a value as YAML reads it: JSON, but for its pairs of escapes, of which YAML makes two halves.
+
+    >>> print(in_yaml(["\U0001f600", 2]))
+    ["\U0001f600", 2]
+    """
+    text = json.dumps(value, ensure_ascii=False)
+    return "".join(one if one.isprintable() else f"\\U{ord(one):08x}" for one in text)

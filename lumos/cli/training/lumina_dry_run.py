@@ -21,7 +21,8 @@ from lumos.lumina_video.scale import Scale
 from lumos.lumina_video.sizes import Compression
 from lumos.lumina_video.training.items.clip_files import ClipFiles
 from lumos.lumina_video.training.items.encoders import require_vae
-from lumos.lumina_video.training.items.image_files import ImageFiles, is_file_list
+from lumos.lumina_video.training.items.file_lists import is_file_list
+from lumos.lumina_video.training.items.image_files import ImageFiles
 from lumos.lumina_video.training.items.latent_stream import LatentStream
 from lumos.lumina_video.training.items.one_vae import OneVAE
 from lumos.lumina_video.training.items.samples import num_frames_of, sides_of

@@ -7,11 +7,10 @@
 `LUMINA_FLAGS` is the whole mapping; lumos/lumina_video/README.md, section 6, shows it.
 """
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
-from lumos.cli.training.flag import Flag, choice, nothing, number, switch, text
+from lumos.cli.training.flag import Flag, choice, in_yaml, nothing, number, switch, text
 from lumos.hub.models import LUMINA_VIDEO, named_folder
 from lumos.lumina_video.config import PRESETS, RELEASED_ARCHITECTURE, LuminaVideoConfig
 from lumos.lumina_video.training.released_tasks import read_tasks
@@ -36,7 +35,7 @@ def _architectures() -> dict[str, tuple[str]]:
 
 def _tasks(value: str) -> list[str]:
     """Return the setting that a task file is."""
-    return [f"task.tasks={json.dumps(read_tasks(Path(value)))}"]
+    return [f"task.tasks={in_yaml(read_tasks(Path(value)))}"]
 
 
 LUMINA_FLAGS: dict[str, Flag] = {
@@ -99,14 +98,10 @@ _FIELDS_NOT_GIVEN = {
 """The same of the network: what `model_args.pth` does not say is so too (`checkpoint/model_args.py`)."""
 
 
-def settings_not_given(given: Mapping[str, str], settings: Sequence[str]) -> dict[str, str]:
+def settings_not_given(given: Mapping[str, str]) -> dict[str, str]:
     """Return what is not given ("without --FLAG") -> the released setting of it, of a command without --config.
 
     With --init_from and without --model, the network is that of the model it starts from.
-
-    Args:
-        given: flag -> value.
-        settings: what the flags became.
     """
     found = {f"without --{name}": setting for name, setting in _NOT_GIVEN.items() if name not in given}
     found["average"] = "trainer.ema_warmup=false"
@@ -115,7 +110,12 @@ def settings_not_given(given: Mapping[str, str], settings: Sequence[str]) -> dic
         if "model" not in given:
             found["without --model"] = f"task.architecture={RELEASED_ARCHITECTURE}"
     own = given.get("init_from")
-    has_images = any(word.startswith("task.tasks=") and '"image"' in word for word in settings)
-    if has_images and not (own is not None and (named_folder(own) / "vae").is_dir()):
+    if _has_image_files(given) and not (own is not None and (named_folder(own) / "vae").is_dir()):
         found["VAE of images"] = f"task.vae={_VAE}"
     return {"model": f"model={LUMINA_VIDEO}"} | found
+
+
+def _has_image_files(given: Mapping[str, str]) -> bool:
+    """Whether a task is of images, other than a folder of latents: the release encodes them on the way."""
+    tasks = read_tasks(Path(given["task_config"])).values() if "task_config" in given else ()
+    return any(task.get("media_type") == "image" and not Path(str(task.get("data"))).is_dir() for task in tasks)

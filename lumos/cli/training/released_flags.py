@@ -10,14 +10,13 @@ other's.
 `RELEASED_FLAGS` is the whole mapping; lumos/lumos1/README.md, section 13, shows it.
 """
 
-import json
 import sys
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from lumos.cli.training.flag import Flag, choice, nothing, number, several, switch, text
+from lumos.cli.training.flag import Flag, choice, in_yaml, nothing, number, several, switch, text
 from lumos.cli.training.lumina_flags import LUMINA_FLAGS, settings_not_given
 from lumos.hub.models import LUMINA_VIDEO
 from xllmx.settings.setting import shown, suggestion
@@ -192,7 +191,7 @@ def translated(words: Sequence[str], *, own: Sequence[str]) -> Translation:
         settings += new
         said.append(_line(f"--{name} {given[name]}", new, why))
     if given and not has_config:
-        without = settings_not_given(given, settings) if of_lumina else _text_loss(given)
+        without = settings_not_given(given) if of_lumina else _text_loss(given)
         settings = [*without.values(), *settings]
         said += [_line(what, [setting], "as released") for what, setting in without.items()]
     return Translation(words=[*rest, *settings, *overrides], said=said)
@@ -298,10 +297,10 @@ def _yaml(name: str, value: str) -> str:
     """Return the value of a flag in the notation of YAML."""
     takes = _FLAGS[name].takes
     if takes == "text":
-        return json.dumps(value)
+        return in_yaml(value)
     items = value.translate(str.maketrans("[],'\"", "     ")).split()
     if takes == "list":
-        return json.dumps(items)
+        return in_yaml(items)
     if takes == "counts":
         if not items or not all(item.isdecimal() and item.isascii() for item in items):
             raise ValueError(f"--{name} is {shown(value)}; it must be whole numbers, for example 2 2 4")

@@ -3,8 +3,10 @@
 What is wrong with single rows is said once, with their number, and the others are used (`usable`).
 """
 
+import json
 import logging
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,8 +22,10 @@ LISTS = (".json", ".jsonl", ".pkl", ".pth", ".csv")
 """Endings of their names."""
 
 _LOG = logging.getLogger(__name__)
+_COPY = "copy or download it again"
 _MOST_BYTES = 2**30
 """Of a list; that of a million clips has a few hundred MB."""
+_BETWEEN = re.compile(r"[\s,]*")
 _T = TypeVar("_T")
 
 
@@ -62,6 +66,47 @@ def read_rows(path: Path, *, remedy: str) -> Any:
         except ValueError as error:
             rows.append(BrokenRow(str(error)))
     return rows
+
+
+def first_object(path: Path) -> dict[str, Any] | None:
+    """Return the first row that is an object, which tells what the rows are; {} without one, None of what is no list.
+
+    Of text the other rows are not parsed: of a million that would take most of a minute.
+
+    Raises:
+        ValueError: as `read_rows`, where it is seen until then.
+    """
+    if path.suffix in (".pkl", ".pth"):
+        rows = read_rows(path, remedy=_COPY)
+        return next((row for row in rows if isinstance(row, dict)), {}) if isinstance(rows, list) else None
+    text = read_text(path, remedy=_COPY, most_bytes=_MOST_BYTES)
+    if path.suffix != ".jsonl" and not text.lstrip().startswith("["):
+        return None
+    found = _lines(text) if path.suffix == ".jsonl" else _items(text)
+    try:
+        return next((row for row in found if isinstance(row, dict)), {})
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is not valid JSON ({error}); {_COPY}") from error
+
+
+def _lines(text: str) -> Iterator[Any]:
+    for number, line in filled_lines(text):
+        try:
+            yield parse_json(line, f"line {number}", finite=False)
+        except ValueError:
+            continue
+
+
+def _items(text: str) -> Iterator[Any]:
+    """Yield the items of a JSON list, each as it is come to."""
+    decoder, place = json.JSONDecoder(), text.index("[") + 1
+    while True:
+        between = _BETWEEN.match(text, place)
+        assert between is not None
+        if text.startswith("]", place := between.end()):
+            return
+        item, place = decoder.raw_decode(text, place)
+        yield item
 
 
 def usable(path: Path, rows: Sequence[Any], read: Callable[[Any, str], _T]) -> list[_T]:

@@ -22,7 +22,9 @@ def read_tasks(path: Path) -> dict[str, dict[str, Any]]:
         names = [node for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id == "tasks"]
     except OSError as error:
         raise ValueError(f"task file {path} cannot be read: {error.strerror}; correct --task_config") from error
-    except (ValueError, SyntaxError, RecursionError, MemoryError) as error:
+    except (RecursionError, MemoryError) as error:
+        raise ValueError(f"task file {path} is not read: it is nested too deeply; {_REMEDY}") from error
+    except (ValueError, SyntaxError) as error:
         raise ValueError(f"task file {path} is not read: {_reason(error)}; correct it") from error
     values = [value for node in tree.body if (value := _assigned(node)) is not None]
     if not values:
@@ -34,9 +36,7 @@ def read_tasks(path: Path) -> dict[str, dict[str, Any]]:
 
 
 def _reason(error: Exception) -> str:
-    """Why Python did not parse a file, in one line; of some refusals it says nothing, or what only a program can do."""
-    if isinstance(error, RecursionError | MemoryError):
-        return "too many levels of brackets or signs"
+    """Why Python did not parse a file, in one line; of one refusal it says what only a program can do."""
     text = " ".join(str(error).split())
     return "a number of thousands of digits" if "integer string conversion" in text else text[:200]
 

@@ -14,7 +14,8 @@ from lumos.lumina_video.training.initial_weights import fresh_weights, stored_we
 from lumos.lumina_video.training.items.clip_files import ClipFiles, ClipSample
 from lumos.lumina_video.training.items.data_report import report_latents
 from lumos.lumina_video.training.items.encoders import FrozenEncoders, require_vae
-from lumos.lumina_video.training.items.image_files import ImageFiles, ImageSample, is_file_list
+from lumos.lumina_video.training.items.file_lists import is_file_list
+from lumos.lumina_video.training.items.image_files import ImageFiles, ImageSample
 from lumos.lumina_video.training.items.latent_stream import LatentStream
 from lumos.lumina_video.training.items.one_vae import OneVAE
 from lumos.lumina_video.training.items.prepared_batch import prepare_items
@@ -77,11 +78,6 @@ class LuminaVideoTask:
         held_out = split != "train"
         tasks = self.config.eval_tasks if held_out else self.config.tasks
         return {name: self._stream(name, task, held_out=held_out) for name, task in tasks.items()}
-
-    def batch_setting(self, stream: str) -> str:
-        """Return the name of the setting that makes the global batch of a task."""
-        task = self.config.tasks[stream]
-        return f"task.tasks.{stream}.{'micro_bsz' if task.global_bsz is None else 'global_bsz'}"
 
     def _stream(self, name: str, task: ScaleTask, *, held_out: bool) -> AnyData:
         if is_file_list(task):

@@ -1,5 +1,9 @@
 """Streams take turns, and a loader started at a step yields what one that ran there would."""
 
+import gc
+import os
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -63,3 +67,37 @@ def test_a_loader_started_at_a_step_goes_on_as_one_that_ran_there(step: int) -> 
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")
 def test_workers_change_nothing() -> None:
     assert drawn(loader_at(4, num_workers=2), 5) == drawn(loader_at(4), 5)
+
+
+class Watched:
+    """An object in a cycle that says in which process it was freed, as a video that is read has threads to join."""
+
+    def __init__(self, log: Path) -> None:
+        self._log, self._itself = log, self
+
+    def __del__(self) -> None:
+        with self._log.open("a") as log:
+            log.write(f"{os.getpid()}\n")
+
+
+class Collecting(Numbers):
+    """Numbers, before each of which all garbage of this process is freed."""
+
+    def __getitem__(self, index: int) -> int:
+        gc.collect()
+        return index
+
+
+def test_workers_free_nothing_that_they_inherit(tmp_path: Path) -> None:
+    """A decoder that is garbage when they are forked has threads in the parent alone: joining them would never end."""
+    log = tmp_path / "freed.txt"
+    gc.disable()
+    try:
+        Watched(log)
+        loader = build_loader(Collecting(8), BatchOrder(lengths=[1] * 8, batch_size=2), collate=list, num_workers=1)
+        batches = CyclicLoader({"a": loader}, StreamCycle.in_turns({"a": 1}), step=0)
+        for _ in range(3):
+            next(batches)
+    finally:
+        gc.enable()
+    assert log.read_text().split() == [str(os.getpid())]

@@ -21,7 +21,7 @@ from torch import Tensor
 from lumos.lumina_video.encoding.clip_window import ClipWindow
 from lumos.lumina_video.encoding.crops import crop_sizes
 from lumos.lumina_video.sizes import Compression
-from lumos.lumina_video.training.items.clip_lists import SAID, ListedClip, read_clip_lists
+from lumos.lumina_video.training.items.file_lists import SAID, ListedFile, read_file_lists
 from lumos.lumina_video.training.items.samples import num_frames_of, sides_of
 from lumos.lumina_video.training.task_config import ScaleTask
 from lumos.media.crop import crop_to_bucket, nearest_size
@@ -90,7 +90,8 @@ class ClipFiles:
         self._window = _window(key, task, vae)
         assert task.image_size is not None
         self._crops = crop_sizes(task.image_size)
-        lists = read_clip_lists(Path(task.data))
+        self._crop_of: dict[tuple[int, int], tuple[int, int]] = {}  # of a million videos a few sizes are looked for
+        lists = read_file_lists(Path(task.data), media_type="video")
         plans = self._plans(key, lists.rows)
         used = np.flatnonzero([isinstance(plans[row], _Plan | str) for row in lists.taken])
         self.subsets: list[Subset] = within(lists.subsets, used)
@@ -150,7 +151,7 @@ class ClipFiles:
         step_s = 1 / Fraction(self._window.fps)
         return read_chosen(path, rule, step_s=step_s, prepare=cut, least_px=max(plan.crop)).frames
 
-    def _plans(self, key: str, rows: Sequence[ListedClip]) -> list["_Plan | MediaError | str"]:
+    def _plans(self, key: str, rows: Sequence[ListedFile]) -> list["_Plan | MediaError | str"]:
         """Of each row what is made of it, why it is left out, or, in words, why it cannot be opened."""
         unknown = [place for place, row in enumerate(rows) if row.said is None]
         if unknown and is_main():
@@ -175,7 +176,8 @@ class ClipFiles:
         if facts.width * facts.height < side**2:
             found = f"{facts.width}x{facts.height} px, fewer than {side}x{side}; it is never scaled up"
             return MediaError(path, TOO_SMALL, found)
-        crop = nearest_size(facts.width, facts.height, self._crops)
+        sides = facts.width, facts.height
+        crop = self._crop_of.get(sides) or self._crop_of.setdefault(sides, nearest_size(*sides, self._crops))
         length = num_frames_of(num_frames // self._vae.temporal, task, frames_per_latent=self._vae.temporal)
         size = length, *sides_of(crop[1] // self._vae.spatial, crop[0] // self._vae.spatial, task)
         if not min(size):

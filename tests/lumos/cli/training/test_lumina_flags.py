@@ -132,6 +132,27 @@ def test_the_page_shows_the_whole_table(repo: Path) -> None:
     assert [name for name in shown if (key := LUMINA_FLAGS[name].key) and f"`{key}`" not in shown[name]] == []
 
 
+@pytest.mark.parametrize("name", ["\U0001f600 \u00e4", "\U000e0041\x7f\x85", 'a "b"'])
+def test_any_text_of_a_flag_or_task_file_is_the_setting(tmp_path: Path, name: str) -> None:
+    tasks = task_file(tmp_path, f"tasks = {{{name!r}: {{'data': {name!r}}}}}\n")
+    found = load_run(None, translated(["--task_config", tasks, "--results_dir", name], own=OWN).words)
+    assert isinstance(found, LuminaVideoRunConfig)
+    assert {task: settings.data for task, settings in found.task.tasks.items()} == {name: name}
+    assert str(found.trainer.run_dir) == name
+
+
+def test_the_vae_of_the_release_is_taken_for_images_that_are_no_latents(tmp_path: Path) -> None:
+    for task, vae in (
+        ({"media_type": "image", "data": "images.json"}, "ckpts/THUDM/CogVideoX-2b/vae"),
+        ({"media_type": "image", "data": str(tmp_path)}, None),
+        ({"media_type": "video", "data": "image"}, None),
+    ):
+        tasks = task_file(tmp_path, f"tasks = {{'image': {task!r}}}\n")
+        found = load_run(None, translated(["--task_config", tasks, "--results_dir", "r"], own=OWN).words)
+        assert isinstance(found, LuminaVideoRunConfig)
+        assert found.task.vae == vae
+
+
 @pytest.mark.parametrize("program", ["lumos.train", "lumos train"])
 def test_the_released_command_line_trains(program: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     parts = lumina.task_config(tmp_path)
@@ -140,7 +161,7 @@ def test_the_released_command_line_trains(program: str, tmp_path: Path, capsys: 
         --patch_sizes 2 2 4 --f_patch_sizes 1 2 2 --qk_norm --rope_theta 256 --t_scale 1000 --motion_scale 20
         --vd_weight 1 --lr 1e-3 --wd 0 --grad_clip 2 --max_steps 3 --ckpt_every 2 --global_seed 3 --precision fp32
         --grad_precision fp32 --data_parallel sdp --checkpointing --no_compile --cache_data_on_disk --no_wandb
-        --master_port 29501 trainer.device=cpu trainer.progress=false trainer.log_every=1 task.vae=null
+        --master_port 29501 trainer.device=cpu trainer.progress=false trainer.log_every=1
         task.text_encoder={parts.text_encoder} task.system_prompt=""".split()
     small = {name: value for name, value in parts.model.items() if name not in
              ("all_patch_size", "all_f_patch_size", "qk_norm", "rope_theta", "t_scale", "motion_scale")}  # fmt: skip

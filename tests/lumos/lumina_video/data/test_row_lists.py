@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lumos.lumina_video.data.row_lists import LISTS, BrokenRow, read_rows, usable
+from lumos.lumina_video.data.row_lists import LISTS, BrokenRow, first_object, read_rows, usable
 
 ROWS = [{"path": "a", "prompt": "b", "score": 1.5}, {"path": "c", "prompt": "d", "score": None}]
 
@@ -72,3 +72,25 @@ def test_rows_that_cannot_be_used_are_counted_and_all_of_them_are_an_error(
     assert caplog.messages == [f"{path}: 2 of 4 rows are left out; the first: row 1 is no number"]
     with pytest.raises(ValueError, match="none of its 2 rows can be used; the first: row 0 is no number"):
         usable(path, ["a", "b"], number)
+
+
+@pytest.mark.parametrize("suffix", LISTS)
+def test_the_first_object_tells_what_rows_are(tmp_path: Path, suffix: str) -> None:
+    assert first_object(write(tmp_path / f"list{suffix}", [1, [], *ROWS])) == ROWS[0]
+    assert first_object(write(tmp_path / f"none{suffix}", [1])) == {}
+    assert first_object(write(tmp_path / f"empty{suffix}", [])) == {}
+    if suffix != ".jsonl":
+        path = tmp_path / f"index{suffix}"
+        path.write_text("{}") if suffix == ".json" else write(path, {"format": 1})
+        assert first_object(path) is None
+
+
+def test_text_behind_the_first_object_is_not_parsed(tmp_path: Path) -> None:
+    """Of a million rows it takes most of a minute, for each task, before they are read."""
+    for name, text in (("list.jsonl", '\nbad\n{"a": 1}\n{'), ("list.json", ' [1, {"a": 1} , {')):
+        (tmp_path / name).write_text(text)
+        assert first_object(tmp_path / name) == {"a": 1}
+    for text in ("[", "[1 2 x]", "[" * 100_000):
+        (tmp_path / "bad.json").write_text(text)
+        with pytest.raises(ValueError, match=r"bad\.json is not valid JSON"):
+            first_object(tmp_path / "bad.json")

@@ -36,8 +36,9 @@ def test_the_assignment_of_plain_values_is_read(tmp_path: Path, head: str) -> No
         ("if 1:\n    tasks = {}", r"has no line tasks = \{name: "),
         ("tasks = {", "is not read: .*; correct it"),
         ("\0", "is not read: .*; correct it"),
+        ("tasks = " + "-" * 50000 + "1", "is not read: it is nested too deeply; write out its values"),
         ("tasks = " + "(" * 5000 + ")" * 5000, "is not read: .*; correct it"),
-        ("tasks = " + "-" * 300_000 + "1", "is not read: too many levels of brackets or signs; correct it"),
+        ("tasks = " + "-" * 300_000 + "1", "is not read: it is nested too deeply; write out its values"),
         ("tasks = {'a': {'micro_bsz': " + "9" * 5000 + "}}", "is not read: a number of thousands of digits; correct"),
     ],
 )

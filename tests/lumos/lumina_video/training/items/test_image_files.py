@@ -13,7 +13,8 @@ import torch
 from PIL import Image
 
 from lumos.lumina_video.training.items.decoded_images import DecodedImages
-from lumos.lumina_video.training.items.image_files import ImageFiles, is_image_list
+from lumos.lumina_video.training.items.file_lists import is_file_list
+from lumos.lumina_video.training.items.image_files import ImageFiles
 from lumos.lumina_video.training.task import LuminaVideoTask, ScaleTask
 from lumos.lumina_video.vae import CogVideoXVAE
 from tests.lumos.lumina_video.latents import task_config
@@ -43,7 +44,7 @@ def task_of(path: Path, **fields: Any) -> ScaleTask:
 @pytest.mark.parametrize("suffix", [".json", ".jsonl", ".pkl", ".pth"])
 def test_images_are_cropped_to_the_nearest_size(listed: Path, suffix: str) -> None:
     task = task_of(listed.with_suffix(suffix))
-    assert is_image_list(task)
+    assert is_file_list(task)
     images = ImageFiles(task)
     assert len(images) == 3
     assert [tuple(images[index].pixels.shape) for index in (0, 1)] == [(64, 64, 3), (96, 32, 3)]
@@ -72,15 +73,14 @@ def test_a_batch_of_images_is_encoded_on_the_way(tmp_path: Path, listed: Path) -
 def test_a_data_yaml_of_lists_is_read(listed: Path) -> None:
     (listed.parent / "both.yaml").write_text("META: [{path: list.json, type: image}, {path: list.jsonl, ratio: 2.0}]")
     task = task_of(listed.parent / "both.yaml")
-    assert is_image_list(task)
+    assert is_file_list(task)
     images = ImageFiles(task)
     assert list(images.bucket_keys) == ["image"] * 3 + ["default"] * 6
     (listed.parent / "part.yaml").write_text("META: [{path: list.json}, {path: list.jsonl, ratio: 0.5}]")
     part = ImageFiles(task_of(listed.parent / "part.yaml"))
     assert (len(part), part.subsets) == (6, [Subset(start=3, stop=6, share=0.5)])
     (listed.parent / "cache.json").write_text('[{"path": "0.png", "prompt": "a", "pkl": "0.pkl"}]')
-    assert not is_image_list(task_of(listed.parent / "cache.json"))
-    assert not is_image_list(task_of(listed, media_type="video"))
+    assert not is_file_list(task_of(listed.parent / "cache.json"))
 
 
 def test_rows_that_are_no_images_are_left_out_and_said(listed: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -98,7 +98,7 @@ def test_lists_and_settings_that_are_wrong_are_named(tmp_path: Path, listed: Pat
     with pytest.raises(ValueError, match=r"task images reads images that are no latents yet; set task\.vae"):
         task.build_dataset("train")
     (tmp_path / "bad.jsonl").write_text('{"path": "0.png"}\n')
-    with pytest.raises(ValueError, match=r"bad\.jsonl: .* is no image; write"):
+    with pytest.raises(ValueError, match=r"bad\.jsonl: .* row 0 is no image .*; write"):
         ImageFiles(task_of(tmp_path / "bad.jsonl"))
     (tmp_path / "none.json").write_text("[]")
     with pytest.raises(ValueError, match="lists no image"):
