@@ -146,13 +146,17 @@ def _length_lines(run: ShardedRun, machines: Machines, num_clips: int | None) ->
 
 
 def _seconds(seconds: float) -> str:
-    return f"{seconds:.3g} s"
+    return "under 1 ms" if seconds < 1e-3 else f"{seconds:.3g} s"
 
 
 def _hours(seconds: float) -> str:
+    if seconds < 60:
+        return "under a minute"
     return f"{seconds / 86400:.1f} days" if seconds > 3 * 86400 else f"{seconds / 3600:.3g} h"
 
 
 def _gpu_hours(seconds: float, num_gpus: int) -> str:
     hours = seconds * num_gpus / 3600
+    if hours < 0.01:
+        return "under 0.01 GPU-hours"
     return f"{hours:,.0f} GPU-hours" if hours >= 100 else f"{hours:.3g} GPU-hours"

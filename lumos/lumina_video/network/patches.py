@@ -35,7 +35,7 @@ def patchify(x: Float[Tensor, "B C T H W"], scale: Scale) -> Float[Tensor, "B L 
 def unpatchify(tokens: Float[Tensor, "B L P"], size: Size, scale: Scale) -> Float[Tensor, "B C T H W"]:
     """Return the latents, (T, H, W) = `size`, of which these are the tokens: the inverse of `patchify`.
 
-    Of a single frame, which was repeated, the first copy is kept.
+    Of a single frame, which was repeated, the first copy is kept. No view is returned: sharded modules warn of them.
     """
     frames, rows, columns = grid_of(size, scale)
     x = rearrange(
@@ -43,7 +43,7 @@ def unpatchify(tokens: Float[Tensor, "B L P"], size: Size, scale: Scale) -> Floa
         "b (t h w) (f p q c) -> b c (t f) (h p) (w q)",
         **{"t": frames, "h": rows, "w": columns, "f": scale.frames, "p": scale.pixels, "q": scale.pixels},
     )
-    return x[:, :, : size[0]]
+    return x[:, :, : size[0]].clone()
 
 
 def size_of(x: Float[Tensor, "B C T H W"]) -> Size:

@@ -124,6 +124,15 @@ def test_the_command_takes_the_machines_and_refuses_their_options_without_a_dry_
     assert "--clips is 0" in capsys.readouterr().err
 
 
+def test_what_takes_next_to_no_time_is_said_in_words(tmp_path: Path) -> None:
+    config = load_run(lumina.run_config(tmp_path))
+    assert isinstance(config, LuminaVideoRunConfig)
+    said = "\n".join(time_lines(estimate_tasks(config), Machines()))
+    assert "mean step     under 1 ms: products under 1 ms" in said
+    assert ": under a minute, under 0.01 GPU-hours" in said
+    assert "e-0" not in said
+
+
 def _shares_and_sizes(folder: Path) -> Path:
     """A data YAML: a third of 30 clips of one size, drawn anew by each pass, and five of another."""
     lumina.write_latents(folder / "many", num=30)

@@ -66,3 +66,8 @@ def test_sizes_that_patches_do_not_fill_are_refused(size: tuple[int, int, int], 
 def test_a_grid_counts_patches() -> None:
     assert grid_of((6, 8, 20), Scale(frames=2, pixels=4)) == (3, 2, 5)
     assert grid_of((1, 8, 20), Scale(frames=2, pixels=4)) == (1, 2, 5)
+
+
+def test_what_comes_back_is_no_view_which_sharded_modules_warn_of() -> None:
+    tokens = torch.zeros(1, 6, 8, requires_grad=True)
+    assert unpatchify(tokens, (1, 4, 6), Scale(frames=1, pixels=2))._base is None
