@@ -125,7 +125,7 @@ def test_the_command_takes_the_machines_and_refuses_their_options_without_a_dry_
 
 
 def test_what_takes_next_to_no_time_is_said_in_words(tmp_path: Path) -> None:
-    config = load_run(lumina.run_config(tmp_path))
+    config = load_run(lumina.run_config(tmp_path, trainer={"precision": "bf16"}))
     assert isinstance(config, LuminaVideoRunConfig)
     said = "\n".join(time_lines(estimate_tasks(config), Machines()))
     assert "mean step     under 1 ms: products under 1 ms" in said
