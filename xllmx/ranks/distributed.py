@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from xllmx.ranks.slurm import slurm_task
 
 _LOG = logging.getLogger(__name__)
+_T = TypeVar("_T")
 _TIMEOUT = timedelta(minutes=30)
 _PATIENCE_DAYS = 7
 _BACKENDS = {"cuda": "cpu:gloo,cuda:nccl", "xpu": "cpu:gloo,xpu:xccl"}
@@ -166,13 +168,17 @@ def any_rank(flag: bool) -> bool:
     return sum_over_ranks(int(flag)) > 0
 
 
+def gather(value: _T) -> list[_T]:
+    """Return the value of each rank, in their order; every rank must come here."""
+    gathered = [value] * num_ranks()
+    if dist.is_initialized():
+        dist.all_gather_object(gathered, value)
+    return gathered
+
+
 def gather_names(names: list[str]) -> list[str]:
     """Return the sorted union of the names over ranks, so that what is reduced by name lines up."""
-    gathered: list[list[str]] = [names]
-    if dist.is_initialized():
-        gathered = [[] for _ in range(num_ranks())]
-        dist.all_gather_object(gathered, names)
-    return sorted({name for part in gathered for name in part})
+    return sorted({name for part in gather(names) for name in part})
 
 
 def all_reduce_gradients(model: nn.Module) -> None:

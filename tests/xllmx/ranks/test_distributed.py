@@ -15,6 +15,7 @@ from xllmx.optimisation.optim import OptimConfig
 from xllmx.ranks.distributed import (
     all_reduce_sum,
     any_rank,
+    gather,
     gather_names,
     init_distributed,
     num_ranks,
@@ -34,6 +35,7 @@ def test_one_process_is_its_own_world() -> None:
     assert any_rank(True)
     assert not any_rank(False)
     assert gather_names(["b", "a"]) == ["a", "b"]
+    assert gather({"one": 1}) == [{"one": 1}]
 
 
 @pytest.mark.parametrize(("found", "device"), [("xpu", "xpu:1"), ("mps", "cpu"), (None, "cpu")])

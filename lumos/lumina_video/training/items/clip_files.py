@@ -6,7 +6,7 @@ Batches need the length and size of every clip before one is read. A row that sa
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
@@ -30,7 +30,7 @@ from lumos.media.decoding.video_facts import VideoFacts, video_facts
 from lumos.media.frames import TOO_SHORT, TOO_SMALL, MediaError
 from xllmx.data.broken import BrokenSampleError
 from xllmx.data.kinds import Kinds
-from xllmx.ranks.distributed import is_main
+from xllmx.ranks.distributed import gather, is_main, num_ranks, patience, rank
 from xllmx.rng import generator_for
 from xllmx.subset import Subset, within
 
@@ -157,8 +157,7 @@ class ClipFiles:
         if unknown and is_main():
             what = f"that do not say {', '.join(SAID)}"
             _LOG.info("%s: %d of %d clips are opened, those of rows %s", key, len(unknown), len(rows), what)
-        with ThreadPoolExecutor(_READERS) as readers:
-            opened = dict(zip(unknown, readers.map(_opened, [rows[place].path for place in unknown]), strict=True))
+        opened = _all_opened({place: rows[place].path for place in unknown})
         plans: list[_Plan | MediaError | str] = []
         for place, row in enumerate(rows):
             facts = opened[place] if row.said is None else row.said
@@ -202,6 +201,14 @@ def _window(key: str, task: ScaleTask, vae: Compression) -> ClipWindow:
             f"latents of {vae.temporal} frames; raise it"
         )
     return ClipWindow(fps=task.target_fps, most_frames=task.max_frames, frames_per_latent=vae.temporal)
+
+
+def _all_opened(paths: Mapping[int, Path]) -> dict[int, VideoFacts | str]:
+    """Return what each file is, or why it cannot be opened. Each rank opens its share, so that all know the same."""
+    mine = list(paths)[rank() :: num_ranks()]
+    with patience(), ThreadPoolExecutor(_READERS) as readers:
+        facts = list(readers.map(_opened, [paths[place] for place in mine]))
+    return dict(pair for part in gather(list(zip(mine, facts, strict=True))) for pair in part)
 
 
 def _opened(path: Path) -> VideoFacts | str:

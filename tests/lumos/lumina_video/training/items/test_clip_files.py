@@ -1,5 +1,6 @@
 """Videos that are no latents yet: which are taken, of which frames, in which batches, and why not the others."""
 
+import contextlib
 import json
 import logging
 import pickle
@@ -15,9 +16,11 @@ import torch
 
 from lumos.cli.training.training_run import load_run, run
 from lumos.lumina_video.sizes import Compression
+from lumos.lumina_video.training.items import clip_files
 from lumos.lumina_video.training.items.clip_files import ClipFiles
 from lumos.lumina_video.training.task import LuminaVideoTask, ScaleTask
 from lumos.lumina_video.vae import CogVideoXVAE
+from lumos.media.decoding.video_facts import VideoFacts
 from tests.lumos.lumina_video.latents import run_config, task_config, write_raw_clips
 from tests.lumos.lumina_video.tiny import tiny_vae_folder
 from tests.lumos.media.clips import Form, numbers, write_clip
@@ -90,6 +93,33 @@ def test_what_gives_no_clip_is_left_out_with_a_reason_and_what_cannot_be_opened_
     drawn = Replacing(clips, stream="raw")[1]
     assert drawn.content.caption == "tall"
     assert [fault.index for fault in drawn.faults] == [1]
+
+
+def test_each_rank_opens_its_share_and_all_know_the_same(listed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the other rank found stands in the place of `gather`: a file that only it could open is known here too."""
+    whole = clips_of(listed)
+    opened: list[Path] = []
+    shares: list[Any] = []
+
+    def found(path: Path) -> VideoFacts | str:
+        opened.append(path)
+        return real(path)
+
+    def gather(share: Any) -> list[Any]:
+        shares.append(share)
+        return shares
+
+    real = clip_files._opened
+    monkeypatch.setattr(clip_files, "_opened", found)
+    monkeypatch.setattr(clip_files, "num_ranks", lambda: 2)
+    monkeypatch.setattr(clip_files, "gather", gather)
+    monkeypatch.setattr(clip_files, "rank", lambda: 1)
+    with contextlib.suppress(KeyError):  # alone it lacks the share of the first
+        clips_of(listed)
+    seen = set(opened)
+    monkeypatch.setattr(clip_files, "rank", lambda: 0)
+    assert clips_of(listed).sizes.values == whole.sizes.values
+    assert len(opened) == len(set(opened)) > len(seen) > 0
 
 
 def test_a_window_has_the_frames_of_its_draw(listed: Path) -> None:
