@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from lumos.lumina_video.config import LuminaVideoConfig
-from lumos.lumina_video.network.block import Block, Head
+from lumos.lumina_video.network.block import Block, Head, LayerNorm
 from lumos.lumina_video.network.conditioning import ScalarEmbedder, motion_embedding
 from lumos.lumina_video.network.initial_weights import drawn_weights
 from lumos.lumina_video.network.layout import Layout
@@ -41,7 +41,7 @@ class MultiScaleNextDiT(nn.Module):
         self.all_final_layer = nn.ModuleDict({name: Head(config, w) for name, w in patch_widths.items()})
         self.t_embedder = ScalarEmbedder(width, factor=config.t_scale)
         self.motion_embedder = ScalarEmbedder(width, factor=config.motion_scale)
-        self.cap_embedder = nn.Sequential(nn.LayerNorm(config.cap_feat_dim), nn.Linear(config.cap_feat_dim, width))
+        self.cap_embedder = nn.Sequential(LayerNorm(config.cap_feat_dim), nn.Linear(config.cap_feat_dim, width))
         self.layers = nn.ModuleList(Block(config) for _ in range(config.n_layers))
         self.pad_token = nn.Parameter(torch.zeros(config.dim))  # never used, but the released weights have it
 

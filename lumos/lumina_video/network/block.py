@@ -27,6 +27,16 @@ class RMSNorm(nn.RMSNorm):
         return F.rms_norm(x, self.normalized_shape, eps=self.eps) * weight.to(x.dtype)
 
 
+class LayerNorm(nn.LayerNorm):
+    """Torch's, which on CPUs takes no weights narrower than x: those of a sharded model are gathered in bf16."""
+
+    def forward(self, x: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch D"]:
+        """Return the normed `x`, in its dtype or autocast's."""
+        if x.dtype != torch.float32:
+            return super().forward(x)
+        return F.layer_norm(x, self.normalized_shape, self.weight.float(), self.bias.float(), self.eps)
+
+
 class Attention(nn.Module):
     """softmax(q k^T / sqrt(E)) v over the item plus tanh(gate) * softmax(q ky^T / sqrt(E)) vy over its text.
 

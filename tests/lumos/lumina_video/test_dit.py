@@ -1,5 +1,6 @@
 """The network against golden numbers, and what must hold whatever its weights."""
 
+import copy
 import hashlib
 import json
 import subprocess
@@ -242,6 +243,15 @@ def test_autocast_rounds_t_and_keeps_the_residual_stream_in_fp32(golden_dit: Gol
     assert torch.equal(output, nudged)
     released = {**inputs, "t": (inputs["t"].bfloat16() * 1000).float() / 1000}
     assert (output.float() - model(**released)).abs().mean() < 0.03
+
+
+def test_weights_gathered_in_bf16_compute_within_autocast_as_those_of_a_sharded_model(golden_dit: GoldenDiT) -> None:
+    whole = golden_dit("B")
+    gathered = copy.deepcopy(whole).to(torch.bfloat16)
+    with torch.autocast("cpu", torch.bfloat16):
+        expected, output = whole(**batch()), gathered(**batch())
+    assert (output - expected).abs().mean() < 0.03
+    output.sum().backward()
 
 
 def test_every_weight_of_the_scale_is_trained_but_the_unused_pad_token(golden_dit: GoldenDiT) -> None:
