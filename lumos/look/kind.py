@@ -8,12 +8,12 @@ import pyarrow.parquet as pq
 
 from lumos.look.clips.provenance import unfinished_shards
 from lumos.look.outputs import PICTURES, VIDEOS, holds_outputs
-from lumos.lumina_video.data.row_lists import read_rows
+from lumos.lumina_video.data.row_lists import first_object, read_rows
 from lumos.lumina_video.data.shards import LATENTS
 from lumos.lumos1.data.shards import CLIPS
 from lumos.media.data_yaml import entries_of
 from lumos.media.shards.parquet_rows import INDEX_NAME
-from xllmx.safe.json_text import filled_lines, parse_json, read_text
+from xllmx.safe.json_text import parse_json, read_text
 
 Kind = Literal["table", "codes", "latents", "files", "outputs"]
 
@@ -89,11 +89,10 @@ def _of_parquet(path: Path) -> Kind:
 
 def _of_json(path: Path) -> Kind:
     remedy = f"give {_READABLE}"
-    text = read_text(path, remedy=remedy, most_bytes=_MOST_BYTES)
     if path.suffix == ".jsonl":
-        first = next(filled_lines(text), None)
-        content = [parse_json(first[1], f"{path}, line {first[0]}", remedy=remedy, finite=False)] if first else []
+        content: Any = [first_object(path)]  # lines that are none are for who reads the rows to say
     else:
+        text = read_text(path, remedy=remedy, most_bytes=_MOST_BYTES)
         content = parse_json(text, str(path), remedy=remedy, finite=False)
     kind = _of_content(content)
     if kind is None:

@@ -32,7 +32,7 @@ def test_latents_tables_and_outputs_are_told_too(encoded: Path, table: Path, tmp
     shard = next(encoded.rglob("*.parquet"))
     assert kind_of(shard) == ("latents", shard)
     row = {"path": "a", "prompt": "b", "pkl": "0.pkl", "pkl_shape": "[4, 2, 4, 8]"}
-    (tmp_path / "record.jsonl").write_text(json.dumps(row) + "\n")
+    (tmp_path / "record.jsonl").write_text("no JSON\n" + json.dumps(row) + "\n")
     assert kind_of(tmp_path / "record.jsonl")[0] == "latents"
     (tmp_path / "record.pkl").write_bytes(pickle.dumps([row]))
     assert kind_of(tmp_path / "record.pkl")[0] == "latents"

@@ -219,10 +219,14 @@ def _opened(path: Path) -> VideoFacts | str:
 
 
 def _report(key: str, plans: Sequence["_Plan | MediaError | str"]) -> None:
-    """Log on the main rank how many are left out, and why."""
+    """Log on the main rank how many are left out or cannot be opened, and why."""
     left_out = [plan for plan in plans if isinstance(plan, MediaError)]
     if left_out and is_main():
         reasons = Counter(error.reason for error in left_out)
         counts = ", ".join(f"{number} {reason}" for reason, number in reasons.most_common())
         said = f"{len(left_out)} of {len(plans)} clips are left out: {counts}; the first: {left_out[0]}"
         _LOG.warning("%s: %s", key, said)
+    broken = [plan for plan in plans if isinstance(plan, str)]
+    if broken and is_main():
+        said = f"{len(broken)} of {len(plans)} clips cannot be opened and count as broken (trainer.max_broken)"
+        _LOG.warning("%s: %s; the first: %s", key, said, broken[0])

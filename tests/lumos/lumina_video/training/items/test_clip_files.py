@@ -87,6 +87,8 @@ def test_what_gives_no_clip_is_left_out_with_a_reason_and_what_cannot_be_opened_
     assert f"task.tasks.raw: 3 of 6 clips are left out: {reasons}; the first: " in caplog.text
     assert "short.mp4: too short (0.88 s, at least 8 frames at 8 fps)" in caplog.text
     assert "task.tasks.raw: 6 of 6 clips are opened" in caplog.text
+    broken = "1 of 6 clips cannot be opened and count as broken (trainer.max_broken); the first: "
+    assert f"task.tasks.raw: {broken}{listed.with_name('none.mp4')}: missing file" in caplog.text
     assert len(clips) == 3
     with pytest.raises(BrokenSampleError, match=r"none\.mp4: missing file"):
         clips[1]
