@@ -34,7 +34,7 @@ from lumos.tokenizer.vocab import Vocab
 from tests.lumos.lumina_video.latents import task_config, write_latents, write_raw_clips
 from tests.lumos.lumina_video.tiny import tiny_vae_folder
 from tests.tiny_data import MODEL, VOCAB, make_clip, write_clips
-from xllmx.settings.config import load_config
+from xllmx.settings.config import convert, load_config
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 FILMED = {"tiny_visual.yaml"}
@@ -169,7 +169,8 @@ def test_released_task_file_is_the_tasks_of_our_recipe() -> None:
     (path,) = (CONFIGS / "tasks").glob("*")  # trained by tests/lumos/cli/training/test_lumina_flags.py
     recipe = load_run(CONFIGS / "train" / "lumina_f8F32R256.yaml")
     assert isinstance(recipe, LuminaVideoRunConfig)
-    assert {name: ScaleTask(**settings) for name, settings in read_tasks(path).items()} == recipe.task.tasks
+    tasks = {name: convert(ScaleTask, settings, name) for name, settings in read_tasks(path).items()}
+    assert tasks == recipe.task.tasks
 
 
 # --- configs/ablations ------------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ FEWER = {"train": ["trainer.max_steps=1"], "export": [], "generate": ["--steps",
 """Command -> words that make it short."""
 CODES = ("README.md", "**Real clips, from the CSV to a video.**")
 LATENTS = ("lumos/lumina_video/README.md", "From a CSV with the columns `path,text`")
-RAW = ("lumos/lumina_video/README.md", "Without latents on the disk, from a list")
+RAW = ("lumos/lumina_video/README.md", "Without latents on the disk, ")
 """Page and the words before the commands."""
 
 
@@ -71,8 +71,8 @@ def test_a_list_of_videos_is_trained_on_as_it_is(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "data").mkdir()
-    write_clips(tmp_path / "data")
-    rows = [json.dumps({"path": f"{index % 2}.mp4", "prompt": "one of the captions"}) for index in range(4)]
+    write_clips(tmp_path / "data", num=4)
+    rows = [json.dumps({"path": f"{index}.mp4", "prompt": "one of the captions"}) for index in range(4)]
     (tmp_path / "data/my_clips.jsonl").write_text("\n".join(rows) + "\n")
     look, reckon, train = commands_of(repo, *RAW)
     assert lumos(look[1:]) == 0

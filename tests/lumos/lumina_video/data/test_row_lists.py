@@ -74,7 +74,7 @@ def test_rows_that_cannot_be_used_are_counted_and_all_of_them_are_an_error(
         usable(path, ["a", "b"], number)
 
 
-@pytest.mark.parametrize("suffix", LISTS)
+@pytest.mark.parametrize("suffix", [suffix for suffix in LISTS if suffix != ".csv"])
 def test_the_first_object_tells_what_rows_are(tmp_path: Path, suffix: str) -> None:
     assert first_object(write(tmp_path / f"list{suffix}", [1, [], *ROWS])) == ROWS[0]
     assert first_object(write(tmp_path / f"none{suffix}", [1])) == {}

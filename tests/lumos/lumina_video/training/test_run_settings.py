@@ -21,7 +21,7 @@ def test_defaults_are_the_released_ones_and_a_config_wins() -> None:
     assert isinstance(config, LuminaVideoRunConfig)
     optim, trainer = config.optim, config.trainer
     assert (optim.name, optim.lr, optim.betas, optim.eps, optim.weight_decay) == ("adamw", 1e-4, (0.9, 0.95), 1e-15, 0)
-    assert {learning_rate(optim, step, max_steps=100, steps_per_epoch=10) for step in (0, 50, 99)} == {1e-4}
+    assert {learning_rate(optim, step, max_steps=100, steps_per_epoch=10.0) for step in (0, 50, 99)} == {1e-4}
     assert (trainer.clip_grad_norm, trainer.ema_decay, trainer.ema_every) == (2.0, 0.99, 10)
     other = load_run(None, ["model=lumina_video", *WORDS, "optim.eps=1e-8", "trainer.ema_decay=0"])
     assert (other.optim.eps, other.optim.lr, other.trainer.ema_decay) == (1e-8, 1e-4, 0)
