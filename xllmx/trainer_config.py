@@ -68,8 +68,7 @@ class TrainerConfig:
     num_workers: Annotated[int, Range(0, 1024)] = 0
     """Processes that read data ahead, for each stream."""
     max_broken: Annotated[float, SHARE] = 0.01
-    """Samples that cannot be read are replaced and logged; more than this share of those drawn stops the run (one
-    may be there even in a small set); 0: any stops it."""
+    """Samples that cannot be read are replaced and logged; more than this share of those drawn stops the run."""
     max_minutes: float = 0.0
     """Save and stop cleanly after this time; 0 is no limit."""
     save_every: int = 1000

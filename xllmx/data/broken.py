@@ -92,11 +92,7 @@ class FaultCount:
     """How many samples of each stream were broken, in this process's draws."""
 
     def __init__(self, sizes: Mapping[str, int], max_share: float) -> None:
-        """Begin to count.
-
-        `sizes`: samples of each stream's data set; `max_share`: the share of drawn samples that may be broken, of a
-        small set one at least; 0 is none.
-        """
+        """`sizes`: samples of each stream's data set; `max_share`: the share of drawn samples that may be broken."""
         self._max_share = max_share
         self._fewest = {name: min(size, _FEWEST_DRAWN) for name, size in sizes.items()}
         self._drawn = dict.fromkeys(sizes, 0)
@@ -115,7 +111,7 @@ class FaultCount:
                 known.add(fault.index)
                 _LOG.warning("stream %s: sample %d is left out: %s", stream, fault.index, fault.reason)
         seen = max(self._drawn[stream], self._fewest[stream])
-        if len(known) > (max(1, self._max_share * seen) if self._max_share else 0):
+        if len(known) > self._max_share * seen:
             raise ValueError(
                 f"{len(known)} of {seen} samples of stream {stream!r} cannot be read, more than trainer.max_broken="
                 f"{self._max_share:g} of them: mend the data, leave the set out, or raise the share; the last: "

@@ -89,12 +89,3 @@ def test_the_share_is_of_what_was_drawn() -> None:
     longer.note("clips", Drawn(None, (Fault(7, "cut"),), 1999))
     longer.note("clips", Drawn(None, (Fault(8, "cut"), Fault(7, "cut")), 1))
     assert longer.broken("clips") == 2
-
-
-def test_one_may_be_broken_even_in_a_small_set_unless_none_may() -> None:
-    count = FaultCount({"clips": 8}, 0.01)
-    count.note("clips", Drawn("batch", (Fault(7, "cut"),), 4))
-    with pytest.raises(ValueError, match="2 of 8 samples"):
-        count.note("clips", Drawn("batch", (Fault(5, "cut"),), 4))
-    with pytest.raises(ValueError, match="1 of 8 samples"):
-        FaultCount({"clips": 8}, 0.0).note("clips", Drawn("batch", (Fault(7, "cut"),), 4))
