@@ -213,7 +213,7 @@ class Trainer:
             shuffle=config.shuffle,
         )
         for order in self.streams.orders.values():
-            order.by_length = config.length_clustering
+            order.by_length, order.repeats = config.length_clustering, config.FEW_REPEAT
         self.streams.check_counts(config.batch_setting)
         self.steps_per_epoch = self.streams.steps_per_epoch(config.epoch_stream)
         self.max_steps = config.max_steps or math.ceil((config.epochs or 0) * self.steps_per_epoch)

@@ -18,6 +18,9 @@ class TrainerConfig:
     """Where people set the samples of a step of a stream."""
     BATCH: ClassVar[str] = "trainer.batch_size.{stream}"
     """Where they set the samples of a batch of it on one rank."""
+    FEW_REPEAT: ClassVar[bool] = True
+    """Whether samples of a kind, too few for a global batch, fill one again and again, with a warning; else they are
+    left out with one, and no kind with enough is an error."""
 
     run_dir: Path
     """Folder of the run: config.yaml, environment.json, metrics.jsonl, checkpoints/."""

@@ -22,7 +22,7 @@ class BatchOrder:
         global batch g:  [ micro-batch 0: rank 0 | rank 1 ] [ micro-batch 1: rank 0 | rank 1 ]
 
     so the samples of a step are the same however it is cut. Samples that do not fill a global batch wait for another
-    epoch, whose shuffle leaves out others. A key with too few samples for one global batch gives none (`num_left_out`),
+    epoch, whose shuffle leaves out others. A key with too few samples for one global batch gives none (`num_too_few`),
     and no key with enough is an error; where `repeats` is set, as to evaluate, such a key has one batch of its samples
     again and again.
 
@@ -97,10 +97,8 @@ class BatchOrder:
         return bool(self._num_batches)
 
     @property
-    def num_left_out(self) -> int:
-        """Samples that no epoch sees, as too few of them share a key to fill a global batch."""
-        if self.repeats:
-            return 0
+    def num_too_few(self) -> int:
+        """Samples whose key has too few for a global batch: no epoch sees them, or they fill one again (`repeats`)."""
         pairs = zip(self._counts_by_key, self._drawn_by_key, strict=True)
         return sum(count for count, drawn in pairs if drawn < self.global_batch_size)
 

@@ -77,7 +77,7 @@ class Streams:
         }
 
     def check_counts(self, setting: Callable[[str], str]) -> None:
-        """Warn, on the main rank, of samples that are in no batch: too few of their kind to fill a global one.
+        """Warn, on the main rank, of samples of which there are too few of a kind to fill a global batch.
 
         `setting` names, for a stream, the setting that makes its global batch.
 
@@ -91,10 +91,11 @@ class Streams:
                 order.global_batches_per_epoch  # noqa: B018 - an error where there is none
             except ValueError as error:
                 raise ValueError(f"stream {name!r}: {error}; {remedy}") from error
-            if order.num_left_out and is_main():
+            if order.num_too_few and is_main():
+                what = "fill batches again and again" if order.repeats else "are in no batch"
                 _LOG.warning(
-                    "stream %s: %d of %d samples are in no batch: of their size or type there are fewer than the %d of "
-                    "a step; %s", name, order.num_left_out, len(order.lengths), order.global_batch_size, remedy,
+                    "stream %s: %d of %d samples %s: of their size or type there are fewer than the %d of a step; %s",
+                    name, order.num_too_few, len(order.lengths), what, order.global_batch_size, remedy,
                 )  # fmt: skip
 
     def steps_per_epoch(self, name: str | None = None) -> float:

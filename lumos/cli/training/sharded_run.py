@@ -185,6 +185,7 @@ def size_of(
     if data is not None:
         together = {"": batch_size * accumulation * num_gpus}
         (order,) = Streams({"": data}, batch_size=together, shuffle=trainer.shuffle).orders.values()
+        order.repeats = trainer.FEW_REPEAT
         num_batches = order.global_batches_per_epoch if order.fills_a_batch else 0
     return StreamSize(
         batch_size=batch_size,

@@ -26,6 +26,7 @@ class LuminaVideoTrainerConfig(TrainerConfig):
 
     GLOBAL_BATCH: ClassVar[str] = "task.tasks.{stream}.global_bsz"
     BATCH: ClassVar[str] = "task.tasks.{stream}.micro_bsz"
+    FEW_REPEAT: ClassVar[bool] = False
 
     clip_grad_norm: float = 2.0
     """Gradients are scaled down to this norm; 0 leaves them."""

@@ -80,14 +80,14 @@ def test_a_data_set_smaller_than_a_batch_is_an_error_unless_it_is_to_be_repeated
 def test_samples_of_a_key_that_fills_no_batch_are_left_out_and_counted() -> None:
     keys = ["rare" if index < 3 else "wide" for index in range(101)]
     order = order_of(bucket_keys=keys)
-    assert (order.batches_per_epoch, order.num_left_out) == (98 // 4, 3)
+    assert (order.batches_per_epoch, order.num_too_few) == (98 // 4, 3)
     assert set(chain.from_iterable(islice(order, 72))) == set(range(3, 101))
     again = order_of(bucket_keys=keys, repeats=True)
-    assert (again.batches_per_epoch, again.num_left_out) == (98 // 4 + 1, 0)
+    assert (again.batches_per_epoch, again.num_too_few) == (98 // 4 + 1, 3)
     with pytest.raises(ValueError, match="a step takes 99 that may share a batch, and there are at most 98 of 101 of"):
         order_of(bucket_keys=keys, batch_size=99).batch(0)
     part = order_of(bucket_keys=keys, subsets=[Subset(start=3, stop=101, share=0.03)], batch_size=3)
-    assert (part.batches_per_epoch, part.num_left_out) == (2, 0)
+    assert (part.batches_per_epoch, part.num_too_few) == (2, 0)
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ def test_keys_are_not_mixed_and_what_fills_no_batch_goes_on_into_the_next_window
     counts = Counter(keys)
     found = Counter(keys[batch[0]] for batch in epoch)
     assert found == {"wide": counts["wide"] // 8, "tall": counts["tall"] // 8}
-    assert order.num_left_out == counts["rare"] == 7
+    assert order.num_too_few == counts["rare"] == 7
     assert "_by_key" not in vars(order)  # of ten million samples in many sizes the lists take seconds, and 40 MB
     epoch = epoch_of(order_of(bucket_keys=keys, batch_size=8, repeats=True))
     assert Counter(keys[batch[0]] for batch in epoch) == {**found, "rare": 1}

@@ -85,6 +85,10 @@ def test_too_few_samples_are_an_error_that_names_the_setting_and_few_of_a_kind_a
     streams.check_counts("my.{}".format)
     assert "stream video: 1 of 10 samples are in no batch" in caplog.text
     assert "smaller global batch (my.video)" in caplog.text
+    streams = Streams({"video": Rare(10)}, batch_size={"video": 20})
+    streams.orders["video"].repeats = True
+    streams.check_counts("my.{}".format)
+    assert "stream video: 10 of 10 samples fill batches again and again: of their size or type" in caplog.text
 
 
 def test_a_set_of_very_many_samples_is_gone_through_by_its_files(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,11 +35,19 @@ def test_an_epoch_has_as_many_steps_as_the_streams_of_the_run(repo: Path, tmp_pa
     assert steps_per_epoch(run) == streams.steps_per_epoch("video") == 4 * 3 / 2
     assert "run           15 steps: " in "\n".join(time_lines(run, Machines()))
     run = estimate_run(recipe(repo, "1B_stage_2_joint", *words), num_gpus=16)
-    said = time_lines(run, Machines(num_gpus=16))
-    assert [line.partition(" clips, ")[0] for line in said if line.startswith("too few")] == [
-        f"too few       {name} has {turn.num_clips}" for name, turn in run.turns.items()
-    ]
-    assert "epoch         none: too few clips of video" in said
+    assert steps_per_epoch(run) == 1 * 3 / 2  # too few for a global batch fill one
+
+
+def test_too_few_clips_for_a_step_of_lumina_video_are_said(tmp_path: Path) -> None:
+    lumina.write_latents(tmp_path / "few", num=3)
+    task = {"data": str(tmp_path / "few"), "max_frames": 12, "micro_bsz": 4}
+    config = load_run(lumina.run_config(tmp_path, trainer={"precision": "bf16"}, task={"tasks": {"fine": task}}))
+    assert isinstance(config, LuminaVideoRunConfig)
+    said = time_lines(estimate_tasks(config), Machines())
+    assert any(
+        line.startswith("too few       fine has 3 clips, and too few of one size for a batch: ") for line in said
+    )
+    assert "epoch         none: too few clips of fine" in said
 
 
 class _Sized:
