@@ -16,6 +16,7 @@ from lumos.hub.hashes import HASHES, check_folder
 from lumos.hub.models import DEFAULT_MODEL, ckpts_root
 from lumos.media.inputs import choose_device
 from xllmx.store.said import with_addresses
+from xllmx.words import plural
 
 OLDEST_PYTHON = (3, 11)
 _OUTPUT_BYTES = 2**30
@@ -72,8 +73,7 @@ def _torch() -> str:
     if float((ones @ ones).sum()) != 64:
         raise ValueError(f"{torch.__version__} multiplies wrongly in bf16 on {device}; reinstall it")
     gpus = ", ".join(torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count()))
-    threads = torch.get_num_threads()
-    cpu = f"no CUDA GPU: runs on the CPU ({threads} thread{'s' * (threads > 1)})"
+    cpu = f"no CUDA GPU: runs on the CPU ({plural(torch.get_num_threads(), 'thread')})"
     return f"{torch.__version__}, {gpus or cpu}"
 
 

@@ -61,20 +61,25 @@ def router_of(serving: Serving) -> APIRouter:
     @router.get("/v1/videos/{video_id}/picture")
     def picture(video_id: str) -> FileResponse:
         job = find_job(serving, video_id)
-        path = serving.files.of(job.id, files.PICTURE)
-        if not job.request.has_picture or not path.is_file():
-            raise no_such_job(video_id, what="picture of the video")
+        path = _given(serving, job, files.PICTURE, is_given=job.request.has_picture, what="picture of the video")
         return FileResponse(path, media_type="image/png", filename=f"{job.id}.png")
 
     @router.get("/v1/videos/{video_id}/before")
     def before(video_id: str) -> FileResponse:
         job = find_job(serving, video_id)
-        path = serving.files.of(job.id, files.BEFORE)
-        if not job.request.num_before or not path.is_file():
-            raise no_such_job(video_id, what="clip before the video")
+        is_given = job.request.num_before > 0
+        path = _given(serving, job, files.BEFORE, is_given=is_given, what="clip before the video")
         return FileResponse(path, media_type="video/mp4", filename=f"{job.id}-before.mp4")
 
     return router
+
+
+def _given(serving: Serving, job: Job, name: str, *, is_given: bool, what: str) -> Path:
+    """Return a file that was sent with a job; an error 404 where none was, or it is there no more."""
+    path = serving.files.of(job.id, name)
+    if not is_given or not path.is_file():
+        raise no_such_job(job.id, what=what)
+    return path
 
 
 def _part(path: Path) -> FileResponse:
