@@ -48,16 +48,21 @@ def sources_of(missing: list[str], stored: Mapping[str, tuple[int, ...]]) -> dic
 def resized(tensor: Float[Tensor, "..."], source: str, name: str) -> Float[Tensor, "..."]:
     """Return tensor `name` of the added scale, made of tensor `source` of another one (both as the weights spell them).
 
-    Weights that know no patch (the modulation, the bias of the tokens) are returned as they are.
+    Sums and means are taken in fp32, whatever dtype the weights are stored in, and returned so, for whoever fills a
+    model to round once to its dtype. Weights that know no patch (the modulation, the bias of the tokens) are returned
+    as they are.
+
+    Raises:
+        ValueError: one of the names is no layer of a scale.
     """
     old, new = (_LAYER.fullmatch(spelt) for spelt in (source, name))
     if old is None or new is None:
         raise ValueError(f"{source} and {name} are no layers of a scale")
     before, after = Scale.parse(old["scale"]), Scale.parse(new["scale"])
     if new["list"] == _READS and new["rest"] == "weight":
-        return _resize(tensor.T, before, after, finer=Tensor.sum, share=True).T
+        return _resize(tensor.float().T, before, after, finer=Tensor.sum, share=True).T
     if new["rest"].startswith(_WRITES):
-        return _resize(tensor, before, after, finer=Tensor.mean, share=False)
+        return _resize(tensor.float(), before, after, finer=Tensor.mean, share=False)
     return tensor
 
 

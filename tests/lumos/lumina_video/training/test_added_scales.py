@@ -77,3 +77,15 @@ def test_only_scales_that_are_not_there_at_all_are_made_of_others() -> None:
 def test_what_is_no_layer_of_a_scale_is_refused() -> None:
     with pytest.raises(ValueError, match="are no layers of a scale"):
         resized(torch.zeros(2), "pad_token", "pad_token")
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("name", ["all_x_embedder.1-1.weight", "all_final_layer.1-1.linear.weight"])
+def test_weights_stored_in_half_precision_are_resized_in_fp32(name: str, dtype: torch.dtype) -> None:
+    source = name.replace("1-1", "2-2")
+    generator = torch.Generator().manual_seed(5)
+    shape = tiny_dit().state_dict()[source].shape
+    stored = torch.randn(shape, generator=generator).to(dtype)
+    made = resized(stored, source, name)
+    torch.testing.assert_close(made, resized(stored.float(), source, name), rtol=0, atol=0)
+    assert not torch.equal(made, made.to(dtype).float())  # more digits than it was stored with
