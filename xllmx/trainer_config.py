@@ -110,7 +110,7 @@ class TrainerConfig:
     progress: bool = True
     """A progress bar on the main rank."""
     trackers: tuple[str, ...] = ()
-    """tensorboard, wandb: in addition to metrics.jsonl."""
+    """tensorboard, wandb: in addition to metrics.jsonl. One that fails is said once, and the training goes on."""
 
     def __post_init__(self) -> None:
         check_numbers(self, "trainer.")

@@ -1,10 +1,12 @@
 """What a run reports: means kept as (sum, count) on the device, rows of jsonl, and trackers when asked for."""
 
 import json
+import logging
 import resource
 import sys
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -17,6 +19,8 @@ from xllmx.loss import LossOutput, Quantity
 from xllmx.ranks.data_sheets import device_peak_flops
 from xllmx.ranks.distributed import all_reduce_sum, gather_names, is_main
 from xllmx.safe.json_text import json_lines, read_text, without_cut_line
+
+_LOG = logging.getLogger(__name__)
 
 
 @runtime_checkable
@@ -68,16 +72,21 @@ def _detached(value: Quantity) -> Quantity:
 
 
 class MetricLogger:
-    """Writes rows {"kind", "step", name: value} to metrics.jsonl and to trackers, on the main rank."""
+    """Writes rows {"kind", "step", name: value} to metrics.jsonl and to trackers, on the main rank.
+
+    A tracker that cannot be told something (its disk is full, its server is away) is said once, and tried again at the
+    next row: what it shows stands in metrics.jsonl too, and no training ends over it.
+    """
 
     def __init__(self, folder: Path, *, step: int = 0, trackers: Sequence[str] = ()) -> None:
         """Rows after `step`, of a run that went further than its last checkpoint, are dropped."""
         self._path = folder / "metrics.jsonl"
-        self._trackers: list[Tracker] = []
+        self._trackers: dict[str, Tracker] = {}
+        self._failing: set[str] = set()
         if is_main():
             folder.mkdir(parents=True, exist_ok=True)
             _drop_after(self._path, step)
-            self._trackers = [_open_tracker(name, folder, step) for name in trackers]
+            self._trackers = {name: _open_tracker(name, folder, step) for name in trackers}
 
     def write(self, kind: str, step: int, values: Mapping[str, float | int]) -> None:
         """Write one row; it is on disk when this returns."""
@@ -85,16 +94,30 @@ class MetricLogger:
             return
         with writing(self._path), self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"kind": kind, "step": step, **values}) + "\n")
-        for track in self._trackers:
-            with writing(self._path.parent):
-                track.scalars({f"{kind}/{name}": value for name, value in values.items()}, step)
+        self._tell(lambda track: track.scalars({f"{kind}/{name}": value for name, value in values.items()}, step))
 
     def show(self, step: int, clips: Mapping[Path, np.ndarray]) -> None:
         """Show clips (uint8 [F, H, W, 3] by their file) in the trackers, under the file's name."""
         for path, frames in clips.items():
-            for track in self._trackers:
-                with writing(self._path.parent):
-                    track.clip(f"samples/{path.stem}", frames, path, step)
+            self._tell(partial(_show, path=path, frames=frames, step=step))
+
+    def _tell(self, report: Callable[[Tracker], None]) -> None:
+        for name, track in self._trackers.items():
+            try:
+                report(track)
+            except Exception as error:  # of a library, a disk or a network
+                if name not in self._failing:
+                    self._failing.add(name)
+                    kept = f"the training goes on, and {self._path} has every row; what fails later is not said again"
+                    _LOG.warning("tracker %s cannot be written to (%s); %s", name, _reason(error), kept)
+
+
+def _show(track: Tracker, *, path: Path, frames: np.ndarray, step: int) -> None:
+    track.clip(f"samples/{path.stem}", frames, path, step)
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split()):.200}"
 
 
 def read_metrics(folder: Path, kind: str = "train") -> list[dict[str, Any]]:
@@ -206,3 +229,7 @@ def _open_tracker(name: str, folder: Path, step: int) -> Tracker:
         return _TRACKERS[name](folder, step)
     except ImportError as error:
         raise ValueError(f"tracker {name} is not installed; pip install -e '.[track]' or drop it") from error
+    except Exception as error:  # of a library, a disk or a network
+        offline = ", set WANDB_MODE=offline" if name == "wandb" else ""
+        remedy = f"mend that{offline}, or leave {name} out of trainer.trackers"
+        raise ValueError(f"tracker {name} cannot be opened ({_reason(error)}); {remedy}") from error

@@ -129,3 +129,42 @@ def test_steps_that_are_done_again_after_a_checkpoint_are_shown_once(
     assert [one.options["purge_step"] for one in boards] == [1, 6, 1]
     assert [[options["step"] for _, _, options in run.calls] for run in runs] == [[1, 2, 3, 4], [8, 9], [1, 2, 3, 4]]
     assert begun[0] == begun[1] != begun[2]
+
+
+class Failing(Recorder):
+    """A library whose disk is full, whose writer is closed, or whose server is away."""
+
+    def __getattr__(self, name: str) -> Any:
+        def fail(*args: Any, **options: Any) -> None:
+            raise self.options["error"]
+
+        return fail
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), ConnectionError("away"), KeyError("odd")])
+def test_a_tracker_that_fails_is_said_once_and_ends_no_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception
+) -> None:
+    broken, run = Failing(error=error), Recorder()
+    board = types.SimpleNamespace(SummaryWriter=lambda folder, purge_step: broken)
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", board)
+    wandb = types.SimpleNamespace(init=lambda **options: run, Video=lambda path: path)
+    monkeypatch.setitem(sys.modules, "wandb", wandb)
+    logger = MetricLogger(tmp_path, trackers=["tensorboard", "wandb"])
+    for step in (1, 2):
+        logger.write("train", step, {"loss": 0.5})
+        logger.show(step, {tmp_path / "a.mp4": np.zeros((2, 4, 5, 3), np.uint8)})
+    assert [row["step"] for row in read_metrics(tmp_path)] == [1, 2]
+    assert len(run.calls) == 4  # the other one is told all
+    (said,) = caplog.messages
+    assert said.startswith(f"tracker tensorboard cannot be written to ({type(error).__name__}: ")
+    assert "the training goes on" in said
+
+
+def test_a_tracker_that_cannot_be_opened_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(**options: Any) -> None:
+        raise ConnectionError("no route")
+
+    monkeypatch.setitem(sys.modules, "wandb", types.SimpleNamespace(init=away))
+    with pytest.raises(ValueError, match=r"tracker wandb cannot be opened \(ConnectionError: no route\); .*offline"):
+        MetricLogger(tmp_path, trackers=["wandb"])
