@@ -50,15 +50,15 @@ class Limits:
         """Of the body of a request."""
         return self.most_upload_mib * _MIB
 
-    def check_clip(self, settings: Any, *, num_steps: int) -> None:
-        """Check the settings of a clip (`lumos.media.clip_settings.ClipSettings`).
+    def check_clip(self, settings: Any, *, num_steps: int, said_by: str = "size") -> None:
+        """Check the settings of a clip (`lumos.media.clip_settings.ClipSettings`); `said_by` is what said its size.
 
         Raises:
             RequestError: it is larger, longer or takes more steps than this server makes.
         """
         if (pixels := settings.width * settings.height) > self.most_pixels:
             asked = f"{settings.width}x{settings.height} is {pixels} pixels"
-            raise RequestError(413, f"{asked}; this server makes at most {self.most_pixels} a frame", param="size")
+            raise RequestError(413, f"{asked}; this server makes at most {self.most_pixels} a frame", param=said_by)
         if (frames := settings.num_output_frames) > self.most_frames:
             said = f"{frames} frames are asked for; this server makes at most {self.most_frames}"
             raise RequestError(413, f"{said}: ask for fewer seconds", param="seconds")

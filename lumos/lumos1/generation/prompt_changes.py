@@ -22,6 +22,11 @@ def latent_changes(script: Script, settings: Settings) -> dict[int, str]:
     found: dict[int, str] = {}
     for frame, text in script.changes:
         latent = first + max(0, -(-(frame - first_px) // TEMPORAL_FACTOR))
+        if settings.num_latent_frames == 1:
+            raise ValueError(
+                f"the prompt changes at frame {frame}, and one frame is made, which has one prompt; leave the change "
+                f"out, or ask for a clip (num_frames={2 * frame})"
+            )
         if latent >= settings.num_latent_frames:
             of = f"of the {settings.num_output_frames} frames the last that are made together begin at {last_px}"
             raise ValueError(f"the prompt changes at frame {frame}, and {of}; change it before, or ask for more frames")

@@ -1,7 +1,8 @@
 """The settings of one generation: what was asked for, filled up from the model's defaults and the released ones."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from typing import Annotated, Any, get_type_hints
 
@@ -80,10 +81,13 @@ class Settings:
     many, and `duration` is theirs. None: the clip is made as a whole."""
     given_frames: Annotated[int, Range(0, MOST_FRAMES)] = 0
     """How many of the frames are given: 1 of a picture, all those of a clip to go on from."""
+    target_size: Annotated[int, Range(GRID_PX, MOST_SIDE)] | None = field(default=None, compare=False)
+    """The setting that width and height were made of; None: they were said themselves."""
 
     def __post_init__(self) -> None:
-        check_numbers(self)
-        grid_of(self.width, self.height)
+        with _said_of_target(self.target_size):
+            check_numbers(self)
+            grid_of(self.width, self.height)
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -150,7 +154,19 @@ class Settings:
             if value > largest:
                 named = f" ({self.prompt_frames} frames at {self.fps} fps)" if name == "duration" else ""
                 fault = f"is {value}{named}, more than this model has a token for; it must be at most {largest}"
-                raise SettingError(name, fault)
+                with _said_of_target(self.target_size):
+                    raise SettingError(name, fault)
+
+
+@contextmanager
+def _said_of_target(target: int | None) -> Iterator[None]:
+    """Within it an error about width or height names the target size that they were made of, if any."""
+    try:
+        yield
+    except SettingError as error:
+        if target is None or error.name not in SIZE_NAMES:
+            raise
+        raise SettingError(TARGET_SIZE, f"is {target}, whose {error.name} {error.fault}") from error
 
 
 def resolve_settings(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> Settings:
@@ -181,6 +197,7 @@ def resolve_settings(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> S
         duration=duration,
         exact=exact,
         sampler=_sampler(value_of),
+        target_size=given.get(TARGET_SIZE),
     )
     return _in_a_window(settings, defaults)
 

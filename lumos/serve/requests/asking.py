@@ -152,7 +152,8 @@ class Asker:
             settings = model.pipeline.settings_for(given, image=first)
             if settings.num_output_frames > 1:
                 model.require("t2v", "a request for a video", param="model")
-            self._limits.check_clip(settings, num_steps=model.num_steps(settings))
+            said_by = "target_size" if given.get("target_size") is not None else "size"
+            self._limits.check_clip(settings, num_steps=model.num_steps(settings), said_by=said_by)
             model.pipeline.check([(0, body.prompt), *map(tuple, then)] if then else body.prompt, settings)
             if body.negative_prompt:
                 model.pipeline.check(body.negative_prompt, settings)

@@ -32,3 +32,10 @@ def test_a_change_beyond_the_end_says_where_the_last_may_be() -> None:
 def test_two_texts_of_one_latent_frame_are_refused() -> None:
     with pytest.raises(ValueError, match=r"changes at frame 4: 4 frames are made at once, .* at 5; leave one"):
         found(2, 4)
+
+
+def test_a_picture_has_one_prompt_and_says_how_to_have_more() -> None:
+    with pytest.raises(
+        ValueError, match=r"changes at frame 8, and one frame is made, .* ask for a clip \(num_frames=16"
+    ):
+        found(8, num_frames=1)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from lumos.lumos1.sampling.settings import Settings, resolve_settings, settings_for
+from lumos.tokenizer.vocab import Vocab
 
 MODEL = {"width": 64, "height": 32, "sizes": [[64, 32], [32, 32]], "fps": 6, "duration": 2, "history_frames": 2}
 """12 frames, 4 latent ones."""
@@ -92,3 +93,17 @@ def test_a_clip_of_another_size_or_long_enough_is_refused() -> None:
         ValueError, match=r"^the clip has 13 frames.* 12 frames in all are made unless .*: --seconds 6$"
     ):
         going_on(13, num_frames=None)
+
+
+def test_what_is_wrong_with_the_size_of_a_target_size_names_the_target_size() -> None:
+    vocab = Vocab()
+    largest = (vocab.num_numbers - 1) * 32
+    settings = resolve_settings({}, {"target_size": 8192})
+    said = rf"^target_size is 8192, whose width is {settings.width}, more than .* a token for; .* at most {largest}$"
+    with pytest.raises(ValueError, match=said):
+        settings.check(vocab)
+    with pytest.raises(ValueError, match=r"^width is 8192, more than this model has a token for"):
+        resolve_settings({}, {"width": 8192, "height": 32}).check(vocab)
+    with pytest.raises(ValueError, match=r"^target_size is 65536, whose width "):
+        resolve_settings({}, {"target_size": 65536})
+    assert resolve_settings({}, {"target_size": 352}) == resolve_settings({}, {"width": 448, "height": 256})
