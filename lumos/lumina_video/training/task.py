@@ -12,7 +12,7 @@ from lumos.lumina_video.data.latent_set import LatentSet
 from lumos.lumina_video.dit import MultiScaleNextDiT
 from lumos.lumina_video.training.initial_weights import fresh_weights, stored_weights
 from lumos.lumina_video.training.items.clip_files import ClipFiles, ClipSample
-from lumos.lumina_video.training.items.data_report import report_latents
+from lumos.lumina_video.training.items.data_report import looked_up_motion, report_latents, report_motion
 from lumos.lumina_video.training.items.encoders import FrozenEncoders, require_vae
 from lumos.lumina_video.training.items.file_lists import is_file_list
 from lumos.lumina_video.training.items.image_files import ImageFiles, ImageSample
@@ -89,6 +89,8 @@ class LuminaVideoTask:
         latents = LatentSet(task.data)
         self._vae.require(latents.vae, said_by=task.data)
         report_latents(name, latents, init_from=self.config.init_from)
+        if task.media_type == "video":
+            report_motion(f"task {name}", looked_up_motion(latents), total=len(latents), is_list=False)
         return LatentStream(name, latents, task, model=self.model_config, held_out=held_out)
 
     def collate(self, samples: list[AnySample]) -> list[AnySample]:

@@ -21,6 +21,7 @@ from torch import Tensor
 from lumos.lumina_video.encoding.clip_window import ClipWindow
 from lumos.lumina_video.encoding.crops import crop_sizes
 from lumos.lumina_video.sizes import Compression
+from lumos.lumina_video.training.items.data_report import report_motion
 from lumos.lumina_video.training.items.file_lists import SAID, ListedFile, read_file_lists
 from lumos.lumina_video.training.items.samples import num_frames_of, sides_of
 from lumos.lumina_video.training.task_config import ScaleTask
@@ -97,6 +98,7 @@ class ClipFiles:
         self.subsets: list[Subset] = within(lists.subsets, used)
         taken = [lists.taken[place] for place in used.tolist()]
         self._rows, self._planned = [lists.rows[row] for row in taken], [plans[row] for row in taken]
+        report_motion(key, [row.motion for row in self._rows], total=len(self._rows), is_list=True)
         counted = Counter(plan for plan in self._planned if isinstance(plan, _Plan))
         if not counted:
             why = next((str(plan) for plan in plans if plan), "the lists are empty")
