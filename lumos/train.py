@@ -2,7 +2,7 @@
 
 import sys
 
-from lumos.cli.training.training_run import main
+from lumos.cli.training.train_program import main
 
 if __name__ == "__main__":
     sys.exit(main())

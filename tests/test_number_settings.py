@@ -32,7 +32,7 @@ GIVEN: dict[str, dict[str, Any]] = {
     "lumos.cli.jobs.runner.Recipe": {
         "given": {}, "settings_for": partial(lumos1_settings.settings_for, {}), "model": {},
     },
-    "lumos.cli.training.preview.PreviewConfig": {},
+    "lumos.cli.training.preview_config.PreviewConfig": {},
     "lumos.look.report.LookRequest": {},
     "lumos.filming.camera.Camera": {"x": 30.0, "y": 20.0, "scale": 1.5},
     "lumos.filming.clips.ClipSize": {"num_frames": 9, "height": 24, "width": 40},
@@ -51,7 +51,7 @@ GIVEN: dict[str, dict[str, Any]] = {
     "lumos.lumina_video.training.parts.text_task.TextTaskConfig": {},
     "lumos.lumina_video.training.parts.vae_task.VAENetworkConfig": {},
     "lumos.lumina_video.training.parts.vae_task.VAETaskConfig": {},
-    "lumos.lumos1.config.ARDFConfig": {},
+    "lumos.lumos1.ardf_config.ARDFConfig": {},
     "lumos.lumos1.config.SamplerConfig": {"top_k": 3},
     "lumos.lumos1.model.lora.LoRAConfig": {},
     "lumos.lumos1.sampling.request.ClipRequest": {
@@ -73,9 +73,9 @@ GIVEN: dict[str, dict[str, Any]] = {
     "pre_tokenize.products.latents.LatentTarget": {"modality": "video", "size": 64, "fps": 4, "most_seconds": 3},
     "pre_tokenize.shapes_latents.Speed": {},
     "pre_tokenize.products.codes.Target": {"modality": "video", "size": 64, "fps": 4, "duration": 2},
-    "xllmx.optimisation.optim.OptimConfig": {},
+    "xllmx.optimisation.optim_config.OptimConfig": {},
     "xllmx.ranks.machines.Machines": {},
-    "xllmx.ranks.parallel.ParallelConfig": {},
+    "xllmx.ranks.parallel_config.ParallelConfig": {},
     "xllmx.trainer_config.TrainerConfig": {"run_dir": Path("r"), "max_steps": 3},
 }  # fmt: skip
 """Class of settings -> what it cannot be made without."""
@@ -150,7 +150,7 @@ MADE_BY_US = {
 
 OWN_TEST = {
     "lumos.lumina_video.preset.FlowPreset", "pre_tokenize.bookkeeping.work.Place",
-    "xllmx.lora.AdapterConfig",
+    "xllmx.lora_config.AdapterConfig",
 }  # fmt: skip
 
 WRONG: dict[type, tuple[Any, ...]] = {

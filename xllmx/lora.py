@@ -9,9 +9,8 @@ import importlib.util
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -19,10 +18,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from xllmx.finite import check_weights
+from xllmx.lora_config import AdapterConfig as AdapterConfig
 from xllmx.ranks.sharding import fill_rows
 from xllmx.safe.adapter_config import read_adapter_config
 from xllmx.safe.safetensors_file import check_safetensors
-from xllmx.settings.number_range import Range, check_numbers
 
 CONFIG_FILE, WEIGHTS_FILE = "adapter_config.json", "adapter_model.safetensors"
 
@@ -30,33 +29,6 @@ Model = TypeVar("Model", bound=nn.Module)
 
 _ADAPTER = "default"
 _PREFIX = "base_model.model."  # of the names in peft's files
-
-
-@dataclass(frozen=True, kw_only=True)
-class AdapterConfig:
-    """Whether and how adapters are trained instead of the weights; a model's own config names its layers.
-
-    Raises:
-        ValueError: a value outside its range, or layers there are none of.
-    """
-
-    LINEARS: ClassVar[tuple[str, ...]] = ()
-    """The linear layers of a block of the model."""
-
-    rank: Annotated[int, Range(0, 2**20)] = 0
-    """Inner width of the adapters; 0 trains the weights themselves."""
-    alpha: Annotated[float, Range(0, 10**6, above=True)] = 16.0
-    """The adapter's output is scaled by alpha / rank."""
-    dropout: Annotated[float, Range(0, 0.999)] = 0.0
-    """Of the adapter's input, while training."""
-    targets: tuple[str, ...] = ()
-    """Layers of every block that get an adapter."""
-
-    def __post_init__(self) -> None:
-        check_numbers(self, "lora.")
-        if not self.targets or not set(self.targets) <= set(self.LINEARS):
-            known = ", ".join(self.LINEARS)
-            raise ValueError(f"lora.targets are {list(self.targets)}; choose one or more of {known}")
 
 
 def add_lora(model: Model, config: AdapterConfig) -> Model:

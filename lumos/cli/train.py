@@ -48,11 +48,16 @@ def run(options: argparse.Namespace) -> int:
         raise ValueError("say what to train: --config FILE, for example configs/train/quickstart.yaml")
 
     with loading("lumos"):
-        from lumos.cli.training import training_run
+        from lumos.cli.training.data_check import check_data
+        from lumos.cli.training.run_config import load_run
 
-    config = training_run.load_run(options.config, options.overrides)
+    config = load_run(options.config, options.overrides)
     if options.dry_run:
         return _dry_run(options, config)
+    check_data(config)
+    with loading("lumos"):
+        from lumos.cli.training import training_run  # takes many seconds, and mistakes are to answer at once
+
     if hint := training_run.unused_gpus(config, _own_words(options)):
         print(f"lumos: {hint}", file=sys.stderr)
     if stopped := training_run.run(config, config_file=options.config).stopped:
@@ -63,12 +68,17 @@ def run(options: argparse.Namespace) -> int:
 
 def _dry_run(options: argparse.Namespace, config: Any) -> int:
     """Print what the run would take."""
-    from lumos.cli.training.dry_run import report_run
+    from lumos.cli.training.data_check import missing_data
     from xllmx.settings.number_range import COUNT, check_number
 
     if options.clips is not None:
         check_number("clips", int, options.clips, COUNT)
     size = None if options.size is None else read_size(options.size, setting="size")
+    if size is None:
+        missing_data(config)  # for what is wrong with the others
+    with loading("lumos"):
+        from lumos.cli.training.dry_run import report_run
+
     print(report_run(config, machines=machines_of(options), size=size, num_clips=options.clips))
     return 0
 
@@ -76,8 +86,8 @@ def _dry_run(options: argparse.Namespace, config: Any) -> int:
 def _keys(options: argparse.Namespace) -> int:
     """Print the settings that --keys asks for."""
     with loading("lumos"):
+        from lumos.cli.training.run_config import model_named
         from lumos.cli.training.setting_list import report_keys
-        from lumos.cli.training.training_run import model_named
         from lumos.hub.bundled import file_or_bundled
 
     if options.config is not None and not file_or_bundled(options.config).is_file():

@@ -27,8 +27,12 @@ _MOST_RATIO = 10_000
 """How often the clips of an entry are taken at most: each time takes memory."""
 
 
+MISSING_REMEDY = "; pre-tokenise first or correct the path"
+"""Ends a `MissingClipsError`."""
+
+
 class MissingClipsError(ValueError):
-    """A data YAML names clips that are not there (yet)."""
+    """A data YAML names clips that are not there (yet): all of them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,19 +79,28 @@ def entries_of(path: Location, *, drawn: Drawn = "once") -> list[Entry]:
         meta = read_yaml(kept_copy(path))
         if not isinstance(meta, dict) or set(meta) != {"META"} or not isinstance(meta["META"], list):
             raise ValueError("it must hold one list META of {path, ratio}")
-        return [_entry(path, entry, drawn) for entry in meta["META"]]
-    except (MissingClipsError, StoreError):
+        entries = [_entry(path, entry, drawn) for entry in meta["META"]]
+    except StoreError:
         raise
     except Exception as error:  # whatever the YAML parser raises
         raise ValueError(f"{path}: not a data YAML: {' '.join(str(error).split())}") from error
+    if missing := [one for one in entries if isinstance(one, str)]:
+        where = "" if isinstance(path, Address) else f" in {path.parent} or the working directory"
+        raise MissingClipsError(f"{path}: there is no {', no '.join(missing)}{where}{MISSING_REMEDY}")
+    return [one for one in entries if isinstance(one, Entry)]
 
 
-def _entry(yaml: Location, entry: Any, of_parts: Drawn) -> Entry:
+def _entry(yaml: Location, entry: Any, of_parts: Drawn) -> Entry | str:
+    """Return an entry; where what it names is not there, the path that it names."""
     if not isinstance(entry, dict) or "path" not in entry:
         raise ValueError(f"entry {entry!r} has no path; write {{path: ..., ratio: 1.0}}")
     for key in set(entry) - set(_KEYS):
         raise ValueError(f"unknown key {key!r}; {suggestion(str(key), _KEYS)}")
-    ratio, kind = float(entry.get("ratio", 1.0)), entry.get("type", DEFAULT_TYPE)
+    named, ratio, kind = entry["path"], entry.get("ratio", 1.0), entry.get("type", DEFAULT_TYPE)
+    if not isinstance(named, str) or not named:
+        raise ValueError(f"path is {named!r:.80}; give the path of a set of clips, as text")
+    if isinstance(ratio, bool) or not isinstance(ratio, int | float):
+        raise ValueError(f"ratio is {ratio!r:.80}; it must be a number, for example 1.0")
     drawn = entry.get("drawn", of_parts if ratio < 1 else "once")
     if not 0 < ratio <= _MOST_RATIO:
         rule = f"it must be above 0 (leave the entry out to use none of it) and at most {_MOST_RATIO:,}"
@@ -98,13 +111,17 @@ def _entry(yaml: Location, entry: Any, of_parts: Drawn) -> Entry:
         raise ValueError(f"drawn is {drawn!r:.80}; give one of {', '.join(get_args(Drawn))}")
     if drawn == "each_epoch" and ratio > 1:
         raise ValueError(f"drawn is each_epoch and ratio {ratio}; a part is drawn, give a ratio of at most 1")
-    if str(entry["path"]).endswith((".yaml", ".yml")):
-        raise ValueError(f"entry {str(entry['path'])!r:.100} is a data YAML; name the sets that it lists")
-    return Entry(path=_found(yaml, entry["path"]), ratio=ratio, type=kind, drawn=drawn)
+    if named.endswith((".yaml", ".yml")):
+        raise ValueError(f"entry {named!r:.100} is a data YAML; name the sets that it lists")
+    found = _found(yaml, named)
+    return named if found is None else Entry(path=found, ratio=float(ratio), type=kind, drawn=drawn)
 
 
-def _found(yaml: Location, path: str) -> Location:
-    """The path, from the YAML's folder or else from the working directory; of a YAML in a store, below its folder."""
+def _found(yaml: Location, path: str) -> Location | None:
+    """The path, from the YAML's folder or else from the working directory; of a YAML in a store, below its folder.
+
+    None where there is nothing.
+    """
     candidates: list[Location]
     if isinstance(yaml, Address):
         remedy = "copy the YAML here: one in a store names what lies below it, or in its bucket by whole addresses"
@@ -114,11 +131,7 @@ def _found(yaml: Location, path: str) -> Location:
         candidates = [named]
     else:
         candidates = [location_of(path)] if is_address(path) else [yaml.parent / path, Path(path)]
-    for candidate in candidates:
-        if candidate.exists():
-            return candidate
-    places = " and no ".join(map(str, candidates))
-    raise MissingClipsError(f"{yaml}: there is no {places}; pre-tokenise first or correct the path")
+    return next((candidate for candidate in candidates if candidate.exists()), None)
 
 
 def _bucket_of(place: Location) -> str:

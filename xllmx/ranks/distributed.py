@@ -11,6 +11,9 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from xllmx.ranks.launched import launched_local_rank as launched_local_rank
+from xllmx.ranks.launched import launched_rank as launched_rank
+from xllmx.ranks.launched import launched_ranks as launched_ranks
 from xllmx.ranks.slurm import slurm_task
 
 _LOG = logging.getLogger(__name__)
@@ -46,24 +49,6 @@ def init_distributed(device: str = "auto", *, alone: bool = False) -> torch.devi
     elif alone:
         dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
     return chosen
-
-
-def launched_ranks() -> int:
-    """Return how many processes the launcher started, joined or not; 1 without one."""
-    task = slurm_task(os.environ)
-    return task.num_ranks if task else int(os.environ.get("WORLD_SIZE", "1"))
-
-
-def launched_rank() -> int:
-    """Return this process's number among those the launcher started, joined or not; 0 without one."""
-    task = slurm_task(os.environ)
-    return task.rank if task else int(os.environ.get("RANK", "0"))
-
-
-def launched_local_rank() -> int:
-    """Return this process's number among those the launcher started on this machine; 0 without one."""
-    task = slurm_task(os.environ)
-    return task.local_rank if task else int(os.environ.get("LOCAL_RANK", "0"))
 
 
 def _device(name: str) -> torch.device:

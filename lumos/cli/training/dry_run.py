@@ -10,11 +10,13 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
+from lumos.cli.training.data_check import how_to_make, missing_data
 from lumos.cli.training.lumina_dry_run import estimate_tasks, num_shards
 from lumos.cli.training.lumina_dry_run import report as lumina_video_report
+from lumos.cli.training.run_config import AnyRun, RunConfig
 from lumos.cli.training.run_time import time_lines
 from lumos.cli.training.sharded_run import ShardedRun, StreamSize, cycle_of, memory_lines, size_lines, size_of
-from lumos.cli.training.training_run import AnyRun, RunConfig, build_task
+from lumos.cli.training.training_run import build_task
 from lumos.lumos1.config import LumosConfig
 from lumos.lumos1.data.clips import ClipDataset
 from lumos.lumos1.data.shards import SHAPE_COLUMNS
@@ -120,7 +122,8 @@ def report_run(
         lumina = estimate_tasks(config, num_gpus=num_gpus, gpus_per_machine=together, size=size)
         run = lumina
         lines = [lumina_video_report(lumina)]
-    return "\n".join([*lines, "", *time_lines(run, machines, num_clips=num_clips)])
+    lines += ["", *time_lines(run, machines, num_clips=num_clips)]
+    return "\n".join(lines if size is not None else [*lines, *_missing_lines(config)])
 
 
 def estimate_run(
@@ -255,6 +258,13 @@ def _stream_lines(run: RunEstimate) -> list[str]:
             f"{stream.longest.length:>10,}"
         )
     return lines
+
+
+def _missing_lines(config: AnyRun) -> list[str]:
+    """What of the data is not there, each with its setting and path, and how to make it."""
+    missing = missing_data(config)
+    lines = [f"{'' if number else 'not there':14}{one}" for number, one in enumerate(missing)]
+    return [*lines, f"{'':14}{how_to_make(config)}"] if missing else []
 
 
 def _flops_lines(run: RunEstimate, machines: Machines) -> list[str]:

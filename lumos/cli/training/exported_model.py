@@ -10,8 +10,9 @@ import torch
 from torch import nn
 
 from lumos.cli.training.lumina_export import write_model, write_released
+from lumos.cli.training.run_config import AnyRun, RunConfig, load_run
 from lumos.cli.training.run_places import check_places
-from lumos.cli.training.training_run import AnyRun, RunConfig, build_task, load_run
+from lumos.cli.training.training_run import build_task
 from lumos.hub.models import MODEL_MARKS, ckpts_root, find_folder, resolve
 from lumos.lumina_video.training.task import LuminaVideoTask
 from lumos.lumos1.model.model_folder import write_model_folder

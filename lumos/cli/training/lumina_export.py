@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from lumos.cli.training.training_run import LuminaVideoRunConfig
+from lumos.cli.training.run_config import LuminaVideoRunConfig
 from lumos.hub.models import MODEL_ARGS
 from lumos.lumina_video.checkpoint.weights import save_dit
 from lumos.lumina_video.config import PRESETS, LuminaVideoConfig

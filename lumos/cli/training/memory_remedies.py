@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from xllmx.ranks.parallel import ParallelConfig
+from xllmx.ranks.parallel_config import ParallelConfig
 from xllmx.run.error_report import memory_line
 
 

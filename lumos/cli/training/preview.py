@@ -4,14 +4,13 @@ RUN/samples/step-00000500/00-a-red-circle-grows.mp4
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
 
 import numpy as np
 from torch import nn
 
 from lumos.cli.jobs.prompts import name_of
+from lumos.cli.training.preview_config import PreviewConfig as PreviewConfig
 from lumos.hub.models import resolve
 from lumos.lumos1.model.modeling import LumosForCausalLM
 from lumos.lumos1.pipeline import LumosPipeline
@@ -19,32 +18,6 @@ from lumos.lumos1.sampling.settings import settings_for
 from lumos.media.writing import write_image, write_video
 from lumos.tokenizer.text import TextTokenizer
 from lumos.tokenizer.visual import VisualTokenizer
-from xllmx.settings.number_range import SEED, check_numbers
-
-
-@dataclass(frozen=True, kw_only=True)
-class PreviewConfig:
-    """Which clips are made while a model trains, and how often.
-
-    Raises:
-        ValueError: a number below 0, or no prompt.
-    """
-
-    every: int = 0
-    """Steps between them; 0 is never."""
-    prompts: tuple[str, ...] = ()
-    """One clip of each."""
-    settings: dict[str, Any] = field(default_factory=dict)
-    """What `LumosPipeline` takes: num_frames, width, num_inference_steps, ...; left out, the model's defaults."""
-    tokenizers: str | None = None
-    """Model whose tokenizers and defaults are used; None is `task.init_from`."""
-    seed: Annotated[int, SEED] = 0
-    """Of the first clip; the next ones count on. The same in every round."""
-
-    def __post_init__(self) -> None:
-        check_numbers(self, "samples.")
-        if self.every and not self.prompts:
-            raise ValueError("samples.every is set, but samples.prompts is empty; give for example ['a red circle']")
 
 
 class PromptPreview:

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from lumos.cli.training.training_run import AnyRun, RunConfig
+from lumos.cli.training.run_config import AnyRun, RunConfig
 from lumos.hub.bundled import bundled, file_or_bundled
 from lumos.hub.models import ckpts_root, find_folder
 from xllmx.run.provenance.made_here import is_made_here

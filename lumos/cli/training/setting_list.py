@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from lumos.cli.training.training_run import RUN_CONFIGS
+from lumos.cli.training.run_config import RUN_CONFIGS
 from xllmx.settings.number_range import ANY, Range
 from xllmx.settings.setting import shown, suggestion
 

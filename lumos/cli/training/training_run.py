@@ -1,157 +1,29 @@
-"""Training from a config: `python -m lumos.train --config configs/train/debug.yaml trainer.max_steps=100`.
+"""A training run of either model, made from its settings (`lumos.cli.training.run_config`)."""
 
-The config's key `model` says which of the two models is trained; each has settings of its own.
-"""
-
-import argparse
 import signal
 import sys
-from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
 from lumos.cli.training.memory_remedies import naming_what_to_lower, remedies
-from lumos.cli.training.preview import PreviewConfig, PromptPreview
-from lumos.cli.training.released_flags import translated
-from lumos.hub.bundled import file_or_bundled
-from lumos.hub.models import LUMINA_VIDEO, LUMOS1, named_folder
-from lumos.lumina_video.training.lora import LoRAConfig as LuminaVideoLoRAConfig
-from lumos.lumina_video.training.run_settings import LuminaVideoOptimConfig, LuminaVideoTrainerConfig
-from lumos.lumina_video.training.task import LuminaVideoTask, LuminaVideoTaskConfig
-from lumos.lumos1.model.lora import LoRAConfig
-from lumos.lumos1.training.task import LumosTask, LumosTaskConfig
+from lumos.cli.training.preview import PromptPreview
+from lumos.cli.training.run_config import RUN_CONFIGS as RUN_CONFIGS
+from lumos.cli.training.run_config import AnyRun, LuminaVideoRunConfig, RunConfig, data_of
+from lumos.cli.training.run_config import load_run as load_run
+from lumos.cli.training.run_config import model_named as model_named
+from lumos.cli.training.train_program import main as main
+from lumos.hub.models import named_folder
+from lumos.lumina_video.training.task import LuminaVideoTask
+from lumos.lumos1.training.task import LumosTask
 from lumos.media.data_yaml import entries_of
-from xllmx.optimisation.optim import OptimConfig
-from xllmx.ranks.distributed import launched_local_rank, launched_ranks
-from xllmx.ranks.parallel import ParallelConfig
-from xllmx.run.exit_status import USER_ERROR, status_of
+from xllmx.ranks.launched import launched_local_rank, launched_ranks
 from xllmx.run.failure import ended_together
 from xllmx.run.folder import claimed_run
-from xllmx.run.option_parser import OptionParser
-from xllmx.safe.yaml_text import read_yaml
-from xllmx.settings.config import load_config
-from xllmx.settings.setting import suggestion
 from xllmx.store.address import location_of
-from xllmx.trainer import FitResult, Trainer, TrainerConfig
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunConfig:
-    """Everything a training run of Lumos-1 is made from; written into the run folder as it was resolved."""
-
-    model: Literal["lumos1"] = "lumos1"
-    """Which model."""
-    trainer: TrainerConfig
-    """Steps, batches, precision, checkpoints, logs."""
-    optim: OptimConfig = field(default_factory=OptimConfig)
-    """Optimiser and learning rate."""
-    parallel: ParallelConfig = field(default_factory=ParallelConfig)
-    """Activation checkpointing, compilation."""
-    task: LumosTaskConfig = field(default_factory=LumosTaskConfig)
-    """Model, data, masks, loss."""
-    lora: LoRAConfig = field(default_factory=LoRAConfig)
-    """Adapters in place of whole weights; off unless lora.rank is set."""
-    samples: PreviewConfig = field(default_factory=PreviewConfig)
-    """Clips made while training; off unless samples.every is set."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class LuminaVideoRunConfig:
-    """Everything a training run of Lumina-Video is made from; written into the run folder as it was resolved.
-
-    Raises:
-        ValueError: batches or turns given in `trainer`; the tasks say them here.
-    """
-
-    model: Literal["lumina_video"] = "lumina_video"
-    """Which model."""
-    trainer: LuminaVideoTrainerConfig
-    """Steps, precision, checkpoints, logs; batches and ratios are those of `task.tasks`."""
-    optim: LuminaVideoOptimConfig = field(default_factory=LuminaVideoOptimConfig)
-    """Optimiser and learning rate."""
-    parallel: ParallelConfig = field(default_factory=ParallelConfig)
-    """Activation checkpointing, compilation."""
-    task: LuminaVideoTaskConfig = field(default_factory=LuminaVideoTaskConfig)
-    """Model, tasks, loss."""
-    lora: LuminaVideoLoRAConfig = field(default_factory=LuminaVideoLoRAConfig)
-    """Adapters in place of whole weights; off unless lora.rank is set."""
-
-    def __post_init__(self) -> None:
-        for name, ours in (("batch_size", "micro_bsz"), ("global_batch_size", "global_bsz"), ("schedule", "task_ratio"),
-                           ("together", "task_ratio"), ("eval_batch_size", "micro_bsz")):  # fmt: skip
-            if getattr(self.trainer, name):
-                raise ValueError(f"trainer.{name} has no part here; set {ours} of each task in task.tasks")
-        for name, task in self.task.eval_tasks.items():
-            trained = self.task.tasks.get(name)
-            if trained is not None and task.micro_bsz not in (1, trained.micro_bsz):
-                raise ValueError(
-                    f"task.eval_tasks.{name}.micro_bsz is {task.micro_bsz}, and a held-out task has the batches of the "
-                    f"training task of its name ({trained.micro_bsz}); leave it out, or give the task a name of its own"
-                )
-
-    @property
-    def engine_settings(self) -> LuminaVideoTrainerConfig:
-        """The settings of the engine, with those that the tasks say."""
-        tasks, held_out = self.task.tasks, self.task.eval_tasks
-        workers = [task.num_workers for task in tasks.values()]
-        return replace(
-            self.trainer,
-            batch_size={name: task.micro_bsz for name, task in tasks.items()},
-            eval_batch_size={name: task.micro_bsz for name, task in held_out.items() if name not in tasks},
-            global_batch_size={name: task.global_bsz for name, task in tasks.items() if task.global_bsz is not None},
-            together={name: task.task_ratio for name, task in tasks.items()},
-            num_workers=max([self.trainer.num_workers, *workers]),
-        )
-
-
-AnyRun = RunConfig | LuminaVideoRunConfig
-"""The settings of a run of either model."""
-
-RUN_CONFIGS: dict[str, type[RunConfig] | type[LuminaVideoRunConfig]] = {
-    LUMOS1: RunConfig,
-    LUMINA_VIDEO: LuminaVideoRunConfig,
-}
-
-
-def load_run(path: Path | str | None, overrides: Sequence[str] = ()) -> AnyRun:
-    """Return the settings of a run, as `load_config` reads them, of the model that the key `model` names.
-
-    A file that is not there is looked for among those that come with the code, `configs/train/quickstart.yaml` and on.
-
-    Raises:
-        ValueError: as `load_config`; or it names no model.
-    """
-    path = None if path is None else file_or_bundled(path)
-    named = model_named(path, overrides)
-    if named not in RUN_CONFIGS:
-        raise ValueError(f"model is {named!r}, which is none to train; {suggestion(str(named), RUN_CONFIGS)}")
-    try:
-        return load_config(RUN_CONFIGS[named], path, overrides)
-    except ValueError as error:
-        if str(error).startswith("unknown setting"):
-            raise ValueError(f"{error} (lumos train --keys lists all)") from error
-        raise
-
-
-def model_named(path: Path | str | None, overrides: Sequence[str] = ()) -> str:
-    """Return which model a config trains: what `model` says in the overrides or the file; Lumos-1 if nothing does.
-
-    A file is found as `load_run` finds it.
-    """
-    for word in reversed(overrides):
-        if word.startswith("model="):
-            return word.partition("=")[2].strip()
-    if path is None or not (file := file_or_bundled(path)).is_file():
-        return LUMOS1
-    try:
-        found = read_yaml(file)
-    except ValueError:  # for `load_config` to say
-        return LUMOS1
-    return str(found.get("model", LUMOS1)) if isinstance(found, dict) else LUMOS1
+from xllmx.trainer import FitResult, Trainer
 
 
 def build_task(config: AnyRun) -> Any:
@@ -184,15 +56,14 @@ def run(config: AnyRun, *, config_file: Path | str | None = None) -> FitResult:
 def _inputs(config: AnyRun) -> dict[str, str | None]:
     """What the training reads, by the setting that names it."""
     if isinstance(config, LuminaVideoRunConfig):
-        groups = {"tasks": config.task.tasks, "eval_tasks": config.task.eval_tasks}
-        data = {f"task.{group}.{name}.data": one.data for group, of in groups.items() for name, one in of.items()}
         models = {f"task.{name}": getattr(config.task, name) for name in ("init_from", "text_encoder", "vae")}
     else:
-        data = {f"task.data.{stream}": path for stream, path in config.task.data.items()}
-        data |= {f"task.eval_data.{stream}": path for stream, path in config.task.eval_data.items()}
         models = {"task.init_from": config.task.init_from, "samples.tokenizers": config.samples.tokenizers}
     named = {f"the model {name}": str(named_folder(model)) for name, model in models.items() if model is not None}
-    return {**named, **{name: path for setting, path in data.items() for name, path in _sets_of(setting, path)}}
+    return {
+        **named,
+        **{name: path for setting, path in data_of(config).items() for name, path in _sets_of(setting, path)},
+    }
 
 
 def _sets_of(setting: str, path: str) -> list[tuple[str, str]]:
@@ -239,33 +110,3 @@ def stopped_status(reason: str) -> int:
     if launched_local_rank() == 0:
         sys.stderr.write(f"stopped by {reason} before the last step; the same command goes on from the checkpoint\n")
     return 128 + signal.Signals[reason].value if reason in signal.Signals.__members__ else 0
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit status (`xllmx.run.exit_status`): 0, 2 after one line, or 128 and the number of a signal."""
-
-    def train() -> int:
-        try:
-            parser = _parser()
-            words = translated(
-                sys.argv[1:] if arguments is None else arguments, own=list(parser._option_string_actions)
-            )
-            options = parser.parse_args(words.words)
-            words.say()
-            stopped = run(load_run(options.config, options.overrides), config_file=options.config).stopped
-        except (ValueError, OSError):
-            if launched_local_rank():  # once a machine: the file may be missing on one of them alone
-                return USER_ERROR
-            raise
-        return stopped_status(stopped) if stopped else 0
-
-    return status_of("lumos.train", train, words=arguments)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = OptionParser(prog="lumos.train", description=__doc__)
-    parser.add_argument("--config", help="YAML file with the settings of a run")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings that win over the file's")
-    where = "lumos/lumos1/README.md, section 13; of Lumina-Video lumos/lumina_video/README.md, section 6"
-    parser.add_argument_group("and the flags of the released scripts", where)
-    return parser

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from lumos.lumina_video.data.latents import LatentClip, VAEIdentity
+from lumos.lumina_video.data.readable import LATENTS_READABLE
 from lumos.lumina_video.data.released import ReleasedLatents
 from lumos.lumina_video.data.shards import LATENTS, SHAPE_COLUMNS, LatentShards
 from lumos.media.data_yaml import Drawn, entries_of
@@ -14,10 +15,6 @@ from lumos.media.shards.known_shards import Shape
 from lumos.media.shards.parquet_rows import INDEX_NAME, check_is_indexed, known_of_index
 from xllmx.safe.json_text import parse_json, read_text
 from xllmx.store.address import Address, Location, location_of
-
-_READABLE = (
-    "a folder of shards, its index.json, a .parquet file, a released record (.jsonl, .json, .pkl, .pth), or a data YAML"
-)
 
 DRAWN: Drawn = "each_epoch"
 """When the clips of a ratio below 1 are chosen, unless an entry says it: the paper's data are drawn anew each epoch."""
@@ -60,7 +57,7 @@ def _open(path: Location) -> LatentShards | ReleasedLatents:
     if path.is_dir():
         return _open(path / INDEX_NAME) if (path / INDEX_NAME).is_file() else LatentShards(_shards(path))
     if not path.is_file():
-        raise ValueError(f"{path}: no such file or folder; give {_READABLE}")
+        raise ValueError(f"{path}: no such file or folder; give {LATENTS_READABLE}")
     if path.suffix == ".parquet":
         return LatentShards([path])
     if path.suffix in (".jsonl", ".pkl", ".pth") and isinstance(path, Path):
@@ -68,13 +65,13 @@ def _open(path: Location) -> LatentShards | ReleasedLatents:
     if isinstance(path, Address) and path.suffix != ".json":
         raise ValueError(f"{path}: in a store shards and their index are read; copy records and pickles to the disk")
     if path.suffix != ".json":
-        raise ValueError(f"{path}: cannot read latents from it; give {_READABLE}")
+        raise ValueError(f"{path}: cannot read latents from it; give {LATENTS_READABLE}")
     remedy = "make the latents again"
     index = parse_json(read_text(path, remedy=remedy, most_bytes=_MOST_BYTES), str(path), remedy=remedy, finite=False)
     if isinstance(index, list) and isinstance(path, Path):
         return ReleasedLatents(path, index)
     if not isinstance(index, dict) or index.get("format") != LATENTS.index_format:
-        raise ValueError(f"{path}: is no index of latents; give {_READABLE}")
+        raise ValueError(f"{path}: is no index of latents; give {LATENTS_READABLE}")
     try:
         return LatentShards(known_of_index(path, index, form=LATENTS))
     except (KeyError, TypeError) as error:
@@ -87,7 +84,7 @@ def _shards(folder: Location) -> list[Location]:
         if isinstance(folder, Path):
             check_is_indexed(folder)
             _check_no_videos(folder)
-        raise ValueError(f"{folder}: holds no latents; give {_READABLE}")
+        raise ValueError(f"{folder}: holds no latents; give {LATENTS_READABLE}")
     return sorted(shards, key=str)
 
 

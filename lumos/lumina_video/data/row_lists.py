@@ -12,14 +12,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from lumos.lumina_video.data.csv_files import read_csv_files
+from lumos.lumina_video.data.readable import LISTS as LISTS
 from xllmx.ranks.distributed import is_main
 from xllmx.safe.bounded_file import read_bounded
 from xllmx.safe.json_text import filled_lines, parse_json, read_text, without_cut_line
 from xllmx.safe.plain_pickle import read_plain
 from xllmx.safe.torch_archive import load_plain
-
-LISTS = (".json", ".jsonl", ".pkl", ".pth", ".csv")
-"""Endings of their names."""
 
 _LOG = logging.getLogger(__name__)
 _COPY = "copy or download it again"

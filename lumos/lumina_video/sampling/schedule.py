@@ -16,17 +16,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lumos.lumina_video.sampling.time_shift import SHIFTS as SHIFTS
+from lumos.lumina_video.sampling.time_shift import Number as Number
+from lumos.lumina_video.sampling.time_shift import check_shift as check_shift
 from xllmx.settings.setting import shown
 
-Number: TypeAlias = int | float
-"""A whole number stands for a fraction too: 24 for 24.0."""
 Value: TypeAlias = Number | str
 """What a step function takes: a number, or a text such as the name of a scale."""
 Schedule: TypeAlias = Value | tuple[Any, ...] | list[Any]
 """A step function of t as data: one value, or (v0, (t1, v1), (t2, v2), ...); lists, as JSON has them, count too."""
-
-SHIFTS = (1e-3, 1e3)
-"""Least and greatest shift of the time; beyond them fp32 does not hold the grid."""
 
 
 def value_at(schedule: Any, t: SupportsFloat) -> Value:
@@ -98,15 +96,6 @@ def time_grid(num_points: int, shift: Number | None) -> Float[Tensor, " n"]:
     if num_points < 2:
         raise ValueError(f"a time grid of {num_points} points has no step; give 2 points or more (70 as released)")
     return shift_time(torch.linspace(0, 1, num_points, dtype=torch.float32), shift)
-
-
-def check_shift(shift: Number | None) -> None:
-    """Raise ValueError for a shift of the time that is negative, not finite or outside `SHIFTS`."""
-    least, greatest = SHIFTS
-    if shift and not least <= shift <= greatest:
-        raise ValueError(
-            f"the time shift (ts) is {shift}; give a number from {least:g} to {greatest:g} (released: 8, 24), or 0"
-        )
 
 
 def _is_value(item: Any) -> bool:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from xllmx.lora import AdapterConfig
+from xllmx.lora_config import AdapterConfig
 
 LINEARS = ("wq", "wk", "wv", "wk_y", "wv_y", "wo", "w1", "w2", "w3")
 """The linear layers of a block: attention to the video and to the text, feed-forward."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
-from xllmx.optimisation.optim import OptimConfig
+from xllmx.optimisation.optim_config import OptimConfig
 from xllmx.settings.number_range import COUNT, SHARE, Range
 from xllmx.trainer_config import TrainerConfig
 

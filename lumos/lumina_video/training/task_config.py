@@ -4,11 +4,10 @@ import math
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from lumos.lumina_video.sampling.schedule import shift_time
+from lumos.lumina_video.sampling.time_shift import check_shift
 from lumos.lumina_video.scale import Scale
-from lumos.lumina_video.training.times import draw_times
+from lumos.lumina_video.training.time_distribution import check_distribution
 from lumos.media.crop import PATCH_PX
-from xllmx.rng import generator_for
 from xllmx.settings.number_range import SHARE, Range, check_numbers
 
 PIXEL_MULTIPLE = 4
@@ -59,7 +58,8 @@ class ScaleTask:
         remedy = "sequence parallelism is not there: set 1, and parallel.activation_checkpointing=true to save memory"
         if self.sp_size != 1:
             raise ValueError(f"sp_size of a training task is {self.sp_size}; {remedy}")
-        shift_time(draw_times(1, self.snr_type, shift=None, generator=generator_for(0)), self.time_shift)
+        check_distribution(self.snr_type)
+        check_shift(self.time_shift)
 
     @property
     def scale(self) -> Scale:

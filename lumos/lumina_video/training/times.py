@@ -1,12 +1,11 @@
 """The times of training items: drawn, then shifted towards the noise (arXiv 2502.06782, section 3.1)."""
 
-import math
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from lumos.lumina_video.sampling.schedule import Number, shift_time
+from lumos.lumina_video.training.time_distribution import LOGNORM, bounds_of
 
 
 def draw_times(
@@ -24,28 +23,13 @@ def draw_times(
     Raises:
         ValueError: a distribution that is none of these, or a shift as `shift_time` refuses it.
     """
-    draw = torch.randn if distribution == "lognorm" else torch.rand
+    draw = torch.randn if distribution == LOGNORM else torch.rand
     return times_of(draw(num_items, generator=generator), distribution, shift=shift)
 
 
 def times_of(draws: Float[Tensor, " B"], distribution: str, *, shift: Number | None) -> Float[Tensor, " B"]:
     """Return the times that these draws give: standard normal numbers for `lognorm`, else uniform ones in [0, 1)."""
-    if distribution == "lognorm":
+    if distribution == LOGNORM:
         return shift_time(draws.sigmoid(), shift)
-    low, high = _bounds(distribution)
+    low, high = bounds_of(distribution)
     return shift_time(low + (high - low) * draws, shift)
-
-
-def _bounds(distribution: str) -> tuple[float, float]:
-    """Return (A, B) of `uniform_A_B`, (0, 1) of `uniform`."""
-    kind, *bounds = distribution.split("_")
-    try:
-        low, high = map(float, bounds or (0, 1))
-    except ValueError:
-        low = high = math.nan
-    if kind != "uniform" or not (0 <= low <= 1 and 0 <= high <= 1):
-        raise ValueError(
-            f"snr_type is {distribution!r}; it must be uniform, uniform_A_B with A and B from 0 to 1 "
-            "(for example uniform_0.2_0.7), or lognorm"
-        )
-    return low, high

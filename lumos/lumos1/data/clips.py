@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch.utils.data import Dataset
 
+from lumos.lumos1.data.readable import READABLE
 from lumos.lumos1.data.released import ReleasedClips, read_released
 from lumos.lumos1.data.shards import CLIPS, SHAPE_COLUMNS, ClipShards
 from lumos.lumos1.sequence import Clip
@@ -24,11 +25,6 @@ from xllmx.settings.argument_types import checked_types
 from xllmx.store.address import Address, Location, location_of
 
 __all__ = ["ClipDataset", "read_released"]
-
-_READABLE = (
-    "a folder of shards or of released pickles, index.json, merge-record.json, a *-record.jsonl, a .parquet, .pkl or "
-    ".pth file, or a data YAML"
-)
 
 _MOST_RECORD_BYTES = 2**30
 """Of a record; that of a million samples has about 100 MB."""
@@ -88,7 +84,7 @@ def _open(path: Location, vocab: Vocab) -> "ClipShards | ReleasedClips":
     if path.is_dir():
         return _open_folder(path, vocab)
     if not path.is_file():
-        raise ValueError(f"{path}: no such file or folder; give {_READABLE}")
+        raise ValueError(f"{path}: no such file or folder; give {READABLE}")
     match path.suffix:
         case ".parquet":
             return ClipShards([path])
@@ -96,7 +92,7 @@ def _open(path: Location, vocab: Vocab) -> "ClipShards | ReleasedClips":
             return _open_pickle(path, vocab)
         case ".json" | ".jsonl":
             return _open_json(path, vocab)
-    raise ValueError(f"{path}: cannot read clips from it; give {_READABLE}")
+    raise ValueError(f"{path}: cannot read clips from it; give {READABLE}")
 
 
 def _open_address(address: Address, vocab: Vocab) -> "ClipShards | ReleasedClips":
@@ -121,7 +117,7 @@ def _open_folder(folder: Path, vocab: Vocab) -> "ClipShards | ReleasedClips":
     pickles = sorted([*folder.glob("*.pkl"), *folder.glob("files/*.pkl")])
     if not pickles:
         check_is_indexed(folder)
-        raise ValueError(f"{folder}: holds no clips; give {_READABLE}")
+        raise ValueError(f"{folder}: holds no clips; give {READABLE}")
     return ReleasedClips.of_files(pickles, vocab)
 
 
@@ -139,7 +135,7 @@ def _open_json(path: Location, vocab: Vocab) -> "ClipShards | ReleasedClips":
             return ReleasedClips.of_records(path, content, vocab)
     except (KeyError, TypeError) as error:
         raise ValueError(f"{path}: damaged index of clips ({type(error).__name__}: {error}); {remedy}") from error
-    raise ValueError(f"{path}: neither an index of shards nor a released record; give {_READABLE}")
+    raise ValueError(f"{path}: neither an index of shards nor a released record; give {READABLE}")
 
 
 def _open_pickle(path: Path, vocab: Vocab) -> ReleasedClips:

@@ -17,14 +17,13 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from lumos.lumos1.attention_backends import BACKENDS as BACKENDS
 from lumos.lumos1.model.kernels.explicit import Part, explicit_attention
 from lumos.lumos1.model.kernels.flash_rows import FlashPlan, flash_frame_attention, flash_plan_of
 from lumos.lumos1.model.kernels.row_plan import RowPlan, Segment, plan_of, samples_of
 from lumos.lumos1.model.linear import linear
 from xllmx.kernels.attention import attention, backend_of
 from xllmx.kernels.flash import find_flash
-
-BACKENDS = ("per_frame", "flash", "mask", "flex")
 
 _QUERIES = 256  # at a time; their scores on 5600 keys are 5.7 MB in fp32
 

@@ -1,12 +1,17 @@
 """The settings of Lumos-1's training task: what is trained, on what, and with which loss."""
 
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from lumos.lumos1.config import ARDFConfig
-from lumos.lumos1.model.attention import BACKENDS
-from lumos.lumos1.training.items.length_limit import LengthLimit
+from lumos.lumos1.ardf_config import ARDFConfig
+from lumos.lumos1.attention_backends import BACKENDS
 from xllmx.settings.number_range import COUNT, Range, check_numbers
+
+if TYPE_CHECKING:
+    from lumos.lumos1.training.items.length_limit import LengthLimit
+
+TOO_LONG = ("error", "cut", "drop")
+"""What may become of a clip longer than the longest sequence."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,10 +67,13 @@ class LumosTaskConfig:
         check_numbers(self, "task.")
         if self.attention not in BACKENDS:
             raise ValueError(f"task.attention is {self.attention!r}; choose one of {', '.join(BACKENDS)}")
-        _ = self.limit
+        if self.too_long not in TOO_LONG:
+            raise ValueError(f"too_long is {self.too_long!r}; it must be one of {', '.join(TOO_LONG)}")
         ARDFConfig(modes=self.eval_modes)
 
     @property
-    def limit(self) -> LengthLimit:
+    def limit(self) -> "LengthLimit":
         """The longest clip and sequence."""
+        from lumos.lumos1.training.items.length_limit import LengthLimit  # with torch, and mistakes answer at once
+
         return LengthLimit(max_length=self.max_length, duration_s=self.duration_s, action=self.too_long)

@@ -47,11 +47,25 @@ def test_a_part_that_epochs_draw_holds_the_whole_set(tmp_path: Path) -> None:
         ("type: [a]", "give a name"),
         ("kind: a", "unknown key 'kind'"),
         ("ratio: .nan", "must be above 0"),
+        ("ratio: true", "ratio is True; it must be a number, for example 1.0"),
+        ("ratio: many", "ratio is 'many'; it must be a number, for example 1.0"),
+        ("ratio: [1]", r"ratio is \[1\]; it must be a number, for example 1.0"),
     ],
 )
 def test_another_entry_is_refused(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         entries_of(entry(tmp_path, text))
+
+
+def test_a_path_that_is_no_text_is_refused_and_all_that_are_missing_are_named(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    data = tmp_path / "data.yaml"
+    data.write_text("META: [{path: 3}]")
+    with pytest.raises(ValueError, match="path is 3; give the path of a set of clips, as text"):
+        entries_of(data)
+    data.write_text("META: [{path: b}, {path: a}, {path: c/d}]")
+    with pytest.raises(ValueError, match=r"there is no b, no c/d in .* or the working directory; pre-tokenise first"):
+        entries_of(data)
 
 
 @pytest.mark.parametrize("ratio", [0.3, 0.5, 1.0, 1.6, 2.0])

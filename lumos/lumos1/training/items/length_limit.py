@@ -7,12 +7,10 @@ import numpy as np
 
 from lumos.lumos1.sequence import Clip, sequence_length
 from lumos.lumos1.training.items.cutting import cut_to_frames, frames_within
+from lumos.lumos1.training.task_config import TOO_LONG
 from xllmx.data.broken import BrokenSampleError
 from xllmx.data.kinds import counts_of
 from xllmx.settings.number_range import COUNT, check_numbers
-
-TOO_LONG = ("error", "cut", "drop")
-"""What may become of a clip longer than the longest sequence."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -141,9 +141,9 @@ def test_a_broken_sample_is_logged_and_too_many_end_the_run(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ("nowhere.yaml", "No such file or directory"),
+        ("nowhere.yaml", "nowhere.yaml: no such file or folder; python -m pre_tokenize"),
         ("gone", "no such file or folder"),
-        ("points_nowhere.yaml", "pre-tokenise first or correct the path"),
+        ("points_nowhere.yaml", "there is no gone/index.json in "),
         ("foreign", "made with another tokenizer than this model's"),
     ],
 )

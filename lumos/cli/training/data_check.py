@@ -1,0 +1,80 @@
+"""What paths and data YAMLs alone say of the data of a training: what is missing, and what can be no data.
+
+Imported without torch, so that a mistake in them is said at once, before what reads and trains on clips is loaded.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lumos.cli.training.run_config import AnyRun, LuminaVideoRunConfig, data_of
+from lumos.lumina_video.data import readable as of_lumina_video
+from lumos.lumos1.data import readable as of_lumos1
+from lumos.media.data_yaml import MISSING_REMEDY, MissingClipsError, entries_of
+from xllmx.ranks.launched import launched_ranks
+from xllmx.store.address import Location, is_address
+
+
+@dataclass(frozen=True, kw_only=True)
+class MissingData:
+    """Data that a training names and that are not there (yet)."""
+
+    settings: list[str]
+    """Which name them: task.tasks.videos.data."""
+    why: str
+    """What is not there."""
+
+    def __str__(self) -> str:
+        return f"{', '.join(self.settings)}: {self.why}"
+
+
+def check_data(config: AnyRun) -> None:
+    """Check that the data of a training are there, as far as `missing_data` can tell.
+
+    Of several processes that a launcher started each leaves that to its task: one that ended here, before they have
+    met, would leave the others waiting.
+
+    Raises:
+        ValueError: some are missing, each named with its path; or what `missing_data` raises.
+    """
+    if launched_ranks() == 1 and (missing := missing_data(config)):
+        raise ValueError(f"{'; '.join(map(str, missing))}; {how_to_make(config)}")
+
+
+def missing_data(config: AnyRun) -> list[MissingData]:
+    """Return the data that are not there, those to train on and held-out ones; what lies in a store is not looked for.
+
+    Raises:
+        ValueError: no task, or one that names no data; a data YAML that is none, or a file that can be no data.
+    """
+    if isinstance(config, LuminaVideoRunConfig):
+        config.task.check_data()
+        readable, suffixes = of_lumina_video.LATENTS_READABLE, of_lumina_video.SUFFIXES
+    else:
+        readable, suffixes = of_lumos1.READABLE, of_lumos1.SUFFIXES
+    missing: dict[str, list[str]] = {}
+    for setting, named in data_of(config).items():
+        if is_address(named):
+            continue
+        try:
+            sets = _sets_of(Path(named))
+        except MissingClipsError as error:
+            missing.setdefault(str(error).removesuffix(MISSING_REMEDY), []).append(setting)
+            continue
+        for one in sets:
+            if isinstance(one, Path) and one.is_file() and one.suffix not in suffixes:
+                raise ValueError(f"{setting}: {one} is no set of clips; give {readable}")
+    return [MissingData(settings=settings, why=why) for why, settings in missing.items()]
+
+
+def how_to_make(config: AnyRun) -> str:
+    """What to do about data that are missing, in words."""
+    product = "latents" if isinstance(config, LuminaVideoRunConfig) else "codes"
+    made = f"python -m pre_tokenize --to {product} makes them of images or videos (pre_tokenize/README.md)"
+    return f"{made}; or bring them there, or correct the path"
+
+
+def _sets_of(path: Path) -> list[Location]:
+    """Return what a path names, or the data YAML at it; `MissingClipsError` where something of it is not there."""
+    if not path.exists():
+        raise MissingClipsError(f"{path}: no such file or folder")
+    return [entry.path for entry in entries_of(path)]

@@ -1,0 +1,122 @@
+"""Mistakes in configs and data YAMLs are said at once, before torch is loaded, and all that is missing is named."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lumos.cli import main
+from lumos.cli.training.data_check import check_data, missing_data
+from lumos.cli.training.run_config import load_run
+from tests.tiny_data import write_clips
+
+ALL = """
+import contextlib, io, json, sys
+from lumos.cli import main as lumos
+from lumos.cli.training.train_program import main as lumos_train
+said = []
+for words in json.load(sys.stdin):
+    for main, before in ((lumos, ["train"]), (lumos_train, []))[: 1 if "--dry-run" in words else 2]:
+        with contextlib.redirect_stderr(io.StringIO()) as errors:
+            status = main([*before, *words])
+        said.append([status, errors.getvalue()])
+print(json.dumps([said, "torch" in sys.modules]))
+"""
+"""Gives each command line to both programs, but a dry run to the one that has it, in one process."""
+
+
+def lumina(**tasks: Path | str) -> list[str]:
+    data = ", ".join(f"{name}: {{data: '{path}'}}" for name, path in tasks.items())
+    return ["model=lumina_video", "trainer.run_dir=run", "trainer.max_steps=1", f"task.tasks={{{data}}}"]
+
+
+def lumos1(path: Path | str) -> list[str]:
+    return ["trainer.run_dir=run", "trainer.max_steps=1", f"task.data.video={path}"]
+
+
+WRONG = [
+    ([*lumos1("DATA.yaml"), "trainer.max_steps=x"], "trainer.max_steps is 'x'; it must be a whole number"),
+    ([*lumos1("DATA.yaml"), "task.too_long=what"], "too_long is 'what'; it must be one of error, cut, drop"),
+    ([*lumos1("DATA.yaml"), "task.attention=what"], "task.attention is 'what'; choose one of per_frame"),
+    ([*lumos1("DATA.yaml"), "task.ardf.mask_type=what"], "mask_type is 'what'; it must be one of tube"),
+    ([*lumos1("DATA.yaml"), "lora.targets=[x]"], "lora.targets are ['x']; choose one or more of"),
+    ([*lumos1("DATA.yaml"), "optim.min_lr=7"], "optim.min_lr is 7.0; it must lie between 0 and optim.lr"),
+    ([*lumos1("DATA.yaml"), "parallel.cpu_offload=true", "parallel.sharding=none"], "needs sharded weights"),
+    ([*lumos1("DATA.yaml"), "samples.every=3"], "samples.every is set, but samples.prompts is empty"),
+    (lumos1("DATA.yaml"), "ratio is -1; it must be above 0"),
+    (lumos1("nowhere"), "task.data.video: nowhere: no such file or folder; python -m pre_tokenize --to codes"),
+    (lumos1("notes.txt"), "task.data.video: notes.txt is no set of clips; give a folder of shards"),
+    (lumina(a="DATA.yaml"), "ratio is -1; it must be above 0"),
+    ([*lumina(a="x"), "task.tasks.a.snr_type=gauss"], "snr_type is 'gauss'; it must be uniform"),
+    ([*lumina(a="x"), "task.tasks.a.time_shift=5000"], "the time shift (ts) is 5000"),
+    ([*lumina(a="x"), "task.tasks.a.sp_size=2"], "sp_size of a training task is 2"),
+    (lumina(a="notes.txt"), "task.tasks.a.data: notes.txt is no set of clips; give a folder of shards"),
+    ([*lumina(a="DATA.yaml"), "--dry-run"], "ratio is -1; it must be above 0"),
+    ([*lumina(a="x"), "--dry-run", "--size", "a"], "--size"),
+]
+
+
+def test_what_settings_and_data_yamls_tell_is_said_without_torch(repo: Path, tmp_path: Path) -> None:
+    (tmp_path / "DATA.yaml").write_text("META: [{path: nowhere, ratio: -1}]")
+    (tmp_path / "notes.txt").touch()
+    done = subprocess.run(
+        [sys.executable, "-c", ALL],
+        input=json.dumps([words for words, _ in WRONG]),
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(repo)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    found, torch_is_loaded = json.loads(done.stdout)
+    expected = [said for words, said in WRONG for _ in range(1 if "--dry-run" in words else 2)]
+    assert [(status, said) for (status, error), said in zip(found, expected, strict=True) if said not in error] == []
+    assert {status for status, _ in found} == {2}
+    assert not torch_is_loaded
+
+
+def test_all_data_that_are_missing_are_named_with_setting_and_path(tmp_path: Path) -> None:
+    listed = tmp_path / "listed.yaml"
+    listed.write_text("META: [{path: a}, {path: b/c, ratio: 0.5}]")
+    gone = tmp_path / "gone"
+    config = load_run(None, lumina(x=listed, y=gone, z=listed))
+    places = f"in {tmp_path} or the working directory"
+    assert [str(one) for one in missing_data(config)] == [
+        f"task.tasks.x.data, task.tasks.z.data: {listed}: there is no a, no b/c {places}",
+        f"task.tasks.y.data: {gone}: no such file or folder",
+    ]
+    with pytest.raises(ValueError, match=r"no such file or folder; python -m pre_tokenize --to latents makes them of"):
+        check_data(config)
+
+
+def test_what_is_there_or_in_a_store_is_not_missing(tmp_path: Path) -> None:
+    data = write_clips(tmp_path / "data", num_latent=1)
+    words = [*lumos1(data), "task.eval_data.video=s3://nowhere/a.yaml"]
+    check_data(load_run(None, words))
+
+
+def test_processes_that_have_not_met_yet_leave_it_to_their_task(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    check_data(load_run(None, lumos1(tmp_path / "gone")))
+
+
+def test_a_dry_run_names_every_task_whose_data_are_missing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["task.architecture=MultiScaleNextDiT_2B_GQA", "task.tasks.x.micro_bsz=2"]
+    assert main(["train", *lumina(x="gone/x", y="gone/y"), *words, "--dry-run"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    (first,) = [number for number, line in enumerate(lines) if line.startswith("not there")]
+    assert [line.strip() for line in lines[first:]] == [
+        "not there     task.tasks.x.data: gone/x: no such file or folder",
+        "task.tasks.y.data: gone/y: no such file or folder",
+        "python -m pre_tokenize --to latents makes them of images or videos (pre_tokenize/README.md); or bring them "
+        "there, or correct the path",
+    ]
