@@ -14,6 +14,9 @@ STATUSES = (
 )
 """Last lines of every --help."""
 
+_NEAR = 0.75
+"""Least likeness of two spellings at which one is taken for a slip of the other: one or two letters."""
+
 
 class OptionParser(argparse.ArgumentParser):
     """A parser whose complaints are one line, a `ValueError`; options are written out, with hyphens or underscores.
@@ -67,8 +70,8 @@ class OptionParser(argparse.ArgumentParser):
         """What an unknown word was probably meant to be, as the end of an error."""
         if not word.startswith("-"):
             return f"; did you mean {self.bare_words} {word!r}?" if self.bare_words else ""
-        known = {option.replace("_", "-"): option for option in self._option_string_actions}
-        near = difflib.get_close_matches(word.partition("=")[0].replace("_", "-"), known, n=1, cutoff=0.7)
+        known = {_bare(option): option for option in self._option_string_actions}
+        near = difflib.get_close_matches(_bare(word.partition("=")[0]), known, n=1, cutoff=_NEAR)
         return f"; did you mean {known[near[0]]}?" if near else ""
 
     def _spelt(self, word: str) -> str:
@@ -79,3 +82,8 @@ class OptionParser(argparse.ArgumentParser):
             self.error(f"argument {name}: it is '--', which is no value")
         same = (option for option in self._option_string_actions if option.replace("_", "-") == name.replace("_", "-"))
         return f"{next(same, name)}{equals}{value}"
+
+
+def _bare(option: str) -> str:
+    """An option without the hyphens in front, which make any two alike."""
+    return option.lstrip("-").replace("_", "-")

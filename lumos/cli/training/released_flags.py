@@ -14,12 +14,13 @@ import sys
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 from lumos.cli.training.flag import Flag, choice, in_yaml, nothing, number, several, switch, text
 from lumos.cli.training.lumina_flags import LUMINA_FLAGS, settings_not_given
+from lumos.cli.training.unknown_flags import instead, remedy
 from lumos.hub.models import LUMINA_VIDEO
-from xllmx.settings.setting import shown, suggestion
+from xllmx.ranks.launched import launched_rank
+from xllmx.settings.setting import shown
 
 _MOST_SAID = 160
 """Characters of the settings of one flag, a whole file of tasks among them."""
@@ -153,8 +154,6 @@ class Translation:
         """Print what became of the released flags, if there were any; on the main process."""
         if not self.said:
             return
-        from xllmx.ranks.distributed import launched_rank  # takes seconds to import, and mistakes are to answer at once
-
         if launched_rank() == 0:
             lines = ["released flags, and the settings they are here:", *self.said]
             print("\n  ".join(lines), file=sys.stderr, flush=True)
@@ -202,9 +201,11 @@ def _is_lumina(given: Mapping[str, str], overrides: Sequence[str]) -> bool:
     lumina = [name for name in given if name not in RELEASED_FLAGS]
     lumos1 = [name for name in given if name not in LUMINA_FLAGS]
     if lumina and lumos1:
-        raise ValueError(
-            f"--{lumina[0]} is of Lumina-Video's training and --{lumos1[0]} of Lumos-1's; give the flags of one"
-        )
+        said = f"--{lumina[0]} is of Lumina-Video's training and --{lumos1[0]} of Lumos-1's; give the flags of one"
+        for name, flags in ((lumos1[0], LUMINA_FLAGS), (lumina[0], RELEASED_FLAGS)):
+            if same := instead(name, flags, all_flags=_FLAGS, of_lumina=flags is LUMINA_FLAGS):
+                said += f" (--{name} is {same})"
+        raise ValueError(said)
     return bool(lumina) or (not lumos1 and f"model={LUMINA_VIDEO}" in overrides)
 
 
@@ -227,6 +228,7 @@ def _split(words: list[str], *, own: Sequence[str]) -> tuple[list[str], list[str
     rest: list[str] = []
     overrides: list[str] = []
     given: dict[str, str] = {}
+    meant = _flags_meant(words, known)
     while words:
         word = words.pop(0)
         option, equals, value = word.partition("=")
@@ -238,8 +240,9 @@ def _split(words: list[str], *, own: Sequence[str]) -> tuple[list[str], list[str
             continue
         name = known.get(option[2:].replace("-", "_"))
         if name is None:
-            names = [*known, *(one[2:] for one in own if one.startswith("--"))]
-            raise ValueError(f"unknown option {option}; {_remedy(option[2:], names)}")
+            of_lumina = None if meant is _FLAGS else meant is LUMINA_FLAGS
+            said = remedy(option[2:], meant, own=own, all_flags=_FLAGS, of_lumina=of_lumina)
+            raise ValueError(f"unknown option {option}; {said}")
         given[name] = value if equals else _taken(name, words)
         if bool(given[name]) == (_FLAGS[name].takes == "nothing"):
             rule = "takes no value; leave it out" if given[name] else "needs a value behind it"
@@ -251,11 +254,14 @@ def _is_switch(word: str) -> bool:
     return word.replace("_", "-") in _SWITCHES
 
 
-def _remedy(word: str, names: Sequence[str]) -> str:
-    """Return what to say of an unknown option: the one it may have been meant to be, or where all of them stand."""
-    if get_close_matches(word, names, n=1, cutoff=0.5):
-        return suggestion(word, names, prefix="--")
-    return "lumos train --help and lumos/lumos1/README.md, section 13, list those there are"
+def _flags_meant(words: Sequence[str], known: Mapping[str, str]) -> Mapping[str, Flag]:
+    """Return the flags of the one model that the words have some of alone; those of both where none or both are."""
+    options = [word.partition("=")[0][2:].replace("-", "_") for word in words if word.startswith("--")]
+    names = [known[option] for option in options if option in known]
+    lumina, lumos1 = (any(name not in flags for name in names) for flags in (RELEASED_FLAGS, LUMINA_FLAGS))
+    if lumina == lumos1:
+        return _FLAGS
+    return LUMINA_FLAGS if lumina else RELEASED_FLAGS
 
 
 def _taken(name: str, words: list[str]) -> str:

@@ -52,6 +52,7 @@ def _program() -> OptionParser:
     [
         (["make", "--txt", "a b"], "unrecognized arguments: --txt a b; did you mean --text? see program make --help"),
         (["make", "--target-sise=4"], "--target-sise=4; did you mean --target_size? see program make --help"),
+        (["make", "--lead-text=4"], "unrecognized arguments: --lead-text=4; see program make --help"),
         (["make", "a b"], "unrecognized arguments: a b; did you mean --text 'a b'? see program make --help"),
         (["make", "--kind", "vidoe"], "; did you mean video? see program make --help"),
         (["mkae"], "did you mean make? see program --help"),
