@@ -96,14 +96,18 @@ def test_all_data_that_are_missing_are_named_with_setting_and_path(tmp_path: Pat
 def test_what_is_there_or_in_a_store_is_not_missing(tmp_path: Path) -> None:
     data = write_clips(tmp_path / "data", num_latent=1)
     words = [*lumos1(data), "task.eval_data.video=s3://nowhere/a.yaml"]
-    check_data(load_run(None, words))
+    config = load_run(None, words)
+    assert missing_data(config) == []
+    check_data(config)
 
 
 def test_processes_that_have_not_met_yet_leave_it_to_their_task(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
-    check_data(load_run(None, lumos1(tmp_path / "gone")))
+    config = load_run(None, lumos1(tmp_path / "gone"))
+    assert len(missing_data(config)) == 1
+    check_data(config)
 
 
 def test_a_dry_run_names_every_task_whose_data_are_missing(
