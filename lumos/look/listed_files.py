@@ -29,7 +29,7 @@ def look_at_listed_files(path: Path, request: LookRequest) -> Report:
         ValueError: it is damaged.
     """
     lists = read_file_lists(path, media_type="video")
-    rows = [lists.rows[row] for row in lists.taken]
+    rows = [lists.rows[row] for row in lists.taken.tolist()]
     places = spread_places(len(rows), request.read)
     known: list[VideoFacts] = []
     faults: list[str] = []
