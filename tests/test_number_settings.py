@@ -92,7 +92,6 @@ MADE_BY_US = {
     "lumos.lumina_video.training.items.clip_files.ClipSample", "lumos.lumina_video.training.items.clip_plans.ClipPlan",
     "lumos.lumina_video.training.items.listed_rows.ListedFile", "lumos.lumina_video.encoding.clip_window.ClipWindow",
     "lumos.media.decoding.video_facts.VideoFacts", "xllmx.data.visits.Visit",
-    "lumos.lumina_video.training.items.file_lists.FileLists",
     "lumos.media.made_for.MadeFor",
     "eval.ablations.jobs.Job", "eval.ablations.plan.Run",
     "lumos.serve.door._Body", "xllmx.checkpoints.stored.StoredCheckpoints", "xllmx.ranks.actor_pool._Member",
