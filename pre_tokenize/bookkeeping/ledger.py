@@ -361,7 +361,8 @@ def _others_without_clips(folder: Location) -> list[Location]:
             raise ValueError(f"{other} was made with another --splits; give the same, or another --output_dir")
     for theirs in task.parent.glob("*-in-*"):
         if (count := theirs.name.partition("-in-")[2]) != ours:
-            others += (ranks := list(theirs.glob("*-of-*")))
+            ranks: list[Location] = [*theirs.glob("*-of-*")]
+            others += ranks
             if any(map(_binds, ranks)):
                 what = f"{theirs} was made with --all_tasks {count}, and this is --all_tasks {ours}"
                 raise ValueError(f"{what}; give the same, or another --output_dir")
