@@ -36,7 +36,11 @@ def add_command(commands: Any) -> None:
     add("--num", type=int, metavar="N", help="clips or outputs that are shown (16; of a CSV on the sheet alone)")
     add("--out", type=Path, metavar="FILE", help="a contact sheet of those, .png")
     add("--read", type=int, metavar="N", help="clips that are read for captions, codes and latents (1000)")
-    add("--model", help="whose tokenizer or VAE decodes: a model, or a folder (default: the one that is recorded)")
+    add(
+        "--model",
+        help="whose tokenizer or VAE decodes: a model, or a folder (default: the one that is recorded); of a list of "
+        "videos, at whose sizes those are counted that training leaves out",
+    )
     add("--media", type=Path, metavar="FOLDER", help="where the sources are, if they are not where they were")
     add("--device", help="cpu, cuda, cuda:1 (default: a GPU if there is one)")
     add_ckpts(command)

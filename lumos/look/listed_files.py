@@ -7,11 +7,12 @@ from tqdm import tqdm
 
 from lumos.look.captions import caption_lines
 from lumos.look.clips.set_lines import damaged_lines, read_line
+from lumos.look.left_out import left_out_lines
 from lumos.look.outputs import PICTURES, frames_of
 from lumos.look.places import spread_places
 from lumos.look.report import LookRequest, Report
 from lumos.look.sheet import Card, strip_of
-from lumos.look.words import counts_table, line, plural, printable, spread, tail
+from lumos.look.words import counted, counts_table, line, plural, printable, spread, tail
 from lumos.lumina_video.training.items.file_lists import ListedFile, read_file_lists
 from lumos.media.decoding.video_facts import VideoFacts, video_facts
 from lumos.media.frames import MediaError
@@ -29,15 +30,15 @@ def look_at_listed_files(path: Path, request: LookRequest) -> Report:
         ValueError: it is damaged.
     """
     lists = read_file_lists(path, media_type="video")
-    rows = [lists.rows[row] for row in lists.taken]
+    rows = [lists.rows[row] for row in lists.taken.tolist()]
     places = spread_places(len(rows), request.read)
     known: list[VideoFacts] = []
-    faults: list[str] = []
+    faults: list[MediaError] = []
     for place in tqdm(places, desc="reading", unit="file", disable=None, leave=False):
         try:
             known.append(_facts(rows[place].path))
         except MediaError as error:
-            faults.append(str(error))
+            faults.append(error)
     lines = [f"{printable(path, 300)}: {plural(len(rows), 'file')} as they are, for Lumina-Video with task.vae", ""]
     sizes = Counter((f"{facts.width}x{facts.height}", f"{facts.fps:.4g}" if facts.fps else "-") for facts in known)
     lines += counts_table(("size", "fps", "files"), [(*size, count) for size, count in sizes.most_common()])
@@ -47,7 +48,11 @@ def look_at_listed_files(path: Path, request: LookRequest) -> Report:
     lines += caption_lines([row.caption for row in rows])
     scores = [row.motion for row in rows if row.motion >= 0]
     lines += [line("motion", f"{spread(scores)}; known of {len(scores):,} of {plural(len(rows), 'file')}")]
-    lines += damaged_lines(faults)
+    lines += left_out_lines(str(path), [facts for facts in known if facts.fps], request)
+    lines += damaged_lines([str(error) for error in faults])
+    if faults:
+        reasons = counted(Counter(error.reason for error in faults))
+        lines.append(line("", f"{reasons}; broken samples of a training (trainer.max_broken)"))
     cards = [_card(rows[place]) for place in spread_places(len(rows), request.num)]
     title = f"{path}: {plural(len(rows), 'file')}"
     return Report(lines=lines, cards=cards, title=title, files=[row.path for row in rows])

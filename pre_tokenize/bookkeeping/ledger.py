@@ -318,13 +318,10 @@ def read_manifest(folder: Location) -> dict[str, Any]:
 
 def _require_same(folder: Location, manifest: Mapping[str, Any]) -> None:
     if _is_finished_without_clips(folder):
-        for path in (folder / REPORT, *[path for _, path in _shards_in(folder)]):
-            path.unlink(missing_ok=True)
+        _clear(folder)
     if not (folder / MANIFEST).exists() or not any(_shards_in(folder)):
-        for other in folder.parent.glob("*-of-*"):
-            if other.name.partition("-of-")[2] != folder.name.partition("-of-")[2] and list(_shards_in(other)):
-                raise ValueError(f"{other} was made with another --splits; give the same, or another --output_dir")
-        _require_same_tasks(folder.parent)
+        for other in _others_without_clips(folder):
+            _clear(other)
         write_json(folder / MANIFEST, manifest)
         return
     begun = UNSAID | read_manifest(folder)
@@ -338,17 +335,43 @@ def _require_same(folder: Location, manifest: Mapping[str, Any]) -> None:
 
 def _is_finished_without_clips(folder: Location) -> bool:
     """Whether all rows were skipped: what was wrong with them or the settings may be mended."""
-    report = read_object(folder / REPORT, remedy=f"delete {folder} and run again") if (folder / REPORT).exists() else {}
+    if not (folder / REPORT).exists():
+        return False
+    report = read_object(folder / REPORT, remedy=f"delete {folder} and run again")
     return report.get("rows", 0) != 0 and report.get("clips") == 0
 
 
-def _require_same_tasks(task: Location) -> None:
-    """Raises ValueError where another number of tasks has made shards of the same rows."""
-    for other in task.parent.glob("*-in-*"):
-        number, ours = (path.name.partition("-in-")[2] for path in (other, task))
-        if number != ours and any(other.rglob("rows-*.parquet")):
-            what = f"{other} was made with --all_tasks {number}, and this is --all_tasks {ours}"
-            raise ValueError(f"{what}; give the same, or another --output_dir")
+def _clear(folder: Location) -> None:
+    """Remove shards without clips, and then the report, by which it is known that they are without."""
+    for path in (*[path for _, path in _shards_in(folder)], folder / REPORT):
+        path.unlink(missing_ok=True)
+
+
+def _others_without_clips(folder: Location) -> list[Location]:
+    """The folders in which other numbers of processes or machines skipped all rows.
+
+    Raises:
+        ValueError: such a number has made clips.
+    """
+    task = folder.parent
+    number, ours = folder.name.partition("-of-")[2], task.name.partition("-in-")[2]
+    others = [other for other in task.glob("*-of-*") if other.name.partition("-of-")[2] != number]
+    for other in others:
+        if _binds(other):
+            raise ValueError(f"{other} was made with another --splits; give the same, or another --output_dir")
+    for theirs in task.parent.glob("*-in-*"):
+        if (count := theirs.name.partition("-in-")[2]) != ours:
+            ranks: list[Location] = [*theirs.glob("*-of-*")]
+            others += ranks
+            if any(map(_binds, ranks)):
+                what = f"{theirs} was made with --all_tasks {count}, and this is --all_tasks {ours}"
+                raise ValueError(f"{what}; give the same, or another --output_dir")
+    return [other for other in others if _is_finished_without_clips(other)]
+
+
+def _binds(folder: Location) -> bool:
+    """Whether a folder has shards that count; in this order, as another process may `_clear` it meanwhile."""
+    return not _is_finished_without_clips(folder) and any(_shards_in(folder))
 
 
 def _shards_in(folder: Location) -> Iterator[tuple[tuple[int, int], Location]]:

@@ -6,10 +6,10 @@ from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from math import isfinite
 from typing import Any, overload
 
 from lumos.lumina_video.data.latents import MOST_MOTION, UNKNOWN_MOTION
+from lumos.lumina_video.data.row_lists import number_in
 from xllmx.store.access import StoreError
 from xllmx.store.address import Address, Location
 
@@ -118,11 +118,8 @@ def motion_of(value: object, *, where: str) -> float:
     """
     if value is None or (isinstance(value, str) and not value.strip()):
         return UNKNOWN_MOTION
-    try:
-        number = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else float("nan")
-    except (ValueError, OverflowError):
-        number = float("nan")
-    if not isfinite(number) or number > MOST_MOTION:
+    number = number_in(value, most=MOST_MOTION)
+    if number is None:
         rule = f"which is no number up to {MOST_MOTION:g}; correct it or leave it empty"
         raise ValueError(f"{where} has {MOTION_COLUMN} {value!r:.60}, {rule}")
     return number if number >= 0 else UNKNOWN_MOTION

@@ -60,6 +60,15 @@ class Kinds(Sequence[_T], Generic[_T]):
         numbers[used] = np.arange(len(used))
         return Kinds([self.values[number] for number in used.tolist()], numbers[self.which])
 
+    def by_first(self) -> "Kinds[_T]":
+        """Return the same sequence as `of` makes it: each value once, in the order of their first items."""
+        one = Kinds.joined([self])
+        used, firsts = np.unique(one.which, return_index=True)
+        order = used[np.argsort(firsts)]
+        numbers = np.zeros(len(one.values), number_type(len(order)))
+        numbers[order] = np.arange(len(order))
+        return Kinds([one.values[number] for number in order.tolist()], numbers[one.which])
+
     def counts(self) -> np.ndarray:
         """Return how many items have each value, int64."""
         return counts_of(self.which, len(self.values))

@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Iterator
 from math import isfinite
+from pathlib import Path
 from typing import Any
 
 from xllmx.store.access import StoreError
@@ -22,6 +23,7 @@ MOST_DEPTH = 64
 REMEDY = "copy or download it again"
 
 _SHOWN = 40
+_UTF8, _MARK = "utf-8-sig", "\ufeff"
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _LEAST, _MOST = -(2**63), 2**64 - 1
 
@@ -50,18 +52,41 @@ def read_text(path: Location | str, *, remedy: str = REMEDY, most_bytes: int = M
     try:
         if isinstance(path, Address):
             return _text_in_store(path, remedy=remedy, most_bytes=most_bytes)
-        if not path.is_file():  # a pipe or a device would be read without end
-            what = "a folder, a pipe or a device" if path.exists() else "No such file or directory"
-            raise ValueError(f"{path} is no file ({what}); {remedy}")
-        if (size := path.stat().st_size) > most_bytes:
-            raise ValueError(f"{path} has {size} bytes where at most {most_bytes} are read; {remedy}")
-        return path.read_text(encoding="utf-8-sig")
+        _check_size(path, remedy=remedy, most_bytes=most_bytes)
+        return path.read_text(encoding=_UTF8)
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not UTF-8 text ({error.reason} at byte {error.start}); {remedy}") from error
     except StoreError:
         raise
     except OSError as error:
         raise ValueError(f"{path} cannot be read ({error.strerror}); {remedy}") from error
+
+
+def lines_of_file(path: Path, *, remedy: str = REMEDY, most_bytes: int = MOST_BYTES) -> Iterator[tuple[int, str]]:
+    """Yield the `filled_lines` of a file of JSON lines `without_cut_line`; one at a time is held.
+
+    Raises:
+        ValueError: as `read_text`, once a line is come to that is no UTF-8.
+    """
+    try:
+        _check_size(path, remedy=remedy, most_bytes=most_bytes)
+        with path.open(encoding=_UTF8) as file:
+            for number, line in enumerate(file, 1):
+                if not line.endswith("\n") and not line.rstrip().endswith("}"):
+                    return
+                if stripped := line.strip():
+                    yield number, stripped
+    except (UnicodeDecodeError, OSError):
+        read_text(path, remedy=remedy, most_bytes=most_bytes)  # says it, with the place in the file
+        raise
+
+
+def _check_size(path: Path, *, remedy: str, most_bytes: int) -> None:
+    if not path.is_file():  # a pipe or a device would be read without end
+        what = "a folder, a pipe or a device" if path.exists() else "No such file or directory"
+        raise ValueError(f"{path} is no file ({what}); {remedy}")
+    if (size := path.stat().st_size) > most_bytes:
+        raise ValueError(f"{path} has {size} bytes where at most {most_bytes} are read; {remedy}")
 
 
 def _text_in_store(address: Address, *, remedy: str, most_bytes: int) -> str:
@@ -79,7 +104,9 @@ def parse_json(text: str | bytes, where: str, *, remedy: str = REMEDY, finite: b
     try:
         if isinstance(text, bytes):  # json would take UTF-16 and UTF-32 too
             text = text.decode("utf-8-sig")
-        content = json.loads(text, object_pairs_hook=_object, parse_constant=_no_constant if finite else None)
+        if text.startswith(_MARK):
+            raise json.JSONDecodeError("Unexpected UTF-8 BOM (decode using utf-8-sig)", text, 0)
+        content = (_FINITE if finite else _ANY).decode(text)
         _check(content, finite=finite)
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
@@ -140,6 +167,11 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is no number of JSON")
+
+
+_FINITE = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_no_constant)
+_ANY = json.JSONDecoder(object_pairs_hook=_object)
+"""Made once: to make one takes as long as a line of a list."""
 
 
 def _check(content: Any, *, finite: bool) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ _MOST_FIELD = 2**20
 """Characters of one field."""
 
 
-def read_csv_files(path: Path, *, most_bytes: int) -> list[dict[str, Any]]:
-    """Return `{path, prompt, ...}` of each row, numbers as text; a row without a path or a text lacks that key.
+def read_csv_files(path: Path, *, most_bytes: int) -> Iterator[dict[str, Any]]:
+    """Yield `{path, prompt, ...}` of each row, numbers as text; a row without a path or a text lacks that key.
 
     A relative path counts from the CSV's folder or, where nothing lies there, from the working directory.
 
@@ -29,7 +30,8 @@ def read_csv_files(path: Path, *, most_bytes: int) -> list[dict[str, Any]]:
         reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
         if missing := [column for column in _COLUMNS if column not in (reader.fieldnames or ())]:
             raise ValueError(f"{path}: lacks the column(s) {', '.join(missing)}; {remedy}")
-        return [_row(number, fields, path) for number, fields in enumerate(reader)]
+        for number, fields in enumerate(reader):
+            yield _row(number, fields, path)
     except csv.Error as error:
         raise ValueError(f"{path}: not a CSV ({error}); {remedy}, fields with commas or quotes in quotes") from error
     finally:

@@ -6,7 +6,7 @@ such rows have a lead (`lumos.lumina_video.data.latents`), but for those that sa
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import numpy as np
 
 from lumos.lumina_video.data.latent_pickle import read_latent_pickle
 from lumos.lumina_video.data.latents import MOST_MOTION, UNKNOWN_MOTION, LatentClip
-from lumos.lumina_video.data.row_lists import read_rows, usable
+from lumos.lumina_video.data.row_lists import each_row, number_in, usable
 from lumos.media.decoded import DecodedSample
 from xllmx.data.kinds import Kinds
 
@@ -42,7 +42,7 @@ class ReleasedLatents:
     vae = None
     """No record says which VAE made its latents; only their channels tell."""
 
-    def __init__(self, path: Path, rows: Sequence[Any]) -> None:
+    def __init__(self, path: Path, rows: Iterable[Any]) -> None:
         """Take the rows of a record; those that are none of the released cache are left out, with a warning.
 
         A pickle is looked for at its path, and then, by the end of that, in the record's folder or below it.
@@ -73,10 +73,7 @@ class ReleasedLatents:
             ValueError: it is missing, damaged or no record; as the constructor.
         """
         path = Path(path)
-        rows = read_rows(path, remedy=_REMEDY)
-        if not isinstance(rows, list):
-            raise ValueError(f"{path}: no list of rows; {_REMEDY}")
-        return cls(path, rows)
+        return cls(path, each_row(path, remedy=_REMEDY))
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -127,11 +124,8 @@ def _number(
 ) -> float:
     """A number of a row, which the tools wrote as one or as text."""
     value = row.get(name, missing)
-    try:
-        number = float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else float("nan")
-    except (ValueError, OverflowError):
-        number = float("nan")
-    if not isfinite(number) or not least <= number <= most:
+    number = number_in(value, least=least, most=most)
+    if number is None:
         bounds = ["finite", f"at least {least:g}" * isfinite(least), f"at most {most:g}" * isfinite(most)]
         rule = f"it must be a number, {' and '.join(filter(None, bounds))}"
         raise ValueError(f"{where}: {name} is {value!r:.60}; {rule}; {_REMEDY}")

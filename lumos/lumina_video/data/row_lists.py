@@ -6,8 +6,9 @@ What is wrong with single rows is said once, with their number, and the others a
 import json
 import logging
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from math import inf, isfinite
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,9 +16,11 @@ from lumos.lumina_video.data.csv_files import read_csv_files
 from lumos.lumina_video.data.readable import LISTS as LISTS
 from xllmx.ranks.distributed import is_main
 from xllmx.safe.bounded_file import read_bounded
-from xllmx.safe.json_text import filled_lines, parse_json, read_text, without_cut_line
+from xllmx.safe.json_text import lines_of_file, parse_json, read_text
 from xllmx.safe.plain_pickle import read_plain
 from xllmx.safe.torch_archive import load_plain
+
+_ROW_BY_ROW = (".jsonl", ".csv")
 
 _LOG = logging.getLogger(__name__)
 _COPY = "copy or download it again"
@@ -38,8 +41,7 @@ class BrokenRow:
 def read_rows(path: Path, *, remedy: str) -> Any:
     """Return what a list holds; nothing of it is checked, and of a .json it may be something else than a list.
 
-    NaN may stand in JSON lines, as Python writes them: whether a row can be used is for who uses it. A line that is
-    none is a `BrokenRow`; the last one is left out where a kill cut it. Of a CSV the rows are `{path, prompt}`.
+    Of JSON lines and of a CSV as `each_row` yields it, at once.
 
     Raises:
         ValueError: it is missing, too large or damaged, or a pickle of anything but plain values; names the file and
@@ -52,24 +54,41 @@ def read_rows(path: Path, *, remedy: str) -> Any:
             return read_plain(read_bounded(path, most_bytes=_MOST_BYTES), most_bytes=_MOST_BYTES)
         except (OSError, ValueError) as error:
             raise ValueError(f"{path}: no list of rows ({error}); {remedy}") from error
-    if path.suffix == ".csv":
-        return read_csv_files(path, most_bytes=_MOST_BYTES)
+    if path.suffix in _ROW_BY_ROW:
+        return list(each_row(path, remedy=remedy))
     text = read_text(path, remedy=remedy, most_bytes=_MOST_BYTES)
-    if path.suffix != ".jsonl":
-        return parse_json(text, str(path), remedy=remedy, finite=False)
-    rows = []
-    for number, line in filled_lines(without_cut_line(text)):
-        try:
-            rows.append(parse_json(line, f"line {number}", remedy=remedy, finite=False))
-        except ValueError as error:
-            rows.append(BrokenRow(str(error)))
-    return rows
+    return parse_json(text, str(path), remedy=remedy, finite=False)
+
+
+def each_row(path: Path, *, remedy: str, what: str = "rows") -> Iterator[Any]:
+    """Yield the rows of a list (of `what`), of text one at a time: a million as objects take 2 GB.
+
+    NaN may stand in JSON lines, as Python writes them: whether a row can be used is for who uses it. A line that is
+    none is a `BrokenRow`; the last one is left out where a kill cut it. Of a CSV the rows are `{path, prompt}`.
+
+    Raises:
+        ValueError: as `read_rows`, when it is come to; or it holds no list.
+    """
+    if path.suffix == ".csv":
+        yield from read_csv_files(path, most_bytes=_MOST_BYTES)
+    elif path.suffix == ".jsonl":
+        for number, line in lines_of_file(path, remedy=remedy, most_bytes=_MOST_BYTES):
+            try:
+                row = parse_json(line, f"line {number}", remedy=remedy, finite=False)
+            except ValueError as error:
+                row = BrokenRow(str(error))
+            yield row
+    else:
+        rows = read_rows(path, remedy=remedy)
+        if not isinstance(rows, list):
+            raise ValueError(f"{path}: no list of {what}; {remedy}")
+        yield from rows
 
 
 def first_object(path: Path) -> dict[str, Any] | None:
     """Return the first row that is an object, which tells what the rows are; {} without one, None of what is no list.
 
-    Of text the other rows are not parsed: of a million that would take most of a minute.
+    Of text the other rows are not parsed, and of JSON lines not read.
 
     Raises:
         ValueError: as `read_rows`, where it is seen until then.
@@ -77,22 +96,16 @@ def first_object(path: Path) -> dict[str, Any] | None:
     if path.suffix in (".pkl", ".pth"):
         rows = read_rows(path, remedy=_COPY)
         return next((row for row in rows if isinstance(row, dict)), {}) if isinstance(rows, list) else None
+    if path.suffix == ".jsonl":
+        return next((row for row in each_row(path, remedy=_COPY) if isinstance(row, dict)), {})
     text = read_text(path, remedy=_COPY, most_bytes=_MOST_BYTES)
-    if path.suffix != ".jsonl" and not text.lstrip().startswith("["):
+    if not text.lstrip().startswith("["):
         return None
-    found = _lines(text) if path.suffix == ".jsonl" else _items(text)
+    found = _items(text)
     try:
         return next((row for row in found if isinstance(row, dict)), {})
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not valid JSON ({error}); {_COPY}") from error
-
-
-def _lines(text: str) -> Iterator[Any]:
-    for number, line in filled_lines(text):
-        try:
-            yield parse_json(line, f"line {number}", finite=False)
-        except ValueError:
-            continue
 
 
 def _items(text: str) -> Iterator[Any]:
@@ -107,26 +120,44 @@ def _items(text: str) -> Iterator[Any]:
         yield item
 
 
-def usable(path: Path, rows: Sequence[Any], read: Callable[[Any, str], _T]) -> list[_T]:
-    """Return what `read(row, where)` makes of the rows; those of which it makes none (ValueError) are left out.
+def usable(path: Path, rows: Iterable[Any], read: Callable[[Any, str], _T]) -> list[_T]:
+    """Return what `each_usable` yields, at once."""
+    return list(each_usable(path, rows, read))
 
-    How many, and why the first, is logged on the main rank.
+
+def each_usable(path: Path, rows: Iterable[Any], read: Callable[[Any, str], _T]) -> Iterator[_T]:
+    """Yield what `read(row, where)` makes of the rows; those of which it makes none (ValueError) are left out.
+
+    How many, and why the first, is logged on the main rank when all were read.
 
     Raises:
         ValueError: there are rows, and none can be used.
     """
-    found: list[_T] = []
-    reason = ""
+    reason, number, num_used = "", -1, 0
     for number, row in enumerate(rows):
         try:
             if isinstance(row, BrokenRow):
                 raise ValueError(row.reason)
-            found.append(read(row, f"row {number}"))
+            found = read(row, f"row {number}")
         except ValueError as error:
             reason = reason or str(error)
-    if rows and not found:
-        raise ValueError(f"{path}: none of its {len(rows)} rows can be used; the first: {reason}")
+        else:
+            num_used += 1
+            yield found
+    num = number + 1
+    if num and not num_used:
+        raise ValueError(f"{path}: none of its {num} rows can be used; the first: {reason}")
     if reason and is_main():
-        left_out = len(rows) - len(found)
-        _LOG.warning("%s: %d of %d rows are left out; the first: %s", path, left_out, len(rows), reason)
-    return found
+        _LOG.warning("%s: %d of %d rows are left out; the first: %s", path, num - num_used, num, reason)
+
+
+def number_in(value: Any, *, least: float = -inf, most: float = inf) -> float | None:
+    """Return a number of a row, which the tools wrote as one or as text; None where it is none from least to most."""
+    if type(value) is not float:
+        if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+            return None
+        try:
+            value = float(value)
+        except (ValueError, OverflowError):
+            return None
+    return value if least <= value <= most and isfinite(value) else None

@@ -18,7 +18,7 @@ from lumos.media.shards.parquet_rows import INDEX_NAME, check_is_indexed, known_
 from lumos.tokenizer.vocab import Vocab
 from xllmx.data.kinds import Kinds
 from xllmx.safe.bounded_file import read_bounded
-from xllmx.safe.json_text import json_lines, parse_json, read_text, without_cut_line
+from xllmx.safe.json_text import filled_lines, parse_json, read_text, without_cut_line
 from xllmx.safe.plain_pickle import read_plain
 from xllmx.safe.torch_archive import load_plain
 from xllmx.settings.argument_types import checked_types
@@ -125,7 +125,7 @@ def _open_json(path: Location, vocab: Vocab) -> "ClipShards | ReleasedClips":
     remedy = "write it again"
     text = read_text(path, remedy=remedy, most_bytes=_MOST_RECORD_BYTES)
     try:
-        content = _json_lines(text) if path.suffix == ".jsonl" else parse_json(text, "it", remedy=remedy)
+        content = _json_lines(path, text) if path.suffix == ".jsonl" else parse_json(text, "it", remedy=remedy)
     except ValueError as error:
         raise ValueError(f"{path}: damaged index of clips: {error}") from error
     try:
@@ -155,6 +155,15 @@ def _open_pickle(path: Path, vocab: Vocab) -> ReleasedClips:
         raise ValueError(f"{path}: damaged record ({type(error).__name__}: {error}); write it again") from error
 
 
-def _json_lines(text: str) -> list[Any]:
-    """The records of the lines; the last one, if a kill cut it, is left out (its sample is recorded again)."""
-    return [record for _, record in json_lines(without_cut_line(text), "it", remedy="write it again")]
+def _json_lines(path: Location, text: str) -> list[Any]:
+    """The records of the lines, in the place of a damaged one its `ValueError`.
+
+    The last line, if a kill cut it, is left out (its sample is recorded again).
+    """
+    rows: list[Any] = []
+    for number, line in filled_lines(without_cut_line(text)):
+        try:
+            rows.append(parse_json(line, f"it, line {number}", remedy="write it again"))
+        except ValueError as error:
+            rows.append(ValueError(f"{path}: damaged index of clips: {error}"))
+    return rows

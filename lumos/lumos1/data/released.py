@@ -1,9 +1,11 @@
 """Clips in the pickles of the Lumos-1 release, read by an unpickler that admits plain data only."""
 
 import dataclasses
+import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -12,10 +14,13 @@ from lumos.lumos1.data.shards import SHAPE_COLUMNS, sequence_lengths
 from lumos.lumos1.sequence import Clip, split_sequence
 from lumos.media.decoded import DecodedSample, is_psnr
 from lumos.tokenizer.vocab import Vocab
+from xllmx.ranks.distributed import is_main
 from xllmx.safe.bounded_file import read_bounded
 from xllmx.safe.json_text import json_lines, read_text
 from xllmx.safe.plain_pickle import read_plain
 
+_LOG = logging.getLogger(__name__)
+_T = TypeVar("_T")
 _MOST_BYTES = 64 * 2**20
 """Of one sample; the longest of the release has some ten thousand tokens."""
 
@@ -56,11 +61,14 @@ class ReleasedClips:
         shapes: Sequence[tuple[int, ...]] = (),
         said: Sequence[tuple[str, str]] = (),
         decoded: Sequence[DecodedSample] = (),
+        faults: Mapping[int, str] | None = None,
     ) -> None:
         """Take files and what is known of each: tokens, `SHAPE_COLUMNS`, and the caption and source no sample says.
 
-        `decoded` are those that were decoded as they were written, where a set of ours says it.
+        `decoded` are those that were decoded as they were written, where a set of ours says it; `faults` says of those
+        that are known to be broken why.
         """
+        self._faults = dict(faults or {})
         self.decoded = list(decoded)
         self._files, self._vocab, self._said = list(files), vocab, list(said)
         self.lengths = np.array(lengths, dtype=np.int64)
@@ -71,29 +79,73 @@ class ReleasedClips:
     @classmethod
     def of_files(cls, files: Sequence[Path], vocab: Vocab) -> "ReleasedClips":
         """Pickles without a record, which must all be read for their lengths."""
-        unpacked = [_unpacked(path, vocab) for path in files]
-        shapes = [(len(prompt), *codes.shape, fps, duration) for prompt, codes, fps, duration in unpacked]
-        return cls(files, sequence_lengths(np.array(shapes)).tolist(), vocab, shapes=shapes)
+        shapes: list[tuple[int, ...] | None] = []
+        faults: dict[int, str] = {}
+        for place, path in enumerate(files):
+            try:
+                prompt, codes, fps, duration = _unpacked(path, vocab)
+                shapes.append((len(prompt), *codes.shape, fps, duration))
+            except ValueError as error:
+                faults[place] = str(error)
+                shapes.append(None)
+        _report(files[0].parent, faults, len(files))
+        known = _with_usual(shapes)
+        return cls(files, sequence_lengths(np.array(known)).tolist(), vocab, shapes=known, faults=faults)
 
     @classmethod
-    def of_records(cls, path: Path, records: Sequence[Mapping[str, Any]], vocab: Vocab) -> "ReleasedClips":
-        """Pickles that a record lists; one that is listed twice (the release did that on resuming) counts once."""
-        lengths = {record["file"]: _num_tokens(path, record["len"]) for record in records}
-        found = {name: _locate(path, name) for name in lengths}
-        if len(set(found.values())) < len(found):
+    def of_records(cls, path: Path, records: Sequence[Any], vocab: Vocab) -> "ReleasedClips":
+        """Pickles that a record lists; one that is listed twice (the release did that on resuming) counts once.
+
+        A row that names none stands for a broken sample, and so does a `ValueError` in its place.
+        """
+        rows: dict[str | int, tuple[Path, int] | str] = {}
+        for number, record in enumerate(records):
+            try:
+                name, length = _row(path, record)
+                rows[name] = _locate(path, name), length
+            except ValueError as error:
+                rows[number] = str(error)
+        faults = {place: row for place, row in enumerate(rows.values()) if isinstance(row, str)}
+        _report(path, faults, len(rows))
+        found = [row[0] for row in rows.values() if not isinstance(row, str)]
+        if len(set(found)) < len(found):
             raise ValueError(f"{path}: two of its samples would be one file here; move the whole set, folders and all")
+        files = [path if isinstance(row, str) else row[0] for row in rows.values()]
+        lengths = _with_usual([None if isinstance(row, str) else row[1] for row in rows.values()])
         captions, psnr_db = _captions(path)
-        said = [captions.get(name, ("", str(found[name]))) for name in found] if captions else []
-        measured = {place: psnr_db[name] for place, name in enumerate(found) if name in psnr_db}
+        names = list(map(str, rows))
+        said = [captions.get(name, ("", str(file))) for name, file in zip(names, files, strict=True)]
+        measured = {place: psnr_db[name] for place, name in enumerate(names) if name in psnr_db}
         decoded = [DecodedSample(file=path, psnr_db=measured)] if measured else []
-        return cls(list(found.values()), list(lengths.values()), vocab, said=said, decoded=decoded)
+        return cls(files, lengths, vocab, said=said if captions else [], decoded=decoded, faults=faults)
 
     def __getitem__(self, index: int) -> Clip:
+        if fault := self._faults.get(range(len(self._files))[index]):
+            raise ValueError(fault)
         clip = read_released(self._files[index], self._vocab)
         if not self._said:
             return clip
         caption, source = self._said[index]
         return dataclasses.replace(clip, caption=caption, source=source)
+
+
+def _report(path: Path, faults: Mapping[int, str], num: int) -> None:
+    """Say on the main rank how many of the samples are broken, and why the first; ValueError where all are."""
+    if not faults:
+        return
+    first = next(iter(faults.values()))
+    if len(faults) == num:
+        raise ValueError(first if num == 1 else f"{path}: none of its {num} samples can be used; the first: {first}")
+    if is_main():
+        broken = f"{len(faults)} of {num} samples cannot be used and count as broken (trainer.max_broken)"
+        _LOG.warning("%s: %s; the first: %s", path, broken, first)
+
+
+def _with_usual(values: Sequence[_T | None]) -> list[_T]:
+    """The values, with the commonest in the place of those that are not known."""
+    known = Counter(value for value in values if value is not None)
+    usual = known.most_common(1)[0][0] if known else None
+    return [found for value in values if (found := usual if value is None else value) is not None]
 
 
 def captions_path(record: Path) -> Path:
@@ -119,6 +171,15 @@ def _captions(record: Path) -> tuple[dict[str, tuple[str, str]], dict[str, float
                 raise ValueError(f"{path}: line {number} has psnr_db {value!r:.60}, no number; {remedy}")
             psnr_db[words[0]] = float(value)
     return found, psnr_db
+
+
+def _row(path: Path, record: Any) -> tuple[str, int]:
+    """The file and the length that a row of a record names."""
+    if isinstance(record, ValueError):
+        raise record
+    if not isinstance(record, Mapping) or not {"file", "len"} <= record.keys():
+        raise ValueError(f"{path}: damaged record ({record!s:.60} names no file and len); write it again")
+    return record["file"], _num_tokens(path, record["len"])
 
 
 def _num_tokens(record: Path, length: Any) -> int:

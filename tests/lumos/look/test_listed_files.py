@@ -1,15 +1,18 @@
 """A look at a list of files that are trained on as they are."""
 
 import json
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from lumos.look.kind import kind_of
 from lumos.look.listed_files import look_at_listed_files
 from lumos.look.report import LookRequest
 from lumos.media.writing import write_image
 from tests.lumos.lumina_video.latents import write_raw_clips
+from tests.lumos.media.clips import Form, write_clip
 
 
 def test_videos_are_counted_by_size_and_shown(tmp_path: Path) -> None:
@@ -37,3 +40,21 @@ def test_images_have_no_rate(tmp_path: Path) -> None:
     report = look_at_listed_files(tmp_path / "list.json", LookRequest())
     assert ["16x8", "-", "1"] in [line.split() for line in report.lines]
     assert [card.note[-15:] for card in report.cards] == ["a.png · picture"]
+
+
+def test_what_training_leaves_out_is_counted_by_reason(tmp_path: Path) -> None:
+    """At 64x64 pixels, 16 frames at 8 a second, what lumina-tiny is made for; a file that is missing is broken."""
+    write_clip(tmp_path / "short.mp4", 7, Form(fps=Fraction(8)))
+    write_clip(tmp_path / "slow.mp4", 20, Form(fps=Fraction(3)))
+    write_clip(tmp_path / "good.mp4", 20, Form(fps=Fraction(8)))
+    rows = [{"path": f"{name}.mp4", "prompt": name} for name in ("short", "slow", "good", "short", "none")]
+    (tmp_path / "list.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    said = "\n".join(look_at_listed_files(tmp_path / "list.jsonl", LookRequest(num=0, model="lumina-tiny")).lines)
+    settings = "image_size=64 max_frames=16 target_fps=8 (of lumina-tiny)"
+    reasons = "too short 2, source slower than the target fps 1"
+    assert f"left out    3 of 4 videos at {settings}: {reasons}" in said
+    assert "missing file 1; broken samples of a training (trainer.max_broken)" in said
+    unasked = "\n".join(look_at_listed_files(tmp_path / "list.jsonl", LookRequest(num=0)).lines)
+    assert "left out    --model NAME counts those that training leaves out" in unasked
+    with pytest.raises(ValueError, match="--model no-such: no model of Lumina-Video there that says the size"):
+        look_at_listed_files(tmp_path / "list.jsonl", LookRequest(num=0, model="no-such"))

@@ -192,6 +192,29 @@ def test_another_number_of_splits_is_refused(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["0-of-2"]
 
 
+@pytest.mark.parametrize("again", ["1-in-1/0-of-1", "1-in-1/2-of-3", "2-in-2/0-of-2"])
+def test_other_numbers_that_skipped_all_rows_bind_nothing(tmp_path: Path, again: str) -> None:
+    """Of two processes one skipped its row, and then the other: no clip was made, and the next may be any number."""
+    first, second = (tmp_path / "1-in-1" / f"{rank}-of-2" for rank in range(2))
+
+    def skip_all(folder: Path, row: int) -> None:
+        with claimed(folder, {"target_size": 64}):
+            account(Ledger(folder, range(row, row + 1)), row, row + 1)
+            write_json(folder / REPORT, Ledger(folder, range(row, row + 1)).report())
+
+    skip_all(first, 0)
+    with claimed(second, {"target_size": 64}):
+        account(Ledger(second, range(1, 4)), 1, 4)
+    with pytest.raises(ValueError, match=r"another --splits|made with --all_tasks 1"):
+        claimed(tmp_path / again, {"target_size": 32}).__enter__()
+    assert Ledger(first, range(1)).num_done == 1
+    next(second.glob("*.parquet")).unlink()
+    skip_all(second, 1)
+    with claimed(tmp_path / again, {"target_size": 32}):
+        assert not list(tmp_path.rglob("*.parquet"))
+        assert not list(tmp_path.rglob(REPORT))
+
+
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ValueError, match=r"cannot write to .*file"):

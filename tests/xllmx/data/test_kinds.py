@@ -34,3 +34,11 @@ def test_items_of_two_sequences_go_in_pairs() -> None:
 def test_more_values_than_two_bytes_number_take_four() -> None:
     kinds = Kinds.of(range(70_000))
     assert (kinds.which.dtype, kinds[69_999]) == (np.uint32, 69_999)
+
+
+def test_values_come_once_and_in_the_order_of_their_first_items() -> None:
+    """As `of` makes them: buckets are numbered so, and their batches drawn."""
+    items = ["tall", "wide", "tall", "wide", "wide"]
+    kinds = Kinds(["square", "wide", "tall", "wide"], np.array([2, 1, 2, 3, 1])).by_first()
+    assert (kinds, kinds.values, kinds.which.tolist()) == (items, ["tall", "wide"], Kinds.of(items).which.tolist())
+    assert Kinds([], np.zeros(0, np.int64)).by_first() == []

@@ -6,7 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from xllmx.safe.json_text import json_lines, parse_json, read_json, read_object, read_text
+from xllmx.safe.json_text import (
+    filled_lines,
+    json_lines,
+    lines_of_file,
+    parse_json,
+    read_json,
+    read_object,
+    read_text,
+    without_cut_line,
+)
 
 BAD = {
     "deep list": ("[" * 200_000, "more than 64 levels"),
@@ -89,3 +98,23 @@ def test_many_names_of_which_two_are_alike_take_no_time() -> None:
     text = "{" + ",".join(f'"{number}": 1' for number in range(200_000)) + ', "199999": 1}'
     with pytest.raises(ValueError, match="'199999' stands twice"):
         parse_json(text, "x")
+
+
+@pytest.mark.parametrize("content", [
+    b"", b"\n", b"{}", b"{}\n{", b"{}\n{\n", b"{}\n{} ", b"\xef\xbb\xbf{}\n\n 1 \n", b"{}\r\n{}\r{}\r\n{\r", b"{}\r5",
+    "{\u2028}\n\u2028\n{}".encode(),
+])  # fmt: skip
+def test_lines_of_a_file_are_those_of_its_text(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.jsonl").write_bytes(content)
+    whole = list(filled_lines(without_cut_line(read_text(tmp_path / "a.jsonl"))))
+    assert list(lines_of_file(tmp_path / "a.jsonl")) == whole
+
+
+def test_a_file_of_lines_that_cannot_be_read_is_said_as_one_of_text(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(b"{}\n" * 5000 + b"\xff")
+    for path, most in ((tmp_path / "a.jsonl", 10**6), (tmp_path / "a.jsonl", 10), (tmp_path, 10), (tmp_path / "b", 10)):
+        with pytest.raises(ValueError, match="mend it") as of_text:
+            read_text(path, remedy="mend it", most_bytes=most)
+        with pytest.raises(ValueError, match="mend it") as of_lines:
+            list(lines_of_file(path, remedy="mend it", most_bytes=most))
+        assert str(of_lines.value) == str(of_text.value)

@@ -5,8 +5,7 @@ Batches need the length and size of every clip before one is read. A row that sa
 """
 
 import logging
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
@@ -15,20 +14,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Float64, UInt8
 from torch import Tensor
 
-from lumos.lumina_video.encoding.clip_window import ClipWindow
-from lumos.lumina_video.encoding.crops import crop_sizes
 from lumos.lumina_video.sizes import Compression
+from lumos.lumina_video.training.items.clip_plans import ClipPlan, ClipPlanner, left_out
 from lumos.lumina_video.training.items.data_report import report_motion
-from lumos.lumina_video.training.items.file_lists import SAID, ListedFile, read_file_lists
-from lumos.lumina_video.training.items.samples import num_frames_of, sides_of
+from lumos.lumina_video.training.items.file_lists import SAID, read_file_lists
+from lumos.lumina_video.training.items.listed_rows import JoinedFiles, facts_of
 from lumos.lumina_video.training.task_config import ScaleTask
 from lumos.media.crop import crop_to_bucket, nearest_size
 from lumos.media.decoding.chosen_frames import read_chosen
 from lumos.media.decoding.video_facts import VideoFacts, video_facts
-from lumos.media.frames import TOO_SHORT, TOO_SMALL, MediaError
+from lumos.media.frames import TOO_SHORT, MediaError
 from xllmx.data.broken import BrokenSampleError
 from xllmx.data.kinds import Kinds
 from xllmx.ranks.distributed import gather, is_main, num_ranks, patience, rank
@@ -38,6 +36,10 @@ from xllmx.subset import Subset, within
 OTHER_SIZE = "another size than was said of it"
 _READERS = 8
 """Threads that open files at the start."""
+Facts = Float64[np.ndarray, "N 4"]
+"""Seconds, fps, width and height of each clip; not a number where it cannot be opened."""
+Planned = Kinds[ClipPlan | str | None]
+"""Of each clip what is made of it, the reason for which it is left out, or None where it cannot be opened."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -57,19 +59,6 @@ class ClipSample:
     """Whether text and motion are said in any case."""
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """What is made of a clip."""
-
-    num_frames: int
-    crop: tuple[int, int]
-    """(width, height) in pixels."""
-    size: tuple[int, int, int]
-    """(T, H, W) of the latent after the cut."""
-    num_listed: int
-    """By which batches are sorted."""
-
-
 class ClipFiles:
     """Map-style dataset of `ClipSample`, of lists of {path, prompt}; paths are relative to their list.
 
@@ -86,33 +75,34 @@ class ClipFiles:
         Raises:
             ValueError: a list is damaged, a setting is not given, or no clip can be used.
         """
-        self._task, self._held_out, self._vae = task, held_out, vae
+        self._task, self._held_out = task, held_out
         key = f"task.{'eval_tasks' if held_out else 'tasks'}.{name}"
-        self._window = _window(key, task, vae)
-        assert task.image_size is not None
-        self._crops = crop_sizes(task.image_size)
-        self._crop_of: dict[tuple[int, int], tuple[int, int]] = {}  # of a million videos a few sizes are looked for
+        self._planner = ClipPlanner(key, task, vae=vae)
         lists = read_file_lists(Path(task.data), media_type="video")
-        plans = self._plans(key, lists.rows)
-        used = np.flatnonzero([isinstance(plans[row], _Plan | str) for row in lists.taken])
+        facts, self._unopened = _facts_of_all(key, lists.rows)
+        planned = self._planner.plans(facts)
+        self._report(key, planned, lists.rows, facts)
+        used = np.flatnonzero(~_are(planned, str)[lists.taken])
         self.subsets: list[Subset] = within(lists.subsets, used)
-        taken = [lists.taken[place] for place in used.tolist()]
-        self._rows, self._planned = [lists.rows[row] for row in taken], [plans[row] for row in taken]
-        report_motion(key, [row.motion for row in self._rows], total=len(self._rows), is_list=True)
-        counted = Counter(plan for plan in self._planned if isinstance(plan, _Plan))
-        if not counted:
-            why = next((str(plan) for plan in plans if plan), "the lists are empty")
-            raise ValueError(f"{key}: none of the {len(plans)} clips that {task.data} lists can be used: {why}")
-        usual = counted.most_common(1)[0][0]  # stands for what cannot be opened, and is found broken when it is read
-        shown = [plan if isinstance(plan, _Plan) else usual for plan in self._planned]
-        self.sizes: Kinds[tuple[int, int, int]] = Kinds.of([plan.size for plan in shown])
-        self.bucket_keys: Kinds[Any] = Kinds.of(
-            [(plan.size, lists.types[place]) for plan, place in zip(shown, used.tolist(), strict=True)]
-        )
-        self.lengths: Kinds[int] = Kinds.of([plan.num_listed for plan in shown])
+        self._rows, self._taken = lists.rows, lists.taken[used]
+        self._planned = planned[self._taken].by_first()
+        report_motion(key, self._rows.motion[self._taken], total=len(used), is_list=True)
+        counts = [
+            count if isinstance(plan, ClipPlan) else 0
+            for plan, count in zip(self._planned.values, self._planned.counts().tolist(), strict=True)
+        ]
+        if not any(counts):
+            why = self._why_not(planned, lists.rows, facts)
+            raise ValueError(f"{key}: none of the {len(planned)} clips that {task.data} lists can be used: {why}")
+        usual = self._planned.values[int(np.argmax(counts))]  # stands for what is found broken when it is read
+        shown = [plan if isinstance(plan, ClipPlan) else usual for plan in self._planned.values]
+        plans = [plan for plan in shown if isinstance(plan, ClipPlan)]
+        self.sizes: Kinds[tuple[int, int, int]] = self._planned.given([plan.size for plan in plans]).by_first()
+        self.bucket_keys: Kinds[Any] = self.sizes.paired(lists.types[used]).by_first()
+        self.lengths: Kinds[int] = self._planned.given([plan.num_listed for plan in plans]).by_first()
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._taken)
 
     def __getitem__(self, index: int) -> ClipSample:
         """Return the clip, its window the same each time.
@@ -124,9 +114,10 @@ class ClipFiles:
 
     def drawn(self, index: int, seed: int) -> ClipSample:
         """Return the clip, its window drawn from the seed; as `__getitem__`."""
-        row, plan = self._rows[index], self._planned[index]
-        if not isinstance(plan, _Plan):
-            raise BrokenSampleError(str(plan))
+        place, plan = int(self._taken[index]), self._planned[index]
+        if not isinstance(plan, ClipPlan):
+            raise BrokenSampleError(self._unopened[place])
+        row = self._rows[place]
         draw = float(torch.rand((), generator=generator_for(seed, index, stream="window"), dtype=torch.float64))
         try:
             frames = self._read(row.path, plan, draw=draw)
@@ -137,72 +128,73 @@ class ClipFiles:
             held_out=self._held_out,
         )  # fmt: skip
 
-    def _read(self, path: Path, plan: _Plan, *, draw: float) -> UInt8[np.ndarray, "F H W 3"]:
+    def _read(self, path: Path, plan: ClipPlan, *, draw: float) -> UInt8[np.ndarray, "F H W 3"]:
         def rule(num_frames: int, source_fps: Fraction) -> list[int]:
             rate = float(source_fps)
-            if plan.num_frames > num_frames / rate * self._window.fps + 1:
+            if plan.num_frames > num_frames / rate * self._planner.window.fps + 1:
                 raise MediaError("source", TOO_SHORT, f"{num_frames / rate:.2f} s, more was said of it")
-            return self._window.frames(plan.num_frames, num_frames=num_frames, source_fps=rate, draw=draw)
+            return self._planner.window.frames(plan.num_frames, num_frames=num_frames, source_fps=rate, draw=draw)
 
         def cut(pixels: UInt8[np.ndarray, "H W 3"]) -> UInt8[np.ndarray, "h w 3"]:
             height, width = pixels.shape[:2]
-            if nearest_size(width, height, self._crops) != plan.crop:
+            if nearest_size(width, height, self._planner.crops) != plan.crop:
                 raise MediaError("source", OTHER_SIZE, f"it is {width}x{height}; correct its list")
             return crop_to_bucket(pixels[None], plan.crop)[0]
 
-        step_s = 1 / Fraction(self._window.fps)
+        step_s = 1 / Fraction(self._planner.window.fps)
         return read_chosen(path, rule, step_s=step_s, prepare=cut, least_px=max(plan.crop)).frames
 
-    def _plans(self, key: str, rows: Sequence[ListedFile]) -> list["_Plan | MediaError | str"]:
-        """Of each row what is made of it, why it is left out, or, in words, why it cannot be opened."""
-        unknown = [place for place, row in enumerate(rows) if row.said is None]
-        if unknown and is_main():
-            what = f"that do not say {', '.join(SAID)}"
-            _LOG.info("%s: %d of %d clips are opened, those of rows %s", key, len(unknown), len(rows), what)
-        opened = _all_opened({place: rows[place].path for place in unknown})
-        plans: list[_Plan | MediaError | str] = []
-        for place, row in enumerate(rows):
-            facts = opened[place] if row.said is None else row.said
-            plans.append(facts if isinstance(facts, str) else self._plan(row.path, facts))
-        _report(key, plans)
-        return plans
+    def _report(self, key: str, planned: Planned, rows: JoinedFiles, facts: Facts) -> None:
+        """Log on the main rank how many are left out or cannot be opened, and why."""
+        if not is_main():
+            return
+        if reasons := left_out(planned):
+            number = sum(count for _, count in reasons)
+            counts = ", ".join(f"{count} {reason}" for reason, count in reasons)
+            first = self._fault(int(np.flatnonzero(_are(planned, str))[0]), rows, facts)
+            _LOG.warning("%s: %d of %d clips are left out: %s; the first: %s", key, number, len(planned), counts, first)
+        if self._unopened:
+            said = f"{len(self._unopened)} of {len(planned)} clips cannot be opened and count as broken"
+            first = self._unopened[min(self._unopened)]
+            _LOG.warning("%s: %s (trainer.max_broken); the first: %s", key, said, first)
 
-    def _plan(self, path: Path, facts: VideoFacts) -> "_Plan | MediaError":
-        side, task = self._task.image_size, self._task
-        assert side is not None
+    def _why_not(self, planned: Planned, rows: JoinedFiles, facts: Facts) -> str:
+        if not len(planned):
+            return "the lists are empty"
+        place = int(np.argmin(_are(planned, ClipPlan)))
+        return self._unopened.get(place) or self._fault(place, rows, facts)
+
+    def _fault(self, place: int, rows: JoinedFiles, facts: Facts) -> str:
+        """Why the clip of a row is left out."""
+        known = facts_of(facts[place])
+        assert known is not None
         try:
-            num_frames = self._window.num_frames(facts.seconds, facts.fps)
+            return f"{self._planner.plan(rows[place].path, known)} is taken of none"
         except MediaError as error:
-            return MediaError(path, error.reason, error.detail)
-        if facts.width * facts.height < side**2:
-            found = f"{facts.width}x{facts.height} px, fewer than {side}x{side}; it is never scaled up"
-            return MediaError(path, TOO_SMALL, found)
-        sides = facts.width, facts.height
-        crop = self._crop_of.get(sides) or self._crop_of.setdefault(sides, nearest_size(*sides, self._crops))
-        length = num_frames_of(num_frames // self._vae.temporal, task, frames_per_latent=self._vae.temporal)
-        size = length, *sides_of(crop[1] // self._vae.spatial, crop[0] // self._vae.spatial, task)
-        if not min(size):
-            return MediaError(path, TOO_SMALL, f"{num_frames} frames of {crop[0]}x{crop[1]} px for scale {task.scale}")
-        return _Plan(num_frames, crop, size, self._window.num_listed(facts.seconds))
+            return str(error)
 
 
-def _window(key: str, task: ScaleTask, vae: Compression) -> ClipWindow:
-    needed = {
-        "image_size": "the side of the square that they are cropped to the pixels of",
-        "max_frames": "the frames of a window at most",
-        "target_fps": "the frames a second that are taken of them",
-    }
-    for name, meaning in needed.items():
-        if getattr(task, name) is None:
-            raise ValueError(f"{task.data} lists videos: set {key}.{name}, {meaning}")
-    assert task.max_frames is not None
-    assert task.target_fps is not None
-    if task.max_frames < vae.temporal * task.f_patch_size:
-        raise ValueError(
-            f"{key}.max_frames is {task.max_frames}; a patch of scale {task.scale} takes {task.f_patch_size} "
-            f"latents of {vae.temporal} frames; raise it"
-        )
-    return ClipWindow(fps=task.target_fps, most_frames=task.max_frames, frames_per_latent=vae.temporal)
+def _are(planned: Planned, kind: type) -> np.ndarray:
+    """A mask, True where a clip has a plan of a kind."""
+    return np.array([isinstance(plan, kind) for plan in planned.values], bool)[planned.which]
+
+
+def _facts_of_all(key: str, rows: JoinedFiles) -> tuple[Facts, dict[int, str]]:
+    """Seconds, fps, width and height of each row, and of those that cannot be opened why."""
+    facts = rows.said
+    unknown = np.flatnonzero(np.isnan(facts[:, 0])).tolist()
+    if unknown and is_main():
+        what = f"that do not say {', '.join(SAID)}"
+        _LOG.info("%s: %d of %d clips are opened, those of rows %s", key, len(unknown), len(rows), what)
+    opened = _all_opened({place: rows[place].path for place in unknown})
+    unopened: dict[int, str] = {}
+    for place in unknown:
+        found = opened[place]
+        if isinstance(found, str):
+            unopened[place] = found
+        else:
+            facts[place] = found.seconds, found.fps, found.width, found.height
+    return facts, unopened
 
 
 def _all_opened(paths: Mapping[int, Path]) -> dict[int, VideoFacts | str]:
@@ -218,17 +210,3 @@ def _opened(path: Path) -> VideoFacts | str:
         return video_facts(path)
     except MediaError as error:
         return str(error)
-
-
-def _report(key: str, plans: Sequence["_Plan | MediaError | str"]) -> None:
-    """Log on the main rank how many are left out or cannot be opened, and why."""
-    left_out = [plan for plan in plans if isinstance(plan, MediaError)]
-    if left_out and is_main():
-        reasons = Counter(error.reason for error in left_out)
-        counts = ", ".join(f"{number} {reason}" for reason, number in reasons.most_common())
-        said = f"{len(left_out)} of {len(plans)} clips are left out: {counts}; the first: {left_out[0]}"
-        _LOG.warning("%s: %s", key, said)
-    broken = [plan for plan in plans if isinstance(plan, str)]
-    if broken and is_main():
-        said = f"{len(broken)} of {len(plans)} clips cannot be opened and count as broken (trainer.max_broken)"
-        _LOG.warning("%s: %s; the first: %s", key, said, broken[0])

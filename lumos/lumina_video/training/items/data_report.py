@@ -5,6 +5,9 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+from jaxtyping import Float64
+
 from lumos.lumina_video.data.latent_set import LatentSet
 from lumos.lumina_video.data.shards import LATENTS
 from lumos.lumina_video.made_for import made_for
@@ -44,7 +47,7 @@ def report_latents(name: str, latents: LatentSet, *, init_from: str | None) -> N
         _LOG.warning("task %s: %s", name, said)
 
 
-def report_motion(name: str, scores: Sequence[float], *, total: int, is_list: bool) -> None:
+def report_motion(name: str, scores: Sequence[float] | Float64[np.ndarray, "N"], *, total: int, is_list: bool) -> None:
     """Warn, on the main rank, where clips have no motion score (-1).
 
     Args:
@@ -53,7 +56,7 @@ def report_motion(name: str, scores: Sequence[float], *, total: int, is_list: bo
         total: how many clips there are.
         is_list: whether they are files of a list, which need not be encoded again.
     """
-    unknown = sum(score < 0 for score in scores)
+    unknown = np.count_nonzero(np.asarray(scores) < 0)
     if not unknown or not is_main():
         return
     of = f"{unknown} of {plural(total, 'clip')}"

@@ -2,17 +2,23 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import isfinite
 from pathlib import Path
 from typing import Any, Literal
+from weakref import WeakValueDictionary
+
+import numpy as np
+from jaxtyping import Int64
 
 from lumos.lumina_video.data.latent_set import DRAWN
 from lumos.lumina_video.data.latents import MOST_MOTION, UNKNOWN_MOTION
-from lumos.lumina_video.data.row_lists import LISTS, first_object, read_rows, usable
+from lumos.lumina_video.data.row_lists import LISTS, each_row, each_usable, first_object, number_in
+from lumos.lumina_video.training.items.listed_rows import UNSAID, JoinedFiles, ListedFile, ListedFiles, Row
 from lumos.lumina_video.training.task_config import ScaleTask
 from lumos.media.data_yaml import entries_of
-from lumos.media.decoding.video_facts import VideoFacts
+from xllmx.data.kinds import Kinds
 from xllmx.subset import Subset
+
+__all__ = ["LISTS", "SAID", "FileLists", "ListedFile", "MediaType", "is_file_list", "read_file_lists"]
 
 SAID = ("seconds", "fps", "width", "height")
 """What a row says of its video, as the released tools write it; all of them, or the file is opened."""
@@ -22,28 +28,14 @@ _REMEDY = 'write {"path": ..., "prompt": ...} for each, or a CSV with the column
 
 
 @dataclass(frozen=True, kw_only=True)
-class ListedFile:
-    """A row."""
-
-    path: Path
-    """The file; in its list relative to that."""
-    caption: str
-    """Its text."""
-    motion: float = UNKNOWN_MOTION
-    """The motion score of a video, `unimatch_flow`; -1: unknown."""
-    said: VideoFacts | None = None
-    """What the list says of the video; None: not all that is needed."""
-
-
-@dataclass(frozen=True, kw_only=True)
 class FileLists:
     """The lists of a data YAML, or one."""
 
-    rows: list[ListedFile]
+    rows: JoinedFiles
     """Of all lists."""
-    taken: list[int]
+    taken: Int64[np.ndarray, "N"]
     """Of each sample of the data set its row: a ratio takes a row several times, or not at all."""
-    types: list[str]
+    types: Kinds[str]
     """Of each sample the type of its list."""
     subsets: list[Subset]
     """Samples of which each epoch sees a part."""
@@ -77,56 +69,68 @@ def read_file_lists(data: Path, *, media_type: MediaType) -> FileLists:
     Raises:
         ValueError: one is damaged, or no row of it can be used.
     """
-    rows: list[ListedFile] = []
-    taken_rows: list[int] = []
-    types: list[str] = []
+    lists: list[ListedFiles] = []
+    taken: list[np.ndarray] = [np.zeros(0, np.int64)]
+    types: list[Kinds[str]] = []
     subsets: list[Subset] = []
+    num_rows = num_taken = 0
     for entry in entries_of(data, drawn=DRAWN):
-        found = _rows_of(entry.local, media_type)
-        taken = entry.chosen(len(found))
-        subsets += entry.subset(len(taken_rows), len(taken_rows) + len(taken))
-        taken_rows += [len(rows) + place for place in taken.tolist()]
-        types += [entry.type] * len(taken)
-        rows += found
-    return FileLists(rows=rows, taken=taken_rows, types=types, subsets=subsets)
+        found = _shared(entry.local, media_type)
+        chosen = entry.chosen(len(found)).of(np.arange(len(found)))
+        subsets += entry.subset(num_taken, num_taken + len(chosen))
+        lists.append(found)
+        taken.append(num_rows + chosen)
+        types.append(Kinds([entry.type], np.zeros(len(chosen), np.uint16)))
+        num_rows, num_taken = num_rows + len(found), num_taken + len(chosen)
+    joined = Kinds.joined(types).by_first()
+    return FileLists(rows=JoinedFiles(lists), taken=np.concatenate(taken), types=joined, subsets=subsets)
 
 
-def _rows_of(path: Path, media_type: MediaType) -> list[ListedFile]:
-    rows = read_rows(path, remedy=_REMEDY)
-    if not isinstance(rows, list):
-        raise ValueError(f"{path}: no list of {media_type}s; {_REMEDY}")
+_SHARED: WeakValueDictionary[tuple[Path | str | int, ...], ListedFiles] = WeakValueDictionary()
+"""Lists that are in use: the tasks of a run often name the same."""
 
-    def listed(row: Any, where: str) -> ListedFile:
-        if not isinstance(row, dict) or not all(isinstance(row.get(key), str) for key in ("path", "prompt")):
+
+def _shared(path: Path, media_type: MediaType) -> ListedFiles:
+    try:
+        now = path.stat()
+    except (OSError, ValueError):  # reading it says so
+        return _read(path, media_type)
+    key = path, path.absolute(), media_type, now.st_ino, now.st_size, now.st_mtime_ns
+    found = _SHARED.get(key)
+    if found is None:
+        found = _SHARED[key] = _read(path, media_type)
+    return found
+
+
+def _read(path: Path, media_type: MediaType) -> ListedFiles:
+    def listed(row: Any, where: str) -> Row:
+        path, caption = (row.get("path"), row.get("prompt")) if isinstance(row, dict) else (None, None)
+        if not isinstance(path, str) or not isinstance(caption, str):
             raise ValueError(f"{where} is no {media_type} ({str(row)[:60]}); {_REMEDY}")
         if "pkl" in row:
             raise ValueError(f"{where} is of a latent, the first of a {media_type}; give each a list of their own")
-        facts = _said(row, where) if media_type == "video" else {}
-        return ListedFile(path=path.parent / row["path"], caption=row["prompt"], **facts)
+        return path, caption, *(_said(row, where) if media_type == "video" else (UNKNOWN_MOTION, UNSAID))
 
-    return usable(path, rows, listed)
+    rows = each_row(path, remedy=_REMEDY, what=f"{media_type}s")
+    return ListedFiles(path.parent, each_usable(path, rows, listed))
 
 
-def _said(row: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """What the row of a video says of it, as `ListedFile` has it."""
-    numbers = {name: _number(row, name, where) for name in SAID}
+def _said(row: Mapping[str, Any], where: str) -> tuple[float, tuple[float, float, float, float]]:
+    """What the row of a video says of it, as `Row` has it."""
+    seconds, fps, width, height = (_number(row, name, where) for name in SAID)
     motion = _number(row, "unimatch_flow", where)
-    said = None
-    if all(value is not None and value > 0 for value in numbers.values()):
-        seconds, fps, width, height = (float(numbers[name] or 0) for name in SAID)
-        said = VideoFacts(seconds=seconds, fps=fps, width=round(width), height=round(height))
-    return {"motion": motion if motion is not None and motion >= 0 else UNKNOWN_MOTION, "said": said}
+    said = UNSAID
+    if seconds > 0 and fps > 0 and width > 0 and height > 0:
+        said = seconds, fps, float(round(width)), float(round(height))
+    return motion if motion >= 0 else UNKNOWN_MOTION, said
 
 
-def _number(row: Mapping[str, Any], name: str, where: str) -> float | None:
-    """A number of a row, which the tools wrote as one or as text; None where there is none."""
+def _number(row: Mapping[str, Any], name: str, where: str) -> float:
+    """A number of a row; -1 where there is none."""
     value = row.get(name)
     if value is None:
-        return None
-    try:
-        number = float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else float("nan")
-    except (ValueError, OverflowError):
-        number = float("nan")
-    if not isfinite(number) or abs(number) > MOST_MOTION:
+        return -1.0
+    number = number_in(value, least=-MOST_MOTION, most=MOST_MOTION)
+    if number is None:
         raise ValueError(f"{where}: {name} is {value!r:.60}; it must be a number; correct it, or leave it out")
     return number

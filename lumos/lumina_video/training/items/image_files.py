@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from jaxtyping import UInt8
 from torch import Tensor
@@ -57,15 +58,15 @@ class ImageFiles:
             raise ValueError(f"{task.data} lists images: set image_size, the side they are cropped to, of this task")
         self._sizes = crop_sizes(task.image_size)
         lists = read_file_lists(Path(task.data), media_type="image")
-        if not lists.taken:
+        if not len(lists.taken):
             raise ValueError(f'{task.data} lists no image; write {{"path": ..., "prompt": ...}} for each')
-        self._files = [lists.rows[row] for row in lists.taken]
+        self._rows, self._taken = lists.rows, lists.taken
         self.subsets: list[Subset] = lists.subsets
-        self.lengths: Sequence[int] = [1] * len(self._files)
-        self.bucket_keys: Kinds[str] = Kinds.of(lists.types)
+        self.lengths: Sequence[int] = Kinds([1], np.zeros(len(lists.taken), np.uint16))
+        self.bucket_keys: Kinds[str] = lists.types
 
     def __len__(self) -> int:
-        return len(self._files)
+        return len(self._taken)
 
     def __getitem__(self, index: int) -> ImageSample:
         """Return the image, cropped.
@@ -73,7 +74,7 @@ class ImageFiles:
         Raises:
             BrokenSampleError: it cannot be read.
         """
-        file = self._files[index]
+        file = self._rows[int(self._taken[index])]
         try:
             image = read_image(file.path)
         except ValueError as error:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lumos.lumina_video.data.row_lists import LISTS, BrokenRow, first_object, read_rows, usable
+from lumos.lumina_video.data.row_lists import LISTS, BrokenRow, each_row, first_object, number_in, read_rows, usable
 
 ROWS = [{"path": "a", "prompt": "b", "score": 1.5}, {"path": "c", "prompt": "d", "score": None}]
 
@@ -94,3 +94,21 @@ def test_text_behind_the_first_object_is_not_parsed(tmp_path: Path) -> None:
         (tmp_path / "bad.json").write_text(text)
         with pytest.raises(ValueError, match=r"bad\.json is not valid JSON"):
             first_object(tmp_path / "bad.json")
+
+
+def test_lines_are_read_one_at_a_time(tmp_path: Path) -> None:
+    (tmp_path / "list.jsonl").write_bytes(b'{"a": 1}\n' * 100_000 + b"\xff")
+    rows = each_row(tmp_path / "list.jsonl", remedy="mend it")
+    assert next(rows) == {"a": 1}
+    with pytest.raises(ValueError, match=r"list\.jsonl is not UTF-8 text \(.* at byte 900000\); mend it"):
+        list(rows)
+
+
+@pytest.mark.parametrize(("value", "number"), [
+    (1.5, 1.5), ("2", 2.0), (-1, -1.0), (3, 3.0), (3.1, None), ("-1.01", None), (True, None), ("nan", None),
+    (float("nan"), None), (10**400, None), ([1], None), (None, None), ("fast", None),
+])  # fmt: skip
+def test_a_number_is_one_within_bounds(value: object, number: float | None) -> None:
+    assert number_in(value, least=-1, most=3) == number
+    assert number_in(float("inf")) is number_in("-inf") is None
+    assert number_in("1e300") == 1e300

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 import shutil
 from pathlib import Path
 
@@ -81,6 +82,47 @@ def test_a_length_that_is_none_is_named_with_its_record(tmp_path: Path, name: st
     save(tmp_path / name, [{"file": "0.pkl", "len": length, "id": 0}])
     with pytest.raises(ValueError, match=r"record\.\w+: damaged record .* tokens\); write it again"):
         ClipDataset(tmp_path / name)
+
+
+@pytest.mark.parametrize(("row", "said"), [
+    ({"file": "9.pkl", "len": 0}, r"damaged record \(a sample has 0 tokens\); write it again"),
+    ({"file": "../9.pkl", "len": 7}, r"names '\.\./9\.pkl' as a sample, which is no file of its set; move the whole"),
+    ({"name": "a"}, r"damaged record \(\{'name': 'a'\} names no file and len\); write it again"),
+    (3, r"damaged record \(3 names no file and len\); write it again"),
+])  # fmt: skip
+def test_one_bad_row_is_a_broken_sample_and_the_others_are_read(
+    tmp_path: Path, row: object, said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It counts by trainer.max_broken, as a damaged pickle does."""
+    rows: list = [
+        {"file": f"{number}.pkl", "len": write_released(tmp_path / f"{number}.pkl", make_clip(number)), "id": number}
+        for number in range(3)
+    ]
+    save(tmp_path / "record.json", [*rows[:2], row, rows[2]])
+    clips = ClipDataset(tmp_path / "record.json")
+    counted = r"record\.json: 1 of 4 samples cannot be used and count as broken \(trainer\.max_broken\); the first: "
+    assert re.search(f"{counted}.*{said}", caplog.text)
+    np.testing.assert_array_equal(clips[3].codes, make_clip(2).codes)
+    with pytest.raises(ValueError, match=said):
+        clips[2]
+    save(tmp_path / "bad.json", [row, row])
+    with pytest.raises(ValueError, match=f"bad.json: none of its 2 samples can be used; the first: .*{said}"):
+        ClipDataset(tmp_path / "bad.json")
+
+
+def test_one_damaged_pickle_of_a_folder_is_a_broken_sample(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for number in range(3):
+        write_released(tmp_path / f"{number}.pkl", make_clip(number))
+    (tmp_path / "1.pkl").write_bytes(b"cut")
+    clips = ClipDataset(tmp_path)
+    assert "1 of 3 samples cannot be used and count as broken (trainer.max_broken); the first: " in caplog.text
+    np.testing.assert_array_equal(clips[2].codes, make_clip(2).codes)
+    with pytest.raises(ValueError, match=r"1\.pkl: not a released sample"):
+        clips[1]
+    for number in (0, 2):
+        (tmp_path / f"{number}.pkl").write_bytes(b"cut")
+    with pytest.raises(ValueError, match=r"none of its 3 samples can be used; the first: .*0\.pkl: not a released"):
+        ClipDataset(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["record.pkl", "record.pth", "record.json"])
