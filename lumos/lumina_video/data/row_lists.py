@@ -21,7 +21,6 @@ from xllmx.safe.plain_pickle import read_plain
 from xllmx.safe.torch_archive import load_plain
 
 _ROW_BY_ROW = (".jsonl", ".csv")
-
 _LOG = logging.getLogger(__name__)
 _COPY = "copy or download it again"
 _MOST_BYTES = 2**30
