@@ -67,9 +67,19 @@ class _StandIn:
 class _Size(tuple):
     __slots__ = ()
 
+    def __setstate__(self, state: Any) -> None:
+        raise pickle.UnpicklingError("it changes a size")
+
 
 def _no_class(module: str, names: str) -> Mapping[tuple[str, str], Any]:
     return {(module, name): type(name, (_StandIn,), {}) for name in names.split()}
+
+
+def _layout(name: Any) -> str:
+    """Stands for the function that finds a layout by its name."""
+    if not isinstance(name, str):  # lists that name each other spell a text without end
+        raise pickle.UnpicklingError("it asks for a layout that has no name")
+    return name
 
 
 def _member_of(kind: Any, name: str) -> Any:
@@ -88,7 +98,7 @@ _KNOWN: dict[tuple[str, str], Any] = {
     ),
     **_no_class(f"{_IN_TORCH}filesystem", "_StorageInfo"),
     **{(module, name): _StandIn for module in ("pathlib", "pathlib._local") for name in ("PosixPath", "WindowsPath")},
-    ("torch.serialization", "_get_layout"): str,
+    ("torch.serialization", "_get_layout"): _layout,
     ("torch", "Size"): _Size,
     ("builtins", "getattr"): _member_of,
     **{("torch", str(d).removeprefix("torch.")): d for d in vars(torch).values() if isinstance(d, torch.dtype)},

@@ -2,7 +2,8 @@
 
 A pickle is a program for a stack machine. Its instructions are looked at first, and none is run: only those that plain
 values and a few named classes need may stand there, and none may ask for more memory than the file has bytes (a memo
-index does: 9 bytes can ask for gigabytes). Then they run, and a name they ask for has to be on a list.
+index does: 9 bytes can ask for gigabytes). Where a key of a dict could be one that takes for ever to hash, all of it is
+rehearsed (`pickle_rehearsal`). Then they run, and a name they ask for has to be on a list.
 """
 
 import io
@@ -14,6 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from mmap import mmap
 from typing import Any
+
+from xllmx.safe.pickle_rehearsal import Rehearsal
 
 MOST_BYTES = 64 * 2**20
 """Of one pickle; the metadata of a checkpoint with 10,000 pieces has about 2 MB."""
@@ -30,15 +33,19 @@ _HOLDERS = {dict, list, tuple}
 _PLAIN = _HOLDERS | {str, int, float, bool, type(None)}
 
 _NO_ARGUMENT = (
-    "MARK POP POP_MARK DUP NONE NEWTRUE NEWFALSE EMPTY_LIST LIST APPEND APPENDS EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 "
-    "EMPTY_DICT DICT SETITEM SETITEMS MEMOIZE REDUCE BUILD NEWOBJ BINPERSID"
+    "MARK POP POP_MARK DUP NONE NEWTRUE NEWFALSE EMPTY_LIST LIST APPEND APPENDS EMPTY_TUPLE "
+    "EMPTY_DICT DICT SETITEM SETITEMS MEMOIZE REDUCE NEWOBJ BINPERSID"
 )
+_NOTED = ("TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "BUILD")
+"""Without an argument too; whether they stand there is of interest."""
 _FIXED = {"BININT1": 1, "BININT2": 2, "BININT": 4, "BINFLOAT": 8, "BINPUT": 1, "BINGET": 1, "LONG_BINGET": 4}
 _FIXED |= {"PROTO": 1, "FRAME": 8}
 _COUNTED = {"BINSTRING": "<i", "SHORT_BINSTRING": "<B", "BINUNICODE": "<I", "SHORT_BINUNICODE": "<B"}
 _COUNTED |= {"BINUNICODE8": "<Q", "BINBYTES": "<I", "SHORT_BINBYTES": "<B", "BINBYTES8": "<Q"}
 _BYTES = {"BINBYTES", "SHORT_BINBYTES", "BINBYTES8"}
 _COUNTED |= {"LONG1": "<B", "LONG4": "<i"}
+_OF_HARD_KEYS = {"TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "LONG1", "LONG4"}
+"""The instructions without which no key takes long to hash."""
 _LINES = {"INT": 1, "LONG": 1, "FLOAT": 1, "STRING": 1, "UNICODE": 1, "PUT": 1, "GET": 1, "GLOBAL": 2}
 """The instructions that may stand in a pickle: without an argument, with one of so many bytes, with one whose length
 comes before it in that format, with one of so many lines. Sets, buffers and the extension registry are not among them.
@@ -67,6 +74,8 @@ class Seen:
     """What it asks for, as module.name, where that is written out in one instruction."""
     computed: bool
     """Whether it asks for more, by names that other instructions put together (as Python itself does since 3.8)."""
+    builds: bool
+    """Whether it changes objects that it has made (BUILD)."""
     instruction_bytes: int
     """How long it is without the byte strings that it holds."""
 
@@ -75,10 +84,11 @@ def check_pickle(content: bytes | mmap, start: int = 0, *, most_bytes: int = MOS
     """Look through the instructions of the pickle that begins at `start`; return what was seen.
 
     Raises:
-        ValueError: it is cut, too large, or holds an instruction that is refused.
+        ValueError: it is cut, too large, holds an instruction that is refused, or keys that no honest file has.
     """
     names: set[str] = set()
-    place, computed, in_strings = start, False, 0
+    kinds: set[str] = set()
+    place, in_strings = start, 0
     while True:
         run = _SHORT.match(content, place)
         assert run is not None
@@ -91,14 +101,18 @@ def check_pickle(content: bytes | mmap, start: int = 0, *, most_bytes: int = MOS
         place += 1
         name = _NAME.get(code, repr(code))
         if name == "STOP":
-            length = place - start - in_strings
-            return Seen(end=place, names=frozenset(names), computed=computed, instruction_bytes=length)
+            break
+        kinds.add(name)
         end = _behind(content, place, name, most_index=place - start)
         if name == "GLOBAL":
             names.add(".".join(content[place : end - 1].decode("latin-1").split("\n")))
-        computed |= name == "STACK_GLOBAL"
         in_strings += end - place if name in _BYTES else 0
         place = end
+    if kinds & _OF_HARD_KEYS:
+        Rehearsal(content[start:place]).rehearse()
+    length = place - start - in_strings
+    computed, builds = "STACK_GLOBAL" in kinds, "BUILD" in kinds
+    return Seen(end=place, names=frozenset(names), computed=computed, builds=builds, instruction_bytes=length)
 
 
 def read_pickle(
@@ -187,7 +201,7 @@ def _behind(content: bytes | mmap, place: int, name: str, *, most_index: int) ->
                 raise ValueError("it holds a whole number of too many digits")
             if name == "PUT":
                 _check_index(int(line.rstrip(b"L\n")), most_index)
-    elif name != "STACK_GLOBAL":
+    elif name != "STACK_GLOBAL" and name not in _NOTED:
         raise ValueError(f"it holds the instruction {name}, which plain values do not need")
     if not place <= end <= len(content):
         raise ValueError("it is cut short")

@@ -8,7 +8,6 @@ import argparse
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from zipfile import ZipFile, is_zipfile
 
 import torch
 
@@ -41,7 +40,7 @@ def read_released_config(file: Path) -> LuminaVideoConfig:
     if absent:
         raise ValueError(f"{file} does not say {' and '.join(absent)}: it is not of a Lumina-Video model; {_REMEDY}")
     if not isinstance(arguments["model"], str):
-        raise ValueError(f"{file}: model is {arguments['model']!r}, not a name; {_REMEDY}")
+        raise ValueError(f"{file}: model is {arguments['model']!r:.80}, not a name; {_REMEDY}")
     try:
         return _config(arguments)
     except ValueError as error:
@@ -89,15 +88,11 @@ def _config(arguments: Mapping[str, Any]) -> LuminaVideoConfig:
 
 
 def _num_bytes(file: Path) -> int:
-    """Bytes that reading the file takes: those of its parts, which a zip file can hold in fewer."""
+    """Bytes of the file, which are those of its parts too: `check_torch_file` refuses parts that are packed."""
     if not file.is_file():
         raise ValueError(f"{file} is missing; {_REMEDY}")
-    size = file.stat().st_size
     refuse_pointer(file)
-    if size <= _MOST_BYTES and is_zipfile(file):
-        with ZipFile(file) as parts:
-            return sum(part.file_size for part in parts.infolist())
-    return size
+    return file.stat().st_size
 
 
 def _check_plain(arguments: Mapping[str, Any], file: Path) -> None:

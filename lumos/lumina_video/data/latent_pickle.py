@@ -37,8 +37,10 @@ def read_latent_pickle(path: Path) -> BFloat16[Tensor, "C T H W"]:
     """
     try:
         packed = read_bounded(path, most_bytes=_MOST_BYTES)
-        length = check_pickle(packed, most_bytes=_MOST_BYTES).instruction_bytes
-        if length > _MOST_INSTRUCTION_BYTES:
+        seen = check_pickle(packed, most_bytes=_MOST_BYTES)
+        if seen.builds:  # a tensor would take any storage and size that it is given
+            raise ValueError("it changes what it has made, as no latent does")
+        if (length := seen.instruction_bytes) > _MOST_INSTRUCTION_BYTES:
             raise ValueError(f"beside its latent it has {length} bytes; at most {_MOST_INSTRUCTION_BYTES} are read")
         content = read_pickle(packed, _KNOWN, most_bytes=_MOST_BYTES)
         latent = content.get("latent") if isinstance(content, dict) else None

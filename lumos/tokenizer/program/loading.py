@@ -1,7 +1,7 @@
 """TorchScript programs (`encoder.jit`, `decoder.jit`) of whoever made them: looked through, then loaded, then checked.
 
 archive     one listing, nothing packed, no part that torch does not write
-pickles     they ask for tensors and for the classes of the archive itself
+pickles     they ask for tensors and for the classes of the archive itself; no tensor is larger than what is stored
 source      nothing runs on loading (`source`)
 graphs      of every function, after loading and before the first call: only operators of the list (`operators`),
             and loops of so many turns (`loops`)
@@ -19,6 +19,7 @@ import torch
 
 from lumos.tokenizer.program.loops import called, counted_nodes
 from lumos.tokenizer.program.source import check_operator, check_source
+from lumos.tokenizer.program.stored_tensors import check_stored_tensors
 from xllmx.safe.bounded_file import read_bounded
 from xllmx.safe.plain_pickle import check_pickle
 from xllmx.safe.torch_archive import TENSOR_NAMES, open_archive
@@ -37,6 +38,8 @@ _PARTS = re.compile(
     r"\.data/(serialization_id|version)|\.format_version|\.storage_alignment)",
     re.ASCII,
 )
+_WITH_TENSORS = ("data.pkl", "constants.pkl")
+"""The pickles whose tensors are read; those of traced_inputs.pkl are written without their values, and never are."""
 _OWN_CLASS = re.compile(r"__torch__(\.[A-Za-z_]\w*)+", re.ASCII)
 _LISTS = ("build_intlist", "build_doublelist", "build_boollist", "build_tensorlist", "restore_type_tag")
 _NAMES = TENSOR_NAMES | {"torch.device", *(f"torch.jit._pickle.{name}" for name in _LISTS)}
@@ -102,11 +105,19 @@ def _check_archive(archive: ZipFile) -> None:
             raise ValueError(f"it has a part {part}, which no tokenizer needs")
         if part.endswith("pkl"):
             _check_pickle(archive.read(name))
+            if part in _WITH_TENSORS:
+                check_stored_tensors(archive.read(name), _storages(archive, name.removesuffix(".pkl")))
         elif part.startswith("code/"):
             sources.append(_text(archive.read(name)))
     if not sources:
         raise ValueError("it holds no program")
     check_source(sources)
+
+
+def _storages(archive: ZipFile, folder: str) -> dict[str, int]:
+    """Return the bytes of each storage in a folder of the archive."""
+    found = {part.filename: part.file_size for part in archive.infolist()}
+    return {name.rpartition("/")[2]: size for name, size in found.items() if name.rpartition("/")[0] == folder}
 
 
 def _check_pickle(content: bytes) -> None:

@@ -86,6 +86,19 @@ def test_a_plain_value_is_plain_and_bounded(checkpoint: Path, value: Any) -> Non
         load(checkpoint)
 
 
+class Layout:
+    """Pickled as a layout whose name is something else than a text."""
+
+    def __reduce__(self) -> Any:
+        return torch.serialization._get_layout, (shared(1, times=2),)
+
+
+def test_lists_that_spell_a_text_without_end_are_no_name_of_a_layout(checkpoint: Path) -> None:
+    hostile.change(checkpoint, lambda listed: setattr(listed, "version", Layout()))
+    with pytest.raises(CheckpointError, match="a layout that has no name"):
+        load(checkpoint)
+
+
 def to_file(name: str) -> Callable[[Any], None]:
     def change(listed: Any) -> None:
         listed.storage_data = {k: replace(v, relative_path=name) for k, v in listed.storage_data.items()}

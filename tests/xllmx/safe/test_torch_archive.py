@@ -74,6 +74,17 @@ def test_what_asks_for_more_than_tensors_is_refused(tmp_path: Path, call: tuple[
         check_torch_file(file)
 
 
+@pytest.mark.parametrize("zipped", [True, False])
+def test_keys_that_take_for_ever_to_hash_are_refused(tmp_path: Path, zipped: bool) -> None:
+    key: tuple[Any, ...] = ()
+    for _ in range(10):
+        key = (key, key)
+    file = tmp_path / "a.pth"
+    file.write_bytes(saved({"a": torch.ones(2), key: torch.ones(1)}, _use_new_zipfile_serialization=zipped))
+    with pytest.raises(ValueError, match="a key of its dicts is a tuple"):
+        check_torch_file(file)
+
+
 def two_listings(content: bytes) -> bytes:
     """A file in which readers that count from the end find another listing than those that go where it says."""
     end = len(content) - 22

@@ -110,6 +110,18 @@ def test_a_tensor_stays_within_its_storage(tmp_path: Path, offset: int, shape: t
         read_latent_pickle(path)
 
 
+def test_a_tensor_is_not_made_larger_afterwards(tmp_path: Path) -> None:
+    """The state of a tensor may be another storage and any size, for which torch takes the memory."""
+
+    class Grown:
+        def __reduce__(self) -> tuple:
+            call, words = latent(1, 2, 3, 4).__reduce_ex__(2)[:2]  # type: ignore[misc]
+            return call, words, (latent(1, 2, 3, 4), 0, (1, 1, 1, 10**5), (1, 1, 1, 1))
+
+    with pytest.raises(ValueError, match="it changes what it has made"):
+        read_latent_pickle(write(tmp_path / "0.pkl", {"latent": Grown(), "id": 0}))
+
+
 @pytest.mark.parametrize(
     "content", [{}, {"latent": 5}, [1], {"latent": [1.0]}, {"latent": torch.zeros(2, 3)}, {"id": latent(1, 2, 3, 4)}]
 )
