@@ -150,7 +150,7 @@ def each_usable(path: Path, rows: Iterable[Any], read: Callable[[Any, str], _T])
         _LOG.warning("%s: %d of %d rows are left out; the first: %s", path, num - num_used, num, reason)
 
 
-def number_in(value: Any, *, least: float = -inf, most: float = inf) -> float | None:
+def number_in(value: Any, *, least: int | float = -inf, most: int | float = inf) -> float | None:
     """Return a number of a row, which the tools wrote as one or as text; None where it is none from least to most."""
     if type(value) is not float:
         if isinstance(value, bool) or not isinstance(value, (int, float, str)):

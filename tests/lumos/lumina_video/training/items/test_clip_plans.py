@@ -32,7 +32,7 @@ def one_by_one(planner: ClipPlanner, facts: np.ndarray) -> list[ClipPlan | str |
     return found
 
 
-@pytest.mark.parametrize(("fps", "scale"), [(8.0, 1), (7.5, 2), (12, 2), (0.3, 1)])
+@pytest.mark.parametrize(("fps", "scale"), [(8.0, 1), (7.5, 2), (12.0, 2), (0.3, 1)])
 def test_plans_of_many_are_those_of_each(fps: float, scale: int) -> None:
     random = np.random.default_rng(0)
     facts = np.stack(
