@@ -46,6 +46,7 @@ def missing_data(config: AnyRun) -> list[MissingData]:
     Raises:
         ValueError: no task, or one that names no data; a data YAML that is none, or a file that can be no data.
     """
+    suffixes: tuple[str, ...]
     if isinstance(config, LuminaVideoRunConfig):
         config.task.check_data()
         readable, suffixes = of_lumina_video.LATENTS_READABLE, of_lumina_video.SUFFIXES
