@@ -7,7 +7,7 @@ from tqdm import tqdm
 
 from lumos.look.captions import caption_lines
 from lumos.look.clips.set_lines import damaged_lines, read_line
-from lumos.look.left_out import left_out_lines
+from lumos.look.left_out import ASK, Training
 from lumos.look.outputs import PICTURES, frames_of
 from lumos.look.places import spread_places
 from lumos.look.report import LookRequest, Report
@@ -27,8 +27,9 @@ def look_at_listed_files(path: Path, request: LookRequest) -> Report:
         request: how closely; files are opened for their sizes, nothing is encoded.
 
     Raises:
-        ValueError: it is damaged.
+        ValueError: it is damaged; or the model says no size, or is none of Lumina-Video.
     """
+    training = Training.of(request, str(path))
     lists = read_file_lists(path, media_type="video")
     rows = [lists.rows[row] for row in lists.taken.tolist()]
     places = spread_places(len(rows), request.read)
@@ -48,7 +49,8 @@ def look_at_listed_files(path: Path, request: LookRequest) -> Report:
     lines += caption_lines([row.caption for row in rows])
     scores = [row.motion for row in rows if row.motion >= 0]
     lines += [line("motion", f"{spread(scores)}; known of {len(scores):,} of {plural(len(rows), 'file')}")]
-    lines += left_out_lines(str(path), [facts for facts in known if facts.fps], request)
+    if videos := [facts for facts in known if facts.fps]:
+        lines.append(ASK if training is None else training.left_out_line(videos))
     lines += damaged_lines([str(error) for error in faults])
     if faults:
         reasons = counted(Counter(error.reason for error in faults))

@@ -85,7 +85,8 @@ def entries_of(path: Location, *, drawn: Drawn = "once") -> list[Entry]:
     except Exception as error:  # whatever the YAML parser raises
         raise ValueError(f"{path}: not a data YAML: {' '.join(str(error).split())}") from error
     if missing := [one for one in entries if isinstance(one, str)]:
-        where = "" if isinstance(path, Address) else f" in {path.parent} or the working directory"
+        relative = not any(is_address(one) or Path(one).is_absolute() for one in missing)
+        where = f" in {path.parent} or the working directory" if isinstance(path, Path) and relative else ""
         raise MissingClipsError(f"{path}: there is no {', no '.join(missing)}{where}{MISSING_REMEDY}")
     return [one for one in entries if isinstance(one, Entry)]
 
@@ -99,8 +100,10 @@ def _entry(yaml: Location, entry: Any, of_parts: Drawn) -> Entry | str:
     named, ratio, kind = entry["path"], entry.get("ratio", 1.0), entry.get("type", DEFAULT_TYPE)
     if not isinstance(named, str) or not named:
         raise ValueError(f"path is {named!r:.80}; give the path of a set of clips, as text")
-    if isinstance(ratio, bool) or not isinstance(ratio, int | float):
-        raise ValueError(f"ratio is {ratio!r:.80}; it must be a number, for example 1.0")
+    try:
+        ratio = float("" if isinstance(ratio, bool) else ratio)
+    except (TypeError, ValueError):
+        raise ValueError(f"ratio is {ratio!r:.80}; it must be a number, for example 1.0") from None
     drawn = entry.get("drawn", of_parts if ratio < 1 else "once")
     if not 0 < ratio <= _MOST_RATIO:
         rule = f"it must be above 0 (leave the entry out to use none of it) and at most {_MOST_RATIO:,}"
@@ -114,7 +117,7 @@ def _entry(yaml: Location, entry: Any, of_parts: Drawn) -> Entry | str:
     if named.endswith((".yaml", ".yml")):
         raise ValueError(f"entry {named!r:.100} is a data YAML; name the sets that it lists")
     found = _found(yaml, named)
-    return named if found is None else Entry(path=found, ratio=float(ratio), type=kind, drawn=drawn)
+    return named if found is None else Entry(path=found, ratio=ratio, type=kind, drawn=drawn)
 
 
 def _found(yaml: Location, path: str) -> Location | None:

@@ -337,7 +337,12 @@ def _is_finished_without_clips(folder: Location) -> bool:
     """Whether all rows were skipped: what was wrong with them or the settings may be mended."""
     if not (folder / REPORT).exists():
         return False
-    report = read_object(folder / REPORT, remedy=f"delete {folder} and run again")
+    try:
+        report = read_object(folder / REPORT, remedy=f"delete {folder} and run again")
+    except ValueError:
+        if (folder / REPORT).exists():
+            raise
+        return False  # another process has cleared it meanwhile
     return report.get("rows", 0) != 0 and report.get("clips") == 0
 
 

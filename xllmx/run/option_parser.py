@@ -14,8 +14,8 @@ STATUSES = (
 )
 """Last lines of every --help."""
 
-_NEAR = 0.75
-"""Least likeness of two spellings at which one is taken for a slip of the other: one or two letters."""
+NEAR = 0.75
+"""Least likeness of two spellings (difflib's) at which one is taken for a slip of the other: one or two letters."""
 
 
 class OptionParser(argparse.ArgumentParser):
@@ -71,7 +71,7 @@ class OptionParser(argparse.ArgumentParser):
         if not word.startswith("-"):
             return f"; did you mean {self.bare_words} {word!r}?" if self.bare_words else ""
         known = {_bare(option): option for option in self._option_string_actions}
-        near = difflib.get_close_matches(_bare(word.partition("=")[0]), known, n=1, cutoff=_NEAR)
+        near = difflib.get_close_matches(_bare(word.partition("=")[0]), known, n=1, cutoff=NEAR)
         return f"; did you mean {known[near[0]]}?" if near else ""
 
     def _spelt(self, word: str) -> str:

@@ -12,6 +12,8 @@ from typing import Any, ClassVar
 
 _MOST_KEY = 2**64
 _PLAIN_KEYS = (str, float, bool, type(None))
+_MOST_PARTS = 8
+"""Of a key that is a tuple."""
 
 _Slow: Any = pickle._Unpickler  # type: ignore[attr-defined]  # the one of Python, whose instructions can be replaced
 
@@ -37,7 +39,7 @@ class Made(dict[Any, Any]):
         """Let a state be: what stands in it has been gone through."""
 
 
-class _Object:
+class Instance:
     """Stands for an object of a class, which is a key by itself."""
 
     def __setstate__(self, state: Any) -> None: ...
@@ -75,9 +77,20 @@ class Rehearsal(_Slow):  # type: ignore[misc]  # a class of Python that its stub
     def noted(self, name: str, words: tuple[Any, ...]) -> None:
         """Hear of a call; ValueError where it may not be."""
 
+    def new(self, kind: Any) -> Instance:
+        """Return what stands for an object of a class; ValueError where there may be none."""
+        return Instance()
+
+    def built(self, thing: Any) -> None:
+        """Hear of a thing that is changed after it was made; ValueError where it may not be."""
+
     def _new(self) -> None:
         self.stack.pop()
-        self.stack[-1] = _Object()
+        self.stack[-1] = self.new(self.stack[-1])
+
+    def _build(self) -> None:
+        self.built(self.stack[-2])
+        _Slow.load_build(self)
 
     def _dict(self) -> None:
         items = self.pop_mark()
@@ -97,12 +110,20 @@ class Rehearsal(_Slow):  # type: ignore[misc]  # a class of Python that its stub
             self.stack[-1][key] = value
 
     dispatch |= {
-        pickle.NEWOBJ[0]: _new, pickle.DICT[0]: _dict, pickle.SETITEM[0]: _set_one, pickle.SETITEMS[0]: _set_all
+        pickle.NEWOBJ[0]: _new, pickle.BUILD[0]: _build,
+        pickle.DICT[0]: _dict, pickle.SETITEM[0]: _set_one, pickle.SETITEMS[0]: _set_all,
     }  # fmt: skip
 
 
 def _check_key(key: Any) -> None:
+    if type(key) is tuple and len(key) <= _MOST_PARTS:
+        if any(isinstance(part, tuple) for part in key):
+            raise ValueError("a key of its dicts is a tuple of tuples, and only texts, numbers or a few of them may be")
+        for part in key:
+            _check_key(part)
+        return
     if type(key) is int and abs(key) >= _MOST_KEY:
         raise ValueError("a key of its dicts is a whole number of too many digits")
-    if not isinstance(key, (*_PLAIN_KEYS, int, _Object)):
-        raise ValueError(f"a key of its dicts is a {type(key).__name__}, and only texts and numbers may be")
+    if not isinstance(key, (*_PLAIN_KEYS, int, Instance)):
+        kind = type(key).__name__
+        raise ValueError(f"a key of its dicts is a {kind}, and only texts, numbers or a few of them may be")

@@ -6,9 +6,10 @@ from difflib import get_close_matches
 
 from lumos.cli.training.flag import Flag
 from lumos.lumina_video.training.task_config import ScaleTask
+from xllmx.run.option_parser import NEAR
 
-NEAR = 0.75
-"""Least likeness of two spellings (difflib's) at which one is taken for a slip of the other: one or two letters."""
+_WRITTEN_OUT = {"learning_rate": "lr"}
+"""Names that others give a setting."""
 _PAGES = {
     False: "lumos/lumos1/README.md, section 13",
     True: "lumos/lumina_video/README.md, section 6",
@@ -42,15 +43,13 @@ def instead(word: str, flags: Mapping[str, Flag], *, all_flags: Mapping[str, Fla
     """Return what an option that is none of `flags` is: one of them, or a key of a task; None: nothing.
 
     A flag does the same if it is the same setting: as the other model's flag of this name (`seed` is `global_seed`), or
-    as the setting's own name or its first letters say (`weight_decay` and `save_every`; `learning_rate` is `lr`).
+    as the setting's own name says (`weight_decay` is `wd`, `save_every` is `ckpt_every`; `learning_rate` is `lr`).
     """
+    word = _WRITTEN_OUT.get(word, word)
     key = all_flags[word].key if word in all_flags else None
-    short = "".join(part[:1] for part in word.split("_"))
     for name, flag in flags.items():
         if flag.key is not None and (flag.key == key or flag.key.rpartition(".")[2] == word):
             return f"--{name}"
-    if "_" in word and short in flags:
-        return f"--{short}"
     if of_lumina and word in {field.name for field in fields(ScaleTask)}:
         return (
             f"said of each task: as {word} in the file of --task_config, or as task.tasks.NAME.{word} ({_PAGES[True]})"

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,25 +25,37 @@ def read_csv_files(path: Path, *, most_bytes: int) -> Iterator[dict[str, Any]]:
     """
     remedy = "write a CSV in UTF-8 with the columns path,text"
     text = read_text(path, remedy=remedy, most_bytes=most_bytes)
-    limit = csv.field_size_limit(_MOST_FIELD)
+    lines = _lines(csv.reader(io.StringIO(text, newline=""), strict=True))
     try:
-        reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-        if missing := [column for column in _COLUMNS if column not in (reader.fieldnames or ())]:
+        header = next(lines, [])
+        if missing := [column for column in _COLUMNS if column not in header]:
             raise ValueError(f"{path}: lacks the column(s) {', '.join(missing)}; {remedy}")
-        for number, fields in enumerate(reader):
-            yield _row(number, fields, path)
+        for number, fields in enumerate(lines):
+            yield _row(number, header, fields, path)
     except csv.Error as error:
         raise ValueError(f"{path}: not a CSV ({error}); {remedy}, fields with commas or quotes in quotes") from error
-    finally:
-        csv.field_size_limit(limit)
 
 
-def _row(number: int, fields: dict[Any, Any], path: Path) -> dict[str, Any]:
-    if any(fields.get(None, ())):  # what stands beyond the columns, a last comma aside
+def _lines(reader: Iterator[list[str]]) -> Iterator[list[str]]:
+    """Yield the lines that are not empty; the longest field is one setting of all readers, so none is left set."""
+    while True:
+        limit = csv.field_size_limit(_MOST_FIELD)
+        try:
+            line = next(reader, None)
+        finally:
+            csv.field_size_limit(limit)
+        if line is None:
+            return
+        if line:
+            yield line
+
+
+def _row(number: int, header: Sequence[str], fields: Sequence[str], path: Path) -> dict[str, Any]:
+    if any(fields[len(header) :]):  # what stands beyond the columns, a last comma aside
         raise ValueError(
             f'{path}: row {number} has more fields than the header; put captions with commas in quotes: "..."'
         )
-    filled = {name: value.strip() for name, value in fields.items() if name is not None and value and value.strip()}
+    filled = {name: value.strip() for name, value in zip(header, fields, strict=False) if value.strip()}
     row = {name: filled[name] for name in _NUMBERS if name in filled}
     if "path" in filled:
         row["path"] = _place(filled["path"], path.parent)

@@ -195,7 +195,12 @@ def _locate(record: Path, name: Any) -> Path:
         raise ValueError(f"{record} names {name!r:.100} as a sample, which is no file of its set; {_WHOLE_SET}")
     folder, parts = record.parent, [part for part in Path(name).parts if part != Path(name).anchor]
     candidates = [*(folder.joinpath(*parts[start:]) for start in range(len(parts))), folder / "files" / parts[-1]]
-    return next((path for path in candidates if path.is_file()), candidates[0])
+    try:
+        return next((path for path in candidates if path.is_file()), candidates[0])
+    except OSError as error:
+        raise ValueError(
+            f"{record} names {name[:40]!r}... as a sample, and no file can be ({error.strerror})"
+        ) from error
 
 
 def _tokens(path: Path) -> np.ndarray:

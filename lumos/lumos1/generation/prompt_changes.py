@@ -25,7 +25,7 @@ def latent_changes(script: Script, settings: Settings) -> dict[int, str]:
         if settings.num_latent_frames == 1:
             raise ValueError(
                 f"the prompt changes at frame {frame}, and one frame is made, which has one prompt; leave the change "
-                f"out, or ask for a clip (num_frames={2 * frame})"
+                f"out, or ask for a clip (num_frames={frame + 2 * TEMPORAL_FACTOR})"
             )
         if latent >= settings.num_latent_frames:
             of = f"of the {settings.num_output_frames} frames the last that are made together begin at {last_px}"

@@ -11,6 +11,14 @@ if TYPE_CHECKING:
     from lumos.lumos1.training.items.length_limit import LengthLimit
 
 TOO_LONG = ("error", "cut", "drop")
+
+
+def check_too_long(action: str) -> None:
+    """Raise ValueError for what is none of `TOO_LONG`."""
+    if action not in TOO_LONG:
+        raise ValueError(f"task.too_long is {action!r}; it must be one of {', '.join(TOO_LONG)}")
+
+
 """What may become of a clip longer than the longest sequence."""
 
 
@@ -67,8 +75,7 @@ class LumosTaskConfig:
         check_numbers(self, "task.")
         if self.attention not in BACKENDS:
             raise ValueError(f"task.attention is {self.attention!r}; choose one of {', '.join(BACKENDS)}")
-        if self.too_long not in TOO_LONG:
-            raise ValueError(f"too_long is {self.too_long!r}; it must be one of {', '.join(TOO_LONG)}")
+        check_too_long(self.too_long)
         ARDFConfig(modes=self.eval_modes)
 
     @property

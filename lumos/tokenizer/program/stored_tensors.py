@@ -1,17 +1,23 @@
 """Tensors of a program lie within the bytes that its archive has for them.
 
-torch believes what a pickle says of a storage and of the tensors on it, and would read whatever lies behind in memory.
+torch believes what a pickle says of a storage, and would read whatever lies behind in memory. Of the tensors on one
+torch 2.13 checks it; here they are checked for every version. Its reader takes the instructions of a pickle otherwise
+than Python does (NEWOBJ and BUILD make tensors too), so that only what torch itself writes may stand there.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from xllmx.safe.pickle_rehearsal import Named, Rehearsal
+from xllmx.safe.pickle_rehearsal import Instance, Named, Rehearsal
 
 _ITEM_BYTES = {"Bool": 1, "Byte": 1, "Char": 1, "Short": 2, "Int": 4, "Long": 8, "Half": 2, "BFloat16": 2, "Float": 4}
 _ITEM_BYTES |= {"Double": 8, "ComplexFloat": 8, "ComplexDouble": 16, "QInt8": 1, "QUInt8": 1, "QInt32": 4}
 """Of a value in a storage of torch, by its name."""
 _REBUILD = "torch._utils._rebuild_tensor"
+_CALLED = re.compile(r"torch\._utils\._rebuild_\w+|torch\.jit\._pickle\.\w+|collections\.OrderedDict|torch\.device")
+"""What a program calls; a storage is named, never called."""
+_OWN_CLASSES = "__torch__."
 
 
 def check_stored_tensors(content: bytes, sizes: Mapping[str, int]) -> None:
@@ -42,11 +48,24 @@ class _Tensors(Rehearsal):
             raise ValueError("it refers to something that is no storage")
         _, kind, key, _, num_values = reference
         itemsize = _itemsize(kind)
-        if not _is_count(num_values) or num_values * itemsize > (self._sizes.get(key, 0) if type(key) is str else 0):
-            raise ValueError(f"it says of a storage that it has {num_values!r:.40} values, and it has not as many")
+        if not _is_count(num_values):  # whatever it is then is not spelt: that may have no end
+            raise ValueError("it says of a storage that it has a number of values that is none")
+        if num_values * itemsize > (self._sizes.get(key, 0) if type(key) is str else 0):
+            raise ValueError(f"it says of a storage that it has {num_values} values, and it has not as many")
         return _Storage(num_values)
 
+    def new(self, kind: Any) -> Instance:
+        if not isinstance(kind, Named) or not kind.name.startswith(_OWN_CLASSES):
+            raise ValueError("it makes an object of no class of its own")
+        return super().new(kind)
+
+    def built(self, thing: Any) -> None:
+        if not isinstance(thing, Instance):
+            raise ValueError("it changes something that is no object of its own")
+
     def noted(self, name: str, words: tuple[Any, ...]) -> None:
+        if not _CALLED.fullmatch(name):
+            raise ValueError(f"it calls {name[:80]!a}, which no tokenizer needs")
         if not name.startswith(_REBUILD):
             return
         storage, offset, sizes, steps = words[:4] if len(words) >= 4 else (None,) * 4

@@ -17,6 +17,7 @@ def entry(tmp_path: Path, text: str) -> Path:
 
 
 def test_an_entry_of_the_release_is_read(tmp_path: Path) -> None:
+    assert entries_of(entry(tmp_path, "ratio: '0.5'"))[0].ratio == 0.5
     (found,) = entries_of(entry(tmp_path, "ratio: 0.5, type: video"))
     assert (found.path, found.ratio, found.type, found.drawn) == (tmp_path / "a", 0.5, "video", "once")
     assert found.chosen(6).tolist() == [0, 2, 4]

@@ -2,12 +2,14 @@
 
 import fcntl
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from lumos.lumos1.data.shards import write_shard
 from lumos.lumos1.sequence import Clip
+from pre_tokenize.bookkeeping import ledger
 from pre_tokenize.bookkeeping.ledger import (
     REPORT,
     Ledger,
@@ -213,6 +215,23 @@ def test_other_numbers_that_skipped_all_rows_bind_nothing(tmp_path: Path, again:
     with claimed(tmp_path / again, {"target_size": 32}):
         assert not list(tmp_path.rglob("*.parquet"))
         assert not list(tmp_path.rglob(REPORT))
+
+
+def test_a_report_that_another_process_removes_meanwhile_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All processes of a new --splits clear the folders of the old one."""
+    with claimed(tmp_path / "0-of-1", {}):
+        account(Ledger(tmp_path / "0-of-1", range(1)), 0, 1)
+        write_json(tmp_path / "0-of-1" / REPORT, Ledger(tmp_path / "0-of-1", range(1)).report())
+    read = ledger.read_object
+
+    def removed_first(path: Path, **words: Any) -> Any:
+        path.unlink()
+        return read(path, **words)
+
+    monkeypatch.setattr(ledger, "read_object", removed_first)
+    assert not ledger._is_finished_without_clips(tmp_path / "0-of-1")
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:

@@ -75,7 +75,10 @@ BAD = {
     "bytes": (pickle.dumps(b"abc"), "it holds a bytes"),
     "registry of extensions": (b"\x82\x01.", "instruction EXT1"),
     "outside the file": (b"K\x01Q.", "outside the file"),
-    "a key of tuples without end": (b"\x80\x02})" + b"\x85" * 200_000 + b"Ns.", "a key of its dicts is a tuple"),
+    "a key of tuples without end": (
+        b"\x80\x02})" + b"\x85" * 200_000 + b"Ns.",
+        "a key of its dicts is a tuple of tuples",
+    ),
     "a key of tuples that double": (b"\x80\x02})" + b"2\x86" * 60 + b"Ns.", "a key of its dicts is a tuple"),
     "such a key among others": (b"\x80\x02}(K\x01N)" + b"2\x86" * 60 + b"Nu.", "a key of its dicts is a tuple"),
     "a dict of such a key": (b"\x80\x02()" + b"2\x86" * 60 + b"Nd.", "a key of its dicts is a tuple"),
@@ -133,3 +136,11 @@ def test_no_bytes_raise_anything_but_a_value_error(noise: bytes, place: int, val
         with suppress(ValueError):
             read = read_plain(content)
         assert isinstance(read, (type(None), bool, int, float, str, bytes, list, tuple, dict, set, frozenset))
+
+
+def test_a_few_texts_and_numbers_are_a_key() -> None:
+    """A checkpoint of others may count by (name, number)."""
+    content = {("a", 1): 2, (): 3, "b": {(None, 0.5, True): 4}}
+    assert read_plain(pickle.dumps(content)) == content
+    with pytest.raises(ValueError, match="a key of its dicts is a tuple, and only texts, numbers or a few of them"):
+        read_plain(pickle.dumps({tuple(range(9)): 0}))

@@ -7,7 +7,7 @@ import numpy as np
 
 from lumos.lumos1.sequence import Clip, sequence_length
 from lumos.lumos1.training.items.cutting import cut_to_frames, frames_within
-from lumos.lumos1.training.task_config import TOO_LONG
+from lumos.lumos1.training.task_config import check_too_long
 from xllmx.data.broken import BrokenSampleError
 from xllmx.data.kinds import counts_of
 from xllmx.settings.number_range import COUNT, check_numbers
@@ -42,8 +42,7 @@ class LengthLimit:
 
     def __post_init__(self) -> None:
         check_numbers(self)
-        if self.action not in TOO_LONG:
-            raise ValueError(f"too_long is {self.action!r}; it must be one of {', '.join(TOO_LONG)}")
+        check_too_long(self.action)
 
     def select(self, shapes: np.ndarray, lengths: np.ndarray, *, which: np.ndarray) -> Selection:
         """Return which clips are used, from their shapes and lengths alone; with action `error` all of them.

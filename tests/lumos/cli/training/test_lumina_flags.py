@@ -113,6 +113,15 @@ def test_every_flag_becomes_a_setting_there_is_or_says_why_not(name: str, tmp_pa
         ("--task_config a --sise 1", r"unknown option --sise; lumos train --help and lumos/lumina_video/README.md, s"),
         ("--vd_weight 1 --accum_itr 3", r"option --accum_itr; lumos train --help and lumos/lumina_video/README.md"),
         ("--vd_weight 1 --learning_rate 3", r"unknown option --learning_rate; it is --lr$"),
+        ("--vd_weight 1 --weight_decay 3", r"unknown option --weight_decay; it is --wd$"),
+        (
+            "--vd_weight 1 --lora_rank 8",
+            r"unknown option --lora_rank; lumos train --help and lumos/lumina_video/README",
+        ),
+        (
+            "--vd_weight 1 --work_dir runs",
+            r"unknown option --work_dir; lumos train --help and lumos/lumina_video/README",
+        ),
         ("--vd_weight 1 --save_every 3", r"unknown option --save_every; it is --ckpt_every$"),
         ("--vd_weight 1 --seed 3", r"give the flags of one \(--seed is --global_seed\)$"),
         ("--vd_weight 1 --num_workers 3", r"\(--num_workers is said of each task: as num_workers in the file"),

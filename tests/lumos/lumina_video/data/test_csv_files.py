@@ -1,9 +1,11 @@
 """A CSV with the columns path,text is a list of files, read as pre-tokenisation reads it."""
 
+import csv
 from pathlib import Path
 
 import pytest
 
+from lumos.lumina_video.data.csv_files import read_csv_files
 from lumos.lumina_video.data.row_lists import read_rows
 
 
@@ -48,3 +50,13 @@ def test_paths_count_from_its_folder_or_else_from_the_working_directory(
 def test_what_is_no_such_csv_is_one_error_with_a_remedy(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         read_rows(written(tmp_path, text), remedy="")
+
+
+def test_readers_side_by_side_keep_the_longest_field_of_others(tmp_path: Path) -> None:
+    limit = csv.field_size_limit()
+    (tmp_path / "a.csv").write_text("path,text\n" + "".join(f"{index}.mp4,{'x' * 200_000}\n" for index in range(3)))
+    first, second = (read_csv_files(tmp_path / "a.csv", most_bytes=2**20) for _ in range(2))
+    assert next(first)["path"] == next(second)["path"] == "0.mp4"
+    assert csv.field_size_limit() == limit
+    first.close()
+    assert [row["path"] for row in second] == ["1.mp4", "2.mp4"]

@@ -87,6 +87,7 @@ def test_a_length_that_is_none_is_named_with_its_record(tmp_path: Path, name: st
 @pytest.mark.parametrize(("row", "said"), [
     ({"file": "9.pkl", "len": 0}, r"damaged record \(a sample has 0 tokens\); write it again"),
     ({"file": "../9.pkl", "len": 7}, r"names '\.\./9\.pkl' as a sample, which is no file of its set; move the whole"),
+    ({"file": "x" * 300, "len": 7}, r"names 'x{40}'\.\.\. as a sample, and no file can be \(File name too long\)"),
     ({"name": "a"}, r"damaged record \(\{'name': 'a'\} names no file and len\); write it again"),
     (3, r"damaged record \(3 names no file and len\); write it again"),
 ])  # fmt: skip

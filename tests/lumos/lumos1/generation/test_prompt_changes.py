@@ -1,5 +1,6 @@
 """Frames of changes to latent frames, as the module draws them."""
 
+import re
 from typing import Any
 
 import pytest
@@ -39,3 +40,11 @@ def test_a_picture_has_one_prompt_and_says_how_to_have_more() -> None:
         ValueError, match=r"changes at frame 8, and one frame is made, .* ask for a clip \(num_frames=16"
     ):
         found(8, num_frames=1)
+
+
+@pytest.mark.parametrize("frame", range(1, 10))
+def test_the_length_that_is_advised_is_one(frame: int) -> None:
+    with pytest.raises(ValueError, match="and one frame is made") as refused:
+        found(frame, num_frames=1)
+    (advised,) = re.findall(r"num_frames=(\d+)", str(refused.value))
+    assert found(frame, num_frames=int(advised))
