@@ -17,6 +17,7 @@ A tree placed there by hand is the same as a downloaded one: nothing is read but
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -36,6 +37,7 @@ LUMOS1, LUMINA_VIDEO = "lumos1", "lumina_video"
 
 _KINDS = {"chameleon": LUMOS1, "lumina_video": LUMINA_VIDEO}
 """`model_type` of a `config.json` -> model."""
+_TITLES = {LUMOS1: "Lumos-1", LUMINA_VIDEO: "Lumina-Video"}
 
 MODEL_ARGS = "model_args.pth"
 """What stands for a `config.json` beside released weights of Lumina-Video."""
@@ -162,6 +164,13 @@ def kind_of_type(model_type: object, *, where: str) -> str:
     raise ValueError(f"{where} holds a model of type {model_type!r}; give one of {known}")
 
 
+def require_kind(folder: Path, kind: str, *, wanted: str) -> None:
+    """Raise ValueError where a folder holds a model of the other kind."""
+    if kind != wanted:
+        found, taken = (_TITLES[one] for one in (kind, wanted))
+        raise ValueError(f"{folder} holds a model of {found}, and this takes one of {taken}; name another")
+
+
 def resolve(name: str | Path = DEFAULT_MODEL, root: str | Path | None = None, *, weights: bool = True) -> ModelFiles:
     """The files of a model of Lumos-1, found as `model_folder` finds it.
 
@@ -170,9 +179,8 @@ def resolve(name: str | Path = DEFAULT_MODEL, root: str | Path | None = None, *,
     """
     ckpts, folder = ckpts_root(root), model_folder(name, root)
     if weights:
-        has_config = any((folder / name).is_file() for name in ("config.json", MODEL_ARGS))
-        if has_config and kind_of(folder) != LUMOS1:
-            raise ValueError(f"{folder} holds a model of Lumina-Video, and this takes one of Lumos-1; name another")
+        if any((folder / name).is_file() for name in ("config.json", MODEL_ARGS)):
+            require_kind(folder, kind_of(folder), wanted=LUMOS1)
         check_weights(folder)
     is_named = folder.is_relative_to(ckpts) or bundled_folder(name) == folder
     own = str(name) if is_named else str(folder.resolve())
@@ -319,7 +327,18 @@ def _not_here(name: str, ckpts: Path) -> str:
         repository_of(name)
     except ValueError:
         return f"there is no model {name!r}: no such folder, here or in {ckpts}; {_suggest(name)}"
+    if near := _folders_near(Path(name)):
+        return f"there is no folder {name!r}; did you mean {near}? (of the hub: lumos download {name})"
     return f"the model {name!r} is not in {ckpts}; run: lumos download {name}"
+
+
+def _folders_near(path: Path) -> str | None:
+    """A folder beside a path that is not there, of a name that is almost its own."""
+    if not path.parent.is_dir() or path.parent == Path():
+        return None
+    beside = [one.name for one in path.parent.iterdir() if one.is_dir()]
+    found = get_close_matches(path.name, beside, n=1, cutoff=0.75)
+    return str(path.with_name(found[0])) if found else None
 
 
 def _suggest(name: str) -> str:

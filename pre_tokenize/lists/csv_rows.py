@@ -8,17 +8,16 @@ import hashlib
 import io
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any, Protocol
 
+from lumos.media.csv_header import lacking
 from pre_tokenize.lists.item import BLOCK, MOTION_COLUMN, BlockRows, Item, motion_of
 
 COLUMNS = ("path", "text")
 
-_SHOWN = 200
-"""Characters of a header that an error repeats."""
 _MOST_LINE_BYTES = 2**26
 _BOM = b"\xef\xbb\xbf"
 
@@ -139,18 +138,11 @@ class _Lines:
 
 
 def _checked_header(found: list[str], name: str) -> list[str]:
-    if missing := [column for column in COLUMNS if column not in found]:
-        has = f"(it has: {listed(found)})"
-        raise ValueError(f"{name}: lacks the column(s) {', '.join(missing)} {has}; the header must name path,text")
+    if said := lacking(found, COLUMNS):
+        raise ValueError(f"{name}: {said}")
     if twice := [column for column in (*COLUMNS, MOTION_COLUMN) if found.count(column) > 1]:
         raise ValueError(f"{name}: has the column {twice[0]} twice; leave one of them out")
     return found
-
-
-def listed(names: Sequence[str]) -> str:
-    """Names of columns in one line."""
-    text = " ".join(", ".join(names).split())
-    return f"{text[:_SHOWN]}..." if len(text) > _SHOWN else text or "nothing"
 
 
 def _state_of(stream: IO[Any]) -> tuple[int, int]:

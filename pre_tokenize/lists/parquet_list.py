@@ -10,7 +10,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pre_tokenize.lists.csv_rows import COLUMNS, listed
+from lumos.media.csv_header import listed
+from pre_tokenize.lists.csv_rows import COLUMNS
 from pre_tokenize.lists.item import BLOCK, MOTION_COLUMN, BlockRows, Item, motion_of
 
 

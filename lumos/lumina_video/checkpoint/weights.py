@@ -50,6 +50,8 @@ def read_config(folder: Path | str) -> LuminaVideoConfig:
     if (folder / MODEL_ARGS).is_file():
         return read_released_config(folder / MODEL_ARGS)
     hub.check_is_no_run(folder)
+    if (folder / CONFIG).is_file():
+        hub.require_kind(folder, hub.kind_of(folder), wanted=hub.LUMINA_VIDEO)
     raise ValueError(f"{folder} holds no Lumina-Video model: {_LAYOUTS}; give such a folder")
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from lumos.media.csv_header import lacking
 from xllmx.safe.json_text import read_text
 
 _COLUMNS = ("path", "text")
@@ -28,8 +29,8 @@ def read_csv_files(path: Path, *, most_bytes: int) -> Iterator[dict[str, Any]]:
     lines = _lines(csv.reader(io.StringIO(text, newline=""), strict=True))
     try:
         header = next(lines, [])
-        if missing := [column for column in _COLUMNS if column not in header]:
-            raise ValueError(f"{path}: lacks the column(s) {', '.join(missing)}; {remedy}")
+        if said := lacking(header, _COLUMNS):
+            raise ValueError(f"{path}: {said}")
         for number, fields in enumerate(lines):
             yield _row(number, header, fields, path)
     except csv.Error as error:

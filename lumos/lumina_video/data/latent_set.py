@@ -12,7 +12,7 @@ from lumos.media.data_yaml import Drawn, entries_of
 from lumos.media.joined_sets import JoinedSets
 from lumos.media.reading import VIDEO_SUFFIXES
 from lumos.media.shards.known_shards import Shape
-from lumos.media.shards.parquet_rows import INDEX_NAME, check_is_indexed, known_of_index
+from lumos.media.shards.parquet_rows import INDEX_NAME, check_is_indexed, known_of_index, other_format
 from xllmx.safe.json_text import parse_json, read_text
 from xllmx.store.address import Address, Location, location_of
 
@@ -71,7 +71,8 @@ def _open(path: Location) -> LatentShards | ReleasedLatents:
     if isinstance(index, list) and isinstance(path, Path):
         return ReleasedLatents(path, index)
     if not isinstance(index, dict) or index.get("format") != LATENTS.index_format:
-        raise ValueError(f"{path}: is no index of latents; give {LATENTS_READABLE}")
+        said = other_format(index, LATENTS) or "is no index of latents"
+        raise ValueError(f"{path}: {said}; give {LATENTS_READABLE}")
     try:
         return LatentShards(known_of_index(path, index, form=LATENTS))
     except (KeyError, TypeError) as error:

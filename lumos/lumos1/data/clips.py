@@ -14,7 +14,7 @@ from lumos.lumos1.sequence import Clip
 from lumos.media.data_yaml import entries_of
 from lumos.media.joined_sets import JoinedSets
 from lumos.media.shards.known_shards import Shape
-from lumos.media.shards.parquet_rows import INDEX_NAME, check_is_indexed, known_of_index
+from lumos.media.shards.parquet_rows import INDEX_NAME, check_is_indexed, known_of_index, other_format
 from lumos.tokenizer.vocab import Vocab
 from xllmx.data.kinds import Kinds
 from xllmx.safe.bounded_file import read_bounded
@@ -135,7 +135,9 @@ def _open_json(path: Location, vocab: Vocab) -> "ClipShards | ReleasedClips":
             return ReleasedClips.of_records(path, content, vocab)
     except (KeyError, TypeError) as error:
         raise ValueError(f"{path}: damaged index of clips ({type(error).__name__}: {error}); {remedy}") from error
-    raise ValueError(f"{path}: neither an index of shards nor a released record; give {READABLE}")
+    raise ValueError(
+        f"{path}: {other_format(content, CLIPS) or 'neither an index of shards nor a released record'}; give {READABLE}"
+    )
 
 
 def _open_pickle(path: Path, vocab: Vocab) -> ReleasedClips:

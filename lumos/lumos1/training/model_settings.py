@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from lumos.hub.bundled import file_or_bundled
-from lumos.hub.models import RELEASED, check_is_no_run, named_folder
+from lumos.hub.models import LUMINA_VIDEO, LUMOS1, RELEASED, check_is_no_run, named_folder, require_kind
 from lumos.lumos1.architectures import architecture_of
 from lumos.lumos1.config import LumosConfig, check_types, said_of
 from lumos.lumos1.training.task_config import LumosTaskConfig
@@ -27,7 +27,10 @@ def read_model_config(config: LumosTaskConfig) -> LumosConfig:
         if not path.is_file():
             check_is_no_run(path.parent)
             raise ValueError(f"the model's settings {path} do not exist; {_remedy(path)}")
-        fields |= _settings_in(path)
+        found = _settings_in(path)
+        if found.get("model_type") == LUMINA_VIDEO:
+            require_kind(path.parent, LUMINA_VIDEO, wanted=LUMOS1)
+        fields |= found
     _require_known(config.model, "task.model")
     fields |= config.model
     if not fields:

@@ -176,6 +176,14 @@ def known_of_index(path: Location, index: Mapping[str, Any], *, form: RowForm) -
     return known
 
 
+def other_format(index: Any, form: RowForm) -> str | None:
+    """Say of an index of another form of rows what it is; None where it is no index of any."""
+    found = index.get("format") if isinstance(index, Mapping) else None
+    if not isinstance(found, str) or not isinstance(index.get("shards"), list):
+        return None
+    return f"it holds {found[:40]!a}, and {form.index_format!r} are read here; name others, or train the other model"
+
+
 def looked_up(files: Sequence[Location], *, form: RowForm) -> KnownShards:
     """What the footers and shape columns of the files say; each is opened once.
 

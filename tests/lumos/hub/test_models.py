@@ -136,6 +136,15 @@ def test_a_folder_of_the_other_model_is_not_taken_for_lumos1(name: str, tmp_path
         hub.resolve(folder, tmp_path)
 
 
+def test_a_slip_in_the_name_of_a_folder_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "models/my_clips").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=r"there is no folder 'models/my_clip'; did you mean models/my_clips\?"):
+        hub.resolve("models/my_clip", tmp_path / "ckpts")
+    with pytest.raises(ValueError, match=r"the model 'models/other' is not in .*; run: lumos download models/other"):
+        hub.resolve("models/other", tmp_path / "ckpts")
+
+
 def test_a_git_lfs_pointer_is_refused(tmp_path: Path) -> None:
     folder = fake_model(tmp_path / "lumos-tiny")
     (folder / "model.safetensors").write_text("version https:" + "//git-lfs\noid sha256:0\nsize 9\n")

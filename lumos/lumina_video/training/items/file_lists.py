@@ -105,6 +105,8 @@ def _shared(path: Path, media_type: MediaType) -> ListedFiles:
 def _read(path: Path, media_type: MediaType) -> ListedFiles:
     def listed(row: Any, where: str) -> Row:
         path, caption = (row.get("path"), row.get("prompt")) if isinstance(row, dict) else (None, None)
+        if isinstance(path, str) and caption is None:
+            raise ValueError(f"{where} has no caption ({path!r:.60}); {_REMEDY}")
         if not isinstance(path, str) or not isinstance(caption, str):
             raise ValueError(f"{where} is no {media_type} ({str(row)[:60]}); {_REMEDY}")
         if "pkl" in row:

@@ -268,3 +268,8 @@ def test_a_folder_that_cannot_be_used_is_explained_in_one_line(ours: Path, fault
         load_dit(ours)
     assert "\n" not in str(caught.value)
     assert str(ours) in str(caught.value)
+
+
+def test_a_folder_of_the_other_model_is_said_to_be_one(repo: Path) -> None:
+    with pytest.raises(ValueError, match=r"lumos-tiny holds a model of Lumos-1, and this takes one of Lumina-Video"):
+        read_config(repo / "ckpts" / "lumos-tiny")

@@ -40,7 +40,10 @@ def test_paths_count_from_its_folder_or_else_from_the_working_directory(
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("path,prompt\na.mp4,x\n", r"lacks the column\(s\) text; write a CSV in UTF-8 with the columns path,text"),
+        (
+            "path,prompt\na.mp4,x\n",
+            r"lacks the column\(s\) text \(it has: path, prompt\); its first line must name path,text",
+        ),
         ("", r"lacks the column\(s\) path, text"),
         ("path,text\na.mp4,a dog, old\n", "row 0 has more fields than the header; put captions with commas in quotes"),
         ('path,text\na.mp4,"a dog\n', r"not a CSV \(.*\); write a CSV"),

@@ -73,6 +73,11 @@ def test_latents_of_two_vaes_are_refused(tmp_path: Path) -> None:
         ("gone", None, "no such file or folder; give a folder of shards"),
         ("words.txt", "a", "cannot read latents from it"),
         ("index.json", '{"format": "lumos-clips"}', "is no index of latents"),
+        (
+            "index.json",
+            '{"format": "lumos-clips", "shards": []}',
+            "it holds 'lumos-clips', and 'lumina-latents' are read here; name others, or train the other model",
+        ),
         ("index.json", '{"format": "lumina-latents"}', "damaged index of latents"),
         ("set.yaml", "META: [{path: a, kind: video}]", "unknown key 'kind'"),
         ("set.yaml", "META: [{path: a, type: video}]", "pre-tokenise first or correct the path"),

@@ -192,7 +192,7 @@ def test_a_fault_is_named_by_the_setting_to_change(
 
 
 @pytest.mark.parametrize(("row", "said"), [
-    ({"path": "a.mp4"}, r'row 1 is no video .*; write \{"path": \.\.\., "prompt": \.\.\.\} for each'),
+    ({"path": "a.mp4"}, r'row 1 has no caption \(.a\.mp4.\); write \{"path": \.\.\., "prompt": \.\.\.\} for each'),
     ({"path": "a.mp4", "prompt": "a", "pkl": "1.pkl"}, "row 1 is of a latent, the first of a video"),
     ({"path": "a.mp4", "prompt": "a", "unimatch_flow": "fast"}, "row 1: unimatch_flow is 'fast'; it must be a number"),
 ])  # fmt: skip

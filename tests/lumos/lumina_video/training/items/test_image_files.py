@@ -98,7 +98,7 @@ def test_lists_and_settings_that_are_wrong_are_named(tmp_path: Path, listed: Pat
     with pytest.raises(ValueError, match=r"task images reads images that are no latents yet; set task\.vae"):
         task.build_dataset("train")
     (tmp_path / "bad.jsonl").write_text('{"path": "0.png"}\n')
-    with pytest.raises(ValueError, match=r"bad\.jsonl: .* row 0 is no image .*; write"):
+    with pytest.raises(ValueError, match=r"bad\.jsonl: .* row 0 has no caption .*; write"):
         ImageFiles(task_of(tmp_path / "bad.jsonl"))
     (tmp_path / "none.json").write_text("[]")
     with pytest.raises(ValueError, match="lists no image"):
