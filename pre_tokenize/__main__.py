@@ -62,6 +62,9 @@ def _main(arguments: Sequence[str] | None) -> int:
         more = "" if options.dry_run else f"; {REPORT} has every row"
         print(f"pre_tokenize: there is no clip: {likely_cause(report)}{more}", file=sys.stderr)
         return CHECK_FAILED
+    if alone and report["skipped"] and not options.dry_run:
+        again = "they are not tried again here: once they are mended, give a list of them another --output_dir"
+        print(f"pre_tokenize: of skipped rows {REPORT} has the reasons; {again}", file=sys.stderr)
     return 0
 
 

@@ -49,7 +49,9 @@ def assert_is_whole(output: Path, world: object) -> None:
 
 def test_videos_become_clips_and_skips(videos, tokenizers: Path, tmp_path: Path, command: Command, capsys) -> None:
     assert program.main(command(videos.file, tmp_path)) == 0
-    assert "14 of 14 rows done, 9 clips, 5 skipped (empty caption: 1, missing file: 1" in capsys.readouterr().out
+    out, err = capsys.readouterr()
+    assert "14 of 14 rows done, 9 clips, 5 skipped (empty caption: 1, missing file: 1" in out
+    assert "of skipped rows report.json has the reasons; they are not tried again here" in err
     assert concat_record.main(["--output_dir", str(tmp_path)]) == 0
     assert_is_whole(tmp_path, videos)
     text = TextTokenizer.from_file(tokenizers / "text_tokenizer.json")
