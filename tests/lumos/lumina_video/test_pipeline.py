@@ -376,5 +376,5 @@ def test_what_cannot_be_had_is_named(folder: Path, options: dict[str, str], mess
 def test_a_folder_that_is_not_there_or_holds_another_model_is_named(repo: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"the model 'nobody/tiny' is not in .*run: lumos download nobody/tiny"):
         LuminaVideoPipeline.from_pretrained("nobody/tiny", ckpts=tmp_path)
-    with pytest.raises(ValueError, match="holds no Lumina-Video model"):
+    with pytest.raises(ValueError, match="holds a model of Lumos-1, and this takes one of Lumina-Video; name another"):
         LuminaVideoPipeline.from_pretrained(repo / "ckpts" / "lumos-tiny")
