@@ -18,7 +18,7 @@ from benchmarks.lumina_video import arithmetic as lumina_video
 from benchmarks.lumos1.sampling import Moment, step_flops
 from benchmarks.lumos1.training import fields_of
 from benchmarks.lumos1.work import WORKS, Work
-from lumos.cli.training.dry_run import RunEstimate, estimate_run
+from lumos.cli.training.estimate.dry_run import RunEstimate, estimate_run
 from lumos.cli.training.training_run import RunConfig
 from lumos.lumina_video.cost import activation_bytes, num_tokens, weight_bytes
 from lumos.lumina_video.settings import MADE_FOR, LuminaVideoSettings

@@ -166,7 +166,7 @@ def test_lumina_video_recipe_runs(tmp_path: Path, few_steps: list[str], name: st
 
 
 def test_released_task_file_is_the_tasks_of_our_recipe() -> None:
-    (path,) = (CONFIGS / "tasks").glob("*")  # trained by tests/lumos/cli/training/test_lumina_flags.py
+    (path,) = (CONFIGS / "tasks").glob("*")  # trained by tests/lumos/cli/training/flags/test_lumina_flags.py
     recipe = load_run(CONFIGS / "train" / "lumina_f8F32R256.yaml")
     assert isinstance(recipe, LuminaVideoRunConfig)
     tasks = {name: convert(ScaleTask, settings, name) for name, settings in read_tasks(path).items()}

@@ -81,11 +81,12 @@ GIVEN: dict[str, dict[str, Any]] = {
 """Class of settings -> what it cannot be made without."""
 
 MADE_BY_US = {
-    "lumos.cli.training.sharded_run.ShardedRun", "lumos.cli.training.sharded_run.Turn",
-    "lumos.cli.training.sharded_run.StreamSize", "lumos.look.clips.clip_set.ClipSet",
+    "lumos.cli.training.estimate.sharded_run.ShardedRun", "lumos.cli.training.estimate.sharded_run.Turn",
+    "lumos.cli.training.estimate.sharded_run.StreamSize", "lumos.look.clips.clip_set.ClipSet",
     "xllmx.ranks.data_sheets.DataSheet", "xllmx.ranks.machines.Traffic",
     "lumos.media.shards.known_shards.KnownShards",
-    "lumos.cli.training.lumina_dry_run.LuminaVideoEstimate", "lumos.cli.training.lumina_dry_run.TaskEstimate",
+    "lumos.cli.training.estimate.lumina_dry_run.LuminaVideoEstimate",
+    "lumos.cli.training.estimate.lumina_dry_run.TaskEstimate",
     "lumos.lumina_video.data.latents.LatentClip", "lumos.lumina_video.data.latents.VAEIdentity",
     "lumos.lumina_video.training.items.image_files.ImageSample", "lumos.lumina_video.training.items.samples.Item",
     "lumos.lumina_video.training.items.samples.Sample", "lumos.media.decoding.chosen_frames.ChosenFrames",
@@ -117,7 +118,8 @@ MADE_BY_US = {
     "lumos.cli.jobs.runner.Generated", "lumos.cli.jobs.ray_sampler.Loading",
     "lumos.cli.jobs.runner.Plan", "lumos.cli.jobs.runner.Planned", "lumos.cli.jobs.workers.Worker",
     "lumos.cli.models.kind.ClipCost", "lumos.cli.models.kind.Memory", "lumos.cli.models.kind.ModelKind",
-    "lumos.cli.training.dry_run.RunEstimate", "lumos.cli.training.dry_run.Stream", "lumos.hub.transfer.RemoteFile",
+    "lumos.cli.training.estimate.dry_run.RunEstimate", "lumos.cli.training.estimate.dry_run.Stream",
+    "lumos.hub.transfer.RemoteFile",
     "lumos.lumina_video.network.layout.Layout", "lumos.lumina_video.pipeline.LuminaVideoOutput",
     "lumos.lumina_video.preset.Moment", "lumos.lumina_video.preset.Passes", "lumos.lumos1.output.LumosOutput",
     "lumos.lumos1.generation.clip_groups.ClipAsked", "lumos.lumos1.sampling.cost.Generation",

@@ -9,7 +9,7 @@ from benchmarks.device.findings import Check, Findings, Row
 from benchmarks.device.place import Place
 from benchmarks.lumos1.training import fields_of, sample_of
 from benchmarks.lumos1.work import Work
-from lumos.cli.training.dry_run import estimate_run
+from lumos.cli.training.estimate.dry_run import estimate_run
 from lumos.cli.training.training_run import RunConfig, build_task
 from lumos.lumos1.data.writing import ClipWriter
 from lumos.lumos1.training.task import LumosTaskConfig

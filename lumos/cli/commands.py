@@ -73,7 +73,7 @@ def _debug_behind(words: Sequence[str]) -> Sequence[str]:
 
 def _train_words(words: Sequence[str]) -> list[str]:
     """The words of `lumos train`, with the flags of the release turned into settings, and said."""
-    from lumos.cli.training.released_flags import translated
+    from lumos.cli.training.flags.released_flags import translated
 
     found = translated(words, own=train.OPTIONS)
     found.say()

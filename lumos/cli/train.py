@@ -77,7 +77,7 @@ def _dry_run(options: argparse.Namespace, config: Any) -> int:
     if size is None:
         missing_data(config)  # for what is wrong with the others
     with loading("lumos"):
-        from lumos.cli.training.dry_run import report_run
+        from lumos.cli.training.estimate.dry_run import report_run
 
     print(report_run(config, machines=machines_of(options), size=size, num_clips=options.clips))
     return 0

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from lumos.cli.training.data_check import check_data
-from lumos.cli.training.released_flags import translated
+from lumos.cli.training.flags.released_flags import translated
 from lumos.cli.training.run_config import load_run
 from xllmx.ranks.launched import launched_local_rank
 from xllmx.run.exit_status import USER_ERROR, status_of

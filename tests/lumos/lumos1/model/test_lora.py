@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 
 from lumos.cli import main
 from lumos.cli.jobs.record import model_hash
-from lumos.cli.training.dry_run import estimate_run
+from lumos.cli.training.estimate.dry_run import estimate_run
 from lumos.cli.training.training_run import RunConfig, run
 from lumos.lumos1.config import LumosConfig
 from lumos.lumos1.model.lora import LoRAConfig

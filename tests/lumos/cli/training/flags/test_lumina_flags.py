@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from lumos.cli import main as lumos_main
-from lumos.cli.training.lumina_flags import LUMINA_FLAGS
-from lumos.cli.training.released_flags import RELEASED_FLAGS, translated
+from lumos.cli.training.flags.lumina_flags import LUMINA_FLAGS
+from lumos.cli.training.flags.released_flags import RELEASED_FLAGS, translated
 from lumos.cli.training.training_run import LuminaVideoRunConfig, load_run, main
 from lumos.lumina_video.training.model_settings import read_model_config, with_parts
 from tests.lumos.lumina_video import latents as lumina

@@ -11,11 +11,11 @@ import numpy as np
 from torch import nn
 
 from lumos.cli.training.data_check import how_to_make, missing_data
-from lumos.cli.training.lumina_dry_run import estimate_tasks, num_shards
-from lumos.cli.training.lumina_dry_run import report as lumina_video_report
+from lumos.cli.training.estimate.lumina_dry_run import estimate_tasks, num_shards
+from lumos.cli.training.estimate.lumina_dry_run import report as lumina_video_report
+from lumos.cli.training.estimate.run_time import time_lines
+from lumos.cli.training.estimate.sharded_run import ShardedRun, StreamSize, cycle_of, memory_lines, size_lines, size_of
 from lumos.cli.training.run_config import AnyRun, RunConfig
-from lumos.cli.training.run_time import time_lines
-from lumos.cli.training.sharded_run import ShardedRun, StreamSize, cycle_of, memory_lines, size_lines, size_of
 from lumos.cli.training.training_run import build_task
 from lumos.lumos1.config import LumosConfig
 from lumos.lumos1.data.clips import ClipDataset

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import torch
 
+from lumos.cli.training.estimate.sharded_run import ShardedRun, StreamSize, cycle_of, memory_lines, size_lines, size_of
 from lumos.cli.training.run_config import LuminaVideoRunConfig
-from lumos.cli.training.sharded_run import ShardedRun, StreamSize, cycle_of, memory_lines, size_lines, size_of
 from lumos.lumina_video.config import LuminaVideoConfig
 from lumos.lumina_video.cost import TEXT_TOKENS, num_tokens, pass_flops, training_bytes, training_flops
 from lumos.lumina_video.data.latent_set import LatentSet

@@ -8,7 +8,7 @@ import pytest
 
 from lumos.cli import main
 from lumos.cli.options.spelling import read_size
-from lumos.cli.training.dry_run import estimate_run, report
+from lumos.cli.training.estimate.dry_run import estimate_run, report
 from lumos.cli.training.training_run import RunConfig
 from lumos.lumos1.sequence import sequence_length
 from lumos.lumos1.training.cost import BatchLoad, activation_bytes, recomputed_flops, training_flops

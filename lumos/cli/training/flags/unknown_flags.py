@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from difflib import get_close_matches
 
-from lumos.cli.training.flag import Flag
+from lumos.cli.training.flags.flag import Flag
 from lumos.lumina_video.training.task_config import ScaleTask
 from xllmx.run.option_parser import NEAR
 

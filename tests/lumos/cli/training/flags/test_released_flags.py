@@ -9,7 +9,7 @@ import pytest
 from lumos.cli import main as lumos_main
 from lumos.cli import train
 from lumos.cli.commands import parser
-from lumos.cli.training.released_flags import _SWITCHES, RELEASED_FLAGS, translated
+from lumos.cli.training.flags.released_flags import _SWITCHES, RELEASED_FLAGS, translated
 from lumos.cli.training.train_program import _parser
 from lumos.cli.training.training_run import RunConfig, load_run, main
 from tests.tiny_data import MODEL, VOCAB, write_clips

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lumos.cli import main
-from lumos.cli.training.lumina_dry_run import estimate_tasks
+from lumos.cli.training.estimate.lumina_dry_run import estimate_tasks
 from lumos.cli.training.training_run import LuminaVideoRunConfig, load_run
 from lumos.lumina_video.cost import TEXT_TOKENS, pass_flops, training_flops
 from lumos.lumina_video.scale import Scale

@@ -3,7 +3,7 @@
 A step takes as long as its products or as what is exchanged beneath them, whichever is longer.
 """
 
-from lumos.cli.training.sharded_run import CONTEXT_BYTES, ShardedRun
+from lumos.cli.training.estimate.sharded_run import CONTEXT_BYTES, ShardedRun
 from xllmx.ranks.accounting import COMPUTE_BYTES, MASTER_BYTES
 from xllmx.ranks.machines import LINK_SHARE, Machines
 from xllmx.words import plural

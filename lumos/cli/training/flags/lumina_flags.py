@@ -1,6 +1,6 @@
 """The flags of the released training of Lumina-Video, each as the setting it is here.
 
-`python -m lumos.train` and `lumos train` take them as those of Lumos-1 (`lumos.cli.training.released_flags`):
+`python -m lumos.train` and `lumos train` take them as those of Lumos-1 (`lumos.cli.training.flags.released_flags`):
 
     python -m lumos.train --task_config configs/tasks/f8F32R256.py --results_dir runs/released --qk_norm ...
 
@@ -10,7 +10,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from lumos.cli.training.flag import Flag, choice, in_yaml, nothing, number, switch, text
+from lumos.cli.training.flags.flag import Flag, choice, in_yaml, nothing, number, switch, text
 from lumos.hub.models import LUMINA_VIDEO, named_folder
 from lumos.lumina_video.config import PRESETS, RELEASED_ARCHITECTURE, LuminaVideoConfig
 from lumos.lumina_video.training.released_tasks import read_tasks

@@ -1,7 +1,7 @@
 """The flags of the released training script (`finetune_solver_vid.py`), each as the setting it is here.
 
-Those of the released training of Lumina-Video are in `lumos.cli.training.lumina_flags`; a command line has one or the
-other's.
+Those of the released training of Lumina-Video are in `lumos.cli.training.flags.lumina_flags`; a command line has
+one or the other's.
 
 `python -m lumos.train` and `lumos train` take them beside, or in place of, --config and `key=value` words:
 
@@ -15,9 +15,9 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from lumos.cli.training.flag import Flag, choice, in_yaml, nothing, number, several, switch, text
-from lumos.cli.training.lumina_flags import LUMINA_FLAGS, settings_not_given
-from lumos.cli.training.unknown_flags import instead, remedy
+from lumos.cli.training.flags.flag import Flag, choice, in_yaml, nothing, number, several, switch, text
+from lumos.cli.training.flags.lumina_flags import LUMINA_FLAGS, settings_not_given
+from lumos.cli.training.flags.unknown_flags import instead, remedy
 from lumos.hub.models import LUMINA_VIDEO
 from xllmx.ranks.launched import launched_rank
 from xllmx.settings.setting import shown

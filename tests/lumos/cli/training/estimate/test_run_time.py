@@ -7,11 +7,11 @@ import pytest
 
 from lumos.cli import main
 from lumos.cli.training import training_run
-from lumos.cli.training.dry_run import estimate_run
-from lumos.cli.training.lumina_dry_run import estimate_tasks
-from lumos.cli.training.run_time import best_replicas, fits, step_seconds, steps_per_epoch, time_lines
+from lumos.cli.training.estimate.dry_run import estimate_run
+from lumos.cli.training.estimate.lumina_dry_run import estimate_tasks
+from lumos.cli.training.estimate.run_time import best_replicas, fits, step_seconds, steps_per_epoch, time_lines
 from lumos.cli.training.training_run import LuminaVideoRunConfig, load_run
-from tests.lumos.cli.training.test_dry_run import MODEL_WORDS, recipe
+from tests.lumos.cli.training.estimate.test_dry_run import MODEL_WORDS, recipe
 from tests.lumos.lumina_video import latents as lumina
 from tests.tiny_data import write_clips
 from xllmx.data.streams import Streams

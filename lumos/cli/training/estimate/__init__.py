@@ -1,0 +1,1 @@
+"""What a training takes: memory, network, steps and time, reckoned without running it."""
