@@ -13,8 +13,8 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-from lumos.media.csv_header import lacking
 from pre_tokenize.lists.item import BLOCK, MOTION_COLUMN, BlockRows, Item, motion_of
+from xllmx.data.csv_header import lacking
 
 COLUMNS = ("path", "text")
 

@@ -10,9 +10,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lumos.media.csv_header import listed
 from pre_tokenize.lists.csv_rows import COLUMNS
 from pre_tokenize.lists.item import BLOCK, MOTION_COLUMN, BlockRows, Item, motion_of
+from xllmx.data.csv_header import listed
 
 
 class ParquetList(BlockRows):

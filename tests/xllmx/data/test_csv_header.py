@@ -2,7 +2,7 @@
 
 import pytest
 
-from lumos.media.csv_header import lacking
+from xllmx.data.csv_header import lacking
 
 WANTED = ("path", "text")
 
