@@ -14,6 +14,7 @@ from typing import Any, cast
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 from xllmx.optimisation.precision import multiplies_bf16
 
@@ -90,11 +91,21 @@ def orthogonal(matrices: Float[Tensor, "B m n"]) -> Float[Tensor, "B m n"]:
     return x.to(matrices.dtype)
 
 
-def matrices_of(units: Sequence[nn.Module]) -> list[nn.Parameter]:
-    """Return the trainable weights of the linear layers and convolutions inside the units."""
+def matrices_of(units: Sequence[nn.Module], *, cut: bool = False) -> list[nn.Parameter]:
+    """Return the trainable weights of the linear layers and convolutions inside the units: what Muon moves.
+
+    Raises:
+        ValueError: there are none, or weights are cut over the ranks, as they are or, with `cut`, will be.
+    """
     layers = [module for unit in units for module in unit.modules() if isinstance(module, _LAYERS)]
     weights = [cast(nn.Parameter, layer.weight) for layer in layers]
-    return [weight for weight in weights if weight.requires_grad]
+    matrices = [weight for weight in weights if weight.requires_grad]
+    if cut or not matrices or any(isinstance(matrix, DTensor) for matrix in matrices):
+        raise ValueError(
+            "optim.name is muon, which needs whole matrices of blocks; use parallel.sharding=none with the native "
+            "engine, or optim.name=adamw"
+        )
+    return matrices
 
 
 def _wide(matrix: Tensor) -> Tensor:

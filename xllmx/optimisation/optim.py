@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.distributed.tensor import DTensor
 
 from xllmx.optimisation.muon import Muon, matrices_of
 from xllmx.optimisation.optim_config import OptimConfig as OptimConfig
@@ -75,11 +74,6 @@ def build_optimizer(model: nn.Module, config: OptimConfig, *, units: Sequence[nn
     if not parameters:
         raise ValueError("the model has no trainable parameter; nothing to optimise")
     matrices = matrices_of(units) if config.name == "muon" else []
-    if config.name == "muon" and (not matrices or any(isinstance(matrix, DTensor) for matrix in matrices)):
-        raise ValueError(
-            "optim.name is muon, which needs whole matrices of blocks; use parallel.sharding=none with the native "
-            "engine, or optim.name=adamw"
-        )
     moved = {id(matrix) for matrix in matrices}
     others = [parameter for parameter in parameters if id(parameter) not in moved]
     norms = (

@@ -4,7 +4,7 @@ Activations belong to the model that makes them; here is only what any model has
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 MASTER_BYTES = 4
 """Bytes of a master weight, of its gradient, of each of AdamW's two moments and of its average: fp32."""
@@ -29,7 +29,7 @@ class StateBytes:
     weights: int
     """fp32 master weights, this rank's shard."""
     optimizer: int
-    """AdamW's two moments of the trainable part."""
+    """AdamW's two moments of the trainable part; of matrices that Muon moves its one momentum (`with_muon`)."""
     gradients: int
     """fp32 gradients of the trainable part, this rank's shard."""
     average: int
@@ -43,6 +43,10 @@ class StateBytes:
     def total(self) -> int:
         """Their sum."""
         return self.weights + self.optimizer + self.gradients + self.average + self.working + self.held
+
+    def with_muon(self, parameters: int) -> "StateBytes":
+        """Return the same where Muon moves matrices of so many parameters, of which it keeps one momentum, whole."""
+        return replace(self, optimizer=self.optimizer - MASTER_BYTES * parameters)
 
 
 def state_bytes(

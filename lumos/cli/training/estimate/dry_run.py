@@ -14,7 +14,15 @@ from lumos.cli.training.data_check import how_to_make, missing_data
 from lumos.cli.training.estimate.lumina_dry_run import estimate_tasks, num_shards
 from lumos.cli.training.estimate.lumina_dry_run import report as lumina_video_report
 from lumos.cli.training.estimate.run_time import time_lines
-from lumos.cli.training.estimate.sharded_run import ShardedRun, StreamSize, cycle_of, memory_lines, size_lines, size_of
+from lumos.cli.training.estimate.sharded_run import (
+    ShardedRun,
+    StreamSize,
+    cycle_of,
+    memory_lines,
+    num_by_muon,
+    size_lines,
+    size_of,
+)
 from lumos.cli.training.run_config import AnyRun, RunConfig
 from lumos.cli.training.training_run import build_task
 from lumos.lumos1.config import LumosConfig
@@ -143,7 +151,8 @@ def estimate_run(
             for those that are not there.
 
     Raises:
-        ValueError: no model, no data, a number of GPUs that the replicas do not divide, or another engine.
+        ValueError: no model, no data, a number of GPUs that the replicas do not divide, another engine, or Muon where
+            weights are cut.
     """
     shards = num_shards(config.parallel, num_gpus, gpus_per_machine=gpus_per_machine)
     if not config.task.data:
@@ -156,6 +165,7 @@ def estimate_run(
         model=task.model_config,
         units=units_of(model),
         trainable=sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad),
+        by_muon=num_by_muon(task.shard_units(model), config.optim, config.parallel, num_gpus=num_gpus),
         num_gpus=num_gpus,
         shards=shards,
         accumulates=max(accumulation.values()) > 1 or len(trainer.together) > 1,

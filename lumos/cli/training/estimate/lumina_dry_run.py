@@ -10,7 +10,15 @@ from pathlib import Path
 
 import torch
 
-from lumos.cli.training.estimate.sharded_run import ShardedRun, StreamSize, cycle_of, memory_lines, size_lines, size_of
+from lumos.cli.training.estimate.sharded_run import (
+    ShardedRun,
+    StreamSize,
+    cycle_of,
+    memory_lines,
+    num_by_muon,
+    size_lines,
+    size_of,
+)
 from lumos.cli.training.run_config import LuminaVideoRunConfig
 from lumos.lumina_video.config import LuminaVideoConfig
 from lumos.lumina_video.cost import TEXT_TOKENS, num_tokens, pass_flops, training_bytes, training_flops
@@ -109,7 +117,8 @@ def estimate_tasks(
             `image_size` (or 256) for those that are not there, and for images that are no latents yet.
 
     Raises:
-        ValueError: no model, no data or such as training refuses, batches that the GPUs do not divide, another engine.
+        ValueError: no model, no data or such as training refuses, batches that the GPUs do not divide, another engine,
+            or Muon where weights are cut.
     """
     shards = num_shards(config.parallel, num_gpus, gpus_per_machine=gpus_per_machine)
     config.task.check_data()
@@ -133,6 +142,7 @@ def estimate_tasks(
         model=model_config,
         units=_units(model),
         trainable=sum(weight.numel() for weight in model.parameters() if weight.requires_grad),
+        by_muon=num_by_muon(list(model.layers), config.optim, config.parallel, num_gpus=num_gpus),
         num_gpus=num_gpus,
         shards=shards,
         accumulates=sum(accumulation[name] for name in config.task.tasks) > 1,

@@ -1,13 +1,17 @@
 """A run as its GPUs see it, whichever model it trains: what each holds, computes and exchanges in a step."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from torch import nn
+
 from xllmx.data.cycle import StreamCycle
 from xllmx.data.streams import Streams
+from xllmx.optimisation.muon import matrices_of
+from xllmx.optimisation.optim_config import OptimConfig
 from xllmx.ranks.accounting import Sharding, StateBytes, state_bytes
 from xllmx.ranks.machines import Traffic, step_traffic
 from xllmx.ranks.parallel import ParallelConfig
@@ -49,6 +53,8 @@ class ShardedRun(ABC):
     """Parameters of each part that is sharded on its own, at last the rest of the model."""
     trainable: int
     """Parameters that are trained."""
+    by_muon: int
+    """Those of them that Muon moves; AdamW moves the others (`optim.name`)."""
     num_gpus: int
     """GPUs in all."""
     shards: int
@@ -111,7 +117,7 @@ class ShardedRun(ABC):
     @cached_property
     def state(self) -> StateBytes:
         """Bytes of weights, gradients, optimiser of each process."""
-        return state_bytes(
+        state = state_bytes(
             list(self.units.values()),
             trainable=self.trainable,
             sharding=self._sharding,
@@ -119,6 +125,7 @@ class ShardedRun(ABC):
             averaged=bool(self.trainer.ema_decay),
             accumulates=self.accumulates,
         )
+        return state.with_muon(self.by_muon)
 
     @property
     def _sharding(self) -> Sharding | None:
@@ -195,6 +202,17 @@ def size_of(
     )
 
 
+def num_by_muon(units: Sequence[nn.Module], optim: OptimConfig, parallel: ParallelConfig, *, num_gpus: int) -> int:
+    """Return how many parameters of the units Muon moves; 0 where AdamW moves all.
+
+    Raises:
+        ValueError: it is Muon, and there are no whole matrices for it (`xllmx.optimisation.muon`).
+    """
+    if optim.name == "adamw":
+        return 0
+    return sum(matrix.numel() for matrix in matrices_of(units, cut=parallel.is_sharded(num_gpus)))
+
+
 def size_lines(run: ShardedRun, parts: str) -> list[str]:
     """Return how large the model is and how it is cut, for people; `parts` says what it is made of."""
     copies, cut = run.replicas, run.parallel.is_sharded(run.num_gpus)
@@ -212,7 +230,7 @@ def memory_lines(run: ShardedRun, *, not_counted: str) -> list[str]:
     state = run.state
     kept = {
         "master weights, fp32": state.weights,
-        "AdamW, 2 x fp32": state.optimizer,
+        "Muon and AdamW, fp32" if run.by_muon else "AdamW, 2 x fp32": state.optimizer,
         "gradients, fp32": state.gradients,
         "averaged weights": state.average,
     }
