@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from xllmx.settings.number_range import COUNT, SEED, SHARE, Range, check_numbers
+from xllmx.settings.setting import suggestion
 from xllmx.store.address import Address, location_of
 from xllmx.words import plural
 
@@ -144,14 +145,24 @@ class TrainerConfig:
         raise ValueError(f"trainer.checkpoints is {self.checkpoints!r:.200}; {rule}")
 
     def check_streams(self, known: Iterable[str]) -> None:
-        """Check that batch sizes are given for `known` streams only.
+        """Check that what is set by stream names `known` ones only; of none at all there is more to say than that.
 
         Raises:
-            ValueError: one is given for another.
+            ValueError: another is named, with the one that was probably meant.
         """
-        for name, sizes in (("batch_size", self.batch_size), ("global_batch_size", self.global_batch_size)):
-            if unknown := sorted(set(sizes) - set(known)):
-                raise ValueError(f"trainer.{name} names {unknown[0]!r}; the task's streams are {', '.join(known)}")
+        named = ("batch_size", "global_batch_size", "schedule", "together")
+        for name in named:
+            _check_known(name, getattr(self, name), known)
+        _check_known("epoch_stream", [] if self.epoch_stream is None else [self.epoch_stream], known)
+
+    def check_held_out(self, known: Iterable[str]) -> None:
+        """Check that `eval_batch_size` names `known` held-out streams only, `a/b` by its whole name or by `a`.
+
+        Raises:
+            ValueError: another is named, with the one that was probably meant.
+        """
+        names = list(known)
+        _check_known("eval_batch_size", self.eval_batch_size, [*names, *(name.partition("/")[0] for name in names)])
 
     def fitted(self, num_ranks: int) -> "TrainerConfig":
         """Return the same, with smaller batches where those of `batch_size` do not fill the global ones.
@@ -217,3 +228,11 @@ class TrainerConfig:
                     f"use a multiple of {at_once}"
                 )
         return found
+
+
+def _check_known(setting: str, named: Iterable[str], known: Iterable[str]) -> None:
+    streams = list(dict.fromkeys(known))
+    if streams and (unknown := sorted(set(named) - set(streams))):
+        raise ValueError(
+            f"trainer.{setting} names {unknown[0]!r}, and no stream has this name; {suggestion(unknown[0], streams)}"
+        )

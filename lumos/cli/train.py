@@ -68,11 +68,12 @@ def run(options: argparse.Namespace) -> int:
 
 def _dry_run(options: argparse.Namespace, config: Any) -> int:
     """Print what the run would take."""
-    from lumos.cli.training.data_check import missing_data
+    from lumos.cli.training.data_check import check_streams, missing_data
     from xllmx.settings.number_range import COUNT, check_number
 
     if options.clips is not None:
         check_number("clips", int, options.clips, COUNT)
+    check_streams(config)
     size = None if options.size is None else read_size(options.size, setting="size")
     if size is None:
         missing_data(config)  # for what is wrong with the others

@@ -27,15 +27,30 @@ class MissingData:
         return f"{', '.join(self.settings)}: {self.why}"
 
 
-def check_data(config: AnyRun) -> None:
-    """Check that the data of a training are there, as far as `missing_data` can tell.
-
-    Of several processes that a launcher started each leaves that to its task: one that ended here, before they have
-    met, would leave the others waiting.
+def check_streams(config: AnyRun) -> None:
+    """Check that what is set by stream, batches above all, names streams that the task has.
 
     Raises:
-        ValueError: some are missing, each named with its path; or what `missing_data` raises.
+        ValueError: another is named, with the one that was probably meant.
     """
+    if isinstance(config, LuminaVideoRunConfig):
+        config.engine_settings.check_streams(config.task.tasks)
+        return
+    config.trainer.check_streams(config.task.data)
+    modes = config.task.eval_modes
+    config.trainer.check_held_out(f"{name}/{mode}" for name in config.task.eval_data for mode in modes)
+
+
+def check_data(config: AnyRun) -> None:
+    """Check the names of streams, and that the data of a training are there, as far as `missing_data` can tell.
+
+    Of several processes that a launcher started each leaves the data to its task: one that ended here, before they have
+    met, would leave the others waiting. Names are the same in all of them.
+
+    Raises:
+        ValueError: some are missing, each named with its path; or what `check_streams` and `missing_data` raise.
+    """
+    check_streams(config)
     if launched_ranks() == 1 and (missing := missing_data(config)):
         raise ValueError(f"{'; '.join(map(str, missing))}; {how_to_make(config)}")
 

@@ -20,8 +20,9 @@ class HeldOut:
     def __init__(self, task: TrainTask, config: TrainerConfig, *, device: torch.device) -> None:
         """Make the streams, so that missing data is an error now; nothing is read."""
         self._task, self._config, self._device = task, config, device
-        sizes = config.batch_size | config.eval_batch_size
-        self.streams = Streams(task.build_dataset("eval"), batch_size=sizes, seed=_SEED)
+        sizes, datasets = config.batch_size | config.eval_batch_size, task.build_dataset("eval")
+        config.check_held_out(datasets)
+        self.streams = Streams(datasets, batch_size=sizes, seed=_SEED)
         for order in self.streams.orders.values():
             order.repeats = True  # a few held-out samples are enough, and each rank needs a batch
         totals = {name: len(data) for name, data in self.streams.datasets.items()}

@@ -54,6 +54,18 @@ WRONG = [
     ([*lumina(a="x"), "task.tasks.a.time_shift=5000"], "the time shift (ts) is 5000"),
     ([*lumina(a="x"), "task.tasks.a.sp_size=2"], "sp_size of a training task is 2"),
     (lumina(a="notes.txt"), "task.tasks.a.data: notes.txt is no set of clips; give a folder of shards"),
+    (
+        [*lumos1("x"), "trainer.batch_size={vidoe: 2}"],
+        "batch_size names 'vidoe', and no stream has this name; did you mean",
+    ),
+    ([*lumos1("x"), "trainer.batch_size={vidoe: 2}", "--dry-run"], "batch_size names 'vidoe'"),
+    ([*lumos1("x"), "trainer.batch_size={vidoe: 2}", "--dry-run", "--size", "64x64"], "did you mean video?"),
+    ([*lumos1("x"), "trainer.global_batch_size={vidoe: 2}"], "did you mean video?"),
+    ([*lumos1("x"), "trainer.schedule={vidoe: 2}"], "did you mean video?"),
+    ([*lumos1("x"), "trainer.together={vidoe: 2}"], "did you mean video?"),
+    ([*lumos1("x"), "trainer.epoch_stream=vidoe"], "did you mean video?"),
+    ([*lumos1("x"), "task.eval_data.held=y", "trainer.eval_batch_size={hled: 2}"], "did you mean held?"),
+    ([*lumina(fine="x"), "trainer.epoch_stream=fien"], "did you mean fine?"),
     ([*lumina(a="DATA.yaml"), "--dry-run"], "ratio is -1; it must be above 0"),
     ([*lumina(a="x"), "--dry-run", "--size", "a"], "--size"),
 ]
