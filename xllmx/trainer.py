@@ -231,7 +231,7 @@ class Trainer:
             self.engine.load(self.checkpoints.load(newest, self._state()))
             self.step = step_of(newest)
             self.average = self.average or self._new_average()
-            self._report.resumed(newest)
+            self._report.resumed(newest, own=self._goes_on)
         self._saved_step = self.step
 
     def _new_average(self) -> WeightAverage | None:
@@ -242,10 +242,11 @@ class Trainer:
         return WeightAverage(self.model, config.ema_decay, every=config.ema_every, warmup=config.ema_warmup)
 
     def _newest(self) -> Path | None:
-        """The checkpoint to go on from."""
+        """The checkpoint to go on from, this run's or one to begin from."""
         config = self.config
         self.checkpoints = CheckpointManager(config.run_dir / "checkpoints", config.keep, store=config.store)
         newest = self.checkpoints.to_resume(allowed=config.resume, check_hashes=config.check_hashes)
+        self._goes_on = newest is not None
         if newest is None and config.resume_path is not None:
             start = location_of(config.resume_path)
             if isinstance(start, Address):

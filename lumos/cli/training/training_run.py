@@ -1,5 +1,6 @@
 """A training run of either model, made from its settings (`lumos.cli.training.run_config`)."""
 
+import shlex
 import signal
 import sys
 from contextlib import suppress
@@ -19,6 +20,7 @@ from lumos.hub.models import named_folder
 from lumos.lumina_video.training.task import LuminaVideoTask
 from lumos.lumos1.training.task import LumosTask
 from lumos.media.data_yaml import entries_of
+from xllmx.ranks.distributed import is_main
 from xllmx.ranks.launched import launched_local_rank, launched_ranks
 from xllmx.run.failure import ended_together
 from xllmx.run.folder import claimed_run
@@ -50,7 +52,21 @@ def run(config: AnyRun, *, config_file: Path | str | None = None) -> FitResult:
                 preview = PromptPreview(config.samples, folder, init_from=config.task.init_from)
             settings = config.engine_settings if isinstance(config, LuminaVideoRunConfig) else config.trainer
             trainer = Trainer(task, settings, config.optim, config.parallel, record=config, preview=preview)
+            _say_if_finished(trainer)
             return trainer.fit()
+
+
+def _say_if_finished(trainer: Trainer) -> None:
+    """Say of a run that has done its steps before where it stands, and what can be done with it."""
+    config, setting = trainer.config, "trainer.epochs" if trainer.config.epochs else "trainer.max_steps"
+    if trainer.step < trainer.max_steps or not is_main():
+        return
+    place = trainer.checkpoints.newest() or config.resume_path
+    sys.stderr.write(
+        f"{config.run_dir} is finished: it stands at step {trainer.step} of {trainer.max_steps} (its checkpoint: "
+        f"{place}), and there is nothing to train. To go on, raise {setting}; to use it: lumos export "
+        f"{shlex.quote(str(config.run_dir))} FOLDER\n"
+    )
 
 
 def _inputs(config: AnyRun) -> dict[str, str | None]:

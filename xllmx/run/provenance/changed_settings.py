@@ -1,7 +1,7 @@
 """What a run that goes on from a checkpoint is told otherwise than the run that wrote it."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,14 @@ from xllmx.settings.setting import shown
 
 _PLACES = ("run_dir", "checkpoints", "resume_path")
 """Settings that say where a run lies, not what it does."""
+_OF_NO_STEP = (
+    "parallel", "samples", "task.eval_data", "task.eval_modes", "task.eval_tasks", "async_save", "check_hashes",
+    "device", "epochs", "eval_batch_size", "eval_batches", "eval_every", "eval_in_epoch", "keep", "log_every",
+    "max_broken", "max_minutes", "max_steps", "num_workers", "progress", "resume", "save_every", "save_interval",
+    "trackers",
+)  # fmt: skip
+"""Settings, and groups of them, that change no step that was going to be done but by rounding; or that are changed in
+order to go on."""
 
 
 def changed_settings(checkpoint: Path, record: Any) -> list[str]:
@@ -20,6 +28,16 @@ def changed_settings(checkpoint: Path, record: Any) -> list[str]:
     """
     before = read_record(checkpoint).get("config")
     return list(_changes(before, record, "")) if isinstance(before, Mapping) else []
+
+
+def of_steps(changes: Sequence[str]) -> list[str]:
+    """Return those of `changed_settings` that make other steps: of data, batches, seeds, losses, rates, models."""
+    keys = [change.partition(": ")[0].removeprefix("trainer.") for change in changes]
+    return [
+        change
+        for change, key in zip(changes, keys, strict=True)
+        if not any(f"{key}.".startswith(f"{name}.") for name in _OF_NO_STEP)
+    ]
 
 
 def _changes(before: Any, now: Any, key: str) -> Iterator[str]:

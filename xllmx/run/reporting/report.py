@@ -13,7 +13,7 @@ from tqdm import tqdm
 from xllmx.disk.files import write_text
 from xllmx.optimisation.precision import slow_precision
 from xllmx.ranks.distributed import is_main, num_ranks
-from xllmx.run.provenance.changed_settings import changed_settings
+from xllmx.run.provenance.changed_settings import changed_settings, of_steps
 from xllmx.run.provenance.environment import environment
 from xllmx.run.provenance.made_here import STATE, state_of
 from xllmx.run.reporting.metrics import MetricLogger
@@ -23,6 +23,8 @@ from xllmx.words import plural
 
 CONFIG_FILE, ENVIRONMENT_FILE = "config.yaml", "environment.json"
 """Settings and environment of a run, in its folder."""
+_SHOWN = 5
+"""Changed settings that are listed at the terminal."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -67,10 +69,21 @@ class RunReport:
         if (slow := slow_precision(precision, device)) and is_main():
             _LOG.warning(slow)
 
-    def resumed(self, checkpoint: Path) -> None:
-        """Log which settings are others than those that the checkpoint was written with."""
-        if is_main() and (changed := changed_settings(checkpoint, self._record)):
-            self.note(f"{checkpoint.name} was written with other settings: {'; '.join(changed)}")
+    def resumed(self, checkpoint: Path, *, own: bool = True) -> None:
+        """Log which settings are others than those that the checkpoint was written with.
+
+        Of those that make other steps it warns, unless the checkpoint is another run's (not its `own`).
+        """
+        if not is_main() or not (changed := changed_settings(checkpoint, self._record)):
+            return
+        self.note(f"{checkpoint.name} was written with other settings: {'; '.join(changed)}")
+        if own and (others := of_steps(changed)):
+            more = f"; and {len(others) - _SHOWN} more, which log.txt has" if len(others) > _SHOWN else ""
+            said = f"{'; '.join(others[:_SHOWN])}{more}"
+            _LOG.warning(
+                "the run goes on from %s with other settings than it had: %s. If that is not meant, stop it, and give "
+                "those it had or another trainer.run_dir", checkpoint.name, said,
+            )  # fmt: skip
 
     def note(self, text: str) -> None:
         """Write a line into the log of the run, once."""

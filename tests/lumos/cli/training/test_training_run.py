@@ -189,6 +189,27 @@ def test_a_stopped_run_does_not_look_like_a_finished_one(capsys: pytest.CaptureF
     )
 
 
+@pytest.mark.parametrize("length", ["max_steps", "epochs"])
+def test_a_finished_run_says_so_where_its_checkpoint_lies_and_how_to_go_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], length: str
+) -> None:
+    data, folder = write_clips(tmp_path / "data", num_latent=1), tmp_path / "run"
+    words = [f"trainer={{run_dir: {folder}, {length}: 1, device: cpu, progress: false}}", f"task.data.image={data}"]
+    words += [f"task.model={json.dumps({**MODEL, 'vocab': VOCAB})}"]
+    assert main(["train", *words]) == 0
+    assert "finished" not in capsys.readouterr().err
+    (checkpoint,) = (folder / "checkpoints").glob("step-*")
+    step = int(checkpoint.name[-8:])
+    for again, before in ((main, ["train"]), (training_run.main, [])):
+        assert again([*before, *words]) == 0
+        assert capsys.readouterr().err.splitlines()[-1] == (
+            f"{folder} is finished: it stands at step {step} of {step} (its checkpoint: {checkpoint}), and there is "
+            f"nothing to train. To go on, raise trainer.{length}; to use it: lumos export {folder} FOLDER"
+        )
+    assert main(["train", *words, f"trainer.{length}=2"]) == 0
+    assert "finished" not in capsys.readouterr().err
+
+
 # --- Lumina-Video -----------------------------------------------------------------------------------------------------
 
 TASKS = {"images": 2, "fine": 4, "middle": 1, "coarse": 3}

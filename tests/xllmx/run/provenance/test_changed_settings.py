@@ -1,14 +1,16 @@
 """A run that goes on says which settings are others than those of its checkpoint, and nothing where none is."""
 
+import io
 import json
 import logging
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import launched_ranks as ranks
 import pytest
 
-from xllmx.run.provenance.changed_settings import changed_settings
+from xllmx.run.provenance.changed_settings import changed_settings, of_steps
 from xllmx.settings.config import to_plain
 
 
@@ -58,6 +60,37 @@ def test_a_resumed_training_logs_what_is_other(tmp_path: Path, caplog: pytest.Lo
         ranks.train(entry)
         assert "other settings" not in caplog.text
         ranks.train({**entry, "trainer": {**entry["trainer"], "max_steps": 2, "clip_grad_norm": 1.0}})
-    (line,) = [one.message for one in caplog.records if "other settings" in one.message]
+    (line,) = [one.message for one in caplog.records if "was written with" in one.message]
     changes = "max_steps: 1 -> 2; clip_grad_norm: 4.0 -> 1.0"
     assert line == f"step-00000001 was written with other settings: {changes}"
+
+
+def test_what_makes_other_steps_is_told_from_what_does_not() -> None:
+    steps = [
+        "task.data.video: 'a' -> 'b'", "task.data.keep: not given -> 'b'", "trainer.seed: 0 -> 1", "seed: 0 -> 1",
+        "trainer.batch_size.video: 2 -> 4", "optim.lr: 1.0 -> 2.0", "task.tasks.fine.data: 'a' -> 'b'",
+    ]  # fmt: skip
+    others = [
+        "trainer.max_steps: 1 -> 2", "max_steps: 1 -> 2", "trainer.eval_batch_size.a: 1 -> 2", "samples.every: 0 -> 2",
+        "parallel.compile: False -> True", "task.eval_data.video: 'a' -> 'b'", "trainer.keep: 1 -> 2",
+    ]  # fmt: skip
+    assert of_steps([*others, *steps]) == steps
+
+
+def test_changes_that_make_other_steps_are_said_on_the_terminal_in_one_line(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+
+    def lines(**settings: object) -> list[str]:
+        trainer = {"max_steps": 1, "batch_size": {"image": 2}, **settings}
+        with pytest.MonkeyPatch.context() as patch, io.StringIO() as screen:
+            patch.setattr(logging.getLogger(), "handlers", [])  # as where nobody collects what is logged
+            patch.setattr(sys, "stderr", screen)
+            ranks.train({"run": run, "trainer": trainer})
+            return [line for line in screen.getvalue().splitlines() if "other settings" in line]
+
+    assert lines() == []
+    assert lines(max_steps=2, keep=3) == []
+    assert lines(max_steps=3, seed=7, batch_size={"image": 3}) == [
+        "the run goes on from step-00000002 with other settings than it had: seed: 0 -> 7; batch_size.image: 2 -> 3. "
+        "If that is not meant, stop it, and give those it had or another trainer.run_dir"
+    ]
