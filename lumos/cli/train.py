@@ -87,10 +87,13 @@ def _dry_run(options: argparse.Namespace, config: Any) -> int:
 def _keys(options: argparse.Namespace) -> int:
     """Print the settings that --keys asks for."""
     with loading("lumos"):
+        from lumos.cli.training.config_file import check_config_file
         from lumos.cli.training.run_config import model_named
         from lumos.cli.training.setting_list import report_keys
         from lumos.hub.bundled import file_or_bundled
 
+    if options.config is not None:
+        check_config_file(file_or_bundled(options.config))
     if options.config is not None and not file_or_bundled(options.config).is_file():
         raise ValueError(f"there is no config {options.config}; leave --config out, or correct it")
     word, overrides = options.keys, list(options.overrides)

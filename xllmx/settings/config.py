@@ -82,7 +82,7 @@ def to_plain(value: Any) -> Any:
 
 
 class NotFoundError(ValueError):
-    """There is no such file of settings."""
+    """There is no such file of settings; a folder is none."""
 
 
 def _check_word(word: str) -> None:
@@ -97,6 +97,8 @@ def _check_word(word: str) -> None:
 
 
 def _existing(path: Path) -> Path:
+    if path.is_dir():
+        raise NotFoundError(f"{path} is a folder, not a file of settings; give the path of a YAML file")
     if not path.is_file():
         raise NotFoundError(f"settings file {path} does not exist; give the path of a YAML file")
     return path

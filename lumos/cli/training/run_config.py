@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
+from lumos.cli.training.config_file import check_config_file
 from lumos.cli.training.preview_config import PreviewConfig
 from lumos.hub.bundled import file_or_bundled
 from lumos.hub.models import LUMINA_VIDEO, LUMOS1
@@ -108,9 +109,11 @@ def load_run(path: Path | str | None, overrides: Sequence[str] = ()) -> AnyRun:
     A file that is not there is looked for among those that come with the code, `configs/train/quickstart.yaml` and on.
 
     Raises:
-        ValueError: as `load_config`; or it names no model.
+        ValueError: as `load_config`; or it is something else (`check_config_file`), or names no model.
     """
     path = None if path is None else file_or_bundled(path)
+    if path is not None:
+        check_config_file(path)
     named = model_named(path, overrides)
     if named not in RUN_CONFIGS:
         raise ValueError(f"model is {named!r}, which is none to train; {suggestion(str(named), RUN_CONFIGS)}")
