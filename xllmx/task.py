@@ -13,6 +13,9 @@ from xllmx.copies import to_device
 from xllmx.loss import LossOutput
 from xllmx.subset import Subset
 
+GENERATION = "generation"
+"""In the record of a checkpoint: what a `GenerativeTask` says."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
@@ -136,6 +139,18 @@ class ExportingTask(Protocol):
 
     def export(self, model: nn.Module, folder: Path) -> None:
         """Fill the (empty, temporary) folder."""
+        ...
+
+
+@runtime_checkable
+class GenerativeTask(Protocol):
+    """A task whose model makes samples such as it was trained on, when it is asked for them by settings."""
+
+    def generation_defaults(self, streams: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the settings that ask for samples like those of the streams (`build_dataset("train")`), plain values.
+
+        They are kept in every checkpoint, under `GENERATION`.
+        """
         ...
 
 

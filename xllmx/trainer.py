@@ -35,7 +35,7 @@ from xllmx.run.reporting.report import RunReport
 from xllmx.run.stopping import StopWatch
 from xllmx.settings.config import to_plain
 from xllmx.store.address import Address, location_of
-from xllmx.task import ExportingTask, Prepared, Preview, TrainTask
+from xllmx.task import GENERATION, ExportingTask, GenerativeTask, Prepared, Preview, TrainTask
 from xllmx.trainer_config import TrainerConfig
 
 __all__ = ["FitResult", "Trainer", "TrainerConfig"]
@@ -174,7 +174,7 @@ class Trainer:
         self._raise_if_not_finite()
         write = self.checkpoints.save if wait else self.checkpoints.start
         sizes = {name: order.global_batch_size for name, order in self.streams.orders.items()}
-        record = {"config": to_plain(self._record), **recorded(self._asked, sizes)}
+        record = {"config": to_plain(self._record), GENERATION: self._generation, **recorded(self._asked, sizes)}
         write(self.step, self._state(), record=record)
         self._saved_step = self.step
         self._report.note(f"checkpoint of step {self.step} {'written' if wait else 'is being written'}")
@@ -269,6 +269,12 @@ class Trainer:
     def _batches(self) -> CyclicLoader:
         workers, share = self.config.num_workers, self.config.max_broken
         return self.streams.loader(step=self.step, collate=self.task.collate, num_workers=workers, max_broken=share)
+
+    @cached_property
+    def _generation(self) -> dict[str, Any]:
+        """What a checkpoint keeps of the samples that were trained on."""
+        task = self.task
+        return task.generation_defaults(self.streams.datasets) if isinstance(task, GenerativeTask) else {}
 
     @cached_property
     def _held_out(self) -> HeldOut:

@@ -1,6 +1,7 @@
 """`lumos export`: a model folder from a training run."""
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ def add_command(commands: Any) -> None:
     command.add_argument(
         "--tokenizers",
         help="model, or tiny-visual, whose tokenizers, encoders and defaults go along "
-        "(default: task.init_from; encoders: the run's)",
+        "(default: task.init_from; encoders: the run's); size, length and rate are those of the run's clips",
     )
     command.add_argument("--dtype", default="float32", help="of the weights: float32 (default) or bfloat16")
     command.add_argument("--overwrite", action="store_true", help="replace the folder if it is there")
@@ -40,7 +41,7 @@ def add_command(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Make a model folder of a run's newest checkpoint."""
     with loading("lumos"):
-        from lumos.cli.training.exported_model import export_run
+        from lumos.cli.training.exported_model import export_run, tokenizers_missing
 
     print(
         export_run(
@@ -54,4 +55,6 @@ def run(options: argparse.Namespace) -> int:
             trusted=options.trust_run,
         )
     )
+    if said := tokenizers_missing(options.training_run, options.folder, ckpts=options.ckpts):
+        print(f"lumos: {said}", file=sys.stderr)
     return 0

@@ -1,5 +1,6 @@
 """A training run -> a model folder that `lumos generate --model` takes: weights, tokenizers, defaults of generation."""
 
+import shlex
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -9,11 +10,24 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
+from lumos.cli.training.generation_defaults import write_trained_clips
 from lumos.cli.training.lumina_export import write_model, write_released
 from lumos.cli.training.run_config import AnyRun, RunConfig, load_run
 from lumos.cli.training.run_places import check_places
 from lumos.cli.training.training_run import build_task
-from lumos.hub.models import MODEL_MARKS, ckpts_root, find_folder, resolve
+from lumos.hub.models import (
+    LUMOS1,
+    MODEL_MARKS,
+    SHARED_NAMES,
+    SHARED_TEXT_TOKENIZER,
+    SHARED_VISUAL_TOKENIZER,
+    TEXT_TOKENIZER,
+    VISUAL_PAIR,
+    ckpts_root,
+    find_folder,
+    kind_of_type,
+    resolve,
+)
 from lumos.lumina_video.training.task import LuminaVideoTask
 from lumos.lumos1.model.model_folder import write_model_folder
 from lumos.lumos1.training.task import LumosTask
@@ -23,6 +37,7 @@ from xllmx.checkpoints.folder import changed
 from xllmx.checkpoints.stored import checkpoints_of, here_of
 from xllmx.lora import merge_lora, save_lora
 from xllmx.run.reporting.report import CONFIG_FILE
+from xllmx.safe.json_text import read_object
 from xllmx.store.address import Address, Location, is_address, location_of
 from xllmx.store.local_copy import kept_copy
 from xllmx.store.sent_folder import check_absent, check_new, new_folder
@@ -78,12 +93,37 @@ def export_run(
     if layout == "adapter" and task.lora is None:
         raise ValueError(f"{run} trained no adapters (lora.rank=0); leave --adapter out")
     with new_folder(folder, marks=MODEL_MARKS) as temporary:
-        model = _newest(task, run, config.trainer)
+        newest = _newest(run, config.trainer)
+        model = _model_of(newest, task, config.trainer)
         if layout == "adapter":
             save_lora(model, temporary)
         else:
             write(merge_lora(model).to(choose_dtype(dtype, torch.device("cpu"))), temporary)
+            if layout == "model":
+                write_trained_clips(temporary, newest)
     return folder
+
+
+def tokenizers_missing(run: Location | str, folder: Location | str, *, ckpts: str | Path | None = None) -> str | None:
+    """Return what is to be said of an exported model that cannot generate for want of tokenizers; None where it can.
+
+    Those that all released models share count where they lie in `ckpts`.
+    """
+    run, folder = location_of(run), location_of(folder)
+    if not (folder / "config.json").is_file():  # adapters, or the released layout
+        return None
+    if kind_of_type(read_object(folder / "config.json").get("model_type"), where=str(folder)) != LUMOS1:
+        return None
+    shared = ckpts_root(ckpts)
+    has_text = any(place.is_file() for place in (folder / TEXT_TOKENIZER, shared / SHARED_TEXT_TOKENIZER))
+    pairs = (folder / "visual_tokenizer", shared / SHARED_VISUAL_TOKENIZER)
+    if has_text and any((place / VISUAL_PAIR[1]).is_file() for place in pairs):
+        return None
+    words = shlex.join(["lumos", "export", str(run), str(folder), "--tokenizers", "MODEL", "--overwrite"])
+    return (
+        f"{folder} has no tokenizers and cannot generate yet; give it those that made the codes of its clips: {words} "
+        f"(MODEL is a model that has them, or tiny-visual; the released ones: lumos download {SHARED_NAMES[0]})"
+    )
 
 
 def _with_encoders_of(config: AnyRun, tokenizers: str | Path, ckpts: str | Path | None) -> AnyRun:
@@ -130,11 +170,8 @@ def _check_replaceable(folder: Location, run: Location) -> None:
         raise ValueError(f"{folder} is no model folder, and --overwrite would remove it; choose another folder")
 
 
-def _newest(task: LumosTask | LuminaVideoTask, run: Location, trainer: TrainerConfig) -> nn.Module:
-    """The model of the newest complete checkpoint, averaged where the run averages, in fp32 on the CPU.
-
-    A run that took up averaging after that checkpoint has no average there.
-    """
+def _newest(run: Location, trainer: TrainerConfig) -> Path:
+    """The newest complete checkpoint, as a folder of this disk; ValueError for none, or one that has changed."""
     found = checkpoints_of(run, trainer.store)
     if not found:
         where = f"{run} or {trainer.store}" if trainer.store not in (None, run) else f"{run}"
@@ -149,6 +186,14 @@ def _newest(task: LumosTask | LuminaVideoTask, run: Location, trainer: TrainerCo
             f"checkpoint {found[-1]} is damaged: {name} is not what was written; {instead} "
             "(trainer.check_hashes in the run's config.yaml spares this look)"
         )
+    return newest
+
+
+def _model_of(newest: Path, task: LumosTask | LuminaVideoTask, trainer: TrainerConfig) -> nn.Module:
+    """The model of a checkpoint, averaged where the run averages, in fp32 on the CPU.
+
+    A run that took up averaging after that checkpoint has no average there.
+    """
     model, checkpoints = task.build_model(), CheckpointManager(newest.parent)
     part = "average" if trainer.ema_decay and checkpoints.holds(newest, "average") else "model"
     state = {part: {n: torch.empty(t.shape, dtype=torch.float32) for n, t in model.state_dict().items()}}

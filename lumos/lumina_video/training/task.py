@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -25,6 +26,7 @@ from lumos.lumina_video.training.loss import velocity_loss
 from lumos.lumina_video.training.model_settings import read_model_config, with_parts
 from lumos.lumina_video.training.task_config import LuminaVideoTaskConfig, ScaleTask
 from lumos.lumina_video.training.time_bins import binned_means
+from lumos.lumina_video.training.trained_clips import defaults_of_clips
 from xllmx.lora import add_lora, init_lora, merge_lora, without_adapters
 from xllmx.loss import LossOutput
 from xllmx.rng import generator_for, sample_generator
@@ -92,6 +94,10 @@ class LuminaVideoTask:
         if task.media_type == "video":
             report_motion(f"task {name}", looked_up_motion(latents), total=len(latents), is_list=False)
         return LatentStream(name, latents, task, model=self.model_config, held_out=held_out)
+
+    def generation_defaults(self, streams: Mapping[str, AnyData]) -> dict[str, Any]:
+        """Return size, length and rate of the clips of the training streams, as settings of generation."""
+        return defaults_of_clips(self.config.tasks, streams, vae=self._vae.compression)
 
     def collate(self, samples: list[AnySample]) -> list[AnySample]:
         """Return the samples as they are: what is random about them is drawn in `prepare`."""

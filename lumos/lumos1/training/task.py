@@ -5,6 +5,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -27,6 +28,7 @@ from lumos.lumos1.training.model_settings import read_model_config
 from lumos.lumos1.training.stream_report import report_stream
 from lumos.lumos1.training.task_config import LumosTaskConfig
 from lumos.lumos1.training.tokenizer_check import check_tokenizer
+from lumos.lumos1.training.trained_clips import defaults_of_clips
 from xllmx.kernels.flash import find_flash
 from xllmx.lora import add_lora, init_lora, merge_lora, without_adapters
 from xllmx.loss import LossOutput, chunked_cross_entropy
@@ -99,6 +101,10 @@ class LumosTask:
         stream = ClipStream(clips, modes=modes, cfg_drop=cfg_drop, limit=limit, vocab=self.vocab)
         report_stream(name, stream, max_length=limit.max_length, model_length=self.model_config.max_position_embeddings)
         return stream
+
+    def generation_defaults(self, streams: Mapping[str, ClipStream]) -> dict[str, Any]:
+        """Return size, length and rate of the clips of the training streams, as settings of generation."""
+        return defaults_of_clips(streams)
 
     def collate(self, samples: list[Sample]) -> list[Sample]:
         """Return the samples as they are: what is random about them is drawn in `prepare`."""

@@ -87,17 +87,27 @@ class LatentStream:
             held_out=self._held_out,
         )
 
+    @property
+    def first_rate(self) -> float | None:
+        """Frames a second of the first clip, those of all made in one go; None where nobody wrote it down."""
+        first = self._first()
+        return None if first is None else first.fps
+
     def check_rate(self) -> None:
         """Check the frame rate of the first clip, that of all made in one go; one that is damaged is passed over.
 
         Raises:
             ValueError: it was encoded at another rate than the task's.
         """
+        if (first := self._first()) is not None:
+            _check_rate(self._key, first, self._task)
+
+    def _first(self) -> LatentClip | None:
+        """Return the first clip; None where it is damaged."""
         try:
-            clip = self._latents[int(self._used[0])]
+            return self._latents[int(self._used[0])]
         except ValueError:
-            return
-        _check_rate(self._key, clip, self._task)
+            return None
 
 
 def _size_after_cut(shape: Sequence[int], task: ScaleTask, *, frames_per_latent: int) -> tuple[int, int, int]:

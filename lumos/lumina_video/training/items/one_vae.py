@@ -18,7 +18,9 @@ class OneVAE:
 
     @property
     def compression(self) -> Compression:
-        """What one latent stands for, by the folder's config; without a folder that of the released VAE."""
+        """What one latent stands for, by the latents seen or the folder's config; with neither by the released VAE."""
+        if self._known is not None:
+            return Compression(spatial=self._known.spatial, temporal=self._known.temporal)
         if self._folder is None:
             return RELEASED
         vae = CogVideoXVAE.without_weights(self._folder)

@@ -21,7 +21,8 @@ class ClipStream:
 
     `lengths` are in tokens, `bucket_keys` the grids (H, W) and the type that a data YAML gives a set, so that a batch
     has one of each; both are those of the cut clips, as far as they are known without reading them (of a released
-    record only the whole length is). `subsets` are the clips of which an epoch sees a part.
+    record only the whole length is). `subsets` are the clips of which an epoch sees a part. `shapes` are (T, H, W, fps,
+    seconds) of the cut clips; zeros of one that is too long, or of which they are not known.
     """
 
     def __init__(
@@ -44,6 +45,8 @@ class ClipStream:
         used = self.selection.indices
         chosen = clips.kinds if isinstance(used, range) else clips.kinds[used]
         self.lengths: Kinds[int] = chosen.given(np.minimum(lengths, limit.max_length).tolist()).compact()
+        said = np.where((known & (lengths <= limit.max_length))[:, None], shapes[:, 1:], 0)
+        self.shapes: Kinds[tuple[int, ...]] = chosen.given([tuple(row) for row in said.tolist()])
         of_used = chosen.given(keys).compact()
         self.bucket_keys: Kinds[Hashable] | None = of_used if len(set(of_used.values)) > 1 else None
         self.subsets, self.shard_starts = list(clips.subsets), clips.shard_starts

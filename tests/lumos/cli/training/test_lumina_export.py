@@ -33,7 +33,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_an_exported_run_generates(trained: Path, tmp_path: Path) -> None:
     assert main(["export", str(trained / "run"), str(tmp_path / "model"), "--tokenizers", str(trained / "base")]) == 0
-    assert json.loads((tmp_path / "model" / "generation_config.json").read_text()) == DEFAULTS
+    clips = {"width": 96, "height": 64, "num_frames": 8, "fps": 8}  # of training, in place of those of the base
+    assert json.loads((tmp_path / "model" / "generation_config.json").read_text()) == {**DEFAULTS, **clips}
     model = load_dit(tmp_path / "model")
     assert model.config == CONFIG
     assert not torch.equal(
