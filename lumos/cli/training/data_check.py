@@ -3,11 +3,14 @@
 Imported without torch, so that a mistake in them is said at once, before what reads and trains on clips is loaded.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from lumos.cli.training.run_config import AnyRun, LuminaVideoRunConfig, data_of
 from lumos.lumina_video.data import readable as of_lumina_video
+from lumos.lumina_video.data.recorded_shapes import recorded_shapes
+from lumos.lumina_video.training.items.latent_cuts import check_area, check_some_left
 from lumos.lumos1.data import readable as of_lumos1
 from lumos.media.data_yaml import MISSING_REMEDY, MissingClipsError, entries_of
 from xllmx.ranks.launched import launched_ranks
@@ -59,7 +62,8 @@ def missing_data(config: AnyRun) -> list[MissingData]:
     """Return the data that are not there, those to train on and held-out ones; what lies in a store is not looked for.
 
     Raises:
-        ValueError: no task, or one that names no data; a data YAML that is none, or a file that can be no data.
+        ValueError: no task, or one that names no data; a data YAML that is none, or a file that can be no data; or
+            latents of which a task can take none, as far as their shards tell at a glance.
     """
     suffixes: tuple[str, ...]
     if isinstance(config, LuminaVideoRunConfig):
@@ -79,7 +83,24 @@ def missing_data(config: AnyRun) -> list[MissingData]:
         for one in sets:
             if isinstance(one, Path) and one.is_file() and one.suffix not in suffixes:
                 raise ValueError(f"{setting}: {one} is no set of clips; give {readable}")
+        if isinstance(config, LuminaVideoRunConfig):
+            _check_latents(config, setting, sets)
     return [MissingData(settings=settings, why=why) for why, settings in missing.items()]
+
+
+def _check_latents(config: LuminaVideoRunConfig, setting: str, sets: Sequence[Location]) -> None:
+    """Check that a task can take one at least of the latents that it names."""
+    found = [recorded_shapes(one) for one in sets if isinstance(one, Path)]
+    known = [one for one in found if one is not None]
+    if not known or len(known) < len(sets):
+        return
+    key = setting.removesuffix(".data")
+    group, name = key.removeprefix("task.").split(".", 1)
+    task = {"tasks": config.task.tasks, "eval_tasks": config.task.eval_tasks}[group][name]
+    shapes = [shape for one in known for shape in one.shapes]
+    check_area(key, shapes, task, side_px=known[0].spatial)
+    total = sum(one.total for one in known)
+    check_some_left(key, shapes, task, total=total, first=known[0].first, frames_per_latent=known[0].temporal)
 
 
 def how_to_make(config: AnyRun) -> str:

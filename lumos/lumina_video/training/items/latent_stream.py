@@ -1,7 +1,6 @@
 """The latents of one task as the engine's dataset: those that its scale can take, by their size after the cut."""
 
 import logging
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,10 +10,9 @@ from lumos.lumina_video.data.latent_set import LatentSet
 from lumos.lumina_video.data.latents import LatentClip
 from lumos.lumina_video.data.shards import SHAPE_COLUMNS
 from lumos.lumina_video.sizes import RELEASED
-from lumos.lumina_video.training.items.samples import Sample, num_frames_of, sides_of
+from lumos.lumina_video.training.items.latent_cuts import check_area, check_some_left, sizes_after_cut
+from lumos.lumina_video.training.items.samples import Sample
 from lumos.lumina_video.training.task_config import ScaleTask
-from lumos.media.crop import PATCH_PX
-from lumos.media.shards.known_shards import Shape
 from xllmx.data.broken import BrokenSampleError
 from xllmx.data.kinds import Kinds
 from xllmx.ranks.distributed import is_main
@@ -48,15 +46,17 @@ class LatentStream:
         _check_channels(self._key, shapes, model)
         vae = latents.vae or RELEASED
         self._frames_per_latent = vae.temporal
-        _check_area(self._key, shapes, task, side_px=vae.spatial)
-        sizes = [_size_after_cut(shape, task, frames_per_latent=vae.temporal) for shape in kinds.values]
+        check_area(self._key, kinds.values, task, side_px=vae.spatial)
+        sizes = sizes_after_cut(kinds.values, task, frames_per_latent=vae.temporal)
         fits = np.array([min(size) > 0 for size in sizes], dtype=bool)
         self._used: np.ndarray | range = range(len(kinds))
         self.subsets, self.shard_starts = list(latents.subsets), latents.shard_starts
         if not fits.all():
             used = self._used = np.flatnonzero(fits[kinds.which]).astype(np.uint32)
             self.subsets, self.shard_starts = within(latents.subsets, used), np.searchsorted(used, latents.shard_starts)
-        _report(self._key, kinds, len(self._used), task)
+        first = int(kinds.which[0]) if len(kinds) else 0
+        check_some_left(self._key, kinds.values, task, total=len(kinds), first=first, frames_per_latent=vae.temporal)
+        _report(self._key, len(kinds), len(self._used), task)
         self.sizes = Kinds(sizes, kinds.which if fits.all() else kinds.which[used]).compact()
         types = latents.types if latents.types is None or fits.all() else latents.types[used]
         self.bucket_keys: Kinds[Any] = self.sizes if types is None else self.sizes.paired(types)
@@ -110,31 +110,12 @@ class LatentStream:
             return None
 
 
-def _size_after_cut(shape: Sequence[int], task: ScaleTask, *, frames_per_latent: int) -> tuple[int, int, int]:
-    """Return (T, H, W) that is trained on of a clip with a row of `shapes`; a 0 in it where the clip is too small."""
-    _, frames, rows, columns, lead = shape
-    if (frames == 1) != (task.media_type == "image"):
-        return 0, 0, 0
-    return num_frames_of(frames - lead, task, frames_per_latent=frames_per_latent), *sides_of(rows, columns, task)
-
-
 def _check_channels(key: str, shapes: np.ndarray, model: LuminaVideoConfig) -> None:
     other = set(shapes[:, 0].tolist()) - {model.in_channels}
     if other:
         raise ValueError(
             f"{key}: its latents have {other.pop()} channels, the model in_channels={model.in_channels}: they "
             "are of another VAE; encode the clips with the VAE of this model"
-        )
-
-
-def _check_area(key: str, shapes: np.ndarray, task: ScaleTask, *, side_px: int) -> None:
-    if task.image_size is None or not len(shapes):
-        return
-    rows, columns = shapes[(shapes[:, 2] * shapes[:, 3]).argmax(), 2:4].tolist()
-    if rows * columns * side_px**2 > round((task.image_size / PATCH_PX) ** 2) * PATCH_PX**2:
-        raise ValueError(
-            f"{key}: a clip has {columns * side_px}x{rows * side_px} px, more than the square of image_size="
-            f"{task.image_size}; raise {key}.image_size, or encode the clips smaller"
         )
 
 
@@ -146,29 +127,10 @@ def _check_rate(key: str, clip: LatentClip, task: ScaleTask) -> None:
         )
 
 
-def _report(key: str, kinds: Kinds[Shape], num_used: int, task: ScaleTask) -> None:
-    """Log on the main rank what is left out.
-
-    Raises:
-        ValueError: nothing is left.
-    """
-    total, kind = len(kinds), task.media_type
-    if not total:
-        raise ValueError(f"{key}: {task.data} holds no clips; make them with pre_tokenize, or correct the path")
-    if all((frames == 1) != (kind == "image") for _, frames, *_ in kinds.values):
-        raise ValueError(
-            f"{key}: media_type is {kind}, and none of the {total} latents of {task.data} is one; correct "
-            f"{key}.media_type or {key}.data"
-        )
-    if not num_used:
-        _, frames, rows, columns, lead = kinds[0]
-        raise ValueError(
-            f"{key}: scale {task.scale} (frames x pixels) divides none of the {total} {kind} "
-            f"latents, the first of {frames - lead} frames of {rows}x{columns}; take media_type, scale and max_frames "
-            "that fit them"
-        )
+def _report(key: str, total: int, num_used: int, task: ScaleTask) -> None:
+    """Log on the main rank what is left out."""
     if num_used < total and is_main():
         _LOG.warning(
             "%s: %d of %d clips are left out: no %s, or too small for scale %s", key, total - num_used, total,
-            kind, task.scale,
+            task.media_type, task.scale,
         )  # fmt: skip

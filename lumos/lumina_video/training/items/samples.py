@@ -7,6 +7,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lumos.lumina_video.sizes import RELEASED
+from lumos.lumina_video.training.items.latent_cuts import num_frames_of as num_frames_of
+from lumos.lumina_video.training.items.latent_cuts import sides_of as sides_of
+from lumos.lumina_video.training.items.latent_cuts import window_of as window_of
 from lumos.lumina_video.training.loss import interpolate
 from lumos.lumina_video.training.task_config import LuminaVideoTaskConfig, ScaleTask
 from lumos.lumina_video.training.times import draw_times
@@ -92,24 +95,6 @@ def cut_latent(
     top, left = ((side % task.side_multiple) // 2 for side in latent.shape[2:])
     height, width = sides_of(latent.shape[2], latent.shape[3], task)
     return window[:, :, top : top + height, left : left + width]
-
-
-def window_of(num_frames: int, task: ScaleTask, *, frames_per_latent: int) -> int:
-    """Return the latent frames of the window that is taken of a clip of so many."""
-    return num_frames if task.max_frames is None else min(num_frames, task.max_frames // frames_per_latent)
-
-
-def num_frames_of(num_frames: int, task: ScaleTask, *, frames_per_latent: int) -> int:
-    """Return the latent frames that are trained on of a clip of so many: whole patches of its window; 0: too short."""
-    if task.media_type == "image":
-        return task.f_patch_size
-    window = window_of(num_frames, task, frames_per_latent=frames_per_latent)
-    return window - window % task.f_patch_size
-
-
-def sides_of(rows: int, columns: int, task: ScaleTask) -> tuple[int, int]:
-    """Return (rows, columns) of a latent after the cut; 0 if it is too small."""
-    return rows - rows % task.side_multiple, columns - columns % task.side_multiple
 
 
 def _motion(sample: Sample, config: LuminaVideoTaskConfig, *, draw: float) -> float:

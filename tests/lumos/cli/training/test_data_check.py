@@ -11,6 +11,7 @@ import pytest
 from lumos.cli import main
 from lumos.cli.training.data_check import check_data, missing_data
 from lumos.cli.training.run_config import load_run
+from tests.lumos.lumina_video.latents import write_latents
 from tests.tiny_data import write_clips
 
 ALL = """
@@ -66,6 +67,21 @@ WRONG = [
     ([*lumos1("x"), "trainer.epoch_stream=vidoe"], "did you mean video?"),
     ([*lumos1("x"), "task.eval_data.held=y", "trainer.eval_batch_size={hled: 2}"], "did you mean held?"),
     ([*lumina(fine="x"), "trainer.epoch_stream=fien"], "did you mean fine?"),
+    (
+        [*lumina(a="latents"), "task.tasks.a.f_patch_size=5"],
+        "task.tasks.a: scale 5x2 (frames x pixels) divides none of",
+    ),
+    ([*lumina(a="latents"), "task.tasks.a.max_frames=3"], "divides none of the 3 video latents, the first of 4 frames"),
+    (
+        [*lumina(a="latents/index.json"), "task.tasks.a.media_type=image"],
+        "media_type is image, and none of the 3 latents",
+    ),
+    (
+        [*lumina(a="latents/shard-00000.parquet"), "task.tasks.a.image_size=32"],
+        "a clip has 96x64 px, more than the square",
+    ),
+    ([*lumina(a="two.yaml"), "task.tasks.a.patch_size=16", "--dry-run"], "divides none of the 6 video latents"),
+    ([*lumina(a="x"), "task.eval_tasks.b={data: latents, max_frames: 3}"], "task.eval_tasks.b: scale 1x2 (frames"),
     ([*lumina(a="DATA.yaml"), "--dry-run"], "ratio is -1; it must be above 0"),
     ([*lumina(a="x"), "--dry-run", "--size", "a"], "--size"),
 ]
@@ -74,6 +90,8 @@ WRONG = [
 def test_what_settings_and_data_yamls_tell_is_said_without_torch(repo: Path, tmp_path: Path) -> None:
     (tmp_path / "DATA.yaml").write_text("META: [{path: nowhere, ratio: -1}]")
     (tmp_path / "notes.txt").touch()
+    write_latents(tmp_path / "latents", num=3)
+    (tmp_path / "two.yaml").write_text("META: [{path: latents}, {path: latents/index.json}]")
     done = subprocess.run(
         [sys.executable, "-c", ALL],
         input=json.dumps([words for words, _ in WRONG]),
