@@ -119,7 +119,7 @@ MADE_BY_US = {
     "lumos.cli.jobs.runner.Plan", "lumos.cli.jobs.runner.Planned", "lumos.cli.jobs.workers.Worker",
     "lumos.cli.models.kind.ClipCost", "lumos.cli.models.kind.Memory", "lumos.cli.models.kind.ModelKind",
     "lumos.cli.training.estimate.dry_run.RunEstimate", "lumos.cli.training.estimate.dry_run.Stream",
-    "lumos.hub.transfer.RemoteFile",
+    "lumos.hub.transfer.RemoteFile", "lumos.lumina_video.data.recorded_shapes.RecordedShapes",
     "lumos.lumina_video.network.layout.Layout", "lumos.lumina_video.pipeline.LuminaVideoOutput",
     "lumos.lumina_video.preset.Moment", "lumos.lumina_video.preset.Passes", "lumos.lumos1.output.LumosOutput",
     "lumos.lumos1.generation.clip_groups.ClipAsked", "lumos.lumos1.sampling.cost.Generation",

@@ -133,11 +133,7 @@ def estimate_tasks(
         model_config.scale(task.scale)
     vae = _vae_of(config.task, model_config)
     compression = vae.compression
-    measured: dict[str, AnyData | None] = {}
-    if size is None:
-        measured = {name: _measured(name, task, model_config, vae) for name, task in config.task.tasks.items()}
-        for name, task in config.task.eval_tasks.items():  # they cost no step, and are refused as training refuses them
-            _measured(name, task, model_config, vae, held_out=True)
+    measured = {} if size is not None else _all_measured(config.task, model_config, vae)
     return LuminaVideoEstimate(
         model=model_config,
         units=_units(model),
@@ -232,6 +228,14 @@ def _vae_of(config: LuminaVideoTaskConfig, model: LuminaVideoConfig) -> OneVAE:
         if (folder is None or Path(folder).is_dir()) and is_file_list(task):
             require_vae(folder, name, media_type=task.media_type, channels=model.in_channels)
     return OneVAE(folder if folder is not None and Path(folder).is_dir() else None)
+
+
+def _all_measured(config: LuminaVideoTaskConfig, model: LuminaVideoConfig, vae: OneVAE) -> dict[str, AnyData | None]:
+    """Return the data of each task; held-out ones cost no step, and are refused as training refuses them."""
+    measured = {name: _measured(name, task, model, vae) for name, task in config.tasks.items()}
+    for name, task in config.eval_tasks.items():
+        _measured(name, task, model, vae, held_out=True)
+    return measured
 
 
 def _measured(

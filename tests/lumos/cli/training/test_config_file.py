@@ -62,7 +62,9 @@ def test_what_is_no_config_is_said_in_one_line_by_every_program(
 
 
 def test_every_config_that_comes_with_the_code_is_one(repo: Path) -> None:
-    for path in (repo / "configs" / "train").rglob("*.yaml"):
+    configs = sorted((repo / "configs" / "train").rglob("*.yaml"))
+    assert configs
+    for path in configs:
         check_config_file(path)
 
 
