@@ -21,23 +21,16 @@ from lumos.tokenizer.files import tokenizer_files
 from lumos.tokenizer.text import TextTokenizer
 from lumos.tokenizer.visual import VisualTokenizer
 from pre_tokenize.engines.engine import Job
+from pre_tokenize.option_choices import DTYPES as NAMES
+from pre_tokenize.option_choices import TF32 as TF32
 from pre_tokenize.products.codes import ClipFrames, Codes, Target
 from pre_tokenize.products.encode import Limits
 from pre_tokenize.products.latents import LatentFrames, Latents, LatentTarget
 from pre_tokenize.products.sizes import complete, read_sizes
 from xllmx.settings.setting import SettingError
 
-DTYPES = {
-    "float32": torch.float32,
-    "fp32": torch.float32,
-    "bfloat16": torch.bfloat16,
-    "bf16": torch.bfloat16,
-    "float16": torch.float16,
-    "fp16": torch.float16,
-}
+DTYPES: dict[str, torch.dtype] = {name: getattr(torch, dtype) for name, dtype in NAMES.items()}
 """Names of precisions."""
-TF32 = "tf32"
-"""fp32 whose products are rounded to 10 bits of mantissa, on GPUs that have them (Ampere and later)."""
 
 DEFAULTS: dict[str, dict[str, Any]] = {
     "codes": {

@@ -32,10 +32,11 @@ from lumos.media.files import replacing, require_folder
 from lumos.media.frames import MISSING, TOO_SMALL
 from lumos.media.made_for import buckets
 from lumos.media.shards.parquet_rows import ParquetRows, RowForm, rows_metadata
+from pre_tokenize.bookkeeping.place import rank_folder as rank_folder
 from xllmx.disk.temporary import remove_stale
 from xllmx.run.lock import HeldError, locked
 from xllmx.safe.json_text import parse_json, read_object
-from xllmx.store.address import Address, Location, location_of
+from xllmx.store.address import Address, Location
 from xllmx.store.lease import leased
 
 MANIFEST, REPORT = "manifest.json", "report.json"
@@ -66,11 +67,6 @@ class WriteShard(Protocol):
 
     def __call__(self, path: Location, clips: Sequence[Any], *, metadata: Mapping[str, str]) -> None:
         """Write it."""
-
-
-def rank_folder(output_dir: str | Location, *, task: tuple[int, int], rank: tuple[int, int]) -> Location:
-    """The folder of process `rank` = (index from 0, number) of task `task` = (index from 1, number)."""
-    return location_of(output_dir) / f"{task[0]}-in-{task[1]}" / f"{rank[0]}-of-{rank[1]}"
 
 
 class Ledger:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from lumos.media.frames import MISSING, UNREADABLE, MediaError
+from lumos.media.media_error import MISSING, UNREADABLE, MediaError
 from pre_tokenize.lists.csv_rows import COLUMNS, CsvRows
 from pre_tokenize.lists.item import MOTION_COLUMN, Item, Stretch, motion_of
 from pre_tokenize.lists.parquet_list import ParquetList
