@@ -205,8 +205,8 @@ def decoded_report(samples: Sequence[DecodedSample], output_dir: Location) -> di
 def likely_cause(report: Mapping[str, Any]) -> str:
     """What is probably wrong with a CSV of which every row was skipped, and what to do."""
     reason, count = Counter(report["skipped"]).most_common(1)[0]
-    paths = [str(item.get("path", "")) for item in report["skipped_items"] if item["reason"] == reason]
-    example = next(iter(paths), "")
+    first = next((item for item in report["skipped_items"] if item["reason"] == reason), {})
+    example, detail = str(first.get("path", "")), str(first.get("detail", ""))
     said = f"all {report['done']} rows were skipped, {count} of them for: {reason}"
     if "$" in example:
         return f"{said}; {example!r:.120}: nothing is put in the place of $NAME in a CSV, write whole paths"
@@ -216,7 +216,7 @@ def likely_cause(report: Mapping[str, Any]) -> str:
         return f"{said}; {example!r:.120}: paths count from the CSV's folder, or else from the working directory"
     if reason == TOO_SMALL:
         return f"{said}; none is ever scaled up, give a smaller --size or --target_size"
-    return f"{said}; {example!r:.120} is the first of them"
+    return f"{said}; {example!r:.120} is the first of them" + (f" ({detail})" if detail else "")
 
 
 def summary(report: Mapping[str, Any]) -> str:
