@@ -58,9 +58,8 @@ def job_of(options: argparse.Namespace) -> Job:
     for other, names in DEFAULTS.items():
         for name in names.keys() - mine.keys():
             if getattr(options, name) is not None:
-                raise ValueError(
-                    f"--{name} goes with --to {other}, and this is --to {options.to}; leave it out, or give --to {other}"
-                )
+                remedy = f"leave it out, or give --to {other}"
+                raise ValueError(f"--{name} goes with --to {other}, and this is --to {options.to}; {remedy}")
     _check_is_of_product(options)
     try:
         model = _made_for(options)
