@@ -38,6 +38,7 @@ from xllmx.run.lock import HeldError, locked
 from xllmx.safe.json_text import parse_json, read_object
 from xllmx.store.address import Address, Location
 from xllmx.store.lease import leased
+from xllmx.words import plural
 
 MANIFEST, REPORT = "manifest.json", "report.json"
 UNSAID: dict[str, Any] = {"frame_choice": "released", "to": "codes"}
@@ -223,6 +224,7 @@ def summary(report: Mapping[str, Any]) -> str:
     """One line for people."""
     reasons = ", ".join(f"{reason}: {count}" for reason, count in report["skipped"].items())
     num_skipped = sum(report["skipped"].values())
+    low = report.get("low_psnr", [])
     return (
         f"{report['done']} of {report['rows']} rows done, {report['clips']} clips, {num_skipped} skipped"
         + (f" ({reasons})" if reasons else "")
@@ -233,6 +235,7 @@ def summary(report: Mapping[str, Any]) -> str:
         )
         + ("; " + ", ".join(f"{size}: {count}" for size, count in report["sizes"].items()) if report["sizes"] else "")
         + (f"; {report['num_decoded']} decoded again: {report['psnr_db']:.1f} dB" if "psnr_db" in report else "")
+        + (f", below {LEAST_PSNR_DB:g} dB in {plural(len(low), 'shard')}" if "low_psnr" in report else "")
     )
 
 

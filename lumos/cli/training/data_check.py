@@ -92,9 +92,8 @@ def missing_data(config: AnyRun) -> list[MissingData]:
 def how_to_make(config: AnyRun) -> str:
     """What to do about data that are missing, in words."""
     product = "latents" if isinstance(config, LuminaVideoRunConfig) else "codes"
-    if product == "latents" and (
-        lists := [setting for setting, named in data_of(config).items() if _is_missing_list(named)]
-    ):
+    lists = [setting for setting, named in data_of(config).items() if _is_missing_list(named)]
+    if lists and product == "latents":
         row = '{"path": "clips/a.mp4", "prompt": "what it shows"}'
         other = f"a CSV with the columns path,text does as well: {lists[0]}=videos.csv"
         written = f"a list of videos or images has a line {row} for each, paths counting from its folder; {other}"

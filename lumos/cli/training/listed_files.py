@@ -43,7 +43,8 @@ class MissingFiles:
             of += f" looked for, spread over the {self.num_listed:,} listed,"
         shown = ", ".join(repr(name)[:200] for name in self.missing[:_SHOWN])
         more = ", ..." if self.missing[_SHOWN:] else ""
-        return f"{self.list}: {len(self.missing):,} of {of} are not there ({shown}{more}); {_REMEDY}"
+        number = f"{len(self.missing):,} of {of} {'is' if len(self.missing) == 1 else 'are'} not there"
+        return f"{self.list}: {number} ({shown}{more}); {_REMEDY}"
 
 
 def missing_files(lists: Mapping[Path, str]) -> Iterator[tuple[str, MissingFiles]]:

@@ -39,7 +39,7 @@ def test_one_of_few_that_is_missing_ends_it_before_torch_is_loaded(repo: Path, t
         command, capture_output=True, text=True, check=False, cwd=tmp_path, env={"PYTHONPATH": str(repo)}
     )
     assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
-    assert f"task.tasks.fine.data: {data}: 1 of 4 files are not there ('gone0.mp4'); bring them there" in done.stderr
+    assert f"task.tasks.fine.data: {data}: 1 of 4 files is not there ('gone0.mp4'); bring them there" in done.stderr
     assert "a training takes a share of 0.01 (trainer.max_broken)" in done.stderr
 
 
