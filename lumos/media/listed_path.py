@@ -3,14 +3,15 @@
 "clips/a.mp4"              in the list's folder
 "~/clips/a.mp4"            in the user's home, as in a shell
 "café.mp4"                 written with é as one sign or as two: as the disk has it
-"https://host/a.mp4"       nowhere: it is said what to do (`not_brought`)
+"https://localhost/a.mp4"       nowhere: it is said what to do (`not_brought`)
 """
 
 from contextlib import suppress
 from pathlib import Path
+from typing import Literal
 from unicodedata import normalize
 
-_FORMS = ("NFC", "NFD")
+_FORMS: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")
 """An accent with its letter, or after it: what people type, and what macOS stores."""
 
 

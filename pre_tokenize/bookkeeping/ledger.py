@@ -206,7 +206,8 @@ def decoded_report(samples: Sequence[DecodedSample], output_dir: Location) -> di
 def likely_cause(report: Mapping[str, Any]) -> str:
     """What is probably wrong with a CSV of which every row was skipped, and what to do."""
     reason, count = Counter(report["skipped"]).most_common(1)[0]
-    first = next((item for item in report["skipped_items"] if item["reason"] == reason), {})
+    of_reason = (item for item in report["skipped_items"] if item["reason"] == reason)
+    first: Mapping[str, Any] = next(of_reason, {})
     example, detail = str(first.get("path", "")), str(first.get("detail", ""))
     said = f"all {report['done']} rows were skipped, {count} of them for: {reason}"
     if "$" in example:

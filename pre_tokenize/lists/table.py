@@ -7,7 +7,7 @@ and by address where `allowed` says so.
 
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -94,9 +94,10 @@ class Table:
         scheme = scheme_of(item.path)
         known = scheme in (*SCHEMES, "file")
         if isinstance(self.file, Path) and not known:
-            place = self.locate(item)  # what else has a colon is the name of a file: `12:30.mp4`
-            if not scheme or place.exists():
-                return place
+            named = self.locate(item)  # what else has a colon is the name of a file: `12:30.mp4`
+            with suppress(OSError):  # an address that is too long for a name
+                if not scheme or named.exists():
+                    return named
         try:
             if scheme and not known:
                 raise ValueError(not_brought(scheme, read=f"{', '.join(SCHEMES)} and file are"))

@@ -68,7 +68,7 @@ def test_of_long_lists_some_are_looked_for_and_of_very_long_ones_none(
 def test_records_of_latents_and_rows_that_are_left_out_are_not_looked_for(tmp_path: Path) -> None:
     rows = [{"path": "a.mp4", "prompt": "b", "pkl": "0.pkl"}, {"path": "c.mp4", "prompt": "d"}]
     (tmp_path / "record.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    left_out = [{"path": "https://host/a.mp4", "prompt": "b"}, {"path": "no prompt"}, 3]
+    left_out = [{"path": "https://localhost/a.mp4", "prompt": "b"}, {"path": "no prompt"}, 3]
     (tmp_path / "list.json").write_text(json.dumps(left_out))
     assert list(missing_files({tmp_path / "record.jsonl": "x", tmp_path / "list.json": "y"})) == []
 

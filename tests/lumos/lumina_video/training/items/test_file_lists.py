@@ -70,7 +70,7 @@ def test_homes_accents_and_addresses_in_a_list_are_found_or_said(
     (tmp_path / "home").mkdir()
     for file in stored:
         file.touch()
-    paths = ["~/a.mp4", "caf\u00e9.mp4", f"file://{tmp_path}/b c.mp4", "https://host/d.mp4"]
+    paths = ["~/a.mp4", "caf\u00e9.mp4", f"file://{tmp_path}/b c.mp4", "https://localhost/d.mp4"]
     lines = {
         ".csv": ["path,text", *(f"{path},it flies" for path in paths)],
         ".jsonl": [json.dumps({"path": path, "prompt": "it flies"}) for path in paths],
@@ -79,5 +79,8 @@ def test_homes_accents_and_addresses_in_a_list_are_found_or_said(
     data.write_text("\n".join(lines[ending]) + "\n")
     found = read_file_lists(data, media_type="video").rows
     assert [row.path for row in found] == stored
-    assert "1 of 4 rows are left out; the first: row 3 ('https://host/d.mp4'): https:// is not read here" in caplog.text
+    assert (
+        "1 of 4 rows are left out; the first: row 3 ('https://localhost/d.mp4'): https:// is not read here"
+        in caplog.text
+    )
     assert "download the file and write its path" in caplog.text
