@@ -8,24 +8,13 @@ with loading("pre_tokenize"):
     import sys
     from collections.abc import Sequence
     from pathlib import Path
-    from typing import Annotated, Any, get_args
-
-    import torch
+    from typing import TYPE_CHECKING, Annotated, Any
 
     from lumos.cli.options.spelling import said_as_options
-    from lumos.look.sheet import check_sheet
-    from lumos.media.decoding.decord_frames import Reader
-    from lumos.media.shards.parquet_rows import INDEX_NAME
-    from pre_tokenize.bookkeeping.ledger import FORMS, MANIFEST, REPORT, likely_cause
+    from pre_tokenize.bookkeeping.place import Place
     from pre_tokenize.bookkeeping.share import complete_share
-    from pre_tokenize.bookkeeping.work import PACE, Place, is_whole, work
-    from pre_tokenize.dry_run import DryRun, in_words, look_at, write_kept
-    from pre_tokenize.engines.engine import Job, Making
-    from pre_tokenize.engines.engine_options import device_of, engine_of
-    from pre_tokenize.job import DTYPES, TF32, job_of
     from pre_tokenize.lists.table import Table, modality_of, read_table
-    from pre_tokenize.products.decoded_again import NUM_DECODED
-    from pre_tokenize.products.encode import Limits
+    from pre_tokenize.option_choices import DTYPES, NUM_DECODED, PRODUCTS, READERS, TF32
     from xllmx.disk.place import check_file, check_folder, inputs_of
     from xllmx.ranks.ray_cluster import add_engine
     from xllmx.run.exit_status import CHECK_FAILED, status_of
@@ -33,6 +22,9 @@ with loading("pre_tokenize"):
     from xllmx.settings.number_range import Range, check_number
     from xllmx.store.address import Address, Location, location_of
 
+if TYPE_CHECKING:  # torch and all: only once the list was read, so that mistakes in it are said at once
+    from pre_tokenize.engines.engine import Job
+    from pre_tokenize.products.encode import Limits
 
 _SAID = ("size", "target_size", "target_fps", "target_duration", "most_seconds", "frame_choice")
 """Settings that decide which rows are kept, and how they are cut."""
@@ -52,8 +44,13 @@ def _main(arguments: Sequence[str] | None) -> int:
         complete_share(options, os.environ, program="pre_tokenize")
         with said_as_options(vars(options), separator="_"):
             report = look(options) if options.dry_run else run(options)
-    except torch.OutOfMemoryError as error:
+    except RuntimeError as error:
+        if type(error).__name__ != "OutOfMemoryError":
+            raise
         raise ValueError("the GPU's memory is full; give a smaller --batch_size, or --num_decoded 0") from error
+    from pre_tokenize.bookkeeping.ledger import REPORT, likely_cause
+    from pre_tokenize.bookkeeping.work import is_whole
+
     if not (options.dry_run or is_whole(report)):
         return CHECK_FAILED
     # Of several processes concat_record says it, of all rows.
@@ -76,7 +73,13 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             raise ValueError(f"--{name} goes with --dry_run; leave it out, or look at what was made: lumos look FOLDER")
     if options.output_dir is None:
         raise ValueError("--output_dir is missing; say where the shards go, or --dry_run to see what would be kept")
-    table, job, limits = _asked(options)
+    table = _table(options)
+    with loading("pre_tokenize"):
+        from pre_tokenize.bookkeeping.work import work
+        from pre_tokenize.engines.engine import Making
+        from pre_tokenize.engines.engine_options import engine_of
+
+    job, limits = _asked(options)
     folder = place.folder_in(options.output_dir)
     _check_output(options, folder)
     making = Making(table=table, job=job, limits=limits)
@@ -86,7 +89,12 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 def look(options: argparse.Namespace) -> dict[str, Any]:
     """Say which of this process's rows would give clips, and why not the others; return the counts. Nothing is made."""
     place = Place(task=(options.task_id, options.all_tasks), rank=(options.rank, options.splits))
-    table, job, limits = _asked(options)
+    table = _table(options)
+    with loading("pre_tokenize"):
+        from lumos.look.sheet import check_sheet
+        from pre_tokenize.dry_run import DryRun, in_words, look_at, write_kept
+
+    job, limits = _asked(options)
     num = 16 if options.sheet_clips is None else options.sheet_clips
     check_number("sheet_clips", Annotated[int, Range(1, 400)], num)
     sheet = None if options.sheet is None else Path(options.sheet)
@@ -109,20 +117,31 @@ def look(options: argparse.Namespace) -> dict[str, Any]:
     return found.report()
 
 
-def _asked(options: argparse.Namespace) -> tuple[Table, Job, Limits]:
-    """The table, what is made of it and within which limits; `options` is completed."""
+def _table(options: argparse.Namespace) -> Table:
+    """The list, read without torch, which takes seconds to load; `options` is completed with what it lists."""
     table = read_table(options.input_file, allowed=[location_of(one) for one in options.media_from])
     if options.modality is None:
         options.modality = modality_of(table)
+    return table
+
+
+def _asked(options: argparse.Namespace) -> "tuple[Job, Limits]":
+    """What is made of the list, and within which limits; `options` is completed."""
+    from pre_tokenize.job import job_of
+
     if options.video_frame_batch_size is not None:
         print("--video_frame_batch_size has no meaning: the tokenizer takes whole clips; --batch_size says how many")
-    return table, job_of(options), _limits(options)
+    return job_of(options), _limits(options)
 
 
 def _check_output(options: argparse.Namespace, folder: Location) -> None:
     """Raises ValueError where the CSV lies in the place of something that is written, or nothing can be."""
     if isinstance(folder, Address):  # who may write there is found when the folder is claimed
         return
+    from lumos.media.shards.parquet_rows import INDEX_NAME
+    from pre_tokenize.bookkeeping.ledger import MANIFEST, REPORT
+    from pre_tokenize.bookkeeping.work import PACE
+
     named = location_of(options.input_file)
     table = named if isinstance(named, Path) else None
     inputs = inputs_of({"--input_file": table, "--text_tokenizer": options.text_tokenizer})
@@ -137,8 +156,11 @@ def _check_output(options: argparse.Namespace, folder: Location) -> None:
         raise ValueError(f"--input_file {table} lies where the shards go ({folder}); give another --output_dir")
 
 
-def _limits(options: argparse.Namespace) -> Limits:
+def _limits(options: argparse.Namespace) -> "Limits":
     """The limits that were given, or those that suit images or videos."""
+    from pre_tokenize.engines.engine_options import device_of
+    from pre_tokenize.products.encode import Limits
+
     sizes = {"shard_rows": 64, "batch_size": 1} if options.modality == "video" else {"shard_rows": 512, "batch_size": 8}
     sizes |= {name: getattr(options, name) for name in sizes if getattr(options, name) is not None}
     same = {"num_workers": options.num_workers, "num_decoded": options.num_decoded}
@@ -153,7 +175,7 @@ def option_parser() -> argparse.ArgumentParser:
     add("--media_from", action="append", default=[], metavar="URL", help="folder whose media the list may name by URL")
     add("--output_dir", "--out_dir", help="where {task}-in-{tasks}/{rank}-of-{splits}/ are made")
     add("--modality", choices=["image", "video"], help="what the CSV lists; if not given, as its files' names end")
-    add("--to", choices=list(FORMS), default="codes", help="codes of Lumos-1, or latents of Lumina-Video")
+    add("--to", choices=PRODUCTS, default="codes", help="codes of Lumos-1, or latents of Lumina-Video")
     add("--size", metavar="WxH", help="size that items are cut to, or several with commas: of each the nearest aspect")
     add("--target_size", type=int, help="of any aspect: of codes, 352: 256p, 528: 384p, 656: 480p; of latents 256, 512")
     add("--target_fps", type=int, help="frames per second of videos (the model's, or codes: 12, latents: 16)")
@@ -165,7 +187,7 @@ def option_parser() -> argparse.ArgumentParser:
         default="time",
         help="frames of videos: nearest in time, or by number as released",
     )
-    add("--reader", choices=get_args(Reader), help="codes, frames by number: decord where it is installed (auto)")
+    add("--reader", choices=READERS, help="codes, frames by number: decord where it is installed (auto)")
     add("--splits", type=int, help="processes that share this task (those of srun, or 1)")
     add("--rank", type=int, help="which of them this is, from 0 (SLURM_PROCID)")
     add("--all_tasks", type=int, help="machines that share the CSV (jobs of Slurm's array, or 1)")

@@ -13,7 +13,6 @@ if not __package__:  # run as a file: the folder above holds the package
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from lumos.lumina_video.data.shards import LATENTS, shard_vae
-from lumos.media.decoded import low_psnr
 from lumos.media.shards.parquet_rows import INDEX_NAME, ParquetRows, RowForm, num_rows, write_rows_index
 from pre_tokenize.bookkeeping.ledger import (
     FORMS,
@@ -123,8 +122,6 @@ def concat(folder: Location) -> dict[str, Any]:
     skipped = {"skipped": report["skipped"]} if report["skipped"] else {}
     sizes = {"sizes": report["sizes"]}
     write_rows_index(folder / INDEX_NAME, shards, form=form, more={**sizes, **_vae_of(shards, form), **skipped})
-    if said := low_psnr(samples, remedy=form.remedy):
-        print(f"concat_record: warning: {said}", file=sys.stderr)
     return report
 
 

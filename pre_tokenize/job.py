@@ -1,6 +1,7 @@
 """What a run of `python -m pre_tokenize` makes, from the options: the product, and settings that must not change."""
 
 import argparse
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -8,11 +9,11 @@ from typing import Any
 import torch
 
 from lumos.hub.hashes import sha256_of
-from lumos.hub.models import DEFAULT_MODEL, ckpts_root, find_folder, named_folder
+from lumos.hub.models import DEFAULT_MODEL, LUMINA_VIDEO, VISUAL_PAIR, ckpts_root, find_folder, kind_of, named_folder
 from lumos.lumina_video.data.latents import VAEIdentity
 from lumos.lumina_video.data.shards import LATENTS, write_latent_shard
 from lumos.lumina_video.made_for import made_for as lumina_made_for
-from lumos.lumina_video.vae import WEIGHTS, CogVideoXVAE
+from lumos.lumina_video.vae import WEIGHTS, CogVideoXVAE, is_vae
 from lumos.lumos1.data.shards import CLIPS, write_shard
 from lumos.lumos1.made_for import made_for as lumos_made_for
 from lumos.media.decoding.decord_frames import choose_reader
@@ -21,23 +22,16 @@ from lumos.tokenizer.files import tokenizer_files
 from lumos.tokenizer.text import TextTokenizer
 from lumos.tokenizer.visual import VisualTokenizer
 from pre_tokenize.engines.engine import Job
+from pre_tokenize.option_choices import DTYPES as NAMES
+from pre_tokenize.option_choices import TF32 as TF32
 from pre_tokenize.products.codes import ClipFrames, Codes, Target
 from pre_tokenize.products.encode import Limits
 from pre_tokenize.products.latents import LatentFrames, Latents, LatentTarget
 from pre_tokenize.products.sizes import complete, read_sizes
 from xllmx.settings.setting import SettingError
 
-DTYPES = {
-    "float32": torch.float32,
-    "fp32": torch.float32,
-    "bfloat16": torch.bfloat16,
-    "bf16": torch.bfloat16,
-    "float16": torch.float16,
-    "fp16": torch.float16,
-}
+DTYPES: dict[str, torch.dtype] = {name: getattr(torch, dtype) for name, dtype in NAMES.items()}
 """Names of precisions."""
-TF32 = "tf32"
-"""fp32 whose products are rounded to 10 bits of mantissa, on GPUs that have them (Ampere and later)."""
 
 DEFAULTS: dict[str, dict[str, Any]] = {
     "codes": {
@@ -64,7 +58,9 @@ def job_of(options: argparse.Namespace) -> Job:
     for other, names in DEFAULTS.items():
         for name in names.keys() - mine.keys():
             if getattr(options, name) is not None:
-                raise ValueError(f"--{name} goes with --to {other}, and this is --to {options.to}; leave it out")
+                remedy = f"leave it out, or give --to {other}"
+                raise ValueError(f"--{name} goes with --to {other}, and this is --to {options.to}; {remedy}")
+    _check_is_of_product(options)
     try:
         model = _made_for(options)
     except SettingError as error:
@@ -75,6 +71,25 @@ def job_of(options: argparse.Namespace) -> Job:
         if getattr(options, name) is None and not (name == "target_size" and options.size is not None):
             setattr(options, name, value)
     return _codes(options) if options.to == "codes" else _latents(options)
+
+
+def _check_is_of_product(options: argparse.Namespace) -> None:
+    """Raises ValueError where the model, tokenizer or VAE that is named makes the other product."""
+    option, other = ("vae", "visual_tokenizer") if options.to == "latents" else ("visual_tokenizer", "vae")
+    named = getattr(options, option)
+    folder = find_folder(named, ckpts_root()) if named else None
+    if folder is None:
+        return
+    is_lumos1 = any((place / VISUAL_PAIR[0]).is_file() for place in (folder, folder / "visual_tokenizer"))
+    is_lumina = is_vae(folder)
+    with suppress(ValueError):  # no model, or not a whole one: for who reads it to say
+        is_lumina = is_lumina or kind_of(folder) == LUMINA_VIDEO
+    if is_lumos1 if options.to == "latents" else is_lumina:
+        title, made = ("Lumos-1", "codes") if options.to == "latents" else ("Lumina-Video", "latents")
+        remedy = f"give --to {made} --{other} {named}"
+        raise ValueError(
+            f"--{option} {named} is of {title}, whose clips are {made}, and this is --to {options.to}; {remedy}"
+        )
 
 
 def _made_for(options: argparse.Namespace) -> MadeFor | None:

@@ -17,26 +17,23 @@ with loading("pre_tokenize.motion"):
     from collections.abc import Sequence
     from functools import partial
     from pathlib import Path
-    from typing import Any
+    from typing import TYPE_CHECKING, Any
 
     from lumos.cli.options.spelling import said_as_options
     from lumos.hub.hashes import sha256_of
-    from lumos.lumina_video.data.flow_estimators import ESTIMATORS
-    from lumos.media.shards.parquet_rows import ParquetRows
-    from pre_tokenize.bookkeeping.ledger import Ledger
+    from pre_tokenize.bookkeeping.place import Place
     from pre_tokenize.bookkeeping.records import Record, read_record, with_fields, write_rows_as
     from pre_tokenize.bookkeeping.share import complete_share
-    from pre_tokenize.bookkeeping.work import Place, is_whole, work
-    from pre_tokenize.engines.engine import Job, Making
-    from pre_tokenize.engines.engine_options import device_of, engine_of
-    from pre_tokenize.lists.table import MOTION_COLUMN
-    from pre_tokenize.products.encode import Limits
-    from pre_tokenize.products.motion_scores import SCORES, MotionPictures, load_scores, write_scores
+    from pre_tokenize.lists.item import MOTION_COLUMN
+    from pre_tokenize.option_choices import ESTIMATORS
     from xllmx.disk.place import check_file, inputs_of
     from xllmx.ranks.ray_cluster import add_engine
     from xllmx.run.exit_status import CHECK_FAILED, status_of
     from xllmx.run.option_parser import OptionParser
     from xllmx.store.address import Location, location_of
+
+if TYPE_CHECKING:  # torch and all: only once the list was read, so that mistakes in it are said at once
+    from pre_tokenize.engines.engine import Job
 
 ESTIMATOR_COLUMN = "motion_estimator"
 """Which estimator made a score."""
@@ -59,16 +56,23 @@ def _run(options: argparse.Namespace) -> int:
     place = Place(rank=(options.rank, options.splits))
     if options.engine == "ray" and options.estimator == "dis":
         options.device = options.device or "cpu"  # it has no use for a GPU
-    limits = Limits(shard_rows=options.shard_rows, num_workers=options.num_workers, device=device_of(options))
     source, target = location_of(options.input_file), location_of(options.output_file)
     allowed = [location_of(one) for one in options.media_from]
-    record, engine = read_record(source, allowed=allowed), engine_of(options)
+    record = read_record(source, allowed=allowed)
     endings = (".csv",) if record.suffix == ".csv" else (".jsonl", ".json")
     if target.suffix.lower() not in endings:
         raise ValueError(
             f"--output_file {target}: of a {record.suffix} give a name that ends in {' or '.join(endings)}"
         )
     _check_output(target, source, weights=options.weights)
+    with loading("pre_tokenize.motion"):
+        from pre_tokenize.bookkeeping.work import is_whole, work
+        from pre_tokenize.engines.engine import Making
+        from pre_tokenize.engines.engine_options import device_of, engine_of
+        from pre_tokenize.products.encode import Limits
+
+    engine = engine_of(options)
+    limits = Limits(shard_rows=options.shard_rows, num_workers=options.num_workers, device=device_of(options))
     parts = target.with_name(f"{target.name}.parts")
     making = Making(table=record.table, job=_job(options), limits=limits)
     report = work(making, folder=place.folder_in(parts), rows=place.rows_of(record.table), engine=engine)
@@ -89,7 +93,10 @@ def _check_output(target: Location, source: Location, *, weights: Path | None) -
         raise ValueError(f"{target} is --input_file, and would be written over; choose another place for the output")
 
 
-def _job(options: argparse.Namespace) -> Job:
+def _job(options: argparse.Namespace) -> "Job":
+    from pre_tokenize.engines.engine import Job
+    from pre_tokenize.products.motion_scores import SCORES, MotionPictures, load_scores, write_scores
+
     name, weights, frame_choice = options.estimator, options.weights, options.frame_choice
     settings = {"to": "motion", "estimator": name, "frame_choice": frame_choice}
     if weights is not None and weights.is_file():
@@ -102,6 +109,10 @@ def _job(options: argparse.Namespace) -> Job:
 
 def _finish(record: Record, target: Location, *, parts: Location, splits: int, estimator: str) -> int | None:
     """Write the scored table if every process has done its rows; return how many have a score, None before that."""
+    from lumos.media.shards.parquet_rows import ParquetRows
+    from pre_tokenize.bookkeeping.ledger import Ledger
+    from pre_tokenize.products.motion_scores import SCORES
+
     places = [Place(rank=(rank, splits)) for rank in range(splits)]
     ledgers = [Ledger(place.folder_in(parts), place.rows_of(record.table), form=SCORES) for place in places]
     if waiting := sum(bool(ledger.missing) for ledger in ledgers):
@@ -124,7 +135,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--input_file", required=True, help="a .csv (columns path,text) or a record (.jsonl, .json); a path or URL")
     add("--media_from", action="append", default=[], metavar="URL", help="folder whose media the list may name by URL")
     add("--output_file", required=True, help="the same with scores, path or URL; the work is kept in FILE.parts")
-    add("--estimator", choices=list(ESTIMATORS), default="dis", help="what measures flow (dis)")
+    add("--estimator", choices=ESTIMATORS, default="dis", help="what measures flow (dis)")
     add("--weights", type=Path, help="unimatch: its released weights")
     add("--frame_choice", choices=["time", "released"], default="time", help="frames nearest in time, or by number")
     add("--splits", type=int, help="processes that share the rows (those of Slurm's array and of srun, or 1)")

@@ -12,8 +12,8 @@ from xllmx.run.exit_status import CHECK_FAILED
 from xllmx.run.interrupt import loading
 from xllmx.settings.number_range import Range, check_number
 
-_NAMES_OF_TABLES = {"num": "--sheet_clips", "out": "--sheet", "model": "--visual_tokenizer", "device": "--device"}
-"""Option of this command -> that of `python -m pre_tokenize --dry_run`, for codes."""
+_NAMES_OF_TABLES = {"num": "--sheet_clips", "out": "--sheet", "device": "--device"}
+"""Option of this command -> that of `python -m pre_tokenize --dry_run`; --model besides (`_decoder_words`)."""
 _OF_SETS = ("read", "media", "ckpts")
 
 
@@ -39,7 +39,8 @@ def add_command(commands: Any) -> None:
     add(
         "--model",
         help="whose tokenizer or VAE decodes: a model, or a folder (default: the one that is recorded); of a list of "
-        "videos, at whose sizes those are counted that training leaves out",
+        "videos, at whose sizes those are counted that training leaves out; of a CSV, whose codes or latents "
+        "would be made",
     )
     add("--media", type=Path, metavar="FOLDER", help="where the sources are, if they are not where they were")
     add("--device", help="cpu, cuda, cuda:1 (default: a GPU if there is one)")
@@ -53,7 +54,7 @@ def split_words(words: Sequence[str]) -> tuple[list[str], list[str]]:
     >>> split_words(["a.csv", "--out", "a.png", "--target_size", "64"])
     (['a.csv', '--out', 'a.png'], ['--target_size', '64'])
     """
-    own = [f"--{name}" for name in (*_NAMES_OF_TABLES, *_OF_SETS)]
+    own = [f"--{name}" for name in ("model", *_NAMES_OF_TABLES, *_OF_SETS)]
     before = [None, *words]
     tables = [n for n, word in enumerate(words) if word.lower().endswith(".csv") and before[n] not in own]
     if not tables:
@@ -122,18 +123,36 @@ def _run_table(options: argparse.Namespace) -> int:
 
     if options.num is not None:
         check_number("--num", int, options.num, Range(1, 400))
-    names = {**_NAMES_OF_TABLES, "model": _decoder_option(options.of_tokenize)}
     for name in _OF_SETS:
         if getattr(options, name) is not None:
             raise ValueError(f"--{name} is for sets and outputs, and {options.path} is a CSV; leave it out")
     words = [f"--input_file={options.path}", "--dry_run"]
-    for name, theirs in names.items():
+    for name, theirs in _NAMES_OF_TABLES.items():
         if (value := getattr(options, name)) is not None and (name != "num" or options.out is not None):
             words.append(f"{theirs}={value}")
+    words += _decoder_words(options.model, options.of_tokenize)
     return tokenize([*words, *options.of_tokenize])
 
 
-def _decoder_option(words: Sequence[str]) -> str:
-    """The option of pre-tokenisation that names a model, with these other words of its command line."""
+def _decoder_words(model: str | None, words: Sequence[str]) -> list[str]:
+    """The words of pre-tokenisation that name a model; those `words` of its command line that say no product get one.
+
+    A model of Lumina-Video is looked at for latents, any other for codes.
+    """
+    if model is None:
+        return []
     told = " ".join(words).replace("=", " ").split()
-    return "--vae" if ("--to", "latents") in pairwise(told) else "--visual_tokenizer"
+    product = next((value for option, value in pairwise(told) if option == "--to"), None)
+    if product is None and _is_lumina(model):
+        return [f"--vae={model}", "--to=latents"]
+    return [f"{'--vae' if product == 'latents' else '--visual_tokenizer'}={model}"]
+
+
+def _is_lumina(model: str) -> bool:
+    from lumos.hub.models import LUMINA_VIDEO, ckpts_root, find_folder, kind_of
+
+    folder = find_folder(model, ckpts_root())
+    try:
+        return folder is not None and kind_of(folder) == LUMINA_VIDEO
+    except ValueError:  # no model, or not a whole one: for who reads it to say
+        return False

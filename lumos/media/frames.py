@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from math import ceil, floor
-from pathlib import Path
 from typing import Literal, TypeVar
 
 import numpy as np
@@ -12,28 +11,27 @@ from einops import rearrange
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from lumos.media.media_error import GAP as GAP
+from lumos.media.media_error import MISSING as MISSING
+from lumos.media.media_error import NO_SCALE as NO_SCALE
+from lumos.media.media_error import NO_TIMES as NO_TIMES
+from lumos.media.media_error import OTHER_HDR as OTHER_HDR
+from lumos.media.media_error import SIZE_CHANGES as SIZE_CHANGES
+from lumos.media.media_error import SLOW_SOURCE as SLOW_SOURCE
+from lumos.media.media_error import TOO_LONG as TOO_LONG
+from lumos.media.media_error import TOO_SHORT as TOO_SHORT
+from lumos.media.media_error import TOO_SMALL as TOO_SMALL
+from lumos.media.media_error import UNDECODABLE as UNDECODABLE
+from lumos.media.media_error import UNREADABLE as UNREADABLE
+from lumos.media.media_error import MediaError as MediaError
+
 Rate = int | float | Fraction
 """Frames per second, or seconds: containers state them as fractions."""
 
 FrameChoice = Literal["time", "released"]
 """Frames nearest in time to every 1 / fps seconds, or every `int(source_fps / fps)`-th by number (`frame_indices`)."""
 
-MISSING, UNREADABLE, UNDECODABLE = "missing file", "unreadable file", "undecodable"
-TOO_SHORT, SLOW_SOURCE = "too short", "source slower than the target fps"
-GAP, NO_TIMES, SIZE_CHANGES = "a gap between its frames", "no usable time stamps", "frame size changes on the way"
-TOO_LONG, TOO_SMALL = "too long", "smaller than the target size"
-NO_SCALE, OTHER_HDR = "pixel values of no known scale", "HDR of an unknown kind"
-
 _T = TypeVar("_T")
-
-
-class MediaError(ValueError):
-    """An image or video that cannot be used; `reason` is one of a few short texts that a report can count."""
-
-    def __init__(self, path: str | Path, reason: str, detail: str = "") -> None:
-        super().__init__(f"{path}: {reason}" + (f" ({detail})" if detail else ""))
-        self.reason = reason
-        self.detail = detail
 
 
 def frame_indices(num_frames: int, source_fps: Rate, *, fps: Rate, duration: Rate) -> range:

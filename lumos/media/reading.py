@@ -145,8 +145,10 @@ def _by_time(video: Video, path: str | Path, *, fps: Rate, duration: Rate) -> It
     previous = None
     for time, (seen_at, frame) in zip(times, nearest_in_time(shown, times), strict=True):
         if abs(seen_at - time) > step / 2 or seen_at == previous:
-            reason = SLOW_SOURCE if rate < fps else GAP
-            raise MediaError(path, reason, f"no frame within {float(step / 2):.3f} s of {float(time):.3f} s")
+            said = f"no frame within {float(step / 2):.3f} s of {float(time):.3f} s"
+            if rate < fps:
+                raise MediaError(path, SLOW_SOURCE, f"{float(rate):g} fps, asked for {float(fps):g}: {said}")
+            raise MediaError(path, GAP, said)
         previous = seen_at
         yield frame
 

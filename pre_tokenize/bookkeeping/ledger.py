@@ -32,11 +32,13 @@ from lumos.media.files import replacing, require_folder
 from lumos.media.frames import MISSING, TOO_SMALL
 from lumos.media.made_for import buckets
 from lumos.media.shards.parquet_rows import ParquetRows, RowForm, rows_metadata
+from pre_tokenize.bookkeeping.place import rank_folder as rank_folder
 from xllmx.disk.temporary import remove_stale
 from xllmx.run.lock import HeldError, locked
 from xllmx.safe.json_text import parse_json, read_object
-from xllmx.store.address import Address, Location, location_of
+from xllmx.store.address import Address, Location
 from xllmx.store.lease import leased
+from xllmx.words import plural
 
 MANIFEST, REPORT = "manifest.json", "report.json"
 UNSAID: dict[str, Any] = {"frame_choice": "released", "to": "codes"}
@@ -66,11 +68,6 @@ class WriteShard(Protocol):
 
     def __call__(self, path: Location, clips: Sequence[Any], *, metadata: Mapping[str, str]) -> None:
         """Write it."""
-
-
-def rank_folder(output_dir: str | Location, *, task: tuple[int, int], rank: tuple[int, int]) -> Location:
-    """The folder of process `rank` = (index from 0, number) of task `task` = (index from 1, number)."""
-    return location_of(output_dir) / f"{task[0]}-in-{task[1]}" / f"{rank[0]}-of-{rank[1]}"
 
 
 class Ledger:
@@ -209,8 +206,9 @@ def decoded_report(samples: Sequence[DecodedSample], output_dir: Location) -> di
 def likely_cause(report: Mapping[str, Any]) -> str:
     """What is probably wrong with a CSV of which every row was skipped, and what to do."""
     reason, count = Counter(report["skipped"]).most_common(1)[0]
-    paths = [str(item.get("path", "")) for item in report["skipped_items"] if item["reason"] == reason]
-    example = next(iter(paths), "")
+    of_reason = (item for item in report["skipped_items"] if item["reason"] == reason)
+    first: Mapping[str, Any] = next(of_reason, {})
+    example, detail = str(first.get("path", "")), str(first.get("detail", ""))
     said = f"all {report['done']} rows were skipped, {count} of them for: {reason}"
     if "$" in example:
         return f"{said}; {example!r:.120}: nothing is put in the place of $NAME in a CSV, write whole paths"
@@ -220,13 +218,14 @@ def likely_cause(report: Mapping[str, Any]) -> str:
         return f"{said}; {example!r:.120}: paths count from the CSV's folder, or else from the working directory"
     if reason == TOO_SMALL:
         return f"{said}; none is ever scaled up, give a smaller --size or --target_size"
-    return f"{said}; {example!r:.120} is the first of them"
+    return f"{said}; {example!r:.120} is the first of them" + (f" ({detail})" if detail else "")
 
 
 def summary(report: Mapping[str, Any]) -> str:
     """One line for people."""
     reasons = ", ".join(f"{reason}: {count}" for reason, count in report["skipped"].items())
     num_skipped = sum(report["skipped"].values())
+    low = report.get("low_psnr", [])
     return (
         f"{report['done']} of {report['rows']} rows done, {report['clips']} clips, {num_skipped} skipped"
         + (f" ({reasons})" if reasons else "")
@@ -237,6 +236,7 @@ def summary(report: Mapping[str, Any]) -> str:
         )
         + ("; " + ", ".join(f"{size}: {count}" for size, count in report["sizes"].items()) if report["sizes"] else "")
         + (f"; {report['num_decoded']} decoded again: {report['psnr_db']:.1f} dB" if "psnr_db" in report else "")
+        + (f", below {LEAST_PSNR_DB:g} dB in {plural(len(low), 'shard')}" if "low_psnr" in report else "")
     )
 
 

@@ -4,50 +4,20 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from tqdm import tqdm
 
 from lumos.media.decoded import DecodedSample, low_psnr
-from pre_tokenize.bookkeeping.ledger import REPORT, Ledger, claimed, rank_folder, summary, write_json
+from pre_tokenize.bookkeeping.ledger import REPORT, Ledger, claimed, summary, write_json
+from pre_tokenize.bookkeeping.place import Place as Place
 from pre_tokenize.engines.engine import Engine, LostShard, Maker, Making, stretches_of
 from pre_tokenize.engines.pace import Pace
-from pre_tokenize.lists.table import Table, part_of
 from xllmx.store.address import Location
 
 PACE = "pace.json"
 """File beside the report: how fast the last run was that had something to do."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Place:
-    """Which share of a table is this process's. Raises `ValueError` for one that is not there."""
-
-    task: tuple[int, int] = (1, 1)
-    """Index from 1, number: of the machines that share the table."""
-    rank: tuple[int, int] = (0, 1)
-    """Index from 0, number: of the processes that share the machine's part."""
-
-    def __post_init__(self) -> None:
-        for name, number in (("all_tasks", self.task[1]), ("splits", self.rank[1])):
-            if number < 1:
-                raise ValueError(f"--{name} is {number}; it must be at least 1")
-        task, rank = self.task, self.rank
-        if not 1 <= task[0] <= task[1]:
-            raise ValueError(f"--task_id is {task[0]}; it must be one of 1..{task[1]} (--all_tasks is {task[1]})")
-        if not 0 <= rank[0] < rank[1]:
-            raise ValueError(f"--rank is {rank[0]}; it must be one of 0..{rank[1] - 1} (--splits is {rank[1]})")
-
-    def rows_of(self, table: Table) -> range:
-        """The rows of this process."""
-        mine = part_of(range(len(table.items)), self.task[1], index=self.task[0] - 1)
-        return part_of(mine, self.rank[1], index=self.rank[0])
-
-    def folder_in(self, output_dir: str | Location) -> Location:
-        """The folder of this process."""
-        return rank_folder(output_dir, task=self.task, rank=self.rank)
 
 
 def work(making: Making, *, folder: Location, rows: range, engine: Engine) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 
 from pre_tokenize.lists.item import BLOCK, MOTION_COLUMN, BlockRows, Item, motion_of
-from xllmx.data.csv_header import lacking
+from xllmx.safe.csv_header import lacking
 
 COLUMNS = ("path", "text")
 

@@ -8,8 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, overload
 
-from lumos.lumina_video.data.latents import MOST_MOTION, UNKNOWN_MOTION
-from lumos.lumina_video.data.row_lists import number_in
+from lumos.lumina_video.data.row_numbers import MOST_MOTION, UNKNOWN_MOTION, number_in
 from xllmx.store.access import StoreError
 from xllmx.store.address import Address, Location
 

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from pre_tokenize.lists.csv_rows import COLUMNS
 from pre_tokenize.lists.item import BLOCK, MOTION_COLUMN, BlockRows, Item, motion_of
-from xllmx.data.csv_header import listed
+from xllmx.safe.csv_header import listed
 
 
 class ParquetList(BlockRows):

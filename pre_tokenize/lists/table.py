@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from lumos.media.frames import MISSING, UNREADABLE, MediaError
+from lumos.media.listed_path import listed_path, not_brought
+from lumos.media.media_error import MISSING, UNREADABLE, MediaError
 from pre_tokenize.lists.csv_rows import COLUMNS, CsvRows
 from pre_tokenize.lists.item import MOTION_COLUMN, Item, Stretch, motion_of
 from pre_tokenize.lists.parquet_list import ParquetList
@@ -56,17 +57,14 @@ class Table:
     def locate(self, item: Item) -> Path:
         """The item's file on this disk: relative paths count from the list's folder, else from the working directory.
 
-        A path that begins with ~/ is one in the user's home, as in a shell.
+        What a path may be besides: `lumos.media.listed_path`.
         """
         assert isinstance(self.file, Path)
-        with suppress(RuntimeError):  # nobody's home: it is a folder of that name
-            if item.path.startswith("~/") and not (self.file.parent / "~").exists():
-                return Path(item.path).expanduser()
-        beside = self.file.parent / item.path
+        beside = listed_path(self.file.parent, item.path)
         try:
             beside.stat()
         except FileNotFoundError:
-            return Path(item.path)
+            return listed_path(Path(), item.path)
         except (OSError, ValueError):  # a name that is too long, a folder that is closed: reading it says so
             return beside
         return beside
@@ -96,10 +94,13 @@ class Table:
         scheme = scheme_of(item.path)
         known = scheme in (*SCHEMES, "file")
         if isinstance(self.file, Path) and not known:
-            return self.locate(item)  # what else has a colon is the name of a file: `12:30.mp4`
+            named = self.locate(item)  # what else has a colon is the name of a file: `12:30.mp4`
+            with suppress(OSError):  # an address that is too long for a name
+                if not scheme or named.exists():
+                    return named
         try:
             if scheme and not known:
-                raise ValueError(f"{scheme}:// is never read, {', '.join(SCHEMES)} and file are")
+                raise ValueError(not_brought(scheme, read=f"{', '.join(SCHEMES)} and file are"))
             rule = "a list in a store names what lies below its own folder"
             folder = self.file.parent
             place = location_of(item.path) if known else inside(folder, item.path, said_by="the list", remedy=rule)

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lumos.lumina_video.data.latents import UNKNOWN_MOTION
+from lumos.lumina_video.data.row_numbers import UNKNOWN_MOTION
 from pre_tokenize.lists.item import MOTION_COLUMN, BlockRows, Item, Stretch, motion_of
 from xllmx.safe.json_text import parse_json
 from xllmx.store.access import StoreError

@@ -13,14 +13,11 @@ from torch import Tensor
 
 from lumos.media.decoded import psnr
 from lumos.media.shards.shard_writer import SHARD_SIZE
+from pre_tokenize.option_choices import NUM_DECODED as NUM_DECODED
 from pre_tokenize.products.pixels import Decode, Pixels
 
 MOST_LATENT_FRAMES = 8
 """Of a clip that is decoded; what codes and VAEs give for them does not depend on the ones after them."""
-
-
-NUM_DECODED = 2
-"""Of each shard, unless it is said otherwise."""
 
 
 def spread(rows: range, num: int) -> list[int]:

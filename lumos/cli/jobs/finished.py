@@ -8,6 +8,8 @@ from lumos.cli.jobs.outputs import OutputFolder
 from lumos.cli.jobs.record import differences, read_record, record_path
 from lumos.hub.hashes import sha256_of
 
+_REMEDY = "use --overwrite, or another --out, which keeps both"
+
 
 def finished_seed(folder: OutputFolder, name: str, wanted: Mapping[str, Any], *, overwrite: bool = False) -> int | None:
     """The seed of an output that is there and is the one wanted, or None if it is to be made.
@@ -38,7 +40,7 @@ def finished_seed(folder: OutputFolder, name: str, wanted: Mapping[str, Any], *,
         else:
             fault = "it is not the file its record speaks of"
     if not overwrite:
-        raise ValueError(f"{output} is there already, and {fault}; use --overwrite, or another --out")
+        raise ValueError(f"{output} is there already, and {fault}; {_REMEDY}")
     return None
 
 
@@ -67,4 +69,4 @@ def _check_orphan(folder: OutputFolder, name: str, wanted: Mapping[str, Any], *,
         return
     if record and (changed := differences(record, wanted)):
         told = f"{record_path(folder.recorded(name))} tells how another output was made ({'; '.join(changed)})"
-        raise ValueError(f"{told}; use --overwrite, or another --out")
+        raise ValueError(f"{told}; {_REMEDY}")

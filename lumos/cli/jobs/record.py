@@ -56,8 +56,13 @@ def as_text(entries: Mapping[str, Any]) -> str:
 
 
 def differences(record: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
-    """What a record says otherwise than is wanted, as `name: recorded -> wanted`; an open seed (None) wants any."""
+    """What a record says otherwise than is wanted, as `name: recorded -> wanted`; an open seed (None) wants any.
+
+    Of a model of another name the name is said, and neither its hash nor its settings, which are all its own.
+    """
     names = [name for name in IDENTITY if name != "seed" or wanted.get("seed") is not None]
+    if record.get("model_hash") != wanted.get("model_hash") and record.get("model") != wanted.get("model"):
+        names = ["model", *(name for name in names if name not in ("model_hash", "settings"))]
     return _differences({name: record.get(name) for name in names}, {name: wanted.get(name) for name in names})
 
 

@@ -3,10 +3,12 @@
 Imported without torch, so that a mistake in them is said at once, before what reads and trains on clips is loaded.
 """
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lumos.cli.training.listed_files import missing_files
 from lumos.cli.training.run_config import AnyRun, LuminaVideoRunConfig, data_of
 from lumos.lumina_video.data import readable as of_lumina_video
 from lumos.lumina_video.data.recorded_shapes import recorded_shapes
@@ -45,17 +47,38 @@ def check_streams(config: AnyRun) -> None:
 
 
 def check_data(config: AnyRun) -> None:
-    """Check the names of streams, and that the data of a training are there, as far as `missing_data` can tell.
+    """Check the names of streams, and that the data are there, as far as `missing_data` and `missing_files` can tell.
+
+    Files of a list that are missing, and are no more than a training takes, are said on stderr.
 
     Of several processes that a launcher started each leaves the data to its task: one that ended here, before they have
     met, would leave the others waiting. Names are the same in all of them.
 
     Raises:
-        ValueError: some are missing, each named with its path; or what `check_streams` and `missing_data` raise.
+        ValueError: some are missing, each named with its path; or what `check_streams`, `missing_data` and
+            `missing_files` raise.
     """
     check_streams(config)
-    if launched_ranks() == 1 and (missing := missing_data(config)):
+    if launched_ranks() > 1:
+        return
+    if missing := missing_data(config):
         raise ValueError(f"{'; '.join(map(str, missing))}; {how_to_make(config)}")
+    if isinstance(config, LuminaVideoRunConfig):
+        _check_listed_files(config)
+
+
+def _check_listed_files(config: LuminaVideoRunConfig) -> None:
+    """Raise ValueError where more files of a list are missing than `trainer.max_broken` lets be; say fewer."""
+    lists: dict[Path, str] = {}
+    for setting, named in data_of(config).items():
+        for one in [] if is_address(named) else _sets_of(Path(named)):
+            if isinstance(one, Path):
+                lists.setdefault(one, setting)
+    most = config.trainer.max_broken
+    for setting, found in missing_files(lists):
+        if found.share > most:
+            raise ValueError(f"{setting}: {found}; a training takes a share of {most:g} (trainer.max_broken)")
+        sys.stderr.write(f"lumos train: {setting}: {found}; others are trained on in their place\n")
 
 
 def missing_data(config: AnyRun) -> list[MissingData]:
@@ -106,8 +129,18 @@ def _check_latents(config: LuminaVideoRunConfig, setting: str, sets: Sequence[Lo
 def how_to_make(config: AnyRun) -> str:
     """What to do about data that are missing, in words."""
     product = "latents" if isinstance(config, LuminaVideoRunConfig) else "codes"
+    lists = [setting for setting, named in data_of(config).items() if _is_missing_list(named)]
+    if lists and product == "latents":
+        row = '{"path": "clips/a.mp4", "prompt": "what it shows"}'
+        other = f"a CSV with the columns path,text does as well: {lists[0]}=videos.csv"
+        written = f"a list of videos or images has a line {row} for each, paths counting from its folder; {other}"
+        return f"{written}; or correct the path, or make {product}: python -m pre_tokenize --to {product}"
     made = f"python -m pre_tokenize --to {product} makes them of images or videos (pre_tokenize/README.md)"
     return f"{made}; or bring them there, or correct the path"
+
+
+def _is_missing_list(named: str) -> bool:
+    return not is_address(named) and Path(named).suffix in (".jsonl", ".json", ".csv") and not Path(named).exists()
 
 
 def _sets_of(path: Path) -> list[Location]:

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from xllmx.data.csv_header import lacking
+from lumos.media.listed_path import listed_path
+from xllmx.safe.csv_header import lacking
 from xllmx.safe.json_text import read_text
 
 _COLUMNS = ("path", "text")
@@ -66,8 +67,9 @@ def _row(number: int, header: Sequence[str], fields: Sequence[str], path: Path) 
 
 
 def _place(name: str, folder: Path) -> str:
+    here = listed_path(Path(), name)
     try:
-        here = not (folder / name).exists() and Path(name).exists()
+        is_here = not listed_path(folder, name).exists() and here.exists()
     except (OSError, ValueError):  # a name that is none: reading it says so
-        here = False
-    return str(Path(name).absolute()) if here else name
+        is_here = False
+    return str(here.absolute()) if is_here else name

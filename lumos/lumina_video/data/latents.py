@@ -15,12 +15,9 @@ import torch
 from jaxtyping import BFloat16
 from torch import Tensor
 
+from lumos.lumina_video.data.row_numbers import MOST_MOTION as MOST_MOTION
+from lumos.lumina_video.data.row_numbers import UNKNOWN_MOTION as UNKNOWN_MOTION
 from lumos.lumina_video.encoding.protocols import VideoVAE
-
-UNKNOWN_MOTION = -1.0
-"""A clip without a motion score; the network knows -1 as "not said"."""
-MOST_MOTION = 1e6
-"""No score is larger: the pictures on which flow is measured are 576 pixels wide."""
 
 
 @dataclass(frozen=True, kw_only=True)

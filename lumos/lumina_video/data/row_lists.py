@@ -8,17 +8,15 @@ import logging
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from math import inf, isfinite
 from pathlib import Path
 from typing import Any, TypeVar
 
 from lumos.lumina_video.data.csv_files import read_csv_files
 from lumos.lumina_video.data.readable import LISTS as LISTS
-from xllmx.ranks.distributed import is_main
+from lumos.lumina_video.data.row_numbers import number_in as number_in
 from xllmx.safe.bounded_file import read_bounded
 from xllmx.safe.json_text import lines_of_file, parse_json, read_text
 from xllmx.safe.plain_pickle import read_plain
-from xllmx.safe.torch_archive import load_plain
 
 _ROW_BY_ROW = (".jsonl", ".csv")
 _LOG = logging.getLogger(__name__)
@@ -49,6 +47,8 @@ def read_rows(path: Path, *, remedy: str) -> Any:
     if path.suffix in (".pkl", ".pth"):
         try:
             if path.suffix == ".pth":
+                from xllmx.safe.torch_archive import load_plain  # torch is loaded where it is needed alone
+
                 return load_plain(path, most_bytes=_MOST_BYTES)
             return read_plain(read_bounded(path, most_bytes=_MOST_BYTES), most_bytes=_MOST_BYTES)
         except (OSError, ValueError) as error:
@@ -146,17 +146,9 @@ def each_usable(path: Path, rows: Iterable[Any], read: Callable[[Any, str], _T])
     num = number + 1
     if num and not num_used:
         raise ValueError(f"{path}: none of its {num} rows can be used; the first: {reason}")
-    if reason and is_main():
+    if not reason:
+        return
+    from xllmx.ranks.distributed import is_main  # it brings torch, which reading does without
+
+    if is_main():
         _LOG.warning("%s: %d of %d rows are left out; the first: %s", path, num - num_used, num, reason)
-
-
-def number_in(value: Any, *, least: int | float = -inf, most: int | float = inf) -> float | None:
-    """Return a number of a row, which the tools wrote as one or as text; None where it is none from least to most."""
-    if type(value) is not float:
-        if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-            return None
-        try:
-            value = float(value)
-        except (ValueError, OverflowError):
-            return None
-    return value if least <= value <= most and isfinite(value) else None

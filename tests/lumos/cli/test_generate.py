@@ -68,7 +68,7 @@ def test_other_settings_do_not_overwrite_what_is_there_unless_asked(lumos: Lumos
     assert status == 2
     assert "image.png is there already" in error
     assert "num_inference_steps: 2 -> 3" in error
-    assert "use --overwrite, or another --out" in error
+    assert "use --overwrite, or another --out, which keeps both" in error
     assert Path("image.png").read_bytes() == before
     assert lumos(*words, "--steps", "3", "--overwrite")[0] == 0
     assert json.loads(Path("image.png.json").read_text())["settings"]["num_inference_steps"] == 3

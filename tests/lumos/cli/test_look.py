@@ -91,6 +91,19 @@ def test_a_csv_goes_to_the_dry_run_of_pre_tokenisation(lumos: Lumos, monkeypatch
     assert seen[2] == ["--input_file=c.csv", "--dry_run", "--vae=m", "--to=latents"]
 
 
+def test_the_model_of_a_csv_decides_what_would_be_made(lumos: Lumos, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[list[str]] = []
+    monkeypatch.setattr("lumos.cli.tokenize.run", lambda words: seen.append(list(words)) or 0)
+    assert lumos("look", "a.csv", "--model", "lumina-tiny", "--size", "64x64")[0] == 0
+    assert lumos("look", "a.csv", "--model", "lumos-tiny")[0] == 0
+    assert lumos("look", "a.csv", "--model", "lumina-tiny", "--to", "codes")[0] == 0
+    assert [words[2:] for words in seen] == [
+        ["--vae=lumina-tiny", "--to=latents", "--size", "64x64"],
+        ["--visual_tokenizer=lumos-tiny"],
+        ["--visual_tokenizer=lumina-tiny", "--to", "codes"],
+    ]
+
+
 def test_words_before_and_after_a_csv_are_told_apart() -> None:
     for words in (["set", "--num", "2"], ["set", "--out", "a.csv"]):
         assert look.split_words(words) == (words, [])

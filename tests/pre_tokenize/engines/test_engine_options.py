@@ -97,7 +97,7 @@ def test_rows_that_are_given_up_are_a_status_and_left_outstanding(
                 yield lossy
 
     words = command(images.file, tmp_path / "out", modality="image")
-    monkeypatch.setattr(program, "engine_of", lambda options: Losing())
+    monkeypatch.setattr("pre_tokenize.engines.engine_options.engine_of", lambda options: Losing())
     assert program.main(words) == 1
     assert "rows 0 to 1 are not done: 3 encoders that had it were lost; the rest goes on" in capsys.readouterr().err
     assert sorted(path.name for path in (tmp_path / "out").rglob("rows-*")) == [

@@ -166,3 +166,25 @@ def test_a_list_on_this_disk_names_a_store_only_where_it_may(bucket: Address, tm
 def test_a_list_that_is_not_in_its_store_is_named(bucket: Address) -> None:
     with pytest.raises(ValueError, match=r"--input_file s3://.*/none.csv: no such object; give a CSV"):
         read_table(str(bucket / "none.csv"))
+
+
+def test_an_address_that_is_never_read_says_what_to_do(tmp_path: Path) -> None:
+    signed = f"https://localhost/a.mp4?{'0' * 300}"
+    (tmp_path / "a.csv").write_text(f"path,text\n{signed},it flies\nab://x.mp4,there\n")
+    (tmp_path / "ab:").mkdir()
+    (tmp_path / "ab:" / "x.mp4").touch()
+    table = read_table(tmp_path / "a.csv")
+    with pytest.raises(
+        MediaError, match="https:// is not read here, s3, gs, hf and file are; download the file"
+    ) as caught:
+        table.media(table.items[0]).__enter__()
+    assert caught.value.reason == NOT_ALLOWED
+    with table.media(table.items[1]) as file:
+        assert file == tmp_path / "ab:" / "x.mp4"
+
+
+def test_an_accent_may_be_stored_otherwise_than_written(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("path,text\ncaf\u00e9.mp4,a\n", encoding="utf-8")
+    (tmp_path / "cafe\u0301.mp4").touch()
+    table = read_table(tmp_path / "a.csv")
+    assert table.locate(table.items[0]) == tmp_path / "cafe\u0301.mp4"

@@ -190,7 +190,8 @@ def test_latents_that_are_not_finite_skip_their_row_alone() -> None:
         (["--vae", "no/such/folder"], "there is no VAE no/such/folder"),
         (["--vae_dtype", "foo"], "--vae_dtype: invalid choice: 'foo'"),
         (["--target_duration", "2"], "--target_duration goes with --to codes, and this is --to latents; leave it out"),
-        (["--to", "codes"], "--vae goes with --to latents, and this is --to codes; leave it out"),
+        (["--to", "codes"], "--vae goes with --to latents, and this is --to codes; leave it out, or give --to latents"),
+        (["--vae", "lumos-tiny"], "is of Lumos-1, whose clips are codes, and this is --to latents; give --to codes"),
     ],
 )
 def test_a_wrong_setting_is_one_clear_line(
@@ -213,6 +214,10 @@ def test_a_vae_is_asked_for(clips: Path, tmp_path: Path, capsys) -> None:
     words = ["--input_file", str(clips), "--output_dir", str(tmp_path / "out"), "--modality", "video"]
     assert program.main([*words, "--to", "latents"]) == 2
     assert "--to latents needs --vae" in capsys.readouterr().err
+    for name in ("lumina-tiny", "ckpts/lumina-tiny/vae"):
+        assert program.main([*words, "--visual_tokenizer", name]) == 2
+        said = f"--visual_tokenizer {name} is of Lumina-Video, whose clips are latents, and this is --to codes; give"
+        assert f"{said} --to latents --vae {name}\n" in capsys.readouterr().err
 
 
 def test_an_output_of_codes_does_not_go_on_with_latents(

@@ -15,7 +15,9 @@ from lumos.lumina_video.data.row_lists import LISTS, each_row, each_usable, firs
 from lumos.lumina_video.training.items.listed_rows import UNSAID, JoinedFiles, ListedFile, ListedFiles, Row
 from lumos.lumina_video.training.task_config import ScaleTask
 from lumos.media.data_yaml import entries_of
+from lumos.media.listed_path import not_brought
 from xllmx.data.kinds import Kinds
+from xllmx.store.address import location_of, scheme_of
 from xllmx.subset import Subset
 
 __all__ = ["LISTS", "SAID", "FileLists", "ListedFile", "MediaType", "is_file_list", "read_file_lists"]
@@ -109,6 +111,10 @@ def _read(path: Path, media_type: MediaType) -> ListedFiles:
             raise ValueError(f"{where} has no caption ({path!r:.60}); {_REMEDY}")
         if not isinstance(path, str) or not isinstance(caption, str):
             raise ValueError(f"{where} is no {media_type} ({str(row)[:60]}); {_REMEDY}")
+        if (scheme := scheme_of(path)) == "file":
+            path = str(location_of(path))
+        elif scheme:
+            raise ValueError(f"{where} ({path!r:.200}): {not_brought(scheme, read='paths are')}")
         if "pkl" in row:
             raise ValueError(f"{where} is of a latent, the first of a {media_type}; give each a list of their own")
         return path, caption, *(_said(row, where) if media_type == "video" else (UNKNOWN_MOTION, UNSAID))

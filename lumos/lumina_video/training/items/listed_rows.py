@@ -11,6 +11,7 @@ from jaxtyping import Float64
 
 from lumos.lumina_video.data.latents import UNKNOWN_MOTION
 from lumos.media.decoding.video_facts import VideoFacts
+from lumos.media.listed_path import listed_path
 from xllmx.data.texts import Texts
 
 UNSAID = (float("nan"),) * 4
@@ -55,7 +56,7 @@ class ListedFiles:
 
     def __getitem__(self, index: int) -> ListedFile:
         return ListedFile(
-            path=self._folder / self._paths[index],
+            path=listed_path(self._folder, self._paths[index]),
             caption=self._captions[index],
             motion=float(self.motion[index]),
             said=facts_of(self.said[index]),

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lumos.cli.jobs import record
-from lumos.cli.jobs.record import model_hash
+from lumos.cli.jobs.record import differences, model_hash
 from lumos.hub.models import resolve
 
 
@@ -21,3 +21,11 @@ def test_a_hash_of_weights_tells_a_model_from_its_sister(
     content[-5] ^= 1
     (sister / "model.safetensors").write_bytes(bytes(content))
     assert model_hash(resolve(root=ckpts)) != model_hash(resolve(root=tmp_path))
+
+
+def test_an_output_of_another_model_is_told_by_its_name_and_not_by_every_setting() -> None:
+    made = {"prompt": "a", "seed": 1, "model": "lumos-tiny", "model_hash": "x", "settings": {"fps": 8, "top_k": 3}}
+    wanted = {"prompt": "b", "seed": None, "model": "lumina-tiny", "model_hash": "y", "settings": {"preset": "1x2"}}
+    assert differences(made, wanted) == ["model: lumos-tiny -> lumina-tiny", "prompt: a -> b"]
+    assert differences(made, {**made, "model": "a/lumos-tiny"}) == []
+    assert differences(made, {**made, "model_hash": "y"}) == ["model_hash: x -> y"]

@@ -10,7 +10,7 @@ import pytest
 from lumos.lumina_video.data import row_lists
 from lumos.lumina_video.sizes import Compression
 from lumos.lumina_video.training.items.clip_files import ClipFiles
-from lumos.lumina_video.training.items.file_lists import is_file_list
+from lumos.lumina_video.training.items.file_lists import is_file_list, read_file_lists
 from lumos.lumina_video.training.task import ScaleTask
 
 ROWS = 4000
@@ -59,3 +59,28 @@ def test_tasks_that_name_one_list_share_it(task: ScaleTask, monkeypatch: pytest.
     assert list(first.sizes) == list(second.sizes)
     Path(task.data).write_text('{"path": "a.mp4", "prompt": "b", "seconds": 2, "fps": 8, "width": 64, "height": 64}\n')
     assert len(clips_of(task)) == 1
+
+
+@pytest.mark.parametrize("ending", [".csv", ".jsonl"])
+def test_homes_accents_and_addresses_in_a_list_are_found_or_said(
+    ending: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    stored = [tmp_path / "home" / "a.mp4", tmp_path / "cafe\u0301.mp4", tmp_path / "b c.mp4"]
+    (tmp_path / "home").mkdir()
+    for file in stored:
+        file.touch()
+    paths = ["~/a.mp4", "caf\u00e9.mp4", f"file://{tmp_path}/b c.mp4", "https://localhost/d.mp4"]
+    lines = {
+        ".csv": ["path,text", *(f"{path},it flies" for path in paths)],
+        ".jsonl": [json.dumps({"path": path, "prompt": "it flies"}) for path in paths],
+    }
+    data = tmp_path / f"list{ending}"
+    data.write_text("\n".join(lines[ending]) + "\n")
+    found = read_file_lists(data, media_type="video").rows
+    assert [row.path for row in found] == stored
+    assert (
+        "1 of 4 rows are left out; the first: row 3 ('https://localhost/d.mp4'): https:// is not read here"
+        in caplog.text
+    )
+    assert "download the file and write its path" in caplog.text

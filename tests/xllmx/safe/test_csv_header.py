@@ -2,7 +2,7 @@
 
 import pytest
 
-from xllmx.data.csv_header import lacking
+from xllmx.safe.csv_header import lacking
 
 WANTED = ("path", "text")
 
