@@ -4,15 +4,17 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from hashlib import sha256
+from hashlib import file_digest
 from pathlib import Path
 from typing import TypeVar
 
-import av
 from PIL import Image
 from tqdm import tqdm
 
 from eval.check.findings import Problem
+from lumos.media.decoding.video import Video
+from lumos.media.frames import MediaError
+from lumos.media.reading import media_errors, require_file
 
 T = TypeVar("T")
 
@@ -40,15 +42,18 @@ class Expected:
 def probe(path: Path) -> Media:
     """The size and length of a png or mp4, all of it decoded; `ValueError` if that fails."""
     try:
-        digest = sha256(path.read_bytes()).hexdigest()
-        if path.suffix == ".png":
-            with Image.open(path, formats=["PNG"]) as image:
-                image.load()
-                return Media(width=image.width, height=image.height, frames=1, digest=digest)
-        with av.open(f"file:{path}") as container:
-            sizes = Counter((frame.width, frame.height) for frame in container.decode(video=0))
-    except Exception as error:  # Pillow and PyAV raise whatever a damaged file makes them stumble over
-        raise ValueError(" ".join(str(error).split()) or type(error).__name__) from error
+        with media_errors(path):
+            require_file(path)
+            with path.open("rb") as file:
+                digest = file_digest(file, "sha256").hexdigest()
+            if path.suffix == ".png":
+                with Image.open(path, formats=["PNG"]) as image:
+                    image.load()
+                    return Media(width=image.width, height=image.height, frames=1, digest=digest)
+            with Video(path) as video:
+                sizes = Counter((shown.frame.width, shown.frame.height) for shown in video.from_start())
+    except MediaError as error:
+        raise ValueError(error.detail or error.reason) from error
     if len(sizes) != 1:
         raise ValueError("it has no frame" if not sizes else f"its frames differ in size: {sorted(sizes)}")
     ((width, height),) = sizes

@@ -25,6 +25,7 @@ from eval.geneval.judge import Detection, found_objects, verdict
 from eval.geneval.recipe import MAINTAINED, NOT_OFFICIAL
 from lumos.media.files import replacing
 from lumos.media.inputs import choose_device
+from lumos.media.reading import read_image
 from xllmx.disk.place import check_folder, require_folder
 from xllmx.run.exit_status import status_of
 from xllmx.run.option_parser import OptionParser
@@ -65,8 +66,7 @@ def _main(options: argparse.Namespace) -> int:
 def judged(path: Path, *, detector: Detector, colours: Colours) -> dict[str, Any]:
     """The line of one image: whether it is right, why not, and what was found in it."""
     metadata = read_object(path.parent.parent / METADATA)
-    with Image.open(path) as opened:
-        image = opened.convert("RGB")
+    image = Image.fromarray(read_image(path))
     found = found_objects(detector(image), counting=metadata["tag"] == "counting")
     correct, reason = verdict(found, metadata, colours_of=lambda objects: colours(image, objects))
     details = {name: [[*one.box, one.score] for one in objects] for name, objects in found.items()}

@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import av
 from PIL import Image
+
+from lumos.media.first_frames import MOST_FRAMES
+from lumos.media.frames import MediaError
+from lumos.media.reading import read_frames, read_image
 
 _HEIGHT_PX, _FRAMES = 128, 4
 
@@ -51,21 +54,20 @@ def first_of_each(pairs: Iterable[tuple[str, Any]], num: int) -> list[tuple[str,
 def still(file: Path) -> bytes | None:
     """An image as a small JPEG; None if it is missing or does not decode."""
     try:
-        with Image.open(file) as image:
-            return _jpeg([image.convert("RGB")])
-    except (OSError, SyntaxError):
+        return _jpeg([Image.fromarray(read_image(file))])
+    except MediaError:
         return None
 
 
 def strip(file: Path) -> bytes | None:
     """Frames of a video from first to last, side by side, as a small JPEG; None if it is missing or does not decode."""
     try:
-        with av.open(str(file)) as container:
-            frames = [frame.to_image() for frame in container.decode(video=0)]
-    except (av.error.FFmpegError, OSError, IndexError):
+        frames = read_frames(file, most=MOST_FRAMES)
+    except MediaError:
         return None
     count = min(_FRAMES, len(frames))
-    return _jpeg([frames[round(i * (len(frames) - 1) / max(count - 1, 1))] for i in range(count)]) if frames else None
+    chosen = [round(i * (len(frames) - 1) / max(count - 1, 1)) for i in range(count)]
+    return _jpeg([Image.fromarray(frames[number]) for number in chosen])
 
 
 def _jpeg(images: Sequence[Image.Image]) -> bytes:

@@ -8,9 +8,9 @@ from PIL import Image, ImageSequence
 
 from eval.shapes.prompts import Record
 from eval.shapes.score import Result, score
-from lumos.media.decoding.video import Video
-from lumos.media.frames import MediaError
-from lumos.media.reading import media_errors, read_image
+from lumos.media.first_frames import MOST_FRAMES
+from lumos.media.frames import TOO_LONG, MediaError
+from lumos.media.reading import media_errors, read_frames, read_image
 from lumos.media.writing import write_image, write_video
 from lumos.shapes import describe
 from xllmx.safe.arrays import read_array
@@ -47,10 +47,11 @@ def read_output(path: Path) -> np.ndarray:
         if path.suffix == ".npz":
             return _frames(read_array(path, "frames", most_bytes=_MOST_BYTES), path)
         if path.suffix == ".gif":
-            with Image.open(path) as file:
+            with Image.open(path, formats=["GIF"]) as file:
+                if 3 * file.width * file.height * getattr(file, "n_frames", 1) > _MOST_BYTES:
+                    raise MediaError(path, TOO_LONG, f"its frames are more than {_MOST_BYTES} bytes")
                 return np.stack([np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(file)])
-        with Video(path) as video:
-            return np.stack([video.pixels(shown.frame) for shown in video.from_start()])
+    return read_frames(path, most=MOST_FRAMES)
 
 
 def _frames(frames: np.ndarray, path: Path) -> np.ndarray:

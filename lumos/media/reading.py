@@ -41,6 +41,8 @@ from xllmx.store.access import StoreError
 
 VIDEO_SUFFIXES = {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".flv", ".mpg", ".mpeg", ".ts", ".wmv", ".ogv"}
 """How files end that are taken for videos where a picture could stand too."""
+MOST_CLIP_BYTES = 1 << 32
+"""Of the pixels of a clip that is read whole: a file of 60 kB may hold hours of black."""
 _NO_SUCH_NAME = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP}
 
 
@@ -97,7 +99,7 @@ def read_clip(
 
 
 def read_frames(path: str | Path, *, most: int) -> UInt8[np.ndarray, "F H W 3"]:
-    """All frames of a video. Raises `MediaError`, also for more than `most` frames and for damaged ones."""
+    """All frames of a video. Raises `MediaError`, also for damaged ones and more than `most`, or `MOST_CLIP_BYTES`."""
     with media_errors(path):
         require_file(path)
         with Video(path) as video:
@@ -108,6 +110,9 @@ def read_frames(path: str | Path, *, most: int) -> UInt8[np.ndarray, "F H W 3"]:
                 if frames and pixels.shape != frames[0].shape:
                     raise MediaError(path, SIZE_CHANGES, f"at frame {len(frames)} of the clip")
                 frames.append(pixels)
+                if len(frames) * pixels.nbytes > MOST_CLIP_BYTES:
+                    size = f"{pixels.shape[1]}x{pixels.shape[0]}"
+                    raise MediaError(path, TOO_LONG, f"at {size}, more than {len(frames) - 1} frames do not fit")
             if not frames:
                 raise MediaError(path, UNDECODABLE, "it has no frames")
             return np.stack(frames)

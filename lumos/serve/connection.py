@@ -6,6 +6,9 @@ connections and says nothing (slowloris) takes all there are. Here each wait has
 a request, its head or its body      30 s in which less than 30 KiB have come, and it is not whole
 an answer that is not read           60 s without room for more of it, over a WebSocket too
 
+What is cheap to send and dear to take is refused as well: a body in chunks of a few bytes, each of which takes as long
+as a whole buffer, and a WebSocket whose client talks without end.
+
 Where there are as many as may be, the one that has waited longest to say what it wants makes room for a new one; where
 all are being answered, new ones hear that the server is busy (503).
 """
@@ -27,6 +30,10 @@ _REQUEST_S, _LEAST_BYTES = 30.0, 30 * 1024
 _ANSWER_S = 60.0
 _MOST, _FILES_OF_OURS = 1000, 128
 """Connections, and the files that the server has open beside them: models, the store, videos being written."""
+_FREE_CHUNKS, _LEAST_CHUNK_BYTES = 1000, 64
+"""Chunks of a body that may be of any size, and how large further ones must be on average."""
+_MOST_SAID_BYTES = 2**16
+"""Of what a WebSocket's client says between two looks, which is of no use: pings and the like take a few."""
 _FILES_OF_A_CONNECTION = 2
 """The connection itself, and a video that is sent or received."""
 
@@ -39,6 +46,24 @@ def most_connections() -> int:
     return max(16, min(_MOST, (files - _FILES_OF_OURS) // _FILES_OF_A_CONNECTION))
 
 
+class _Requests(h11.Connection):
+    """h11's reader of requests, which takes no body in a great many small chunks."""
+
+    _num_chunks = _num_bytes = 0
+
+    def next_event(self) -> Any:
+        """Return what comes next; RemoteProtocolError, which uvicorn answers with 400, for one chunk too many."""
+        event = super().next_event()
+        if isinstance(event, h11.Request):
+            self._num_chunks = self._num_bytes = 0
+        elif isinstance(event, h11.Data):
+            self._num_chunks += event.chunk_start
+            self._num_bytes += len(event.data)
+            if self._num_chunks > _FREE_CHUNKS + self._num_bytes / _LEAST_CHUNK_BYTES:
+                raise h11.RemoteProtocolError("a body in chunks of a few bytes")
+        return event
+
+
 class Connection(H11Protocol):
     """uvicorn's connection, with an end to each wait for its client."""
 
@@ -49,6 +74,11 @@ class Connection(H11Protocol):
     _unread_since: float | None = None
     """Since when the client has no room for more of an answer."""
     _timer: asyncio.TimerHandle | None = None
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        """Take what uvicorn gives, and read requests with a bound of our own."""
+        super().__init__(*args, **options)
+        self.conn = _Requests(h11.SERVER, self.conn._max_incomplete_event_size)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin, or close it at once where there are as many as may be: more would leave no open file to anybody."""
@@ -79,6 +109,13 @@ class Connection(H11Protocol):
         super().data_received(data)
         if self.conn.their_state in (h11.DONE, h11.MUST_CLOSE, h11.CLOSED, h11.SWITCHED_PROTOCOL):
             self._waits_since = None
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no request, or close the connection where an answer has begun: there is no second one."""
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            super().send_400_response(msg)
+        else:
+            self.transport.abort()
 
     def on_response_complete(self) -> None:
         """Wait for the next request; for its first byte uvicorn's own time holds (`timeout_keep_alive`)."""
@@ -140,6 +177,18 @@ class Watching(WebSocketsSansIOProtocol):
     """
 
     _timer: asyncio.TimerHandle | None = None
+    _said_bytes, _said_since = 0, 0.0
+
+    def data_received(self, data: bytes) -> None:
+        """Take what the client says, and give it up where it says more than anybody who watches."""
+        now = self.loop.time()
+        if now - self._said_since > _LOOK_S:
+            self._said_bytes, self._said_since = 0, now
+        self._said_bytes += len(data)
+        if self._said_bytes > _MOST_SAID_BYTES:
+            self.transport.abort()
+        else:
+            super().data_received(data)
 
     def pause_writing(self) -> None:
         """Have no more written until the client has read, and give it up where it does not."""

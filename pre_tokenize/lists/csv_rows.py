@@ -7,7 +7,7 @@ import csv
 import hashlib
 import io
 import os
-import sys
+from collections import deque
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -37,7 +37,7 @@ class CsvRows(BlockRows):
         """
         super().__init__()
         self._file, self._name = file, name
-        csv.field_size_limit(sys.maxsize)
+        csv.field_size_limit(_MOST_LINE_BYTES)  # a quote that is not closed would take in all that follows
         with file.open("rb") as stream:
             self._state = _state_of(stream)
             lines, digest = _Lines(stream, name=name), hashlib.sha256()
@@ -99,7 +99,7 @@ class _Lines:
 
     def __init__(self, stream: IO[bytes], *, name: str) -> None:
         self._stream, self._name = stream, name
-        self._waiting: list[str] = []
+        self._waiting: deque[str] = deque()
         self._number = 0
         self.offset = stream.tell()
         self.digest: _Digest | None = None
@@ -109,8 +109,8 @@ class _Lines:
 
     def __next__(self) -> str:
         if not self._waiting:
-            self._waiting = self._read()
-        line = self._waiting.pop(0)
+            self._waiting.extend(self._read())
+        line = self._waiting.popleft()
         self.offset += len(line) if line.isascii() else len(line.encode())
         return line
 

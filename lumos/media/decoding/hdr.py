@@ -14,6 +14,8 @@ _WHITE, _PEAK = 203.0, 1000.0
 """Nits of ordinary white (BT.2408), and of the brightest that is told from it."""
 _LAST = 0xFFFF
 """Of a table."""
+_BAND_PIXELS = 1 << 20
+"""That are mapped at once: each takes fifty bytes on the way."""
 _TO_BT709 = torch.tensor([[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]])
 """Linear BT.2020 -> linear BT.709 primaries (BT.2087)."""
 _BT2020_LUMA = torch.tensor([0.2627, 0.6780, 0.0593])
@@ -25,6 +27,12 @@ def tone_mapped(signal: UInt16[np.ndarray, "H W 3"], transfer: int) -> UInt8[np.
     Light up to about 90 nits is kept as it is; brighter light is bent, by the largest of the three colours so that hues
     stay, so that 1,000 nits are white. The gamma of the result is 2.4 (BT.1886).
     """
+    num_rows = max(1, _BAND_PIXELS // signal.shape[1])
+    bands = [signal[row : row + num_rows] for row in range(0, len(signal), num_rows)]
+    return np.concatenate([_mapped(band, transfer) for band in bands])
+
+
+def _mapped(signal: UInt16[np.ndarray, "H W 3"], transfer: int) -> UInt8[np.ndarray, "H W 3"]:
     light = torch.from_numpy(_light(transfer)[signal])  # nits; PyTorch, whose powers are many times faster
     if transfer == HLG:  # the scene's light -> the display's, by its luminance: the gamma of a screen of 1,000 nits
         light *= _PEAK * (light @ _BT2020_LUMA).clamp(min=1e-6)[..., None] ** 0.2

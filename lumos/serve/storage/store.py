@@ -54,7 +54,7 @@ class JobStore:
     """The table of jobs; every method may be called from any thread. Raises `sqlite3.Error` where the disk is full."""
 
     def __init__(self, path: Path) -> None:
-        """Open the file, which is made if needed; ValueError for one of another kind or version."""
+        """Open the file, which is made if needed; ValueError for one of another kind or version, or a damaged one."""
         self._lock = threading.RLock()
         try:
             self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=_PATIENCE_S)
@@ -67,6 +67,7 @@ class JobStore:
                 raise ValueError(f"{path} is of version {version}, and this reads {_VERSION}; give another --data")
             self._db.executescript(_SCHEMA)
             self._db.execute(f"PRAGMA user_version = {_VERSION}")
+            self._check_all(path)
         except sqlite3.DatabaseError as error:
             self._db.close()
             raise ValueError(f"{path} cannot be used ({error}); give another --data, or delete it") from error
@@ -231,6 +232,20 @@ class JobStore:
         """Return the ids of all jobs."""
         with self._lock:
             return {job_id for (job_id,) in self._db.execute("SELECT id FROM jobs")}
+
+    def _check_all(self, path: Path) -> None:
+        """Check that every job can be read: one that cannot would stand in the way of the whole queue, for ever."""
+        found = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
+        number = self._db.execute("SELECT MIN(number) FROM jobs").fetchone()[0]
+        while number is not None and found == "ok":
+            try:
+                self._one("WHERE number = ?", (number,))
+            except (ValueError, TypeError, AttributeError, RecursionError) as error:
+                found = f"its job {number} cannot be read: {str(error)[:100]}"
+            number = self._db.execute("SELECT MIN(number) FROM jobs WHERE number > ?", (number,)).fetchone()[0]
+        if found != "ok":
+            line = " ".join(str(found).split())
+            raise ValueError(f"{path} is damaged ({line}); give another --data, or delete it")
 
     def _add_all(self, jobs: list[Job], *, most_queued: int, key: str | None) -> tuple[list[Job], bool]:
         keys = [None if key is None else f"{key}\n{index}" if index else key for index in range(len(jobs))]

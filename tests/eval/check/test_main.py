@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from eval.check.__main__ import main
+from eval.check.media import probe
 from lumos.media.writing import write_image, write_video
 
 RECORDS = [
@@ -276,3 +277,11 @@ def test_a_prompt_file_of_another_benchmark_is_refused(
 def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path, run: Check) -> None:
     status, said = run("vbench", tmp_path / "nowhere")
     assert (status, "nowhere is no folder" in said) == (2, True)
+
+
+def test_a_list_of_other_files_is_no_output(tmp_path: Path) -> None:
+    write_video(tmp_path / "other.mp4", np.zeros((5, 64, 96, 3), np.uint8), fps=8)
+    (tmp_path / "a.mp4").write_text("ffconcat version 1.0\nfile other.mp4\n")
+    assert probe(tmp_path / "other.mp4").frames == 5
+    with pytest.raises(ValueError, match="not one of the kinds of video files"):
+        probe(tmp_path / "a.mp4")

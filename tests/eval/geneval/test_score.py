@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import EpsImagePlugin, Image
 
 from eval.benchmarks import BENCHMARKS
 from eval.geneval import score
@@ -16,6 +16,7 @@ from eval.geneval.judge import CLASSES, Detection
 from eval.geneval.recipe import NOT_OFFICIAL
 from eval.geneval.report import read_results
 from eval.report.table import markdown, table_of
+from lumos.media.frames import MediaError
 from tests.eval.conftest import METADATA
 
 
@@ -131,3 +132,17 @@ def test_mask2former_of_transformers_is_what_the_detector_takes(tmp_path: Path) 
     config.save_pretrained(tmp_path)
     with pytest.raises(ValueError, match="its 80 classes are not COCO's 80 in their order"):
         Mask2FormerDetector(str(tmp_path), device=torch.device("cpu"))
+
+
+def test_an_image_is_no_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(*_: object) -> Image.Image:
+        raise AssertionError("the program is run")
+
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", run)
+    folder = tmp_path / "00000"
+    (folder / "samples").mkdir(parents=True)
+    (folder / "metadata.jsonl").write_text('{"tag": "counting"}')
+    image = folder / "samples" / "0000.png"
+    image.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\n")
+    with pytest.raises(MediaError, match="EPS is a program"):
+        score.judged(image, detector=lambda _: [], colours=lambda *_: [])

@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
+from lumos.media import reading
 from lumos.media.first_frames import first_frames_of
 from lumos.media.frames import MediaError
 from lumos.media.reading import read_frames
@@ -42,3 +43,10 @@ def test_a_video_that_is_missing_broken_or_too_long_is_said(tmp_path: Path) -> N
     write_video(tmp_path / "a.mp4", FRAMES, fps=6)
     with pytest.raises(MediaError, match=r"too long .more than 4 frames"):
         read_frames(tmp_path / "a.mp4", most=4)
+
+
+def test_a_clip_whose_frames_do_not_fit_is_not_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_video(tmp_path / "a.mp4", np.zeros((5, 64, 96, 3), np.uint8), fps=8)
+    monkeypatch.setattr(reading, "MOST_CLIP_BYTES", 3 * 64 * 96 * 3)
+    with pytest.raises(MediaError, match=r"too long .at 96x64, more than 3 frames do not fit"):
+        read_frames(tmp_path / "a.mp4", most=100)

@@ -170,6 +170,38 @@ def test_more_connections_that_are_answered_than_there_may_be_are_not_taken(monk
     with_server(client, limit_concurrency=8)
 
 
+CHUNKED = b"POST /small HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(("size", "number", "status"), [(1, 1000, 200), (1, 5000, 400), (64, 5000, 200)])
+def test_a_body_in_a_great_many_small_chunks_is_refused(size: int, number: int, status: int) -> None:
+    async def client(port: int, server: uvicorn.Server) -> None:
+        async with line_to(port) as (reader, writer):
+            chunk = f"{size:x}\r\n".encode() + b"x" * size + b"\r\n"
+            writer.write(CHUNKED + chunk * number + b"0\r\n\r\n")
+            assert (await reader.read(12)).endswith(f" {status}".encode())
+
+    with_server(client)
+
+
+def test_a_body_that_goes_wrong_behind_the_answer_closes_the_connection(caplog: pytest.LogCaptureFixture) -> None:
+    async def hasty(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"x", "more_body": True})
+        await receive()
+
+    async def client(port: int, server: uvicorn.Server) -> None:
+        async with line_to(port) as (reader, writer):
+            writer.write(CHUNKED)
+            assert b"200 OK" in await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"no chunk\r\n")
+            with suppress(ConnectionResetError):
+                await reader.read()
+
+    with_server(client, app=hasty, log_level="error", log_config=None)
+    assert [record for record in caplog.records if record.exc_info] == []
+
+
 UPGRADE = (
     b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
@@ -224,9 +256,10 @@ def test_pings_of_a_websocket_that_is_not_read_take_no_memory(monkeypatch: pytes
             while one.writable.is_set():
                 await asyncio.sleep(0.02)
             held = one.transport.get_write_buffer_size()
-            for _ in range(100):
+            for _ in range(4):  # less than what it is given up for
                 writer.write((b"\x89\xfd\0\0\0\0" + b"x" * 125) * 100)
                 await writer.drain()
+                await asyncio.sleep(0.1)
             await asyncio.sleep(0.1)
             assert one.transport.get_write_buffer_size() <= held
             one.transport.abort()
@@ -244,6 +277,20 @@ def test_what_is_said_over_a_websocket_is_let_be() -> None:
             for letter in (b"x", b"y"):  # a ping is answered, and so is the next
                 writer.write(b"\x89\x81\0\0\0\0" + letter)
                 assert await reader.readexactly(3) == b"\x8a\x01" + letter
+
+    with_server(client, app=showing)
+
+
+def test_a_websocket_whose_client_talks_without_end_is_given_up() -> None:
+    async def client(port: int, server: uvicorn.Server) -> None:
+        async with line_to(port) as (reader, writer):
+            writer.write(UPGRADE.replace(b"GET /", b"GET /small"))
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"\x89\x81\0\0\0\0x" * 10**5)
+            with suppress(ConnectionError):
+                assert len(await reader.read(10**6)) < 3 * 10**5
+            while server.server_state.connections:
+                await asyncio.sleep(0.02)
 
     with_server(client, app=showing)
 

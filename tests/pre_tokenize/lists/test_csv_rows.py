@@ -2,11 +2,13 @@
 
 import csv
 import pickle
+import time
 import tracemalloc
 from pathlib import Path
 
 import pytest
 
+from pre_tokenize.lists import csv_rows
 from pre_tokenize.lists.csv_rows import CsvRows
 from pre_tokenize.lists.item import BLOCK
 
@@ -54,3 +56,19 @@ def test_a_list_that_changes_while_it_is_worked_on_is_one_error(tmp_path: Path) 
     write(file, 6)
     with pytest.raises(ValueError, match=r"a.csv: has changed while it was worked on; run the same command again"):
         rows[0]
+
+
+def test_a_quote_that_is_not_closed_does_not_take_in_the_whole_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(csv_rows, "_MOST_LINE_BYTES", 2**16)
+    (tmp_path / "a.csv").write_text('path,text\na.mp4,a circle\nb.mp4,"a square\n' + "c.mp4,a ring\n" * 10**5)
+    with pytest.raises(ValueError, match=r"a.csv: not a CSV \(field larger than field limit .*; row 1, .* in quotes"):
+        CsvRows(tmp_path / "a.csv", name="a.csv")
+
+
+def test_lines_that_end_in_carriage_returns_take_time_in_proportion(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(b"path,text\r" + b"a,b\r" * 400_000)
+    began = time.process_time()
+    assert len(CsvRows(tmp_path / "a.csv", name="a.csv")) == 400_000
+    assert time.process_time() - began < 10  # 1 s; with a list, whose first is dear to take away, 60 s

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lumos.media.decoding import hdr
 from lumos.media.decoding.hdr import HLG, PQ, nits_to_pq, pq_to_nits, tone_mapped
 from lumos.media.frames import MediaError
 from lumos.media.inputs import pixels_of
@@ -59,6 +60,21 @@ def test_hues_stay_and_colours_beyond_are_cut() -> None:
     for index, colour in enumerate((red, green, blue)):
         assert colour[index] > 180
         assert np.delete(colour, index).max() < 60
+
+
+def test_a_large_picture_is_mapped_band_by_band(monkeypatch: pytest.MonkeyPatch) -> None:
+    signal = np.random.RandomState(0).randint(0, 2**16, (7, 5, 3), dtype=np.uint16)
+    whole, looked_up, table = tone_mapped(signal, PQ), [], hdr._light(PQ)
+
+    class Table:
+        def __getitem__(self, band: np.ndarray) -> np.ndarray:
+            looked_up.append(band.shape)
+            return table[band]
+
+    monkeypatch.setattr(hdr, "_light", lambda _: Table())
+    monkeypatch.setattr(hdr, "_BAND_PIXELS", 12)
+    assert np.array_equal(tone_mapped(signal, PQ), whole)
+    assert looked_up == [(2, 5, 3)] * 3 + [(1, 5, 3)]
 
 
 def ordinary(number: int) -> np.ndarray:

@@ -105,3 +105,27 @@ def test_another_file_or_version_is_said(tmp_path: Path) -> None:
     database.close()
     with pytest.raises(ValueError, match="version 99"):
         JobStore(newer)
+
+
+@pytest.mark.parametrize("request_", ["{", "[]", "{}", '{"model": "m", "unknown": 1}'])
+def test_a_job_that_cannot_be_read_is_said_at_the_start(tmp_path: Path, request_: str) -> None:
+    store = JobStore(tmp_path / "jobs")
+    for _ in range(3):
+        store.add("video", REQUEST, most_queued=3)
+    store._db.execute("UPDATE jobs SET request = ? WHERE number = 2", (request_,))
+    store.close()
+    with pytest.raises(ValueError, match=r"jobs is damaged .its job 2 cannot be read: .*; give another --data"):
+        JobStore(tmp_path / "jobs")
+
+
+def test_a_page_that_is_damaged_is_said_at_the_start(tmp_path: Path) -> None:
+    path = tmp_path / "jobs"
+    store = JobStore(path)
+    for _ in range(200):
+        store.add("video", REQUEST, most_queued=200)
+    store.close()
+    content = bytearray(path.read_bytes())
+    content[8 * 4096 : 9 * 4096] = b"x" * 4096
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"(is damaged|cannot be used) .*; give another --data, or delete it"):
+        JobStore(path)
