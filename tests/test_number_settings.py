@@ -150,7 +150,7 @@ MADE_BY_US = {
 """Classes with numbers that nobody sets: results, and what is made of settings that were checked."""
 
 OWN_TEST = {
-    "lumos.lumina_video.preset.FlowPreset", "pre_tokenize.bookkeeping.work.Place",
+    "lumos.lumina_video.preset.FlowPreset", "pre_tokenize.bookkeeping.place.Place",
     "xllmx.lora_config.AdapterConfig",
 }  # fmt: skip
 
