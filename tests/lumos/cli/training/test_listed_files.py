@@ -79,9 +79,7 @@ def test_records_of_latents_and_rows_that_are_left_out_are_not_looked_for(tmp_pa
 
 
 @pytest.mark.parametrize("name", ["latents/index.json", "set.yaml"])
-def test_an_index_of_latents_is_no_list_of_files(
-    tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_index_of_latents_is_no_list_of_files(tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
     write_latents(tmp_path / "latents", num=2)
     (tmp_path / "set.yaml").write_text("META: [{path: latents/index.json}]")
     check_data(load_run(None, words(tmp_path / name)))
