@@ -89,6 +89,7 @@ class Trainer:
         """
         if self.eval_every:
             _ = self._held_out  # made now, so that missing data is found now
+        _ = self._generation  # and not when the first checkpoint is written
         self._report.open(self.step)
         batches, stopped, row = self._batches(), None, {}
         self._meter.start(self.step)

@@ -112,7 +112,8 @@ def read_frames(path: str | Path, *, most: int) -> UInt8[np.ndarray, "F H W 3"]:
                 frames.append(pixels)
                 if len(frames) * pixels.nbytes > MOST_CLIP_BYTES:
                     size = f"{pixels.shape[1]}x{pixels.shape[0]}"
-                    raise MediaError(path, TOO_LONG, f"at {size}, more than {len(frames) - 1} frames do not fit")
+                    rule = f"at {size} at most {len(frames) - 1} frames are read; cut it shorter, or scale it down"
+                    raise MediaError(path, TOO_LONG, rule)
             if not frames:
                 raise MediaError(path, UNDECODABLE, "it has no frames")
             return np.stack(frames)

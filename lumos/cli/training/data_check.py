@@ -6,9 +6,10 @@ Imported without torch, so that a mistake in them is said at once, before what r
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
-from lumos.cli.training.listed_files import missing_files
+from lumos.cli.training.listed_files import look_for_files, share_missing
 from lumos.cli.training.run_config import AnyRun, LuminaVideoRunConfig, data_of
 from lumos.lumina_video.data import readable as of_lumina_video
 from lumos.lumina_video.data.recorded_shapes import recorded_shapes
@@ -42,12 +43,11 @@ def check_streams(config: AnyRun) -> None:
         config.engine_settings.check_streams(config.task.tasks)
         return
     config.trainer.check_streams(config.task.data)
-    modes = config.task.eval_modes
-    config.trainer.check_held_out(f"{name}/{mode}" for name in config.task.eval_data for mode in modes)
+    config.trainer.check_held_out(config.task.eval_streams)
 
 
 def check_data(config: AnyRun) -> None:
-    """Check the names of streams, and that the data are there, as far as `missing_data` and `missing_files` can tell.
+    """Check the names of streams, and that the data are there, as far as `missing_data` can tell, and their lists.
 
     Files of a list that are missing, and are no more than a training takes, are said on stderr.
 
@@ -56,7 +56,7 @@ def check_data(config: AnyRun) -> None:
 
     Raises:
         ValueError: some are missing, each named with its path; or what `check_streams`, `missing_data` and
-            `missing_files` raise.
+            `look_for_files` raise.
     """
     check_streams(config)
     if launched_ranks() > 1:
@@ -68,17 +68,29 @@ def check_data(config: AnyRun) -> None:
 
 
 def _check_listed_files(config: LuminaVideoRunConfig) -> None:
-    """Raise ValueError where more files of a list are missing than `trainer.max_broken` lets be; say fewer."""
-    lists: dict[Path, str] = {}
+    """Raise ValueError where more files of a task are missing than `trainer.max_broken` lets be; say fewer."""
+    look, most = cache(look_for_files), config.trainer.max_broken
+    fewer: dict[Path, str] = {}
     for setting, named in data_of(config).items():
-        for one in [] if is_address(named) else _sets_of(Path(named)):
-            if isinstance(one, Path):
-                lists.setdefault(one, setting)
-    most = config.trainer.max_broken
-    for setting, found in missing_files(lists):
-        if found.share > most:
-            raise ValueError(f"{setting}: {found}; a training takes a share of {most:g} (trainer.max_broken)")
-        sys.stderr.write(f"lumos train: {setting}: {found}; others are trained on in their place\n")
+        if is_address(named) or not _is_read(config, setting):
+            continue
+        found = [look(one) if isinstance(one, Path) else None for one in _sets_of(Path(named))]
+        known = [one for one in found if one is not None]
+        worst = max(known, key=lambda one: one.num_missing, default=None)
+        if worst is None or not worst.missing:
+            continue
+        if len(known) == len(found) and share_missing(known) > most:
+            raise ValueError(f"{setting}: {worst}; a training takes a share of {most:g} (trainer.max_broken)")
+        for one in known:
+            if one.missing:
+                fewer.setdefault(one.list, f"{setting}: {one}")
+    for said in fewer.values():
+        sys.stderr.write(f"lumos train: {said}; others are trained on in their place\n")
+
+
+def _is_read(config: AnyRun, setting: str) -> bool:
+    """Whether a training opens the data of a setting: held-out data only where it evaluates."""
+    return not setting.startswith("task.eval_") or bool(config.trainer.eval_every or config.trainer.eval_in_epoch)
 
 
 def missing_data(config: AnyRun) -> list[MissingData]:
@@ -106,7 +118,7 @@ def missing_data(config: AnyRun) -> list[MissingData]:
         for one in sets:
             if isinstance(one, Path) and one.is_file() and one.suffix not in suffixes:
                 raise ValueError(f"{setting}: {one} is no set of clips; give {readable}")
-        if isinstance(config, LuminaVideoRunConfig):
+        if isinstance(config, LuminaVideoRunConfig) and _is_read(config, setting):
             _check_latents(config, setting, sets)
     return [MissingData(settings=settings, why=why) for why, settings in missing.items()]
 

@@ -14,7 +14,8 @@ from xllmx.task import GENERATION
 _FILE = "generation_config.json"
 _NUMBERS = ("width", "height", "num_frames", "fps", "duration", "image_width", "image_height")
 _CLIP = ("width", "height", "num_frames", "fps", "duration", "seconds", "target_size", "sizes")
-"""Settings that say which clip; those of a model that was started from give way to the trained ones together."""
+"""Settings that say which clip; those of a model that was started from give way to the trained ones together.
+A rate that nobody wrote down is the exception: it stays what it was."""
 _ANY = Range(1, 2**16)
 
 
@@ -33,7 +34,8 @@ def write_trained_clips(folder: Path, checkpoint: Path) -> None:
     if clips.get("num_frames") == 1 and defaults.keys() & set(_CLIP):
         clips = {name: value for name, value in clips.items() if name.startswith("image_")}
     elif clips:
-        defaults = {name: value for name, value in defaults.items() if name not in _CLIP}
+        replaced = [name for name in _CLIP if name != "fps" or "fps" in clips]
+        defaults = {name: value for name, value in defaults.items() if name not in replaced}
     if not clips:
         return
     defaults |= clips

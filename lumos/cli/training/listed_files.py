@@ -1,14 +1,14 @@
 """Which files are not there that the lists of a training name: looked for before torch is loaded, and cheaply.
 
-Looked at are lists on this disk of at most `_MOST_LIST_BYTES`, and of each all files up to `_MOST_FILES`, of more as
-many, evenly spread. Larger lists, and lists in a .pth, are left to who opens their files.
+Looked at are lists on this disk of at most `_MOST_LIST_BYTES`, and of each at most `_MOST_FILES`, evenly spread. Larger
+lists, and lists in a .pth, are left to who opens their files.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lumos.lumina_video.data.row_lists import LISTS, each_row
+from lumos.lumina_video.data.row_lists import each_row, lists_files
 from lumos.media.listed_path import listed_path
 from xllmx.store.address import scheme_of
 
@@ -20,8 +20,8 @@ _REMEDY = "bring them there, correct their paths (they count from the list's fol
 
 
 @dataclass(frozen=True, kw_only=True)
-class MissingFiles:
-    """Files of one list that are not there."""
+class LookedFor:
+    """Files of one list, and those of them that are not there."""
 
     list: Path
     """Which names them."""
@@ -33,9 +33,9 @@ class MissingFiles:
     """Those of them that are not there, as the list names them."""
 
     @property
-    def share(self) -> float:
-        """Of those looked for."""
-        return len(self.missing) / self.num_looked_for
+    def num_missing(self) -> float:
+        """Of all that it names, by those that were looked for."""
+        return len(self.missing) * self.num_listed / max(self.num_looked_for, 1)
 
     def __str__(self) -> str:
         of = f"{self.num_looked_for:,} files"
@@ -47,32 +47,31 @@ class MissingFiles:
         return f"{self.list}: {number} ({shown}{more}); {_REMEDY}"
 
 
-def missing_files(lists: Mapping[Path, str]) -> Iterator[tuple[str, MissingFiles]]:
-    """Yield the setting and what is missing of each list, by path -> the setting that names it.
+def look_for_files(path: Path) -> LookedFor | None:
+    """Return which files of a list are there; None where it is too large to look into, or lists no files.
 
     Raises:
-        ValueError: a list cannot be read.
+        ValueError: it cannot be read.
     """
-    for path, setting in lists.items():
-        if path.suffix not in LISTS or path.suffix == ".pth" or not path.is_file():
-            continue
-        if path.stat().st_size > _MOST_LIST_BYTES:
-            continue
-        names = _names_in(path)
-        looked_for = names[:: -(-len(names) // _MOST_FILES) or 1]
-        missing = tuple(name for name in looked_for if not _may_be_there(path.parent, name))
-        if missing:
-            numbers = {"num_listed": len(names), "num_looked_for": len(looked_for)}
-            yield setting, MissingFiles(list=path, missing=missing, **numbers)
+    if path.suffix == ".pth" or not path.is_file() or path.stat().st_size > _MOST_LIST_BYTES or not lists_files(path):
+        return None
+    names = _names_in(path)
+    looked_for = names[:: -(-len(names) // _MOST_FILES) or 1]
+    missing = tuple(name for name in looked_for if not _may_be_there(path.parent, name))
+    return LookedFor(list=path, num_listed=len(names), num_looked_for=len(looked_for), missing=missing)
+
+
+def share_missing(lists: Sequence[LookedFor]) -> float:
+    """Return which share is missing of the files that several lists name together."""
+    return sum(one.num_missing for one in lists) / max(sum(one.num_listed for one in lists), 1)
 
 
 def _names_in(path: Path) -> list[str]:
-    """The files that the rows of a list name; none of a record of latents, or of rows that are left out anyway."""
+    """The files that the rows of a list name; none of rows that are left out anyway."""
     names = []
     for row in each_row(path, remedy="correct the list"):
-        if isinstance(row, dict) and "pkl" in row:
-            return []
-        name = row.get("path") if isinstance(row, dict) and isinstance(row.get("prompt"), str) else None
+        is_used = isinstance(row, dict) and isinstance(row.get("prompt"), str) and "pkl" not in row
+        name = row.get("path") if is_used else None
         if isinstance(name, str) and not scheme_of(name):
             names.append(name)
     return names

@@ -61,11 +61,18 @@ def _say_if_finished(trainer: Trainer) -> None:
     config, setting = trainer.config, "trainer.epochs" if trainer.config.epochs else "trainer.max_steps"
     if trainer.step < trainer.max_steps or not is_main():
         return
-    place = trainer.checkpoints.newest() or config.resume_path
+    stands = f"stands at step {trainer.step} of {trainer.max_steps}"
+    own = trainer.checkpoints.newest()
+    if own is None and config.resume_path is not None:
+        sys.stderr.write(
+            f"trainer.resume_path {config.resume_path} {stands}, and there is nothing to train. To go on from it, "
+            f"raise {setting}\n"
+        )
+        return
     sys.stderr.write(
-        f"{config.run_dir} is finished: it stands at step {trainer.step} of {trainer.max_steps} (its checkpoint: "
-        f"{place}), and there is nothing to train. To go on, raise {setting}; to use it: lumos export "
-        f"{shlex.quote(str(config.run_dir))} FOLDER\n"
+        f"{config.run_dir} is finished: it {stands}{'' if own is None else f' (its checkpoint: {own})'}, and there is "
+        f"nothing to train. To go on, raise {setting}; to use it: lumos export {shlex.quote(str(config.run_dir))} "
+        "FOLDER\n"
     )
 
 

@@ -45,7 +45,7 @@ def recorded_shapes(path: Path) -> RecordedShapes | None:
         index = _index_of(path)
         files = _files_of(path, index)
         many = index.get("shapes") == _SHAPES
-        rows, which = _beside(files[0].parent / _SHAPES) if many else _in_shards(files)
+        rows, which = _beside(_folder_of(path) / _SHAPES) if many else _in_shards(files)
         vae = index.get("vae") or parse_json((pq.read_schema(files[0]).metadata or {})[_VAE.encode()], _VAE)
         spatial, temporal = int(vae["spatial"]), int(vae["temporal"])
         first = int(which[0]) if len(which) else 0
@@ -67,13 +67,16 @@ def _index_of(path: Path) -> Mapping[str, Any]:
 
 
 def _files_of(path: Path, index: Mapping[str, Any]) -> list[Path]:
-    folder = path if path.is_dir() else path.parent
     if index:
-        found = [inside(folder, entry["file"], said_by=path, remedy="") for entry in index["shards"]]
+        found = [inside(_folder_of(path), entry["file"], said_by=path, remedy="") for entry in index["shards"]]
         return [Path(str(file)) for file in found]
     if path.is_dir():
         return sorted(path.glob("*.parquet"))
     return [path] if path.suffix == ".parquet" else []
+
+
+def _folder_of(path: Path) -> Path:
+    return path if path.is_dir() else path.parent
 
 
 def _beside(file: Path) -> tuple[np.ndarray, np.ndarray]:

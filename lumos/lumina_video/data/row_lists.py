@@ -107,6 +107,20 @@ def first_object(path: Path) -> dict[str, Any] | None:
         raise ValueError(f"{path} is not valid JSON ({error}); {_COPY}") from error
 
 
+def lists_files(path: Path) -> bool:
+    """Return whether the rows of a list are of files; those of a cache of latents name a pickle each.
+
+    Raises:
+        ValueError: as `first_object`.
+    """
+    if path.suffix not in LISTS or not path.is_file():
+        return False
+    if path.suffix == ".csv":  # what is wrong with it is for who reads it to say
+        return True
+    first = first_object(path)
+    return first is not None and "pkl" not in first
+
+
 def _items(text: str) -> Iterator[Any]:
     """Yield the items of a JSON list, each as it is come to."""
     decoder, place = json.JSONDecoder(), text.index("[") + 1

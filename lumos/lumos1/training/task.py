@@ -85,11 +85,9 @@ class LumosTask:
         if split == "train":
             modes, drop = config.ardf.modes, config.ardf.cfg_drop
             return {name: self._stream(name, path, modes=modes, cfg_drop=drop) for name, path in config.data.items()}
-        several = len(config.eval_modes) > 1
         return {
-            f"{name}/{mode}" if several else name: self._stream(name, path, modes=(mode,), cfg_drop=0.0)
-            for name, path in config.eval_data.items()
-            for mode in config.eval_modes
+            stream: self._stream(name, config.eval_data[name], modes=(mode,), cfg_drop=0.0)
+            for stream, (name, mode) in config.eval_streams.items()
         }
 
     def _stream(self, name: str, path: str, *, modes: tuple[str, ...], cfg_drop: float) -> ClipStream:

@@ -79,6 +79,13 @@ class LumosTaskConfig:
         ARDFConfig(modes=self.eval_modes)
 
     @property
+    def eval_streams(self) -> dict[str, tuple[str, str]]:
+        """The held-out streams by name, each with its stream of `eval_data` and its mode: `stream/mode` of several."""
+        several = len(self.eval_modes) > 1
+        pairs = [(name, mode) for name in self.eval_data for mode in self.eval_modes]
+        return {f"{name}/{mode}" if several else name: (name, mode) for name, mode in pairs}
+
+    @property
     def limit(self) -> "LengthLimit":
         """The longest clip and sequence."""
         from lumos.lumos1.training.items.length_limit import LengthLimit  # with torch, and mistakes answer at once

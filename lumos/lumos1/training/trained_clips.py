@@ -31,10 +31,10 @@ def defaults_of_clips(streams: Mapping[str, ClipStream]) -> dict[str, Any]:
     said |= {"width": width, "height": height}
     if frames == 1:
         said["num_frames"] = 1
-    elif num_latent_frames(fps * seconds) == frames:
+    elif fps * seconds > 0 and num_latent_frames(fps * seconds) == frames:
         said |= {"fps": fps, "duration": seconds}
     else:
-        said |= {"fps": fps, "num_frames": num_frames_of(frames)}
+        said |= {"num_frames": num_frames_of(frames)} | ({"fps": fps} if fps > 0 else {})
     sizes = list(dict.fromkeys(_size(shape) for shape, _ in (videos or pictures).most_common()))
     return said | ({"sizes": [list(size) for size in sizes]} if len(sizes) <= _MOST_SIZES else {})
 

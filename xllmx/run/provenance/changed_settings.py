@@ -12,13 +12,15 @@ from xllmx.settings.setting import shown
 _PLACES = ("run_dir", "checkpoints", "resume_path")
 """Settings that say where a run lies, not what it does."""
 _OF_NO_STEP = (
-    "parallel", "samples", "task.eval_data", "task.eval_modes", "task.eval_tasks", "async_save", "check_hashes",
-    "device", "epochs", "eval_batch_size", "eval_batches", "eval_every", "eval_in_epoch", "keep", "log_every",
-    "max_broken", "max_minutes", "max_steps", "num_workers", "progress", "resume", "save_every", "save_interval",
-    "trackers",
+    "parallel", "samples", "task.attention", "task.eval_data", "task.eval_modes", "task.eval_tasks",
+    "task.loss_chunk", "task.text_kept", "async_save", "check_hashes", "deterministic", "device", "epochs",
+    "eval_batch_size", "eval_batches", "eval_every", "eval_in_epoch", "keep", "log_every", "max_broken",
+    "max_minutes", "max_steps", "progress", "resume", "save_every", "save_interval", "trackers",
 )  # fmt: skip
 """Settings, and groups of them, that change no step that was going to be done but by rounding; or that are changed in
 order to go on."""
+_READERS = "num_workers"
+"""The same, of the training or of one of its tasks."""
 
 
 def changed_settings(checkpoint: Path, record: Any) -> list[str]:
@@ -36,7 +38,7 @@ def of_steps(changes: Sequence[str]) -> list[str]:
     return [
         change
         for change, key in zip(changes, keys, strict=True)
-        if not any(f"{key}.".startswith(f"{name}.") for name in _OF_NO_STEP)
+        if key.split(".")[-1] != _READERS and not any(f"{key}.".startswith(f"{name}.") for name in _OF_NO_STEP)
     ]
 
 

@@ -11,7 +11,7 @@ from jaxtyping import Int64
 
 from lumos.lumina_video.data.latent_set import DRAWN
 from lumos.lumina_video.data.latents import MOST_MOTION, UNKNOWN_MOTION
-from lumos.lumina_video.data.row_lists import LISTS, each_row, each_usable, first_object, number_in
+from lumos.lumina_video.data.row_lists import LISTS, each_row, each_usable, lists_files, number_in
 from lumos.lumina_video.training.items.listed_rows import UNSAID, JoinedFiles, ListedFile, ListedFiles, Row
 from lumos.lumina_video.training.task_config import ScaleTask
 from lumos.media.data_yaml import entries_of
@@ -48,19 +48,9 @@ def is_file_list(task: ScaleTask) -> bool:
     if not Path(task.data).is_file():
         return False
     try:
-        return all(_lists_files(entry.local) for entry in entries_of(Path(task.data)))
+        return all(lists_files(entry.local) for entry in entries_of(Path(task.data)))
     except ValueError:  # for who opens latents to say
         return False
-
-
-def _lists_files(path: Path) -> bool:
-    """Whether rows are of files; those of a cache of latents name a pickle each."""
-    if path.suffix not in LISTS or not path.is_file():
-        return False
-    if path.suffix == ".csv":  # what is wrong with it is for who reads it to say
-        return True
-    first = first_object(path)
-    return first is not None and "pkl" not in first
 
 
 def read_file_lists(data: Path, *, media_type: MediaType) -> FileLists:

@@ -66,6 +66,10 @@ WRONG = [
     ([*lumos1("x"), "trainer.together={vidoe: 2}"], "did you mean video?"),
     ([*lumos1("x"), "trainer.epoch_stream=vidoe"], "did you mean video?"),
     ([*lumos1("x"), "task.eval_data.held=y", "trainer.eval_batch_size={hled: 2}"], "did you mean held?"),
+    (
+        [*lumos1("x"), "task.eval_data.held=y", "trainer.eval_batch_size={held/text_to_video: 2}"],
+        "eval_batch_size names 'held/text_to_video', and no stream has this name",
+    ),
     ([*lumina(fine="x"), "trainer.epoch_stream=fien"], "did you mean fine?"),
     (
         [*lumina(a="latents"), "task.tasks.a.f_patch_size=5"],
@@ -81,7 +85,10 @@ WRONG = [
         "a clip has 96x64 px, more than the square",
     ),
     ([*lumina(a="two.yaml"), "task.tasks.a.patch_size=16", "--dry-run"], "divides none of the 6 video latents"),
-    ([*lumina(a="x"), "task.eval_tasks.b={data: latents, max_frames: 3}"], "task.eval_tasks.b: scale 1x2 (frames"),
+    (
+        [*lumina(a="x"), "task.eval_tasks.b={data: latents, max_frames: 3}", "trainer.eval_every=1"],
+        "task.eval_tasks.b: scale 1x2 (frames",
+    ),
     ([*lumina(a="DATA.yaml"), "--dry-run"], "ratio is -1; it must be above 0"),
     ([*lumina(a="x"), "--dry-run", "--size", "a"], "--size"),
 ]

@@ -31,6 +31,8 @@ def test_the_clips_of_training_take_the_place_of_those_of_the_base(tmp_path: Pat
     base = {"width": 8, "height": 8, "num_frames": 99, "target_size": 8, "image_width": 8, "guidance_scale": 2.0}
     assert exported(tmp_path, VIDEO, base) == {"image_width": 8, "guidance_scale": 2.0, **VIDEO}
     assert exported(tmp_path, VIDEO) == VIDEO
+    unsaid = {"width": 64, "height": 32, "num_frames": 8}
+    assert exported(tmp_path, unsaid, {"fps": 24, "duration": 4}) == {**unsaid, "fps": 24}
     assert exported(tmp_path, None, base) == base
     assert exported(tmp_path, {}) == {}
 

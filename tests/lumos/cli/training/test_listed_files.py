@@ -9,8 +9,9 @@ import pytest
 
 from lumos.cli.training import listed_files
 from lumos.cli.training.data_check import check_data
-from lumos.cli.training.listed_files import missing_files
+from lumos.cli.training.listed_files import look_for_files
 from lumos.cli.training.run_config import load_run
+from tests.lumos.lumina_video.latents import write_latents
 
 
 def write_list(path: Path, *, there: int, gone: int) -> Path:
@@ -58,11 +59,12 @@ def test_of_long_lists_some_are_looked_for_and_of_very_long_ones_none(
 ) -> None:
     data = write_list(tmp_path / "list.jsonl", there=0, gone=7)
     monkeypatch.setattr(listed_files, "_MOST_FILES", 3)
-    ((_, found),) = missing_files({data: "x"})
+    found = look_for_files(data)
+    assert found is not None
     assert found.missing == ("gone0.mp4", "gone3.mp4", "gone6.mp4")
     assert "3 of 3 files looked for, spread over the 7 listed, are not there" in str(found)
     monkeypatch.setattr(listed_files, "_MOST_LIST_BYTES", 10)
-    assert list(missing_files({data: "x"})) == []
+    assert look_for_files(data) is None
 
 
 def test_records_of_latents_and_rows_that_are_left_out_are_not_looked_for(tmp_path: Path) -> None:
@@ -70,7 +72,36 @@ def test_records_of_latents_and_rows_that_are_left_out_are_not_looked_for(tmp_pa
     (tmp_path / "record.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     left_out = [{"path": "https://localhost/a.mp4", "prompt": "b"}, {"path": "no prompt"}, 3]
     (tmp_path / "list.json").write_text(json.dumps(left_out))
-    assert list(missing_files({tmp_path / "record.jsonl": "x", tmp_path / "list.json": "y"})) == []
+    assert look_for_files(tmp_path / "record.jsonl") is None
+    found = look_for_files(tmp_path / "list.json")
+    assert found is not None
+    assert (found.num_listed, found.missing) == (0, ())
+
+
+@pytest.mark.parametrize("name", ["latents/index.json", "set.yaml"])
+def test_an_index_of_latents_is_no_list_of_files(tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    write_latents(tmp_path / "latents", num=2)
+    (tmp_path / "set.yaml").write_text("META: [{path: latents/index.json}]")
+    check_data(load_run(None, words(tmp_path / name)))
+    assert capsys.readouterr().err == ""
+
+
+def test_the_share_is_that_of_all_the_lists_of_a_task(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_list(tmp_path / "small.csv", there=3, gone=1)
+    write_list(tmp_path / "large.csv", there=12, gone=0)
+    (tmp_path / "set.yaml").write_text("META: [{path: small.csv}, {path: large.csv}]")
+    check_data(load_run(None, words(tmp_path / "set.yaml", "trainer.max_broken=0.1")))
+    assert "small.csv: 1 of 4 files is not there" in capsys.readouterr().err
+    with pytest.raises(ValueError, match=r"small\.csv: 1 of 4 files is not there .* a share of 0.05"):
+        check_data(load_run(None, words(tmp_path / "set.yaml", "trainer.max_broken=0.05")))
+
+
+def test_held_out_files_are_looked_for_where_there_is_an_evaluation(tmp_path: Path) -> None:
+    data = write_list(tmp_path / "whole.csv", there=2, gone=0)
+    more = f"task.eval_tasks.fine.data={write_list(tmp_path / 'broken.csv', there=1, gone=1)}"
+    check_data(load_run(None, words(data, more)))
+    with pytest.raises(ValueError, match=r"task\.eval_tasks\.fine\.data: .*broken\.csv: 1 of 2 files is not there"):
+        check_data(load_run(None, words(data, more, "trainer.eval_every=1")))
 
 
 @pytest.mark.parametrize("name", ["data/my_clips.jsonl", "videos.csv"])

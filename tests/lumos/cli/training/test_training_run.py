@@ -206,6 +206,11 @@ def test_a_finished_run_says_so_where_its_checkpoint_lies_and_how_to_go_on(
             f"{folder} is finished: it stands at step {step} of {step} (its checkpoint: {checkpoint}), and there is "
             f"nothing to train. To go on, raise trainer.{length}; to use it: lumos export {folder} FOLDER"
         )
+    assert main(["train", *words, f"trainer.run_dir={tmp_path / 'other'}", f"trainer.resume_path={checkpoint}"]) == 0
+    assert capsys.readouterr().err.splitlines()[-1] == (  # there is no checkpoint of its own to export
+        f"trainer.resume_path {checkpoint} stands at step {step} of {step}, and there is nothing to train. To go on "
+        f"from it, raise trainer.{length}"
+    )
     assert main(["train", *words, f"trainer.{length}=2"]) == 0
     assert "finished" not in capsys.readouterr().err
 

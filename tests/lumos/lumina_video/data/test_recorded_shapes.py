@@ -8,7 +8,7 @@ import pytest
 
 from lumos.lumina_video.data.latent_set import LatentSet
 from lumos.lumina_video.data.recorded_shapes import recorded_shapes
-from lumos.lumina_video.data.shards import LatentWriter
+from lumos.lumina_video.data.shards import LATENTS, LatentWriter
 from lumos.media.shards import known_shards, parquet_rows
 from tests.lumos.lumina_video.latents import VAE, latent_clip, write_latents
 from tests.tiny_data import write_clips
@@ -39,6 +39,24 @@ def test_shapes_are_those_of_the_set(tmp_path: Path, monkeypatch: pytest.MonkeyP
     one = recorded_shapes(folder / "shard-00001.parquet")
     assert one is not None
     assert sorted(one.shapes) == sorted(map(tuple, np.unique(latents.shapes[2:4], axis=0).tolist()))
+
+
+def test_shapes_of_many_shards_lie_beside_the_index_and_not_beside_the_shards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (known_shards, parquet_rows):
+        monkeypatch.setattr(module, "MANY_SHARDS", 1)
+    write_mixed(tmp_path / "set" / "1-in-1")
+    parquet_rows.write_rows_index(
+        tmp_path / "set" / "index.json",
+        sorted((tmp_path / "set").rglob("*.parquet")),
+        form=LATENTS,
+        more={"vae": {"spatial": VAE.spatial, "temporal": VAE.temporal}},
+    )
+    (tmp_path / "set" / "1-in-1" / "shapes.npz").unlink()
+    found = recorded_shapes(tmp_path / "set")
+    assert found is not None
+    assert found.total == 5
 
 
 def test_of_other_things_nothing_is_told(tmp_path: Path) -> None:

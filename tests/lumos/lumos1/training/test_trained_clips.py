@@ -41,6 +41,13 @@ def test_a_length_that_seconds_do_not_say_is_one_of_frames(tmp_path: Path) -> No
     assert defaults(data) == {"width": 64, "height": 32, "fps": 6, "num_frames": 9, "sizes": [[64, 32]]}
 
 
+@pytest.mark.parametrize(("fps", "seconds"), [(0, 0), (6, 0), (0, 2)])
+def test_a_rate_or_a_length_that_nobody_wrote_down_is_left_out(tmp_path: Path, fps: int, seconds: int) -> None:
+    data = {"video": write(tmp_path / "video", (3, 4, 8), fps=fps, seconds=seconds)}
+    found = defaults(data)
+    assert found == {"width": 64, "height": 32, "num_frames": 9, "sizes": [[64, 32]]} | ({"fps": fps} if fps else {})
+
+
 def test_clips_are_as_training_cuts_them_and_those_that_are_too_long_do_not_count(tmp_path: Path) -> None:
     data = {"video": write(tmp_path / "video", (4, 4, 8), (4, 4, 8), (4, 16, 16))}
     found = defaults(data, duration_s=1, max_length=300, too_long="drop")

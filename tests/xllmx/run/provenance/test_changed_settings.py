@@ -73,6 +73,8 @@ def test_what_makes_other_steps_is_told_from_what_does_not() -> None:
     others = [
         "trainer.max_steps: 1 -> 2", "max_steps: 1 -> 2", "trainer.eval_batch_size.a: 1 -> 2", "samples.every: 0 -> 2",
         "parallel.compile: False -> True", "task.eval_data.video: 'a' -> 'b'", "trainer.keep: 1 -> 2",
+        "trainer.num_workers: 0 -> 2", "task.tasks.fine.num_workers: 0 -> 2", "trainer.deterministic: False -> True",
+        "task.attention: 'auto' -> 'sdpa'", "task.loss_chunk: None -> 64",
     ]  # fmt: skip
     assert of_steps([*others, *steps]) == steps
 
