@@ -146,7 +146,7 @@ MADE_BY_US = {
     "xllmx.plot.Curve", "xllmx.ranks.accounting.Sharding", "xllmx.ranks.accounting.StateBytes",
     "xllmx.safe.plain_pickle.Seen", "xllmx.task.Prepared", "xllmx.ranks.slurm.SlurmTask", "xllmx.trainer.FitResult",
     "xllmx.ranks.slurm.SlurmArray", "xllmx.ranks.slurm.SlurmJob", "xllmx.ranks.slurm.SlurmStep",
-    "pre_tokenize.bookkeeping.share._Pair", "lumos.cli.training.listed_files.MissingFiles",
+    "pre_tokenize.bookkeeping.share._Pair",
 }  # fmt: skip
 """Classes with numbers that nobody sets: results, and what is made of settings that were checked."""
 
