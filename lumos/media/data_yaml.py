@@ -6,6 +6,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from lumos.media.listed_path import in_home
 from xllmx.safe.inside import inside
 from xllmx.safe.yaml_text import read_yaml
 from xllmx.settings.setting import suggestion
@@ -116,6 +117,8 @@ def _entry(yaml: Location, entry: Any, of_parts: Drawn) -> Entry | str:
         raise ValueError(f"drawn is each_epoch and ratio {ratio}; a part is drawn, give a ratio of at most 1")
     if named.endswith((".yaml", ".yml")):
         raise ValueError(f"entry {named!r:.100} is a data YAML; name the sets that it lists")
+    if isinstance(yaml, Path):
+        named = in_home(named, yaml.parent)
     found = _found(yaml, named)
     return named if found is None else Entry(path=found, ratio=ratio, type=kind, drawn=drawn)
 

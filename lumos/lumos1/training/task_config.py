@@ -1,10 +1,12 @@
 """The settings of Lumos-1's training task: what is trained, on what, and with which loss."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from lumos.lumos1.ardf_config import ARDFConfig
 from lumos.lumos1.attention_backends import BACKENDS
+from lumos.media.listed_path import in_home
 from xllmx.settings.number_range import COUNT, Range, check_numbers
 
 if TYPE_CHECKING:
@@ -73,6 +75,9 @@ class LumosTaskConfig:
 
     def __post_init__(self) -> None:
         check_numbers(self, "task.")
+        for name in ("data", "eval_data"):
+            paths = {stream: in_home(path, Path()) for stream, path in getattr(self, name).items()}
+            object.__setattr__(self, name, paths)
         if self.attention not in BACKENDS:
             raise ValueError(f"task.attention is {self.attention!r}; choose one of {', '.join(BACKENDS)}")
         check_too_long(self.too_long)

@@ -10,7 +10,7 @@ import pytest
 
 from lumos.cli import main
 from lumos.cli.training.data_check import check_data, missing_data
-from lumos.cli.training.run_config import load_run
+from lumos.cli.training.run_config import data_of, load_run
 from tests.lumos.lumina_video.latents import write_latents
 from tests.tiny_data import write_clips
 
@@ -129,6 +129,20 @@ def test_what_is_there_or_in_a_store_is_not_missing(tmp_path: Path) -> None:
     config = load_run(None, words)
     assert missing_data(config) == []
     check_data(config)
+
+
+def test_data_in_the_home_of_the_user_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shell leaves the ~ of key=~/data as it is."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write_clips(tmp_path / "clips", num_latent=1)
+    write_latents(tmp_path / "latents", num=1)
+    for words, data in (
+        ([*lumos1("~/clips"), "task.eval_data.held=~/clips"], "clips"),
+        ([*lumina(a="~/latents"), "task.eval_tasks.b.data=~/latents"], "latents"),
+    ):
+        config = load_run(None, words)
+        assert set(data_of(config).values()) == {str(tmp_path / data)}
+        assert missing_data(config) == []
 
 
 def test_processes_that_have_not_met_yet_leave_it_to_their_task(
