@@ -98,9 +98,7 @@ def _entry(yaml: Location, entry: Any, of_parts: Drawn) -> Entry | str:
         raise ValueError(f"entry {entry!r} has no path; write {{path: ..., ratio: 1.0}}")
     for key in set(entry) - set(_KEYS):
         raise ValueError(f"unknown key {key!r}; {suggestion(str(key), _KEYS)}")
-    named, ratio, kind = entry["path"], entry.get("ratio", 1.0), entry.get("type", DEFAULT_TYPE)
-    if not isinstance(named, str) or not named:
-        raise ValueError(f"path is {named!r:.80}; give the path of a set of clips, as text")
+    named, ratio, kind = _named(yaml, entry["path"]), entry.get("ratio", 1.0), entry.get("type", DEFAULT_TYPE)
     try:
         ratio = float("" if isinstance(ratio, bool) else ratio)
     except (TypeError, ValueError):
@@ -117,10 +115,15 @@ def _entry(yaml: Location, entry: Any, of_parts: Drawn) -> Entry | str:
         raise ValueError(f"drawn is each_epoch and ratio {ratio}; a part is drawn, give a ratio of at most 1")
     if named.endswith((".yaml", ".yml")):
         raise ValueError(f"entry {named!r:.100} is a data YAML; name the sets that it lists")
-    if isinstance(yaml, Path):
-        named = in_home(named, yaml.parent)
     found = _found(yaml, named)
     return named if found is None else Entry(path=found, ratio=ratio, type=kind, drawn=drawn)
+
+
+def _named(yaml: Location, path: Any) -> str:
+    """Return the path of an entry, on this disk with the user's home in the place of its ~/."""
+    if not isinstance(path, str) or not path:
+        raise ValueError(f"path is {path!r:.80}; give the path of a set of clips, as text")
+    return in_home(path, yaml.parent) if isinstance(yaml, Path) else path
 
 
 def _found(yaml: Location, path: str) -> Location | None:

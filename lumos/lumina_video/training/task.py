@@ -24,6 +24,7 @@ from lumos.lumina_video.training.items.samples import Sample, draw_item
 from lumos.lumina_video.training.lora import LoRAConfig
 from lumos.lumina_video.training.loss import velocity_loss
 from lumos.lumina_video.training.model_settings import read_model_config, with_parts
+from lumos.lumina_video.training.stated_model import check_scales
 from lumos.lumina_video.training.task_config import LuminaVideoTaskConfig, ScaleTask
 from lumos.lumina_video.training.time_bins import binned_means
 from lumos.lumina_video.training.trained_clips import defaults_of_clips
@@ -47,8 +48,7 @@ class LuminaVideoTask:
         self.config = config = with_parts(config)
         self.lora = lora if lora is not None and lora.rank else None
         self.model_config = read_model_config(config)
-        for task in (*config.tasks.values(), *config.eval_tasks.values()):
-            self.model_config.scale(task.scale)
+        check_scales(config, self.model_config)
         self._encoders = FrozenEncoders(config, width=self.model_config.cap_feat_dim)
         self._vae = OneVAE(config.vae)
 

@@ -99,7 +99,7 @@ class LumosTask:
         check_tokenizer(clips, self.vocab, path)
         report_clips(name, clips, init_from=self.config.init_from)
         stream = ClipStream(clips, modes=modes, cfg_drop=cfg_drop, limit=limit, vocab=self.vocab)
-        report_stream(name, stream, max_length=limit.max_length, model_length=self.model_config.max_position_embeddings)
+        report_stream(name, stream, limit=limit, model_length=self.model_config.max_position_embeddings)
         return stream
 
     def generation_defaults(self, streams: Mapping[str, ClipStream]) -> dict[str, Any]:

@@ -34,13 +34,13 @@ def test_a_model_says_when_parts_are_drawn_where_an_entry_does_not(tmp_path: Pat
 
 
 def test_a_path_in_the_home_of_the_user_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    (tmp_path / "home" / "sets").mkdir(parents=True)
+    monkeypatch.setenv("HOME", str(tmp_path / "me"))
+    (tmp_path / "me" / "sets").mkdir(parents=True)
     yaml = tmp_path / "data.yaml"
     yaml.write_text("META: [{path: ~/sets}]")
-    assert [one.path for one in entries_of(yaml)] == [tmp_path / "home" / "sets"]
+    assert [one.path for one in entries_of(yaml)] == [tmp_path / "me" / "sets"]
     yaml.write_text("META: [{path: ~/gone}]")
-    with pytest.raises(ValueError, match=rf"there is no {tmp_path}/home/gone; pre-tokenise"):
+    with pytest.raises(ValueError, match=rf"there is no {tmp_path}/me/gone; pre-tokenise"):
         entries_of(yaml)
 
 

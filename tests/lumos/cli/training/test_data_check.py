@@ -81,6 +81,30 @@ WRONG = [
         "a clip has 96x64 px, more than the square",
     ),
     ([*lumina(a="two.yaml"), "task.tasks.a.patch_size=16", "--dry-run"], "divides none of the 6 video latents"),
+    (
+        [*lumina(a="latents"), "task.init_from=model", "task.tasks.a.f_patch_size=2"],
+        "task.tasks.a: scale is 2x2 (frames x pixels), which this model does not have; choose of 1x2, or add it to",
+    ),
+    ([*lumina(a="latents"), "task.init_from=model"], "task.tasks.a: its latents have 4 channels, the model"),
+    ([*lumina(a="latents"), "task.init_from=model", "--dry-run"], "are of another VAE; encode the clips"),
+    (
+        [*lumina(a="latents"), "task.architecture=MultiScaleNextDiT_2B_GQA", "task.tasks.a.patch_size=1"],
+        "task.tasks.a: scale is 1x1 (frames x pixels), which this model does not have; choose of 1x2, 2x2, 2x4",
+    ),
+    ([*lumina(a="latents"), "task.init_from=model", "task.model.all_patch_size=[0]"], "all_patch_size"),
+    (
+        [*lumos1("clips.yaml"), "task.max_length=80"],
+        "task.data.video: 9 of 18 clips are over task.max_length=80, up to 145 tokens long: lower task.duration_s",
+    ),
+    ([*lumos1("clips.yaml"), "task.max_length=80", "--dry-run"], "task.data.video: 9 of 18 clips are over"),
+    (
+        [*lumos1("long"), "task.max_length=80", "task.too_long=drop"],
+        "task.data.video: no clip of 9 is within task.max_length=80",
+    ),
+    (
+        [*lumos1("long/index.json"), "task.max_length=9", "task.too_long=cut"],
+        "no clip of 9 is within task.max_length=9",
+    ),
     ([*lumina(a="x"), "task.eval_tasks.b={data: latents, max_frames: 3}"], "task.eval_tasks.b: scale 1x2 (frames"),
     ([*lumina(a="DATA.yaml"), "--dry-run"], "ratio is -1; it must be above 0"),
     ([*lumina(a="x"), "--dry-run", "--size", "a"], "--size"),
@@ -91,6 +115,12 @@ def test_what_settings_and_data_yamls_tell_is_said_without_torch(repo: Path, tmp
     (tmp_path / "DATA.yaml").write_text("META: [{path: nowhere, ratio: -1}]")
     (tmp_path / "notes.txt").touch()
     write_latents(tmp_path / "latents", num=3)
+    fields = {"model_type": "lumina_video", "all_patch_size": [2], "all_f_patch_size": [1], "in_channels": 3}
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text(json.dumps(fields))
+    write_clips(tmp_path / "short", num_latent=1)
+    write_clips(tmp_path / "long", num_latent=3)
+    (tmp_path / "clips.yaml").write_text("META: [{path: short}, {path: long}]")
     (tmp_path / "two.yaml").write_text("META: [{path: latents}, {path: latents/index.json}]")
     done = subprocess.run(
         [sys.executable, "-c", ALL],
