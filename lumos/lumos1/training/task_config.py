@@ -54,8 +54,8 @@ class LumosTaskConfig:
     max_length: Annotated[int, COUNT] = 65536
     """Longest sequence in tokens, after the cut to `duration_s`."""
     too_long: str = "error"
-    """What becomes of a longer clip: `error`, `cut` (its last seconds are left out) or `drop`; both are counted. An `error` is said before the
-    first step, as far as shards or a record say how long the clips are."""
+    """What becomes of a longer clip: `error`, `cut` (its last seconds are left out) or `drop`; both are counted.
+    An `error` is said before the first step, as far as shards or a record say how long the clips are."""
     packing: int = 0
     """Tokens of a row into which several samples of a batch are packed; 0 pads each sample to the longest."""
     z_loss_weight: Annotated[float, Range(0, 1000)] | None = None
