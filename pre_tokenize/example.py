@@ -11,14 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-import torch
-
 from lumos.hub.models import DEFAULT_MODEL, SHARED_NAMES, SHARED_VISUAL_TOKENIZER, ckpts_root
 from lumos.tokenizer.files import has_released
 from pre_tokenize.__main__ import option_parser
 
 _HERE = Path(__file__).resolve().parent
-_MOST_PROCESSES = 8
 _RELEASED_SIZE: dict[str, int | str] = {"target_size": 352, "target_fps": 12, "target_duration": 7}
 _BUNDLED_SIZE: dict[str, int | str] = {"size": "64x64", "target_fps": 6, "target_duration": 2}
 
@@ -48,7 +45,6 @@ def example_words(modality: Literal["image", "video"]) -> list[str]:
         "input_file": _HERE / "csv_files" / f"test_{modality}.csv",
         "output_dir": _HERE / "data" / f"test_{modality}",
         "visual_tokenizer": tokenizer,
-        "splits": min(_MOST_PROCESSES, max(1, torch.cuda.device_count())),
         **size,
     }
     return [word for name, value in settings.items() for word in (f"--{name}", str(value))]

@@ -134,6 +134,15 @@ class EnteredTask(Protocol):
 
 
 @runtime_checkable
+class FingerprintingTask(Protocol):
+    """A task that can tell whether its data are those they were."""
+
+    def fingerprints(self) -> Mapping[str, str]:
+        """Return a hash of the data of each training stream, without reading samples; "" where it cannot be told."""
+        ...
+
+
+@runtime_checkable
 class ExportingTask(Protocol):
     """A task that can write its model in a format for others."""
 

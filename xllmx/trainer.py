@@ -21,13 +21,14 @@ from xllmx.disk.files import WriteError, atomic_folder
 from xllmx.optimisation.ema import WeightAverage
 from xllmx.optimisation.optim import OptimConfig, learning_rate
 from xllmx.optimisation.precision import computing_copy, resolve_precision, set_fp32_products
-from xllmx.ranks.distributed import init_distributed, num_ranks, patience, rank, sum_over_ranks
+from xllmx.ranks.distributed import init_distributed, is_main, num_ranks, patience, rank, sum_over_ranks
 from xllmx.ranks.engine import build_engine
 from xllmx.ranks.parallel import ParallelConfig
 from xllmx.rng import seed_for
 from xllmx.run.deterministic import use_deterministic_kernels
 from xllmx.run.finite import FiniteWatch
 from xllmx.run.global_batch import kept, recorded
+from xllmx.run.provenance.changed_data import KEY, data_now
 from xllmx.run.reporting.held_out import HeldOut
 from xllmx.run.reporting.logs import logging_to
 from xllmx.run.reporting.meter import StepMeter
@@ -175,7 +176,12 @@ class Trainer:
         self._raise_if_not_finite()
         write = self.checkpoints.save if wait else self.checkpoints.start
         sizes = {name: order.global_batch_size for name, order in self.streams.orders.items()}
-        record = {"config": to_plain(self._record), GENERATION: self._generation, **recorded(self._asked, sizes)}
+        record = {
+            "config": to_plain(self._record),
+            KEY: self._data,
+            GENERATION: self._generation,
+            **recorded(self._asked, sizes),
+        }
         write(self.step, self._state(), record=record)
         self._saved_step = self.step
         self._report.note(f"checkpoint of step {self.step} {'written' if wait else 'is being written'}")
@@ -216,6 +222,7 @@ class Trainer:
         for order in self.streams.orders.values():
             order.by_length, order.repeats = config.length_clustering, config.FEW_REPEAT
         self.streams.check_counts(config.batch_setting)
+        self._data = data_now(self.task, datasets) if is_main() else {}
         self.steps_per_epoch = self.streams.steps_per_epoch(config.epoch_stream)
         self.max_steps = config.max_steps or math.ceil((config.epochs or 0) * self.steps_per_epoch)
         self.eval_every = config.eval_every
@@ -233,6 +240,8 @@ class Trainer:
             self.step = step_of(newest)
             self.average = self.average or self._new_average()
             self._report.resumed(newest, own=self._goes_on)
+            if self._goes_on:
+                self._report.resumed_data(newest, self._data)
         self._saved_step = self.step
 
     def _new_average(self) -> WeightAverage | None:

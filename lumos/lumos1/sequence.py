@@ -1,6 +1,6 @@
 """The layout of a sequence: prompt and codes to ids and back, block numbers, positions, labels.
 
-This is the only file that knows it::
+This is the only file that knows it, but for what `sequence_lengths` counts::
 
     <s> prompt SEP  VSTART dur fps  F0 F1 ... F(T-1)  VEND SEP
     Fi = FSTART hgrid wgrid  (W codes, ROWEND) x H  FEND
@@ -16,20 +16,22 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from lumos.lumos1.rotary import MM_ROPE, ROTARIES
+from lumos.lumos1.sequence_lengths import HEAD as _HEAD
+from lumos.lumos1.sequence_lengths import TEMPORAL_FACTOR as TEMPORAL_FACTOR
+from lumos.lumos1.sequence_lengths import frame_length as frame_length
+from lumos.lumos1.sequence_lengths import num_latent_frames as num_latent_frames
+from lumos.lumos1.sequence_lengths import sequence_length as sequence_length
 from lumos.tokenizer.vocab import Vocab
 from xllmx.settings.setting import SettingError
 
 SPATIAL_FACTOR = 8
 """Pixels per latent row and column."""
-TEMPORAL_FACTOR = 4
-"""Frames per latent frame, after the first, which is coded alone."""
 GRID_PX = 32
 """Pixels per unit of the grid tokens."""
 IGNORED_LABEL = -100
 """Label of a token that carries no loss."""
 
 _GRID_CODES = GRID_PX // SPATIAL_FACTOR
-_HEAD = 3  # FSTART hgrid wgrid
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -48,13 +50,6 @@ class Clip:
     """Seconds."""
     source: str
     """Where the sample comes from: a path or a name."""
-
-
-def num_latent_frames(num_frames: int) -> int:
-    """Return T = ceil((num_frames - 1) / 4) + 1 for a clip of `num_frames` >= 1 frames: 24 -> 7, 1 -> 1."""
-    if num_frames < 1:
-        raise ValueError(f"num_frames is {num_frames}; a clip has at least 1 frame")
-    return -(-(num_frames - 1) // TEMPORAL_FACTOR) + 1
 
 
 def num_frames_of(latent_frames: int) -> int:
@@ -84,17 +79,6 @@ def frame_content(height: int, width: int) -> Int[Tensor, " N"]:
 def content_positions(height: int, width: int) -> Int[Tensor, " P"]:
     """Return where the P = H * (W + 1) content tokens (codes and row ends) stand in a frame's F tokens."""
     return torch.arange(height * (width + 1)) + _HEAD
-
-
-def frame_length(height: int, width: int) -> int:
-    """Return F, the tokens of a frame with its start and end."""
-    return height * (width + 1) + _HEAD + 1
-
-
-def sequence_length(num_prompt_ids: int, grid: tuple[int, int, int]) -> int:
-    """Return L of `sequence_of` for a prompt of so many ids and codes of shape `grid` = (T, H, W)."""
-    num_frames, height, width = grid
-    return num_prompt_ids + 1 + 3 + num_frames * frame_length(height, width) + 2
 
 
 def video_header(vocab: Vocab, *, fps: int, duration: int) -> Int[Tensor, "3"]:

@@ -6,6 +6,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from lumos.media.listed_path import in_home
 from xllmx.safe.inside import inside
 from xllmx.safe.yaml_text import read_yaml
 from xllmx.settings.setting import suggestion
@@ -97,9 +98,7 @@ def _entry(yaml: Location, entry: Any, of_parts: Drawn) -> Entry | str:
         raise ValueError(f"entry {entry!r} has no path; write {{path: ..., ratio: 1.0}}")
     for key in set(entry) - set(_KEYS):
         raise ValueError(f"unknown key {key!r}; {suggestion(str(key), _KEYS)}")
-    named, ratio, kind = entry["path"], entry.get("ratio", 1.0), entry.get("type", DEFAULT_TYPE)
-    if not isinstance(named, str) or not named:
-        raise ValueError(f"path is {named!r:.80}; give the path of a set of clips, as text")
+    named, ratio, kind = _named(yaml, entry["path"]), entry.get("ratio", 1.0), entry.get("type", DEFAULT_TYPE)
     try:
         ratio = float("" if isinstance(ratio, bool) else ratio)
     except (TypeError, ValueError):
@@ -118,6 +117,13 @@ def _entry(yaml: Location, entry: Any, of_parts: Drawn) -> Entry | str:
         raise ValueError(f"entry {named!r:.100} is a data YAML; name the sets that it lists")
     found = _found(yaml, named)
     return named if found is None else Entry(path=found, ratio=ratio, type=kind, drawn=drawn)
+
+
+def _named(yaml: Location, path: Any) -> str:
+    """Return the path of an entry, on this disk with the user's home in the place of its ~/."""
+    if not isinstance(path, str) or not path:
+        raise ValueError(f"path is {path!r:.80}; give the path of a set of clips, as text")
+    return in_home(path, yaml.parent) if isinstance(yaml, Path) else path
 
 
 def _found(yaml: Location, path: str) -> Location | None:

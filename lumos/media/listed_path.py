@@ -16,14 +16,21 @@ _FORMS: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")
 
 
 def listed_path(folder: Path, name: str) -> Path:
-    """Return where the file lies that a list in `folder` names, there or not.
+    """Return where the file lies that a list in `folder` names, there or not; with ~/ as `in_home` has it."""
+    name = in_home(name, folder)
+    return folder / name if name.isascii() else _as_stored(folder, name)
 
-    A path that begins with ~/ is one in the user's home, unless the folder has something called ~.
+
+def in_home(name: str, folder: Path) -> str:
+    """Return a path that is written in `folder`, the user's home in the place of a ~/ that it begins with.
+
+    Where the folder has something called ~, that is meant. The data of trainings and those of a data YAML come through
+    here as rows of lists do, since a shell leaves the ~ of key=~/data as it is.
     """
     if name.startswith("~/") and not _is_there(folder / "~"):
         with suppress(RuntimeError):  # nobody's home: it is a folder of that name
-            name = str(Path(name).expanduser())
-    return folder / name if name.isascii() else _as_stored(folder, name)
+            return str(Path(name).expanduser())
+    return name
 
 
 def not_brought(scheme: str, *, read: str) -> str:

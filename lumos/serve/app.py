@@ -5,8 +5,8 @@ import sqlite3
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
+from fastapi import FastAPI, Request, WebSocket
+from fastapi.exceptions import RequestValidationError, ValidationException, WebSocketRequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -42,6 +42,7 @@ def create_app(serving: Serving, *, keys: Iterable[str] = (), hosts: Iterable[st
         app.include_router(part.router_of(serving))
     app.add_exception_handler(RequestError, _of_ours)
     app.add_exception_handler(RequestValidationError, _of_a_query)
+    app.add_exception_handler(WebSocketRequestValidationError, _of_a_query_of_a_socket)
     app.add_exception_handler(HTTPException, _of_starlette)
     app.add_exception_handler(ClientDisconnect, _of_one_who_went)
     for kind in (sqlite3.Error, OSError):
@@ -60,6 +61,16 @@ async def _of_ours(request: Request, error: Exception) -> JSONResponse:
 async def _of_a_query(request: Request, error: Exception) -> JSONResponse:
     """Answer a query or a path that is not of the kind it must be."""
     assert isinstance(error, RequestValidationError)
+    return _said_of(error)
+
+
+async def _of_a_query_of_a_socket(socket: WebSocket, error: Exception) -> None:
+    """Answer the same in the place of a WebSocket."""
+    assert isinstance(error, WebSocketRequestValidationError)
+    await socket.send_denial_response(_said_of(error))
+
+
+def _said_of(error: ValidationException) -> JSONResponse:
     first = error.errors()[0]
     name = str(first["loc"][-1])
     return JSONResponse(error_body(400, f"{name}: {first['msg']}", param=name), 400)

@@ -1,6 +1,7 @@
 """What the server writes down: one entry a line, whatever a prompt or an error of a model holds."""
 
 import logging
+import warnings
 from typing import Any
 
 _MORE = "\n    "
@@ -26,8 +27,16 @@ def settings() -> dict[str, Any]:
         "disable_existing_loggers": False,
         "formatters": {"entry": {"()": Entry}},
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "entry", "stream": "ext://sys.stderr"}},
-        "loggers": {"uvicorn": wanted, "lumos.serve": wanted},
+        "loggers": {"uvicorn": wanted, "lumos.serve": wanted, "PIL": {"level": "CRITICAL"}},
     }
+
+
+def let_be_what_pictures_hold() -> None:
+    """Have Pillow's warnings not be shown: of a picture with a thousand bad tags it gives one for each.
+
+    Whoever sent it is told where it cannot be read.
+    """
+    warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 def _visible(line: str) -> str:

@@ -38,6 +38,7 @@ def bound_socket(host: str, port: int) -> socket.socket:
 
 def serve(app: FastAPI, serving: Serving, bound: socket.socket, *, say: Callable[[str], None]) -> None:
     """Answer requests until a signal ends it; `say` is told once it listens, and what is waited for at the end."""
+    logs.let_be_what_pictures_hold()
     config = uvicorn.Config(
         app,
         log_config=logs.settings(),

@@ -1,6 +1,9 @@
 """The release's example: its two CSVs are here, small, and its scripts take options as `run_tokenization.sh` does."""
 
 import csv
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -41,3 +44,18 @@ def test_a_wrong_option_is_said_before_a_process_starts(
     words = ["--in_filename", "a.csv", "--out_dir", "b", "--splits", "x"]
     assert parallel_tokenization_video.main(words) == 2
     assert "--splits" in capsys.readouterr().err
+
+
+def test_a_process_starts_without_torch(repo: Path) -> None:
+    said = "import sys; from pre_tokenize import example, parallel_tokenization_image as images; "
+    said += "example.subprocess.run = lambda words, **_: print('torch' in sys.modules) or example; "
+    said += "example.returncode = 0; sys.exit(images.main([]))"
+    done = subprocess.run(
+        [sys.executable, "-c", said],
+        env={**os.environ, "PYTHONPATH": str(repo)},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
+    )
+    assert done.stdout.splitlines()[-1] == "False"

@@ -9,6 +9,7 @@ list.json        ["prompt", {"prompt": ..., "image": ..., "seed": ..., "name": .
                  "image" may be a video to go on from; "then": [[8, "what is to be seen from frame 8 on"], ...]
 """
 
+import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -41,6 +42,7 @@ _LET_BE = ("tag", "include", "exclude", "id", "dimension", "image_type", "auxili
 
 _MOST_BYTES = 64 * 2**20
 _SHOWN = 60
+_NAME_BYTES = 60
 _MOST_NAME_BYTES = 200
 _REMEDY = 'correct it; an entry is for example {"prompt": "a red circle", "image": "a.png", "seed": 3, "name": "red"}'
 
@@ -87,9 +89,15 @@ def read_prompts(path: str | Path, *, images: str | Path | None = None, short: b
 
 
 def name_of(text: str) -> str:
-    """A file name made of the beginning of a prompt: letters, digits and hyphens, at most 60."""
-    words = re.sub(r"[^\w]+", "-", text.lower(), flags=re.UNICODE).strip("-_")
-    return words.encode("utf-8", "ignore")[:60].decode("utf-8", "ignore").rstrip("-_") or "prompt"
+    """A file name made of a prompt: letters, digits and hyphens, at most 60.
+
+    That of a longer one ends in six signs of all of it, so that another which begins alike has another name.
+    """
+    words = re.sub(r"[^\w]+", "-", text.lower(), flags=re.UNICODE).strip("-_").encode("utf-8", "ignore")
+    if len(words) <= _NAME_BYTES:
+        return words.decode("utf-8").rstrip("-_") or "prompt"
+    of_all = hashlib.sha256(text.strip().encode("utf-8", "ignore")).hexdigest()[:6]
+    return f"{words[: _NAME_BYTES - 7].decode('utf-8', 'ignore').rstrip('-_')}-{of_all}"
 
 
 def _entries(path: Path) -> Iterator[tuple[str, Any]]:
@@ -161,7 +169,7 @@ def changes_of(text: str, changes: Any, where: str) -> list[list[Any]] | None:
     Raises:
         ValueError: it is no list of [frame, text] in order; says `where`.
     """
-    if not changes:
+    if changes is None or (isinstance(changes, str | list | tuple) and not changes):
         return None
     pairs = changes if isinstance(changes, list | tuple) else [changes]
     if not all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in pairs):

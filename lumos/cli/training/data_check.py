@@ -4,20 +4,19 @@ Imported without torch, so that a mistake in them is said at once, before what r
 """
 
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from lumos.cli.training.listed_files import look_for_files, share_missing
+from lumos.cli.training.recorded_data import check_codes, check_latents
 from lumos.cli.training.run_config import AnyRun, LuminaVideoRunConfig, data_of
 from lumos.lumina_video.data import readable as of_lumina_video
-from lumos.lumina_video.data.recorded_shapes import recorded_shapes
-from lumos.lumina_video.training.items.latent_cuts import check_area, check_some_left
+from lumos.lumina_video.training.stated_model import check_scales, stated_model
 from lumos.lumos1.data import readable as of_lumos1
-from lumos.media.data_yaml import MISSING_REMEDY, MissingClipsError, entries_of
+from lumos.media.data_yaml import MISSING_REMEDY, Entry, MissingClipsError, entries_of
 from xllmx.ranks.launched import launched_ranks
-from xllmx.store.address import Location, is_address
+from xllmx.store.address import is_address
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,9 +55,11 @@ def check_data(config: AnyRun) -> None:
 
     Raises:
         ValueError: some are missing, each named with its path; or what `check_streams`, `missing_data` and
-            `look_for_files` raise.
+            `look_for_files` raise; or a scale that the model does not have.
     """
     check_streams(config)
+    if isinstance(config, LuminaVideoRunConfig) and (model := stated_model(config.task)) is not None:
+        check_scales(config.task, model)
     if launched_ranks() > 1:
         return
     if missing := missing_data(config):
@@ -74,7 +75,8 @@ def _check_listed_files(config: LuminaVideoRunConfig) -> None:
     for setting, named in data_of(config).items():
         if is_address(named) or not _is_read(config, setting):
             continue
-        found = [look(one) if isinstance(one, Path) else None for one in _sets_of(Path(named))]
+        paths = [entry.path for entry in _entries_of(Path(named))]
+        found = [look(path) if isinstance(path, Path) else None for path in paths]
         known = [one for one in found if one is not None]
         worst = max(known, key=lambda one: one.num_missing, default=None)
         if worst is None or not worst.missing:
@@ -98,7 +100,7 @@ def missing_data(config: AnyRun) -> list[MissingData]:
 
     Raises:
         ValueError: no task, or one that names no data; a data YAML that is none, or a file that can be no data; or
-            latents of which a task can take none, as far as their shards tell at a glance.
+            clips that the task or its model does not take, as far as their shards tell at a glance.
     """
     suffixes: tuple[str, ...]
     if isinstance(config, LuminaVideoRunConfig):
@@ -111,31 +113,20 @@ def missing_data(config: AnyRun) -> list[MissingData]:
         if is_address(named):
             continue
         try:
-            sets = _sets_of(Path(named))
+            entries = _entries_of(Path(named))
         except MissingClipsError as error:
             missing.setdefault(str(error).removesuffix(MISSING_REMEDY), []).append(setting)
             continue
-        for one in sets:
+        for one in (entry.path for entry in entries):
             if isinstance(one, Path) and one.is_file() and one.suffix not in suffixes:
                 raise ValueError(f"{setting}: {one} is no set of clips; give {readable}")
-        if isinstance(config, LuminaVideoRunConfig) and _is_read(config, setting):
-            _check_latents(config, setting, sets)
+        if not _is_read(config, setting):
+            continue
+        if isinstance(config, LuminaVideoRunConfig):
+            check_latents(config, setting, entries)
+        else:
+            check_codes(config, setting, entries)
     return [MissingData(settings=settings, why=why) for why, settings in missing.items()]
-
-
-def _check_latents(config: LuminaVideoRunConfig, setting: str, sets: Sequence[Location]) -> None:
-    """Check that a task can take one at least of the latents that it names."""
-    found = [recorded_shapes(one) for one in sets if isinstance(one, Path)]
-    known = [one for one in found if one is not None]
-    if not known or len(known) < len(sets):
-        return
-    key = setting.removesuffix(".data")
-    group, name = key.removeprefix("task.").split(".", 1)
-    task = {"tasks": config.task.tasks, "eval_tasks": config.task.eval_tasks}[group][name]
-    shapes = [shape for one in known for shape in one.shapes]
-    check_area(key, shapes, task, side_px=known[0].spatial)
-    total = sum(one.total for one in known)
-    check_some_left(key, shapes, task, total=total, first=known[0].first, frames_per_latent=known[0].temporal)
 
 
 def how_to_make(config: AnyRun) -> str:
@@ -155,8 +146,8 @@ def _is_missing_list(named: str) -> bool:
     return not is_address(named) and Path(named).suffix in (".jsonl", ".json", ".csv") and not Path(named).exists()
 
 
-def _sets_of(path: Path) -> list[Location]:
+def _entries_of(path: Path) -> list[Entry]:
     """Return what a path names, or the data YAML at it; `MissingClipsError` where something of it is not there."""
     if not path.exists():
         raise MissingClipsError(f"{path}: no such file or folder")
-    return [entry.path for entry in entries_of(path)]
+    return entries_of(path)

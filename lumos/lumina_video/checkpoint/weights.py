@@ -16,12 +16,14 @@ from safetensors.torch import save_file
 from lumos.hub import models as hub
 from lumos.hub.models import LUMINA_VIDEO, MODEL_ARGS
 from lumos.lumina_video.checkpoint.model_args import read_released_config
+from lumos.lumina_video.checkpoint.own_config import CONFIG as CONFIG
+from lumos.lumina_video.checkpoint.own_config import is_ours, read_own_config
 from lumos.lumina_video.checkpoint.tensor_files import TensorFiles, check_shapes, fill
 from lumos.lumina_video.config import LuminaVideoConfig
 from lumos.lumina_video.dit import MultiScaleNextDiT
 from lumos.media.files import replacing
 
-CONFIG, WEIGHTS = "config.json", "model.safetensors"
+WEIGHTS = "model.safetensors"
 
 _RELEASED_WEIGHTS = re.compile(r"consolidated\.(\d+)-of-(\d+)\.(safetensors|pth)")
 
@@ -30,7 +32,7 @@ _LAYOUTS = f"a folder holds {CONFIG} and {WEIGHTS}, or {MODEL_ARGS} and consolid
 
 def config_file(folder: Path) -> Path:
     """Return the file that holds the config of the model in a folder: ours, or that of a released one."""
-    return folder / (CONFIG if _is_ours(folder) else MODEL_ARGS)
+    return folder / (CONFIG if is_ours(folder) else MODEL_ARGS)
 
 
 def read_config(folder: Path | str) -> LuminaVideoConfig:
@@ -40,13 +42,8 @@ def read_config(folder: Path | str) -> LuminaVideoConfig:
         ValueError: there is none, or it describes no model; the message names the file.
     """
     folder = Path(folder)
-    if _is_ours(folder):
-        fields = hub.read_json(folder / CONFIG)
-        del fields["model_type"]
-        try:
-            return LuminaVideoConfig.from_dict(fields)
-        except ValueError as error:
-            raise ValueError(f"{folder / CONFIG}: {error}") from error
+    if is_ours(folder):
+        return read_own_config(folder)
     if (folder / MODEL_ARGS).is_file():
         return read_released_config(folder / MODEL_ARGS)
     hub.check_is_no_run(folder)
@@ -64,7 +61,7 @@ def weight_files(folder: Path | str) -> list[Path]:
     folder = Path(folder)
     if any(folder.glob("*.part")):
         raise ValueError(f"the download of {folder} is not finished; run the same `lumos download` again, it resumes")
-    files = hub.weight_files(folder) if _is_ours(folder) else _released_files(folder)
+    files = hub.weight_files(folder) if is_ours(folder) else _released_files(folder)
     if not files:
         raise ValueError(f"{folder} has no weights: {_LAYOUTS}; copy or download them")
     if missing := [file.name for file in files if not file.is_file()]:
@@ -123,16 +120,6 @@ def save_dit(model: MultiScaleNextDiT, folder: Path | str) -> None:
         save_file(weights, file, metadata={"format": "pt"})
     with replacing(folder / CONFIG) as file:
         file.write_text(json.dumps({"model_type": LUMINA_VIDEO, **model.config.to_dict()}, indent=2) + "\n")
-
-
-def _is_ours(folder: Path) -> bool:
-    file = folder / CONFIG
-    if not file.is_file():
-        return False
-    try:
-        return hub.read_json(file).get("model_type") == LUMINA_VIDEO
-    except ValueError:  # broken: then it is for whoever reads it to say so
-        return False
 
 
 def _released_files(folder: Path) -> list[Path]:

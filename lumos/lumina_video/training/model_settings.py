@@ -6,6 +6,7 @@ from lumos.hub.models import LUMINA_REPO, named_folder
 from lumos.lumina_video.checkpoint.weights import read_config
 from lumos.lumina_video.config import RELEASED_ARCHITECTURE, LuminaVideoConfig
 from lumos.lumina_video.encoding.protocols import SYSTEM_PROMPT
+from lumos.lumina_video.training.stated_model import merged
 from lumos.lumina_video.training.task_config import LuminaVideoTaskConfig
 from xllmx.safe.json_text import read_object
 
@@ -58,18 +59,9 @@ def read_model_config(config: LuminaVideoTaskConfig) -> LuminaVideoConfig:
     Raises:
         ValueError: nothing says what model to train, or a field that no model has.
     """
-    fields = {}
-    if config.architecture is not None:
-        fields = LuminaVideoConfig.named(config.architecture).to_dict()
-    elif config.init_from is not None:
-        fields = read_config(named_folder(config.init_from)).to_dict()
-    fields |= config.model
-    if not fields:
-        raise ValueError(
-            "no model to train: set task.architecture (for example MultiScaleNextDiT_2B_GQA), task.model (fields) or "
-            "task.init_from"
-        )
-    return LuminaVideoConfig.from_dict(fields)
+    if config.architecture is not None or config.init_from is None:
+        return merged(config, None)
+    return merged(config, read_config(named_folder(config.init_from)))
 
 
 def without_checkpoint(config: LuminaVideoTaskConfig) -> LuminaVideoTaskConfig:

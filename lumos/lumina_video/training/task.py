@@ -24,9 +24,11 @@ from lumos.lumina_video.training.items.samples import Sample, draw_item
 from lumos.lumina_video.training.lora import LoRAConfig
 from lumos.lumina_video.training.loss import velocity_loss
 from lumos.lumina_video.training.model_settings import read_model_config, with_parts
+from lumos.lumina_video.training.stated_model import check_scales
 from lumos.lumina_video.training.task_config import LuminaVideoTaskConfig, ScaleTask
 from lumos.lumina_video.training.time_bins import binned_means
 from lumos.lumina_video.training.trained_clips import defaults_of_clips
+from lumos.media.data_fingerprint import fingerprint_of
 from xllmx.lora import add_lora, init_lora, merge_lora, without_adapters
 from xllmx.loss import LossOutput
 from xllmx.rng import generator_for, sample_generator
@@ -47,8 +49,7 @@ class LuminaVideoTask:
         self.config = config = with_parts(config)
         self.lora = lora if lora is not None and lora.rank else None
         self.model_config = read_model_config(config)
-        for task in (*config.tasks.values(), *config.eval_tasks.values()):
-            self.model_config.scale(task.scale)
+        check_scales(config, self.model_config)
         self._encoders = FrozenEncoders(config, width=self.model_config.cap_feat_dim)
         self._vae = OneVAE(config.vae)
 
@@ -94,6 +95,10 @@ class LuminaVideoTask:
         if task.media_type == "video":
             report_motion(f"task {name}", looked_up_motion(latents), total=len(latents), is_list=False)
         return LatentStream(name, latents, task, model=self.model_config, held_out=held_out)
+
+    def fingerprints(self) -> dict[str, str]:
+        """Return a hash of the data of each training stream (`lumos.media.data_fingerprint`)."""
+        return {name: fingerprint_of(task.data) for name, task in self.config.tasks.items()}
 
     def generation_defaults(self, streams: Mapping[str, AnyData]) -> dict[str, Any]:
         """Return size, length and rate of the clips of the training streams, as settings of generation."""

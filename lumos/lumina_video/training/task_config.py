@@ -2,12 +2,14 @@
 
 import math
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from lumos.lumina_video.sampling.time_shift import check_shift
 from lumos.lumina_video.scale import Scale
 from lumos.lumina_video.training.time_distribution import check_distribution
 from lumos.media.crop import PATCH_PX
+from lumos.media.listed_path import in_home
 from xllmx.settings.number_range import SHARE, Range, check_numbers
 
 PIXEL_MULTIPLE = 4
@@ -55,6 +57,7 @@ class ScaleTask:
 
     def __post_init__(self) -> None:
         check_numbers(self)
+        object.__setattr__(self, "data", in_home(self.data, Path()))
         remedy = "sequence parallelism is not there: set 1, and parallel.activation_checkpointing=true to save memory"
         if self.sp_size != 1:
             raise ValueError(f"sp_size of a training task is {self.sp_size}; {remedy}")

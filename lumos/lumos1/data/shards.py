@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from lumos.lumos1.sequence import Clip, sequence_length
+from lumos.lumos1.sequence import Clip
+from lumos.lumos1.sequence_lengths import sequence_lengths as sequence_lengths
 from lumos.media.shards.known_shards import KnownShards
 from lumos.media.shards.parquet_rows import ParquetRows, RowForm, write_rows
 from xllmx.store.address import Location
@@ -88,10 +89,3 @@ def _clip(values: Mapping[str, Any]) -> Clip:
         duration=values["duration"].as_py(),
         source=values["source"].as_py(),
     )
-
-
-def sequence_lengths(shapes: np.ndarray) -> np.ndarray:
-    """Return the number of tokens of each clip's sequence, int64 [N], from rows that begin (prompt ids, T, H, W)."""
-    grids, which = np.unique(shapes[:, 1:4], axis=0, return_inverse=True)
-    answers = [sequence_length(0, (int(T), int(H), int(W))) for T, H, W in grids]
-    return shapes[:, 0] + np.array(answers, dtype=np.int64)[which.reshape(-1)]

@@ -29,6 +29,7 @@ from lumos.lumos1.training.stream_report import report_stream
 from lumos.lumos1.training.task_config import LumosTaskConfig
 from lumos.lumos1.training.tokenizer_check import check_tokenizer
 from lumos.lumos1.training.trained_clips import defaults_of_clips
+from lumos.media.data_fingerprint import fingerprint_of
 from xllmx.kernels.flash import find_flash
 from xllmx.lora import add_lora, init_lora, merge_lora, without_adapters
 from xllmx.loss import LossOutput, chunked_cross_entropy
@@ -97,8 +98,12 @@ class LumosTask:
         check_tokenizer(clips, self.vocab, path)
         report_clips(name, clips, init_from=self.config.init_from)
         stream = ClipStream(clips, modes=modes, cfg_drop=cfg_drop, limit=limit, vocab=self.vocab)
-        report_stream(name, stream, max_length=limit.max_length, model_length=self.model_config.max_position_embeddings)
+        report_stream(name, stream, limit=limit, model_length=self.model_config.max_position_embeddings)
         return stream
+
+    def fingerprints(self) -> dict[str, str]:
+        """Return a hash of the data of each training stream (`lumos.media.data_fingerprint`)."""
+        return {name: fingerprint_of(path) for name, path in self.config.data.items()}
 
     def generation_defaults(self, streams: Mapping[str, ClipStream]) -> dict[str, Any]:
         """Return size, length and rate of the clips of the training streams, as settings of generation."""

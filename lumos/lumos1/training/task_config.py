@@ -1,10 +1,12 @@
 """The settings of Lumos-1's training task: what is trained, on what, and with which loss."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from lumos.lumos1.ardf_config import ARDFConfig
 from lumos.lumos1.attention_backends import BACKENDS
+from lumos.media.listed_path import in_home
 from xllmx.settings.number_range import COUNT, Range, check_numbers
 
 if TYPE_CHECKING:
@@ -52,7 +54,8 @@ class LumosTaskConfig:
     max_length: Annotated[int, COUNT] = 65536
     """Longest sequence in tokens, after the cut to `duration_s`."""
     too_long: str = "error"
-    """What becomes of a longer clip: `error`, `cut` (its last seconds are left out) or `drop`; both are counted."""
+    """What becomes of a longer clip: `error`, `cut` (its last seconds are left out) or `drop`; both are counted.
+    An `error` is said before the first step, as far as shards or a record say how long the clips are."""
     packing: int = 0
     """Tokens of a row into which several samples of a batch are packed; 0 pads each sample to the longest."""
     z_loss_weight: Annotated[float, Range(0, 1000)] | None = None
@@ -73,6 +76,9 @@ class LumosTaskConfig:
 
     def __post_init__(self) -> None:
         check_numbers(self, "task.")
+        for name in ("data", "eval_data"):
+            paths = {stream: in_home(path, Path()) for stream, path in getattr(self, name).items()}
+            object.__setattr__(self, name, paths)
         if self.attention not in BACKENDS:
             raise ValueError(f"task.attention is {self.attention!r}; choose one of {', '.join(BACKENDS)}")
         check_too_long(self.too_long)

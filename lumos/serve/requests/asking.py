@@ -210,7 +210,7 @@ def _picture(body: VideoBody) -> Image.Image | None:
 def _changes(body: ClipBody, model: ServedModel) -> list[list[Any]] | None:
     """Return what the prompt changes to, [frame, text] each; None where it does not."""
     changes = plain(getattr(body, "then", None))
-    if not changes:
+    if changes is None or (isinstance(changes, str | list) and not changes):
         return None
     if not model.changes_prompts:
         fault = f"{model.name} is {model.title}, whose prompt is one for the whole clip; leave then out"

@@ -33,6 +33,17 @@ def test_a_model_says_when_parts_are_drawn_where_an_entry_does_not(tmp_path: Pat
     assert found.drawn == drawn
 
 
+def test_a_path_in_the_home_of_the_user_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "me"))
+    (tmp_path / "me" / "sets").mkdir(parents=True)
+    yaml = tmp_path / "data.yaml"
+    yaml.write_text("META: [{path: ~/sets}]")
+    assert [one.path for one in entries_of(yaml)] == [tmp_path / "me" / "sets"]
+    yaml.write_text("META: [{path: ~/gone}]")
+    with pytest.raises(ValueError, match=rf"there is no {tmp_path}/me/gone; pre-tokenise"):
+        entries_of(yaml)
+
+
 def test_a_part_that_epochs_draw_holds_the_whole_set(tmp_path: Path) -> None:
     (found,) = entries_of(entry(tmp_path, "ratio: 0.5, drawn: each_epoch"))
     assert found.chosen(3).tolist() == [0, 1, 2]

@@ -13,6 +13,7 @@ from tqdm import tqdm
 from xllmx.disk.files import write_text
 from xllmx.optimisation.precision import slow_precision
 from xllmx.ranks.distributed import is_main, num_ranks
+from xllmx.run.provenance.changed_data import changed_data
 from xllmx.run.provenance.changed_settings import changed_settings, of_steps
 from xllmx.run.provenance.environment import environment
 from xllmx.run.provenance.made_here import STATE, state_of
@@ -83,6 +84,15 @@ class RunReport:
             _LOG.warning(
                 "the run goes on from %s with other settings than it had: %s. If that is not meant, stop it, and give "
                 "those it had or another trainer.run_dir", checkpoint.name, said,
+            )  # fmt: skip
+
+    def resumed_data(self, checkpoint: Path, now: Mapping[str, Any]) -> None:
+        """Warn of data that are others than those that the checkpoint was trained on (`data_now`)."""
+        if is_main() and (changed := changed_data(checkpoint, now)):
+            _LOG.warning(
+                "the run goes on from %s with other data than it had: %s. Which samples an epoch has, and their order, "
+                "are others from here on; if that is not meant, stop it, and bring back the data, or give another "
+                "trainer.run_dir", checkpoint.name, "; ".join(changed),
             )  # fmt: skip
 
     def note(self, text: str) -> None:

@@ -214,7 +214,7 @@ def _stream(
     else:
         modes, limit = config.task.ardf.modes, config.task.limit
         data = ClipStream(clips, modes=modes, cfg_drop=config.task.ardf.cfg_drop, limit=limit, vocab=task.vocab)
-        report_stream(name, data, max_length=limit.max_length, model_length=task.model_config.max_position_embeddings)
+        report_stream(name, data, limit=limit, model_length=task.model_config.max_position_embeddings)
         lengths = np.asarray(shapes.given([shape.length for shape in shapes.values]))
         order = lengths.argsort(kind="stable")
         median, longest = shapes[int(order[len(order) // 2])], shapes[int(order[-1])]

@@ -35,6 +35,7 @@ from lumos.lumina_video.training.items.latent_stream import LatentStream
 from lumos.lumina_video.training.items.one_vae import OneVAE
 from lumos.lumina_video.training.items.samples import num_frames_of, sides_of
 from lumos.lumina_video.training.model_settings import read_model_config, with_parts, without_checkpoint
+from lumos.lumina_video.training.stated_model import check_scales
 from lumos.lumina_video.training.task import AnyData
 from lumos.lumina_video.training.task_config import LuminaVideoTaskConfig, ScaleTask
 from lumos.media.data_yaml import MissingClipsError
@@ -129,8 +130,7 @@ def estimate_tasks(
         add_lora(model, config.lora)
     settings = config.engine_settings.fitted(num_gpus)
     accumulation = settings.accumulation_of(config.task.tasks, num_gpus)
-    for task in (*config.task.tasks.values(), *config.task.eval_tasks.values()):
-        model_config.scale(task.scale)
+    check_scales(config.task, model_config)
     vae = _vae_of(config.task, model_config)
     compression = vae.compression
     measured = {} if size is not None else _all_measured(config.task, model_config, vae)

@@ -8,10 +8,10 @@ import numpy as np
 from lumos.lumina_video.config import LuminaVideoConfig
 from lumos.lumina_video.data.latent_set import LatentSet
 from lumos.lumina_video.data.latents import LatentClip
-from lumos.lumina_video.data.shards import SHAPE_COLUMNS
 from lumos.lumina_video.sizes import RELEASED
 from lumos.lumina_video.training.items.latent_cuts import check_area, check_some_left, sizes_after_cut
 from lumos.lumina_video.training.items.samples import Sample
+from lumos.lumina_video.training.stated_model import check_channels
 from lumos.lumina_video.training.task_config import ScaleTask
 from xllmx.data.broken import BrokenSampleError
 from xllmx.data.kinds import Kinds
@@ -42,8 +42,7 @@ class LatentStream:
         self._latents, self._task, self._held_out = latents, task, held_out
         self._key = f"task.{'eval_tasks' if held_out else 'tasks'}.{name}"
         kinds = latents.kinds
-        shapes = np.array(kinds.values, np.int64).reshape(-1, len(SHAPE_COLUMNS))
-        _check_channels(self._key, shapes, model)
+        check_channels(self._key, (shape[0] for shape in kinds.values), model)
         vae = latents.vae or RELEASED
         self._frames_per_latent = vae.temporal
         check_area(self._key, kinds.values, task, side_px=vae.spatial)
@@ -108,15 +107,6 @@ class LatentStream:
             return self._latents[int(self._used[0])]
         except ValueError:
             return None
-
-
-def _check_channels(key: str, shapes: np.ndarray, model: LuminaVideoConfig) -> None:
-    other = set(shapes[:, 0].tolist()) - {model.in_channels}
-    if other:
-        raise ValueError(
-            f"{key}: its latents have {other.pop()} channels, the model in_channels={model.in_channels}: they "
-            "are of another VAE; encode the clips with the VAE of this model"
-        )
 
 
 def _check_rate(key: str, clip: LatentClip, task: ScaleTask) -> None:

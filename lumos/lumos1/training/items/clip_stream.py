@@ -22,7 +22,8 @@ class ClipStream:
     `lengths` are in tokens, `bucket_keys` the grids (H, W) and the type that a data YAML gives a set, so that a batch
     has one of each; both are those of the cut clips, as far as they are known without reading them (of a released
     record only the whole length is). `subsets` are the clips of which an epoch sees a part. `shapes` are (T, H, W, fps,
-    seconds) of the cut clips; zeros of one that is too long, or of which they are not known.
+    seconds) of the cut clips; zeros of one that is too long, or of which they are not known. `known_lengths` are the
+    tokens of kinds of clips after the cut to `duration_s`, as far as they are known, and how many there are of each.
     """
 
     def __init__(
@@ -37,6 +38,8 @@ class ClipStream:
         known = shapes[:, 1] > 0
         lengths = np.array([kind.length for kind in kinds], dtype=np.int64)
         lengths[known] = sequence_lengths(shapes[known])
+        judged = known if limit.duration_s is not None else np.ones_like(known)  # of a record before the cut alone
+        self.known_lengths = lengths[judged], clips.kinds.counts()[judged]
         self.selection = limit.select(shapes, lengths, which=clips.kinds.which)
         all_known = bool(known.all())
         keys: list[Hashable] = [

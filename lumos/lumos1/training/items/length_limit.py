@@ -7,6 +7,7 @@ import numpy as np
 
 from lumos.lumos1.sequence import Clip, sequence_length
 from lumos.lumos1.training.items.cutting import cut_to_frames, frames_within
+from lumos.lumos1.training.items.lengths_after_cut import dropped_of
 from lumos.lumos1.training.task_config import check_too_long
 from xllmx.data.broken import BrokenSampleError
 from xllmx.data.kinds import counts_of
@@ -55,10 +56,7 @@ class LengthLimit:
         over, counts = lengths > self.max_length, counts_of(which, len(lengths))
         if self.action == "error" or not over.any():
             return Selection(indices=range(len(which)))
-        dropped = over.copy()
-        if self.action == "cut":
-            rows = [(int(n), (int(t), int(h), int(w))) for n, t, h, w in shapes[over, :4]]
-            dropped[over] = [grid[0] > 0 and not frames_within(n, grid, self.max_length) for n, grid in rows]
+        dropped = dropped_of(shapes, lengths, max_length=self.max_length, action=self.action)
         return Selection(
             indices=np.flatnonzero(~dropped[which]).astype(np.uint32) if dropped.any() else range(len(which)),
             num_cut=int(counts[over & ~dropped].sum()),

@@ -54,6 +54,8 @@ def test_the_released_formats_are_read(tmp_path: Path) -> None:
         ],
         ("a.json", f'[{{"prompt": "a", "seed": {10**40}}}]', "does not fit into 64 bits"),
         ("a.json", '[{"prompt": "a", "seed": "x"}]', "seed is 'x'"),
+        ("a.json", '[{"prompt": "a", "then": 0}]', "entry 1: then is 0; give a list"),
+        ("a.json", '[{"prompt": "a", "then": false}]', "entry 1: then is False; give a list"),
         ("a.json", '[{"prompt": "a", "negative_prompt": 5}]', "entry 1: negative_prompt is 5"),
         ("a.txt", "\n", "holds no prompt"),
         ("a.csv", "a", "is no prompt file"),
@@ -137,6 +139,17 @@ def test_names_are_safe_for_files() -> None:
     assert name_of("../A red/Circle?  ") == "a-red-circle"
     assert name_of("🟥") == "prompt"
     assert len(name_of("é" * 200).encode()) <= 60
+
+
+def test_long_prompts_that_begin_alike_have_names_of_their_own() -> None:
+    begin = "a small red circle moves slowly to the right of a large blue "  # as a name 60 letters
+    assert name_of(begin) == begin.strip().replace(" ", "-")
+    one, other = (name_of(f"{begin}{shape}") for shape in ("square", "triangle"))
+    assert one == name_of(f" {begin}square\n") != other
+    assert all(
+        len(name) == 60 and name.startswith("a-small-red-circle-moves-slowly-to-the-right-of-a")
+        for name in (one, other)
+    )
 
 
 def test_the_released_i2v_lists_are_read(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from lumos.cli import main
 from lumos.cli.training.data_check import check_data, missing_data
-from lumos.cli.training.run_config import load_run
+from lumos.cli.training.run_config import data_of, load_run
 from tests.lumos.lumina_video.latents import write_latents
 from tests.tiny_data import write_clips
 
@@ -89,6 +89,30 @@ WRONG = [
         [*lumina(a="x"), "task.eval_tasks.b={data: latents, max_frames: 3}", "trainer.eval_every=1"],
         "task.eval_tasks.b: scale 1x2 (frames",
     ),
+    (
+        [*lumina(a="latents"), "task.init_from=model", "task.tasks.a.f_patch_size=2"],
+        "task.tasks.a: scale is 2x2 (frames x pixels), which this model does not have; choose of 1x2, or add it to",
+    ),
+    ([*lumina(a="latents"), "task.init_from=model"], "task.tasks.a: its latents have 4 channels, the model"),
+    ([*lumina(a="latents"), "task.init_from=model", "--dry-run"], "are of another VAE; encode the clips"),
+    (
+        [*lumina(a="latents"), "task.architecture=MultiScaleNextDiT_2B_GQA", "task.tasks.a.patch_size=1"],
+        "task.tasks.a: scale is 1x1 (frames x pixels), which this model does not have; choose of 1x2, 2x2, 2x4",
+    ),
+    ([*lumina(a="latents"), "task.init_from=model", "task.model.all_patch_size=[0]"], "all_patch_size"),
+    (
+        [*lumos1("clips.yaml"), "task.max_length=80"],
+        "task.data.video: 9 of 18 clips are over task.max_length=80, up to 145 tokens long: lower task.duration_s",
+    ),
+    ([*lumos1("clips.yaml"), "task.max_length=80", "--dry-run"], "task.data.video: 9 of 18 clips are over"),
+    (
+        [*lumos1("long"), "task.max_length=80", "task.too_long=drop"],
+        "task.data.video: no clip of 9 is within task.max_length=80",
+    ),
+    (
+        [*lumos1("long/index.json"), "task.max_length=9", "task.too_long=cut"],
+        "no clip of 9 is within task.max_length=9",
+    ),
     ([*lumina(a="DATA.yaml"), "--dry-run"], "ratio is -1; it must be above 0"),
     ([*lumina(a="x"), "--dry-run", "--size", "a"], "--size"),
 ]
@@ -98,6 +122,12 @@ def test_what_settings_and_data_yamls_tell_is_said_without_torch(repo: Path, tmp
     (tmp_path / "DATA.yaml").write_text("META: [{path: nowhere, ratio: -1}]")
     (tmp_path / "notes.txt").touch()
     write_latents(tmp_path / "latents", num=3)
+    fields = {"model_type": "lumina_video", "all_patch_size": [2], "all_f_patch_size": [1], "in_channels": 3}
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text(json.dumps(fields))
+    write_clips(tmp_path / "short", num_latent=1)
+    write_clips(tmp_path / "long", num_latent=3)
+    (tmp_path / "clips.yaml").write_text("META: [{path: short}, {path: long}]")
     (tmp_path / "two.yaml").write_text("META: [{path: latents}, {path: latents/index.json}]")
     done = subprocess.run(
         [sys.executable, "-c", ALL],
@@ -136,6 +166,20 @@ def test_what_is_there_or_in_a_store_is_not_missing(tmp_path: Path) -> None:
     config = load_run(None, words)
     assert missing_data(config) == []
     check_data(config)
+
+
+def test_data_in_the_home_of_the_user_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shell leaves the ~ of key=~/data as it is."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write_clips(tmp_path / "clips", num_latent=1)
+    write_latents(tmp_path / "latents", num=1)
+    for words, data in (
+        ([*lumos1("~/clips"), "task.eval_data.held=~/clips"], "clips"),
+        ([*lumina(a="~/latents"), "task.eval_tasks.b.data=~/latents"], "latents"),
+    ):
+        config = load_run(None, words)
+        assert set(data_of(config).values()) == {str(tmp_path / data)}
+        assert missing_data(config) == []
 
 
 def test_processes_that_have_not_met_yet_leave_it_to_their_task(

@@ -215,6 +215,22 @@ def test_a_finished_run_says_so_where_its_checkpoint_lies_and_how_to_go_on(
     assert "finished" not in capsys.readouterr().err
 
 
+def test_data_that_were_made_anew_under_their_path_are_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    data, folder = write_clips(tmp_path / "data", num_latent=1), tmp_path / "run"
+    words = [f"trainer={{run_dir: {folder}, max_steps: 1, device: cpu, progress: false}}", f"task.data.image={data}"]
+    words += [f"task.model={json.dumps({**MODEL, 'vocab': VOCAB})}"]
+    assert main(["train", *words]) == 0
+    assert main(["train", *words]) == 0
+    assert "other data" not in caplog.text
+    shutil.rmtree(data)
+    write_clips(data, num_latent=2)
+    assert main(["train", *words, "trainer.max_steps=2"]) == 0
+    (said,) = [one.getMessage() for one in caplog.records if "other data than it had" in one.getMessage()]
+    assert "image has as many samples as it had (9), but others" in said
+
+
 # --- Lumina-Video -----------------------------------------------------------------------------------------------------
 
 TASKS = {"images": 2, "fine": 4, "middle": 1, "coarse": 3}

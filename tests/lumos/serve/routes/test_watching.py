@@ -91,3 +91,16 @@ def test_what_is_not_there_is_not_watched(refusing: Server, video_id: str) -> No
         pass
     assert denied.value.status_code == 404
     assert denied.value.json()["error"]["code"] == "video_not_found"
+
+
+def test_a_first_frame_that_is_no_number_is_said_as_over_http(refusing: Server) -> None:
+    address = f"/v1/videos/video_{'0' * 32}"
+    with (
+        pytest.raises(WebSocketDenialResponse) as denied,
+        refusing.client.websocket_connect(f"{address}/stream?first=abc"),
+    ):
+        pass
+    answer = refusing.client.get(f"{address}/events?first=abc")
+    assert denied.value.status_code == answer.status_code == 400
+    assert denied.value.json() == answer.json()
+    assert answer.json()["error"]["param"] == "first"

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from lumos.lumos1.config import LumosConfig
+from lumos.lumos1.data.released_writing import write_released
 from lumos.lumos1.data.writing import ClipWriter
 from lumos.lumos1.sequence import Clip
 from lumos.lumos1.training.items.clip_stream import ClipStream
@@ -120,3 +121,16 @@ def test_a_broken_shard_is_a_broken_sample(tmp_path: Path, tiny_config: LumosCon
     with pytest.raises(BrokenSampleError, match=r"shard-00001\.parquet: not a readable shard"):
         stream[5]
     assert Replacing(stream, stream="video")[5].content.clip.source == "8"
+
+
+def test_of_a_record_that_is_cut_a_clip_is_refused_when_it_is_drawn(tmp_path: Path, tiny_config: LumosConfig) -> None:
+    """A record says the whole length of a clip, not that of its first second."""
+    (tmp_path / "clips").mkdir()
+    record = tmp_path / "clips" / "merge-record.json"
+    write_released(record, map(clip, range(2)), tiny_config.vocabulary)
+    assert len(stream_of(record, tiny_config, max_length=144, duration_s=1)[0].clip.codes) == 3
+    stream = stream_of(record, tiny_config, max_length=100, duration_s=1)
+    with pytest.raises(ValueError, match=r"\(3 latent frames\) is 144 tokens long, over task\.max_length=100"):
+        stream[0]
+    with pytest.raises(ValueError, match=r"2 of 2 clips are over task\.max_length=144"):
+        stream_of(record, tiny_config, max_length=144)
