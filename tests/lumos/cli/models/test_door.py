@@ -60,11 +60,15 @@ def test_what_does_not_go_together_is_refused_by_dry_runs_and_drivers_too(
     assert said.split(";")[0] in capsys.readouterr().err
 
 
+def instead(option: str) -> str:
+    return "give --num-frames in its place" if option == "--seconds" else "leave it out"
+
+
 @pytest.mark.parametrize(
     ("model", "words", "said"),
     [
         *(
-            ("lumina-tiny", words, f"{option} is for Lumos-1, and lumina-tiny is Lumina-Video; leave it out")
+            ("lumina-tiny", words, f"{option} is for Lumos-1, and lumina-tiny is Lumina-Video; {instead(option)}")
             for words, option in ONLY_LUMOS1.items()
         ),
         *(
