@@ -19,6 +19,7 @@ from lumos.lumos1.data.shards import CLIPS
 from lumos.lumos1.data.writing import ClipWriter
 from lumos.lumos1.sequence import Clip
 from lumos.media.decoded import low_psnr, psnr
+from lumos.media.shards.parquet_rows import INDEX_NAME
 from lumos.shapes.dataset import Format, add_options, example, format_of, frames_of
 from lumos.tokenizer.text import TextTokenizer
 from lumos.tokenizer.visual import VisualTokenizer
@@ -27,6 +28,7 @@ from pre_tokenize.products.decoded_again import decoded_of
 from pre_tokenize.shapes_latents import add_latent_options, write_from
 from xllmx.run.exit_status import status_of
 from xllmx.run.option_parser import OptionParser
+from xllmx.words import plural
 
 
 def write_clips(out: Path, *, num: int, seed: int, form: Format, tokenizer: Path, batch_size: int = 32) -> int:
@@ -80,11 +82,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def write() -> int:
         options = parser.parse_args(arguments)
         if options.to == "latents":
-            write_from(options)
-            return 0
-        form = format_of(options)
-        tokenizer = named_folder(options.tokenizer)
-        write_clips(options.out, num=options.num, seed=options.seed, form=form, tokenizer=tokenizer)
+            num = write_from(options)
+        else:
+            form, tokenizer = format_of(options), named_folder(options.tokenizer)
+            num = write_clips(options.out, num=options.num, seed=options.seed, form=form, tokenizer=tokenizer)
+        print(f"{options.out / INDEX_NAME}: {plural(num, 'clip')}")
         return 0
 
     return status_of("pre_tokenize.shapes", write, words=arguments)

@@ -122,13 +122,13 @@ def add_latent_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", type=Path, help="latents: those of unimatch")
 
 
-def write_from(options: argparse.Namespace) -> None:
-    """Write what the options ask for."""
+def write_from(options: argparse.Namespace) -> int:
+    """Write what the options ask for; return how many clips."""
     if options.vae is None:
         raise ValueError("latents need --vae, the folder of a VAE (or of a model that has one)")
     form = format_of(options)
     named = form.moving and options.estimator != NO_MOTION
-    write_latents(
+    return write_latents(
         options.out,
         num=options.num,
         seed=options.seed,

@@ -116,8 +116,12 @@ class TrainerConfig:
     def __post_init__(self) -> None:
         check_numbers(self, "trainer.")
         _ = self.store
-        if (self.max_steps is None) == (self.epochs is None):
-            raise ValueError("set one of trainer.max_steps and trainer.epochs; switch the other off (=null)")
+        if self.max_steps is None and self.epochs is None:
+            both = "trainer.max_steps and trainer.epochs are both open"
+            raise ValueError(f"{both}; set one, for example trainer.max_steps=1000")
+        if self.max_steps is not None and self.epochs is not None:
+            both = f"trainer.max_steps is {self.max_steps} and trainer.epochs is {self.epochs}"
+            raise ValueError(f"{both}; for one alone: trainer.max_steps={self.max_steps} trainer.epochs=null")
         if self.global_batch_size and self.grad_accumulation != 1:
             raise ValueError("set one of trainer.global_batch_size and trainer.grad_accumulation; leave the other out")
         if self.schedule and self.together:

@@ -62,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
         print(f"lumos: {hint}", file=sys.stderr)
     if stopped := training_run.run(config, config_file=options.config).stopped:
         return training_run.stopped_status(stopped)
-    print(f"{config.trainer.run_dir}  (a model folder: lumos export {config.trainer.run_dir} FOLDER)")
+    training_run.say_done(config)
     return 0
 
 

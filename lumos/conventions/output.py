@@ -26,6 +26,7 @@ from lumos.media.frames import Rate, to_frames
 from lumos.media.writing import VIDEO_SUFFIXES, write_image, write_video
 from xllmx.settings.argument_types import checked_types
 from xllmx.settings.setting import SettingError
+from xllmx.words import plural
 
 OutputType = Literal["pil", "np", "pt", "latent"]
 OUTPUT_TYPES: tuple[str, ...] = get_args(OutputType)
@@ -34,7 +35,7 @@ Frames: TypeAlias = Any
 """One of the table above; the caller knows which, who asked for it."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class PipelineOutput:
     """What a call of either pipeline made, one entry a clip in every list."""
 
@@ -48,6 +49,11 @@ class PipelineOutput:
     """Passes of the model that each clip took."""
     output_type: OutputType = "pil"
     """The form of the frames."""
+
+    def __repr__(self) -> str:
+        """In one line, without the numbers of frames, codes and latents: a notebook shows what a cell ends with."""
+        clips = plural(len(self.settings), "clip")
+        return f"{type(self).__name__}({clips}, output_type={self.output_type!r}, seeds={self.seeds})"
 
     @property
     def images(self) -> Frames:

@@ -113,12 +113,27 @@ OF_A_PIPELINE: Mapping[str, str] = {
 """Methods and parts of a pipeline -> remedy."""
 
 
+OF_THE_COMMAND: Mapping[str, str] = {
+    "steps": "num_inference_steps",
+    "resolution": "width and height",
+    "frames": "num_frames",
+    "neg_prompt": "negative_prompt",
+    "sample_config": "preset",
+}
+"""Options of `lumos generate` -> what the setting is called elsewhere."""
+
 SO_ANYWAY = ("use_safetensors", "safe_serialization", "low_cpu_mem_usage", "local_files_only")
 """Words of which True says what is done anyway."""
 
 
 class UnknownWordError(AttributeError, ValueError):
     """A word of diffusers that there is no use for here; says what to type. To `hasattr` it is not there."""
+
+
+def no_setting(name: str, known: Iterable[str]) -> ValueError:
+    """Return the error of a setting that there is none of: says the one that was probably meant."""
+    meant = f"say {OF_THE_COMMAND[name]}" if name in OF_THE_COMMAND else suggestion(name, known)
+    return ValueError(f"there is no setting {name!r}; {meant}")
 
 
 def refuse_words(given: Mapping[str, Any], remedies: Mapping[str, str], *, known: Iterable[str] | None = None) -> None:

@@ -231,6 +231,15 @@ def local_folder(place: str | Path) -> Path:
         raise
 
 
+def adapter_folder(place: str | Path) -> Path:
+    """`local_folder` of adapters; ValueError where it holds none."""
+    folder = local_folder(place)
+    if missing := [name for name in ADAPTER_FILES if not (folder / name).is_file()]:
+        remedy = "lumos export RUN FOLDER --adapter writes those of a run"
+        raise ValueError(f"{place} holds no adapters: it lacks {', '.join(missing)}; {remedy}")
+    return folder
+
+
 def name_of(place: str | Path, otherwise: str) -> str:
     """What records call a model: its address where it was named by one, `otherwise` else."""
     return str(location_of(place)) if is_address(place) else otherwise

@@ -44,7 +44,7 @@ from xllmx.store.said import naming_addresses
 _LUMOS1_WORDS = ("weights", "offload", "device_map", "max_memory")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class LuminaVideoOutput(PipelineOutput):
     """What a call made, one entry a clip in every list."""
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
+from lumos.conventions.words import no_setting
 from lumos.lumina_video.config import LuminaVideoConfig
 from lumos.lumina_video.encoding.protocols import SYSTEM_PROMPT
 from lumos.lumina_video.preset import MAX_POINTS, PRESETS, FlowPreset
@@ -284,4 +285,4 @@ def _check_names(given: Mapping[str, Any]) -> None:
         if name in LUMOS1_NAMES:
             raise SettingError(name, "is a setting of Lumos-1, and Lumina-Video has no such thing; leave it out")
         if name not in SETTING_NAMES:
-            raise ValueError(f"there is no setting {name!r}; {suggestion(name, SETTING_NAMES)}")
+            raise no_setting(name, SETTING_NAMES)

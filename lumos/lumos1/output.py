@@ -8,7 +8,7 @@ from lumos.conventions.output import PipelineOutput
 from lumos.lumos1.sampling.settings import Settings
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class LumosOutput(PipelineOutput):
     """What a call made, one entry a clip in every list."""
 

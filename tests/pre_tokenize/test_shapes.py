@@ -58,9 +58,10 @@ def test_shards_hold_the_codes_of_the_rendered_clips(
     assert sample.psnr_db[2] == pytest.approx(wanted, abs=0.006)
 
 
-def test_the_command_writes_shards(model: Path, tmp_path: Path) -> None:
+def test_the_command_writes_shards(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     size = ["--num", "2", "--size", "32"]
     assert main(["--out", str(tmp_path / "clips"), *size, "--images", "--tokenizer", str(model)]) == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'clips' / 'index.json'}: 2 clips\n"
     vocab = TextTokenizer.from_file(model / "text_tokenizer.json").vocab
     assert ClipDataset(tmp_path / "clips", vocab=vocab)[1].codes.shape == (1, 4, 4)
 

@@ -79,3 +79,15 @@ def test_checkpoints_by_what_is_no_address_to_write_to_are_refused(place: str, m
     with pytest.raises(ValueError, match=message) as caught:
         TrainerConfig(run_dir=Path("run"), max_steps=1, checkpoints=place)
     assert "hidden" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"max_steps": 5, "epochs": 100}, "max_steps is 5 and trainer.epochs is 100.*one alone: .*trainer.epochs=null"),
+        ({}, "trainer.max_steps and trainer.epochs are both open; set one, for example trainer.max_steps=1000"),
+    ],
+)
+def test_a_length_is_said_once(given: dict[str, int], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        TrainerConfig(run_dir=Path("run"), **given)

@@ -108,7 +108,8 @@ def _build(cls: type, data: Mapping[Any, Any], prefix: str, base: Any = None) ->
     """Return `cls` with the given values over those of `base` (or over the field defaults)."""
     hints = get_type_hints(cls)
     fields = {field.name: field for field in dataclasses.fields(cls) if field.init}
-    for key in data:
+    for key, value in data.items():
+        _check_spaced(key, value, prefix.removesuffix("."))
         if key not in fields:
             raise ValueError(_unknown(prefix, str(key), list(fields)))
     values = {}
@@ -137,6 +138,14 @@ def _made(make: Callable[..., Any], values: Mapping[str, Any], *, fields: Iterab
 
 def _unknown(prefix: str, key: str, known: list[str]) -> str:
     return f"unknown setting {prefix}{key[:_SHOWN]}; {suggestion(key, known, prefix=prefix)}"
+
+
+def _check_spaced(key: Any, value: Any, name: str) -> None:
+    """Raise ValueError for `{video:4}`, which YAML takes for a key `video:4` without a value."""
+    before, colon, after = str(key).partition(":")
+    if value is None and colon and before and after:
+        said = f"{name or 'the file'} has {shown(key)} without a value"
+        raise ValueError(f"{said}; YAML wants a space behind the colon, {{{before[:_SHOWN]}: {after[:_SHOWN]}}}")
 
 
 def _is_required(field: dataclasses.Field) -> bool:
@@ -183,6 +192,8 @@ def _convert_union(options: tuple[Any, ...], value: Any, name: str, default: Any
 def _convert_container(kind: Any, items: tuple[Any, ...], value: Any, name: str) -> Any:
     if issubclass(kind, Mapping):
         _accept(isinstance(value, Mapping), value, name, "a mapping {key: value}")
+        for key, item in value.items():
+            _check_spaced(key, item, name)
         key_hint, item_hint = items or (Any, Any)
         return {convert(key_hint, k, name): convert(item_hint, v, f"{name}.{k}") for k, v in value.items()}
     _accept(isinstance(value, list | tuple), value, name, "a list [a, b, ...]")

@@ -118,7 +118,8 @@ def refuse_options(options: argparse.Namespace, kind: ModelKind) -> None:
         given = [name for name in names if getattr(options, name) is not None and getattr(options, name) is not False]
         if given and other != kind.name:
             option, model = f"--{given[0].replace('_', '-')}", options.model or DEFAULT_MODEL
-            raise ValueError(f"{option} is for {KINDS[other].title}, and {model} is {kind.title}; leave it out")
+            remedy = "give --num-frames in its place" if option == "--seconds" else "leave it out"
+            raise ValueError(f"{option} is for {KINDS[other].title}, and {model} is {kind.title}; {remedy}")
 
 
 def _add_what(what: Any) -> None:

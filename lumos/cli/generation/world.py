@@ -70,9 +70,12 @@ def remark(model: Model, clips: Sequence[Planned]) -> str | None:
     foreign = [size for one in clips if (size := (one.settings.width, one.settings.height)) not in sizes]
     said = []
     if strange:
-        some = f"{len(strange)} of {len(clips)} prompts, such as " if len(clips) > 1 else ""
+        who = _shown(strange[0])
+        if len(clips) > 1:
+            who = f"{len(strange)} of {len(clips)} prompts, such as {who},"
+        verb = "name" if len(strange) > 1 else "names"
         known = f"{', '.join(world.words[:_SHOWN_WORDS])}{', ...' if world.words[_SHOWN_WORDS:] else ''}"
-        said.append(f"{some}{_shown(strange[0])} names nothing that this model knows ({known})")
+        said.append(f"{who} {verb} nothing that this model knows ({known})")
     if foreign:
         made_for = " and ".join(f"{width}x{height}" for width, height in sizes)
         said.append(f"{foreign[0][0]}x{foreign[0][1]} is not the size it was made for ({made_for})")
@@ -93,4 +96,4 @@ def _sizes(model: Model, clips: Sequence[Planned]) -> list[tuple[int, int]]:
 
 
 def _shown(prompt: str) -> str:
-    return ascii(prompt if len(prompt) <= _SHOWN_CHARACTERS else f"{prompt[:_SHOWN_CHARACTERS]}...")
+    return repr(prompt if len(prompt) <= _SHOWN_CHARACTERS else f"{prompt[:_SHOWN_CHARACTERS]}...")

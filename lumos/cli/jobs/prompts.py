@@ -213,7 +213,7 @@ def text_of(value: Any, where: str) -> str:
 
 
 def _shown(value: Any) -> str:
-    text = ascii(value)
+    text = repr(value)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 

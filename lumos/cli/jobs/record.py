@@ -140,9 +140,17 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
         before, after = old.get(name), new.get(name)
         if isinstance(before, Mapping) and isinstance(after, Mapping):
             found += _differences(before, after)
+        elif before != after and name == "image_hash":
+            found.append(f"image: {'one' if before else 'none'} -> {_other_picture(before, after)}")
         elif before != after:
             found.append(f"{name}: {before} -> {after}")
     return found
+
+
+def _other_picture(before: Any, after: Any) -> str:
+    if not after:
+        return "none"
+    return "another" if before else "one"
 
 
 def _hash_into(state: "hashlib._Hash", path: Path) -> None:

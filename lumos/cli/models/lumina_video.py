@@ -25,7 +25,7 @@ def _find_files(name: str | Path, ckpts: Path | None, how: Mapping[str, Any]) ->
     from lumos.lumina_video.checkpoint.parts import find_parts
 
     found, lora = find_parts(hub.model_folder(name, ckpts), hub.ckpts_root(ckpts)), how.get("lora")
-    return replace(found, name=hub.name_of(name, found.name), lora=None if lora is None else hub.local_folder(lora))
+    return replace(found, name=hub.name_of(name, found.name), lora=None if lora is None else hub.adapter_folder(lora))
 
 
 def _settings_of(model: Model) -> "SettingsFor":

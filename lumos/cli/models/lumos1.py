@@ -25,7 +25,8 @@ _HEADER_TOKENS = 3
 
 
 def _find_files(name: str | Path, ckpts: Path | None, how: Mapping[str, Any]) -> Files:
-    return replace(hub.resolve(name, ckpts), lora=None if (lora := how.get("lora")) is None else hub.local_folder(lora))
+    found, lora = hub.resolve(name, ckpts), how.get("lora")
+    return replace(found, lora=None if lora is None else hub.adapter_folder(lora))
 
 
 def _check_how(how: Mapping[str, Any]) -> None:

@@ -36,11 +36,13 @@ def check_streams(config: AnyRun) -> None:
     """Check that what is set by stream, batches above all, names streams that the task has.
 
     Raises:
-        ValueError: another is named, with the one that was probably meant.
+        ValueError: another is named, with the one that was probably meant; or there are no data to train on.
     """
     if isinstance(config, LuminaVideoRunConfig):
         config.engine_settings.check_streams(config.task.tasks)
         return
+    if not config.task.data:
+        raise ValueError("task.data names no clips; give some, for example task.data.video=data/video/index.json")
     config.trainer.check_streams(config.task.data)
     config.trainer.check_held_out(config.task.eval_streams)
 

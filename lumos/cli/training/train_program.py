@@ -37,7 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if launched_local_rank():  # once a machine: the file may be missing on one of them alone
                 return USER_ERROR
             raise
-        return training_run.stopped_status(stopped) if stopped else 0
+        if stopped:
+            return training_run.stopped_status(stopped)
+        training_run.say_done(config)
+        return 0
 
     return status_of("lumos.train", train, words=arguments)
 

@@ -21,7 +21,7 @@ from lumos.lumina_video.training.task import LuminaVideoTask
 from lumos.lumos1.training.task import LumosTask
 from lumos.media.data_yaml import entries_of
 from xllmx.ranks.distributed import is_main
-from xllmx.ranks.launched import launched_local_rank, launched_ranks
+from xllmx.ranks.launched import launched_local_rank, launched_rank, launched_ranks
 from xllmx.run.failure import ended_together
 from xllmx.run.folder import claimed_run
 from xllmx.store.address import location_of
@@ -123,6 +123,13 @@ def unused_gpus(config: AnyRun, words: str) -> str | None:
         f"this trains on one of the {number} GPUs here; all of them: torchrun --standalone --nproc-per-node {number} "
         f"-m lumos.train {words} ({batches}; with CUDA_VISIBLE_DEVICES=0 this line is not said)"
     )
+
+
+def say_done(config: AnyRun) -> None:
+    """Say where a run that did its last step lies, and what makes a model of it; once, of however many processes."""
+    if launched_rank() == 0:
+        run_dir = str(config.trainer.run_dir)
+        print(f"{run_dir}  (a model folder: lumos export {shlex.quote(run_dir)} FOLDER)")
 
 
 def stopped_status(reason: str) -> int:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from typing import Annotated, Any, get_type_hints
 
+from lumos.conventions.words import no_setting
 from lumos.lumos1.config import MOST_STEPS, SamplerConfig
 from lumos.lumos1.sampling.frames.sight import Window, window_of
 from lumos.lumos1.sequence import GRID_PX, TEMPORAL_FACTOR, grid_of, num_frames_of, num_latent_frames
@@ -15,7 +16,7 @@ from lumos.media.first_frames import MOST_FRAMES, FirstFrames, first_frames_of
 from lumos.media.inputs import ImageInput
 from lumos.tokenizer.vocab import Vocab
 from xllmx.settings.number_range import Range, check_number, check_numbers
-from xllmx.settings.setting import SettingError, suggestion, whole_number
+from xllmx.settings.setting import SettingError, whole_number
 
 RELEASED_DEFAULTS: Mapping[str, Any] = {
     "width": 672,
@@ -372,4 +373,4 @@ def _number(name: str, value: Any) -> float:
 def _check_names(given: Mapping[str, Any]) -> None:
     for name in given:
         if name not in SETTING_NAMES:
-            raise ValueError(f"there is no setting {name!r}; {suggestion(name, SETTING_NAMES)}")
+            raise no_setting(name, SETTING_NAMES)

@@ -8,6 +8,7 @@ import torch
 from lumos.cli import main
 from lumos.cli.training import training_run
 from lumos.cli.training.training_run import load_run, unused_gpus
+from tests.tiny_data import write_clips
 from xllmx.trainer import FitResult
 
 WORDS = ["trainer.run_dir=runs/a", "trainer.max_steps=1"]
@@ -43,7 +44,6 @@ def test_the_command_says_it_before_it_trains(
 
     monkeypatch.setattr(training_run, "unused_gpus", lambda config, words: f"GPUs: {words}")
     monkeypatch.setattr(training_run, "run", run)
-    assert main(["train", *WORDS, f"trainer.run_dir={tmp_path}"]) == 0
-    assert (
-        f"lumos: GPUs: trainer.run_dir=runs/a trainer.max_steps=1 trainer.run_dir={tmp_path}" in capsys.readouterr().err
-    )
+    words = [*WORDS, f"trainer.run_dir={tmp_path}", f"task.data.image={write_clips(tmp_path / 'data', num_latent=1)}"]
+    assert main(["train", *words]) == 0
+    assert f"lumos: GPUs: {' '.join(words)}\n" in capsys.readouterr().err

@@ -99,3 +99,9 @@ def test_what_cannot_be_saved_is_said(
 def test_an_unknown_word_is_both_kinds_of_error() -> None:
     assert issubclass(UnknownWordError, AttributeError)
     assert issubclass(UnknownWordError, ValueError)
+
+
+@pytest.mark.parametrize("form", ["pil", "pt", "latent"])
+def test_what_a_call_made_is_shown_in_one_line_without_its_numbers(kind: Kind, pipeline: Any, form: str) -> None:
+    output = pipeline(RED, seed=1, num_videos_per_prompt=2, output_type=form, **kind.small)
+    assert repr(output) == f"{type(output).__name__}(2 clips, output_type={form!r}, seeds=[1, 2])"

@@ -184,6 +184,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "two lengths": ({"duration": 2, "num_frames": 8}, "duration is 2 s, 32 frames at 16 fps, but num_frames is 8"),
     "system prompt": ({"system_prompt": 3}, "system_prompt is 3; it must be a text"),
     "unknown": ({"guidance_scal": 1.0}, "there is no setting 'guidance_scal'; did you mean guidance_scale"),
+    "as the command has it": ({"resolution": "64x64"}, "there is no setting 'resolution'; say width and height"),
     "of the other model": ({"top_k": 5}, "top_k is a setting of Lumos-1, and Lumina-Video has no such thing"),
 }
 

@@ -234,7 +234,7 @@ def test_any_unicode_is_a_prompt(pipeline: LumosPipeline) -> None:
         ({"prompt": "a", "image": np.zeros((4, 4), np.uint8)}, "the image is"),
         ({"prompt": "a", "image": np.full((4, 4, 3), 7.0)}, "outside 0..1"),
         ({"prompt": "a", "image": "nothing.png"}, "nothing.png: missing file"),
-        ({"prompt": "a", "steps": 3}, "there is no setting 'steps'"),
+        ({"prompt": "a", "steps": 3}, "there is no setting 'steps'; say num_inference_steps"),
     ],
 )
 def test_a_call_that_cannot_be_done_is_refused_in_one_clear_error(

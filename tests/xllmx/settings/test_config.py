@@ -80,6 +80,8 @@ def test_saved_settings_load_as_equal_ones(tmp_path: Path) -> None:
         (["inner=3"], "inner is 3; it must be a group of settings"),
         (["betas=[1]"], "betas is .1.; it must be a list of 2 values"),
         (["batch=3"], "batch is 3; it must be a mapping"),
+        (["batch={image:4}"], r"batch has 'image:4' without a value; .* space behind the colon, \{image: 4\}"),
+        (["inner={lr:1}"], r"inner has 'lr:1' without a value; .* space behind the colon, \{lr: 1\}"),
         (["batch.image=big"], "batch.image is 'big'; it must be a whole number"),
         (["tags=a"], "tags is 'a'; it must be a list"),
         (["fast=1"], "fast is 1; it must be true or false"),

@@ -60,8 +60,15 @@ def test_of_several_prompts_it_is_counted_and_a_foreign_size_is_told(
     assert main([*WORDS, "--model", "model", *prompts, "--dry-run"]) == 0
     said = capsys.readouterr().err
     assert said.count("\n") == 1
-    assert "2 of 3 prompts, such as 'a dog' names nothing" in said
+    assert "2 of 3 prompts, such as 'a dog', name nothing that" in said
     assert "128x64 is not the size it was made for (96x64 and 64x96 and 64x64)" in said
+
+
+def test_a_prompt_is_told_as_it_was_typed_and_what_no_terminal_shows_is_escaped(
+    model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*WORDS, "--model", "model", "--prompt", "一只猫跑 ä 😀 \u202e", "--dry-run"]) == 0
+    assert "note: '一只猫跑 ä 😀 \\u202e' names nothing" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("world", [WORLD, None])

@@ -39,6 +39,7 @@ def test_the_released_formats_are_read(tmp_path: Path) -> None:
         ("a.json", '["a\\u0000b"]', "entry 1: the text .* holds a NUL character"),
         ("a.json", "[null]", "entry 1 is neither a text nor an object"),
         ("a.json", '{"a.mp4": 3}', "'a.mp4' has no prompt but 3; give it a text"),
+        ("a.json", '[{"prompt": "a", "name": ["ä 猫"]}]', r"entry 1: name is \['ä 猫'\]"),
         ("a.json", "[" * 200_000, "more than 64 levels"),
         ("a.json", '[{"prompt": "a", "name": 5}]', "entry 1: name is 5"),
         ("a.json", '[{"prompt": "a", "image": []}]', r"entry 1: image is \[\]"),

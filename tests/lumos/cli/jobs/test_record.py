@@ -29,3 +29,13 @@ def test_an_output_of_another_model_is_told_by_its_name_and_not_by_every_setting
     assert differences(made, wanted) == ["model: lumos-tiny -> lumina-tiny", "prompt: a -> b"]
     assert differences(made, {**made, "model": "a/lumos-tiny"}) == []
     assert differences(made, {**made, "model_hash": "y"}) == ["model_hash: x -> y"]
+
+
+def test_a_picture_that_changed_is_told_without_its_hash() -> None:
+    made = {"prompt": "a", "seed": 1, "model": "m", "model_hash": "x", "image_hash": "5" * 64, "settings": {}}
+    others = {"image_hash": None}, {"image_hash": "6" * 64}
+    assert [differences(made, {**made, **other}) for other in others] == [
+        ["image: one -> none"],
+        ["image: one -> another"],
+    ]
+    assert differences({**made, "image_hash": None}, made) == ["image: none -> one"]

@@ -60,11 +60,15 @@ def test_what_does_not_go_together_is_refused_by_dry_runs_and_drivers_too(
     assert said.split(";")[0] in capsys.readouterr().err
 
 
+def instead(option: str) -> str:
+    return "give --num-frames in its place" if option == "--seconds" else "leave it out"
+
+
 @pytest.mark.parametrize(
     ("model", "words", "said"),
     [
         *(
-            ("lumina-tiny", words, f"{option} is for Lumos-1, and lumina-tiny is Lumina-Video; leave it out")
+            ("lumina-tiny", words, f"{option} is for Lumos-1, and lumina-tiny is Lumina-Video; {instead(option)}")
             for words, option in ONLY_LUMOS1.items()
         ),
         *(
@@ -117,3 +121,26 @@ def test_a_task_that_a_model_has_not_is_refused(ckpts: Path) -> None:
         refuse_task(lumina_video, "i2v")
     for task in ("t2i", "t2v"):
         refuse_task(lumina_video, task)
+
+
+@pytest.mark.parametrize("model", ["lumina-tiny", "lumos-tiny"])
+def test_a_folder_without_adapters_is_told_with_what_makes_some(
+    lumos: Lumos, ckpts: Path, tmp_path: Path, model: str
+) -> None:
+    (tmp_path / "half").mkdir()
+    (tmp_path / "half" / "adapter_config.json").write_text("{}")
+    for name, missing in (("none", "adapter_config.json, adapter_model.safetensors"), ("half", "adapter_model.")):
+        status, _, error = lumos(
+            "generate",
+            "--model",
+            model,
+            "--ckpts",
+            str(ckpts),
+            "--prompt",
+            "a red circle",
+            "--lora",
+            str(tmp_path / name),
+        )
+        assert (status, error.count("\n")) == (2, 1), error
+        assert f"{tmp_path / name} holds no adapters: it lacks {missing}" in error
+        assert "lumos export RUN FOLDER --adapter" in error

@@ -39,6 +39,7 @@ def lumos1(path: Path | str) -> list[str]:
 
 
 WRONG = [
+    (["trainer.run_dir=run", "trainer.max_steps=1"], "task.data names no clips; give some, for example"),
     ([*lumos1("DATA.yaml"), "trainer.max_steps=x"], "trainer.max_steps is 'x'; it must be a whole number"),
     ([*lumos1("DATA.yaml"), "task.too_long=what"], "too_long is 'what'; it must be one of error, cut, drop"),
     ([*lumos1("DATA.yaml"), "task.attention=what"], "task.attention is 'what'; choose one of per_frame"),

@@ -197,12 +197,16 @@ def test_a_finished_run_says_so_where_its_checkpoint_lies_and_how_to_go_on(
     words = [f"trainer={{run_dir: {folder}, {length}: 1, device: cpu, progress: false}}", f"task.data.image={data}"]
     words += [f"task.model={json.dumps({**MODEL, 'vocab': VOCAB})}"]
     assert main(["train", *words]) == 0
-    assert "finished" not in capsys.readouterr().err
+    ended = capsys.readouterr()
+    assert "finished" not in ended.err
+    assert ended.out == f"{folder}  (a model folder: lumos export {folder} FOLDER)\n"
     (checkpoint,) = (folder / "checkpoints").glob("step-*")
     step = int(checkpoint.name[-8:])
     for again, before in ((main, ["train"]), (training_run.main, [])):
         assert again([*before, *words]) == 0
-        assert capsys.readouterr().err.splitlines()[-1] == (
+        said = capsys.readouterr()
+        assert said.out == ended.out, before
+        assert said.err.splitlines()[-1] == (
             f"{folder} is finished: it stands at step {step} of {step} (its checkpoint: {checkpoint}), and there is "
             f"nothing to train. To go on, raise trainer.{length}; to use it: lumos export {folder} FOLDER"
         )
