@@ -19,7 +19,7 @@ from lumos.cli.models.door import find_model
 
 SEEN_IN_TRAINING: Mapping[str, str] = {
     "lumos-tiny": "271k clips, 514k images",
-    "lumina-tiny": "2304k clips, 722k single latents, 1760k images",
+    "lumina-tiny": "2606k clips, 772k single latents, 1794k images",
 }
 """Bundled model -> what its network was shown, repetitions counted: steps times batches (`exps/*_tiny.sh`).
 
