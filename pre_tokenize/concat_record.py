@@ -170,7 +170,9 @@ def _numbered(folder: Location, word: str) -> list[tuple[int, int]]:
     matches = [re.fullmatch(rf"(\d+)-{word}-(\d+)", path.name) for path in folder.glob(f"*-{word}-*") if path.is_dir()]
     found = sorted((int(match[1]), int(match[2])) for match in matches if match)
     if not found:
-        raise ValueError(f"{folder}: nothing was pre-tokenised here (no folder N-{word}-M); give its --output_dir")
+        merged = (folder / INDEX_NAME).exists()
+        said = f"has its {INDEX_NAME}, and no parts to merge" if merged else "nothing was pre-tokenised here"
+        raise ValueError(f"{folder}: {said} (no folder N-{word}-M); give the --output_dir of a pre-tokenisation")
     if len({total for _, total in found}) > 1:  # one that was killed before its first shard says nothing
         begun = {total for index, total in found if any((folder / f"{index}-{word}-{total}").rglob("rows-*.parquet"))}
         for index, total in found if begun else ():

@@ -203,12 +203,17 @@ def test_run_tokenization_says_what_is_wrong_with_its_splits(
     assert not list(tmp_path.iterdir())
 
 
-def test_concat_record_runs_as_a_file(tmp_path: Path, repo: Path) -> None:
+@pytest.mark.parametrize(
+    ("left", "said"), [([], "nothing was pre-tokenised here"), (["index.json"], "has its index.json, and no parts")]
+)
+def test_concat_record_runs_as_a_file(left: list[str], said: str, tmp_path: Path, repo: Path) -> None:
+    for name in left:
+        (tmp_path / name).write_text("{}")
     script = [sys.executable, str(repo / "pre_tokenize" / "concat_record.py"), "--output_dir", str(tmp_path)]
     run = subprocess.run(script, cwd=repo, env=os.environ, capture_output=True, text=True)
     assert run.returncode == 2
     assert run.stderr.startswith("concat_record: error:")
-    assert "nothing was pre-tokenised here" in run.stderr
+    assert said in run.stderr
 
 
 @pytest.mark.parametrize(
