@@ -163,7 +163,7 @@ def _members_of(tar: Location) -> Iterator[tuple[tarfile.TarInfo, bytes | None]]
     try:
         with tar.open("rb") as stream:
             with _reading_heads():
-                opened = tarfile.open(fileobj=cast(Any, _Bounded(stream)), mode="r:")  # noqa: SIM115  # it holds no file of its own
+                opened = tarfile.open(fileobj=cast(Any, _Bounded(stream)), mode="r:")  # noqa: SIM115
             size = stream.seek(0, os.SEEK_END)
             while True:
                 with _reading_heads():
