@@ -74,17 +74,17 @@ def job_of(options: argparse.Namespace) -> Job:
 
 
 def _check_is_of_product(options: argparse.Namespace) -> None:
-    """Raises ValueError where the model, tokenizer or VAE that is named makes the other product."""
+    """Raises ValueError where the model, tokenizer or VAE that is named makes the other product, and not this one."""
     option, other = ("vae", "visual_tokenizer") if options.to == "latents" else ("visual_tokenizer", "vae")
     named = getattr(options, option)
     folder = find_folder(named, ckpts_root()) if named else None
     if folder is None:
         return
     is_lumos1 = any((place / VISUAL_PAIR[0]).is_file() for place in (folder, folder / "visual_tokenizer"))
-    is_lumina = is_vae(folder)
+    is_lumina = is_vae(folder) or is_vae(folder / "vae")
     with suppress(ValueError):  # no model, or not a whole one: for who reads it to say
         is_lumina = is_lumina or kind_of(folder) == LUMINA_VIDEO
-    if is_lumos1 if options.to == "latents" else is_lumina:
+    if (is_lumos1, is_lumina) == (options.to == "latents", options.to == "codes"):
         title, made = ("Lumos-1", "codes") if options.to == "latents" else ("Lumina-Video", "latents")
         remedy = f"give --to {made} --{other} {named}"
         raise ValueError(

@@ -175,12 +175,11 @@ class Trainer:
         """
         self._raise_if_not_finite()
         write = self.checkpoints.save if wait else self.checkpoints.start
-        sizes = {name: order.global_batch_size for name, order in self.streams.orders.items()}
         record = {
             "config": to_plain(self._record),
             KEY: self._data,
             GENERATION: self._generation,
-            **recorded(self._asked, sizes),
+            **recorded(self._asked, self._sizes),
         }
         write(self.step, self._state(), record=record)
         self._saved_step = self.step
@@ -239,7 +238,7 @@ class Trainer:
             self.engine.load(self.checkpoints.load(newest, self._state()))
             self.step = step_of(newest)
             self.average = self.average or self._new_average()
-            self._report.resumed(newest, own=self._goes_on)
+            self._report.resumed(newest, own=self._goes_on, sizes=self._sizes)
             if self._goes_on:
                 self._report.resumed_data(newest, self._data)
         self._saved_step = self.step
@@ -275,6 +274,11 @@ class Trainer:
         if said:
             self._report.note(said)
         return config if said else self.config.fitted(ranks)
+
+    @property
+    def _sizes(self) -> dict[str, int]:
+        """The global batch of each stream."""
+        return {name: order.global_batch_size for name, order in self.streams.orders.items()}
 
     def _batches(self) -> CyclicLoader:
         workers, share = self.config.num_workers, self.config.max_broken

@@ -130,6 +130,11 @@ class TrainerConfig:
             raise ValueError("set one of trainer.eval_every and trainer.eval_in_epoch; leave the other 0")
 
     @property
+    def evaluates(self) -> bool:
+        """Whether held-out data are opened at all."""
+        return bool(self.eval_every or self.eval_in_epoch)
+
+    @property
     def store(self) -> Address | None:
         """Where the checkpoints go, if into a store.
 

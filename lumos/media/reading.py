@@ -88,14 +88,8 @@ def read_clip(
                 whole = _pixels(video, shown, path, size=size)
             else:
                 whole = _as_released(video, path, fps=fps, duration=duration, size=size, reader=used)
-            frames: list[np.ndarray] = []
-            shape: tuple[int, ...] | None = None
-            for pixels in whole:
-                if shape not in (None, pixels.shape):
-                    raise MediaError(path, SIZE_CHANGES, f"at frame {len(frames)} of the clip")
-                shape = pixels.shape
-                frames.append(pixels if size is None else crop_to_bucket(pixels[None], size)[0])
-            return np.stack(frames)
+            frames = _of_one_size(whole, path)
+            return _stacked(frames if size is None else (crop_to_bucket(pixels[None], size)[0] for pixels in frames))
 
 
 def read_frames(path: str | Path, *, most: int) -> UInt8[np.ndarray, "F H W 3"]:
@@ -103,20 +97,8 @@ def read_frames(path: str | Path, *, most: int) -> UInt8[np.ndarray, "F H W 3"]:
     with media_errors(path):
         require_file(path)
         with Video(path) as video:
-            frames: list[np.ndarray] = []
-            for pixels in _pixels(video, video.from_start(), path, size=None):
-                if len(frames) == most:
-                    raise MediaError(path, TOO_LONG, f"more than {most} frames")
-                if frames and pixels.shape != frames[0].shape:
-                    raise MediaError(path, SIZE_CHANGES, f"at frame {len(frames)} of the clip")
-                frames.append(pixels)
-                if len(frames) * pixels.nbytes > MOST_CLIP_BYTES:
-                    size = f"{pixels.shape[1]}x{pixels.shape[0]}"
-                    rule = f"at {size} at most {len(frames) - 1} frames are read; cut it shorter, or scale it down"
-                    raise MediaError(path, TOO_LONG, rule)
-            if not frames:
-                raise MediaError(path, UNDECODABLE, "it has no frames")
-            return np.stack(frames)
+            frames = _of_one_size(_pixels(video, video.from_start(), path, size=None), path)
+            return _stacked(_at_most(most, frames, path))
 
 
 def first_shown(path: str | Path) -> tuple[UInt8[np.ndarray, "H W 3"], Fraction | None]:
@@ -127,6 +109,42 @@ def first_shown(path: str | Path) -> tuple[UInt8[np.ndarray, "H W 3"], Fraction 
             for pixels in _pixels(video, islice(video.from_start(), 1), path, size=None):
                 return pixels, video.rate
             raise MediaError(path, UNDECODABLE, "it has no frames")
+
+
+def _of_one_size(frames: Iterable[np.ndarray], path: str | Path) -> Iterator[np.ndarray]:
+    """The same frames; raises `MediaError` at one of another size than the first."""
+    shape = None
+    for number, pixels in enumerate(frames):
+        shape = shape or pixels.shape
+        if pixels.shape != shape:
+            raise MediaError(path, SIZE_CHANGES, f"at frame {number} of the clip")
+        yield pixels
+
+
+def _at_most(most: int, frames: Iterable[np.ndarray], path: str | Path) -> Iterator[np.ndarray]:
+    """The same frames; raises `MediaError` for more than `most`, or `MOST_CLIP_BYTES`."""
+    for number, pixels in enumerate(frames, 1):
+        if number > most:
+            raise MediaError(path, TOO_LONG, f"more than {most} frames")
+        if number * pixels.nbytes > MOST_CLIP_BYTES:
+            size = f"{pixels.shape[1]}x{pixels.shape[0]}"
+            rule = f"at {size} at most {number - 1} frames are read; cut it shorter, or scale it down"
+            raise MediaError(path, TOO_LONG, rule)
+        yield pixels
+
+
+def _stacked(frames: Iterable[np.ndarray]) -> np.ndarray:
+    """Frames of one size as one array that grows in place: of none is there a second copy. ValueError without any."""
+    whole, number = np.empty(0, np.uint8), 0
+    for pixels in frames:
+        if number == len(whole):
+            whole.resize((number + number // 8 + 1, *pixels.shape), refcheck=False)
+        whole[number] = pixels
+        number += 1
+    if not number:
+        raise ValueError("it has no frames")
+    whole.resize((number, *whole.shape[1:]), refcheck=False)
+    return whole
 
 
 def _pixels(

@@ -13,9 +13,10 @@ import re
 import tarfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from lumos.lumina_video.data.row_numbers import UNKNOWN_MOTION
 from pre_tokenize.lists.item import MOTION_COLUMN, BlockRows, Item, Stretch, motion_of
@@ -160,9 +161,15 @@ def _samples_of(tar: Location) -> Iterator[_Sample]:
 def _members_of(tar: Location) -> Iterator[tuple[tarfile.TarInfo, bytes | None]]:
     """The members that belong to samples: media, and captions with their content."""
     try:
-        with tar.open("rb") as stream, tarfile.open(fileobj=stream, mode="r:") as opened:
+        with tar.open("rb") as stream:
+            with _reading_heads():
+                opened = tarfile.open(fileobj=cast(Any, _Bounded(stream)), mode="r:")  # noqa: SIM115
             size = stream.seek(0, os.SEEK_END)
-            while (member := opened.next()) is not None:
+            while True:
+                with _reading_heads():
+                    member = opened.next()
+                if member is None:
+                    break
                 opened.members = []  # type: ignore[attr-defined]  # else it keeps them all
                 if member.offset_data + member.size > size:
                     there = f"{member.name} needs {member.offset_data + member.size} bytes of it, and it has {size}"
@@ -182,6 +189,28 @@ def _members_of(tar: Location) -> Iterator[tuple[tarfile.TarInfo, bytes | None]]
         raise ValueError(f"--input_file {tar}: is not there; correct the name") from error
     except (tarfile.TarError, OSError, EOFError) as error:
         raise ValueError(f"{tar}: not a whole tar ({' '.join(str(error).split())}); {_AGAIN}") from error
+
+
+class _Bounded:
+    """A tar of which no more is read at once than a text has: no name of gigabytes, and no list of extents."""
+
+    def __init__(self, stream: io.BufferedReader) -> None:
+        self.seek, self.tell, self._read = stream.seek, stream.tell, stream.read
+
+    def read(self, size: int) -> bytes:
+        """Return as many bytes; `tarfile.ReadError` where they are more than a text has."""
+        if not 0 <= size <= _MOST_TEXT_BYTES:
+            raise tarfile.ReadError(f"a name or head of {size} bytes")
+        return self._read(size)
+
+
+@contextmanager
+def _reading_heads() -> Iterator[None]:
+    """A context in which whatever `tarfile` stumbles over in a hostile head becomes a `tarfile.ReadError`."""
+    try:
+        yield
+    except (ValueError, RecursionError, OverflowError) as error:
+        raise tarfile.ReadError(f"a damaged head: {' '.join(str(error).split())}") from error
 
 
 def _check_end(tar: Location, stream: io.BufferedReader, offset: int) -> None:

@@ -66,6 +66,20 @@ def kept(
     )
 
 
+def of_same_batches(config: TrainerConfig, checkpoint: Path, sizes: Mapping[str, int]) -> list[str]:
+    """Return the settings of batches that, changed or not, make the global batches that the checkpoint has.
+
+    `sizes` are those of now, by stream: how each is put together changes its steps but by rounding.
+    """
+    said = read_record(checkpoint).get(KEY)
+    before = said.get("global") if isinstance(said, Mapping) else None
+    if not isinstance(before, Mapping):
+        return []
+    same = [name for name, size in sizes.items() if before.get(name) == size]
+    settings = [setting.format(stream=name) for name in same for setting in (config.BATCH, config.GLOBAL_BATCH)]
+    return [*settings, "trainer.grad_accumulation"] if len(same) == len(sizes) else settings
+
+
 def _set(config: TrainerConfig) -> dict[str, Any]:
     names = ("batch_size", "grad_accumulation", "global_batch_size")
     return {name: dict(value) if isinstance(value := getattr(config, name), Mapping) else value for name in names}

@@ -94,11 +94,13 @@ def _check_listed_files(config: LuminaVideoRunConfig) -> None:
 
 def _is_read(config: AnyRun, setting: str) -> bool:
     """Whether a training opens the data of a setting: held-out data only where it evaluates."""
-    return not setting.startswith("task.eval_") or bool(config.trainer.eval_every or config.trainer.eval_in_epoch)
+    return not setting.startswith("task.eval_") or config.trainer.evaluates
 
 
 def missing_data(config: AnyRun) -> list[MissingData]:
-    """Return the data that are not there, those to train on and held-out ones; what lies in a store is not looked for.
+    """Return the data that are not there, of those that the training opens; what lies in a store is not looked for.
+
+    Held-out data are opened where the training evaluates.
 
     Raises:
         ValueError: no task, or one that names no data; a data YAML that is none, or a file that can be no data; or
@@ -112,7 +114,7 @@ def missing_data(config: AnyRun) -> list[MissingData]:
         readable, suffixes = of_lumos1.READABLE, of_lumos1.SUFFIXES
     missing: dict[str, list[str]] = {}
     for setting, named in data_of(config).items():
-        if is_address(named):
+        if is_address(named) or not _is_read(config, setting):
             continue
         try:
             entries = _entries_of(Path(named))
@@ -122,8 +124,6 @@ def missing_data(config: AnyRun) -> list[MissingData]:
         for one in (entry.path for entry in entries):
             if isinstance(one, Path) and one.is_file() and one.suffix not in suffixes:
                 raise ValueError(f"{setting}: {one} is no set of clips; give {readable}")
-        if not _is_read(config, setting):
-            continue
         if isinstance(config, LuminaVideoRunConfig):
             check_latents(config, setting, entries)
         else:

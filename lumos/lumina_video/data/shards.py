@@ -17,6 +17,7 @@ import torch
 from lumos.lumina_video.data.latents import LatentClip, VAEIdentity, check_finite
 from lumos.media.shards.known_shards import KnownShards
 from lumos.media.shards.parquet_rows import ParquetRows, RowForm, UnreadableShardError, rows_metadata, write_rows
+from lumos.media.shards.shard_bounds import check_not_empty
 from lumos.media.shards.shard_writer import SHARD_SIZE, ShardWriter
 from xllmx.safe.json_text import parse_json
 from xllmx.store.address import Location
@@ -156,6 +157,7 @@ def _row(clip: LatentClip) -> dict[str, Any]:
 
 def _clip(values: Mapping[str, Any]) -> LatentClip:
     shape = tuple(values[name].as_py() for name in ("C", "T", "H", "W"))
+    check_not_empty(shape)
     bits = np.frombuffer(values["latent"].as_buffer(), dtype="<i2").reshape(shape).astype(np.int16)
     latent = torch.from_numpy(bits).view(torch.bfloat16)
     check_finite(latent)

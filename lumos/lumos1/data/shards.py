@@ -10,6 +10,7 @@ from lumos.lumos1.sequence import Clip
 from lumos.lumos1.sequence_lengths import sequence_lengths as sequence_lengths
 from lumos.media.shards.known_shards import KnownShards
 from lumos.media.shards.parquet_rows import ParquetRows, RowForm, write_rows
+from lumos.media.shards.shard_bounds import check_not_empty
 from xllmx.store.address import Location
 
 SHAPE_COLUMNS = ("num_prompt_ids", "T", "H", "W", "fps", "duration")
@@ -78,7 +79,11 @@ def _row(clip: Clip) -> dict[str, Any]:
 
 def _clip(values: Mapping[str, Any]) -> Clip:
     shape = tuple(values[name].as_py() for name in ("T", "H", "W"))
-    prompt_ids = np.array(values["prompt_ids"].values.cast(pa.int32()))  # an id that int32 does not hold is an error
+    check_not_empty(shape)
+    ids = values["prompt_ids"].values
+    if ids.null_count:
+        raise ValueError(f"a row has prompt_ids of which {ids.null_count} are nothing")
+    prompt_ids = np.array(ids.cast(pa.int32()))  # an id that int32 does not hold is an error
     if len(prompt_ids) != (said := values["num_prompt_ids"].as_py()):
         raise ValueError(f"a row has {len(prompt_ids)} prompt_ids, and num_prompt_ids says {said}")
     return Clip(

@@ -15,6 +15,7 @@ import numpy as np
 
 from lumos.media.decoded import DecodedSample
 from lumos.media.files import replacing
+from lumos.media.shards.shard_bounds import MOST_OF_A_SHAPE
 from xllmx.data.kinds import Kinds
 from xllmx.safe.arrays import read_array
 from xllmx.store.address import Location
@@ -100,8 +101,9 @@ def _read_shapes(path: Location, *, columns: int) -> Kinds[Shape]:
     whole = rows.dtype.kind in "iu" and which.dtype.kind == "u" and rows.ndim == 2 and which.ndim == 1
     if not whole or rows.shape[1] != columns or (len(which) and which.max() >= len(rows)):
         raise ValueError(f"{path}: holds no shapes of {columns} numbers, or numbers clips past them; {_AGAIN}")
-    if rows.min(initial=0) < 0:
-        raise ValueError(f"{path}: holds a shape with {rows.min()}, and none can be less than 0; {_AGAIN}")
+    for wrong, rule in ((rows.min(initial=0), "less than 0"), (rows.max(initial=0), f"more than {MOST_OF_A_SHAPE}")):
+        if not 0 <= wrong <= MOST_OF_A_SHAPE:
+            raise ValueError(f"{path}: holds a shape with {wrong}, and none can be {rule}; {_AGAIN}")
     return Kinds([tuple(row) for row in rows.tolist()], which)
 
 

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from lumos.media.decoded import DecodedSample, said_in_index, sample_in
 from lumos.media.files import replacing
 from lumos.media.shards.known_shards import MANY_SHARDS, SHAPES_NAME, KnownShards, Shape, shards_of_index, write_shapes
+from lumos.media.shards.shard_bounds import check_num_rows, check_shapes, check_unpacked
 from xllmx.data.kinds import Kinds
 from xllmx.safe.inside import inside
 from xllmx.store.access import StoreError
@@ -198,10 +199,8 @@ def looked_up(files: Sequence[Location], *, form: RowForm) -> KnownShards:
             table = file.read(columns=columns, use_threads=False)
             if empty := [name for name in columns if table[name].null_count]:
                 raise ValueError(f"it has rows with nothing in {', '.join(empty)}")
-            rows = np.stack([table[name].to_numpy() for name in columns], axis=1).astype(np.int64)
-            if (rows < 0).any():
-                row, column = np.argwhere(rows < 0)[0]
-                raise ValueError(f"row {row} has {columns[column]} {rows[row, column]}, which cannot be less than 0")
+            rows = np.stack([table[name].cast(pa.int64()).to_numpy() for name in columns], axis=1)
+            check_shapes(rows, columns)
         values, which = np.unique(rows, axis=0, return_inverse=True)
         shapes.append(Kinds[Shape]([tuple(row) for row in values.tolist()], which.reshape(-1)))
     return KnownShards(
@@ -274,7 +273,9 @@ class ParquetRows:
         """Return a row group of a file, from memory or read now; the groups longest unused make room for it."""
         key = number, group
         if key not in self._kept:
-            table = self._kept[key] = self._file(number).read_row_group(group, use_threads=False)
+            file = self._file(number)
+            check_unpacked(file.metadata.row_group(group))
+            table = self._kept[key] = file.read_row_group(group, use_threads=False)
             self._kept_bytes += table.nbytes
             while self._kept_bytes > _KEPT_BYTES and len(self._kept) > 1:
                 self._kept_bytes -= self._kept.popitem(last=False)[1].nbytes
@@ -329,14 +330,18 @@ def _opened(path: Location, form: RowForm, *, whole: bool = False) -> pq.Parquet
             if local.exists() and not local.is_file():  # a pipe would be waited for without end
                 raise ValueError("it is a folder, a pipe or a device")
             source = pa.memory_map(str(local))
-        file = pq.ParquetFile(source, page_checksum_verification=True)
-        if missing := set(form.schema.names) - set(file.schema_arrow.names):
+        about = pq.read_metadata(source)
+        check_num_rows(about)
+        schema = about.schema.to_arrow_schema()
+        if missing := set(form.schema.names) - set(schema.names):
             raise ValueError(f"it lacks the columns {sorted(missing)}")
         for column in form.schema:
-            found, wanted = _kind(file.schema_arrow.field(column.name).type), _kind(column.type)
+            found, wanted = _kind(schema.field(column.name).type), _kind(column.type)
             if found != wanted and (found, wanted) != ("whole numbers", "numbers"):
                 raise ValueError(f"its column {column.name} holds {found}, not {wanted}")
-        return file
+        # what rows share is held once: as plain values, a kilobyte of a dictionary makes gigabytes
+        shared = [column.name for column in form.schema if _kind(column.type) in ("texts", "bytes")]
+        return pq.ParquetFile(source, metadata=about, page_checksum_verification=True, read_dictionary=shared)
 
 
 def _plain(value: pa.Scalar) -> pa.Scalar:

@@ -19,6 +19,8 @@ from xllmx.safe.json_text import read_object
 _INDEX, _SHAPES = "index.json", "shapes.npz"
 _MOST_SHARDS = 64
 """A set of more has its shapes in a file beside its index, or is not looked into here."""
+_MOST_ROWS = 2**20
+"""Of a shard that is looked into."""
 _MOST_BYTES = 2**28
 UNREADABLE = (ValueError, OSError, LookupError, TypeError, AttributeError, pa.ArrowException)
 """What damaged shards and indices come to."""
@@ -92,6 +94,8 @@ def _in_shards(files: Sequence[Path], columns: list[str]) -> tuple[np.ndarray, n
     rows = []
     for file in files:
         with pq.ParquetFile(pa.memory_map(str(file))) as shard:
+            if shard.metadata.num_rows > _MOST_ROWS:
+                raise ValueError("too many to look into")
             table = shard.read(columns=columns, use_threads=False)
         rows.append(np.stack([table[name].to_numpy() for name in columns], axis=1).astype(np.int64))
     values, which = np.unique(np.concatenate(rows), axis=0, return_inverse=True)

@@ -1,6 +1,9 @@
 """What a clip begins with: pictures and clips in every form, and files that are none."""
 
+import tracemalloc
+from collections.abc import Callable
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +14,7 @@ from PIL import Image
 from lumos.media import reading
 from lumos.media.first_frames import first_frames_of
 from lumos.media.frames import MediaError
-from lumos.media.reading import read_frames
+from lumos.media.reading import read_clip, read_frames
 from lumos.media.writing import write_video
 
 FRAMES = np.random.RandomState(0).randint(0, 256, (5, 32, 64, 3), dtype=np.uint8)
@@ -50,3 +53,18 @@ def test_a_clip_whose_frames_do_not_fit_is_not_read_whole(tmp_path: Path, monkey
     monkeypatch.setattr(reading, "MOST_CLIP_BYTES", 3 * 64 * 96 * 3)
     with pytest.raises(MediaError, match=r"too long .at 96x64 at most 3 frames are read; cut it shorter"):
         read_frames(tmp_path / "a.mp4", most=100)
+
+
+READERS = [partial(read_frames, most=100), partial(read_clip, fps=8, duration=8)]
+
+
+@pytest.mark.parametrize("read", READERS)
+def test_frames_take_their_own_memory_and_not_twice_that(tmp_path: Path, read: Callable[[Path], np.ndarray]) -> None:
+    write_video(tmp_path / "a.mp4", np.zeros((64, 128, 160, 3), np.uint8), fps=8)
+    tracemalloc.start()
+    try:
+        frames, (_, peak_bytes) = read(tmp_path / "a.mp4"), tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert frames.shape == (64, 128, 160, 3)
+    assert peak_bytes < 1.3 * frames.nbytes

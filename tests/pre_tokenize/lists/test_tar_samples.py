@@ -85,6 +85,38 @@ def test_what_is_no_tar_of_samples_is_one_clear_error(tmp_path: Path) -> None:
         read_table(tmp_path / "c.tar.gz")
 
 
+def _head(kind: bytes, *, size: int) -> bytes:
+    info = tarfile.TarInfo("x")
+    info.type, info.size = kind, size
+    return info.tobuf(tarfile.GNU_FORMAT)
+
+
+def _pax(content: bytes, **said: str) -> bytes:
+    with io.BytesIO() as made:
+        with tarfile.open(fileobj=made, mode="w", format=tarfile.PAX_FORMAT) as tar:
+            info = tarfile.TarInfo("a.txt")
+            info.size, info.pax_headers = len(content), {f"GNU.sparse.{name}": value for name, value in said.items()}
+            tar.addfile(info, io.BytesIO(content))
+        return made.getvalue()
+
+
+HOSTILE = {
+    "a name of a terabyte": _head(tarfile.GNUTYPE_LONGNAME, size=2**40) + bytes(512),
+    "heads of heads": _head(tarfile.XHDTYPE, size=0) * 5000,
+    "a list of extents that is none": _pax(b"1", map="1,x"),
+    "extents that are not there": _pax(b"999\n1\n" + bytes(506), major="1", minor="0", realsize="9", name="a.txt"),
+}
+
+
+@pytest.mark.parametrize("first", [b"", tarfile.TarInfo("b.txt").tobuf()], ids=["first", "later"])
+@pytest.mark.parametrize("head", HOSTILE.values(), ids=HOSTILE.keys())
+def test_a_hostile_head_is_one_clear_error(tmp_path: Path, head: bytes, first: bytes) -> None:
+    tar = tmp_path / "a.tar"
+    tar.write_bytes(first + head + bytes(1024))
+    with pytest.raises(ValueError, match=r"^[^\n]*a.tar: not a whole tar [^\n]*; copy it again, or leave it out$"):
+        read_table(tar)
+
+
 def test_a_pattern_is_the_tars_that_fit_it(tmp_path: Path) -> None:
     for name in ("a-1", "a-0", "b-0"):
         write_tar(tmp_path / f"{name}.tar", {f"{name}.png": b"x", f"{name}.txt": b"t"})

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from shutil import copytree
 
 import numpy as np
 import pytest
@@ -220,6 +221,23 @@ def test_a_vae_is_asked_for(clips: Path, tmp_path: Path, capsys) -> None:
         assert f"{said} --to latents --vae {name}\n" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("kind", ["lumina-tiny", "lumos-tiny"])
+def test_a_folder_with_a_tokenizer_and_a_vae_is_of_both_products(
+    images, repo: Path, tmp_path: Path, vae: Path, command: Command, latents_command: Command, kind: str
+) -> None:
+    """Whichever of the two models its config is of, or where it has none."""
+    both = tmp_path / "both"
+    copytree(repo / "ckpts" / "lumos-tiny" / "visual_tokenizer", both / "visual_tokenizer")
+    copytree(vae, both / "vae")
+    for name in ("config.json", "generation_config.json"):
+        (both / name).write_bytes((repo / "ckpts" / kind / name).read_bytes())
+    latents = latents_command(images.file, tmp_path / "latents", "--vae", str(both), modality="image")
+    assert program.main(latents) == 0
+    text = ["--text_tokenizer", str(repo / "ckpts" / "lumos-tiny" / "text_tokenizer.json")]
+    codes = command(images.file, tmp_path / "codes", "--visual_tokenizer", str(both), *text, modality="image")
+    assert program.main(codes) == 0
+
+
 def test_an_output_of_codes_does_not_go_on_with_latents(
     images, tmp_path: Path, command: Command, latents_command: Command, capsys
 ) -> None:
@@ -229,8 +247,6 @@ def test_an_output_of_codes_does_not_go_on_with_latents(
 
 
 def test_another_vae_does_not_go_on(images, tmp_path: Path, vae: Path, latents_command: Command, capsys) -> None:
-    from shutil import copytree
-
     assert program.main(latents_command(images.file, tmp_path / "out", modality="image")) == 0
     other = copytree(vae, tmp_path / "model" / "vae")
     config = json.loads((other / "config.json").read_text())

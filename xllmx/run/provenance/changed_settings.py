@@ -32,13 +32,19 @@ def changed_settings(checkpoint: Path, record: Any) -> list[str]:
     return list(_changes(before, record, "")) if isinstance(before, Mapping) else []
 
 
-def of_steps(changes: Sequence[str]) -> list[str]:
-    """Return those of `changed_settings` that make other steps: of data, batches, seeds, losses, rates, models."""
+def of_steps(changes: Sequence[str], same: Sequence[str] = ()) -> list[str]:
+    """Return those of `changed_settings` that make other steps: of data, batches, seeds, losses, rates, models.
+
+    `same` are settings that come to the same in this run, though they are told otherwise.
+    """
+    alike = {key.removeprefix("trainer.") for key in same}
     keys = [change.partition(": ")[0].removeprefix("trainer.") for change in changes]
     return [
         change
         for change, key in zip(changes, keys, strict=True)
-        if key.split(".")[-1] != _READERS and not any(f"{key}.".startswith(f"{name}.") for name in _OF_NO_STEP)
+        if key not in alike
+        and key.split(".")[-1] != _READERS
+        and not any(f"{key}.".startswith(f"{name}.") for name in _OF_NO_STEP)
     ]
 
 

@@ -13,6 +13,7 @@ from tqdm import tqdm
 from xllmx.disk.files import write_text
 from xllmx.optimisation.precision import slow_precision
 from xllmx.ranks.distributed import is_main, num_ranks
+from xllmx.run.global_batch import of_same_batches
 from xllmx.run.provenance.changed_data import changed_data
 from xllmx.run.provenance.changed_settings import changed_settings, of_steps
 from xllmx.run.provenance.environment import environment
@@ -70,15 +71,17 @@ class RunReport:
         if (slow := slow_precision(precision, device)) and is_main():
             _LOG.warning(slow)
 
-    def resumed(self, checkpoint: Path, *, own: bool = True) -> None:
+    def resumed(self, checkpoint: Path, *, own: bool, sizes: Mapping[str, int]) -> None:
         """Log which settings are others than those that the checkpoint was written with.
 
-        Of those that make other steps it warns, unless the checkpoint is another run's (not its `own`).
+        Of those that make other steps it warns, unless the checkpoint is another run's (not its `own`). `sizes` are
+        the global batches of now, by stream.
         """
         if not is_main() or not (changed := changed_settings(checkpoint, self._record)):
             return
         self.note(f"{checkpoint.name} was written with other settings: {'; '.join(changed)}")
-        if own and (others := of_steps(changed)):
+        same = of_same_batches(self._config, checkpoint, sizes)
+        if own and (others := of_steps(changed, same)):
             more = f"; and {len(others) - _SHOWN} more, which log.txt has" if len(others) > _SHOWN else ""
             said = f"{'; '.join(others[:_SHOWN])}{more}"
             _LOG.warning(

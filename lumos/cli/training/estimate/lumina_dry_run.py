@@ -131,9 +131,10 @@ def estimate_tasks(
     settings = config.engine_settings.fitted(num_gpus)
     accumulation = settings.accumulation_of(config.task.tasks, num_gpus)
     check_scales(config.task, model_config)
-    vae = _vae_of(config.task, model_config)
+    held_out = config.task.eval_tasks if config.trainer.evaluates else {}
+    vae = _vae_of(config.task, model_config, held_out=held_out)
     compression = vae.compression
-    measured = {} if size is not None else _all_measured(config.task, model_config, vae)
+    measured = {} if size is not None else _all_measured(config.task, model_config, vae, held_out=held_out)
     return LuminaVideoEstimate(
         model=model_config,
         units=_units(model),
@@ -217,23 +218,25 @@ def _task(
     return TaskEstimate(scale=task.scale, size=found, **vars(stream))
 
 
-def _vae_of(config: LuminaVideoTaskConfig, model: LuminaVideoConfig) -> OneVAE:
+def _vae_of(config: LuminaVideoTaskConfig, model: LuminaVideoConfig, *, held_out: Mapping[str, ScaleTask]) -> OneVAE:
     """Return the VAE of a run; a released one that is not here yet is taken for the published one.
 
     Raises:
         ValueError: there is none, and a task has files to encode; or it has other channels than the model.
     """
     folder = with_parts(without_checkpoint(config)).vae
-    for name, task in (config.tasks | config.eval_tasks).items():
+    for name, task in {**config.tasks, **held_out}.items():
         if (folder is None or Path(folder).is_dir()) and is_file_list(task):
             require_vae(folder, name, media_type=task.media_type, channels=model.in_channels)
     return OneVAE(folder if folder is not None and Path(folder).is_dir() else None)
 
 
-def _all_measured(config: LuminaVideoTaskConfig, model: LuminaVideoConfig, vae: OneVAE) -> dict[str, AnyData | None]:
-    """Return the data of each task; held-out ones cost no step, and are refused as training refuses them."""
+def _all_measured(
+    config: LuminaVideoTaskConfig, model: LuminaVideoConfig, vae: OneVAE, *, held_out: Mapping[str, ScaleTask]
+) -> dict[str, AnyData | None]:
+    """Return the data of each task; those of `held_out` cost no step, and are refused as training refuses them."""
     measured = {name: _measured(name, task, model, vae) for name, task in config.tasks.items()}
-    for name, task in config.eval_tasks.items():
+    for name, task in held_out.items():
         _measured(name, task, model, vae, held_out=True)
     return measured
 

@@ -183,6 +183,19 @@ def test_data_in_the_home_of_the_user_are_found(tmp_path: Path, monkeypatch: pyt
         assert missing_data(config) == []
 
 
+def test_held_out_data_are_missing_only_where_a_training_evaluates(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    codes, latents = write_clips(tmp_path / "codes", num_latent=1), write_latents(tmp_path / "latents", num=3)
+    for words, setting in (
+        ([*lumos1(codes), f"task.eval_data.video={gone}"], "task.eval_data.video"),
+        ([*lumina(a=latents), f"task.eval_tasks.b.data={gone}"], "task.eval_tasks.b.data"),
+    ):
+        check_data(load_run(None, words))
+        for evaluated in ("trainer.eval_every=2", "trainer.eval_in_epoch=1"):
+            (missing,) = missing_data(load_run(None, [*words, evaluated]))
+            assert missing.settings == [setting]
+
+
 def test_processes_that_have_not_met_yet_leave_it_to_their_task(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -73,3 +73,12 @@ def test_of_other_things_nothing_is_told(tmp_path: Path) -> None:
     clips = write_clips(tmp_path / "clips", num_latent=1)
     for path in (damaged, tmp_path / "empty", tmp_path / "list.csv", outside, clips, tmp_path / "gone"):
         assert recorded_shapes(path) is None
+
+
+def test_a_shard_of_more_rows_than_a_glance_takes_is_left_to_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_mixed(tmp_path / "mixed")
+    assert recorded_shapes(folder) is not None
+    monkeypatch.setattr("lumos.media.shards.recorded_rows._MOST_ROWS", 1)
+    assert recorded_shapes(folder) is None

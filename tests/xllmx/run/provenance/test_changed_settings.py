@@ -96,3 +96,24 @@ def test_changes_that_make_other_steps_are_said_on_the_terminal_in_one_line(tmp_
         "the run goes on from step-00000002 with other settings than it had: seed: 0 -> 7; batch_size.image: 2 -> 3. "
         "If that is not meant, stop it, and give those it had or another trainer.run_dir"
     ]
+
+
+def test_the_same_global_batch_put_together_otherwise_is_no_other_step(tmp_path: Path, caplog) -> None:
+    trainer = {"max_steps": 1, "batch_size": {"image": 4}}
+    ranks.train({"run": tmp_path / "run", "trainer": trainer})
+    same: list[dict[str, object]] = [
+        {"batch_size": {"image": 2}, "grad_accumulation": 2},
+        {"batch_size": {"image": 2}, "global_batch_size": {"image": 4}},
+        {"global_batch_size": {"image": 4}},
+    ]
+    for step, settings in enumerate(same, 2):
+        ranks.train({"run": tmp_path / "run", "trainer": {"max_steps": step, **settings}})
+    assert [one.message for one in caplog.records if "with other settings than" in one.message] == []
+    ranks.train({"run": tmp_path / "run", "trainer": {"max_steps": 5, "global_batch_size": {"image": 3}}})
+    (line,) = [one.message for one in caplog.records if "with other settings than" in one.message]
+    assert "global_batch_size.image: 4 -> 3. If" in line
+
+
+def test_settings_that_come_to_the_same_are_left_out() -> None:
+    changes = ["task.tasks.a.micro_bsz: 2 -> 1", "task.tasks.b.micro_bsz: 2 -> 1", "trainer.grad_accumulation: 1 -> 2"]
+    assert of_steps(changes, ["task.tasks.a.micro_bsz", "trainer.grad_accumulation"]) == changes[1:2]

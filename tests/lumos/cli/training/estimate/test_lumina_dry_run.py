@@ -102,10 +102,23 @@ def test_latents_of_another_vae_are_refused_as_in_training_held_out_ones_too(tmp
     write_latents(tmp_path / "other", num=3, vae=other)
     for tasks in ({"tasks": {**config.task.tasks, "more": replace(fine, data=str(tmp_path / "other"))}},
                   {"eval_tasks": {"fine": replace(fine, data=str(tmp_path / "other"))}}):  # fmt: skip
-        changed = replace(config, task=replace(config.task, **tasks))
+        evaluates = replace(config.trainer, eval_every=2)
+        changed = replace(config, trainer=evaluates, task=replace(config.task, **tasks))
         with pytest.raises(ValueError, match=r"other: its latents are of another VAE \(scale of the latents 0\.5"):
             estimate_tasks(changed)
         assert estimate_tasks(changed, size=(64, 64)).tasks["fine"].num_clips is None
+
+
+def test_held_out_data_are_opened_only_where_the_training_evaluates(tmp_path: Path) -> None:
+    config = load_run(run_config(tmp_path), ["trainer.eval_every=0"])
+    assert isinstance(config, LuminaVideoRunConfig)
+    raw = replace(config.task.tasks["fine"], data=str(write_raw_clips(tmp_path / "raw")), image_size=64)
+    write_latents(tmp_path / "other", num=3, vae=replace(VAE, scale=0.5))
+    for held_out in (raw, replace(raw, data=str(tmp_path / "other"))):
+        never = replace(config, task=replace(config.task, eval_tasks={"held": held_out}))
+        assert estimate_tasks(never).tasks.keys() == config.task.tasks.keys()
+        with pytest.raises(ValueError, match=r"of another VAE|task held reads videos that are no latents yet"):
+            estimate_tasks(replace(never, trainer=replace(config.trainer, eval_in_epoch=1)))
 
 
 def test_what_is_assumed_of_data_to_come_is_as_the_vae_of_the_run_makes_it(tmp_path: Path) -> None:
