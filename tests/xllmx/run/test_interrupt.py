@@ -12,6 +12,8 @@ import pytest
 from xllmx.run.exit_status import STOPPED
 from xllmx.run.interrupt import loading
 
+REPO = Path(__file__).resolve().parents[3]
+EXAMPLE = REPO / "pre_tokenize/csv_files/test_video.csv"
 SLOW = """
 import time
 print("loading", flush=True)
@@ -34,9 +36,12 @@ def ctrl_c_heeded():
     ("slow", "words"),
     [
         ("huggingface_hub", ["lumos.cli", "download", "1B/stage-2-joint"]),
-        ("torch", ["lumos.cli", "train", "--config", "configs/train/debug.yaml"]),
+        (
+            "torch",
+            ["lumos.cli", "train", "--config", str(REPO / "configs/train/debug.yaml"), "task.data.video=s3://b/a"],
+        ),
         ("torch", ["lumos.cli", "doctor"]),
-        ("torch", ["pre_tokenize", "--help"]),
+        ("torch", ["pre_tokenize", "--input_file", str(EXAMPLE), "--output_dir", "made"]),
         ("torch", ["eval.shapes", "--help"]),
         ("torch", ["eval.custom", "t2v"]),
         ("torch", ["eval.geneval", "--prompts", "list.jsonl"]),
