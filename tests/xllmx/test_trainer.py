@@ -305,8 +305,8 @@ def test_the_log_says_where_a_run_began_went_on_and_ended(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"max_steps": None}, "one of trainer.max_steps and trainer.epochs"),
-        ({"epochs": 1.0}, "one of trainer.max_steps and trainer.epochs"),
+        ({"max_steps": None}, "max_steps and trainer.epochs are both open"),
+        ({"epochs": 1.0}, "max_steps is 6 and trainer.epochs is 1.0; for one alone"),
         ({"log_every": 0}, "log_every is 0"),
         ({"save_every": -1}, "save_every is -1"),
         ({"schedule": {"audio": 1}}, "names 'audio', and no stream has this name; known are image, video"),

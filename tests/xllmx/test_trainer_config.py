@@ -84,7 +84,10 @@ def test_checkpoints_by_what_is_no_address_to_write_to_are_refused(place: str, m
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"max_steps": 5, "epochs": 100}, "max_steps is 5 and trainer.epochs is 100.*one alone: .*trainer.epochs=null"),
+        (
+            {"max_steps": 5, "epochs": 100.0},
+            "max_steps is 5 and trainer.epochs is 100.*one alone: .*trainer.epochs=null",
+        ),
         ({}, "trainer.max_steps and trainer.epochs are both open; set one, for example trainer.max_steps=1000"),
     ],
 )

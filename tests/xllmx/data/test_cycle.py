@@ -126,7 +126,9 @@ def test_a_bad_loss_names_all_streams_of_its_step(tmp_path: Path) -> None:
 
 
 def test_bad_settings_are_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="together names 'audio'; the task's streams are image, fine, coarse"):
+    with pytest.raises(
+        ValueError, match="together names 'audio', and no stream has this name; known are image, fine, coarse"
+    ):
         trainer_of(tmp_path, together={"audio": 1})
     with pytest.raises(ValueError, match="set one of"):
         trainer_of(tmp_path, schedule={"image": 1})

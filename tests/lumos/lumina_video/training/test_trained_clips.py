@@ -34,7 +34,7 @@ def test_its_length_is_one_that_every_scale_divides(tmp_path: Path) -> None:
 
 def test_videos_that_are_no_latents_yet_and_pictures_alone(tmp_path: Path) -> None:
     vae = str(tiny_vae_folder(tmp_path / "vae"))
-    raw = {"data": str(write_raw_clips(tmp_path / "raw")), "image_size": 64, "target_fps": 8}
+    raw = {"data": str(write_raw_clips(tmp_path / "raw")), "image_size": 64, "target_fps": 8.0}
     assert defaults(tmp_path, {"fine": raw}, vae=vae) == {"width": 64, "height": 32, "num_frames": 12, "fps": 8}
     assert defaults(tmp_path, {"images": {}}) == {"width": 32, "height": 64, "num_frames": 1}
     (tmp_path / "list.json").write_text('[{"path": "0.png", "prompt": "a"}, {"path": "1.png", "prompt": "b"}]')

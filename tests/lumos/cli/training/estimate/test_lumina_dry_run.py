@@ -118,7 +118,7 @@ def test_held_out_data_are_opened_only_where_the_training_evaluates(tmp_path: Pa
         never = replace(config, task=replace(config.task, eval_tasks={"held": held_out}))
         assert estimate_tasks(never).tasks.keys() == config.task.tasks.keys()
         with pytest.raises(ValueError, match=r"of another VAE|task held reads videos that are no latents yet"):
-            estimate_tasks(replace(never, trainer=replace(config.trainer, eval_in_epoch=1)))
+            estimate_tasks(replace(never, trainer=replace(config.trainer, eval_in_epoch=1.0)))
 
 
 def test_what_is_assumed_of_data_to_come_is_as_the_vae_of_the_run_makes_it(tmp_path: Path) -> None:
