@@ -188,7 +188,10 @@ def test_a_training_on_a_full_disk_says_so_and_what_is_kept(tmp_path: Path, star
     run = run_of(tmp_path, trained)
     more = ["trainer.max_steps=2000", "trainer.save_every=0"]
     status, said = ended(start(*training(tmp_path, *more), preexec_fn=_small_files))
-    assert (status, len(said.splitlines())) == (2, 1), said
+    *before, error = said.splitlines()
+    assert (status, len(before)) == (2, 1), said
+    assert "with other settings than it had: task.data.video" in before[0]  # the run was copied here with its data
+    assert error.startswith("lumos: error: "), said
     assert f"cannot write {run / 'metrics.jsonl'}: File too large; free some space" in said
     assert f"the checkpoint {run / 'checkpoints' / 'step-00000003'} is kept" in said
     status, said = ended(start(*training(tmp_path, "trainer.max_steps=5")))
