@@ -3,7 +3,7 @@
 "clips/a.mp4"              in the list's folder
 "~/clips/a.mp4"            in the user's home, as in a shell
 "café.mp4"                 written with é as one sign or as two: as the disk has it
-"https://localhost/a.mp4"       nowhere: it is said what to do (`not_brought`)
+"https://localhost/a.mp4"  nowhere: it is said what to do (`not_brought`)
 """
 
 from contextlib import suppress

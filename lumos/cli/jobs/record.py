@@ -141,16 +141,17 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
         if isinstance(before, Mapping) and isinstance(after, Mapping):
             found += _differences(before, after)
         elif before != after and name == "image_hash":
-            found.append(f"image: {'one' if before else 'none'} -> {_other_picture(before, after)}")
+            found.append(_other_picture(before, after))
         elif before != after:
             found.append(f"{name}: {before} -> {after}")
     return found
 
 
 def _other_picture(before: Any, after: Any) -> str:
-    if not after:
-        return "none"
-    return "another" if before else "one"
+    """Say of the hashes of two pictures, one of which may be none, what they tell: not sixty digits of each."""
+    if before and after:
+        return "image: one -> another"
+    return "image: one -> none" if before else "image: none -> one"
 
 
 def _hash_into(state: "hashlib._Hash", path: Path) -> None:

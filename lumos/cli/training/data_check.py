@@ -121,9 +121,9 @@ def missing_data(config: AnyRun) -> list[MissingData]:
         except MissingClipsError as error:
             missing.setdefault(str(error).removesuffix(MISSING_REMEDY), []).append(setting)
             continue
-        for one in (entry.path for entry in entries):
-            if isinstance(one, Path) and one.is_file() and one.suffix not in suffixes:
-                raise ValueError(f"{setting}: {one} is no set of clips; give {readable}")
+        for entry in entries:
+            if isinstance(entry.path, Path) and entry.path.is_file() and entry.path.suffix not in suffixes:
+                raise ValueError(f"{setting}: {entry.path} is no set of clips; give {readable}")
         if isinstance(config, LuminaVideoRunConfig):
             check_latents(config, setting, entries)
         else:

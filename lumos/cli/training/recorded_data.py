@@ -10,7 +10,7 @@ import numpy as np
 
 from lumos.cli.training.run_config import LuminaVideoRunConfig, RunConfig
 from lumos.lumina_video.data.recorded_shapes import recorded_shapes
-from lumos.lumina_video.training.items import latent_cuts
+from lumos.lumina_video.training.items.latent_cuts import check_area, check_some_fit
 from lumos.lumina_video.training.stated_model import check_channels, stated_model
 from lumos.lumos1.data.recorded_shapes import recorded_clips
 from lumos.lumos1.sequence_lengths import sequence_lengths
@@ -34,11 +34,9 @@ def check_latents(config: LuminaVideoRunConfig, setting: str, entries: Sequence[
     group, name = key.removeprefix("task.").split(".", 1)
     task = {"tasks": config.task.tasks, "eval_tasks": config.task.eval_tasks}[group][name]
     shapes = [shape for one in known for shape in one.shapes]
-    latent_cuts.check_area(key, shapes, task, side_px=known[0].spatial)
+    check_area(key, shapes, task, side_px=known[0].spatial)
     total, first = sum(one.total for one in known), known[0]
-    latent_cuts.check_some_left(
-        key, shapes, task, total=total, first=first.first, frames_per_latent=first.temporal
-    )  # fmt: skip
+    check_some_fit(key, shapes, task, total=total, first=first.first, frames_per_latent=first.temporal)
 
 
 def check_codes(config: RunConfig, setting: str, entries: Sequence[Entry]) -> None:

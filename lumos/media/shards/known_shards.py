@@ -15,9 +15,9 @@ import numpy as np
 
 from lumos.media.decoded import DecodedSample
 from lumos.media.files import replacing
-from lumos.media.shards.shard_bounds import MOST_OF_A_SHAPE
+from lumos.media.shards.shape_rows import WRITE_AGAIN as _AGAIN
+from lumos.media.shards.shape_rows import rows_beside_index
 from xllmx.data.kinds import Kinds
-from xllmx.safe.arrays import read_array
 from xllmx.store.address import Location
 from xllmx.store.local_copy import kept_copy
 from xllmx.store.said import naming_addresses
@@ -26,7 +26,6 @@ MANY_SHARDS = 64
 """A set of more shards than these has its shapes beside its index."""
 SHAPES_NAME = "shapes.npz"
 _MOST_BYTES = 2**31
-_AGAIN = "write the index again"
 
 Shape = tuple[int, ...]
 """A row of the shape columns of a `RowForm`."""
@@ -96,14 +95,7 @@ def _check_size(file: Path, num_bytes: Any, *, said_by: Location) -> None:
 
 @naming_addresses()
 def _read_shapes(path: Location, *, columns: int) -> Kinds[Shape]:
-    local = kept_copy(path)
-    rows, which = (read_array(local, name, most_bytes=_MOST_BYTES) for name in ("rows", "which"))
-    whole = rows.dtype.kind in "iu" and which.dtype.kind == "u" and rows.ndim == 2 and which.ndim == 1
-    if not whole or rows.shape[1] != columns or (len(which) and which.max() >= len(rows)):
-        raise ValueError(f"{path}: holds no shapes of {columns} numbers, or numbers clips past them; {_AGAIN}")
-    for wrong, rule in ((rows.min(initial=0), "less than 0"), (rows.max(initial=0), f"more than {MOST_OF_A_SHAPE}")):
-        if not 0 <= wrong <= MOST_OF_A_SHAPE:
-            raise ValueError(f"{path}: holds a shape with {wrong}, and none can be {rule}; {_AGAIN}")
+    rows, which = rows_beside_index(kept_copy(path), columns=columns, most_bytes=_MOST_BYTES)
     return Kinds([tuple(row) for row in rows.tolist()], which)
 
 

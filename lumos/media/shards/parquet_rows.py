@@ -20,7 +20,8 @@ import pyarrow.parquet as pq
 from lumos.media.decoded import DecodedSample, said_in_index, sample_in
 from lumos.media.files import replacing
 from lumos.media.shards.known_shards import MANY_SHARDS, SHAPES_NAME, KnownShards, Shape, shards_of_index, write_shapes
-from lumos.media.shards.shard_bounds import check_num_rows, check_shapes, check_unpacked
+from lumos.media.shards.shape_rows import rows_of_shard
+from lumos.media.shards.shard_bounds import check_num_rows, check_unpacked
 from xllmx.data.kinds import Kinds
 from xllmx.safe.inside import inside
 from xllmx.store.access import StoreError
@@ -191,16 +192,12 @@ def looked_up(files: Sequence[Location], *, form: RowForm) -> KnownShards:
     Raises:
         ValueError: one holds no such rows.
     """
-    counts, decoded, shapes, columns = [], [], [], list(form.shape_columns)
+    counts, decoded, shapes = [], [], []
     for path in files:
         with _reading(path, form) as file:
             counts.append(file.metadata.num_rows)
             decoded.append(sample_in(_metadata(file), file=path, num_clips=counts[-1]))
-            table = file.read(columns=columns, use_threads=False)
-            if empty := [name for name in columns if table[name].null_count]:
-                raise ValueError(f"it has rows with nothing in {', '.join(empty)}")
-            rows = np.stack([table[name].cast(pa.int64()).to_numpy() for name in columns], axis=1)
-            check_shapes(rows, columns)
+            rows = rows_of_shard(file, form.shape_columns)
         values, which = np.unique(rows, axis=0, return_inverse=True)
         shapes.append(Kinds[Shape]([tuple(row) for row in values.tolist()], which.reshape(-1)))
     return KnownShards(

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from xllmx.safe.arrays import read_array
+from lumos.media.shards.shape_rows import rows_beside_index, rows_of_shard
 from xllmx.safe.inside import inside
 from xllmx.safe.json_text import read_object
 
@@ -51,10 +51,13 @@ def recorded_rows(path: Path, columns: Sequence[str], *, index_format: str) -> R
     try:
         index = _index_of(path, index_format)
         files = _files_of(path, index)
-        many = index.get("shapes") == _SHAPES
-        shapes, which = _beside(_folder_of(path) / _SHAPES) if many else _in_shards(files, list(columns))
-        is_whole = shapes.ndim == 2 and shapes.shape[1] == len(columns) and which.max(initial=0) < max(1, len(shapes))
-        return RecordedRows(shapes=shapes, which=which, index=index, first_file=files[0]) if is_whole else None
+        if index.get("shapes") == _SHAPES:
+            beside = _folder_of(path) / _SHAPES
+            shapes, which = rows_beside_index(beside, columns=len(columns), most_bytes=_MOST_BYTES)
+            shapes = shapes.astype(np.int64)
+        else:
+            shapes, which = _in_shards(files, columns)
+        return RecordedRows(shapes=shapes, which=which, index=index, first_file=files[0])
     except UNREADABLE:
         return None
 
@@ -81,13 +84,7 @@ def _folder_of(path: Path) -> Path:
     return path if path.is_dir() else path.parent
 
 
-def _beside(file: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Return the distinct shapes of a set of many shards, and the number of each clip's."""
-    rows, which = (read_array(file, name, most_bytes=_MOST_BYTES) for name in ("rows", "which"))
-    return rows.astype(np.int64), which
-
-
-def _in_shards(files: Sequence[Path], columns: list[str]) -> tuple[np.ndarray, np.ndarray]:
+def _in_shards(files: Sequence[Path], columns: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """Return the same of a few shards, by their columns."""
     if len(files) > _MOST_SHARDS or not all(file.is_file() for file in files):
         raise ValueError("too many to look into, or not there")
@@ -96,7 +93,6 @@ def _in_shards(files: Sequence[Path], columns: list[str]) -> tuple[np.ndarray, n
         with pq.ParquetFile(pa.memory_map(str(file))) as shard:
             if shard.metadata.num_rows > _MOST_ROWS:
                 raise ValueError("too many to look into")
-            table = shard.read(columns=columns, use_threads=False)
-        rows.append(np.stack([table[name].to_numpy() for name in columns], axis=1).astype(np.int64))
+            rows.append(rows_of_shard(shard, columns))
     values, which = np.unique(np.concatenate(rows), axis=0, return_inverse=True)
     return values, which.reshape(-1)

@@ -52,7 +52,7 @@ def check_area(key: str, shapes: Sequence[Sequence[int]], task: ScaleTask, *, si
         )
 
 
-def check_some_left(
+def check_some_fit(
     key: str, shapes: Sequence[Sequence[int]], task: ScaleTask, *, total: int, first: int, frames_per_latent: int
 ) -> None:
     """Check that there is a clip that the task takes.

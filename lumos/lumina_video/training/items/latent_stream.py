@@ -9,7 +9,7 @@ from lumos.lumina_video.config import LuminaVideoConfig
 from lumos.lumina_video.data.latent_set import LatentSet
 from lumos.lumina_video.data.latents import LatentClip
 from lumos.lumina_video.sizes import RELEASED
-from lumos.lumina_video.training.items.latent_cuts import check_area, check_some_left, sizes_after_cut
+from lumos.lumina_video.training.items.latent_cuts import check_area, check_some_fit, sizes_after_cut
 from lumos.lumina_video.training.items.samples import Sample
 from lumos.lumina_video.training.stated_model import check_channels
 from lumos.lumina_video.training.task_config import ScaleTask
@@ -54,7 +54,7 @@ class LatentStream:
             used = self._used = np.flatnonzero(fits[kinds.which]).astype(np.uint32)
             self.subsets, self.shard_starts = within(latents.subsets, used), np.searchsorted(used, latents.shard_starts)
         first = int(kinds.which[0]) if len(kinds) else 0
-        check_some_left(self._key, kinds.values, task, total=len(kinds), first=first, frames_per_latent=vae.temporal)
+        check_some_fit(self._key, kinds.values, task, total=len(kinds), first=first, frames_per_latent=vae.temporal)
         _report(self._key, len(kinds), len(self._used), task)
         self.sizes = Kinds(sizes, kinds.which if fits.all() else kinds.which[used]).compact()
         types = latents.types if latents.types is None or fits.all() else latents.types[used]
