@@ -20,7 +20,7 @@ from PIL import Image
 
 from lumos.filming.picture import ENDINGS
 from lumos.filming.textures import texture
-from lumos.media.frames import MediaError
+from lumos.media.media_error import MediaError
 from lumos.media.reading import read_image
 from xllmx.disk.files import atomic_folder, atomic_path, write_text
 from xllmx.disk.place import require_folder

@@ -142,7 +142,7 @@ MADE_BY_US = {
     "pre_tokenize.lists.item.Stretch", "xllmx.store.local_copy.LocalCopies",
     "xllmx.data.broken.Drawn", "xllmx.data.broken.Fault",
     "xllmx.data.order.BatchOrder", "xllmx.loss.LossOutput", "xllmx.loss._Options", "xllmx.settings.number_range.Range",
-    "lumos.media.data_yaml.Entry", "xllmx.subset.Subset",
+    "lumos.media.sets.data_yaml.Entry", "xllmx.subset.Subset",
     "xllmx.plot.Curve", "xllmx.ranks.accounting.Sharding", "xllmx.ranks.accounting.StateBytes",
     "xllmx.safe.plain_pickle.Seen", "xllmx.task.Prepared", "xllmx.ranks.slurm.SlurmTask", "xllmx.trainer.FitResult",
     "xllmx.ranks.slurm.SlurmArray", "xllmx.ranks.slurm.SlurmJob", "xllmx.ranks.slurm.SlurmStep",

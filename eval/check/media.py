@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from eval.check.findings import Problem
 from lumos.media.decoding.video import Video
-from lumos.media.frames import MediaError
+from lumos.media.media_error import MediaError
 from lumos.media.reading import media_errors, require_file
 
 T = TypeVar("T")

@@ -10,7 +10,7 @@ from typing import Any
 from PIL import Image
 
 from lumos.media.first_frames import MOST_FRAMES
-from lumos.media.frames import MediaError
+from lumos.media.media_error import MediaError
 from lumos.media.reading import read_frames, read_image
 
 _HEIGHT_PX, _FRAMES = 128, 4

@@ -9,7 +9,7 @@ from PIL import Image, ImageSequence
 from eval.shapes.prompts import Record
 from eval.shapes.score import Result, score
 from lumos.media.first_frames import MOST_FRAMES
-from lumos.media.frames import TOO_LONG, MediaError
+from lumos.media.media_error import TOO_LONG, MediaError
 from lumos.media.reading import media_errors, read_frames, read_image
 from lumos.media.writing import write_image, write_video
 from lumos.shapes import describe

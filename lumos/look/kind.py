@@ -11,7 +11,7 @@ from lumos.look.outputs import PICTURES, VIDEOS, holds_outputs
 from lumos.lumina_video.data.row_lists import first_object, read_rows
 from lumos.lumina_video.data.shards import LATENTS
 from lumos.lumos1.data.shards import CLIPS
-from lumos.media.data_yaml import entries_of
+from lumos.media.sets.data_yaml import entries_of
 from lumos.media.shards.parquet_rows import INDEX_NAME
 from xllmx.safe.json_text import parse_json, read_text
 

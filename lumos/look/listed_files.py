@@ -15,7 +15,7 @@ from lumos.look.sheet import Card, strip_of
 from lumos.look.words import counted, counts_table, line, plural, printable, spread, tail
 from lumos.lumina_video.training.items.file_lists import ListedFile, read_file_lists
 from lumos.media.decoding.video_facts import VideoFacts, video_facts
-from lumos.media.frames import MediaError
+from lumos.media.media_error import MediaError
 from lumos.media.reading import read_image
 
 

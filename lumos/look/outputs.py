@@ -17,7 +17,7 @@ from lumos.look.report import LookRequest, Report
 from lumos.look.sheet import FRAMES, Card, strip_of
 from lumos.look.words import counted, counts_table, line, plural, printable, spread, tail
 from lumos.media.decoding.video import Video
-from lumos.media.frames import MediaError
+from lumos.media.media_error import MediaError
 from lumos.media.reading import media_errors, read_image, require_file
 from xllmx.safe.json_text import read_object
 

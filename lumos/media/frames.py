@@ -1,4 +1,4 @@
-"""Which frames of a video are taken, why one cannot be used, and pixels as tensors and back."""
+"""Which frames of a video are taken, and pixels as tensors and back."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
@@ -11,19 +11,7 @@ from einops import rearrange
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from lumos.media.media_error import GAP as GAP
-from lumos.media.media_error import MISSING as MISSING
-from lumos.media.media_error import NO_SCALE as NO_SCALE
-from lumos.media.media_error import NO_TIMES as NO_TIMES
-from lumos.media.media_error import OTHER_HDR as OTHER_HDR
-from lumos.media.media_error import SIZE_CHANGES as SIZE_CHANGES
-from lumos.media.media_error import SLOW_SOURCE as SLOW_SOURCE
-from lumos.media.media_error import TOO_LONG as TOO_LONG
-from lumos.media.media_error import TOO_SHORT as TOO_SHORT
-from lumos.media.media_error import TOO_SMALL as TOO_SMALL
-from lumos.media.media_error import UNDECODABLE as UNDECODABLE
-from lumos.media.media_error import UNREADABLE as UNREADABLE
-from lumos.media.media_error import MediaError as MediaError
+from lumos.media.media_error import SLOW_SOURCE, TOO_SHORT, MediaError
 
 Rate = int | float | Fraction
 """Frames per second, or seconds: containers state them as fractions."""

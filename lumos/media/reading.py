@@ -19,7 +19,8 @@ from lumos.media.crop import Crop, crop_size, crop_to_bucket
 from lumos.media.decoding.decord_frames import Reader, choose_reader, frames_by_number
 from lumos.media.decoding.pictures import picture_pixels
 from lumos.media.decoding.video import Shown, Video
-from lumos.media.frames import (
+from lumos.media.frames import FrameChoice, Rate, frame_indices, frame_times, nearest_in_time
+from lumos.media.media_error import (
     GAP,
     MISSING,
     SIZE_CHANGES,
@@ -28,12 +29,7 @@ from lumos.media.frames import (
     TOO_SHORT,
     UNDECODABLE,
     UNREADABLE,
-    FrameChoice,
     MediaError,
-    Rate,
-    frame_indices,
-    frame_times,
-    nearest_in_time,
 )
 from xllmx.disk.files import WriteError
 from xllmx.settings.argument_types import checked_types

@@ -29,8 +29,8 @@ from lumos.lumos1.data.shards import CLIPS
 from lumos.lumos1.sequence import SPATIAL_FACTOR
 from lumos.media.decoded import LEAST_PSNR_DB, DecodedSample, footer_of, said_in_index
 from lumos.media.files import replacing, require_folder
-from lumos.media.frames import MISSING, TOO_SMALL
 from lumos.media.made_for import buckets
+from lumos.media.media_error import MISSING, TOO_SMALL
 from lumos.media.shards.parquet_rows import ParquetRows, RowForm, rows_metadata
 from pre_tokenize.bookkeeping.place import rank_folder as rank_folder
 from xllmx.disk.temporary import remove_stale

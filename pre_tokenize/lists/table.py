@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from lumos.media.listed_path import listed_path, not_brought
 from lumos.media.media_error import MISSING, UNREADABLE, MediaError
+from lumos.media.sets.listed_path import listed_path, not_brought
 from pre_tokenize.lists.csv_rows import COLUMNS, CsvRows
 from pre_tokenize.lists.item import MOTION_COLUMN, Item, Stretch, motion_of
 from pre_tokenize.lists.parquet_list import ParquetList
@@ -57,7 +57,7 @@ class Table:
     def locate(self, item: Item) -> Path:
         """The item's file on this disk: relative paths count from the list's folder, else from the working directory.
 
-        What a path may be besides: `lumos.media.listed_path`.
+        What a path may be besides: `lumos.media.sets.listed_path`.
         """
         assert isinstance(self.file, Path)
         beside = listed_path(self.file.parent, item.path)

@@ -19,7 +19,7 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from lumos.media.frames import MediaError
+from lumos.media.media_error import MediaError
 from lumos.media.reading import media_errors
 from pre_tokenize.bookkeeping.ledger import Skip
 from pre_tokenize.engines.pace import Pace

@@ -19,7 +19,8 @@ from lumos.lumina_video.encoding.protocols import VideoVAE
 from lumos.lumina_video.vae import NotFiniteError
 from lumos.media.crop import PATCH_PX, crop_to_bucket, nearest_size
 from lumos.media.decoding.chosen_frames import read_chosen
-from lumos.media.frames import TOO_SMALL, FrameChoice, MediaError
+from lumos.media.frames import FrameChoice
+from lumos.media.media_error import TOO_SMALL, MediaError
 from lumos.media.reading import read_image
 from pre_tokenize.bookkeeping.ledger import Skip
 from pre_tokenize.lists.table import Item

@@ -18,7 +18,7 @@ import av
 import numpy as np
 from PIL import Image
 
-from lumos.media.frames import MediaError
+from lumos.media.media_error import MediaError
 from lumos.media.reading import read_clip, read_image
 
 SLOW_S = 10.0

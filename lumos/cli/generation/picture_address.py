@@ -60,7 +60,7 @@ def fetched(options: argparse.Namespace) -> Iterator[None]:
 def _fetch(address: str, file: Path) -> Path:
     """Return `file`, of this address's content and with the suffix of its kind."""
     from lumos.hub.connection import AnswerError, httpx, tried
-    from lumos.media.frames import MediaError
+    from lumos.media.media_error import MediaError
     from lumos.media.reading import read_image
 
     try:

@@ -14,7 +14,7 @@ from lumos.cli.training.run_config import AnyRun, LuminaVideoRunConfig, data_of
 from lumos.lumina_video.data import readable as of_lumina_video
 from lumos.lumina_video.training.stated_model import check_scales, stated_model
 from lumos.lumos1.data import readable as of_lumos1
-from lumos.media.data_yaml import MISSING_REMEDY, Entry, MissingClipsError, entries_of
+from lumos.media.sets.data_yaml import MISSING_REMEDY, Entry, MissingClipsError, entries_of
 from xllmx.ranks.launched import launched_ranks
 from xllmx.store.address import is_address
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lumos.lumina_video.data.row_lists import each_row, lists_files
-from lumos.media.listed_path import listed_path
+from lumos.media.sets.listed_path import listed_path
 from xllmx.store.address import scheme_of
 
 _MOST_LIST_BYTES = 2**23

@@ -15,7 +15,7 @@ from lumos.lumina_video.training.stated_model import check_channels, stated_mode
 from lumos.lumos1.data.recorded_shapes import recorded_clips
 from lumos.lumos1.sequence_lengths import sequence_lengths
 from lumos.lumos1.training.items.lengths_after_cut import check_lengths, check_some_left, cut_shapes, dropped_of
-from lumos.media.data_yaml import Entry
+from lumos.media.sets.data_yaml import Entry
 
 
 def check_latents(config: LuminaVideoRunConfig, setting: str, entries: Sequence[Entry]) -> None:

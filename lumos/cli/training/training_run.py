@@ -19,7 +19,7 @@ from lumos.cli.training.train_program import main as main
 from lumos.hub.models import named_folder
 from lumos.lumina_video.training.task import LuminaVideoTask
 from lumos.lumos1.training.task import LumosTask
-from lumos.media.data_yaml import entries_of
+from lumos.media.sets.data_yaml import entries_of
 from xllmx.ranks.distributed import is_main
 from xllmx.ranks.launched import launched_local_rank, launched_rank, launched_ranks
 from xllmx.run.failure import ended_together

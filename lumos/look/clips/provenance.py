@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-from lumos.media.data_yaml import entries_of
 from lumos.media.decoded import is_psnr
+from lumos.media.sets.data_yaml import entries_of
 from lumos.media.shards.parquet_rows import INDEX_NAME, SHARDS_OF_PROCESSES
 from xllmx.safe.json_text import read_object
 from xllmx.settings.setting import shown

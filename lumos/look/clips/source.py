@@ -15,7 +15,8 @@ from lumos.lumina_video.encoding.clip_frames import clip_frames
 from lumos.lumos1.sequence import SPATIAL_FACTOR, Clip, num_latent_frames
 from lumos.media.crop import crop_to_bucket
 from lumos.media.decoding.chosen_frames import read_chosen
-from lumos.media.frames import FrameChoice, MediaError
+from lumos.media.frames import FrameChoice
+from lumos.media.media_error import MediaError
 from lumos.media.reading import read_clip, read_image
 
 MOST_PIXELS = 2**27

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from lumos.media.listed_path import listed_path
+from lumos.media.sets.listed_path import listed_path
 from xllmx.safe.csv_header import lacking
 from xllmx.safe.json_text import read_text
 

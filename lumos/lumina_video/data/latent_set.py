@@ -8,9 +8,9 @@ from lumos.lumina_video.data.latents import LatentClip, VAEIdentity
 from lumos.lumina_video.data.readable import LATENTS_READABLE
 from lumos.lumina_video.data.released import ReleasedLatents
 from lumos.lumina_video.data.shards import LATENTS, SHAPE_COLUMNS, LatentShards
-from lumos.media.data_yaml import Drawn, entries_of
-from lumos.media.joined_sets import JoinedSets
 from lumos.media.reading import VIDEO_SUFFIXES
+from lumos.media.sets.data_yaml import Drawn, entries_of
+from lumos.media.sets.joined_sets import JoinedSets
 from lumos.media.shards.known_shards import Shape
 from lumos.media.shards.parquet_rows import INDEX_NAME, check_is_indexed, known_of_index, other_format
 from xllmx.safe.json_text import parse_json, read_text

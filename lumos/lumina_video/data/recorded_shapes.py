@@ -12,8 +12,12 @@ import pyarrow.parquet as pq
 from lumos.media.shards.recorded_rows import UNREADABLE, recorded_rows
 from xllmx.safe.json_text import parse_json
 
-_COLUMNS = ("C", "T", "H", "W", "lead")
-_VAE = "lumina.vae"
+SHAPE_COLUMNS = ("C", "T", "H", "W", "lead")
+"""Columns of `shapes`, which has a row for each clip."""
+INDEX_FORMAT = "lumina-latents"
+"""How an index of such shards names itself."""
+VAE_KEY = "lumina.vae"
+"""In the footer of a shard: its `VAEIdentity`, in JSON."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,13 +38,13 @@ class RecordedShapes:
 
 def recorded_shapes(path: Path) -> RecordedShapes | None:
     """Return what a folder of shards, its index or one shard says; None where it is none of them, or does not say."""
-    found = recorded_rows(path, _COLUMNS, index_format="lumina-latents")
+    found = recorded_rows(path, SHAPE_COLUMNS, index_format=INDEX_FORMAT)
     if found is None:
         return None
     try:
-        vae = found.index.get("vae") or parse_json(
-            (pq.read_schema(found.first_file).metadata or {})[_VAE.encode()], _VAE
-        )
+        vae = found.index.get("vae")
+        if not vae:
+            vae = parse_json((pq.read_schema(found.first_file).metadata or {})[VAE_KEY.encode()], VAE_KEY)
         spatial, temporal = int(vae["spatial"]), int(vae["temporal"])
     except UNREADABLE:
         return None

@@ -15,6 +15,9 @@ import pyarrow as pa
 import torch
 
 from lumos.lumina_video.data.latents import LatentClip, VAEIdentity, check_finite
+from lumos.lumina_video.data.recorded_shapes import INDEX_FORMAT
+from lumos.lumina_video.data.recorded_shapes import SHAPE_COLUMNS as SHAPE_COLUMNS
+from lumos.lumina_video.data.recorded_shapes import VAE_KEY as VAE_KEY
 from lumos.media.shards.known_shards import KnownShards
 from lumos.media.shards.parquet_rows import ParquetRows, RowForm, UnreadableShardError, rows_metadata, write_rows
 from lumos.media.shards.shard_bounds import check_not_empty
@@ -22,15 +25,9 @@ from lumos.media.shards.shard_writer import SHARD_SIZE, ShardWriter
 from xllmx.safe.json_text import parse_json
 from xllmx.store.address import Location
 
-SHAPE_COLUMNS = ("C", "T", "H", "W", "lead")
-"""Columns of `shapes`, which has a row for each clip."""
-
-VAE_KEY = "lumina.vae"
-"""In the footer of a shard: its `VAEIdentity`, in JSON."""
-
 LATENTS = RowForm(
     what="latents",
-    index_format="lumina-latents",
+    index_format=INDEX_FORMAT,
     schema=pa.schema(
         [
             ("caption", pa.string()),

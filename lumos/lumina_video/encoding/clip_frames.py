@@ -11,7 +11,8 @@ to the other side (30 fps -> 12 fps: frame 97 is 243, and would be 242 by fracti
 from fractions import Fraction
 from math import floor
 
-from lumos.media.frames import SLOW_SOURCE, TOO_LONG, TOO_SHORT, MediaError, Rate
+from lumos.media.frames import Rate
+from lumos.media.media_error import SLOW_SOURCE, TOO_LONG, TOO_SHORT, MediaError
 
 LEAST_FRAMES = 9
 """At the target rate; what is shorter was not trained on."""

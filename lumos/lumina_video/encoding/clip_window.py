@@ -9,7 +9,7 @@ shorter gives floor(seconds f) of them, cut to pairs of latents, from its start.
 from dataclasses import dataclass
 from math import floor
 
-from lumos.media.frames import SLOW_SOURCE, TOO_SHORT, MediaError
+from lumos.media.media_error import SLOW_SOURCE, TOO_SHORT, MediaError
 
 _PAIR = 2
 """Latents that a short clip is cut to a multiple of: the release cut it to 8 frames of 4 a latent."""

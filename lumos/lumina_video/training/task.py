@@ -28,7 +28,7 @@ from lumos.lumina_video.training.stated_model import check_scales
 from lumos.lumina_video.training.task_config import LuminaVideoTaskConfig, ScaleTask
 from lumos.lumina_video.training.time_bins import binned_means
 from lumos.lumina_video.training.trained_clips import defaults_of_clips
-from lumos.media.data_fingerprint import fingerprint_of
+from lumos.media.sets.data_fingerprint import fingerprint_of
 from xllmx.lora import add_lora, init_lora, merge_lora, without_adapters
 from xllmx.loss import LossOutput
 from xllmx.rng import generator_for, sample_generator
@@ -97,7 +97,7 @@ class LuminaVideoTask:
         return LatentStream(name, latents, task, model=self.model_config, held_out=held_out)
 
     def fingerprints(self) -> dict[str, str]:
-        """Return a hash of the data of each training stream (`lumos.media.data_fingerprint`)."""
+        """Return a hash of the data of each training stream (`lumos.media.sets.data_fingerprint`)."""
         return {name: fingerprint_of(task.data) for name, task in self.config.tasks.items()}
 
     def generation_defaults(self, streams: Mapping[str, AnyData]) -> dict[str, Any]:

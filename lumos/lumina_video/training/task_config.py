@@ -9,7 +9,7 @@ from lumos.lumina_video.sampling.time_shift import check_shift
 from lumos.lumina_video.scale import Scale
 from lumos.lumina_video.training.time_distribution import check_distribution
 from lumos.media.crop import PATCH_PX
-from lumos.media.listed_path import in_home
+from lumos.media.sets.listed_path import in_home
 from xllmx.settings.number_range import SHARE, Range, check_numbers
 
 PIXEL_MULTIPLE = 4

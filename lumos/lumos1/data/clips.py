@@ -11,8 +11,8 @@ from lumos.lumos1.data.readable import READABLE
 from lumos.lumos1.data.released import ReleasedClips, read_released
 from lumos.lumos1.data.shards import CLIPS, SHAPE_COLUMNS, ClipShards
 from lumos.lumos1.sequence import Clip
-from lumos.media.data_yaml import entries_of
-from lumos.media.joined_sets import JoinedSets
+from lumos.media.sets.data_yaml import entries_of
+from lumos.media.sets.joined_sets import JoinedSets
 from lumos.media.shards.known_shards import Shape
 from lumos.media.shards.parquet_rows import INDEX_NAME, check_is_indexed, known_of_index, other_format
 from lumos.tokenizer.vocab import Vocab

@@ -4,8 +4,10 @@ from pathlib import Path
 
 from lumos.media.shards.recorded_rows import RecordedRows, recorded_rows
 
-COLUMNS = ("num_prompt_ids", "T", "H", "W", "fps", "duration")
-"""`lumos.lumos1.data.shards.SHAPE_COLUMNS`."""
+SHAPE_COLUMNS = ("num_prompt_ids", "T", "H", "W", "fps", "duration")
+"""Columns of `shapes`, which has a row for each clip."""
+INDEX_FORMAT = "lumos-clips"
+"""How an index of such shards names itself."""
 
 
 def recorded_clips(path: Path) -> RecordedRows | None:
@@ -13,5 +15,5 @@ def recorded_clips(path: Path) -> RecordedRows | None:
 
     What no clip has (less than a frame, a row or a second) is for training to refuse.
     """
-    found = recorded_rows(path, COLUMNS, index_format="lumos-clips")
+    found = recorded_rows(path, SHAPE_COLUMNS, index_format=INDEX_FORMAT)
     return None if found is None or found.shapes.min(initial=1) < 1 else found

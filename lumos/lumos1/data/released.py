@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
-from lumos.lumos1.data.shards import SHAPE_COLUMNS, sequence_lengths
+from lumos.lumos1.data.shards import SHAPE_COLUMNS
 from lumos.lumos1.sequence import Clip, split_sequence
+from lumos.lumos1.sequence_lengths import sequence_lengths
 from lumos.media.decoded import DecodedSample, is_psnr
 from lumos.tokenizer.vocab import Vocab
 from xllmx.ranks.distributed import is_main

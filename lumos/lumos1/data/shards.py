@@ -6,19 +6,18 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from lumos.lumos1.data.recorded_shapes import INDEX_FORMAT
+from lumos.lumos1.data.recorded_shapes import SHAPE_COLUMNS as SHAPE_COLUMNS
 from lumos.lumos1.sequence import Clip
-from lumos.lumos1.sequence_lengths import sequence_lengths as sequence_lengths
+from lumos.lumos1.sequence_lengths import sequence_lengths
 from lumos.media.shards.known_shards import KnownShards
 from lumos.media.shards.parquet_rows import ParquetRows, RowForm, write_rows
 from lumos.media.shards.shard_bounds import check_not_empty
 from xllmx.store.address import Location
 
-SHAPE_COLUMNS = ("num_prompt_ids", "T", "H", "W", "fps", "duration")
-"""Columns of `shapes`, which has a row for each clip."""
-
 CLIPS = RowForm(
     what="clips",
-    index_format="lumos-clips",
+    index_format=INDEX_FORMAT,
     schema=pa.schema(
         [
             ("prompt_ids", pa.list_(pa.int32())),

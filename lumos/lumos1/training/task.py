@@ -29,7 +29,7 @@ from lumos.lumos1.training.stream_report import report_stream
 from lumos.lumos1.training.task_config import LumosTaskConfig
 from lumos.lumos1.training.tokenizer_check import check_tokenizer
 from lumos.lumos1.training.trained_clips import defaults_of_clips
-from lumos.media.data_fingerprint import fingerprint_of
+from lumos.media.sets.data_fingerprint import fingerprint_of
 from xllmx.kernels.flash import find_flash
 from xllmx.lora import add_lora, init_lora, merge_lora, without_adapters
 from xllmx.loss import LossOutput, chunked_cross_entropy
@@ -102,7 +102,7 @@ class LumosTask:
         return stream
 
     def fingerprints(self) -> dict[str, str]:
-        """Return a hash of the data of each training stream (`lumos.media.data_fingerprint`)."""
+        """Return a hash of the data of each training stream (`lumos.media.sets.data_fingerprint`)."""
         return {name: fingerprint_of(path) for name, path in self.config.data.items()}
 
     def generation_defaults(self, streams: Mapping[str, ClipStream]) -> dict[str, Any]:

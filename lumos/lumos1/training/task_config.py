@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from lumos.lumos1.ardf_config import ARDFConfig
 from lumos.lumos1.attention_backends import BACKENDS
-from lumos.media.listed_path import in_home
+from lumos.media.sets.listed_path import in_home
 from xllmx.settings.number_range import COUNT, Range, check_numbers
 
 if TYPE_CHECKING:

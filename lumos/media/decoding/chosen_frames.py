@@ -12,15 +12,8 @@ import numpy as np
 from jaxtyping import UInt8
 
 from lumos.media.decoding.video import Shown, Video
-from lumos.media.frames import (
-    GAP,
-    SIZE_CHANGES,
-    TOO_SHORT,
-    UNDECODABLE,
-    FrameChoice,
-    MediaError,
-    nearest_in_time,
-)
+from lumos.media.frames import FrameChoice, nearest_in_time
+from lumos.media.media_error import GAP, SIZE_CHANGES, TOO_SHORT, UNDECODABLE, MediaError
 from lumos.media.reading import media_errors, require_file
 
 Rule = Callable[[int, Fraction], Sequence[int]]

@@ -7,7 +7,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from lumos.media.decoding.hdr import BT2020, HLG, PQ, tone_mapped
-from lumos.media.frames import NO_SCALE, OTHER_HDR, UNDECODABLE, MediaError
+from lumos.media.media_error import NO_SCALE, OTHER_HDR, UNDECODABLE, MediaError
 
 _ORIENTATION = 0x0112
 _TURNS = {

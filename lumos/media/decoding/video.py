@@ -16,7 +16,7 @@ from PIL import Image
 
 from lumos.media.decoding.hdr import BT2020, HLG, PQ, tone_mapped
 from lumos.media.decoding.pictures import on_white
-from lumos.media.frames import NO_TIMES, OTHER_HDR, UNDECODABLE, MediaError
+from lumos.media.media_error import NO_TIMES, OTHER_HDR, UNDECODABLE, MediaError
 
 MOST_PIXELS = 1 << 26
 """Of a frame, as stored and as shown: 8192 x 8192. What says it is larger is refused before memory is asked for."""

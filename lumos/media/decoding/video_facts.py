@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lumos.media.decoding.video import Video
-from lumos.media.frames import UNDECODABLE, MediaError
+from lumos.media.media_error import UNDECODABLE, MediaError
 from lumos.media.reading import media_errors, require_file
 
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from lumos.media.frames import MediaError
+from lumos.media.media_error import MediaError
 from lumos.serve.generation.engine import (
     Broken,
     Engine,

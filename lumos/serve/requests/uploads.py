@@ -19,7 +19,7 @@ from PIL import Image
 from lumos.media.decoding.pictures import picture_pixels
 from lumos.media.decoding.video import Video
 from lumos.media.first_frames import FirstFrames
-from lumos.media.frames import MediaError
+from lumos.media.media_error import MediaError
 from lumos.media.reading import media_errors
 from lumos.serve.faults import RequestError
 from lumos.serve.limits import Limits

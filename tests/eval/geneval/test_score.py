@@ -16,7 +16,7 @@ from eval.geneval.judge import CLASSES, Detection
 from eval.geneval.recipe import NOT_OFFICIAL
 from eval.geneval.report import read_results
 from eval.report.table import markdown, table_of
-from lumos.media.frames import MediaError
+from lumos.media.media_error import MediaError
 from tests.eval.conftest import METADATA
 
 

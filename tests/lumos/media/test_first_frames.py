@@ -13,7 +13,7 @@ from PIL import Image
 
 from lumos.media import reading
 from lumos.media.first_frames import first_frames_of
-from lumos.media.frames import MediaError
+from lumos.media.media_error import MediaError
 from lumos.media.reading import read_clip, read_frames
 from lumos.media.writing import write_video
 

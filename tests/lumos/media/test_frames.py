@@ -9,7 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lumos.media.frames import MediaError, frame_indices, frame_times, nearest_in_time, to_frames, to_tensor
+from lumos.media.frames import frame_indices, frame_times, nearest_in_time, to_frames, to_tensor
+from lumos.media.media_error import MediaError
 
 NONE = Fraction(0)
 

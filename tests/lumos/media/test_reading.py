@@ -10,8 +10,9 @@ import pytest
 from PIL import Image
 
 from lumos.media.crop import crop_to_bucket
-from lumos.media.frames import MediaError, frame_indices
+from lumos.media.frames import frame_indices
 from lumos.media.inputs import pixels_of
+from lumos.media.media_error import MediaError
 from lumos.media.reading import read_clip, read_image
 from lumos.media.writing import write_image, write_video
 from tests.lumos.media.pictures import numbered, numbers, synthetic

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lumos.media.frames import MediaError
+from lumos.media.media_error import MediaError
 from pre_tokenize.lists.table import NOT_ALLOWED, Item, Table, part_of, read_table
 from xllmx.store.address import Address
 

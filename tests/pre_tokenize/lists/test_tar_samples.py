@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lumos.media.frames import MISSING, MediaError
+from lumos.media.media_error import MISSING, MediaError
 from pre_tokenize.lists.table import modality_of, read_table
 from xllmx.store import access
 from xllmx.store.access import StoreError

@@ -44,7 +44,7 @@ from lumos.lumos1.training.items.cutting import cut_shapes
 from lumos.lumos1.training.model_settings import without_checkpoint
 from lumos.lumos1.training.stream_report import report_stream
 from lumos.lumos1.training.task import LumosTask
-from lumos.media.data_yaml import MissingClipsError
+from lumos.media.sets.data_yaml import MissingClipsError
 from xllmx.data.kinds import Kinds
 from xllmx.ranks.machines import Machines
 

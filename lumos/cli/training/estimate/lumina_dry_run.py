@@ -38,7 +38,7 @@ from lumos.lumina_video.training.model_settings import read_model_config, with_p
 from lumos.lumina_video.training.stated_model import check_scales
 from lumos.lumina_video.training.task import AnyData
 from lumos.lumina_video.training.task_config import LuminaVideoTaskConfig, ScaleTask
-from lumos.media.data_yaml import MissingClipsError
+from lumos.media.sets.data_yaml import MissingClipsError
 from xllmx.lora import add_lora
 from xllmx.ranks.parallel import ParallelConfig
 

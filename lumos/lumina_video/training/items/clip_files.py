@@ -26,7 +26,7 @@ from lumos.lumina_video.training.task_config import ScaleTask
 from lumos.media.crop import crop_to_bucket, nearest_size
 from lumos.media.decoding.chosen_frames import read_chosen
 from lumos.media.decoding.video_facts import VideoFacts, video_facts
-from lumos.media.frames import TOO_SHORT, MediaError
+from lumos.media.media_error import TOO_SHORT, MediaError
 from xllmx.data.broken import BrokenSampleError
 from xllmx.data.kinds import Kinds
 from xllmx.ranks.distributed import gather, is_main, num_ranks, patience, rank

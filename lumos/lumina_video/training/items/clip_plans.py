@@ -21,7 +21,7 @@ from lumos.lumina_video.training.items.samples import num_frames_of, sides_of
 from lumos.lumina_video.training.task_config import ScaleTask
 from lumos.media.crop import nearest_size
 from lumos.media.decoding.video_facts import VideoFacts
-from lumos.media.frames import TOO_SMALL, MediaError
+from lumos.media.media_error import TOO_SMALL, MediaError
 from xllmx.data.kinds import Kinds
 
 

@@ -14,8 +14,8 @@ from lumos.lumina_video.data.latents import MOST_MOTION, UNKNOWN_MOTION
 from lumos.lumina_video.data.row_lists import LISTS, each_row, each_usable, lists_files, number_in
 from lumos.lumina_video.training.items.listed_rows import UNSAID, JoinedFiles, ListedFile, ListedFiles, Row
 from lumos.lumina_video.training.task_config import ScaleTask
-from lumos.media.data_yaml import entries_of
-from lumos.media.listed_path import not_brought
+from lumos.media.sets.data_yaml import entries_of
+from lumos.media.sets.listed_path import not_brought
 from xllmx.data.kinds import Kinds
 from xllmx.store.address import location_of, scheme_of
 from xllmx.subset import Subset

@@ -11,7 +11,7 @@ from jaxtyping import Float64
 
 from lumos.lumina_video.data.latents import UNKNOWN_MOTION
 from lumos.media.decoding.video_facts import VideoFacts
-from lumos.media.listed_path import listed_path
+from lumos.media.sets.listed_path import listed_path
 from xllmx.data.texts import Texts
 
 UNSAID = (float("nan"),) * 4

@@ -5,7 +5,8 @@ from collections.abc import Hashable
 import numpy as np
 
 from lumos.lumos1.data.clips import ClipDataset
-from lumos.lumos1.data.shards import SHAPE_COLUMNS, sequence_lengths
+from lumos.lumos1.data.shards import SHAPE_COLUMNS
+from lumos.lumos1.sequence_lengths import sequence_lengths
 from lumos.lumos1.training.items.cutting import cut_clip, cut_shapes
 from lumos.lumos1.training.items.length_limit import LengthLimit
 from lumos.lumos1.training.items.samples import Sample

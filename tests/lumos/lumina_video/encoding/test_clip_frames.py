@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lumos.lumina_video.encoding.clip_frames import clip_frames, motion_frames
-from lumos.media.frames import MediaError
+from lumos.media.media_error import MediaError
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lumos.lumina_video.encoding.clip_window import ClipWindow
-from lumos.media.frames import MediaError
+from lumos.media.media_error import MediaError
 
 WINDOW = ClipWindow(fps=8, most_frames=32, frames_per_latent=4)
 

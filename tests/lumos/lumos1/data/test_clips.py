@@ -15,7 +15,7 @@ from lumos.lumos1.data.clips import ClipDataset, read_released
 from lumos.lumos1.data.shards import CLIPS, ClipShards, write_shard
 from lumos.lumos1.data.writing import ClipWriter
 from lumos.lumos1.sequence import Clip, sequence_of
-from lumos.media.data_yaml import Entry
+from lumos.media.sets.data_yaml import Entry
 from lumos.media.shards.parquet_rows import rows_metadata, write_rows_index
 from lumos.tokenizer.vocab import Vocab
 
@@ -266,7 +266,7 @@ def test_the_example_yamls_name_what_pre_tokenisation_makes(
     yamls = sorted(path for path in (repo / "configs" / "data").glob("*.yaml") if not path.name.startswith("lumina"))
     assert yamls
     write(tmp_path / "set", [make_clip(number) for number in range(4)])
-    place = "lumos.media.data_yaml._entry"
+    place = "lumos.media.sets.data_yaml._entry"
     monkeypatch.setattr(place, lambda yaml, entry, drawn: Entry(path=tmp_path / "set", ratio=float(entry["ratio"])))
     for path in yamls:
         assert len(ClipDataset(path)) >= 4

@@ -6,16 +6,11 @@ import numpy as np
 import pytest
 
 from lumos.lumos1.data.clips import ClipDataset
-from lumos.lumos1.data.recorded_shapes import COLUMNS, recorded_clips
-from lumos.lumos1.data.shards import SHAPE_COLUMNS
+from lumos.lumos1.data.recorded_shapes import recorded_clips
 from lumos.lumos1.sequence_lengths import sequence_lengths
 from lumos.media.shards import known_shards, parquet_rows
 from tests.lumos.lumina_video.latents import write_latents
 from tests.tiny_data import write_clips
-
-
-def test_the_columns_are_those_of_the_shards() -> None:
-    assert COLUMNS == SHAPE_COLUMNS
 
 
 @pytest.mark.parametrize("many", [False, True])

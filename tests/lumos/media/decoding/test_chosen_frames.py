@@ -9,7 +9,7 @@ import pytest
 
 from lumos.media.decoding.chosen_frames import read_chosen
 from lumos.media.decoding.video import Video
-from lumos.media.frames import MediaError
+from lumos.media.media_error import MediaError
 from tests.lumos.media.clips import Form, numbers, write_clip
 
 

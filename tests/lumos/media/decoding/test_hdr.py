@@ -12,8 +12,8 @@ from PIL import Image
 
 from lumos.media.decoding import hdr
 from lumos.media.decoding.hdr import HLG, PQ, nits_to_pq, pq_to_nits, tone_mapped
-from lumos.media.frames import MediaError
 from lumos.media.inputs import pixels_of
+from lumos.media.media_error import MediaError
 from lumos.media.reading import read_clip, read_image
 from tests.lumos.media.clips import Form, write_clip
 

@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 
 from lumos.media.decoding.pictures import picture_pixels
-from lumos.media.frames import MediaError
 from lumos.media.inputs import pixels_of
+from lumos.media.media_error import MediaError
 from lumos.media.reading import read_image
 
 CORNERS = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3) * 3

@@ -12,7 +12,7 @@ import pytest
 
 from lumos.media.decoding import video as module
 from lumos.media.decoding.video import Video
-from lumos.media.frames import MediaError
+from lumos.media.media_error import MediaError
 from lumos.media.reading import read_clip
 from tests.lumos.media.clips import Form, numbers, picture, shifted, with_edits, write_clip
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lumos.media.decoding.video_facts import VideoFacts, video_facts
-from lumos.media.frames import MediaError
+from lumos.media.media_error import MediaError
 from tests.lumos.media.clips import Form, write_clip
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lumos.media.frames import MediaError
+from lumos.media.media_error import MediaError
 from lumos.serve.generation import worker
 from lumos.serve.generation.worker import said_of
 from lumos.serve.serving import Serving

@@ -10,7 +10,7 @@ from lumos.lumina_video.training.items.clip_plans import ClipPlan, ClipPlanner, 
 from lumos.lumina_video.training.items.listed_rows import UNSAID
 from lumos.lumina_video.training.task import ScaleTask
 from lumos.media.decoding.video_facts import VideoFacts
-from lumos.media.frames import MediaError
+from lumos.media.media_error import MediaError
 
 
 def planner(*, fps: float = 8.0, **fields: object) -> ClipPlanner:

@@ -5,7 +5,7 @@ from unicodedata import normalize
 
 import pytest
 
-from lumos.media.listed_path import listed_path
+from lumos.media.sets.listed_path import listed_path
 
 CAFE = "caf\u00e9/\u00fcber.mp4"
 

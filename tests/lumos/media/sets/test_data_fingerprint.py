@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from lumos.media.data_fingerprint import fingerprint_of
+from lumos.media.sets.data_fingerprint import fingerprint_of
 from tests.lumos.lumina_video.latents import write_latents
 from tests.tiny_data import write_clips
 

@@ -6,7 +6,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from lumos.media.listed_path import in_home
+from lumos.media.sets.listed_path import in_home
 from xllmx.safe.inside import inside
 from xllmx.safe.yaml_text import read_yaml
 from xllmx.settings.setting import suggestion

@@ -5,8 +5,8 @@ from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
-from lumos.media.data_yaml import Chosen, Entry
 from lumos.media.decoded import DecodedSample
+from lumos.media.sets.data_yaml import Chosen, Entry
 from xllmx.data.kinds import Kinds
 from xllmx.subset import Subset
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lumos.media.data_yaml import Chosen, entries_of
+from lumos.media.sets.data_yaml import Chosen, entries_of
 from xllmx.store.address import Address
 
 

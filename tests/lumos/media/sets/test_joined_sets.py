@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lumos.media.data_yaml import Entry
 from lumos.media.decoded import DecodedSample
-from lumos.media.joined_sets import JoinedSets
+from lumos.media.sets.data_yaml import Entry
+from lumos.media.sets.joined_sets import JoinedSets
 from xllmx.data.kinds import Kinds
 from xllmx.subset import Subset
 

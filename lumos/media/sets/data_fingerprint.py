@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from lumos.media.data_yaml import entries_of
+from lumos.media.sets.data_yaml import entries_of
 from xllmx.store.address import Address, Location, location_of
 
 _LISTS = ("index.json", "merge-record.json")
