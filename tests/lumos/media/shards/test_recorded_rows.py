@@ -32,11 +32,11 @@ def test_shapes_that_no_clip_has_are_not_told(tmp_path: Path, form: RowForm, wro
 
 @pytest.mark.parametrize("which", [np.array([-1]), np.array([2], np.uint16), np.zeros((1, 1), np.uint16)])
 def test_numbers_of_shapes_that_are_none_are_not_told(tmp_path: Path, which: np.ndarray) -> None:
-    shard = shard_of(tmp_path, CLIPS)
+    shard = shard_of(tmp_path / "set", CLIPS)
     index = {"format": CLIPS.index_format, "shapes": SHAPES_NAME, "shards": [{"file": shard.name}]}
-    (tmp_path / "index.json").write_text(json.dumps(index))
+    (shard.parent / "index.json").write_text(json.dumps(index))
     rows = np.ones((1, len(CLIPS.shape_columns)), np.int64)
-    np.savez(tmp_path / SHAPES_NAME, rows=rows, which=np.zeros(1, np.uint16))
-    assert at_a_glance(tmp_path, CLIPS) is not None
-    np.savez(tmp_path / SHAPES_NAME, rows=rows, which=which)
-    assert at_a_glance(tmp_path, CLIPS) is None
+    np.savez(shard.parent / SHAPES_NAME, rows=rows, which=np.zeros(1, np.uint16))
+    assert at_a_glance(shard.parent, CLIPS) is not None
+    np.savez(shard.parent / SHAPES_NAME, rows=rows, which=which)
+    assert at_a_glance(shard.parent, CLIPS) is None
